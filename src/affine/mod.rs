@@ -1,0 +1,1 @@
+//! Integer quantization: parameters, granularity, packed codes.

@@ -1,0 +1,1 @@
+//! Error statistics, histograms, sensitivity, outliers.

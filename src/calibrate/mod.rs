@@ -1,0 +1,1 @@
+//! Observers that find a range: min-max, moving average, percentile, entropy, MSE.

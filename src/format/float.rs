@@ -1,0 +1,56 @@
+//! F32, F16, BF16: one weight is one block. They carry NaN and infinity.
+
+use super::block::{BlockEncoder, BlockFormat};
+use crate::half;
+use crate::lanes::Lanes;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+macro_rules! float {
+    ($(#[$doc:meta])+ $name:ident $id:literal $bytes:literal, $decode:expr, $encode:expr, finite $finite:expr) => {
+        $(#[$doc])+
+        #[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+        #[repr(C)]
+        pub struct $name([u8; $bytes]);
+
+        impl BlockFormat for $name {
+            const ID: u32 = $id;
+            const NAME: &'static str = stringify!($name);
+            const WEIGHTS: usize = 1;
+
+            #[inline(always)]
+            fn decode(&self, out: &mut [f32]) {
+                out[0] = $decode(self.0);
+            }
+            fn is_valid(&self) -> bool {
+                $finite(self.0)
+            }
+        }
+
+        impl BlockEncoder for $name {
+            fn encode<L: Lanes>(weights: &[f32], blocks: &mut [Self]) {
+                for (block, &x) in blocks.iter_mut().zip(weights) {
+                    block.0 = $encode(x);
+                }
+            }
+        }
+    };
+}
+
+float! {
+    /// IEEE single precision, little-endian.
+    F32 0 4, f32::from_le_bytes, f32::to_le_bytes, finite |b| f32::from_le_bytes(b).is_finite()
+}
+float! {
+    /// IEEE half precision: 1 sign, 5 exponent, 10 mantissa bits; largest 65504.
+    F16 1 2,
+    |b| half::f16_to_f32(u16::from_le_bytes(b)),
+    |x| half::f16_from_f32(x).to_le_bytes(),
+    finite super::block::finite_f16
+}
+float! {
+    /// bfloat16: the upper half of an f32; 1 sign, 8 exponent, 7 mantissa bits.
+    BF16 30 2,
+    |b| half::bf16_to_f32(u16::from_le_bytes(b)),
+    |x| half::bf16_from_f32(x).to_le_bytes(),
+    finite |b| u16::from_le_bytes(b) & 0x7f80 != 0x7f80
+}

@@ -1,0 +1,94 @@
+//! GGUF block formats: one file each, and the one table of them.
+
+pub mod block;
+mod codec;
+mod float;
+mod q4_0;
+mod q8_0;
+
+pub use block::{BlockEncoder, BlockFormat};
+pub use codec::Codec;
+pub use float::{BF16, F16, F32};
+pub use q4_0::Q4_0;
+pub use q8_0::Q8_0;
+
+use crate::error::{Code, Error, Result};
+
+/// Every format, in the order of its number. The TypeScript list of names is checked against it.
+static CODECS: &[Codec] = &[
+    Codec::encoder::<F32>(),
+    Codec::encoder::<F16>(),
+    Codec::encoder::<Q4_0>(),
+    Codec::encoder::<Q8_0>(),
+    Codec::encoder::<BF16>(),
+];
+
+/// Every format this library knows.
+pub fn formats() -> &'static [Codec] {
+    CODECS
+}
+
+impl Codec {
+    /// The format of a `ggml_type` number, if there is one.
+    pub fn by_id(id: u32) -> Option<&'static Codec> {
+        CODECS.iter().find(|codec| codec.id == id)
+    }
+
+    /// The format of a name, in any case ("q4_k", "Q4_K").
+    ///
+    /// # Errors
+    /// [`Code::UNKNOWN_NAME`].
+    pub fn by_name(name: &str) -> Result<&'static Codec> {
+        CODECS.iter().find(|codec| codec.name.eq_ignore_ascii_case(name)).ok_or_else(|| {
+            let names: Vec<_> = CODECS.iter().map(|codec| codec.name).collect();
+            Error::new(Code::UNKNOWN_NAME, format!("unknown format '{name}'; known are {}", names.join(", ")))
+                .with("format", name)
+        })
+    }
+}
+
+/// Quantizes rows of `row_length` weights to the bytes ggml writes.
+///
+/// `importance` has one non-negative weight per column. See [`Codec::encode_rows`].
+///
+/// # Errors
+/// As [`quantize_into`].
+pub fn quantize(weights: &[f32], format: &str, row_length: usize, importance: Option<&[f32]>) -> Result<Vec<u8>> {
+    let codec = Codec::by_name(format)?;
+    let mut out = vec![0; codec.encoded_len(weights.len(), row_length)?];
+    codec.encode_rows(weights, row_length, importance, &mut out)?;
+    Ok(out)
+}
+
+/// [`quantize`] into a buffer of exactly the encoded length.
+///
+/// # Errors
+/// [`Code::UNKNOWN_NAME`], and those of [`Codec::encode_rows`].
+pub fn quantize_into(
+    weights: &[f32],
+    format: &str,
+    row_length: usize,
+    importance: Option<&[f32]>,
+    out: &mut [u8],
+) -> Result<()> {
+    Codec::by_name(format)?.encode_rows(weights, row_length, importance, out)
+}
+
+/// The weights that `bytes` of a format stand for.
+///
+/// # Errors
+/// As [`dequantize_into`].
+pub fn dequantize(bytes: &[u8], format: &str) -> Result<Vec<f32>> {
+    let codec = Codec::by_name(format)?;
+    let mut out = vec![0.0; codec.decoded_len(bytes.len())?];
+    codec.decode(bytes, &mut out)?;
+    Ok(out)
+}
+
+/// [`dequantize`] into a buffer of exactly the decoded length.
+///
+/// # Errors
+/// [`Code::UNKNOWN_NAME`], and those of [`Codec::decode`].
+pub fn dequantize_into(bytes: &[u8], format: &str, out: &mut [f32]) -> Result<()> {
+    Codec::by_name(format)?.decode(bytes, out)
+}

@@ -1,0 +1,53 @@
+//! Q8_0: `w = d q`, 32 weights in 34 bytes, 8.5 bits per weight.
+//!
+//! ```text
+//! byte  0..2   d    F16   scale: the largest magnitude divided by 127
+//! byte  2..34  qs   i8    codes -127..127
+//! ```
+//!
+//! All but lossless; the safe choice for output and embedding tensors. Importance is ignored, as ggml ignores it.
+//! Source: ggml `quantize_row_q8_0_ref`, `dequantize_row_q8_0`.
+
+use super::block::{BlockFormat, GroupEncoder, finite_f16, transpose};
+use crate::half::{f16_from_f32, f16_to_f32};
+use crate::lanes::Lanes;
+use crate::search;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+/// One block of Q8_0.
+#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct Q8_0 {
+    d: [u8; 2],
+    qs: [i8; 32],
+}
+
+impl BlockFormat for Q8_0 {
+    const ID: u32 = 8;
+    const NAME: &'static str = "Q8_0";
+    const WEIGHTS: usize = 32;
+
+    fn decode(&self, out: &mut [f32]) {
+        let d = f16_to_f32(u16::from_le_bytes(self.d));
+        for (out, q) in out.iter_mut().zip(self.qs) {
+            *out = f32::from(q) * d;
+        }
+    }
+
+    fn is_valid(&self) -> bool {
+        finite_f16(self.d)
+    }
+}
+
+impl GroupEncoder for Q8_0 {
+    fn encode_group<L: Lanes>(weights: &[f32], blocks: &mut [Self]) {
+        let x: [L; 32] = transpose(weights);
+        let d = search::max_abs(&x) / L::splat(127.0);
+        let inverse = search::reciprocal_or_zero(d);
+        let codes = x.map(|x| (x * inverse).half_away().trunc_or_zero());
+        for (lane, block) in blocks.iter_mut().enumerate() {
+            block.d = f16_from_f32(d.lane(lane)).to_le_bytes();
+            block.qs = codes.map(|q| q.int(lane) as i8);
+        }
+    }
+}

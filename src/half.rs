@@ -1,0 +1,87 @@
+//! Two-byte floats: IEEE binary16 (F16) and bfloat16 (BF16), and the one-byte scales built on the same bits.
+//!
+//! The bits are those of ggml's `GGML_FP32_TO_FP16`, `ggml_compute_fp32_to_bf16` and their inverses: round half to even,
+//! NaN to `0x7e00` (with the sign) in F16, quieted NaN with its upper payload in BF16.
+
+/// f32 to F16 bits, rounding half to even; overflow gives infinity, every NaN gives `0x7e00` with its sign.
+#[inline(always)]
+pub fn f16_from_f32(x: f32) -> u16 {
+    let bits = x.to_bits();
+    let sign = (bits >> 16) as u16 & 0x8000;
+    let magnitude = bits & 0x7fff_ffff;
+    if magnitude >= 0x4780_0000 {
+        // At least 65536, or not finite. What rounds up to 65536 from below is found by the arithmetic further down.
+        return sign | if magnitude > 0x7f80_0000 { 0x7e00 } else { 0x7c00 };
+    }
+    if magnitude < 0x3880_0000 {
+        // Below the smallest normal half, 2^-14: adding 0.5 aligns the mantissa to multiples of 2^-24 and rounds it.
+        let aligned = f32::from_bits(magnitude) + 0.5;
+        return sign | (aligned.to_bits() - 0.5f32.to_bits()) as u16;
+    }
+    let odd = magnitude >> 13 & 1;
+    let rounded = magnitude - 0x3800_0000 + 0x0fff + odd;
+    sign | (rounded >> 13) as u16
+}
+
+/// F16 bits to f32, exact; a NaN keeps its payload and becomes quiet.
+#[inline(always)]
+pub fn f16_to_f32(h: u16) -> f32 {
+    let sign = u32::from(h & 0x8000) << 16;
+    let magnitude = u32::from(h & 0x7fff);
+    let bits = if magnitude >= 0x7c00 {
+        let quiet = if magnitude > 0x7c00 { 0x0040_0000 } else { 0 };
+        0x7f80_0000 | (magnitude & 0x3ff) << 13 | quiet
+    } else if magnitude >= 0x0400 {
+        (magnitude << 13) + 0x3800_0000
+    } else {
+        // Subnormal: the mantissa counts units of 2^-24.
+        (f32::from_bits(magnitude | 0.5f32.to_bits()) - 0.5).to_bits()
+    };
+    f32::from_bits(sign | bits)
+}
+
+/// f32 to BF16 bits, rounding half to even; a NaN keeps its upper payload and becomes quiet.
+#[inline(always)]
+pub fn bf16_from_f32(x: f32) -> u16 {
+    let bits = x.to_bits();
+    if bits & 0x7fff_ffff > 0x7f80_0000 {
+        return (bits >> 16) as u16 | 64;
+    }
+    ((bits + (0x7fff + (bits >> 16 & 1))) >> 16) as u16
+}
+
+/// BF16 bits to f32, exact.
+#[inline(always)]
+pub fn bf16_to_f32(h: u16) -> f32 {
+    f32::from_bits(u32::from(h) << 16)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_half_survives_the_round_trip() {
+        for h in 0..=u16::MAX {
+            let nan = h & 0x7fff > 0x7c00;
+            assert_eq!(f16_from_f32(f16_to_f32(h)), if nan { h & 0x8000 | 0x7e00 } else { h }, "{h:04x}");
+            let nan = h & 0x7fff > 0x7f80;
+            assert_eq!(bf16_from_f32(bf16_to_f32(h)), if nan { h | 64 } else { h }, "{h:04x}");
+        }
+    }
+
+    #[test]
+    fn f16_rounds_half_to_even_and_saturates_to_infinity() {
+        for h in 0..0x7bffu16 {
+            let (low, high) = (f16_to_f32(h), f16_to_f32(h + 1));
+            let middle = (low + high) / 2.0; // exact in f32
+            let even = if h & 1 == 0 { h } else { h + 1 };
+            assert_eq!(f16_from_f32(middle), even, "{h:04x}");
+            assert_eq!(f16_from_f32(f32::from_bits(middle.to_bits() - 1)), h, "{h:04x}");
+            assert_eq!(f16_from_f32(f32::from_bits(middle.to_bits() + 1)), h + 1, "{h:04x}");
+        }
+        assert_eq!(f16_from_f32(65519.996), 0x7bff);
+        assert_eq!(f16_from_f32(65520.0), 0x7c00);
+        assert_eq!(f16_from_f32(-1e30), 0xfc00);
+    }
+}

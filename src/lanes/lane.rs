@@ -1,0 +1,93 @@
+//! The vector trait: N independent problems at once, never one problem split N ways.
+
+use std::ops::{Add, BitAnd, BitOr, Div, Mul, Neg, Not, Sub};
+
+/// The answer to a comparison, lane by lane.
+pub trait Mask: Copy + BitAnd<Output = Self> + BitOr<Output = Self> + Not<Output = Self> {
+    /// Whether any lane holds.
+    fn any(self) -> bool;
+    /// Whether every lane holds.
+    fn all(self) -> bool {
+        !(!self).any()
+    }
+}
+
+/// N floats, each of them a problem of its own.
+///
+/// An operation rounds once per lane as IEEE single precision does, so an algorithm written over `Lanes` writes the same
+/// bytes for every N. There is deliberately no horizontal sum and no fused multiply-add: either would change bytes.
+/// Small integers (codes, their products) are floats here; they are exact below 2^24.
+pub trait Lanes:
+    Copy
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + Neg<Output = Self>
+    + 'static
+{
+    /// How many problems there are.
+    const N: usize;
+    /// What comparisons answer.
+    type Mask: Mask;
+
+    /// The same value in every lane.
+    fn splat(value: f32) -> Self;
+    /// Lane `i` holds `value(i)`.
+    fn from_fn(value: impl FnMut(usize) -> f32) -> Self;
+    /// The value of lane `index`.
+    fn lane(self, index: usize) -> f32;
+
+    /// Magnitude: clears the sign bit.
+    fn abs(self) -> Self;
+    /// Square root, correctly rounded.
+    fn sqrt(self) -> Self;
+    /// Toward zero, as C's `truncf`.
+    fn trunc(self) -> Self;
+    /// `self < other`; false for NaN.
+    fn lt(self, other: Self) -> Self::Mask;
+    /// `self <= other`; false for NaN.
+    fn le(self, other: Self) -> Self::Mask;
+    /// `self == other`; false for NaN.
+    fn eq(self, other: Self) -> Self::Mask;
+    /// Lane by lane: `mask ? yes : no`.
+    fn select(mask: Self::Mask, yes: Self, no: Self) -> Self;
+    /// ggml's `nearest_int` as a float, what it does to huge values and NaN included ([`crate::round::nearest_int`]).
+    fn nearest_int(self) -> Self;
+
+    /// A lane that holds a small integer, as one.
+    #[inline(always)]
+    fn int(self, lane: usize) -> i32 {
+        self.lane(lane) as i32
+    }
+    /// C's conversion to `int` as x86-64 compiles it, for a value whose low byte is kept: truncation, and what no
+    /// `int` holds (NaN, infinities, huge values become `INT_MIN`) gives 0.
+    #[inline(always)]
+    fn trunc_or_zero(self) -> Self {
+        Self::select(self.abs().lt(Self::splat(2_147_483_648.0)), self.trunc(), Self::splat(0.0))
+    }
+    /// C's `roundf`: half away from zero ([`crate::round::half_away`]).
+    #[inline(always)]
+    fn half_away(self) -> Self {
+        let zero = Self::splat(0.0);
+        let whole = self.trunc();
+        let away = Self::select(self.lt(zero), Self::splat(-1.0), Self::splat(1.0));
+        whole + Self::select(Self::splat(0.5).le((self - whole).abs()), away, zero)
+    }
+
+    /// C's `other < self ? other : self`: the first operand wins on NaN and equality.
+    #[inline(always)]
+    fn min(self, other: Self) -> Self {
+        Self::select(other.lt(self), other, self)
+    }
+    /// C's `self < other ? other : self`: the first operand wins on NaN and equality.
+    #[inline(always)]
+    fn max(self, other: Self) -> Self {
+        Self::select(self.lt(other), other, self)
+    }
+    /// Lane `i` holds `values[i * stride]`: element after element of N problems that lie `stride` apart.
+    #[inline(always)]
+    fn gather(values: &[f32], stride: usize) -> Self {
+        Self::from_fn(|lane| values[lane * stride])
+    }
+}

@@ -1,0 +1,121 @@
+//! Four problems in one wasm vector. Plain simd128 only: relaxed instructions may round differently.
+
+use super::lane::{Lanes, Mask};
+use crate::round::MAGIC;
+use core::arch::wasm32::*;
+use std::ops::{Add, BitAnd, BitOr, Div, Mul, Neg, Not, Sub};
+
+/// Four lanes in a `v128`.
+#[derive(Clone, Copy)]
+pub struct Simd128(v128);
+
+/// Four answers: all bits of a lane, or none.
+#[derive(Clone, Copy)]
+pub struct SimdMask(v128);
+
+macro_rules! operator {
+    ($($type:ident $trait:ident $method:ident $instruction:ident)+) => {$(
+        impl $trait for $type {
+            type Output = Self;
+            #[inline(always)]
+            fn $method(self, other: Self) -> Self {
+                $type($instruction(self.0, other.0))
+            }
+        }
+    )+};
+}
+operator! {
+    Simd128 Add add f32x4_add  Simd128 Sub sub f32x4_sub  Simd128 Mul mul f32x4_mul  Simd128 Div div f32x4_div
+    SimdMask BitAnd bitand v128_and  SimdMask BitOr bitor v128_or
+}
+
+impl Neg for Simd128 {
+    type Output = Self;
+    #[inline(always)]
+    fn neg(self) -> Self {
+        Simd128(f32x4_neg(self.0))
+    }
+}
+
+impl Not for SimdMask {
+    type Output = Self;
+    #[inline(always)]
+    fn not(self) -> Self {
+        SimdMask(v128_not(self.0))
+    }
+}
+
+impl Mask for SimdMask {
+    #[inline(always)]
+    fn any(self) -> bool {
+        v128_any_true(self.0)
+    }
+}
+
+impl Lanes for Simd128 {
+    const N: usize = 4;
+    type Mask = SimdMask;
+
+    #[inline(always)]
+    fn splat(value: f32) -> Self {
+        Simd128(f32x4_splat(value))
+    }
+    #[inline(always)]
+    fn from_fn(mut value: impl FnMut(usize) -> f32) -> Self {
+        Simd128(f32x4(value(0), value(1), value(2), value(3)))
+    }
+    #[inline(always)]
+    fn lane(self, index: usize) -> f32 {
+        // The lane of the instruction is a constant; `index` is one wherever it is used, after unrolling.
+        match index {
+            0 => f32x4_extract_lane::<0>(self.0),
+            1 => f32x4_extract_lane::<1>(self.0),
+            2 => f32x4_extract_lane::<2>(self.0),
+            _ => f32x4_extract_lane::<3>(self.0),
+        }
+    }
+    #[inline(always)]
+    fn abs(self) -> Self {
+        Simd128(f32x4_abs(self.0))
+    }
+    #[inline(always)]
+    fn sqrt(self) -> Self {
+        Simd128(f32x4_sqrt(self.0))
+    }
+    #[inline(always)]
+    fn trunc(self) -> Self {
+        Simd128(f32x4_trunc(self.0))
+    }
+    #[inline(always)]
+    fn lt(self, other: Self) -> SimdMask {
+        SimdMask(f32x4_lt(self.0, other.0))
+    }
+    #[inline(always)]
+    fn le(self, other: Self) -> SimdMask {
+        SimdMask(f32x4_le(self.0, other.0))
+    }
+    #[inline(always)]
+    fn eq(self, other: Self) -> SimdMask {
+        SimdMask(f32x4_eq(self.0, other.0))
+    }
+    #[inline(always)]
+    fn select(mask: SimdMask, yes: Self, no: Self) -> Self {
+        Simd128(v128_bitselect(yes.0, no.0, mask.0))
+    }
+    #[inline(always)]
+    fn nearest_int(self) -> Self {
+        let shifted = f32x4_add(self.0, f32x4_splat(MAGIC));
+        let low = v128_and(shifted, i32x4_splat(0x007f_ffff));
+        Simd128(f32x4_convert_i32x4(i32x4_sub(low, i32x4_splat(0x0040_0000))))
+    }
+    /// One instruction with exactly these semantics: `other < self ? other : self`.
+    #[inline(always)]
+    fn min(self, other: Self) -> Self {
+        Simd128(f32x4_pmin(self.0, other.0))
+    }
+    /// One instruction with exactly these semantics: `self < other ? other : self`.
+    #[inline(always)]
+    fn max(self, other: Self) -> Self {
+        Simd128(f32x4_pmax(self.0, other.0))
+    }
+}

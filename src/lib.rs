@@ -1,0 +1,38 @@
+//! Quantpress shrinks model weights where they already are: GGUF block formats byte for byte as ggml writes them,
+//! QLoRA's 4-bit formats as bitsandbytes does, fake quantization as PyTorch does.
+//!
+//! The map of the house, from the top; a room uses only rooms below it:
+//!
+//! ```text
+//! wasm                       the boundary to JavaScript (only on wasm32)
+//! recipe   bench             presets and the planner; the benchmark suite
+//! analysis   qat             error statistics; fake quantization
+//! format   calibrate         GGUF block formats; observers
+//! container   nf4   affine   search     files; 4-bit; integers; scale searches
+//! half   error   lanes   round
+//! ```
+
+pub mod error;
+pub mod half;
+pub mod lanes;
+pub mod round;
+
+pub mod affine;
+pub mod container;
+pub mod nf4;
+pub mod search;
+
+pub mod calibrate;
+pub mod format;
+
+pub mod analysis;
+pub mod qat;
+
+pub mod bench;
+pub mod recipe;
+
+#[cfg(target_arch = "wasm32")]
+mod wasm;
+
+pub use error::{Code, Detail, Error, Kind, Result};
+pub use format::{Codec, dequantize, dequantize_into, formats, quantize, quantize_into};

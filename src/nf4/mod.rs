@@ -1,0 +1,1 @@
+//! QLoRA's 4-bit formats: codebooks, block-wise absmax, double quantization.

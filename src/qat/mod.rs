@@ -1,0 +1,1 @@
+//! Fake quantization for quantization-aware training, and its gradients.

@@ -1,0 +1,81 @@
+//! Every rounding rule by its name. The references differ in them, and the bytes show it.
+
+/// `1.5 * 2^23`: adding it to a float of magnitude below 2^22 leaves the nearest integer in the low mantissa bits.
+pub const MAGIC: f32 = 12_582_912.0;
+
+/// ggml's `nearest_int`: round half to even by adding [`MAGIC`] and reading the mantissa.
+///
+/// Exact for `|x| <= 4194303`. Beyond that, and for NaN and infinities, it yields what the mantissa happens to hold;
+/// the reference does the same and clamps afterwards, so those values are part of the format's bytes.
+#[inline(always)]
+pub fn nearest_int(x: f32) -> i32 {
+    ((x + MAGIC).to_bits() & 0x007f_ffff) as i32 - 0x0040_0000
+}
+
+/// C's `roundf`: round half away from zero.
+///
+/// In wasm `f32::round` is a library call; this is the same function in three operations: truncation is exact, and so
+/// is the difference of a float and its truncation.
+#[inline(always)]
+pub fn half_away(x: f32) -> f32 {
+    let whole = x.trunc();
+    let half = if (x - whole).abs() >= 0.5 { 1.0f32 } else { 0.0 };
+    whole + half.copysign(x)
+}
+
+/// IEEE `roundTiesToEven` (C's `nearbyintf` in the default mode).
+#[inline(always)]
+pub fn half_even(x: f32) -> f32 {
+    x.round_ties_even()
+}
+
+/// C's `(int8_t)(x)` as x86-64 compiles it: truncate to `i32`, keep the low byte. Out-of-range and NaN give `i32::MIN`.
+#[inline(always)]
+pub fn trunc_i8(x: f32) -> i8 {
+    trunc_i32(x) as i8
+}
+
+/// C's `(int)(x)` as x86-64 compiles it (`cvttss2si`): out-of-range and NaN give `i32::MIN`.
+#[inline(always)]
+pub fn trunc_i32(x: f32) -> i32 {
+    // Both bounds are exact floats; NaN fails both comparisons.
+    if x > -2_147_483_904.0 && x < 2_147_483_648.0 { x as i32 } else { i32::MIN }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every float of interest: all exponents, mantissas around the ties.
+    fn floats() -> impl Iterator<Item = f32> {
+        (0..=255u32).flat_map(|exponent| {
+            [0, 1, 2, 0x3f_ffff, 0x40_0000, 0x40_0001, 0x7f_fffe, 0x7f_ffff]
+                .into_iter()
+                .flat_map(move |mantissa| [0, 1 << 31].map(|sign| f32::from_bits(sign | exponent << 23 | mantissa)))
+        })
+    }
+
+    #[test]
+    fn half_away_is_roundf() {
+        for x in floats().chain((-2000..2000).map(|i| i as f32 * 0.25)) {
+            let (ours, std) = (half_away(x), x.round());
+            assert!(ours.to_bits() == std.to_bits() || ours.is_nan() && std.is_nan(), "{x}: {ours} {std}");
+        }
+    }
+
+    #[test]
+    fn nearest_int_rounds_half_to_even() {
+        for (x, want) in [(0.5, 0), (1.5, 2), (2.5, 2), (-0.5, 0), (-1.5, -2), (4_194_303.0, 4_194_303), (-0.51, -1)] {
+            assert_eq!(nearest_int(x), want, "{x}");
+        }
+    }
+
+    #[test]
+    fn trunc_matches_cvttss2si() {
+        for (x, want) in [(1.9, 1), (-1.9, -1), (2e9, 2_000_000_000), (3e9, i32::MIN), (f32::NAN, i32::MIN)] {
+            assert_eq!(trunc_i32(x), want, "{x}");
+        }
+        assert_eq!(trunc_i32(-2_147_483_648.0), i32::MIN);
+        assert_eq!(trunc_i8(300.0), 44);
+    }
+}

@@ -1,0 +1,5 @@
+//! The boundary to JavaScript. It mirrors the folders of the crate, and has no ideas of its own: typed arrays and plain
+//! objects in, typed arrays and plain objects out, every error with its code.
+
+mod error;
+mod format;
