@@ -2,7 +2,7 @@
 
 use super::block::{BlockEncoder, BlockFormat};
 use crate::error::{Code, Error, Result};
-use crate::lanes::{Best, Lanes};
+use crate::lanes::Lanes;
 use std::mem::size_of;
 use zerocopy::FromBytes;
 
@@ -45,13 +45,8 @@ impl Codec {
         }
     }
 
-    /// A format that is read and written.
-    pub(super) const fn encoder<B: BlockEncoder>() -> Self {
-        Self::encoder_in::<B, Best>()
-    }
-
-    /// The same over other lanes, to test that lanes do not matter.
-    pub(super) const fn encoder_in<B: BlockEncoder, L: Lanes>() -> Self {
+    /// A format that is read and written, its encoder over lanes `L`.
+    pub(super) const fn encoder<B: BlockEncoder, L: Lanes>() -> Self {
         Codec {
             needs_importance: B::NEEDS_IMPORTANCE,
             encode: Some(EncodeFns { plain: encode_blocks::<B, L>, weighted: encode_row_weighted::<B, L> }),
@@ -83,10 +78,10 @@ impl Codec {
         if row_length == 0 && len == 0 {
             return Ok(0);
         }
-        if row_length == 0 || len % row_length != 0 {
+        if row_length == 0 || !len.is_multiple_of(row_length) {
             return Err(length(format!("{len} weights are not whole rows of {row_length}"), len, row_length));
         }
-        if row_length % weights != 0 {
+        if !row_length.is_multiple_of(weights) {
             let message = format!("{name} holds blocks of {weights} weights, and a row of {row_length} is no multiple");
             return Err(length(message, row_length, weights).with("format", name));
         }
@@ -99,7 +94,7 @@ impl Codec {
     /// [`Code::LENGTH`] if they are not whole blocks.
     pub fn decoded_len(&self, len: usize) -> Result<usize> {
         let Codec { name, bytes, .. } = *self;
-        if len % bytes != 0 {
+        if !len.is_multiple_of(bytes) {
             let message = format!("{name} has blocks of {bytes} bytes, and {len} bytes are no multiple");
             return Err(length(message, len, bytes).with("format", name));
         }
@@ -126,7 +121,8 @@ impl Codec {
         };
         let need = self.encoded_len(weights.len(), row_length)?;
         if out.len() != need {
-            let message = format!("{} weights in {name} take {need} bytes, the output has {}", weights.len(), out.len());
+            let message =
+                format!("{} weights in {name} take {need} bytes, the output has {}", weights.len(), out.len());
             return Err(length(message, out.len(), need));
         }
         if weights.is_empty() {

@@ -13,19 +13,32 @@ pub use q4_0::Q4_0;
 pub use q8_0::Q8_0;
 
 use crate::error::{Code, Error, Result};
+use crate::lanes::{Best, Lanes};
 
 /// Every format, in the order of its number. The TypeScript list of names is checked against it.
-static CODECS: &[Codec] = &[
-    Codec::encoder::<F32>(),
-    Codec::encoder::<F16>(),
-    Codec::encoder::<Q4_0>(),
-    Codec::encoder::<Q8_0>(),
-    Codec::encoder::<BF16>(),
-];
+const fn table<L: Lanes>() -> &'static [Codec] {
+    const {
+        &[
+            Codec::encoder::<F32, L>(),
+            Codec::encoder::<F16, L>(),
+            Codec::encoder::<Q4_0, L>(),
+            Codec::encoder::<Q8_0, L>(),
+            Codec::encoder::<BF16, L>(),
+        ]
+    }
+}
+
+static CODECS: &[Codec] = table::<Best>();
 
 /// Every format this library knows.
 pub fn formats() -> &'static [Codec] {
     CODECS
+}
+
+/// The same formats encoding over other lanes: for the tests that lanes do not change a byte.
+#[doc(hidden)]
+pub fn formats_over<L: Lanes>() -> &'static [Codec] {
+    table::<L>()
 }
 
 impl Codec {

@@ -18,13 +18,7 @@ pub trait Mask: Copy + BitAnd<Output = Self> + BitOr<Output = Self> + Not<Output
 /// bytes for every N. There is deliberately no horizontal sum and no fused multiply-add: either would change bytes.
 /// Small integers (codes, their products) are floats here; they are exact below 2^24.
 pub trait Lanes:
-    Copy
-    + Add<Output = Self>
-    + Sub<Output = Self>
-    + Mul<Output = Self>
-    + Div<Output = Self>
-    + Neg<Output = Self>
-    + 'static
+    Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self> + Neg<Output = Self> + 'static
 {
     /// How many problems there are.
     const N: usize;

@@ -1,0 +1,6 @@
+//! What the integration tests share.
+#![allow(dead_code)] // every test binary uses its own part
+
+#[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
+pub mod ggml;
+pub mod weights;
