@@ -3,12 +3,27 @@
 pub mod block;
 mod codec;
 mod float;
+mod grid;
+mod iq1_m;
+mod iq1_s;
+mod iq2_s;
+mod iq2_xs;
+mod iq2_xxs;
+mod iq3_s;
+mod iq3_xxs;
 mod q4_0;
 mod q8_0;
 
 pub use block::{BlockEncoder, BlockFormat};
 pub use codec::Codec;
 pub use float::{BF16, F16, F32};
+pub use iq1_m::Iq1M;
+pub use iq1_s::Iq1S;
+pub use iq2_s::Iq2S;
+pub use iq2_xs::Iq2Xs;
+pub use iq2_xxs::Iq2Xxs;
+pub use iq3_s::Iq3S;
+pub use iq3_xxs::Iq3Xxs;
 pub use q4_0::Q4_0;
 pub use q8_0::Q8_0;
 
@@ -23,6 +38,10 @@ const fn table<L: Lanes>() -> &'static [Codec] {
             Codec::encoder::<F16, L>(),
             Codec::encoder::<Q4_0, L>(),
             Codec::encoder::<Q8_0, L>(),
+            Codec::decoder::<Iq3Xxs>(),
+            Codec::decoder::<Iq3S>(),
+            Codec::decoder::<Iq2S>(),
+            Codec::decoder::<Iq1M>(),
             Codec::encoder::<BF16, L>(),
         ]
     }

@@ -1,0 +1,118 @@
+//! The grids of the IQ formats: sets of points with small digits, one point for eight (or four) weights.
+//!
+//! A format of less than four bits per weight cannot give each weight a code of its own; it gives eight weights
+//! together the number of a point. Six grids serve seven formats:
+//!
+//! | grid | points | digits | levels | stored | decode table | formats |
+//! |---|---|---|---|---|---|---|
+//! | [`IQ2_XXS`] | 256 | 8 of 0..3 | 8 25 43 | 824 B | 2 kB | IQ2_XXS |
+//! | [`IQ2_XS`] | 512 | 8 of 0..3 | 8 25 43 | 824 B | 4 kB | IQ2_XS |
+//! | [`IQ2_S`] | 1024 | 8 of 0..3 | 8 25 43 | 824 B | 8 kB | IQ2_S |
+//! | [`IQ1`] | 2048 | 8 of 0..3 | -1 0 1 | 824 B | 16 kB | IQ1_S, IQ1_M |
+//! | [`IQ3_XXS`] | 256 | 4 of 0..8 | 4 12 20 28 36 44 52 62 | 512 B | 1 kB | IQ3_XXS |
+//! | [`IQ3_S`] | 512 | 4 of 0..8 | 1 3 5 7 9 11 13 15 | 512 B | 2 kB | IQ3_S |
+//!
+//! What is stored is one bit per possible point ([`points`]); what is looked up is made from it on first use.
+
+mod points;
+mod signs;
+
+pub(super) use signs::{SignsAndScale, even_signs, write_signed};
+
+use std::sync::LazyLock;
+
+/// For each point on a grid its `D` levels; `N` is a power of two, so a masked number needs no check.
+type Levels<const D: usize, const N: usize> = LazyLock<[[i8; D]; N]>;
+
+/// What IQ2_XXS multiplies its scale by.
+pub(super) static IQ2_XXS: Levels<8, 256> = LazyLock::new(|| levels(&points::IQ2_XXS, &[8, 25, 43]));
+/// What IQ2_XS multiplies its scales by.
+pub(super) static IQ2_XS: Levels<8, 512> = LazyLock::new(|| levels(&points::IQ2_XS, &[8, 25, 43]));
+/// What IQ2_S multiplies its scales by.
+pub(super) static IQ2_S: Levels<8, 1024> = LazyLock::new(|| levels(&points::IQ2_S, &[8, 25, 43]));
+/// What IQ1_S and IQ1_M add their shift to.
+pub(super) static IQ1: Levels<8, 2048> = LazyLock::new(|| levels(&points::IQ1, &[-1, 0, 1]));
+/// What IQ3_XXS multiplies its scales by.
+pub(super) static IQ3_XXS: Levels<4, 256> =
+    LazyLock::new(|| levels(&points::IQ3_XXS, &[4, 12, 20, 28, 36, 44, 52, 62]));
+/// What IQ3_S multiplies its scales by.
+pub(super) static IQ3_S: Levels<4, 512> = LazyLock::new(|| levels(&points::IQ3_S, &[1, 3, 5, 7, 9, 11, 13, 15]));
+
+/// What is added to a level of the one-bit formats, or taken from it (`IQ1S_DELTA`).
+pub(super) const SHIFT: f32 = 0.125;
+
+/// Writes `scale * (level + shift)`.
+#[inline(always)]
+pub(super) fn write_shifted(out: &mut [f32], scale: f32, levels: &[i8; 8], shift: f32) {
+    for (out, &level) in out.iter_mut().zip(levels) {
+        *out = scale * (f32::from(level) + shift);
+    }
+}
+
+/// Two points of four as one of eight.
+#[inline(always)]
+pub(super) fn join(low: [i8; 4], high: [i8; 4]) -> [i8; 8] {
+    std::array::from_fn(|i| if i < 4 { low[i] } else { high[i - 4] })
+}
+
+/// The keys of a set in ascending order: the positions of its bits.
+fn keys(set: &[u64]) -> impl Iterator<Item = usize> {
+    (0..set.len() * 64).filter(|key| set[key / 64] >> (key % 64) & 1 == 1)
+}
+
+/// The digits of a key in base `radix`, the lowest first.
+fn digits<const D: usize>(mut key: usize, radix: usize) -> [u8; D] {
+    std::array::from_fn(|_| {
+        let digit = key % radix;
+        key /= radix;
+        digit as u8
+    })
+}
+
+/// The points of a set in order, each digit replaced by its level; there are as many levels as digits.
+fn levels<const D: usize, const N: usize>(set: &[u64], levels: &[i8]) -> [[i8; D]; N] {
+    let mut table = [[0; D]; N];
+    for (point, key) in table.iter_mut().zip(keys(set)) {
+        *point = digits(key, levels.len()).map(|digit| levels[usize::from(digit)]);
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_set_has_as_many_points_as_its_numbers_can_name() {
+        let sets: [(&[u64], usize); 6] = [
+            (&points::IQ2_XXS, 256),
+            (&points::IQ2_XS, 512),
+            (&points::IQ2_S, 1024),
+            (&points::IQ1, 2048),
+            (&points::IQ3_XXS, 256),
+            (&points::IQ3_S, 512),
+        ];
+        for (set, count) in sets {
+            assert_eq!(keys(set).count(), count);
+        }
+    }
+
+    /// FNV-1a of a whole table as bytes.
+    fn fingerprint<const D: usize, const N: usize>(table: &[[i8; D]; N]) -> u64 {
+        table
+            .as_flattened()
+            .iter()
+            .fold(0xcbf2_9ce4_8422_2325, |hash, &level| (hash ^ u64::from(level as u8)).wrapping_mul(0x100_0000_01b3))
+    }
+
+    /// The fingerprints are those of the tables in ggml-common.h, which spells every level out.
+    #[test]
+    fn the_levels_are_those_of_the_reference() {
+        assert_eq!(fingerprint(&*IQ2_XXS), 0xbb4ee025b5ac6e8e, "iq2xxs_grid");
+        assert_eq!(fingerprint(&*IQ2_XS), 0xc9b1ee61e79909bd, "iq2xs_grid");
+        assert_eq!(fingerprint(&*IQ2_S), 0x123edd38a3b62b90, "iq2s_grid");
+        assert_eq!(fingerprint(&*IQ1), 0x6703ed863501ae2e, "iq1s_grid");
+        assert_eq!(fingerprint(&*IQ3_XXS), 0xdfa5dc83d6a155d5, "iq3xxs_grid");
+        assert_eq!(fingerprint(&*IQ3_S), 0xfa37020c25b44829, "iq3s_grid");
+    }
+}
