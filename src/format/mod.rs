@@ -12,6 +12,9 @@ mod iq2_xxs;
 mod iq3_s;
 mod iq3_xxs;
 mod q4_0;
+mod q4_1;
+mod q5_0;
+mod q5_1;
 mod q8_0;
 
 pub use block::{BlockEncoder, BlockFormat};
@@ -25,6 +28,9 @@ pub use iq2_xxs::Iq2Xxs;
 pub use iq3_s::Iq3S;
 pub use iq3_xxs::Iq3Xxs;
 pub use q4_0::Q4_0;
+pub use q4_1::Q4_1;
+pub use q5_0::Q5_0;
+pub use q5_1::Q5_1;
 pub use q8_0::Q8_0;
 
 use crate::error::{Code, Error, Result};
@@ -37,6 +43,9 @@ const fn table<L: Lanes>() -> &'static [Codec] {
             Codec::encoder::<F32, L>(),
             Codec::encoder::<F16, L>(),
             Codec::encoder::<Q4_0, L>(),
+            Codec::encoder::<Q4_1, L>(),
+            Codec::encoder::<Q5_0, L>(),
+            Codec::encoder::<Q5_1, L>(),
             Codec::encoder::<Q8_0, L>(),
             Codec::decoder::<Iq3Xxs>(),
             Codec::decoder::<Iq3S>(),

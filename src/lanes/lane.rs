@@ -54,6 +54,13 @@ pub trait Lanes:
     fn int(self, lane: usize) -> i32 {
         self.lane(lane) as i32
     }
+    /// C's conversion of an integer to `uint8_t`, for integers that [`Lanes::nearest_int`] yields.
+    #[inline(always)]
+    fn low_byte(self) -> Self {
+        // Truncation is a floor from here up.
+        let raised = self + Self::splat(4_194_304.0);
+        raised - (raised * Self::splat(1.0 / 256.0)).trunc() * Self::splat(256.0)
+    }
     /// C's conversion to `int` as x86-64 compiles it, for a value whose low byte is kept: truncation, and what no
     /// `int` holds (NaN, infinities, huge values become `INT_MIN`) gives 0.
     #[inline(always)]

@@ -1,7 +1,13 @@
 //! The scale searches that formats share, each written once, generic over lanes.
 
+mod affine;
+mod positive;
+mod refined;
 mod symmetric;
 
+pub use affine::{Affine, Grid, affine};
+pub use positive::positive;
+pub use refined::refined;
 pub use symmetric::symmetric;
 
 use crate::lanes::Lanes;
@@ -26,6 +32,13 @@ pub fn signed_max<L: Lanes>(x: &[L]) -> L {
         max = L::select(larger, x, max);
     }
     max
+}
+
+/// The smallest and the largest value; of equals (zeros of two signs) the first.
+#[inline(always)]
+pub fn range<L: Lanes>(x: &[L]) -> (L, L) {
+    let start = (L::splat(f32::MAX), L::splat(-f32::MAX));
+    x.iter().fold(start, |(min, max), &x| (min.min(x), max.max(x)))
 }
 
 /// C's `d ? 1.0f / d : 0.0f`.

@@ -1,0 +1,123 @@
+//! The search for a scale and a minimum: ggml's `make_qkx2_quants` and `make_qkx3_quants`, which are one algorithm.
+
+use crate::lanes::{Lanes, Mask};
+
+/// The inverse scales a search tries: `(nmax + first + step * i) / (max - min)` for `i` in `0..=steps`.
+#[derive(Clone, Copy)]
+pub struct Grid {
+    /// The largest code.
+    pub nmax: f32,
+    /// What the first candidate has over `nmax`.
+    pub first: f32,
+    /// What each candidate has over the one before.
+    pub step: f32,
+    /// The index of the last candidate.
+    pub steps: u8,
+    /// Whether the error is the weighted sum of magnitudes instead of squares.
+    pub absolute: bool,
+}
+
+impl Grid {
+    /// The grid of every search under importance.
+    pub const fn weighted(nmax: f32) -> Self {
+        Grid { nmax, first: -0.9, step: 0.05, steps: 36, absolute: false }
+    }
+}
+
+/// The winner: `x` is about `scale * code(x) + min`.
+#[derive(Clone, Copy)]
+pub struct Affine<L> {
+    /// The step between codes.
+    pub scale: L,
+    /// What code 0 stands for; never positive.
+    pub min: L,
+    inverse: L,
+    origin: L,
+    nmax: L,
+}
+
+impl<L: Lanes> Affine<L> {
+    /// The code the search gave a weight: that of the winning candidate's own scale and origin, not of the refit.
+    #[inline(always)]
+    pub fn code(&self, x: L) -> L {
+        code(x, self.inverse, self.origin, self.nmax)
+    }
+}
+
+#[inline(always)]
+fn code<L: Lanes>(x: L, inverse: L, origin: L, nmax: L) -> L {
+    (inverse * (x - origin)).nearest_int().min(nmax).max(L::splat(0.0))
+}
+
+/// Finds the scale and minimum (at most 0) that make `sum w |x - (scale code + min)|^p` small, `p` 1 or 2.
+///
+/// Every candidate of the grid gives codes; for them the best scale and minimum are a weighted linear regression, and the
+/// candidate with the smallest error wins. A win moves the minimum, and with it all later candidates: `max - min` is not
+/// loop-invariant. Equal weights have scale 0 and codes 0.
+pub fn affine<L: Lanes, const W: usize>(x: &[L; W], w: &[L; W], grid: Grid) -> Affine<L> {
+    let zero = L::splat(0.0);
+    let nmax = L::splat(grid.nmax);
+    let (mut min, mut max) = (x[0], x[0]);
+    let mut sum_w = w[0];
+    let mut sum_x = w[0] * x[0];
+    for (&x, &w) in x.iter().zip(w).skip(1) {
+        min = min.min(x);
+        max = max.max(x);
+        sum_w = sum_w + w;
+        sum_x = sum_x + w * x;
+    }
+    min = min.min(zero);
+    let live = !max.eq(min);
+    if !live.any() {
+        return Affine { scale: zero, min, inverse: zero, origin: zero, nmax };
+    }
+
+    let mut codes = [zero; W];
+    let error = |codes: &[L; W], scale: L, min: L| {
+        let mut sum = zero;
+        for ((&x, &w), &l) in x.iter().zip(w).zip(codes) {
+            let diff = scale * l + min - x;
+            sum = sum + w * if grid.absolute { diff.abs() } else { diff * diff };
+        }
+        sum
+    };
+
+    let (mut inverse, mut origin) = (nmax / (max - min), min);
+    let mut scale = L::splat(1.0) / inverse;
+    for (l, &x) in codes.iter_mut().zip(x) {
+        *l = code(x, inverse, origin, nmax);
+    }
+    let mut best = error(&codes, scale, min);
+    for i in 0..=grid.steps {
+        let candidate = L::splat(grid.first + grid.step * f32::from(i) + grid.nmax) / (max - min);
+        let (mut sum_l, mut sum_l2, mut sum_xl) = (zero, zero, zero);
+        for ((&x, &w), l) in x.iter().zip(w).zip(&mut codes) {
+            *l = code(x, candidate, min, nmax);
+            let wl = w * *l;
+            sum_l = sum_l + wl;
+            sum_l2 = sum_l2 + wl * *l;
+            sum_xl = sum_xl + wl * x;
+        }
+        let determinant = sum_w * sum_l2 - sum_l * sum_l;
+        let solvable = live & zero.lt(determinant);
+        if !solvable.any() {
+            continue;
+        }
+        let fit_scale = (sum_w * sum_xl - sum_x * sum_l) / determinant;
+        let fit_min = (sum_l2 * sum_x - sum_l * sum_xl) / determinant;
+        let positive = zero.lt(fit_min);
+        let fit_scale = L::select(positive, sum_xl / sum_l2, fit_scale);
+        let fit_min = L::select(positive, zero, fit_min);
+        let fit_error = error(&codes, fit_scale, fit_min);
+        let better = solvable & fit_error.lt(best);
+        if better.any() {
+            best = L::select(better, fit_error, best);
+            scale = L::select(better, fit_scale, scale);
+            inverse = L::select(better, candidate, inverse);
+            origin = L::select(better, min, origin);
+            min = L::select(better, fit_min, min);
+        }
+    }
+    let live = |value| L::select(live, value, zero);
+    Affine { scale: live(scale), min, inverse: live(inverse), origin: live(origin), nmax }
+}
