@@ -11,11 +11,16 @@ mod iq2_xs;
 mod iq2_xxs;
 mod iq3_s;
 mod iq3_xxs;
+mod k_affine;
 mod q4_0;
 mod q4_1;
+mod q4_k;
 mod q5_0;
 mod q5_1;
+mod q5_k;
+mod q6_k;
 mod q8_0;
+mod super_block;
 
 pub use block::{BlockEncoder, BlockFormat};
 pub use codec::Codec;
@@ -29,8 +34,11 @@ pub use iq3_s::Iq3S;
 pub use iq3_xxs::Iq3Xxs;
 pub use q4_0::Q4_0;
 pub use q4_1::Q4_1;
+pub use q4_k::Q4K;
 pub use q5_0::Q5_0;
 pub use q5_1::Q5_1;
+pub use q5_k::Q5K;
+pub use q6_k::Q6K;
 pub use q8_0::Q8_0;
 
 use crate::error::{Code, Error, Result};
@@ -47,6 +55,9 @@ const fn table<L: Lanes>() -> &'static [Codec] {
             Codec::encoder::<Q5_0, L>(),
             Codec::encoder::<Q5_1, L>(),
             Codec::encoder::<Q8_0, L>(),
+            Codec::encoder::<Q4K, L>(),
+            Codec::encoder::<Q5K, L>(),
+            Codec::encoder::<Q6K, L>(),
             Codec::decoder::<Iq3Xxs>(),
             Codec::decoder::<Iq3S>(),
             Codec::decoder::<Iq2S>(),

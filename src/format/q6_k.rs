@@ -1,0 +1,108 @@
+//! Q6_K: `w = d s (q - 32)`, 256 weights in 210 bytes, 6.5625 bits per weight.
+//!
+//! ```text
+//! byte   0..128  ql      lower four bits: byte 64 i + l holds weight 128 i + l low and 128 i + l + 64 high, l in 0..64
+//! byte 128..192  qh      upper two bits: byte 32 i + l holds weights 128 i + l + 0, 32, 64, 96, the first lowest
+//! byte 192..208  scales  i8    one scale s per sub-block of 16 weights
+//! byte 208..210  d       F16   step of the scales
+//! ```
+//!
+//! Sixteen sub-blocks of 16 weights, nineteen candidate scales searched for each ([`crate::search::symmetric`]). All but
+//! lossless; what presets keep for output tensors. Importance is the weight of the squared error as it stands.
+//! Source: ggml `quantize_row_q6_K_ref`, `quantize_row_q6_K_impl`, `dequantize_row_q6_K`.
+
+use super::block::{BlockEncoder, BlockFormat, finite_f16, transpose};
+use super::super_block::{SUPER, Super, each_super_block, put, requantize, scale};
+use crate::half::f16_from_f32;
+use crate::lanes::Lanes;
+use crate::round::nearest_int;
+use crate::search::{self, GROUP_MAX_EPS, signed_max};
+use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+/// One super-block of Q6_K.
+#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct Q6K {
+    ql: [[u8; 64]; 2],
+    qh: [[u8; 32]; 2],
+    scales: [i8; 16],
+    d: [u8; 2],
+}
+
+impl BlockFormat for Q6K {
+    const ID: u32 = 14;
+    const NAME: &'static str = "Q6_K";
+    const WEIGHTS: usize = SUPER;
+
+    fn decode(&self, out: &mut [f32]) {
+        let d = scale(self.d);
+        let steps = self.scales.map(|scale| d * f32::from(scale));
+        for (i, out) in out.as_chunks_mut::<128>().0.iter_mut().enumerate() {
+            for quarter in 0..4 {
+                for l in 0..32 {
+                    let low = self.ql[i][quarter % 2 * 32 + l] >> (quarter / 2 * 4) & 15;
+                    let high = self.qh[i][l] >> (2 * quarter) & 3;
+                    let code = i32::from(low | high << 4) - 32;
+                    out[quarter * 32 + l] = steps[i * 8 + quarter * 2 + l / 16] * code as f32;
+                }
+            }
+        }
+    }
+
+    fn is_valid(&self) -> bool {
+        finite_f16(self.d)
+    }
+}
+
+impl BlockEncoder for Q6K {
+    fn encode<L: Lanes>(weights: &[f32], blocks: &mut [Self]) {
+        each_super_block(weights, None, blocks, encode::<L>);
+    }
+
+    fn encode_weighted<L: Lanes>(row: &[f32], importance: &[f32], blocks: &mut [Self]) {
+        each_super_block(row, Some(importance), blocks, encode::<L>);
+    }
+}
+
+fn encode<L: Lanes>(x: &Super, importance: Option<&Super>) -> Q6K {
+    let mut scales = [0.0; 16];
+    for j in (0..16).step_by(L::N) {
+        let fit = search_sub_blocks::<L>(x, importance, j, &mut [L::splat(0.0); 16]);
+        put(fit, &mut scales, j);
+    }
+    let max = signed_max(&scales);
+    if max.abs() < GROUP_MAX_EPS {
+        return Q6K::new_zeroed();
+    }
+    let inverse = -128.0 / max;
+    let d = f16_from_f32(1.0 / inverse).to_le_bytes();
+    let scales = scales.map(|scale| nearest_int(inverse * scale).min(127) as i8);
+
+    let mut codes = [0; SUPER];
+    for (j, (codes, x_j)) in codes.as_chunks_mut::<16>().0.iter_mut().zip(x.as_chunks::<16>().0).enumerate() {
+        let sub_d = scale(d) * f32::from(scales[j]);
+        if sub_d == 0.0 {
+            // A scale that vanished keeps the codes of the search. Rare: it is run again, for this sub-block alone.
+            let mut kept = [0.0; 16];
+            search_sub_blocks::<f32>(x, importance, j, &mut kept);
+            *codes = kept.map(|code| code as u8);
+        } else {
+            requantize(x_j, 0.0, sub_d, -32, 31, 32, codes);
+        }
+    }
+    let (halves, _) = codes.as_chunks::<128>();
+    let ql = std::array::from_fn(|i| std::array::from_fn(|l| halves[i][l] & 15 | halves[i][l + 64] << 4));
+    let qh = std::array::from_fn(|i| {
+        std::array::from_fn(|l| {
+            (0..4).fold(0, |bits, quarter| bits | halves[i][l + 32 * quarter] >> 4 << (2 * quarter))
+        })
+    });
+    Q6K { ql, qh, scales, d }
+}
+
+/// The scales of sub-blocks `j..j + L::N`, and their codes.
+fn search_sub_blocks<L: Lanes>(x: &Super, importance: Option<&Super>, j: usize, codes: &mut [L; 16]) -> L {
+    let x: [L; 16] = transpose(&x[16 * j..]);
+    let w = importance.map_or_else(|| x.map(|x| x * x), |importance| transpose(&importance[16 * j..]));
+    search::symmetric(&x, &w, 32.0, codes)
+}

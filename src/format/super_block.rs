@@ -1,0 +1,60 @@
+//! What the K-quants share: super-blocks of 256 weights whose sub-blocks have quantized scales of their own.
+
+use crate::half::f16_to_f32;
+use crate::lanes::Lanes;
+use crate::round::nearest_int;
+
+/// Weights per super-block.
+pub const SUPER: usize = 256;
+
+/// The weights of a super-block, or their importances.
+pub type Super = [f32; SUPER];
+
+/// Runs an encoder of one super-block over all of them, under importance if there is one.
+pub fn each_super_block<B>(
+    weights: &[f32],
+    importance: Option<&[f32]>,
+    blocks: &mut [B],
+    encode: impl Fn(&Super, Option<&Super>) -> B,
+) {
+    let (weights, _) = weights.as_chunks::<SUPER>();
+    let importance = importance.map(|importance| importance.as_chunks::<SUPER>().0);
+    for (i, (block, x)) in blocks.iter_mut().zip(weights).enumerate() {
+        *block = encode(x, importance.map(|importance| &importance[i]));
+    }
+}
+
+/// Fills `[from..from + L::N]` of an array that has one value per sub-block.
+#[inline(always)]
+pub fn put<L: Lanes>(values: L, sub_blocks: &mut [f32], from: usize) {
+    for (lane, slot) in sub_blocks[from..from + L::N].iter_mut().enumerate() {
+        *slot = values.lane(lane);
+    }
+}
+
+/// The sum of squares in order, in single precision as the references do.
+pub fn sum_of_squares(x: &Super) -> f32 {
+    x.iter().fold(0.0, |sum, x| sum + x * x)
+}
+
+/// An F16 as the number it is.
+#[inline(always)]
+pub fn scale(bits: [u8; 2]) -> f32 {
+    f16_to_f32(u16::from_le_bytes(bits))
+}
+
+/// The codes of one sub-block under its final scale: `(x + offset) / d`, rounded half to even, clamped, plus `bias`.
+#[inline(always)]
+pub fn requantize(x: &[f32], offset: f32, d: f32, low: i32, high: i32, bias: i32, codes: &mut [u8]) {
+    for (code, x) in codes.iter_mut().zip(x) {
+        *code = (nearest_int((x + offset) / d).min(high).max(low) + bias) as u8;
+    }
+}
+
+/// Two-bit codes: byte `32 i + l` holds codes `128 i + l + 0, 32, 64, 96`, the first in its lowest bits.
+pub fn pack_two_bits(codes: &[u8; SUPER]) -> [u8; 64] {
+    std::array::from_fn(|at| {
+        let code = |quarter: usize| codes[at / 32 * 128 + at % 32 + quarter * 32] << (2 * quarter);
+        code(0) | code(1) | code(2) | code(3)
+    })
+}
