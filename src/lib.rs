@@ -9,13 +9,15 @@
 //! analysis   qat             error statistics; fake quantization
 //! format   calibrate         GGUF block formats; observers
 //! container   nf4   affine   search     files; 4-bit; integers; scale searches
-//! half   error   lanes   round
+//! half   error   lanes   round   check   wire   small things everything uses
 //! ```
 
+pub mod check;
 pub mod error;
 pub mod half;
 pub mod lanes;
 pub mod round;
+pub mod wire;
 
 pub mod affine;
 pub mod container;

@@ -1,1 +1,34 @@
-//! Integer quantization: parameters, granularity, packed codes.
+//! Affine quantization at 2 to 8 bits: `q = clamp(round_half_even(x / s) + z)`, `x = s (q - z)`.
+//!
+//! | | |
+//! |---|---|
+//! | [`scheme`] | bits, mode, codes: a range of values to a scale and a zero point |
+//! | [`layout`] | which values share them: the whole tensor, a channel on any axis, a group within a row |
+//! | [`params`] | scales and zero points, checked against a shape |
+//! | [`codes`] | 2 to 8 bits per code, packed |
+//! | quantize, calibrate, metrics | the functions |
+//!
+//! Rounding is PyTorch's: `x` times the rounded reciprocal of `s`, half to even, *before* the zero point is added.
+
+mod calibrate;
+pub mod codes;
+pub(crate) mod kernel;
+pub mod layout;
+mod metrics;
+pub mod params;
+mod quantize;
+pub mod scheme;
+
+pub use calibrate::{
+    calibrate, calibrate_into, calibrate_per_channel, calibrate_per_group, calibrate_per_tensor, for_each_range,
+    min_max,
+};
+pub use codes::{pack_codes, pack_codes_into, packed_len, unpack_codes, unpack_codes_into};
+pub use layout::{Layout, QuantGranularity, Run};
+pub use metrics::{GranularityError, compare_granularities, quantization_mse};
+pub use params::QuantParams;
+pub use quantize::{
+    QuantizedTensor, dequantize_tensor, dequantize_tensor_into, dequantize_with_params, dequantize_with_params_into,
+    quantize_packed_into, quantize_tensor, quantize_tensor_with, quantize_with_params, quantize_with_params_into,
+};
+pub use scheme::{QuantMode, QuantRange, QuantScheme, SymmetricRule};

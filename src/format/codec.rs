@@ -1,6 +1,7 @@
 //! A format as a row of a table: its numbers and its functions, built from its traits.
 
 use super::block::{BlockEncoder, BlockFormat};
+use crate::check::first_non_finite;
 use crate::error::{Code, Error, Result};
 use crate::lanes::Lanes;
 use std::mem::size_of;
@@ -191,15 +192,6 @@ impl Codec {
 
 fn length(message: String, actual: usize, expected: usize) -> Error {
     Error::new(Code::LENGTH, message).with("actual", actual).with("expected", expected)
-}
-
-/// The index of the first NaN or infinity.
-pub fn first_non_finite(weights: &[f32]) -> Option<usize> {
-    // A whole chunk is checked by one or: only a chunk that has one is searched.
-    const CHUNK: usize = 64;
-    let found = |x: &f32| x.to_bits() & 0x7f80_0000 == 0x7f80_0000;
-    let chunk = weights.chunks(CHUNK).position(|chunk| chunk.iter().fold(false, |any, x| any | found(x)))?;
-    weights[chunk * CHUNK..].iter().position(found).map(|at| chunk * CHUNK + at)
 }
 
 fn check_importance(importance: &[f32], row_length: usize) -> Result<()> {

@@ -1,0 +1,190 @@
+//! Packed codes: `bits` bits each, one after the other from the low bit of the first byte.
+//!
+//! Eight codes fill `bits` bytes, read as one little-endian number. At 4 bits that is the low nibble first, as ONNX's
+//! INT4 and UINT4 and torchao's `int4` store them; at 8 bits it is the codes themselves. Signed codes are two's
+//! complement of `bits` bits.
+
+use crate::check;
+use crate::error::Result;
+
+/// How many bytes `count` codes of `bits` bits take: `ceil(count bits / 8)`.
+pub fn packed_len(count: usize, bits: u8) -> usize {
+    let bits = usize::from(bits);
+    count / 8 * bits + (count % 8 * bits).div_ceil(8)
+}
+
+/// Packs one code per byte into `bits` bits per code.
+///
+/// # Errors
+/// [`Code::RANGE`](crate::Code::RANGE) unless `bits` is 2..=8, [`Code::LENGTH`](crate::Code::LENGTH) if `packed` is not
+/// [`packed_len`] bytes long.
+pub fn pack_codes_into(codes: &[u8], bits: u8, packed: &mut [u8]) -> Result<()> {
+    check::within("bits", bits, 2, 8)?;
+    check::length("the packed output", packed.len(), packed_len(codes.len(), bits))?;
+    pack(codes, bits, packed);
+    Ok(())
+}
+
+/// [`pack_codes_into`] a new vector.
+///
+/// # Errors
+/// As [`pack_codes_into`].
+pub fn pack_codes(codes: &[u8], bits: u8) -> Result<Vec<u8>> {
+    check::within("bits", bits, 2, 8)?;
+    let mut packed = vec![0; packed_len(codes.len(), bits)];
+    pack(codes, bits, &mut packed);
+    Ok(packed)
+}
+
+/// Unpacks to one code per byte; signed codes become `i8`s, others `u8`s.
+///
+/// # Errors
+/// [`Code::RANGE`](crate::Code::RANGE) unless `bits` is 2..=8, [`Code::LENGTH`](crate::Code::LENGTH) if `packed` is not
+/// as long as `codes` need.
+pub fn unpack_codes_into(packed: &[u8], bits: u8, signed: bool, codes: &mut [u8]) -> Result<()> {
+    check::within("bits", bits, 2, 8)?;
+    check::length("the packed input", packed.len(), packed_len(codes.len(), bits))?;
+    unpack(packed, bits, signed, codes);
+    Ok(())
+}
+
+/// [`unpack_codes_into`] a new vector of `count` codes.
+///
+/// # Errors
+/// As [`unpack_codes_into`].
+pub fn unpack_codes(packed: &[u8], bits: u8, signed: bool, count: usize) -> Result<Vec<u8>> {
+    // Before anything is allocated: a count the bytes do not hold must cost nothing.
+    check::within("bits", bits, 2, 8)?;
+    check::length("the packed input", packed.len(), packed_len(count, bits))?;
+    let mut codes = vec![0; count];
+    unpack(packed, bits, signed, &mut codes);
+    Ok(codes)
+}
+
+/// One function per width, so that shifts are constants; `bits` was checked.
+macro_rules! by_width {
+    ($bits:expr, $function:ident, $($argument:expr),+) => {
+        match $bits {
+            2 => $function::<2>($($argument),+),
+            3 => $function::<3>($($argument),+),
+            4 => $function::<4>($($argument),+),
+            5 => $function::<5>($($argument),+),
+            6 => $function::<6>($($argument),+),
+            7 => $function::<7>($($argument),+),
+            _ => $function::<8>($($argument),+),
+        }
+    };
+}
+
+/// [`pack_codes_into`] of lengths that were checked.
+pub(super) fn pack(codes: &[u8], bits: u8, packed: &mut [u8]) {
+    by_width!(bits, pack_width, codes, packed);
+}
+
+/// [`unpack_codes_into`] of lengths that were checked.
+pub(super) fn unpack(packed: &[u8], bits: u8, signed: bool, codes: &mut [u8]) {
+    by_width!(bits, unpack_width, packed, codes);
+    if signed && bits < 8 {
+        // Move the code's sign bit to the byte's, and back.
+        let shift = 8 - u32::from(bits);
+        for code in codes {
+            *code = ((*code << shift) as i8 >> shift) as u8;
+        }
+    }
+}
+
+fn pack_width<const BITS: usize>(codes: &[u8], packed: &mut [u8]) {
+    let (groups, tail) = codes.as_chunks::<8>();
+    let (full, rest) = packed.split_at_mut(groups.len() * BITS);
+    for (&group, packed) in groups.iter().zip(full.as_chunks_mut::<BITS>().0) {
+        packed.copy_from_slice(&squeeze::<BITS>(group).to_le_bytes()[..BITS]);
+    }
+    let mut last = [0; 8];
+    last[..tail.len()].copy_from_slice(tail);
+    rest.copy_from_slice(&squeeze::<BITS>(last).to_le_bytes()[..rest.len()]);
+}
+
+fn unpack_width<const BITS: usize>(packed: &[u8], codes: &mut [u8]) {
+    let (groups, tail) = codes.as_chunks_mut::<8>();
+    let (full, rest) = packed.split_at(groups.len() * BITS);
+    let spread = |bytes: &[u8]| {
+        let mut word = [0; 8];
+        word[..bytes.len()].copy_from_slice(bytes);
+        spread::<BITS>(u64::from_le_bytes(word))
+    };
+    for (group, packed) in groups.iter_mut().zip(full.as_chunks::<BITS>().0) {
+        *group = spread(packed);
+    }
+    tail.copy_from_slice(&spread(rest)[..tail.len()]);
+}
+
+/// The low `BITS` bits of eight bytes, side by side: neighbours close up in pairs, then pairs, then fours.
+#[inline(always)]
+fn squeeze<const BITS: usize>(codes: [u8; 8]) -> u64 {
+    let gap = 8 - BITS;
+    let word = u64::from_le_bytes(codes) & (0x0101_0101_0101_0101 * ((1 << BITS) - 1));
+    let word = (word & 0x00ff_00ff_00ff_00ff) | (word & 0xff00_ff00_ff00_ff00) >> gap;
+    let word = (word & 0x0000_ffff_0000_ffff) | (word & 0xffff_0000_ffff_0000) >> (2 * gap);
+    (word & 0x0000_0000_ffff_ffff) | (word & 0xffff_ffff_0000_0000) >> (4 * gap)
+}
+
+/// The inverse of [`squeeze`].
+#[inline(always)]
+fn spread<const BITS: usize>(word: u64) -> [u8; 8] {
+    let gap = 8 - BITS;
+    let low = |count: usize| u64::MAX >> (64 - count * BITS);
+    let word = (word & low(4)) | (word & !low(4)) << (4 * gap);
+    let two = low(2) | low(2) << 32;
+    let word = (word & two) | (word & two << (2 * BITS)) << (2 * gap);
+    let one = low(1) | low(1) << 16 | low(1) << 32 | low(1) << 48;
+    ((word & one) | (word & one << BITS) << gap).to_le_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Code;
+
+    /// Bit by bit, the slow and obvious way.
+    fn pack_slowly(codes: &[u8], bits: u8) -> Vec<u8> {
+        let mut packed = vec![0; packed_len(codes.len(), bits)];
+        for (i, code) in codes.iter().enumerate() {
+            for bit in 0..usize::from(bits) {
+                let at = i * usize::from(bits) + bit;
+                packed[at / 8] |= (code >> bit & 1) << (at % 8);
+            }
+        }
+        packed
+    }
+
+    #[test]
+    fn every_width_and_length_packs_as_bit_by_bit_and_comes_back() {
+        let codes: Vec<u8> = (0..67u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+        for bits in 2..=8u8 {
+            for count in 0..codes.len() {
+                let codes = &codes[..count];
+                let packed = pack_codes(codes, bits).unwrap();
+                assert_eq!(packed, pack_slowly(codes, bits), "{bits} bits, {count}");
+                let mask = (1u16 << bits) as u8;
+                let unsigned: Vec<u8> = codes.iter().map(|c| c & mask.wrapping_sub(1)).collect();
+                assert_eq!(unpack_codes(&packed, bits, false, count).unwrap(), unsigned);
+                let signed: Vec<u8> = codes.iter().map(|c| ((c << (8 - bits)) as i8 >> (8 - bits)) as u8).collect();
+                assert_eq!(unpack_codes(&packed, bits, true, count).unwrap(), signed);
+            }
+        }
+    }
+
+    #[test]
+    fn four_bits_are_the_low_nibble_first() {
+        assert_eq!(pack_codes(&[1, 2, 0xff], 4).unwrap(), [0x21, 0x0f]);
+    }
+
+    #[test]
+    fn lengths_and_widths_that_do_not_fit_are_errors() {
+        assert_eq!(pack_codes(&[1], 9).unwrap_err().code(), Code::RANGE);
+        assert_eq!(unpack_codes(&[1], 1, true, 8).unwrap_err().code(), Code::RANGE);
+        assert_eq!(unpack_codes(&[1, 2], 4, true, usize::MAX).unwrap_err().code(), Code::LENGTH);
+        assert_eq!(pack_codes_into(&[1, 2], 4, &mut [0; 2]).unwrap_err().code(), Code::LENGTH);
+        assert_eq!(unpack_codes_into(&[1], 4, true, &mut [0; 3]).unwrap_err().code(), Code::LENGTH);
+    }
+}

@@ -1,0 +1,202 @@
+//! Which values share a scale: granularity, and the runs of a row-major tensor it makes.
+
+use crate::check;
+use crate::error::{Code, Error, Result};
+use serde::{Deserialize, Serialize};
+use std::ops::Range;
+
+/// Which values share a scale and a zero point.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "camelCase")]
+pub enum QuantGranularity {
+    /// All of them.
+    #[default]
+    PerTensor,
+    /// Those with the same index on one axis.
+    PerChannel {
+        /// The axis, from 0.
+        axis: usize,
+    },
+    /// `size` neighbours of a row (of the last axis); a row's last group may be shorter, none crosses a row's end.
+    PerGroup {
+        /// Values per group.
+        size: usize,
+    },
+}
+
+impl QuantGranularity {
+    /// How this granularity divides a tensor of `shape`.
+    ///
+    /// # Errors
+    /// [`Code::RANGE`] for an axis the shape does not have or an empty group, [`Code::TOO_LARGE`].
+    pub fn layout(self, shape: &[usize]) -> Result<Layout> {
+        let len = check::elements(shape)?;
+        let kind = match self {
+            QuantGranularity::PerTensor => Kind::Tensor,
+            QuantGranularity::PerChannel { axis } => {
+                let Some((&channels, inner)) = shape.get(axis..).and_then(<[usize]>::split_first) else {
+                    let message = format!("axis {axis} of a tensor of {} dimensions", shape.len());
+                    return Err(Error::new(Code::RANGE, message).with("axis", axis).with("dimensions", shape.len()));
+                };
+                Kind::Channel { channels, inner: check::elements(inner)? }
+            }
+            QuantGranularity::PerGroup { size: 0 } => {
+                return Err(Error::new(Code::RANGE, "a group of 0 values: at least 1 is needed").with("size", 0u32));
+            }
+            QuantGranularity::PerGroup { size } => {
+                let row = shape.last().copied().unwrap_or(1);
+                Kind::Group { size, row, per_row: row.div_ceil(size) }
+            }
+        };
+        Ok(Layout { len, kind })
+    }
+}
+
+/// A granularity on a shape: how many scales there are, and whose a value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    len: usize,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Tensor,
+    Channel { channels: usize, inner: usize },
+    Group { size: usize, row: usize, per_row: usize },
+}
+
+/// Neighbouring values that share a scale, or (`stepped`) whose scales are neighbours in the same order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// Where the values are.
+    pub range: Range<usize>,
+    /// The index of the first value's scale.
+    pub group: usize,
+    /// Whether every value has the next scale: a channel axis that is the last one.
+    pub stepped: bool,
+}
+
+impl Layout {
+    /// How many values the tensor has.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// How many scales there are.
+    pub fn groups(&self) -> usize {
+        match self.kind {
+            Kind::Tensor => 1,
+            Kind::Channel { channels, .. } => channels,
+            Kind::Group { row: 0, .. } => 0,
+            Kind::Group { row, per_row, .. } => self.len / row * per_row,
+        }
+    }
+
+    /// Whether neighbouring values have neighbouring scales.
+    pub fn is_stepped(&self) -> bool {
+        matches!(self.kind, Kind::Channel { inner: 1, .. })
+    }
+
+    /// The run that holds value `at < len`, from there to its end.
+    fn run(&self, at: usize) -> Run {
+        let stepped = self.is_stepped();
+        let (group, end) = match self.kind {
+            Kind::Tensor => (0, self.len),
+            Kind::Channel { channels, inner: 1 } => (at % channels, at / channels * channels + channels),
+            Kind::Channel { channels, inner } => (at / inner % channels, (at / inner + 1) * inner),
+            Kind::Group { size, row, per_row } => {
+                let (index, column) = (at / row, at % row);
+                let group = column / size;
+                (index * per_row + group, index * row + row.min((group + 1).saturating_mul(size)))
+            }
+        };
+        Run { range: at..end, group, stepped }
+    }
+
+    /// The runs of `within`, in order; those at its ends are cut.
+    pub fn runs(&self, within: Range<usize>) -> impl Iterator<Item = Run> {
+        let (layout, end) = (*self, within.end.min(self.len));
+        let mut at = within.start;
+        std::iter::from_fn(move || {
+            if at >= end {
+                return None;
+            }
+            let mut run = layout.run(at);
+            run.range.end = run.range.end.min(end);
+            at = run.range.end;
+            Some(run)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The group of every value, the slow and obvious way.
+    fn groups(granularity: QuantGranularity, shape: &[usize]) -> Vec<usize> {
+        let len = shape.iter().product::<usize>();
+        let row = shape.last().copied().unwrap_or(1);
+        (0..len)
+            .map(|i| match granularity {
+                QuantGranularity::PerTensor => 0,
+                QuantGranularity::PerChannel { axis } => i / shape[axis + 1..].iter().product::<usize>() % shape[axis],
+                QuantGranularity::PerGroup { size } => i / row * row.div_ceil(size) + i % row / size,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn runs_cover_every_value_once_with_its_group() {
+        let granularities = [
+            QuantGranularity::PerTensor,
+            QuantGranularity::PerChannel { axis: 0 },
+            QuantGranularity::PerChannel { axis: 1 },
+            QuantGranularity::PerChannel { axis: 2 },
+            QuantGranularity::PerGroup { size: 1 },
+            QuantGranularity::PerGroup { size: 3 },
+            QuantGranularity::PerGroup { size: 100 },
+            QuantGranularity::PerGroup { size: usize::MAX },
+        ];
+        for shape in [[2, 3, 4], [5, 1, 7], [1, 1, 1], [3, 4, 1], [2, 0, 3]] {
+            for granularity in granularities {
+                let layout = granularity.layout(&shape).unwrap();
+                let want = groups(granularity, &shape);
+                for cut in [1, 5, 1000] {
+                    let mut got = Vec::new();
+                    for start in (0..layout.len()).step_by(cut) {
+                        for run in layout.runs(start..start + cut) {
+                            assert_eq!(run.range.start, got.len(), "{granularity:?} {shape:?}");
+                            got.extend(
+                                run.range
+                                    .clone()
+                                    .map(|i| run.group + if run.stepped { i - run.range.start } else { 0 }),
+                            );
+                        }
+                    }
+                    assert_eq!(got, want, "{granularity:?} {shape:?} cut {cut}");
+                }
+                assert!(want.iter().all(|&g| g < layout.groups()));
+                assert!(
+                    layout.is_empty() || want.iter().max() == Some(&(layout.groups() - 1)),
+                    "{granularity:?} {shape:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_shape_does_not_have_is_an_error() {
+        let fails = |granularity: QuantGranularity, shape: &[usize]| granularity.layout(shape).unwrap_err().code();
+        assert_eq!(fails(QuantGranularity::PerChannel { axis: 2 }, &[3, 4]), Code::RANGE);
+        assert_eq!(fails(QuantGranularity::PerChannel { axis: 0 }, &[]), Code::RANGE);
+        assert_eq!(fails(QuantGranularity::PerGroup { size: 0 }, &[3, 4]), Code::RANGE);
+        assert_eq!(fails(QuantGranularity::PerTensor, &[usize::MAX, 3]), Code::TOO_LARGE);
+    }
+}

@@ -1,0 +1,66 @@
+//! What a granularity costs and what it saves.
+
+use super::layout::QuantGranularity;
+use super::quantize::{dequantize_tensor_into, quantize_tensor};
+use super::scheme::QuantMode;
+use crate::check;
+use crate::error::{Code, Error, Result};
+
+/// The mean of `(original - decoded)^2`, summed in double precision.
+///
+/// # Errors
+/// [`Code::LENGTH`] if the two differ in length, [`Code::NO_DATA`] if they are empty.
+pub fn quantization_mse(original: &[f32], decoded: &[f32]) -> Result<f64> {
+    check::length("the decoded tensor", decoded.len(), original.len())?;
+    if original.is_empty() {
+        return Err(Error::new(Code::NO_DATA, "the mean error of no values is not a number"));
+    }
+    // Eight sums side by side: faster than one, and closer to the true sum.
+    let mut sums = [0.0f64; 8];
+    let mut add = |lane: usize, a: f32, b: f32| {
+        let error = f64::from(a) - f64::from(b);
+        sums[lane] += error * error;
+    };
+    let ((a, a_tail), (b, b_tail)) = (original.as_chunks::<8>(), decoded.as_chunks::<8>());
+    for (a, b) in a.iter().zip(b) {
+        for lane in 0..8 {
+            add(lane, a[lane], b[lane]);
+        }
+    }
+    for (lane, (&a, &b)) in a_tail.iter().zip(b_tail).enumerate() {
+        add(lane, a, b);
+    }
+    Ok(sums.iter().sum::<f64>() / original.len() as f64)
+}
+
+/// One granularity's error and size.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct GranularityError {
+    /// Which values shared a scale.
+    pub granularity: QuantGranularity,
+    /// The mean squared error.
+    pub mse: f64,
+    /// Codes, scales and zero points, in bytes.
+    pub memory_bytes: usize,
+}
+
+/// Quantizes a tensor at each of `granularities` and reports error and size, in the same order.
+///
+/// # Errors
+/// Those of [`quantize_tensor`].
+pub fn compare_granularities(
+    values: &[f32],
+    shape: &[usize],
+    bits: u8,
+    mode: QuantMode,
+    granularities: &[QuantGranularity],
+) -> Result<Vec<GranularityError>> {
+    let mut decoded = vec![0.0; values.len()];
+    let compare = |&granularity: &QuantGranularity| {
+        let tensor = quantize_tensor(values, shape, granularity, mode, bits)?;
+        dequantize_tensor_into(&tensor, &mut decoded)?;
+        let mse = quantization_mse(values, &decoded)?;
+        Ok(GranularityError { granularity, mse, memory_bytes: tensor.memory_bytes() })
+    };
+    granularities.iter().map(compare).collect()
+}

@@ -1,0 +1,285 @@
+//! Tensors to codes and back.
+
+use super::calibrate::calibrate;
+use super::codes::{self, packed_len};
+use super::kernel;
+use super::layout::{Layout, QuantGranularity};
+use super::params::QuantParams;
+use super::scheme::{QuantMode, QuantScheme};
+use crate::check;
+use crate::error::Result;
+use crate::wire::{Reader, Writer};
+
+/// A tensor as packed codes with what is needed to read them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QuantizedTensor {
+    /// The codes in row-major order, `params.bits` bits each (see [`codes`](crate::affine::codes)).
+    pub data: Vec<u8>,
+    /// Scales, zero points and their meaning.
+    pub params: QuantParams,
+    /// The extent of every axis.
+    pub shape: Vec<usize>,
+}
+
+/// Codes are packed and unpacked through a buffer of this many on the stack; a multiple of 8, so that it fills bytes.
+const PIECE: usize = 4096;
+const TAG: [u8; 4] = *b"QPat";
+
+impl QuantizedTensor {
+    /// The bytes that are really stored: packed codes, scales, zero points.
+    pub fn memory_bytes(&self) -> usize {
+        self.data.len() + self.params.memory_bytes()
+    }
+
+    /// The structure is whole: parameters fit the shape, codes are as many as it says.
+    ///
+    /// # Errors
+    /// As [`QuantParams::layout`]; [`Code::LENGTH`](crate::Code::LENGTH) for another number of bytes.
+    pub fn check(&self) -> Result<Layout> {
+        let layout = self.params.layout(&self.shape)?;
+        check::length("the packed data", self.data.len(), packed_len(layout.len(), self.params.bits))?;
+        Ok(layout)
+    }
+
+    /// The tensor as bytes, for [`from_bytes`](Self::from_bytes).
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut writer = Writer::new(TAG, 1);
+        self.params.write(&mut writer);
+        writer.counts(&self.shape).bytes(&self.data).finish()
+    }
+
+    /// The tensor that [`to_bytes`](Self::to_bytes) wrote.
+    ///
+    /// # Errors
+    /// [`Code::TRUNCATED`](crate::Code::TRUNCATED), [`Code::MAGIC`](crate::Code::MAGIC),
+    /// [`Code::MALFORMED`](crate::Code::MALFORMED), [`Code::UNSUPPORTED`](crate::Code::UNSUPPORTED), and those of
+    /// [`check`](Self::check).
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let mut reader = Reader::new(bytes, TAG, 1, "QuantizedTensor")?;
+        let params = QuantParams::read(&mut reader)?;
+        let tensor = QuantizedTensor { params, shape: reader.counts()?, data: reader.bytes()? };
+        reader.finish()?;
+        tensor.check()?;
+        Ok(tensor)
+    }
+}
+
+/// One code per byte: `q = clamp(round_half_even(x (1 / s)) + z, qmin, qmax)`, the bits of an `i8` if codes are signed.
+///
+/// # Errors
+/// As [`quantize_with_params_into`].
+pub fn quantize_with_params(values: &[f32], shape: &[usize], params: &QuantParams) -> Result<Vec<u8>> {
+    let mut codes = vec![0; values.len()];
+    quantize_with_params_into(values, shape, params, &mut codes)?;
+    Ok(codes)
+}
+
+/// [`quantize_with_params`] into a buffer of one byte per value.
+///
+/// # Errors
+/// [`Code::LENGTH`](crate::Code::LENGTH) if values, shape, parameters and output do not fit each other,
+/// [`Code::NON_FINITE`](crate::Code::NON_FINITE) with the index of the first value that is no number, and those of
+/// [`QuantParams::check`]. After an error the output holds nothing of meaning.
+pub fn quantize_with_params_into(
+    values: &[f32],
+    shape: &[usize],
+    params: &QuantParams,
+    codes: &mut [u8],
+) -> Result<()> {
+    let prepared = Prepared::new(params, shape, values.len())?;
+    check::length("the output of codes", codes.len(), values.len())?;
+    prepared.quantize(values, 0, codes)
+}
+
+/// The values of one code per byte: `x = s (q - z)`.
+///
+/// # Errors
+/// As [`dequantize_with_params_into`].
+pub fn dequantize_with_params(codes: &[u8], shape: &[usize], params: &QuantParams) -> Result<Vec<f32>> {
+    let mut out = vec![0.0; codes.len()];
+    dequantize_with_params_into(codes, shape, params, &mut out)?;
+    Ok(out)
+}
+
+/// [`dequantize_with_params`] into a buffer of one value per code.
+///
+/// # Errors
+/// [`Code::LENGTH`](crate::Code::LENGTH) if codes, shape, parameters and output do not fit each other, and those of
+/// [`QuantParams::check`].
+pub fn dequantize_with_params_into(codes: &[u8], shape: &[usize], params: &QuantParams, out: &mut [f32]) -> Result<()> {
+    let prepared = Prepared::new(params, shape, codes.len())?;
+    check::length("the output of values", out.len(), codes.len())?;
+    prepared.dequantize(codes, 0, out);
+    Ok(())
+}
+
+/// Calibrates a tensor by its smallest and largest values and quantizes it with the usual codes of the mode
+/// ([`QuantScheme::new`]).
+///
+/// ```
+/// use quantpress::affine::{QuantGranularity, QuantMode, dequantize_tensor, quantize_tensor};
+/// let weights = [0.5, -1.0, 0.25, 30.0, -60.0, 15.0];
+/// let per_row = QuantGranularity::PerChannel { axis: 0 };
+/// let tensor = quantize_tensor(&weights, &[2, 3], per_row, QuantMode::Symmetric, 4)?;
+/// assert_eq!(tensor.memory_bytes(), 3 + 2 * 4); // six 4-bit codes, two scales
+/// let decoded = dequantize_tensor(&tensor)?;
+/// assert_eq!(decoded[1], -1.0);
+/// assert_eq!(decoded[4], -60.0);
+/// # Ok::<(), quantpress::Error>(())
+/// ```
+///
+/// # Errors
+/// Those of [`calibrate`] and [`quantize_with_params_into`].
+pub fn quantize_tensor(
+    values: &[f32],
+    shape: &[usize],
+    granularity: QuantGranularity,
+    mode: QuantMode,
+    bits: u8,
+) -> Result<QuantizedTensor> {
+    quantize_tensor_with(values, shape, granularity, &QuantScheme::new(bits, mode)?)
+}
+
+/// [`quantize_tensor`] under any scheme: signed, unsigned or narrow codes, any rule for symmetric scales.
+///
+/// # Errors
+/// Those of [`calibrate`] and [`quantize_with_params_into`].
+pub fn quantize_tensor_with(
+    values: &[f32],
+    shape: &[usize],
+    granularity: QuantGranularity,
+    scheme: &QuantScheme,
+) -> Result<QuantizedTensor> {
+    let params = calibrate(values, shape, granularity, scheme)?;
+    let mut data = vec![0; packed_len(values.len(), params.bits)];
+    quantize_packed_into(values, shape, &params, &mut data)?;
+    Ok(QuantizedTensor { data, params, shape: shape.to_vec() })
+}
+
+/// Quantizes with given parameters into packed codes: a buffer of [`packed_len`] bytes.
+///
+/// # Errors
+/// As [`quantize_with_params_into`].
+pub fn quantize_packed_into(values: &[f32], shape: &[usize], params: &QuantParams, packed: &mut [u8]) -> Result<()> {
+    let prepared = Prepared::new(params, shape, values.len())?;
+    check::length("the packed output", packed.len(), packed_len(values.len(), params.bits))?;
+    if params.bits == 8 {
+        return prepared.quantize(values, 0, packed);
+    }
+    let mut buffer = [0; PIECE];
+    let pieces = values.chunks(PIECE).zip(packed.chunks_mut(packed_len(PIECE, params.bits)));
+    for (index, (values, packed)) in pieces.enumerate() {
+        let codes = &mut buffer[..values.len()];
+        prepared.quantize(values, index * PIECE, codes)?;
+        codes::pack(codes, params.bits, packed);
+    }
+    Ok(())
+}
+
+/// The values of a quantized tensor.
+///
+/// # Errors
+/// As [`dequantize_tensor_into`].
+pub fn dequantize_tensor(tensor: &QuantizedTensor) -> Result<Vec<f32>> {
+    // The structure is checked before its shape decides an allocation.
+    let mut out = vec![0.0; tensor.check()?.len()];
+    dequantize_tensor_into(tensor, &mut out)?;
+    Ok(out)
+}
+
+/// [`dequantize_tensor`] into a buffer of one value per element.
+///
+/// # Errors
+/// [`Code::LENGTH`](crate::Code::LENGTH) for an output of another length, and those of [`QuantizedTensor::check`].
+pub fn dequantize_tensor_into(tensor: &QuantizedTensor, out: &mut [f32]) -> Result<()> {
+    let layout = tensor.check()?;
+    check::length("the output of values", out.len(), layout.len())?;
+    let QuantizedTensor { data, params, shape } = tensor;
+    let prepared = Prepared::new(params, shape, out.len())?;
+    if params.bits == 8 {
+        prepared.dequantize(data, 0, out);
+        return Ok(());
+    }
+    let mut buffer = [0; PIECE];
+    let pieces = out.chunks_mut(PIECE).zip(data.chunks(packed_len(PIECE, params.bits)));
+    for (index, (out, packed)) in pieces.enumerate() {
+        let codes = &mut buffer[..out.len()];
+        codes::unpack(packed, params.bits, params.is_signed(), codes);
+        prepared.dequantize(codes, index * PIECE, out);
+    }
+    Ok(())
+}
+
+/// Parameters that fit their tensor, as the loops use them.
+pub(crate) struct Prepared<'a> {
+    params: &'a QuantParams,
+    layout: Layout,
+    /// Reciprocals of all scales where neighbours have neighbouring scales: a loop must not divide.
+    inverses: Vec<f32>,
+}
+
+impl<'a> Prepared<'a> {
+    pub(crate) fn new(params: &'a QuantParams, shape: &[usize], len: usize) -> Result<Self> {
+        let layout = params.layout(shape)?;
+        check::shape("the tensor", len, shape)?;
+        let stepped = if layout.is_stepped() { params.scales.as_slice() } else { &[] };
+        Ok(Prepared { params, layout, inverses: stepped.iter().map(|scale| 1.0 / scale).collect() })
+    }
+
+    /// The parameters of one value after the other, for a run whose scales step.
+    fn stepped(&self, group: usize) -> impl Iterator<Item = kernel::Affine> {
+        let range = self.params.range;
+        let scales = self.params.scales.iter().zip(&self.inverses).enumerate().skip(group);
+        scales.map(move |(index, (&scale, &inverse))| {
+            let zero_point = self.params.zero_point(index);
+            let bounds = ((range.qmin - zero_point) as f32, (range.qmax - zero_point) as f32);
+            kernel::Affine { inverse, scale, zero_point, bounds }
+        })
+    }
+
+    /// Calls `run` for every run of values with shared parameters and `one` for every value with its own; `values` are
+    /// those from `start` on.
+    pub(crate) fn zip<T, U>(
+        &self,
+        values: &[T],
+        start: usize,
+        out: &mut [U],
+        mut run: impl FnMut(&[T], kernel::Affine, &mut [U]),
+        one: impl Fn(&T, kernel::Affine, &mut U),
+    ) {
+        for part in self.layout.runs(start..start + values.len()) {
+            let range = part.range.start - start..part.range.end - start;
+            let (values, out) = (&values[range.clone()], &mut out[range]);
+            if part.stepped {
+                for ((x, out), affine) in values.iter().zip(out).zip(self.stepped(part.group)) {
+                    one(x, affine, out);
+                }
+            } else {
+                run(values, self.params.affine(part.group), out);
+            }
+        }
+    }
+
+    fn quantize(&self, values: &[f32], start: usize, codes: &mut [u8]) -> Result<()> {
+        let mut finite = true;
+        let run = |values: &[f32], affine, codes: &mut [u8]| finite &= kernel::quantize(values, affine, codes);
+        self.zip(values, start, codes, run, |x, affine, code| *code = affine.code(*x));
+        // Stepped values are searched once more: they are few or slow anyway, and the loop stays plain.
+        if finite && !self.layout.is_stepped() {
+            return Ok(());
+        }
+        match check::first_non_finite(values) {
+            None => Ok(()),
+            Some(index) => Err(check::non_finite(values[index], start + index, "value")),
+        }
+    }
+
+    fn dequantize(&self, codes: &[u8], start: usize, out: &mut [f32]) {
+        let signed = self.params.is_signed();
+        let run = |codes: &[u8], affine, out: &mut [f32]| kernel::dequantize(codes, signed, affine, out);
+        self.zip(codes, start, out, run, |&code, affine, out| {
+            let code = if signed { i32::from(code as i8) } else { i32::from(code) };
+            *out = (code - affine.zero_point) as f32 * affine.scale;
+        });
+    }
+}

@@ -1,0 +1,283 @@
+//! From a range of values to a scale and a zero point: the rules, and the range of codes they aim at.
+
+use crate::check;
+use crate::error::{Code, Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// Whether zero sits in the middle of the codes or wherever the values put it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum QuantMode {
+    /// `x = s q`: one scale for both signs; the right choice for weights.
+    #[default]
+    Symmetric,
+    /// `x = s (q - z)`: the range of the values, extended to include 0, fills the codes.
+    Asymmetric,
+}
+
+/// The codes that may be used, `qmin..=qmax`; zero is among them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct QuantRange {
+    /// The smallest code.
+    pub qmin: i32,
+    /// The largest code.
+    pub qmax: i32,
+}
+
+impl QuantRange {
+    /// `-2^(bits-1) ..= 2^(bits-1) - 1`: all of a signed integer.
+    ///
+    /// # Errors
+    /// [`Code::RANGE`] unless `bits` is 2..=8, as for all three.
+    pub fn signed(bits: u8) -> Result<Self> {
+        let half = 1 << (check_bits(bits)? - 1);
+        Ok(QuantRange { qmin: -half, qmax: half - 1 })
+    }
+
+    /// `-(2^(bits-1) - 1) ..= 2^(bits-1) - 1`: as many codes below zero as above.
+    ///
+    /// # Errors
+    /// [`Code::RANGE`] unless `bits` is 2..=8.
+    pub fn narrow(bits: u8) -> Result<Self> {
+        let QuantRange { qmax, .. } = Self::signed(bits)?;
+        Ok(QuantRange { qmin: -qmax, qmax })
+    }
+
+    /// `0 ..= 2^bits - 1`: all of an unsigned integer.
+    ///
+    /// # Errors
+    /// [`Code::RANGE`] unless `bits` is 2..=8.
+    pub fn unsigned(bits: u8) -> Result<Self> {
+        Ok(QuantRange { qmin: 0, qmax: (1 << check_bits(bits)?) - 1 })
+    }
+
+    /// Whether codes are stored as signed integers: they are if one of them is negative.
+    pub fn is_signed(self) -> bool {
+        self.qmin < 0
+    }
+
+    /// How many codes there are.
+    pub fn levels(self) -> usize {
+        self.qmax.abs_diff(self.qmin) as usize + 1
+    }
+
+    /// The zero point of symmetric codes: 0 if they are signed, else the upper middle (128 of `0..=255`).
+    pub fn middle(self) -> i32 {
+        if self.is_signed() { 0 } else { self.qmax / 2 + 1 }
+    }
+
+    /// The codes fit `bits` and include zero.
+    ///
+    /// # Errors
+    /// [`Code::RANGE`].
+    pub fn check(self, bits: u8) -> Result<()> {
+        let all = if self.is_signed() { Self::signed(bits)? } else { Self::unsigned(bits)? };
+        if (all.qmin..=0).contains(&self.qmin) && (0..=all.qmax).contains(&self.qmax) && self.qmin < self.qmax {
+            return Ok(());
+        }
+        let QuantRange { qmin, qmax } = self;
+        let message = format!(
+            "codes {qmin} to {qmax} do not fit {bits} bits: more than one code is needed, 0 among them, within {} to {}",
+            all.qmin, all.qmax
+        );
+        Err(Error::new(Code::RANGE, message)
+            .with("qmin", f64::from(qmin))
+            .with("qmax", f64::from(qmax))
+            .with("bits", u32::from(bits)))
+    }
+}
+
+fn check_bits(bits: u8) -> Result<u8> {
+    check::within("bits", bits, 2, 8).map(|()| bits)
+}
+
+/// How a symmetric scale follows from the largest magnitude `m`. On a narrow range all three agree.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum SymmetricRule {
+    /// `s = m / ((qmax - qmin) / 2)`: PyTorch's; on a full range (`m / 127.5`) the largest positive value is clipped.
+    #[default]
+    Span,
+    /// `s = m / qmax`: TensorRT's, ONNX Runtime's; a full range leaves its lowest code unused.
+    Positive,
+    /// `s = max(lo / qmin, hi / qmax)`: torchao's `SYMMETRIC_NO_CLIPPING_ERR`; nothing is clipped, every code can occur.
+    NoClipping,
+}
+
+/// Bits, mode, codes and rule: everything but the values.
+///
+/// ```
+/// use quantpress::affine::{QuantMode, QuantScheme};
+/// let scheme = QuantScheme::new(8, QuantMode::Asymmetric)?;
+/// assert_eq!(scheme.parameters(-1.0, 4.1)?, (0.02, 50));
+/// # Ok::<(), quantpress::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct QuantScheme {
+    bits: u8,
+    mode: QuantMode,
+    range: QuantRange,
+    rule: SymmetricRule,
+}
+
+impl QuantScheme {
+    /// The usual codes of a mode: narrow signed ones for [`Symmetric`](QuantMode::Symmetric), all unsigned ones for
+    /// [`Asymmetric`](QuantMode::Asymmetric).
+    ///
+    /// # Errors
+    /// [`Code::RANGE`] unless `bits` is 2..=8.
+    pub fn new(bits: u8, mode: QuantMode) -> Result<Self> {
+        let range = match mode {
+            QuantMode::Symmetric => QuantRange::narrow(bits)?,
+            QuantMode::Asymmetric => QuantRange::unsigned(bits)?,
+        };
+        Ok(QuantScheme { bits, mode, range, rule: SymmetricRule::default() })
+    }
+
+    /// The same with other codes.
+    ///
+    /// # Errors
+    /// [`Code::RANGE`] as [`QuantRange::check`].
+    pub fn with_range(self, range: QuantRange) -> Result<Self> {
+        range.check(self.bits)?;
+        Ok(QuantScheme { range, ..self })
+    }
+
+    /// The same with another rule for symmetric scales.
+    #[must_use]
+    pub fn with_rule(self, rule: SymmetricRule) -> Self {
+        QuantScheme { rule, ..self }
+    }
+
+    /// Bits per code, 2..=8.
+    pub fn bits(&self) -> u8 {
+        self.bits
+    }
+
+    /// Symmetric or asymmetric.
+    pub fn mode(&self) -> QuantMode {
+        self.mode
+    }
+
+    /// The codes.
+    pub fn range(&self) -> QuantRange {
+        self.range
+    }
+
+    /// The rule for symmetric scales.
+    pub fn rule(&self) -> SymmetricRule {
+        self.rule
+    }
+
+    /// The scale and the zero point for values in `min..=max`, which is extended to include 0.
+    ///
+    /// Asymmetric: `s = (max - min) / (qmax - qmin)`, `z = clamp(qmin - round_half_even(min / s))`; symmetric: as
+    /// [`SymmetricRule`], `z` the [middle](QuantRange::middle). All in single precision, as PyTorch computes them. The
+    /// one floor is `s >= f32::MIN_POSITIVE`, below which `1 / s` is no number: an all-zero range has that scale.
+    ///
+    /// # Errors
+    /// [`Code::NON_FINITE`] for a bound that is no number, [`Code::RANGE`] if `min > max` or if the codes all lie on one
+    /// side of zero and the values on the other.
+    pub fn parameters(&self, min: f32, max: f32) -> Result<(f32, i32)> {
+        check::finite(&[min, max], "range bound")?;
+        if min > max {
+            let message = format!("the range {min} to {max} is empty");
+            return Err(Error::new(Code::RANGE, message).with("minimum", min).with("maximum", max));
+        }
+        let (lo, hi) = (if min < 0.0 { min } else { 0.0 }, if max > 0.0 { max } else { 0.0 });
+        let QuantRange { qmin, qmax } = self.range;
+        match self.mode {
+            QuantMode::Asymmetric => {
+                let steps = (qmax - qmin) as f32;
+                // PyTorch subtracts first; the difference of the largest floats overflows, their shares do not.
+                let span = hi - lo;
+                let scale = floor(if span.is_finite() { span / steps } else { hi / steps - lo / steps });
+                let zero_point = qmin - (lo / scale).round_ties_even() as i32;
+                self.finite(scale, zero_point.clamp(qmin, qmax))
+            }
+            QuantMode::Symmetric => {
+                let middle = self.range.middle();
+                let magnitude = if hi > -lo { hi } else { -lo };
+                let scale = match self.rule {
+                    SymmetricRule::Span => magnitude / ((qmax - qmin) as f32 / 2.0),
+                    SymmetricRule::Positive => magnitude / (qmax - middle) as f32,
+                    SymmetricRule::NoClipping => (lo / (qmin - middle) as f32).max(hi / (qmax - middle) as f32),
+                };
+                self.finite(floor(scale), middle)
+            }
+        }
+    }
+
+    /// A range with codes on one side of zero only has no scale for values on the other.
+    fn finite(&self, scale: f32, zero_point: i32) -> Result<(f32, i32)> {
+        if scale.is_finite() {
+            return Ok((scale, zero_point));
+        }
+        let QuantRange { qmin, qmax } = self.range;
+        let message = format!("codes {qmin} to {qmax} with zero at {zero_point} have no finite scale for these values");
+        Err(Error::new(Code::RANGE, message).with("qmin", f64::from(qmin)).with("qmax", f64::from(qmax)))
+    }
+}
+
+fn floor(scale: f32) -> f32 {
+    if scale > f32::MIN_POSITIVE { scale } else { f32::MIN_POSITIVE }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_what_they_are_called() {
+        let of = |range: Result<QuantRange>| range.map(|r| (r.qmin, r.qmax, r.levels(), r.middle())).unwrap();
+        assert_eq!(of(QuantRange::signed(8)), (-128, 127, 256, 0));
+        assert_eq!(of(QuantRange::narrow(2)), (-1, 1, 3, 0));
+        assert_eq!(of(QuantRange::unsigned(8)), (0, 255, 256, 128));
+        assert_eq!(of(QuantRange::unsigned(2)), (0, 3, 4, 2));
+    }
+
+    #[test]
+    fn widths_beyond_two_to_eight_are_refused() {
+        for bits in [0, 1, 9, 16, 33, 255] {
+            for range in [QuantRange::signed(bits), QuantRange::narrow(bits), QuantRange::unsigned(bits)] {
+                assert_eq!(range.unwrap_err().code(), Code::RANGE, "{bits}");
+            }
+            assert_eq!(QuantScheme::new(bits, QuantMode::Symmetric).unwrap_err().code(), Code::RANGE);
+        }
+    }
+
+    #[test]
+    fn ranges_that_do_not_fit_are_refused() {
+        for (qmin, qmax) in [(-9, 7), (-8, 8), (0, 16), (1, 7), (3, 3), (0, 0), (-8, -1), (7, -8), (i32::MIN, i32::MAX)]
+        {
+            assert_eq!(QuantRange { qmin, qmax }.check(4).unwrap_err().code(), Code::RANGE, "{qmin}..{qmax}");
+        }
+        assert!(QuantRange { qmin: -8, qmax: 0 }.check(4).is_ok());
+    }
+
+    #[test]
+    fn the_symmetric_rules_differ_only_on_full_ranges() {
+        let scale = |range, rule| {
+            let scheme = QuantScheme::new(8, QuantMode::Symmetric).unwrap().with_range(range).unwrap();
+            scheme.with_rule(rule).parameters(-2.0, 1.0).unwrap()
+        };
+        let (narrow, full) = (QuantRange::narrow(8).unwrap(), QuantRange::signed(8).unwrap());
+        for rule in [SymmetricRule::Span, SymmetricRule::Positive, SymmetricRule::NoClipping] {
+            assert_eq!(scale(narrow, rule), (2.0 / 127.0, 0));
+        }
+        assert_eq!(scale(full, SymmetricRule::Span).0, 2.0 / 127.5);
+        assert_eq!(scale(full, SymmetricRule::Positive).0, 2.0 / 127.0);
+        assert_eq!(scale(full, SymmetricRule::NoClipping).0, 2.0 / 128.0);
+        assert_eq!(scale(QuantRange::unsigned(8).unwrap(), SymmetricRule::Span), (2.0 / 127.5, 128));
+    }
+
+    #[test]
+    fn the_largest_floats_do_not_overflow_and_the_smallest_do_not_vanish() {
+        let scheme = QuantScheme::new(8, QuantMode::Asymmetric).unwrap();
+        let (scale, zero_point) = scheme.parameters(f32::MIN, f32::MAX).unwrap();
+        assert!(scale.is_finite() && (127..=128).contains(&zero_point), "{scale} {zero_point}");
+        assert_eq!(scheme.parameters(0.0, 0.0).unwrap(), (f32::MIN_POSITIVE, 0));
+        assert_eq!(scheme.parameters(f32::NAN, 1.0).unwrap_err().code(), Code::NON_FINITE);
+        assert_eq!(scheme.parameters(1.0, -1.0).unwrap_err().code(), Code::RANGE);
+    }
+}

@@ -1,0 +1,106 @@
+//! Checks of what callers pass, each with the one sentence it fails with.
+
+use crate::error::{Code, Error, Result};
+
+/// The index of the first NaN or infinity.
+pub fn first_non_finite(values: &[f32]) -> Option<usize> {
+    // A whole chunk is checked by one or: only a chunk that has one is searched.
+    const CHUNK: usize = 64;
+    let found = |x: &f32| x.to_bits() & 0x7f80_0000 == 0x7f80_0000;
+    let chunk = values.chunks(CHUNK).position(|chunk| chunk.iter().fold(false, |any, x| any | found(x)))?;
+    values[chunk * CHUNK..].iter().position(found).map(|at| chunk * CHUNK + at)
+}
+
+/// Every value is a number; `what` names one of them ("weight").
+///
+/// # Errors
+/// [`Code::NON_FINITE`] with the index of the first that is not.
+pub fn finite(values: &[f32], what: &str) -> Result<()> {
+    first_non_finite(values).map_or(Ok(()), |index| Err(non_finite(values[index], index, what)))
+}
+
+/// The error of value `index` being NaN or infinite.
+#[cold]
+pub fn non_finite(value: f32, index: usize, what: &str) -> Error {
+    Error::new(Code::NON_FINITE, format!("{what} {index} is {value}, and must be a finite number")).with("index", index)
+}
+
+/// Two lengths agree.
+///
+/// # Errors
+/// [`Code::LENGTH`] with both.
+pub fn length(what: &str, actual: usize, expected: usize) -> Result<()> {
+    if actual == expected {
+        return Ok(());
+    }
+    let message = format!("{what} has length {actual}, and {expected} is needed");
+    Err(Error::new(Code::LENGTH, message).with("actual", actual).with("expected", expected))
+}
+
+/// `name` lies in `low..=high`.
+///
+/// # Errors
+/// [`Code::RANGE`] with the value and both bounds.
+pub fn within<T>(name: &'static str, value: T, low: T, high: T) -> Result<()>
+where
+    T: PartialOrd + Copy + std::fmt::Display + Into<f64>,
+{
+    if value >= low && value <= high {
+        return Ok(());
+    }
+    let message = format!("{name} is {value}, and must be from {low} to {high}");
+    Err(Error::new(Code::RANGE, message)
+        .with(name, value.into())
+        .with("minimum", low.into())
+        .with("maximum", high.into()))
+}
+
+/// How many elements a tensor of this shape has; the empty shape is a scalar's and has one.
+///
+/// # Errors
+/// [`Code::TOO_LARGE`] if no address space holds that many.
+pub fn elements(shape: &[usize]) -> Result<usize> {
+    shape.iter().try_fold(1usize, |product, &n| product.checked_mul(n)).ok_or_else(|| {
+        Error::new(Code::TOO_LARGE, format!("a tensor of shape {shape:?} has more elements than memory has addresses"))
+    })
+}
+
+/// A tensor's values are as many as its shape says.
+///
+/// # Errors
+/// [`Code::LENGTH`], [`Code::TOO_LARGE`].
+pub fn shape(what: &str, actual: usize, shape: &[usize]) -> Result<()> {
+    let expected = elements(shape)?;
+    if actual == expected {
+        return Ok(());
+    }
+    let message = format!("{what} has {actual} elements, and the shape {shape:?} has {expected}");
+    Err(Error::new(Code::LENGTH, message).with("actual", actual).with("expected", expected))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_non_finite_value_is_found_wherever_it_is() {
+        for at in [0, 1, 63, 64, 65, 127, 199] {
+            for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                let mut values = vec![f32::MAX; 200];
+                values[at] = bad;
+                values[199] = bad;
+                assert_eq!(first_non_finite(&values), Some(at));
+                assert_eq!(finite(&values, "weight").unwrap_err().code(), Code::NON_FINITE);
+            }
+        }
+        assert_eq!(first_non_finite(&[f32::MAX, f32::MIN_POSITIVE / 2.0, -0.0]), None);
+    }
+
+    #[test]
+    fn shapes_multiply_without_overflow() {
+        assert_eq!(elements(&[]).unwrap(), 1);
+        assert_eq!(elements(&[2, 0, 3]).unwrap(), 0);
+        assert_eq!(elements(&[usize::MAX, 2]).unwrap_err().code(), Code::TOO_LARGE);
+        assert_eq!(shape("weights", 5, &[2, 3]).unwrap_err().code(), Code::LENGTH);
+    }
+}

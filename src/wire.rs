@@ -1,0 +1,201 @@
+//! The bytes of this library's own serialized structures: little-endian fields behind a tag, and a reader that checks
+//! every count against the bytes that are really there before it allocates.
+
+use crate::error::{Code, Error, Result};
+
+/// Builds one serialized structure.
+pub struct Writer(Vec<u8>);
+
+impl Writer {
+    /// Begins with the structure's four-letter tag and its version.
+    pub fn new(tag: [u8; 4], version: u8) -> Self {
+        let mut bytes = tag.to_vec();
+        bytes.push(version);
+        Writer(bytes)
+    }
+
+    /// One byte.
+    pub fn u8(&mut self, value: u8) -> &mut Self {
+        self.0.push(value);
+        self
+    }
+
+    /// A count or an index, as 64 bits.
+    pub fn count(&mut self, value: usize) -> &mut Self {
+        self.0.extend_from_slice(&(value as u64).to_le_bytes());
+        self
+    }
+
+    /// A signed number of 32 bits.
+    pub fn i32(&mut self, value: i32) -> &mut Self {
+        self.0.extend_from_slice(&value.to_le_bytes());
+        self
+    }
+
+    /// A float of 32 bits.
+    pub fn f32(&mut self, value: f32) -> &mut Self {
+        self.0.extend_from_slice(&value.to_le_bytes());
+        self
+    }
+
+    /// A float of 64 bits.
+    pub fn f64(&mut self, value: f64) -> &mut Self {
+        self.0.extend_from_slice(&value.to_le_bytes());
+        self
+    }
+
+    /// A counted run of bytes.
+    pub fn bytes(&mut self, values: &[u8]) -> &mut Self {
+        self.count(values.len());
+        self.0.extend_from_slice(values);
+        self
+    }
+
+    /// A counted run of floats.
+    pub fn f32s(&mut self, values: &[f32]) -> &mut Self {
+        self.count(values.len());
+        self.0.extend(values.iter().flat_map(|x| x.to_le_bytes()));
+        self
+    }
+
+    /// A counted run of signed numbers.
+    pub fn i32s(&mut self, values: &[i32]) -> &mut Self {
+        self.count(values.len());
+        self.0.extend(values.iter().flat_map(|x| x.to_le_bytes()));
+        self
+    }
+
+    /// A counted run of counts.
+    pub fn counts(&mut self, values: &[usize]) -> &mut Self {
+        self.count(values.len());
+        for &value in values {
+            self.count(value);
+        }
+        self
+    }
+
+    /// The bytes.
+    pub fn finish(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.0)
+    }
+}
+
+/// Takes one serialized structure apart. Every method fails with [`Code::TRUNCATED`] where the bytes end too early.
+pub struct Reader<'a> {
+    rest: &'a [u8],
+    len: usize,
+    what: &'static str,
+}
+
+impl<'a> Reader<'a> {
+    /// Checks the tag and the version; `what` names the structure in errors.
+    ///
+    /// # Errors
+    /// [`Code::TRUNCATED`], [`Code::MAGIC`] for another tag, [`Code::UNSUPPORTED`] for another version.
+    pub fn new(bytes: &'a [u8], tag: [u8; 4], version: u8, what: &'static str) -> Result<Self> {
+        let mut reader = Reader { rest: bytes, len: bytes.len(), what };
+        let found = reader.array::<4>()?;
+        if found != tag {
+            let message = format!("{what} begins with {:?}, and these bytes with {found:?}", tag);
+            return Err(Error::new(Code::MAGIC, message));
+        }
+        match reader.u8()? {
+            found if found == version => Ok(reader),
+            found => Err(Error::new(Code::UNSUPPORTED, format!("{what} of version {found}; {version} is known"))),
+        }
+    }
+
+    fn take(&mut self, count: usize) -> Result<&'a [u8]> {
+        let Some((taken, rest)) = self.rest.split_at_checked(count) else {
+            let (at, what) = (self.len - self.rest.len(), self.what);
+            let message = format!("{what} needs {count} bytes at {at}, and {} bytes are there in all", self.len);
+            return Err(Error::new(Code::TRUNCATED, message).with("offset", at).with("length", self.len));
+        };
+        self.rest = rest;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
+        let mut array = [0; N];
+        array.copy_from_slice(self.take(N)?);
+        Ok(array)
+    }
+
+    /// One byte.
+    pub fn u8(&mut self) -> Result<u8> {
+        self.array::<1>().map(|[byte]| byte)
+    }
+
+    /// A count or an index.
+    pub fn count(&mut self) -> Result<usize> {
+        let value = u64::from_le_bytes(self.array()?);
+        usize::try_from(value).map_err(|_| self.malformed(format!("a count of {value}")))
+    }
+
+    /// A signed number of 32 bits.
+    pub fn i32(&mut self) -> Result<i32> {
+        Ok(i32::from_le_bytes(self.array()?))
+    }
+
+    /// A float of 32 bits.
+    pub fn f32(&mut self) -> Result<f32> {
+        Ok(f32::from_le_bytes(self.array()?))
+    }
+
+    /// A float of 64 bits.
+    pub fn f64(&mut self) -> Result<f64> {
+        Ok(f64::from_le_bytes(self.array()?))
+    }
+
+    /// A counted run of elements of `N` bytes.
+    fn run<const N: usize, T>(&mut self, element: impl Fn([u8; N]) -> T) -> Result<Vec<T>> {
+        let count = self.count()?;
+        let bytes = count.checked_mul(N).ok_or_else(|| self.malformed(format!("a run of {count} elements")))?;
+        Ok(self.take(bytes)?.as_chunks::<N>().0.iter().map(|&chunk| element(chunk)).collect())
+    }
+
+    /// A counted run of bytes.
+    pub fn bytes(&mut self) -> Result<Vec<u8>> {
+        self.run::<1, _>(|[byte]| byte)
+    }
+
+    /// A counted run of floats.
+    pub fn f32s(&mut self) -> Result<Vec<f32>> {
+        self.run(f32::from_le_bytes)
+    }
+
+    /// A counted run of signed numbers.
+    pub fn i32s(&mut self) -> Result<Vec<i32>> {
+        self.run(i32::from_le_bytes)
+    }
+
+    /// A counted run of counts.
+    pub fn counts(&mut self) -> Result<Vec<usize>> {
+        let values = self.run(u64::from_le_bytes)?;
+        values.into_iter().map(|n| usize::try_from(n).map_err(|_| self.malformed(format!("a count of {n}")))).collect()
+    }
+
+    /// One of a table's entries, by its index.
+    pub fn choice<T: Copy>(&mut self, table: &[T], name: &str) -> Result<T> {
+        let index = self.u8()?;
+        table.get(usize::from(index)).copied().ok_or_else(|| self.malformed(format!("{name} {index}")))
+    }
+
+    /// The error of bytes that cannot be what they claim to be.
+    pub fn malformed(&self, found: impl std::fmt::Display) -> Error {
+        Error::new(Code::MALFORMED, format!("{} holds {found}, which none has", self.what))
+    }
+
+    /// Nothing may follow.
+    ///
+    /// # Errors
+    /// [`Code::MALFORMED`] if bytes are left over.
+    pub fn finish(self) -> Result<()> {
+        if self.rest.is_empty() {
+            return Ok(());
+        }
+        let (extra, what) = (self.rest.len(), self.what);
+        let message = format!("{what} is complete {extra} bytes before its {} bytes end", self.len);
+        Err(Error::new(Code::MALFORMED, message).with("extra", extra).with("length", self.len))
+    }
+}
