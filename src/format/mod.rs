@@ -12,6 +12,8 @@ mod iq2_xxs;
 mod iq3_s;
 mod iq3_xxs;
 mod k_affine;
+mod q2_k;
+mod q3_k;
 mod q4_0;
 mod q4_1;
 mod q4_k;
@@ -20,6 +22,8 @@ mod q5_1;
 mod q5_k;
 mod q6_k;
 mod q8_0;
+mod q8_1;
+mod q8_k;
 mod super_block;
 
 pub use block::{BlockEncoder, BlockFormat};
@@ -32,6 +36,8 @@ pub use iq2_xs::Iq2Xs;
 pub use iq2_xxs::Iq2Xxs;
 pub use iq3_s::Iq3S;
 pub use iq3_xxs::Iq3Xxs;
+pub use q2_k::Q2K;
+pub use q3_k::Q3K;
 pub use q4_0::Q4_0;
 pub use q4_1::Q4_1;
 pub use q4_k::Q4K;
@@ -40,6 +46,8 @@ pub use q5_1::Q5_1;
 pub use q5_k::Q5K;
 pub use q6_k::Q6K;
 pub use q8_0::Q8_0;
+pub use q8_1::Q8_1;
+pub use q8_k::Q8K;
 
 use crate::error::{Code, Error, Result};
 use crate::lanes::{Best, Lanes};
@@ -55,9 +63,13 @@ const fn table<L: Lanes>() -> &'static [Codec] {
             Codec::encoder::<Q5_0, L>(),
             Codec::encoder::<Q5_1, L>(),
             Codec::encoder::<Q8_0, L>(),
+            Codec::decoder::<Q8_1>(),
+            Codec::encoder::<Q2K, L>(),
+            Codec::encoder::<Q3K, L>(),
             Codec::encoder::<Q4K, L>(),
             Codec::encoder::<Q5K, L>(),
             Codec::encoder::<Q6K, L>(),
+            Codec::decoder::<Q8K>(),
             Codec::decoder::<Iq3Xxs>(),
             Codec::decoder::<Iq3S>(),
             Codec::decoder::<Iq2S>(),

@@ -51,10 +51,11 @@ pub fn requantize(x: &[f32], offset: f32, d: f32, low: i32, high: i32, bias: i32
     }
 }
 
-/// Two-bit codes: byte `32 i + l` holds codes `128 i + l + 0, 32, 64, 96`, the first in its lowest bits.
-pub fn pack_two_bits(codes: &[u8; SUPER]) -> [u8; 64] {
-    std::array::from_fn(|at| {
-        let code = |quarter: usize| codes[at / 32 * 128 + at % 32 + quarter * 32] << (2 * quarter);
-        code(0) | code(1) | code(2) | code(3)
+/// Two-bit codes: byte `l` of half `i` holds codes `128 i + l + 0, 32, 64, 96`, the first in its lowest bits.
+#[inline(always)]
+pub fn pack_two_bits(codes: &[u8; SUPER]) -> [[u8; 32]; 2] {
+    std::array::from_fn(|half| {
+        let codes = &codes[half * 128..][..128];
+        std::array::from_fn(|l| codes[l] | codes[l + 32] << 2 | codes[l + 64] << 4 | codes[l + 96] << 6)
     })
 }

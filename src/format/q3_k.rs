@@ -1,0 +1,144 @@
+//! Q3_K: `w = d (s - 32) (q - 4)`, 256 weights in 110 bytes, 3.4375 bits per weight.
+//!
+//! ```text
+//! byte   0..32   hmask   bit j of byte l is the third bit of weight 32 j + l
+//! byte  32..96   qs      lower two bits: byte 32 i + l holds weights 128 i + l + 0, 32, 64, 96, the first lowest
+//! byte  96..108  scales  sixteen six-bit scales s: byte j in 0..8 holds the lower four bits of scale j low, j + 8 high;
+//!                        byte 8 + j, j in 0..4, the upper two of scales j, j + 4, j + 8, j + 12, the first lowest
+//! byte 108..110  d       F16   step of the scales
+//! ```
+//!
+//! Sixteen sub-blocks of 16 weights. Without importance single codes are moved while that helps
+//! ([`crate::search::refined`]); with it, nineteen candidate scales are searched, for the scales as well
+//! ([`crate::search::symmetric`]). A step below Q4_K for models that must fit; mixes keep sensitive tensors above it.
+//! Source: ggml `quantize_row_q3_K_ref`, `quantize_row_q3_K_impl`, `dequantize_row_q3_K`.
+
+use super::block::{BlockEncoder, BlockFormat, finite_f16, importance_weights, transpose};
+use super::super_block::{SUPER, Super, each_super_block, pack_two_bits, put, requantize, scale, sum_of_squares};
+use crate::half::f16_from_f32;
+use crate::lanes::Lanes;
+use crate::round::nearest_int;
+use crate::search::{self, signed_max};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+/// One super-block of Q3_K.
+#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct Q3K {
+    hmask: [u8; 32],
+    qs: [[u8; 32]; 2],
+    scales: [u8; 12],
+    d: [u8; 2],
+}
+
+impl BlockFormat for Q3K {
+    const ID: u32 = 11;
+    const NAME: &'static str = "Q3_K";
+    const WEIGHTS: usize = SUPER;
+
+    fn decode(&self, out: &mut [f32]) {
+        let d = scale(self.d);
+        for (at, out) in out.as_chunks_mut::<16>().0.iter_mut().enumerate() {
+            let (half, quarter, side) = (at / 8, at % 8 / 2, at % 2);
+            let step = d * self.sub_scale(at);
+            for (l, out) in out.iter_mut().enumerate() {
+                let low = i32::from(self.qs[half][side * 16 + l] >> (2 * quarter) & 3);
+                let high = i32::from(self.hmask[side * 16 + l] >> (half * 4 + quarter) & 1);
+                *out = step * (low + high * 4 - 4) as f32;
+            }
+        }
+    }
+
+    fn is_valid(&self) -> bool {
+        finite_f16(self.d)
+    }
+}
+
+impl Q3K {
+    /// Scale `j`, its offset of 32 removed.
+    #[inline(always)]
+    fn sub_scale(&self, j: usize) -> f32 {
+        let low = self.scales[j % 8] >> (j / 8 * 4) & 15;
+        let high = self.scales[8 + j % 4] >> (j / 4 * 2) & 3;
+        f32::from((low | high << 4) as i8 - 32)
+    }
+}
+
+impl BlockEncoder for Q3K {
+    fn encode<L: Lanes>(weights: &[f32], blocks: &mut [Self]) {
+        each_super_block(weights, None, blocks, encode::<L>);
+    }
+
+    fn encode_weighted<L: Lanes>(row: &[f32], importance: &[f32], blocks: &mut [Self]) {
+        each_super_block(row, Some(importance), blocks, encode::<L>);
+    }
+}
+
+fn encode<L: Lanes>(x: &Super, importance: Option<&Super>) -> Q3K {
+    let importance = importance.map(|importance| (importance, 2.0 * sum_of_squares(x) / 256.0));
+    let (mut scales, mut totals) = ([0.0; 16], [0.0; 16]);
+    for j in (0..16).step_by(L::N) {
+        let (fit, total) = search_sub_blocks::<L>(x, importance, j, &mut [L::splat(0.0); 16]);
+        put(fit, &mut scales, j);
+        put(total, &mut totals, j);
+    }
+    let (d, scale_codes) = match importance {
+        None => six_bits(&scales),
+        Some(_) => {
+            let mut codes = [0.0; 16];
+            let d = search::symmetric(&scales, &totals, 32.0, &mut codes);
+            (d, codes.map(|code| code as u8))
+        }
+    };
+    let d = f16_from_f32(d).to_le_bytes();
+    let mut block = Q3K { hmask: [0; 32], qs: [[0; 32]; 2], scales: pack_scales(scale_codes), d };
+
+    let mut codes = [0; SUPER];
+    for (j, (codes, x_j)) in codes.as_chunks_mut::<16>().0.iter_mut().zip(x.as_chunks::<16>().0).enumerate() {
+        let sub_d = scale(d) * block.sub_scale(j);
+        if sub_d == 0.0 {
+            // A scale that vanished keeps the codes of the search. Rare: it is run again, for this sub-block alone.
+            let mut kept = [0.0; 16];
+            search_sub_blocks::<f32>(x, importance, j, &mut kept);
+            *codes = kept.map(|code| code as u8);
+        } else {
+            requantize(x_j, 0.0, sub_d, -4, 3, 4, codes);
+        }
+    }
+    block.hmask = std::array::from_fn(|l| (0..8).fold(0, |bits, j| bits | (codes[32 * j + l] >> 2) << j));
+    block.qs = pack_two_bits(&codes.map(|code| code & 3));
+    block
+}
+
+/// The scales of sub-blocks `j..j + L::N` and the sums of their weights; the codes of the search.
+fn search_sub_blocks<L: Lanes>(x: &Super, importance: Option<(&Super, f32)>, j: usize, codes: &mut [L; 16]) -> (L, L) {
+    let zero = L::splat(0.0);
+    let x: [L; 16] = transpose(&x[16 * j..]);
+    match importance {
+        None => (search::refined(&x, 4.0, codes), zero),
+        Some((importance, sigma2)) => {
+            let w = importance_weights(&x, &importance[16 * j..], sigma2);
+            let total = w.iter().fold(zero, |sum, &w| sum + w);
+            (search::symmetric(&x, &w, 4.0, codes), total)
+        }
+    }
+}
+
+/// The step and the codes (offset by 32) of sixteen numbers as multiples of a 32nd of the largest, its sign included.
+fn six_bits(values: &[f32; 16]) -> (f32, [u8; 16]) {
+    let max = signed_max(values);
+    if max == 0.0 {
+        return (0.0, [0; 16]);
+    }
+    let inverse = -32.0 / max;
+    // The reference keeps the integer in an int8_t before it clamps.
+    let code = |value: f32| (nearest_int(inverse * value) as i8).clamp(-32, 31) + 32;
+    (1.0 / inverse, values.map(|value| code(value) as u8))
+}
+
+fn pack_scales(codes: [u8; 16]) -> [u8; 12] {
+    std::array::from_fn(|i| match i {
+        0..8 => codes[i] & 15 | codes[i + 8] << 4,
+        _ => (0..4).fold(0, |bits, quarter| bits | codes[i - 8 + 4 * quarter] >> 4 << (2 * quarter)),
+    })
+}
