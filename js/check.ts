@@ -1,0 +1,34 @@
+/** Checks of arguments that the engine never sees in their own type: numbers become integers on the way, silently. */
+
+import { QuantpressError } from './error.js';
+
+/** Refuses all but a `Float32Array`. */
+export function expectFloats(name: string, value: unknown): asserts value is Float32Array {
+  if (!(value instanceof Float32Array)) throw wrongType(name, 'a Float32Array', value);
+}
+
+/** Refuses all but a `Uint8Array`. */
+export function expectBytes(name: string, value: unknown): asserts value is Uint8Array {
+  if (!(value instanceof Uint8Array)) throw wrongType(name, 'a Uint8Array', value);
+}
+
+/** Refuses all but a string. */
+export function expectText(name: string, value: unknown): asserts value is string {
+  if (typeof value !== 'string') throw wrongType(name, 'a string', value);
+}
+
+/** Refuses all but a whole number from zero to 2^32 - 1, which is as far as the engine counts. */
+export function expectCount(name: string, value: unknown): asserts value is number {
+  if (typeof value !== 'number') throw wrongType(name, 'a whole number', value);
+  if (!Number.isInteger(value) || value < 0 || value > 0xffff_ffff) {
+    throw new QuantpressError('RANGE', `${name} is ${value}, but has to be a whole number from 0 to 4294967295`, {
+      [name]: value,
+    });
+  }
+}
+
+function wrongType(name: string, wanted: string, value: unknown): QuantpressError {
+  const got =
+    value === null ? 'null' : typeof value === 'object' ? (value.constructor?.name ?? 'an object') : typeof value;
+  return new QuantpressError('ARGUMENT', `${name} has to be ${wanted}, not ${got}`, { argument: name, got });
+}

@@ -1,0 +1,83 @@
+/** The one error of the package, and the table of its codes. */
+
+/** What went wrong, broadly. */
+export type ErrorKind = 'Format' | 'Parameter' | 'Limit' | 'Unsupported' | 'Io' | 'Internal';
+
+/**
+ * Every code and its kind. The first four kinds are the engine's (src/error.rs, a test compares); `Io` belongs to sources
+ * and targets, `Internal` to what should not happen.
+ */
+const CODES = {
+  NON_FINITE: 'Parameter',
+  LENGTH: 'Parameter',
+  RANGE: 'Parameter',
+  UNKNOWN_NAME: 'Parameter',
+  ARGUMENT: 'Parameter',
+  NEEDS_IMPORTANCE: 'Parameter',
+  UNREPRESENTABLE: 'Parameter',
+  NO_DATA: 'Parameter',
+  MALFORMED: 'Format',
+  TRUNCATED: 'Format',
+  MAGIC: 'Format',
+  INVALID_BLOCK: 'Format',
+  TOO_LARGE: 'Limit',
+  UNSUPPORTED: 'Unsupported',
+  /** A function was called before `init()` had finished. */
+  NOT_READY: 'Parameter',
+  /** No file or address of that name. */
+  NOT_FOUND: 'Io',
+  /** The system or the server refuses. */
+  DENIED: 'Io',
+  /** The disk or the quota is full. */
+  NO_SPACE: 'Io',
+  /** The file is no longer what it was when it was opened. */
+  CHANGED: 'Io',
+  /** Any other failure to read or write. */
+  IO: 'Io',
+  /** The engine stopped at a fault of its own. */
+  PANIC: 'Internal',
+} as const satisfies Record<string, ErrorKind>;
+
+/** A stable name for one way to fail. */
+export type ErrorCode = keyof typeof CODES;
+
+/** Every {@link ErrorCode} with its {@link ErrorKind}. */
+export const errorKinds: Readonly<Record<ErrorCode, ErrorKind>> = CODES;
+
+/** The numbers and names of an error's sentence, for programs. */
+export type ErrorDetails = Readonly<Record<string, unknown>>;
+
+/** What every function of this package throws, or rejects with, when it fails. */
+export class QuantpressError extends Error {
+  override readonly name = 'QuantpressError';
+  /** What went wrong, broadly. */
+  readonly kind: ErrorKind;
+  /** Which way it went wrong: stable, for programs to compare. */
+  readonly code: ErrorCode;
+  /** The numbers and names in the message. */
+  readonly details: ErrorDetails;
+
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}, options?: ErrorOptions) {
+    super(message, options);
+    this.kind = CODES[code];
+    this.code = code;
+    this.details = details;
+  }
+}
+
+/**
+ * The engine's errors as {@link QuantpressError}: they arrive as plain `Error`s with the properties of one. A trap of
+ * WebAssembly becomes `PANIC`. Everything else (a `TypeError` of the caller's own callback) stays what it is.
+ */
+export function toQuantpressError(thrown: unknown): unknown {
+  if (thrown instanceof QuantpressError || !(thrown instanceof Error)) return thrown;
+  if ('code' in thrown && typeof thrown.code === 'string' && Object.hasOwn(CODES, thrown.code)) {
+    const details = 'details' in thrown ? (thrown.details as ErrorDetails) : {};
+    return new QuantpressError(thrown.code as ErrorCode, thrown.message, details);
+  }
+  if (thrown instanceof WebAssembly.RuntimeError) {
+    const message = `the engine stopped at a fault of its own (${thrown.message}); please report it`;
+    return new QuantpressError('PANIC', message, {}, { cause: thrown });
+  }
+  return thrown;
+}

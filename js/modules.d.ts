@@ -1,0 +1,6 @@
+/** What the build puts beside the compiled files. */
+
+declare module '*.wasm' {
+  const module: WebAssembly.Module;
+  export default module;
+}

@@ -1,0 +1,21 @@
+/** The entry for Node, Deno and Bun: the engine is read from the file beside this one. */
+
+import { readFile } from 'node:fs/promises';
+import { start, type InitOptions, type WasmInput } from './wasm.js';
+
+export * from './index.js';
+
+/**
+ * Loads the engine. Every other function needs it first; calling it again, even at the same time, costs nothing.
+ *
+ * @throws {@link QuantpressError} if the WebAssembly file is not there or is something else.
+ */
+export function init(options: InitOptions = {}): Promise<void> {
+  return start(async () => read(await (options.wasm ?? new URL('./quantpress.wasm', import.meta.url))));
+}
+
+/** Files as bytes: `fetch` does not take them here. */
+function read(input: WasmInput): WasmInput | Promise<WasmInput> {
+  const isFile = (input instanceof URL || typeof input === 'string') && String(input).startsWith('file:');
+  return isFile ? readFile(new URL(input)) : input;
+}

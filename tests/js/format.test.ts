@@ -1,0 +1,86 @@
+import { readFileSync } from 'node:fs';
+import { dequantize, dequantizeInto, formats, init, QuantpressError, quantize, quantizeInto } from 'quantpress';
+import { beforeAll, describe, expect, test } from 'vitest';
+
+beforeAll(() => init());
+
+/** What the function throws, as an object to compare. */
+function failure(run: () => unknown): { kind: string; code: string } {
+  try {
+    run();
+  } catch (error) {
+    if (error instanceof QuantpressError) return { kind: error.kind, code: error.code };
+    throw error;
+  }
+  throw new Error('nothing was thrown');
+}
+
+/** Weights that any format can hold, different in every place. */
+function ramp(length: number): Float32Array {
+  return Float32Array.from({ length }, (_, index) => Math.sin(index * 0.7) * (1 + (index % 17) / 5));
+}
+
+describe('formats()', () => {
+  test('the type FormatName has every name of the engine, in its order', () => {
+    const source = readFileSync('js/format.ts', 'utf8');
+    const union = /export type FormatName =([^;]+);/.exec(source)?.[1] ?? '';
+    const declared = [...union.matchAll(/'(\w+)'/g)].map(([, name]) => name);
+    const known = formats().map(({ name }) => name);
+    expect(declared.filter((name) => known.some((other) => other === name))).toEqual(known);
+  });
+
+  test.each(['F32', 'F16', 'Q4_0', 'Q8_0'])('%s is there', (name) => {
+    expect(formats().map((format) => format.name)).toContain(name);
+  });
+
+  test('bitsPerWeight follows from the block', () => {
+    for (const { bytes, weights, bitsPerWeight } of formats()) expect(bitsPerWeight).toBe((8 * bytes) / weights);
+  });
+});
+
+describe('quantize() and dequantize()', () => {
+  test('Q4_0 of a block, byte for byte', () => {
+    // d = -8 / -8 = 1, so each code is the weight plus eight: the scale's bits, then pairs (0, 16), (1, 17) ...
+    const weights = Float32Array.from({ length: 32 }, (_, index) => (index % 16) - 8);
+    const bytes = quantize(weights, 'Q4_0');
+    expect([...bytes]).toEqual([0x00, 0x3c, ...Array.from({ length: 16 }, (_, index) => index * 17)]);
+    expect(dequantize(bytes, 'Q4_0')).toEqual(weights);
+  });
+
+  test('rows are independent: two at once are each alone', () => {
+    const weights = ramp(1024);
+    for (const { name, weights: block, canEncode, needsImportance } of formats()) {
+      if (!canEncode || needsImportance || /^I\d/.test(name)) continue;
+      const rowLength = Math.max(block, 512);
+      const both = quantize(weights, name, { rowLength });
+      const [first, second] = [weights.subarray(0, rowLength), weights.subarray(rowLength)];
+      expect([...both], name).toEqual([...quantize(first, name), ...quantize(second, name)]);
+    }
+  });
+
+  test('into memory of the caller', () => {
+    const weights = ramp(64);
+    const bytes = new Uint8Array(68);
+    expect(quantizeInto(weights, 'Q8_0', bytes)).toBe(68);
+    expect(bytes).toEqual(quantize(weights, 'Q8_0'));
+    const back = new Float32Array(64);
+    expect(dequantizeInto(bytes, 'Q8_0', back)).toBe(64);
+    expect(back).toEqual(dequantize(bytes, 'Q8_0'));
+  });
+
+  test.each([
+    ['rows that do not divide', () => quantize(ramp(33), 'Q4_0'), 'Parameter', 'LENGTH'],
+    ['weights that are no rows', () => quantize(ramp(96), 'Q4_0', { rowLength: 64 }), 'Parameter', 'LENGTH'],
+    ['a NaN', () => quantize(new Float32Array(32).fill(Number.NaN), 'Q4_0'), 'Parameter', 'NON_FINITE'],
+    ['an unknown name', () => quantize(ramp(32), 'Q4_9' as 'Q4_0'), 'Parameter', 'UNKNOWN_NAME'],
+    ['half a block', () => dequantize(new Uint8Array(17), 'Q4_0'), 'Parameter', 'LENGTH'],
+    ['an array', () => quantize([1, 2] as unknown as Float32Array, 'Q4_0'), 'Parameter', 'ARGUMENT'],
+    ['no format', () => quantize(ramp(32), undefined as unknown as 'Q4_0'), 'Parameter', 'ARGUMENT'],
+    ['a fraction', () => quantize(ramp(32), 'Q4_0', { rowLength: 0.5 }), 'Parameter', 'RANGE'],
+    ['a negative', () => quantize(ramp(32), 'Q4_0', { rowLength: -32 }), 'Parameter', 'RANGE'],
+    ['importance of a wrong length', () => quantize(ramp(32), 'Q4_0', { importance: ramp(31) }), 'Parameter', 'LENGTH'],
+    ['too little room', () => quantizeInto(ramp(32), 'Q4_0', new Uint8Array(17)), 'Parameter', 'LENGTH'],
+  ])('%s is refused', (_, run, kind, code) => {
+    expect(failure(run)).toEqual({ kind, code });
+  });
+});

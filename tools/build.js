@@ -1,0 +1,18 @@
+#!/usr/bin/env node
+/**
+ * `npm run build`: all that is needed, then the package in dist/. `--dev`: the same, compiled for a fast inner loop.
+ * `--same`: as it was built last.
+ */
+
+import { buildEngine, lastMode } from './lib/engine.js';
+import { buildJavaScript } from './lib/javascript.js';
+import { ensurePackages } from './lib/packages.js';
+import { say, tool } from './lib/say.js';
+
+await tool(async () => {
+  await ensurePackages();
+  const same = process.argv.includes('--same') ? lastMode() : 'release';
+  await buildEngine(process.argv.includes('--dev') ? 'dev' : same);
+  await buildJavaScript();
+  say('dist/ is up to date');
+});

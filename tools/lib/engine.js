@@ -1,0 +1,80 @@
+/** The engine: Rust to WebAssembly, the glue that wasm-bindgen writes, and wasm-opt. Ends in .cache/engine. */
+
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { wasmBindgen } from './bindgen.js';
+import { at, npmBin, output, run } from './run.js';
+import { cargoWasm, wasmToolchain } from './rust.js';
+import { say } from './say.js';
+import { digest, once } from './stamp.js';
+
+/** @typedef {'release' | 'dev'} Mode */
+
+const INPUTS = ['Cargo.toml', 'Cargo.lock', '.cargo/config.toml', 'src', 'tools/lib/engine.js', 'tools/lib/rust.js'];
+/** What it consists of. */
+export const OUTPUTS = ['engine.js', 'engine.d.ts', 'quantpress.wasm', 'inline-data.js', 'inline-data.d.ts'];
+
+/** Where the engine and its glue are put. */
+export const ENGINE = at('.cache', 'engine');
+
+const MODE = join(ENGINE, 'mode');
+
+/** How the engine was built last. @returns {Mode} */
+export const lastMode = () => (existsSync(MODE) && readFileSync(MODE, 'utf8') === 'release' ? 'release' : 'dev');
+
+/**
+ * Builds the engine, unless it is built.
+ * @param {Mode} mode `dev` compiles fast, `release` is what is shipped
+ */
+export async function buildEngine(mode) {
+  const toolchain = await wasmToolchain();
+  const compiler = output(toolchain === 'path' ? 'rustc' : '/usr/bin/rustc', ['--version']) ?? '';
+  const value = digest(INPUTS, mode, toolchain, compiler, process.env.RUSTFLAGS ?? '');
+  const outputs = OUTPUTS.map((name) => `.cache/engine/${name}`);
+  return once('engine', value, outputs, async () => {
+    say(mode === 'dev' ? 'compiling the engine, quickly' : 'compiling the engine');
+    const profile = mode === 'dev' ? 'quick' : 'release';
+    const folder = await cargoWasm(['build', '--quiet', '--lib', '--profile', profile]);
+    await glue(join(folder, profile, 'quantpress.wasm'));
+    if (mode === 'release') await optimise();
+    carryInline();
+    writeFileSync(MODE, mode);
+    say(`the engine has ${statSync(join(ENGINE, 'quantpress.wasm')).size} bytes`);
+  });
+}
+
+/** @param {string} module */
+async function glue(module) {
+  const bindgen = await wasmBindgen();
+  rmSync(ENGINE, { recursive: true, force: true });
+  mkdirSync(ENGINE, { recursive: true });
+  await run(bindgen, [
+    module,
+    '--target=web',
+    `--out-dir=${ENGINE}`,
+    '--out-name=engine',
+    // The entries know the place; an address in the glue would make bundlers of ./slim and ./inline look for the file.
+    '--omit-default-module-path',
+    '--remove-name-section',
+    '--remove-producers-section',
+    '--ts-typed-array-buffers',
+  ]);
+  renameSync(join(ENGINE, 'engine_bg.wasm'), join(ENGINE, 'quantpress.wasm'));
+  rmSync(join(ENGINE, 'engine_bg.wasm.d.ts'));
+}
+
+async function optimise() {
+  const module = join(ENGINE, 'quantpress.wasm');
+  say('optimising it');
+  await run(npmBin('wasm-opt'), ['-O3', '--strip-debug', '--strip-producers', module, '-o', module]);
+}
+
+/** The module as text, for the entry that carries it. */
+function carryInline() {
+  const text = readFileSync(join(ENGINE, 'quantpress.wasm'), 'base64');
+  writeFileSync(join(ENGINE, 'inline-data.js'), `export const wasm = '${text}';\n`);
+  writeFileSync(
+    join(ENGINE, 'inline-data.d.ts'),
+    '/** quantpress.wasm in base64. */\nexport declare const wasm: string;\n',
+  );
+}

@@ -1,0 +1,47 @@
+/** The JavaScript half: TypeScript to dist/, the engine beside it, and the worker as one file. */
+
+import { cpSync, existsSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { ENGINE, OUTPUTS } from './engine.js';
+import { at, npmBin, run } from './run.js';
+import { say } from './say.js';
+import { digest, once } from './stamp.js';
+
+const INPUTS = [
+  'js',
+  '.cache/engine',
+  'tsconfig.json',
+  'tsconfig.build.json',
+  'package-lock.json',
+  'tools/lib/javascript.js',
+];
+
+/** Compiles it, unless it is compiled. */
+export async function buildJavaScript() {
+  return once('javascript', digest(INPUTS), ['dist/index.js', 'dist/quantpress.wasm'], async () => {
+    say('compiling the TypeScript');
+    rmSync(at('dist'), { recursive: true, force: true });
+    await run(npmBin('tsc'), ['--project', 'tsconfig.build.json']);
+    for (const name of OUTPUTS) cpSync(join(ENGINE, name), at('dist', name));
+    await bundleWorkers();
+  });
+}
+
+/**
+ * A worker is one file: bundlers rewrite the address of a worker, not what it imports. Every js/*worker.ts is one
+ * (worker.ts, node-worker.ts).
+ */
+async function bundleWorkers() {
+  const names = readdirSync(at('js')).filter((name) => name.endsWith('worker.ts'));
+  for (const name of names.map((name) => name.replace(/ts$/, 'js'))) {
+    if (!existsSync(at('dist', name))) continue;
+    const args = [join('dist', name), '--bundle', '--format=esm', '--target=es2022', '--platform=neutral'];
+    await run(npmBin('esbuild'), [
+      ...args,
+      '--external:node:*',
+      `--outfile=${join('dist', name)}`,
+      '--allow-overwrite',
+      '--log-level=warning',
+    ]);
+  }
+}

@@ -1,0 +1,25 @@
+/** The npm packages of package-lock.json. */
+
+import { existsSync, readFileSync } from 'node:fs';
+import { at, exitCode } from './run.js';
+import { say, Stop } from './say.js';
+
+/** Installs them, if what is there is not what the lock file says. */
+export async function ensurePackages() {
+  if (installed()) return;
+  say('installing the npm packages of package-lock.json');
+  // No package needs its scripts, and so none may run any.
+  const code = await exitCode('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']);
+  if (code !== 0) throw new Stop('the npm packages could not be installed: is the npm registry within reach?');
+}
+
+function installed() {
+  const here = at('node_modules', '.package-lock.json');
+  if (!existsSync(here)) return false;
+  const wanted = JSON.parse(readFileSync(at('package-lock.json'), 'utf8')).packages;
+  const found = JSON.parse(readFileSync(here, 'utf8')).packages;
+  return Object.entries(wanted).every(([path, { version, optional, link }]) => {
+    if (!path.startsWith('node_modules/') || link) return true;
+    return found[path] ? found[path].version === version : optional === true;
+  });
+}
