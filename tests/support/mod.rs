@@ -3,4 +3,5 @@
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
 pub mod ggml;
+pub mod lanes;
 pub mod weights;
