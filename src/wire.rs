@@ -26,6 +26,12 @@ impl Writer {
         self
     }
 
+    /// A number of 64 bits that counts nothing in memory.
+    pub fn u64(&mut self, value: u64) -> &mut Self {
+        self.0.extend_from_slice(&value.to_le_bytes());
+        self
+    }
+
     /// A signed number of 32 bits.
     pub fn i32(&mut self, value: i32) -> &mut Self {
         self.0.extend_from_slice(&value.to_le_bytes());
@@ -60,6 +66,13 @@ impl Writer {
 
     /// A counted run of signed numbers.
     pub fn i32s(&mut self, values: &[i32]) -> &mut Self {
+        self.count(values.len());
+        self.0.extend(values.iter().flat_map(|x| x.to_le_bytes()));
+        self
+    }
+
+    /// Numbers of 64 bits after their count.
+    pub fn u64s(&mut self, values: &[u64]) -> &mut Self {
         self.count(values.len());
         self.0.extend(values.iter().flat_map(|x| x.to_le_bytes()));
         self
@@ -132,6 +145,11 @@ impl<'a> Reader<'a> {
         usize::try_from(value).map_err(|_| self.malformed(format!("a count of {value}")))
     }
 
+    /// A number of 64 bits.
+    pub fn u64(&mut self) -> Result<u64> {
+        Ok(u64::from_le_bytes(self.array()?))
+    }
+
     /// A signed number of 32 bits.
     pub fn i32(&mut self) -> Result<i32> {
         Ok(i32::from_le_bytes(self.array()?))
@@ -167,6 +185,11 @@ impl<'a> Reader<'a> {
     /// A counted run of signed numbers.
     pub fn i32s(&mut self) -> Result<Vec<i32>> {
         self.run(i32::from_le_bytes)
+    }
+
+    /// A run of numbers of 64 bits.
+    pub fn u64s(&mut self) -> Result<Vec<u64>> {
+        self.run(u64::from_le_bytes)
     }
 
     /// A counted run of counts.

@@ -1,0 +1,238 @@
+//! The three histograms of the reference calibrators. All are bounded: one that would outgrow [`MAX_BINS`] merges
+//! neighbouring bins first.
+
+use super::extent::Extent;
+use super::method::MAX_BINS;
+use super::numpy;
+
+/// Equal bins from `-threshold` to `threshold`, more of them when a batch reaches further.
+///
+/// Source: ONNX Runtime `HistogramCollector.collect_value` and `merge_histogram`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SymmetricHistogram {
+    /// Values per bin.
+    pub counts: Vec<u64>,
+    /// The upper end.
+    pub threshold: f32,
+}
+
+impl SymmetricHistogram {
+    /// No values yet.
+    pub fn new(bins: usize) -> Self {
+        SymmetricHistogram { counts: vec![0; bins], threshold: 0.0 }
+    }
+
+    /// The `bins + 1` edges.
+    pub fn edges(&self) -> Vec<f32> {
+        numpy::symmetric_edges(self.threshold, self.counts.len())
+    }
+
+    /// Adds a batch of this extent.
+    pub fn observe(&mut self, values: &[f32], extent: Extent) {
+        self.reach(extent.magnitude());
+        if self.threshold > 0.0 {
+            numpy::count(values, &self.edges(), &mut self.counts);
+        } else {
+            // All zeros so far: NumPy's histogram of an empty range is one of (-0.5, 0.5).
+            let middle = self.counts.len() / 2;
+            self.counts[middle] += values.len() as u64;
+        }
+    }
+
+    /// Extends the bins to `threshold` at least, keeping their width.
+    fn reach(&mut self, threshold: f32) {
+        if threshold <= self.threshold {
+            return;
+        }
+        if self.threshold == 0.0 {
+            self.threshold = threshold;
+            return;
+        }
+        loop {
+            let bins = self.counts.len();
+            let stride = 2.0 * self.threshold / bins as f32;
+            let more = numpy::floor_divide(threshold - self.threshold, stride) + 1.0;
+            if bins as f32 + 2.0 * more <= MAX_BINS as f32 {
+                let more = more as usize;
+                self.threshold += more as f32 * stride;
+                self.counts.splice(0..0, std::iter::repeat_n(0, more));
+                self.counts.resize(bins + 2 * more, 0);
+                return;
+            }
+            if !stride.is_normal() || !self.threshold.is_finite() || bins < 4 {
+                // Nothing left to merge: one step, however wide.
+                self.threshold = threshold;
+                return;
+            }
+            self.coarsen(stride);
+        }
+    }
+
+    /// Merges pairs of bins outwards from 0; an odd outermost one gets an empty partner.
+    fn coarsen(&mut self, stride: f32) {
+        if !self.counts.len().is_multiple_of(4) {
+            let missing = (4 - self.counts.len() % 4).div_ceil(2);
+            self.counts.splice(0..0, std::iter::repeat_n(0, missing));
+            self.counts.resize(self.counts.len() + missing, 0);
+            self.threshold += missing as f32 * stride;
+        }
+        self.counts = self.counts.chunks(2).map(|pair| pair.iter().sum()).collect();
+    }
+
+    /// Adds another histogram, each of its bins at its centre.
+    pub fn merge(&mut self, other: &Self) {
+        if other.threshold > self.threshold || self.counts.iter().all(|&n| n == 0) {
+            let mine = std::mem::replace(self, other.clone());
+            return self.merge_inner(&mine);
+        }
+        self.merge_inner(other);
+    }
+
+    fn merge_inner(&mut self, other: &Self) {
+        let (bins, theirs) = (self.counts.len(), other.counts.len());
+        let ratio = if self.threshold > 0.0 { f64::from(other.threshold) / f64::from(self.threshold) } else { 1.0 };
+        for (i, &n) in other.counts.iter().enumerate() {
+            let centre = ((i as f64 + 0.5) / theirs as f64 - 0.5) * ratio + 0.5;
+            let at = ((centre * bins as f64) as usize).min(bins - 1);
+            self.counts[at] = self.counts[at].saturating_add(n);
+        }
+    }
+}
+
+/// Equal bins of magnitudes from 0 to `width * bins`, more of them when a batch reaches further.
+///
+/// Source: nvidia-modelopt `HistogramCalibrator.collect`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MagnitudeHistogram {
+    /// Values per bin.
+    pub counts: Vec<u64>,
+    /// Of one bin.
+    pub width: f64,
+}
+
+impl MagnitudeHistogram {
+    /// No values yet.
+    pub fn new(bins: usize) -> Self {
+        MagnitudeHistogram { counts: vec![0; bins], width: 0.0 }
+    }
+
+    /// Adds a batch of this extent.
+    pub fn observe(&mut self, values: &[f32], extent: Extent) {
+        let largest = f64::from(extent.magnitude());
+        if self.width == 0.0 {
+            // As many zeros as came before stay in the first bin.
+            self.width = largest / self.counts.len() as f64;
+        }
+        while largest > self.width * MAX_BINS as f64 {
+            self.coarsen();
+        }
+        if largest > self.width * self.counts.len() as f64 {
+            let bins = (largest / self.width).ceil() as usize;
+            self.counts.resize(bins.min(MAX_BINS), 0);
+        }
+        let (last, width) = (self.counts.len() - 1, self.width);
+        for x in values {
+            // 0 / 0 is NaN, which casts to 0.
+            let at = (f64::from(x.abs()) / width) as usize;
+            self.counts[at.min(last)] += 1;
+        }
+    }
+
+    fn coarsen(&mut self) {
+        let bins = self.counts.len();
+        self.counts = self.counts.chunks(2).map(|pair| pair.iter().sum()).collect();
+        self.counts.resize(bins, 0);
+        self.width *= 2.0;
+    }
+
+    /// Adds another histogram, each of its bins at its centre.
+    pub fn merge(&mut self, other: &Self) {
+        let reach = |h: &Self| h.width * h.counts.len() as f64;
+        if reach(other) > reach(self) {
+            let mine = std::mem::replace(self, other.clone());
+            return self.absorb(&mine);
+        }
+        self.absorb(other);
+    }
+
+    fn absorb(&mut self, other: &Self) {
+        let last = self.counts.len() - 1;
+        for (i, &n) in other.counts.iter().enumerate() {
+            let at = ((i as f64 + 0.5) * other.width / self.width) as usize;
+            let at = at.min(last);
+            self.counts[at] = self.counts[at].saturating_add(n);
+        }
+    }
+}
+
+/// A fixed number of equal bins from the smallest value to the largest; the old ones are spread over the new when the
+/// extent grows.
+///
+/// Source: PyTorch `HistogramObserver.forward` and `_combine_histograms`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SpanHistogram {
+    /// Values per bin; fractions after an extent has grown.
+    pub counts: Vec<f64>,
+    /// From where to where, once there is a value.
+    pub extent: Option<Extent>,
+}
+
+/// Into how many parts an old bin is cut before its parts are given to new bins: PyTorch's `upsample_rate`.
+const UPSAMPLE: usize = 16;
+
+impl SpanHistogram {
+    /// No values yet.
+    pub fn new(bins: usize) -> Self {
+        SpanHistogram { counts: vec![0.0; bins], extent: None }
+    }
+
+    /// Adds a batch of this extent.
+    pub fn observe(&mut self, values: &[f32], extent: Extent) {
+        let extent = self.stretch(extent);
+        let (bins, min) = (self.counts.len(), f64::from(extent.min));
+        let width = (f64::from(extent.max) - min) / bins as f64;
+        for &x in values {
+            // A single value has width 0: 0 / 0 is NaN, which casts to 0.
+            let at = ((f64::from(x) - min) / width) as usize;
+            self.counts[at.min(bins - 1)] += 1.0;
+        }
+    }
+
+    /// Adds another histogram.
+    pub fn merge(&mut self, other: &Self) {
+        if let Some(extent) = other.extent {
+            let mut other = other.clone();
+            let extent = self.stretch(extent);
+            other.stretch(extent);
+            for (mine, theirs) in self.counts.iter_mut().zip(&other.counts) {
+                *mine += theirs;
+            }
+        }
+    }
+
+    /// Makes room for `more`, and says how far the bins reach now.
+    fn stretch(&mut self, more: Extent) -> Extent {
+        let Some(old) = self.extent else {
+            self.extent = Some(more);
+            return more;
+        };
+        let new = old.union(more);
+        if new != old {
+            let bins = self.counts.len();
+            let origin = f64::from(new.min);
+            let width = (f64::from(new.max) - origin) / bins as f64;
+            let part = (f64::from(old.max) - f64::from(old.min)) / (bins * UPSAMPLE) as f64;
+            let mut spread = vec![0.0; bins];
+            for (i, &n) in self.counts.iter().enumerate().filter(|(_, n)| **n != 0.0) {
+                for j in 0..UPSAMPLE {
+                    let middle = f64::from(old.min) + ((i * UPSAMPLE + j) as f64 + 0.5) * part;
+                    let at = ((middle - origin) / width) as usize;
+                    spread[at.min(bins - 1)] += n / UPSAMPLE as f64;
+                }
+            }
+            self.counts = spread;
+            self.extent = Some(new);
+        }
+        new
+    }
+}

@@ -1,0 +1,118 @@
+//! A uniform sample of bounded size from a stream of any length, which merges.
+
+use crate::check;
+use crate::error::{Code, Error, Result};
+
+/// The `capacity` values with the smallest keys, where every value of the stream gets a pseudo-random 64-bit key.
+///
+/// Every subset of that size is equally likely, whatever the order of the stream: what reservoir sampling promises.
+/// Unlike a reservoir, two samples merge exactly: the smallest keys of both together are the sample of the joined stream.
+/// While the stream fits, the sample is all of it. ("Bottom-k" or KMV sampling; Cohen and Kaplan 2007.)
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sample {
+    capacity: usize,
+    seed: u64,
+    seen: u64,
+    /// Key and value. Unordered, up to twice the capacity: the surplus is cut off when that is full, which costs a
+    /// constant per value.
+    kept: Vec<(u64, f32)>,
+    /// Keys at or above this one are no longer among the smallest.
+    bound: u64,
+}
+
+/// Largest capacity: 12 MB of serialized sample.
+pub const MAX_SAMPLES: usize = 1 << 20;
+
+impl Sample {
+    /// An empty sample. Equal seeds and equal streams give equal samples.
+    ///
+    /// # Errors
+    /// [`Code::RANGE`] unless `capacity` is 1 to 1,048,576.
+    pub fn new(capacity: usize, seed: u64) -> Result<Self> {
+        check::within("maxSamples", capacity as f64, 1.0, MAX_SAMPLES as f64)?;
+        Ok(Sample { capacity, seed, seen: 0, kept: Vec::new(), bound: u64::MAX })
+    }
+
+    /// A sample from its parts, for deserialization; `None` if as many as `kept` cannot be left of `seen`.
+    pub(super) fn from_parts(capacity: usize, seed: u64, seen: u64, kept: Vec<(u64, f32)>) -> Option<Self> {
+        let mut sample = Sample { kept, seen, ..Sample::new(capacity, seed).ok()? };
+        sample.trim();
+        (sample.kept.len() as u64 == seen.min(capacity as u64)).then_some(sample)
+    }
+
+    /// Offers the next values of the stream.
+    pub fn extend(&mut self, values: &[f32]) {
+        for &value in values {
+            let key = mix(mix(self.seed ^ u64::from(value.to_bits())) ^ self.seen);
+            self.seen += 1;
+            if key < self.bound {
+                self.kept.push((key, value));
+                if self.kept.len() >= 2 * self.capacity {
+                    self.trim();
+                }
+            }
+        }
+    }
+
+    /// The sample of both streams together.
+    ///
+    /// # Errors
+    /// [`Code::ARGUMENT`] if the capacities differ.
+    pub fn merge(&mut self, other: &Sample) -> Result<()> {
+        if self.capacity != other.capacity {
+            let message = format!("samples of {} and of {} values do not merge", self.capacity, other.capacity);
+            return Err(Error::new(Code::ARGUMENT, message));
+        }
+        self.kept.extend_from_slice(&other.kept);
+        self.seen = self.seen.saturating_add(other.seen);
+        self.trim();
+        Ok(())
+    }
+
+    /// Forgets all but the smallest keys.
+    fn trim(&mut self) {
+        if self.kept.len() > self.capacity {
+            self.kept.select_nth_unstable_by_key(self.capacity, |&(key, value)| (key, value.to_bits()));
+            self.kept.truncate(self.capacity);
+        }
+        if self.kept.len() == self.capacity {
+            // Equal keys are kept: which of two values with one key stays must not depend on the order.
+            self.bound = self.kept.iter().map(|&(key, _)| key).max().map_or(u64::MAX, |key| key.saturating_add(1));
+        }
+    }
+
+    /// The sampled values, keys in rising order: the same whatever the history of merges.
+    pub(super) fn entries(&self) -> Vec<(u64, f32)> {
+        let mut entries = self.kept.clone();
+        entries.sort_unstable_by_key(|&(key, value)| (key, value.to_bits()));
+        entries.truncate(self.capacity);
+        entries
+    }
+
+    /// The sampled values, in no particular order.
+    pub fn values(&self) -> Vec<f32> {
+        self.entries().into_iter().map(|(_, value)| value).collect()
+    }
+
+    /// How many values were offered.
+    pub fn seen(&self) -> u64 {
+        self.seen
+    }
+
+    /// The most values kept.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    pub(super) fn seed(&self) -> u64 {
+        self.seed
+    }
+}
+
+/// SplitMix64's finalizer: a bijection of 64 bits whose output passes for random (Steele, Lea, Flood 2014).
+fn mix(x: u64) -> u64 {
+    let x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}

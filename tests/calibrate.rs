@@ -1,0 +1,391 @@
+//! Calibration against NumPy, PyTorch, ONNX Runtime and modelopt; the observers' properties; defects 5, 7, 11 and 14.
+
+#![allow(clippy::unwrap_used, clippy::panic)] // a test fails by panicking
+
+#[path = "support/golden.rs"]
+mod golden;
+
+use golden::{floats, list, load, number};
+use proptest::prelude::*;
+use quantpress::Code;
+use quantpress::affine::{QuantMode, QuantRange, QuantScheme};
+use quantpress::calibrate::*;
+
+fn calibrator(method: CalibrationMethod, scheme: QuantScheme) -> Calibrator {
+    Calibrator::new(method, CalibratorOptions::new(scheme)).unwrap()
+}
+
+fn scheme(qmin: i32, qmax: i32, symmetric: bool) -> QuantScheme {
+    let mode = if symmetric { QuantMode::Symmetric } else { QuantMode::Asymmetric };
+    QuantScheme::new(8, mode).unwrap().with_range(QuantRange { qmin, qmax }).unwrap()
+}
+
+/// PyTorch's qint8, affine.
+fn int8() -> QuantScheme {
+    scheme(-128, 127, false)
+}
+
+fn observed(mut calibrator: Calibrator, batches: &[Vec<f32>]) -> Calibrator {
+    batches.iter().for_each(|batch| calibrator.observe(batch).unwrap());
+    calibrator
+}
+
+#[test]
+fn percentiles_are_numpys() {
+    let file = load("calibration/numpy-percentile.json");
+    for case in list(&file["cases"]) {
+        let mut values = floats(&case["input"]);
+        for (percent, want) in list(&case["percentiles"]).iter().zip(list(&case["linear"])) {
+            let got = percentile(&mut values, number(percent)).unwrap();
+            assert_eq!(got, number(want), "{} at {percent}", case["data"]);
+        }
+    }
+}
+
+#[test]
+fn a_percentile_calibrator_is_exact_while_its_data_fits() {
+    let file = load("calibration/numpy-percentile.json");
+    for case in list(&file["cases"]) {
+        let (values, linear) = (floats(&case["input"]), list(&case["linear"]));
+        // Percentiles 1 and 99.9, in batches of which none is the whole.
+        let mut calibrator = Calibrator::percentile(8, false, 1.0, 99.9, values.len()).unwrap();
+        values.chunks(1000).for_each(|batch| calibrator.observe(batch).unwrap());
+        let result = calibrator.compute().unwrap();
+        assert_eq!(result.observed_min, number(&linear[3]) as f32, "{}", case["data"]);
+        assert_eq!(result.observed_max, number(&linear[10]) as f32, "{}", case["data"]);
+    }
+}
+
+#[test]
+fn onnx_runtime_agrees() {
+    let file = load("calibration/onnxruntime.json");
+    let mut seen = 0;
+    for (cases, apart) in [(&file["cases"], false), (&file["batch_by_batch"]["cases"], true)] {
+        for case in list(cases) {
+            let options = &case["options"];
+            let method = match case["method"].as_str().unwrap() {
+                // Within one collection ONNX Runtime's moving average is the plain mean of the batches' extremes:
+                // PyTorch's cases test ours.
+                "MinMax" if options["moving_average"] != true => CalibrationMethod::MinMax,
+                "Entropy" => CalibrationMethod::Entropy {
+                    variant: EntropyVariant::OnnxRuntime,
+                    bins: number(&options["num_bins"]) as usize,
+                    levels: number(&options["num_quantized_bins"]) as usize,
+                },
+                // A percentile there is an edge of a histogram; ours are of the values (NumPy's).
+                _ => continue,
+            };
+            let mut batches: Vec<_> = list(&file["data"][case["data"].as_str().unwrap()]).iter().map(floats).collect();
+            if !apart {
+                batches = vec![batches.concat()];
+            }
+            let result = observed(calibrator(method, int8()), &batches).compute().unwrap();
+            let want = [&case["range"][0], &case["range"][1]].map(|x| number(x) as f32);
+            let place = format!("{} {} {options}, batches apart: {apart}", case["method"], case["data"]);
+            assert_eq!([result.observed_min, result.observed_max], want, "{place}");
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, 15);
+}
+
+#[test]
+fn modelopt_agrees() {
+    let (file, data) = (load("calibration/modelopt.json"), load("calibration/onnxruntime.json"));
+    for case in list(&file["cases"]) {
+        let unsigned = case["unsigned"] == true;
+        let mut batches: Vec<_> = list(&data["data"][case["data"].as_str().unwrap()]).iter().map(floats).collect();
+        if unsigned {
+            batches.iter_mut().flatten().for_each(|x| *x = x.abs());
+        }
+        let mode = if unsigned { QuantMode::Asymmetric } else { QuantMode::Symmetric };
+        let codes = QuantScheme::new(number(&case["bits"]) as u8, mode).unwrap();
+        let calibrator = observed(calibrator(CalibrationMethod::ENTROPY_TENSORRT, codes), &batches);
+        let (all, result) = (calibrator.extent().unwrap(), calibrator.compute().unwrap());
+        let want = (number(&case["amax"]) as f32).min(all.max);
+        // modelopt's edges are single-precision sums of bin widths, ours products: a thousandth of a bin.
+        let bins = (result.observed_max - want).abs() / number(&case["width"]) as f32;
+        assert!(bins < 0.05, "{case}: {} is {bins} bins off", result.observed_max);
+    }
+}
+
+#[test]
+fn pytorch_agrees() {
+    let file = load("calibration/torch-observers.json");
+    let mut worst = [0.0f64; 2];
+    for case in list(&file["cases"]) {
+        let symmetric = case["qscheme"] == "per_tensor_symmetric";
+        let codes = scheme(number(&case["quant_min"]) as i32, number(&case["quant_max"]) as i32, symmetric);
+        let kind = case["observer"].as_str().unwrap();
+        let method = match kind {
+            "min_max" => CalibrationMethod::MinMax,
+            "moving_average" => {
+                CalibrationMethod::MovingAverage { momentum: number(&case["averaging_constant"]) as f32 }
+            }
+            _ => CalibrationMethod::MSE,
+        };
+        let batches: Vec<_> = list(&case["batches"]).iter().map(floats).collect();
+        let calibrator = observed(calibrator(method, codes), &batches);
+        let result = calibrator.compute().unwrap();
+        let (scale, zero) = (number(&case["scale"]), number(&case["zero_point"]));
+        if kind == "histogram_mse" {
+            let off = (f64::from(result.scale) / scale - 1.0).abs();
+            println!("{} {} {}: scale off by {:.2e}", case["data"], case["dtype"], case["qscheme"], off);
+            worst[0] = worst[0].max(off);
+            worst[1] = worst[1].max((f64::from(result.zero_point) - zero).abs());
+            continue;
+        }
+        let want = (number(&case["min_val"]) as f32, number(&case["max_val"]) as f32);
+        assert_eq!((result.observed_min, result.observed_max), want, "{kind} {}", case["data"]);
+        assert_eq!((result.scale, f64::from(result.zero_point)), (scale as f32, zero), "{kind} {}", case["data"]);
+    }
+    println!("histogram observer: scales within {:.2e}, zero points within {}", worst[0], worst[1]);
+    // PyTorch sums in single precision: a search that ends in the same bin may differ by units in the last place.
+    assert!(worst[0] < 5e-7 && worst[1] == 0.0, "{worst:?}");
+}
+
+/// A reproducible stream of well-spread values.
+fn stream(n: usize, seed: u64) -> Vec<f32> {
+    let mut x = seed.wrapping_mul(2) + 1;
+    let mut next = move || {
+        x ^= x << 13;
+        x ^= x >> 7;
+        x ^= x << 17;
+        (x >> 40) as f32 / (1u64 << 24) as f32
+    };
+    (0..n).map(|_| (next() + next() + next() - 1.5) * 4.0).collect()
+}
+
+fn every_method() -> Vec<CalibrationMethod> {
+    vec![
+        CalibrationMethod::MinMax,
+        CalibrationMethod::Percentile { lower: 0.5, upper: 99.5 },
+        CalibrationMethod::MovingAverage { momentum: 0.1 },
+        CalibrationMethod::ENTROPY_TENSORRT,
+        CalibrationMethod::ENTROPY_ONNX,
+        CalibrationMethod::MSE,
+    ]
+}
+
+#[test]
+fn defect_5_a_range_away_from_zero_survives() {
+    // The seed decodes [10, 11] at 8 bits to 1.0.
+    for (data, at) in [([10.0f32, 11.0], 0), ([-11.0, -10.0], 255)] {
+        let result = calibrate_min_max(&data, 8, false).unwrap();
+        assert_eq!(result.zero_point, at);
+        for x in data {
+            let code = (x / result.scale).round_ties_even() as i32 + result.zero_point;
+            let back = (code.clamp(0, 255) - result.zero_point) as f32 * result.scale;
+            assert!((back - x).abs() <= result.scale / 2.0, "{x} became {back}");
+        }
+    }
+}
+
+#[test]
+fn defect_7_the_percentile_is_that_of_the_whole_stream() {
+    // A hundred batches, each ten times the one before: the seed keeps the first one.
+    let mut calibrator = Calibrator::percentile(8, false, 0.0, 50.0, 1000).unwrap();
+    for batch in 0..100 {
+        calibrator.observe(&vec![batch as f32; 1000]).unwrap();
+    }
+    let result = calibrator.compute().unwrap();
+    // The median of 0..100, of a sample of 1000: 8 standard deviations of its rank are 13 batches.
+    assert!((result.observed_max - 50.0).abs() < 13.0, "{}", result.observed_max);
+}
+
+#[test]
+fn a_sample_is_uniform_over_the_stream() {
+    // 64 positions, 16 kept, 4000 seeds: every position is kept 1000 times, give or take 27 (one standard deviation).
+    let stream: Vec<f32> = (0..64).map(|i| i as f32).collect();
+    let mut counts = [0u32; 64];
+    for seed in 0..4000 {
+        let mut sample = Sample::new(16, seed).unwrap();
+        stream.chunks(10).for_each(|chunk| sample.extend(chunk));
+        assert_eq!((sample.values().len(), sample.seen()), (16, 64));
+        sample.values().iter().for_each(|x| counts[*x as usize] += 1);
+    }
+    assert!(counts.iter().all(|n| n.abs_diff(1000) < 6 * 27), "{counts:?}");
+}
+
+#[test]
+fn defect_11_bits_and_numbers_out_of_range_are_errors() {
+    for bits in [0, 1, 9, 16, 32, 33, u8::MAX] {
+        assert_eq!(Calibrator::min_max(bits, true).unwrap_err().code(), Code::RANGE, "{bits} bits");
+        assert_eq!(calibrate_percentile(&[1.0], bits, false, 1.0, 99.0).unwrap_err().code(), Code::RANGE);
+    }
+    for (lower, upper) in [(-1.0, 99.0), (0.0, 100.1), (50.0, 50.0), (60.0, 40.0), (f64::NAN, 99.0), (1.0, f64::NAN)] {
+        assert_eq!(
+            Calibrator::percentile(8, true, lower, upper, 10).unwrap_err().code(),
+            Code::RANGE,
+            "{lower} {upper}"
+        );
+    }
+    for momentum in [0.0, -0.1, 1.1, f32::NAN, f32::INFINITY] {
+        assert_eq!(Calibrator::moving_average(8, true, momentum).unwrap_err().code(), Code::RANGE, "{momentum}");
+    }
+    assert_eq!(Calibrator::percentile(8, true, 1.0, 99.0, 0).unwrap_err().code(), Code::RANGE);
+    for bins in [0, 1, 1 << 20, usize::MAX] {
+        let refused = Calibrator::new(CalibrationMethod::Mse { bins }, CalibratorOptions::new(int8())).unwrap_err();
+        assert_eq!(refused.code(), Code::RANGE, "{bins} bins");
+    }
+    assert_eq!(Calibrator::min_max(8, true).unwrap().compute().unwrap_err().code(), Code::NO_DATA);
+}
+
+#[test]
+fn defect_14_what_is_no_number_is_refused_or_skipped_and_forgets_nothing() {
+    for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        for method in every_method() {
+            let before = observed(calibrator(method, int8()), &[vec![-3.0, 1.0, 7.0]]);
+            let mut refusing = before.clone();
+            let mut batch = stream(1000, 1);
+            batch[777] = bad;
+            let error = refusing.observe(&batch).unwrap_err();
+            assert_eq!(error.code(), Code::NON_FINITE, "{}", method.name());
+            assert!(error.details().contains(&("index", 777usize.into())));
+            assert_eq!(refusing, before, "a refused batch leaves no trace");
+
+            let options = CalibratorOptions { non_finite: NonFinite::Skip, ..CalibratorOptions::new(int8()) };
+            let mut skipping = Calibrator::new(method, options).unwrap();
+            skipping.observe(&batch).unwrap();
+            skipping.observe(&[bad; 3]).unwrap();
+            assert_eq!((skipping.num_batches(), skipping.num_skipped()), (1, 4));
+            batch.remove(777);
+            let clean = observed(calibrator(method, int8()), &[batch]);
+            assert_eq!(skipping.compute().unwrap(), clean.compute().unwrap(), "{}", method.name());
+        }
+    }
+}
+
+#[test]
+fn merged_calibrators_are_the_joined_stream() {
+    let batches: Vec<_> =
+        (0..8).map(|i| stream(500, i)).map(|b| b.iter().map(|x| x * 0.7).collect::<Vec<_>>()).collect();
+    for method in every_method() {
+        let whole = observed(calibrator(method, int8()), &batches).compute().unwrap();
+        let mut first = observed(calibrator(method, int8()), &batches[..3]);
+        let second = observed(calibrator(method, int8()), &batches[3..]);
+        first.merge(&second).unwrap();
+        assert_eq!(first.num_batches(), 8);
+        let joined = first.compute().unwrap();
+        let off = |a: f32, b: f32| (a - b).abs() / whole.scale;
+        // Steps of the quantizer; histograms of other extents are joined bin by bin.
+        let allowed = match method {
+            CalibrationMethod::MinMax | CalibrationMethod::Percentile { .. } => 0.0,
+            CalibrationMethod::MovingAverage { .. } => 1e-4,
+            _ => 12.0,
+        };
+        let steps = off(joined.observed_min, whole.observed_min).max(off(joined.observed_max, whole.observed_max));
+        assert!(steps <= allowed, "{}: {steps} steps off", method.name());
+
+        let mut empty = calibrator(method, int8());
+        empty.merge(&first).unwrap();
+        assert_eq!(empty.compute().unwrap(), joined, "merging into an empty one is a copy");
+        first.merge(&calibrator(method, int8())).unwrap();
+        assert_eq!(first.compute().unwrap(), joined, "merging an empty one changes nothing");
+    }
+    let refused = Calibrator::min_max(8, true).unwrap().merge(&Calibrator::mse(8, true).unwrap()).unwrap_err();
+    assert_eq!(refused.code(), Code::ARGUMENT);
+}
+
+#[test]
+fn memory_stays_bounded_when_the_range_explodes() {
+    for method in every_method() {
+        let mut calibrator = calibrator(method, int8());
+        for power in [-149, -100, -40, 0, 40, 100, 125] {
+            let scale = 2.0f32.powi(power);
+            calibrator.observe(&stream(300, 5).iter().map(|x| x / 8.0 * scale).collect::<Vec<_>>()).unwrap();
+            let result = calibrator.compute().unwrap();
+            assert!(result.scale.is_finite() && result.scale > 0.0, "{} {result:?}", method.name());
+            assert!(result.observed_min <= result.observed_max);
+        }
+        let bytes = calibrator.to_bytes().len();
+        assert!(bytes < 200_000, "{}: {bytes} bytes", method.name());
+    }
+}
+
+#[test]
+fn the_result_scales_with_the_data() {
+    // A tensor in other units has the same codes: no absolute epsilon decides anything.
+    for method in every_method() {
+        let results = [1.0f32, 2.0f32.powi(-90), 2.0f32.powi(90)].map(|unit| {
+            let batches: Vec<Vec<f32>> = (0..3).map(|i| stream(2000, i).iter().map(|x| x * unit).collect()).collect();
+            let result = observed(calibrator(method, int8()), &batches).compute().unwrap();
+            (result.scale / unit, result.zero_point)
+        });
+        assert_eq!(results[0], results[1], "{}", method.name());
+        assert_eq!(results[0], results[2], "{}", method.name());
+    }
+}
+
+#[test]
+fn reset_forgets_everything() {
+    for method in every_method() {
+        let mut used = observed(calibrator(method, int8()), &[stream(100, 3)]);
+        assert!(used.has_data());
+        used.reset();
+        assert_eq!(used, calibrator(method, int8()));
+        assert!(!used.has_data() && used.num_batches() == 0);
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_resumed_calibrator_goes_on_as_if_it_had_never_stopped(
+        which in 0usize..6, seed in 0u64..1000, lengths in proptest::collection::vec(0usize..400, 2..6),
+    ) {
+        let method = every_method()[which];
+        let options = CalibratorOptions { max_samples: 100, seed, ..CalibratorOptions::new(int8()) };
+        let mut straight = Calibrator::new(method, options).unwrap();
+        let mut stopped = straight.clone();
+        for (i, n) in lengths.into_iter().enumerate() {
+            let batch = stream(n, seed + i as u64);
+            straight.observe(&batch).unwrap();
+            stopped.observe(&batch).unwrap();
+            stopped = Calibrator::from_bytes(&stopped.to_bytes()).unwrap();
+        }
+        prop_assert_eq!(straight.compute().ok(), stopped.compute().ok());
+        prop_assert_eq!(straight.to_bytes(), stopped.to_bytes());
+    }
+
+    #[test]
+    fn broken_state_is_an_error_and_never_a_panic(
+        which in 0usize..6, cut in any::<proptest::sample::Index>(), at in any::<proptest::sample::Index>(), bits in 1u8..=255,
+    ) {
+        let bytes = observed(calibrator(every_method()[which], int8()), &[stream(200, 9), stream(50, 2)]).to_bytes();
+        let short = cut.index(bytes.len());
+        prop_assert!(Calibrator::from_bytes(&bytes[..short]).is_err(), "cut at {short}");
+        let mut longer = bytes.clone();
+        longer.push(0);
+        prop_assert_eq!(Calibrator::from_bytes(&longer).unwrap_err().code(), Code::MALFORMED);
+        // A flipped byte may be another calibrator; whatever it is, it can be used.
+        let mut flipped = bytes;
+        *at.get_mut(&mut flipped) ^= bits;
+        if let Ok(mut calibrator) = Calibrator::from_bytes(&flipped) {
+            let _ = calibrator.observe(&[1.0, -2.0]);
+            if let Ok(result) = calibrator.compute() {
+                prop_assert!(result.scale > 0.0 && result.scale.is_finite(), "{:?}", result);
+            }
+        }
+    }
+
+    #[test]
+    fn arbitrary_bytes_are_no_calibrator(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        prop_assert!(Calibrator::from_bytes(&bytes).is_err());
+        let with_magic = [b"QPca\x01".as_slice(), &bytes].concat();
+        let _ = Calibrator::from_bytes(&with_magic);
+    }
+
+    #[test]
+    fn min_max_keeps_every_value_within_half_a_step(
+        values in proptest::collection::vec(-1e6f32..1e6, 1..200), bits in 2u8..=8, symmetric in any::<bool>(),
+    ) {
+        let result = calibrate_min_max(&values, bits, symmetric).unwrap();
+        let (scale, zero) = (f64::from(result.scale), f64::from(result.zero_point));
+        for x in values.iter().copied().chain([0.0]).map(f64::from) {
+            let code = ((x / scale).round_ties_even() + zero).clamp(result.range.qmin.into(), result.range.qmax.into());
+            // Asymmetric codes round the zero point too: the ends may lie half a step further.
+            let allowed = if symmetric { 0.5 } else { 1.0 };
+            prop_assert!(((code - zero) * scale - x).abs() <= allowed * scale * (1.0 + 1e-5));
+        }
+    }
+}
