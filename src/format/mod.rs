@@ -2,8 +2,11 @@
 
 pub mod block;
 mod codec;
+mod f64;
 mod float;
+mod fp4;
 mod grid;
+mod integers;
 mod iq1_m;
 mod iq1_s;
 mod iq2_s;
@@ -11,7 +14,13 @@ mod iq2_xs;
 mod iq2_xxs;
 mod iq3_s;
 mod iq3_xxs;
+mod iq4_nl;
+mod iq4_xs;
 mod k_affine;
+mod mxfp4;
+mod nvfp4;
+mod q1_0;
+mod q2_0;
 mod q2_k;
 mod q3_k;
 mod q4_0;
@@ -25,10 +34,14 @@ mod q8_0;
 mod q8_1;
 mod q8_k;
 mod super_block;
+mod tq1_0;
+mod tq2_0;
 
 pub use block::{BlockEncoder, BlockFormat};
 pub use codec::Codec;
+pub use f64::F64;
 pub use float::{BF16, F16, F32};
+pub use integers::{I8, I16, I32, I64};
 pub use iq1_m::Iq1M;
 pub use iq1_s::Iq1S;
 pub use iq2_s::Iq2S;
@@ -36,6 +49,12 @@ pub use iq2_xs::Iq2Xs;
 pub use iq2_xxs::Iq2Xxs;
 pub use iq3_s::Iq3S;
 pub use iq3_xxs::Iq3Xxs;
+pub use iq4_nl::Iq4Nl;
+pub use iq4_xs::Iq4Xs;
+pub use mxfp4::MxFp4;
+pub use nvfp4::NvFp4;
+pub use q1_0::Q1_0;
+pub use q2_0::Q2_0;
 pub use q2_k::Q2K;
 pub use q3_k::Q3K;
 pub use q4_0::Q4_0;
@@ -48,6 +67,8 @@ pub use q6_k::Q6K;
 pub use q8_0::Q8_0;
 pub use q8_1::Q8_1;
 pub use q8_k::Q8K;
+pub use tq1_0::Tq1_0;
+pub use tq2_0::Tq2_0;
 
 use crate::error::{Code, Error, Result};
 use crate::lanes::{Best, Lanes};
@@ -71,10 +92,23 @@ const fn table<L: Lanes>() -> &'static [Codec] {
             Codec::encoder::<Q6K, L>(),
             Codec::decoder::<Q8K>(),
             Codec::decoder::<Iq3Xxs>(),
+            Codec::encoder::<Iq4Nl, L>(),
             Codec::decoder::<Iq3S>(),
             Codec::decoder::<Iq2S>(),
+            Codec::encoder::<Iq4Xs, L>(),
+            Codec::decoder::<I8>(),
+            Codec::decoder::<I16>(),
+            Codec::decoder::<I32>(),
+            Codec::decoder::<I64>(),
+            Codec::decoder::<F64>(),
             Codec::decoder::<Iq1M>(),
             Codec::encoder::<BF16, L>(),
+            Codec::encoder::<Tq1_0, L>(),
+            Codec::encoder::<Tq2_0, L>(),
+            Codec::encoder::<MxFp4, L>(),
+            Codec::encoder::<NvFp4, L>(),
+            Codec::encoder::<Q1_0, L>(),
+            Codec::encoder::<Q2_0, L>(),
         ]
     }
 }

@@ -1,11 +1,13 @@
 //! The scale searches that formats share, each written once, generic over lanes.
 
 mod affine;
+mod nonlinear;
 mod positive;
 mod refined;
 mod symmetric;
 
 pub use affine::{Affine, Grid, affine};
+pub use nonlinear::nonlinear;
 pub use positive::positive;
 pub use refined::refined;
 pub use symmetric::symmetric;
