@@ -1,20 +1,25 @@
 import { defineConfig } from 'vitest/config';
 
+const dist = new URL('dist/', import.meta.url).pathname;
+
 export default defineConfig({
   resolve: {
-    // The tests use the package as its users do, by name; `quantpress/internal/*` are the files of dist/.
+    // The tests use the package as its users do, by name; what is not offered is imported from ../../dist/.
     alias: [
-      { find: /^quantpress$/, replacement: new URL('dist/node.js', import.meta.url).pathname },
-      { find: /^quantpress\/(slim|inline|worker)$/, replacement: new URL('dist/$1.js', import.meta.url).pathname },
+      { find: /^quantpress$/, replacement: `${dist}node.js` },
+      { find: /^quantpress\/(slim|inline|worker)$/, replacement: `${dist}$1.js` },
     ],
   },
   test: {
-    include: ['tests/js/**/*.test.ts'],
     globalSetup: ['tests/js/support/build.ts'],
     // Compiled code is loaded by Node itself, not rewritten: what is tested is what is shipped.
     server: { deps: { external: [/\/dist\//] } },
     // Whole models, on a busy machine of two cores.
     testTimeout: 120_000,
     hookTimeout: 120_000,
+    projects: [
+      { extends: true, test: { name: 'node', include: ['tests/js/**/*.test.ts'] } },
+      { extends: true, test: { name: 'browser', include: ['tests/browser/**/*.test.ts'], fileParallelism: false } },
+    ],
   },
 });

@@ -7,4 +7,5 @@ export function setup(): void {
   if (process.env.QUANTPRESS_BUILT) return;
   const { status } = spawnSync(process.execPath, ['tools/build.js', '--same'], { stdio: 'inherit' });
   if (status !== 0) throw new Error('the build failed');
+  process.env.QUANTPRESS_BUILT = '1'; // once is enough for all projects
 }

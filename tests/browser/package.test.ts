@@ -1,0 +1,93 @@
+/** The package in a page without any bundler. */
+
+import { readFileSync } from 'node:fs';
+import type { Browser } from 'playwright-core';
+import * as quantpress from 'quantpress';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { importIn, launch, open } from './support/browser.js';
+import { type Server, serve } from './support/server.js';
+
+const PAGE = `<!doctype html><link rel="icon" href="data:,"><script type="importmap">
+  { "imports": { "quantpress": "/browser.js", "quantpress/slim": "/slim.js", "quantpress/inline": "/inline.js" } }
+</script>`;
+
+let browser: Browser;
+let server: Server;
+
+beforeAll(async () => {
+  await quantpress.init();
+  const wasm = readFileSync('dist/quantpress.wasm');
+  server = await serve('dist', {
+    '/': { type: 'text/html', body: PAGE },
+    '/untyped.wasm': { type: 'application/octet-stream', body: wasm },
+    '/fallback.wasm': { type: 'text/html', body: '<!doctype html><title>Not found</title>' },
+  });
+  browser = await launch();
+});
+
+afterAll(async () => {
+  await browser?.close();
+  await server?.close();
+});
+
+describe.each(['quantpress', 'quantpress/inline'])('%s', (entry) => {
+  test('writes the bytes it writes in Node, in every format', async () => {
+    const { page, problems } = await open(browser, server.url);
+    const module = await importIn<typeof quantpress>(page, entry);
+    const inPage = await page.evaluate(async ({ dequantize, formats, init, quantize }) => {
+      await Promise.all([init(), init()]);
+      const weights = Float32Array.from({ length: 1024 }, (_, index) => Math.fround(((index * 7919) % 2003) / 997 - 1));
+      const importance = Float32Array.from({ length: 512 }, (_, index) => 1 + (index % 7));
+      return formats()
+        .filter(({ canEncode, name }) => canEncode && !/^I\d/.test(name))
+        .map(({ name }) => {
+          const bytes = quantize(weights, name, { rowLength: 512, importance });
+          return { name, bytes: [...bytes], weights: [...dequantize(bytes, name)] };
+        });
+    }, module);
+    expect(problems).toEqual([]);
+    expect(inPage.length).toBeGreaterThan(3);
+    const weights = Float32Array.from({ length: 1024 }, (_, index) => Math.fround(((index * 7919) % 2003) / 997 - 1));
+    const importance = Float32Array.from({ length: 512 }, (_, index) => 1 + (index % 7));
+    for (const { name, bytes, weights: decoded } of inPage) {
+      const here = quantpress.quantize(weights, name, { rowLength: 512, importance });
+      expect(bytes, name).toEqual([...here]);
+      expect(decoded, name).toEqual([...quantpress.dequantize(here, name)]);
+    }
+    await page.close();
+  });
+});
+
+describe('quantpress/slim', () => {
+  const load = async (wasm: string) => {
+    const { page } = await open(browser, server.url);
+    const module = await importIn<typeof import('quantpress/slim')>(page, 'quantpress/slim');
+    const result = await page.evaluate(
+      async ([{ formats, init }, wasm]) => {
+        try {
+          await init({ wasm });
+          return { formats: formats().length };
+        } catch (error) {
+          const { code, message } = error as quantpress.QuantpressError;
+          return { code, message };
+        }
+      },
+      [module, wasm] as const,
+    );
+    await page.close();
+    return result;
+  };
+
+  test('takes an address, also of a server that does not know the type', async () => {
+    expect(await load('/quantpress.wasm')).toEqual({ formats: quantpress.formats().length });
+    expect(await load('/untyped.wasm')).toEqual({ formats: quantpress.formats().length });
+  });
+
+  test('says what it got instead of WebAssembly', async () => {
+    expect(await load('/fallback.wasm')).toMatchObject({
+      code: 'MAGIC',
+      message: expect.stringContaining('an HTML page'),
+    });
+    expect(await load('/missing.wasm')).toMatchObject({ code: 'NOT_FOUND', message: expect.stringContaining('404') });
+  });
+});

@@ -1,0 +1,27 @@
+/** The machine's Chromium, driven by playwright-core. */
+
+import { type Browser, chromium, type JSHandle, type Page } from 'playwright-core';
+import { chromium as find, FLAGS } from '../../../tools/lib/chromium.js';
+
+/** Starts it. The caller closes it. */
+export async function launch(): Promise<Browser> {
+  return chromium.launch({ executablePath: await find(), args: FLAGS, timeout: 60_000 });
+}
+
+/** A page that remembers what goes wrong in it. */
+export async function open(browser: Browser, url: string): Promise<{ page: Page; problems: string[] }> {
+  const page = await browser.newPage();
+  const problems: string[] = [];
+  page.on('pageerror', (error) => problems.push(error.message));
+  page.on('console', (message) => {
+    if (message.type() === 'error' || message.type() === 'warning') problems.push(message.text());
+  });
+  page.on('requestfailed', (request) => problems.push(`${request.url()}: ${request.failure()?.errorText}`));
+  await page.goto(url);
+  return { page, problems };
+}
+
+/** A module in the page, to hand to `page.evaluate`. As text: Vite would rewrite an `import()` in a function. */
+export function importIn<Module>(page: Page, name: string): Promise<JSHandle<Module>> {
+  return page.evaluateHandle<Module>(`import(${JSON.stringify(name)})`);
+}

@@ -1,0 +1,46 @@
+/** A Chromium or Chrome of the machine, for the tests in a browser. CHROMIUM and CHROMEDRIVER name others. */
+
+import { aptInstall, isDebianRoot, isProgram, which } from './run.js';
+import { say, Stop } from './say.js';
+
+const NAMES = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'];
+const MAC = ['Google Chrome', 'Chromium'].map((name) => `/Applications/${name}.app/Contents/MacOS/${name}`);
+
+/** What a browser under test must not do: phone home, or need a user's name space, which root does not have. */
+export const FLAGS = [
+  '--no-sandbox',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
+
+const find = () => which(...NAMES) ?? MAC.find(isProgram);
+
+/** @returns {Promise<string>} the path of the browser */
+export async function chromium() {
+  const named = process.env.CHROMIUM;
+  if (named) {
+    if (isProgram(named)) return named;
+    throw new Stop(`CHROMIUM is ${named}, which is no program`);
+  }
+  const found = find() ?? ((await install()) ? find() : undefined);
+  if (found) return found;
+  throw new Stop('the tests need a browser: install Chromium or Chrome, or set CHROMIUM to its program');
+}
+
+/** @returns {Promise<string>} the path of the browser's driver */
+export async function chromedriver() {
+  const named = process.env.CHROMEDRIVER;
+  if (named && isProgram(named)) return named;
+  const found = which('chromedriver') ?? ((await install()) ? which('chromedriver') : undefined);
+  if (found) return found;
+  throw new Stop("the engine's tests in a browser need chromedriver: install it, or set CHROMEDRIVER to its program");
+}
+
+async function install() {
+  if (!isDebianRoot()) return false;
+  say("installing Debian's chromium and chromium-driver");
+  return (await aptInstall(['chromium', 'chromium-driver'])) === 0;
+}

@@ -1,0 +1,16 @@
+#!/usr/bin/env node
+/** `npm run setup`: everything that building and testing need, so that both work without a network afterwards. */
+
+import { testRunner, wasmBindgen } from './lib/bindgen.js';
+import { chromedriver, chromium } from './lib/chromium.js';
+import { ensurePackages } from './lib/packages.js';
+import { wasmToolchain } from './lib/rust.js';
+import { say, tool } from './lib/say.js';
+
+await tool(async () => {
+  await ensurePackages();
+  say(`Rust for WebAssembly: ${await wasmToolchain()}`);
+  say(`wasm-bindgen: ${await wasmBindgen()}`);
+  say(`its test runner: ${await testRunner()}`);
+  say(`browser: ${await chromium()}, driver: ${await chromedriver()}`);
+});

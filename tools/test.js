@@ -1,0 +1,68 @@
+#!/usr/bin/env node
+/**
+ * `npm test`: builds everything and runs every test. `--quick`: the inner loop, without release builds and browsers.
+ *
+ * The gates come first and the test runners last, so that the output closes with their summaries.
+ */
+
+import { buildEngine } from './lib/engine.js';
+import { testInWasm } from './lib/engine-tests.js';
+import { buildJavaScript } from './lib/javascript.js';
+import { ensurePackages } from './lib/packages.js';
+import { buildPlayground } from './lib/playground.js';
+import { wasmToolchain } from './lib/rust.js';
+import { tool } from './lib/say.js';
+import { npmStep, runSteps, step } from './lib/steps.js';
+import { chromium } from './lib/chromium.js';
+import { packageSteps } from './lib/package-check.js';
+
+const built = { QUANTPRESS_BUILT: '1' };
+
+/** @returns {Promise<import('./lib/steps.js').Step[]>} */
+async function quick() {
+  await buildEngine('dev');
+  await buildJavaScript();
+  return [
+    npmStep('types', 'tsc', ['--project', '.']),
+    step('Rust', 'cargo', ['test', '--locked', '--quiet']),
+    npmStep('JavaScript in Node', 'vitest', ['run', '--project', 'node'], built),
+  ];
+}
+
+/** @returns {Promise<import('./lib/steps.js').Step[]>} */
+async function everything() {
+  const browser = await chromium();
+  await buildEngine('release');
+  await buildJavaScript();
+  await buildPlayground();
+  const clippy = ['clippy', '--locked', '--quiet'];
+  const deny = ['--', '--deny', 'warnings'];
+  // Debian's compiler for WebAssembly comes without clippy; the boundary's code is linted wherever rustup's is used.
+  const boundary = (await wasmToolchain()) === 'path' ? [wasmClippy([...clippy, '--lib'], deny)] : [];
+  return [
+    step('Rust format', 'cargo', ['fmt', '--check']),
+    step('Rust lint', 'cargo', [...clippy, '--all-targets', ...deny]),
+    ...boundary,
+    step('Rust documentation', 'cargo', ['doc', '--locked', '--no-deps', '--quiet'], {
+      RUSTDOCFLAGS: '--deny warnings',
+    }),
+    npmStep('lint and format', 'biome', ['check', '--error-on-warnings', '.']),
+    npmStep('types', 'tsc', ['--project', '.']),
+    ...packageSteps(),
+    step('Rust, natively, and the live oracle', 'cargo', ['test', '--locked']),
+    ...testInWasm(browser),
+    npmStep('JavaScript in Node and in Chromium', 'vitest', ['run'], { ...built, CHROMIUM: browser }),
+  ];
+}
+
+/** @param {string[]} args @param {string[]} deny */
+function wasmClippy(args, deny) {
+  const target = ['--target', 'wasm32-unknown-unknown', '--target-dir', 'target/wasm-clippy'];
+  return step('Rust lint of the boundary', 'cargo', [...args, ...target, ...deny]);
+}
+
+await tool(async () => {
+  await ensurePackages();
+  const steps = process.argv.includes('--quick') ? await quick() : await everything();
+  if (!(await runSteps(steps))) process.exitCode = 1;
+});
