@@ -1,5 +1,7 @@
 //! Affine quantization: what the seed got wrong, error bounds, hostile bytes.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
+
 use proptest::prelude::*;
 use quantpress::Code;
 use quantpress::affine::*;
@@ -121,8 +123,7 @@ fn a_value_that_is_no_number_is_named_by_its_index() {
 #[test]
 fn finer_granularity_costs_memory_and_saves_error() {
     // Rows whose magnitudes differ by orders of magnitude, as channels' do.
-    let values: Vec<f32> =
-        (0..64 * 256).map(|i| (i as f32 * 0.37).sin() * 10f32.powi((i / 256 % 5) as i32 - 2)).collect();
+    let values: Vec<f32> = (0..64 * 256).map(|i| (i as f32 * 0.37).sin() * 10f32.powi(i / 256 % 5 - 2)).collect();
     let granularities = [
         QuantGranularity::PerTensor,
         QuantGranularity::PerChannel { axis: 0 },

@@ -1,1 +1,28 @@
-//! QLoRA's 4-bit formats: codebooks, block-wise absmax, double quantization.
+//! QLoRA's 4-bit block-wise formats: NF4, FP4 and linear INT4, with double quantization.
+//!
+//! A tensor is cut into blocks (64 weights by default) without regard to its shape; each block is divided by its
+//! largest magnitude, and each weight becomes the nearest of sixteen values. NF4 and FP4 are those of bitsandbytes
+//! 0.50 on a CPU, bit for bit, and [`state`] writes and reads the tensors it keeps in files.
+//!
+//! Sources: QLoRA (Dettmers et al. 2023, arXiv 2305.14314); 8-bit block-wise quantization (arXiv 2110.02861) for the
+//! dynamic map; bitsandbytes' CPU backend (MIT) for every rounding.
+
+mod codebook;
+mod double;
+mod dynamic;
+mod json;
+mod kernel;
+mod single;
+pub mod state;
+
+pub use codebook::DataType4Bit;
+pub use double::{
+    DOUBLE_QUANT_BLOCK_SIZE, DoubleQuantized4Bit, dequantize_4bit_double, dequantize_4bit_double_into,
+    quantize_4bit_double, quantize_4bit_double_into,
+};
+pub use dynamic::DYNAMIC_MAP;
+pub use single::{
+    BLOCK_SIZE, BLOCK_SIZES, Quantize4BitOptions, Quantized4Bit, dequantize_4bit, dequantize_4bit_into, quantize_4bit,
+    quantize_4bit_into,
+};
+pub use state::{LoadedState, StateDtype, StateTensor, Tensor4Bit, from_state_dict};

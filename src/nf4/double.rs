@@ -1,0 +1,220 @@
+//! Double quantization: the absmax themselves at 8 bits, as QLoRA has it and bitsandbytes does it.
+
+use super::codebook::DataType4Bit;
+use super::dynamic;
+use super::single::{
+    Quantize4BitOptions, Quantized4Bit, compression_ratio, decode_blocks, quantize_4bit, quantize_4bit_into,
+};
+use crate::check;
+use crate::error::{Error, Result};
+use crate::wire::{Reader, Writer};
+
+/// Absmax values per second-level block.
+pub const DOUBLE_QUANT_BLOCK_SIZE: usize = 256;
+
+/// A 4-bit tensor whose absmax are 8-bit codes: `absmax = map[code] nested_absmax + offset`.
+///
+/// 4.127 bits per weight with blocks of 64, against 4.5 without.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DoubleQuantized4Bit {
+    /// Two codes to a byte, the first in the high nibble.
+    pub codes: Vec<u8>,
+    /// The absmax of every block, less the offset, in the [dynamic map](super::DYNAMIC_MAP).
+    pub absmax_codes: Vec<u8>,
+    /// The largest magnitude of every 256 absmax, less the offset.
+    pub nested_absmax: Vec<f32>,
+    /// The mean of all absmax.
+    pub offset: f32,
+    /// How many weights there are.
+    pub len: usize,
+    /// Weights per block; the last block may have fewer.
+    pub block_size: usize,
+    /// The meaning of the codes.
+    pub data_type: DataType4Bit,
+}
+
+const TAG: [u8; 4] = *b"QP4d";
+
+impl DoubleQuantized4Bit {
+    /// Quantizes the absmax of a 4-bit tensor. `offset` is what is subtracted from them; their mean by default.
+    ///
+    /// bitsandbytes takes `torch.mean`, whose last bits depend on the machine and the number of threads. Ours is the
+    /// mean in double precision, rounded once, up to 4 units in the last place from it; to have the bytes of one
+    /// particular run, give its offset.
+    ///
+    /// # Errors
+    /// Those of [`Quantized4Bit::check`]; [`Code::NON_FINITE`](crate::Code::NON_FINITE) for an offset that is no number.
+    pub fn from_single(tensor: Quantized4Bit, offset: Option<f32>) -> Result<Self> {
+        tensor.check()?;
+        let offset = offset.unwrap_or_else(|| mean(&tensor.absmax));
+        let mut absmax_codes = vec![0; tensor.absmax.len()];
+        let mut nested_absmax = vec![0.0; tensor.absmax.len().div_ceil(DOUBLE_QUANT_BLOCK_SIZE)];
+        quantize_absmax(tensor.absmax, offset, &mut absmax_codes, &mut nested_absmax)?;
+        let Quantized4Bit { codes, len, block_size, data_type, .. } = tensor;
+        Ok(DoubleQuantized4Bit { codes, absmax_codes, nested_absmax, offset, len, block_size, data_type })
+    }
+
+    /// The tensor with its absmax in single precision again.
+    ///
+    /// # Errors
+    /// Those of [`check`](Self::check).
+    pub fn to_single(&self) -> Result<Quantized4Bit> {
+        let (codes, absmax) = (self.codes.clone(), self.absmax()?);
+        Ok(Quantized4Bit { codes, absmax, len: self.len, block_size: self.block_size, data_type: self.data_type })
+    }
+
+    /// The absmax of every block: `map[code] nested_absmax`, rounded, plus the offset.
+    ///
+    /// # Errors
+    /// Those of [`check`](Self::check); [`Code::NON_FINITE`](crate::Code::NON_FINITE) if one overflows.
+    pub fn absmax(&self) -> Result<Vec<f32>> {
+        self.check()?;
+        let blocks = self.absmax_codes.chunks(DOUBLE_QUANT_BLOCK_SIZE).zip(&self.nested_absmax);
+        let decode = |(codes, &nested): (&[u8], &f32)| -> Vec<f32> {
+            codes.iter().map(|&code| dynamic::decode(code, nested) + self.offset).collect()
+        };
+        let absmax: Vec<f32> = blocks.flat_map(decode).collect();
+        check::finite(&absmax, "absmax").map(|()| absmax)
+    }
+
+    /// The bytes that are stored: codes, codes of absmax, nested absmax and the offset. The maps are constants.
+    pub fn memory_bytes(&self) -> usize {
+        self.codes.len() + self.absmax_codes.len() + 4 * self.nested_absmax.len() + 4
+    }
+
+    /// How many times smaller than single precision.
+    ///
+    /// # Errors
+    /// [`Code::NO_DATA`](crate::Code::NO_DATA) for a tensor of no weights.
+    pub fn compression_ratio(&self) -> Result<f64> {
+        compression_ratio(self.len, self.memory_bytes())
+    }
+
+    /// How many bytes the second level saves; negative for a tensor of a block or two, which it only burdens.
+    pub fn double_quant_savings(&self) -> i64 {
+        let single = self.codes.len() + 4 * self.absmax_codes.len();
+        single as i64 - self.memory_bytes() as i64
+    }
+
+    /// The options it was made with.
+    pub fn options(&self) -> Quantize4BitOptions {
+        Quantize4BitOptions { data_type: self.data_type, block_size: self.block_size }
+    }
+
+    /// The structure is whole.
+    ///
+    /// # Errors
+    /// [`Code::RANGE`](crate::Code::RANGE) for the block size, [`Code::LENGTH`](crate::Code::LENGTH) for parts that are not as long as the weights need,
+    /// [`Code::NON_FINITE`](crate::Code::NON_FINITE) for a nested absmax or an offset that is no number.
+    pub fn check(&self) -> Result<()> {
+        let blocks = self.options().blocks(self.len)?;
+        check::length("the list of absmax codes", self.absmax_codes.len(), blocks)?;
+        check::length("the list of nested absmax", self.nested_absmax.len(), blocks.div_ceil(DOUBLE_QUANT_BLOCK_SIZE))?;
+        check::length("the list of codes", self.codes.len(), self.options().codes_len(self.len))?;
+        check::finite(&self.nested_absmax, "nested absmax")?;
+        check::finite(&[self.offset], "offset")
+    }
+
+    /// The tensor as bytes, for [`from_bytes`](Self::from_bytes). For other programs see
+    /// [`to_state_dict`](Self::to_state_dict).
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut writer = Writer::new(TAG, 1);
+        writer.u8(self.data_type as u8).count(self.block_size).count(self.len).f32(self.offset);
+        writer.f32s(&self.nested_absmax).bytes(&self.absmax_codes).bytes(&self.codes).finish()
+    }
+
+    /// The tensor that [`to_bytes`](Self::to_bytes) wrote.
+    ///
+    /// # Errors
+    /// [`Code::TRUNCATED`](crate::Code::TRUNCATED), [`Code::MAGIC`](crate::Code::MAGIC), [`Code::MALFORMED`](crate::Code::MALFORMED), [`Code::UNSUPPORTED`](crate::Code::UNSUPPORTED), and those of
+    /// [`check`](Self::check).
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let mut reader = Reader::new(bytes, TAG, 1, "DoubleQuantized4Bit")?;
+        let data_type = reader.choice(&DataType4Bit::ALL, "data type")?;
+        let (block_size, len, offset) = (reader.count()?, reader.count()?, reader.f32()?);
+        let (nested_absmax, absmax_codes, codes) = (reader.f32s()?, reader.bytes()?, reader.bytes()?);
+        reader.finish()?;
+        let tensor = DoubleQuantized4Bit { codes, absmax_codes, nested_absmax, offset, len, block_size, data_type };
+        tensor.check()?;
+        Ok(tensor)
+    }
+}
+
+fn mean(values: &[f32]) -> f32 {
+    let sum: f64 = values.iter().map(|&x| f64::from(x)).sum();
+    if values.is_empty() { 0.0 } else { (sum / values.len() as f64) as f32 }
+}
+
+fn quantize_absmax(mut absmax: Vec<f32>, offset: f32, codes: &mut [u8], nested: &mut [f32]) -> Result<()> {
+    check::finite(&[offset], "offset")?;
+    for x in &mut absmax {
+        *x -= offset;
+    }
+    check::finite(&absmax, "absmax less the offset")?;
+    let blocks = absmax.chunks(DOUBLE_QUANT_BLOCK_SIZE).zip(codes.chunks_mut(DOUBLE_QUANT_BLOCK_SIZE));
+    for ((values, codes), nested) in blocks.zip(nested) {
+        *nested = dynamic::encode(values, codes);
+    }
+    Ok(())
+}
+
+/// Quantizes to 4 bits and the absmax to 8, as bitsandbytes with `compress_statistics=True`.
+///
+/// # Errors
+/// Those of [`quantize_4bit`].
+pub fn quantize_4bit_double(values: &[f32], options: &Quantize4BitOptions) -> Result<DoubleQuantized4Bit> {
+    DoubleQuantized4Bit::from_single(quantize_4bit(values, options)?, None)
+}
+
+/// [`quantize_4bit_double`] into buffers: codes, one code per block, one nested absmax per 256 blocks. Returns the
+/// offset.
+///
+/// # Errors
+/// Those of [`quantize_4bit_into`], and [`Code::LENGTH`](crate::Code::LENGTH) for the buffers of the second level.
+pub fn quantize_4bit_double_into(
+    values: &[f32],
+    options: &Quantize4BitOptions,
+    codes: &mut [u8],
+    absmax_codes: &mut [u8],
+    nested_absmax: &mut [f32],
+) -> Result<f32> {
+    let blocks = options.blocks(values.len())?;
+    check::length("the output of absmax codes", absmax_codes.len(), blocks)?;
+    check::length("the output of nested absmax", nested_absmax.len(), blocks.div_ceil(DOUBLE_QUANT_BLOCK_SIZE))?;
+    let mut absmax = vec![0.0; blocks];
+    quantize_4bit_into(values, options, codes, &mut absmax)?;
+    let offset = mean(&absmax);
+    quantize_absmax(absmax, offset, absmax_codes, nested_absmax)?;
+    Ok(offset)
+}
+
+/// The weights of a doubly quantized tensor.
+///
+/// # Errors
+/// Those of [`DoubleQuantized4Bit::check`].
+pub fn dequantize_4bit_double(tensor: &DoubleQuantized4Bit) -> Result<Vec<f32>> {
+    tensor.check()?;
+    let mut out = vec![0.0; tensor.len];
+    dequantize_4bit_double_into(tensor, &mut out)?;
+    Ok(out)
+}
+
+/// [`dequantize_4bit_double`] into a buffer of as many values.
+///
+/// # Errors
+/// [`Code::LENGTH`](crate::Code::LENGTH) for an output of another length, [`Code::NON_FINITE`](crate::Code::NON_FINITE) if an absmax overflows, and those of
+/// [`DoubleQuantized4Bit::check`].
+pub fn dequantize_4bit_double_into(tensor: &DoubleQuantized4Bit, out: &mut [f32]) -> Result<()> {
+    let absmax = tensor.absmax()?;
+    check::length("the output of weights", out.len(), tensor.len)?;
+    decode_blocks(&tensor.codes, &absmax, &tensor.options(), out);
+    Ok(())
+}
+
+impl TryFrom<Quantized4Bit> for DoubleQuantized4Bit {
+    type Error = Error;
+
+    fn try_from(tensor: Quantized4Bit) -> Result<Self> {
+        Self::from_single(tensor, None)
+    }
+}

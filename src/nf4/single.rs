@@ -1,0 +1,208 @@
+//! Block-wise 4-bit tensors: codes and one absmax per block, in memory as bitsandbytes has them.
+
+use super::codebook::DataType4Bit;
+use super::kernel;
+use crate::check;
+use crate::error::{Code, Error, Result};
+use crate::wire::{Reader, Writer};
+
+/// Weights per block unless the options say otherwise.
+pub const BLOCK_SIZE: usize = 64;
+
+/// The block sizes bitsandbytes has.
+pub const BLOCK_SIZES: [usize; 8] = [32, 64, 128, 256, 512, 1024, 2048, 4096];
+
+/// How to quantize to 4 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quantize4BitOptions {
+    /// The meaning of the codes; NF4 by default.
+    pub data_type: DataType4Bit,
+    /// Weights per block, one of [`BLOCK_SIZES`]; 64 by default.
+    pub block_size: usize,
+}
+
+impl Default for Quantize4BitOptions {
+    fn default() -> Self {
+        Quantize4BitOptions { data_type: DataType4Bit::default(), block_size: BLOCK_SIZE }
+    }
+}
+
+impl Quantize4BitOptions {
+    /// How many bytes of codes `len` weights take.
+    pub fn codes_len(&self, len: usize) -> usize {
+        len.div_ceil(2)
+    }
+
+    /// How many blocks `len` weights take.
+    ///
+    /// # Errors
+    /// [`Code::RANGE`] for a block size that is not one of [`BLOCK_SIZES`].
+    pub fn blocks(&self, len: usize) -> Result<usize> {
+        if BLOCK_SIZES.contains(&self.block_size) {
+            return Ok(len.div_ceil(self.block_size));
+        }
+        let message = format!("a block of {} weights: the sizes are {BLOCK_SIZES:?}", self.block_size);
+        Err(Error::new(Code::RANGE, message).with("blockSize", self.block_size))
+    }
+}
+
+/// A tensor at 4 bits per weight plus 32 per block: 4.5 with blocks of 64.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Quantized4Bit {
+    /// Two codes to a byte, the first in the high nibble; an odd end is filled with the code of 0.
+    pub codes: Vec<u8>,
+    /// The largest magnitude of every block.
+    pub absmax: Vec<f32>,
+    /// How many weights there are.
+    pub len: usize,
+    /// Weights per block; the last block may have fewer.
+    pub block_size: usize,
+    /// The meaning of the codes.
+    pub data_type: DataType4Bit,
+}
+
+const TAG: [u8; 4] = *b"QP4b";
+
+impl Quantized4Bit {
+    /// The bytes that are stored: codes and absmax. The code table is a constant of the type.
+    pub fn memory_bytes(&self) -> usize {
+        self.codes.len() + 4 * self.absmax.len()
+    }
+
+    /// How many times smaller than single precision.
+    ///
+    /// # Errors
+    /// [`Code::NO_DATA`] for a tensor of no weights.
+    pub fn compression_ratio(&self) -> Result<f64> {
+        compression_ratio(self.len, self.memory_bytes())
+    }
+
+    /// The options it was made with.
+    pub fn options(&self) -> Quantize4BitOptions {
+        Quantize4BitOptions { data_type: self.data_type, block_size: self.block_size }
+    }
+
+    /// The structure is whole.
+    ///
+    /// # Errors
+    /// [`Code::RANGE`] for the block size, [`Code::LENGTH`] for codes or absmax that are not as many as the weights
+    /// need, [`Code::NON_FINITE`] for an absmax that is no number.
+    pub fn check(&self) -> Result<()> {
+        check::length("the list of absmax", self.absmax.len(), self.options().blocks(self.len)?)?;
+        check::length("the list of codes", self.codes.len(), self.options().codes_len(self.len))?;
+        check::finite(&self.absmax, "absmax")
+    }
+
+    /// The tensor as bytes, for [`from_bytes`](Self::from_bytes). For other programs see
+    /// [`to_state_dict`](Self::to_state_dict).
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut writer = Writer::new(TAG, 1);
+        writer.u8(self.data_type as u8).count(self.block_size).count(self.len);
+        writer.f32s(&self.absmax).bytes(&self.codes).finish()
+    }
+
+    /// The tensor that [`to_bytes`](Self::to_bytes) wrote.
+    ///
+    /// # Errors
+    /// [`Code::TRUNCATED`], [`Code::MAGIC`], [`Code::MALFORMED`], [`Code::UNSUPPORTED`], and those of
+    /// [`check`](Self::check).
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let mut reader = Reader::new(bytes, TAG, 1, "Quantized4Bit")?;
+        let data_type = reader.choice(&DataType4Bit::ALL, "data type")?;
+        let (block_size, len) = (reader.count()?, reader.count()?);
+        let (absmax, codes) = (reader.f32s()?, reader.bytes()?);
+        reader.finish()?;
+        let tensor = Quantized4Bit { codes, absmax, len, block_size, data_type };
+        tensor.check()?;
+        Ok(tensor)
+    }
+}
+
+pub(super) fn compression_ratio(len: usize, bytes: usize) -> Result<f64> {
+    if len == 0 {
+        return Err(Error::new(Code::NO_DATA, "a tensor of no weights has no compression ratio"));
+    }
+    Ok(len as f64 * 4.0 / bytes as f64)
+}
+
+/// Quantizes to 4 bits, bit for bit as bitsandbytes' `quantize_4bit` does on a CPU.
+///
+/// `code = number of midpoints below x (1 / absmax)` of its block. See [`DataType4Bit`] for what the codes mean.
+///
+/// ```
+/// use quantpress::nf4::{Quantize4BitOptions, dequantize_4bit, quantize_4bit};
+/// let weights: Vec<f32> = (0..1000).map(|i| (i as f32 * 0.1).sin()).collect();
+/// let tensor = quantize_4bit(&weights, &Quantize4BitOptions::default())?;
+/// assert_eq!(tensor.memory_bytes(), 500 + 16 * 4);
+/// assert_eq!(dequantize_4bit(&tensor)?.len(), 1000);
+/// # Ok::<(), quantpress::Error>(())
+/// ```
+///
+/// # Errors
+/// As [`quantize_4bit_into`].
+pub fn quantize_4bit(values: &[f32], options: &Quantize4BitOptions) -> Result<Quantized4Bit> {
+    let Quantize4BitOptions { data_type, block_size } = *options;
+    let mut codes = vec![0; options.codes_len(values.len())];
+    let mut absmax = vec![0.0; options.blocks(values.len())?];
+    quantize_4bit_into(values, options, &mut codes, &mut absmax)?;
+    Ok(Quantized4Bit { codes, absmax, len: values.len(), block_size, data_type })
+}
+
+/// [`quantize_4bit`] into buffers of [`codes_len`](Quantize4BitOptions::codes_len) bytes and one absmax per block.
+///
+/// # Errors
+/// [`Code::RANGE`] for the block size, [`Code::LENGTH`] for buffers of other lengths, [`Code::NON_FINITE`] with the
+/// index of the first weight that is no number. After an error the buffers hold nothing of meaning.
+pub fn quantize_4bit_into(
+    values: &[f32],
+    options: &Quantize4BitOptions,
+    codes: &mut [u8],
+    absmax: &mut [f32],
+) -> Result<()> {
+    let Quantize4BitOptions { data_type, block_size } = *options;
+    check::length("the output of absmax", absmax.len(), options.blocks(values.len())?)?;
+    check::length("the output of codes", codes.len(), options.codes_len(values.len()))?;
+    let blocks = values.chunks(block_size).zip(codes.chunks_mut(block_size / 2)).zip(absmax);
+    for (index, ((values_of_block, codes), absmax)) in blocks.enumerate() {
+        let Some(largest) = kernel::absmax(values_of_block) else {
+            // Blocks before this one had none, so the first of all is in it.
+            let at = check::first_non_finite(values_of_block).unwrap_or(0);
+            return Err(check::non_finite(values_of_block[at], index * block_size + at, "weight"));
+        };
+        let whole = values_of_block.len() == block_size;
+        *absmax = kernel::encode(values_of_block, largest, whole, data_type, codes);
+    }
+    Ok(())
+}
+
+/// The weights of a 4-bit tensor, bit for bit as bitsandbytes' `dequantize_4bit` computes them.
+///
+/// # Errors
+/// As [`dequantize_4bit_into`].
+pub fn dequantize_4bit(tensor: &Quantized4Bit) -> Result<Vec<f32>> {
+    // The structure is checked before its length decides an allocation.
+    tensor.check()?;
+    let mut out = vec![0.0; tensor.len];
+    decode_blocks(&tensor.codes, &tensor.absmax, &tensor.options(), &mut out);
+    Ok(out)
+}
+
+/// [`dequantize_4bit`] into a buffer of as many values.
+///
+/// # Errors
+/// [`Code::LENGTH`] for an output of another length, and those of [`Quantized4Bit::check`].
+pub fn dequantize_4bit_into(tensor: &Quantized4Bit, out: &mut [f32]) -> Result<()> {
+    tensor.check()?;
+    check::length("the output of weights", out.len(), tensor.len)?;
+    decode_blocks(&tensor.codes, &tensor.absmax, &tensor.options(), out);
+    Ok(())
+}
+
+/// Decodes block after block; the lengths were checked.
+pub(super) fn decode_blocks(codes: &[u8], absmax: &[f32], options: &Quantize4BitOptions, out: &mut [f32]) {
+    let Quantize4BitOptions { data_type, block_size } = *options;
+    let blocks = out.chunks_mut(block_size).zip(codes.chunks(block_size / 2)).zip(absmax);
+    for ((out, codes), &absmax) in blocks {
+        kernel::decode(codes, absmax, data_type, out);
+    }
+}
