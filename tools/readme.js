@@ -1,0 +1,14 @@
+#!/usr/bin/env node
+/** `npm run readme`: writes the README's table of formats from the engine's. A test compares. */
+
+import { readFileSync, writeFileSync } from 'node:fs';
+import { formatTable, withFormatTable } from './lib/format-table.js';
+import { at } from './lib/run.js';
+import { tool } from './lib/say.js';
+
+await tool(async () => {
+  const { formats, init } = await import('quantpress');
+  await init();
+  const file = at('README.md');
+  writeFileSync(file, withFormatTable(readFileSync(file, 'utf8'), formatTable(formats())));
+});
