@@ -12,10 +12,11 @@
 //! matrix. Q2_K takes as much space, encodes and decodes faster, and is less exact.
 //! Source: ggml `quantize_row_iq2_s_impl`, `dequantize_row_iq2_s`.
 
-use super::block::{BlockFormat, finite_f16};
-use super::grid::{self, write_signed};
-use crate::half::f16_to_f32;
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+use super::block::{BlockEncoder, BlockFormat, finite_f16};
+use super::grid::{self as grid, Refine, Rules, Start, write_signed};
+use super::super_block::{Super, each_super_block, scale as f16};
+use crate::lanes::Lanes;
+use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// One block of IQ2_S.
 #[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
@@ -35,7 +36,7 @@ impl BlockFormat for Iq2S {
 
     fn decode(&self, out: &mut [f32]) {
         let levels = &*grid::IQ2_S;
-        let d = f16_to_f32(u16::from_le_bytes(self.d));
+        let d = f16(self.d);
         for (i, out) in out.chunks_exact_mut(8).enumerate() {
             let s = self.scales[i / 4] >> (i / 2 % 2 * 4) & 15;
             let scale = d * (0.5 + f32::from(s)) * 0.25;
@@ -47,4 +48,42 @@ impl BlockFormat for Iq2S {
     fn is_valid(&self) -> bool {
         finite_f16(self.d)
     }
+}
+
+const RULES: Rules = Rules {
+    even_signs: false,
+    plain: |sigma2, x| 0.25 * sigma2 + x * x,
+    sigma2: 2.0,
+    epsilon: 1e-8,
+    candidates: 9,
+    step: 0.1,
+    start: Start::Largest,
+    refine: Refine::OffGrid,
+    fudge: 0.9875,
+};
+
+impl BlockEncoder for Iq2S {
+    fn encode<L: Lanes>(weights: &[f32], blocks: &mut [Self]) {
+        each_super_block(weights, None, blocks, encode::<L>);
+    }
+
+    fn encode_weighted<L: Lanes>(row: &[f32], importance: &[f32], blocks: &mut [Self]) {
+        each_super_block(row, Some(importance), blocks, encode::<L>);
+    }
+}
+
+fn encode<L: Lanes>(x: &Super, importance: Option<&Super>) -> Iq2S {
+    let mut block = Iq2S::new_zeroed();
+    let Some(codes) = grid::ODD_IQ2_S.encode::<L, 16>(&RULES, x, importance) else {
+        block.d = grid::NAN;
+        return block;
+    };
+    block.d = codes.d;
+    block.signs = codes.signs;
+    block.scales = std::array::from_fn(|i| codes.scales[2 * i] | codes.scales[2 * i + 1] << 4);
+    for (i, &point) in codes.points[..32].iter().enumerate() {
+        block.qs[i] = point as u8;
+        block.qh[i / 4] |= ((point >> 8) << (i % 4 * 2)) as u8;
+    }
+    block
 }

@@ -10,10 +10,12 @@
 //! bits have to do and an importance matrix is at hand (ggml refuses to write it without one).
 //! Source: ggml `quantize_row_iq2_xs_impl`, `dequantize_row_iq2_xs`.
 
-use super::block::{BlockFormat, finite_f16};
-use super::grid::{self, even_signs, write_signed};
-use crate::half::f16_to_f32;
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+use super::block::{BlockEncoder, BlockFormat, finite_f16};
+use super::grid::{self as grid, Refine, Rules, Start, even_signs, write_signed};
+use super::super_block::{Super, each_super_block, scale as f16};
+use crate::lanes::Lanes;
+use crate::search::GROUP_MAX_EPS;
+use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// One block of IQ2_XS.
 #[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
@@ -31,7 +33,7 @@ impl BlockFormat for Iq2Xs {
 
     fn decode(&self, out: &mut [f32]) {
         let levels = &*grid::IQ2_XS;
-        let d = f16_to_f32(u16::from_le_bytes(self.d));
+        let d = f16(self.d);
         for (i, (q, out)) in self.qs.iter().zip(out.chunks_exact_mut(8)).enumerate() {
             let s = self.scales[i / 4] >> (i / 2 % 2 * 4) & 15;
             let scale = d * (0.5 + f32::from(s)) * 0.25;
@@ -43,4 +45,41 @@ impl BlockFormat for Iq2Xs {
     fn is_valid(&self) -> bool {
         finite_f16(self.d)
     }
+}
+
+const RULES: Rules = Rules {
+    even_signs: true,
+    plain: |_, x| x * x,
+    sigma2: 1.0,
+    epsilon: GROUP_MAX_EPS,
+    candidates: 9,
+    step: 0.1,
+    start: Start::Largest,
+    refine: Refine::OffGrid,
+    fudge: 1.0,
+};
+
+impl BlockEncoder for Iq2Xs {
+    const NEEDS_IMPORTANCE: bool = true;
+
+    fn encode<L: Lanes>(weights: &[f32], blocks: &mut [Self]) {
+        // Not reached through `Codec`: ggml refuses too.
+        each_super_block(weights, None, blocks, |_, _| Self { d: grid::NAN, ..Self::new_zeroed() });
+    }
+
+    fn encode_weighted<L: Lanes>(row: &[f32], importance: &[f32], blocks: &mut [Self]) {
+        each_super_block(row, Some(importance), blocks, encode::<L>);
+    }
+}
+
+fn encode<L: Lanes>(x: &Super, importance: Option<&Super>) -> Iq2Xs {
+    let mut block = Iq2Xs::new_zeroed();
+    let Some(codes) = grid::ODD_IQ2_XS.encode::<L, 16>(&RULES, x, importance) else {
+        block.d = grid::NAN;
+        return block;
+    };
+    block.d = codes.d;
+    block.qs = std::array::from_fn(|i| (codes.points[i] | u16::from(codes.signs[i] & 127) << 9).to_le_bytes());
+    block.scales = std::array::from_fn(|i| codes.scales[2 * i] | codes.scales[2 * i + 1] << 4);
+    block
 }

@@ -12,10 +12,12 @@
 //! (ggml refuses to write it without one); IQ2_S spends half a bit more for all signs and four times the points.
 //! Source: ggml `quantize_row_iq2_xxs_impl`, `dequantize_row_iq2_xxs`.
 
-use super::block::{BlockFormat, finite_f16};
-use super::grid::{self, SignsAndScale, write_signed};
-use crate::half::f16_to_f32;
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+use super::block::{BlockEncoder, BlockFormat, finite_f16};
+use super::grid::{self as grid, Refine, Rules, SignsAndScale, Start, write_signed};
+use super::super_block::{Super, each_super_block, scale as f16};
+use crate::lanes::Lanes;
+use crate::search::GROUP_MAX_EPS;
+use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// One block of IQ2_XXS.
 #[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
@@ -40,7 +42,7 @@ impl BlockFormat for Iq2Xxs {
 
     fn decode(&self, out: &mut [f32]) {
         let levels = &*grid::IQ2_XXS;
-        let d = f16_to_f32(u16::from_le_bytes(self.d));
+        let d = f16(self.d);
         for (sub, out) in self.subs.iter().zip(out.chunks_exact_mut(32)) {
             let scale = d * (0.5 + f32::from(sub.signs.scale())) * 0.25;
             for (i, (&point, out)) in sub.points.iter().zip(out.chunks_exact_mut(8)).enumerate() {
@@ -52,4 +54,43 @@ impl BlockFormat for Iq2Xxs {
     fn is_valid(&self) -> bool {
         finite_f16(self.d)
     }
+}
+
+const RULES: Rules = Rules {
+    even_signs: true,
+    plain: |_, x| x * x,
+    sigma2: 1.0,
+    epsilon: GROUP_MAX_EPS,
+    candidates: 6,
+    step: 0.1,
+    start: Start::Fitted,
+    refine: Refine::All,
+    fudge: 1.0,
+};
+
+impl BlockEncoder for Iq2Xxs {
+    const NEEDS_IMPORTANCE: bool = true;
+
+    fn encode<L: Lanes>(weights: &[f32], blocks: &mut [Self]) {
+        // Not reached through `Codec`: ggml refuses too.
+        each_super_block(weights, None, blocks, |_, _| Self { d: grid::NAN, ..Self::new_zeroed() });
+    }
+
+    fn encode_weighted<L: Lanes>(row: &[f32], importance: &[f32], blocks: &mut [Self]) {
+        each_super_block(row, Some(importance), blocks, encode::<L>);
+    }
+}
+
+fn encode<L: Lanes>(x: &Super, importance: Option<&Super>) -> Iq2Xxs {
+    let mut block = Iq2Xxs::new_zeroed();
+    let Some(codes) = grid::ODD_IQ2_XXS.encode::<L, 32>(&RULES, x, importance) else {
+        block.d = grid::NAN;
+        return block;
+    };
+    block.d = codes.d;
+    for (i, sub) in block.subs.iter_mut().enumerate() {
+        sub.points = std::array::from_fn(|k| codes.points[4 * i + k] as u8);
+        sub.signs = SignsAndScale::new(std::array::from_fn(|k| codes.signs[4 * i + k]), codes.scales[i]);
+    }
+    block
 }

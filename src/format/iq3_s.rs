@@ -12,10 +12,11 @@
 //! without an importance matrix and is better with one.
 //! Source: ggml `quantize_row_iq3_s_impl`, `dequantize_row_iq3_s`.
 
-use super::block::{BlockFormat, finite_f16};
-use super::grid::{self, write_signed};
-use crate::half::f16_to_f32;
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+use super::block::{BlockEncoder, BlockFormat, finite_f16};
+use super::grid::{self as grid, Refine, Rules, Start, write_signed};
+use super::super_block::{Super, each_super_block, scale as f16};
+use crate::lanes::Lanes;
+use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// One block of IQ3_S.
 #[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
@@ -35,7 +36,7 @@ impl BlockFormat for Iq3S {
 
     fn decode(&self, out: &mut [f32]) {
         let levels = &*grid::IQ3_S;
-        let d = f16_to_f32(u16::from_le_bytes(self.d));
+        let d = f16(self.d);
         for (ib, out) in out.chunks_exact_mut(32).enumerate() {
             let s = self.scales[ib / 2] >> (ib % 2 * 4) & 15;
             let scale = d * f32::from(1 + 2 * s);
@@ -50,4 +51,46 @@ impl BlockFormat for Iq3S {
     fn is_valid(&self) -> bool {
         finite_f16(self.d)
     }
+}
+
+const RULES: Rules = Rules {
+    even_signs: false,
+    plain: |_, x| x * x,
+    sigma2: 2.0,
+    epsilon: f32::from_bits(1),
+    candidates: 9,
+    step: 0.2,
+    start: Start::Largest,
+    refine: Refine::AllIfOffGrid,
+    fudge: 1.033,
+};
+
+impl BlockEncoder for Iq3S {
+    fn encode<L: Lanes>(weights: &[f32], blocks: &mut [Self]) {
+        each_super_block(weights, None, blocks, encode::<L>);
+    }
+
+    fn encode_weighted<L: Lanes>(row: &[f32], importance: &[f32], blocks: &mut [Self]) {
+        each_super_block(row, Some(importance), blocks, encode::<L>);
+    }
+}
+
+fn encode<L: Lanes>(x: &Super, importance: Option<&Super>) -> Iq3S {
+    let mut block = Iq3S::new_zeroed();
+    let Some(codes) = grid::ODD_IQ3_S.encode::<L, 32>(&RULES, x, importance) else {
+        block.d = grid::NAN;
+        return block;
+    };
+    block.d = codes.d;
+    block.scales = std::array::from_fn(|i| codes.scales[2 * i] | codes.scales[2 * i + 1] << 4);
+    // The reference steps over the low bits and signs of a sub-block only if it is not zero, but always over the high
+    // bits: behind 32 zeros the others move up, and decode to something else. Its bytes are the format's bytes.
+    for (place, i) in (0..8).filter(|&i| codes.live[i]).enumerate() {
+        block.signs[place] = std::array::from_fn(|k| codes.signs[4 * i + k]);
+        for (k, &point) in codes.points[8 * i..8 * (i + 1)].iter().enumerate() {
+            block.qs[place][k] = point as u8;
+            block.qh[i] |= ((point >> 8) << k) as u8;
+        }
+    }
+    block
 }

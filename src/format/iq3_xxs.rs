@@ -11,10 +11,11 @@
 //! be usable (and is better with one).
 //! Source: ggml `quantize_row_iq3_xxs_impl`, `dequantize_row_iq3_xxs`.
 
-use super::block::{BlockFormat, finite_f16};
-use super::grid::{self, SignsAndScale, write_signed};
-use crate::half::f16_to_f32;
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+use super::block::{BlockEncoder, BlockFormat, finite_f16};
+use super::grid::{self as grid, Refine, Rules, SignsAndScale, Start, write_signed};
+use super::super_block::{Super, each_super_block, scale as f16};
+use crate::lanes::Lanes;
+use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// One block of IQ3_XXS.
 #[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
@@ -32,7 +33,7 @@ impl BlockFormat for Iq3Xxs {
 
     fn decode(&self, out: &mut [f32]) {
         let levels = &*grid::IQ3_XXS;
-        let d = f16_to_f32(u16::from_le_bytes(self.d));
+        let d = f16(self.d);
         for ((points, signs), out) in self.points.iter().zip(self.signs).zip(out.chunks_exact_mut(32)) {
             let scale = d * (0.5 + f32::from(signs.scale())) * 0.5;
             for (i, (points, out)) in points.chunks_exact(2).zip(out.chunks_exact_mut(8)).enumerate() {
@@ -45,4 +46,39 @@ impl BlockFormat for Iq3Xxs {
     fn is_valid(&self) -> bool {
         finite_f16(self.d)
     }
+}
+
+const RULES: Rules = Rules {
+    even_signs: true,
+    plain: |_, x| x * x,
+    sigma2: 2.0,
+    epsilon: 1e-8,
+    candidates: 15,
+    step: 0.2,
+    start: Start::Largest,
+    refine: Refine::OffGrid,
+    fudge: 1.0125,
+};
+
+impl BlockEncoder for Iq3Xxs {
+    fn encode<L: Lanes>(weights: &[f32], blocks: &mut [Self]) {
+        each_super_block(weights, None, blocks, encode::<L>);
+    }
+
+    fn encode_weighted<L: Lanes>(row: &[f32], importance: &[f32], blocks: &mut [Self]) {
+        each_super_block(row, Some(importance), blocks, encode::<L>);
+    }
+}
+
+fn encode<L: Lanes>(x: &Super, importance: Option<&Super>) -> Iq3Xxs {
+    let mut block = Iq3Xxs::new_zeroed();
+    let Some(codes) = grid::ODD_IQ3_XXS.encode::<L, 32>(&RULES, x, importance) else {
+        block.d = grid::NAN;
+        return block;
+    };
+    block.d = codes.d;
+    block.points = std::array::from_fn(|i| std::array::from_fn(|k| codes.points[8 * i + k] as u8));
+    block.signs =
+        std::array::from_fn(|i| SignsAndScale::new(std::array::from_fn(|k| codes.signs[4 * i + k]), codes.scales[i]));
+    block
 }

@@ -147,9 +147,7 @@ impl Check {
     }
 
     fn encoding(&mut self) {
-        if !self.codec.needs_importance {
-            self.ggml.prepare(self.codec);
-        }
+        self.ggml.prepare(self.codec);
         let quick = std::env::var_os("QUANTPRESS_QUICK").is_some();
         let lengths = self.row_lengths();
         // Ten distributions make a million weights per kind of importance.

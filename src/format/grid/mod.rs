@@ -14,11 +14,15 @@
 //!
 //! What is stored is one bit per possible point ([`points`]); what is looked up is made from it on first use.
 
+mod lattice;
 mod points;
+mod search;
 mod signs;
 
+pub(super) use search::{Refine, Rules, Start};
 pub(super) use signs::{SignsAndScale, even_signs, write_signed};
 
+use search::Odd;
 use std::sync::LazyLock;
 
 /// For each point on a grid its `D` levels; `N` is a power of two, so a masked number needs no check.
@@ -37,6 +41,20 @@ pub(super) static IQ3_XXS: Levels<4, 256> =
     LazyLock::new(|| levels(&points::IQ3_XXS, &[4, 12, 20, 28, 36, 44, 52, 62]));
 /// What IQ3_S multiplies its scales by.
 pub(super) static IQ3_S: Levels<4, 512> = LazyLock::new(|| levels(&points::IQ3_S, &[1, 3, 5, 7, 9, 11, 13, 15]));
+
+/// IQ2_XXS for its encoder: 0.25 MB.
+pub(super) static ODD_IQ2_XXS: LazyLock<Odd<4, 3>> = LazyLock::new(|| Odd::new(&points::IQ2_XXS, 2));
+/// IQ2_XS for its encoder: 0.4 MB.
+pub(super) static ODD_IQ2_XS: LazyLock<Odd<4, 3>> = LazyLock::new(|| Odd::new(&points::IQ2_XS, 2));
+/// IQ2_S for its encoder: 0.1 MB.
+pub(super) static ODD_IQ2_S: LazyLock<Odd<4, 3>> = LazyLock::new(|| Odd::new(&points::IQ2_S, 1));
+/// IQ3_XXS for its encoder: 0.1 MB.
+pub(super) static ODD_IQ3_XXS: LazyLock<Odd<2, 8>> = LazyLock::new(|| Odd::new(&points::IQ3_XXS, 2));
+/// IQ3_S for its encoder: 0.1 MB.
+pub(super) static ODD_IQ3_S: LazyLock<Odd<2, 8>> = LazyLock::new(|| Odd::new(&points::IQ3_S, 3));
+
+/// An F16 scale of NaN: what marks a block whose weights no point is near.
+pub(super) const NAN: [u8; 2] = 0x7e00u16.to_le_bytes();
 
 /// What is added to a level of the one-bit formats, or taken from it (`IQ1S_DELTA`).
 pub(super) const SHIFT: f32 = 0.125;
@@ -108,11 +126,11 @@ mod tests {
     /// The fingerprints are those of the tables in ggml-common.h, which spells every level out.
     #[test]
     fn the_levels_are_those_of_the_reference() {
-        assert_eq!(fingerprint(&*IQ2_XXS), 0xbb4ee025b5ac6e8e, "iq2xxs_grid");
-        assert_eq!(fingerprint(&*IQ2_XS), 0xc9b1ee61e79909bd, "iq2xs_grid");
-        assert_eq!(fingerprint(&*IQ2_S), 0x123edd38a3b62b90, "iq2s_grid");
-        assert_eq!(fingerprint(&*IQ1), 0x6703ed863501ae2e, "iq1s_grid");
-        assert_eq!(fingerprint(&*IQ3_XXS), 0xdfa5dc83d6a155d5, "iq3xxs_grid");
-        assert_eq!(fingerprint(&*IQ3_S), 0xfa37020c25b44829, "iq3s_grid");
+        assert_eq!(fingerprint(&IQ2_XXS), 0xbb4ee025b5ac6e8e, "iq2xxs_grid");
+        assert_eq!(fingerprint(&IQ2_XS), 0xc9b1ee61e79909bd, "iq2xs_grid");
+        assert_eq!(fingerprint(&IQ2_S), 0x123edd38a3b62b90, "iq2s_grid");
+        assert_eq!(fingerprint(&IQ1), 0x6703ed863501ae2e, "iq1s_grid");
+        assert_eq!(fingerprint(&IQ3_XXS), 0xdfa5dc83d6a155d5, "iq3xxs_grid");
+        assert_eq!(fingerprint(&IQ3_S), 0xfa37020c25b44829, "iq3s_grid");
     }
 }

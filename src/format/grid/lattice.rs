@@ -1,0 +1,191 @@
+//! A grid as an encoder sees it: which points are on it, and which of them are near a point that is not.
+
+use super::{digits, keys};
+
+/// More than one half of a point can be worth: 3^4 ternary halves, 8^2 octal ones.
+const HALVES: usize = 81;
+
+/// A point in two halves, each of them a number in the grid's radix, the lower digit first.
+pub type Point = [u8; 2];
+
+/// What the digits of each half stand for: a number that is multiplied by a scale.
+pub type Levels<const H: usize> = [[f32; H]; 256];
+
+/// A grid of points of `2 H` digits in base `R`, with the neighbours of every point that is not on it.
+///
+/// Neighbours are ordered by distance and then by number; those of the `shells` smallest distances that occur are kept.
+/// ggml sorts the whole grid for each of the points (up to ten seconds for the largest); here the distance of two points
+/// is the sum of two looked-up ones, and a counting sort finds the shells.
+pub struct Lattice<const H: usize, const R: usize> {
+    /// The number of each point on the grid, by its key; [`OFF`] for those that are not on it.
+    numbers: Vec<u16>,
+    /// Where the neighbours of each point start, by its key; they end where the next one's start.
+    starts: Vec<u32>,
+    neighbours: Vec<Point>,
+}
+
+/// The number of a point that is not on the grid.
+const OFF: u16 = u16::MAX;
+
+impl<const H: usize, const R: usize> Lattice<H, R> {
+    /// How many values a half has.
+    const HALF: usize = R.pow(H as u32);
+
+    /// The grid of a set, with the neighbours in the `shells` smallest distances.
+    pub fn new(set: &[u64], shells: usize) -> Self {
+        let points: Vec<Point> = keys(set).map(Self::point).collect();
+        let mut numbers = vec![OFF; Self::HALF * Self::HALF];
+        for (number, &point) in points.iter().enumerate() {
+            numbers[Self::key(point)] = number as u16;
+        }
+        let mut lattice = Lattice { numbers, starts: Vec::new(), neighbours: Vec::new() };
+        lattice.find_neighbours(&points, shells);
+        lattice
+    }
+
+    /// The levels of all halves, from the level of a digit.
+    pub fn levels(level: impl Fn(u8) -> f32) -> Levels<H> {
+        std::array::from_fn(|half| digits(half % Self::HALF, R).map(&level))
+    }
+
+    /// The number of a point, if it is on the grid.
+    #[inline(always)]
+    pub fn number(&self, point: Point) -> Option<u16> {
+        Some(self.numbers[Self::key(point)]).filter(|&number| number != OFF)
+    }
+
+    /// The neighbour of `point`, which is not on the grid, that makes `sum w (scale level - x)^2` smallest.
+    ///
+    /// The sums are ggml's, in the order of the weights; of equals the first wins. `None` if none is below the largest
+    /// float, where ggml gives up.
+    pub fn nearest(
+        &self,
+        point: Point,
+        levels: &Levels<H>,
+        x: &[[f32; H]; 2],
+        w: &[[f32; H]; 2],
+        scale: f32,
+    ) -> Option<Point> {
+        let key = Self::key(point);
+        let (mut best, mut nearest) = (f32::MAX, None);
+        for &point in &self.neighbours[self.starts[key] as usize..self.starts[key + 1] as usize] {
+            let mut sum = 0.0;
+            for half in 0..2 {
+                let level = &levels[usize::from(point[half])];
+                for i in 0..H {
+                    let diff = scale * level[i] - x[half][i];
+                    sum += w[half][i] * diff * diff;
+                }
+            }
+            if sum < best {
+                best = sum;
+                nearest = Some(point);
+            }
+        }
+        nearest
+    }
+
+    fn find_neighbours(&mut self, points: &[Point], shells: usize) {
+        let half_distances: [[u8; HALVES]; HALVES] = std::array::from_fn(|a| {
+            std::array::from_fn(|b| {
+                let pairs = digits::<H>(a, R).into_iter().zip(digits::<H>(b, R));
+                pairs.map(|(a, b)| a.abs_diff(b) * a.abs_diff(b)).sum()
+            })
+        });
+        let mut distances = vec![0u8; points.len()];
+        self.starts = Vec::with_capacity(self.numbers.len() + 1);
+        for key in 0..self.numbers.len() {
+            self.starts.push(self.neighbours.len() as u32);
+            if self.numbers[key] != OFF {
+                continue;
+            }
+            let [low, high] = Self::point(key);
+            let (low, high) = (&half_distances[usize::from(low)], &half_distances[usize::from(high)]);
+            let mut ends = [0u32; 256];
+            for (distance, point) in distances.iter_mut().zip(points) {
+                *distance = low[usize::from(point[0])] + high[usize::from(point[1])];
+                ends[usize::from(*distance)] += 1;
+            }
+            // Counts become the places where each distance's points go, up to the last shell wanted.
+            let (mut next, mut left, mut last) = (self.neighbours.len() as u32, shells, 0);
+            for (distance, end) in ends.iter_mut().enumerate() {
+                let count = *end;
+                *end = next;
+                if count > 0 {
+                    next += count;
+                    left -= 1;
+                    last = distance as u8;
+                    if left == 0 {
+                        break;
+                    }
+                }
+            }
+            self.neighbours.resize(next as usize, [0; 2]);
+            for (&distance, &point) in distances.iter().zip(points) {
+                if distance <= last {
+                    let place = &mut ends[usize::from(distance)];
+                    self.neighbours[*place as usize] = point;
+                    *place += 1;
+                }
+            }
+        }
+        self.starts.push(self.neighbours.len() as u32);
+    }
+
+    fn key(point: Point) -> usize {
+        usize::from(point[0]) + Self::HALF * usize::from(point[1])
+    }
+
+    fn point(key: usize) -> Point {
+        [(key % Self::HALF) as u8, (key / Self::HALF) as u8]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::points;
+    use super::*;
+
+    /// What ggml does: all points sorted by distance and number, cut after the wanted distances.
+    fn sorted<const H: usize, const R: usize>(set: &[u64], shells: usize, point: Point) -> Vec<Point> {
+        let digits = |point: Point| point.map(|half| digits::<H>(half.into(), R));
+        let distance = |a: Point, b: Point| -> i32 {
+            let (a, b) = (digits(a), digits(b));
+            a.as_flattened().iter().zip(b.as_flattened()).map(|(&a, &b)| (i32::from(a) - i32::from(b)).pow(2)).sum()
+        };
+        let mut all: Vec<_> =
+            keys(set).map(Lattice::<H, R>::point).map(|other| (distance(point, other), other)).collect();
+        all.sort_by_key(|&(distance, _)| distance);
+        let mut distances: Vec<_> = all.iter().map(|&(distance, _)| distance).collect();
+        distances.dedup();
+        let last = distances[shells.min(distances.len()) - 1];
+        all.into_iter().filter(|&(distance, _)| distance <= last).map(|(_, point)| point).collect()
+    }
+
+    fn check<const H: usize, const R: usize>(set: &[u64], shells: usize, total: usize) {
+        let lattice = Lattice::<H, R>::new(set, shells);
+        assert_eq!(lattice.neighbours.len(), total);
+        let mut number = 0;
+        for key in 0..lattice.numbers.len() {
+            let point = Lattice::<H, R>::point(key);
+            let neighbours = &lattice.neighbours[lattice.starts[key] as usize..lattice.starts[key + 1] as usize];
+            if let Some(here) = lattice.number(point) {
+                assert_eq!(here, number);
+                assert!(neighbours.is_empty());
+                number += 1;
+            } else if key % 7 == 0 {
+                assert_eq!(neighbours, sorted::<H, R>(set, shells, point), "neighbours of {point:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn neighbours_are_those_of_a_sort() {
+        check::<4, 3>(&points::IQ2_XXS, 2, 113_157);
+        check::<4, 3>(&points::IQ2_XS, 2, 181_721);
+        check::<4, 3>(&points::IQ2_S, 1, 44_716);
+        check::<4, 3>(&points::IQ1, 3, 327_721);
+        check::<2, 8>(&points::IQ3_XXS, 2, 18_985);
+        check::<2, 8>(&points::IQ3_S, 3, 24_733);
+    }
+}

@@ -1,0 +1,360 @@
+//! The search that IQ2_XXS, IQ2_XS, IQ2_S, IQ3_XXS and IQ3_S share: a scale and points for the weights that share it.
+//!
+//! Lane `i` is candidate scale `i`: each candidate rounds the weights to digits, moves what is off the grid to the nearest
+//! point on it, and sums what its best scale follows from. Candidates do not depend on each other until the best of
+//! them is chosen, one after the other.
+//!
+//! Source: ggml `quantize_row_iq2_xxs_impl`, `quantize_row_iq2_xs_impl`, `quantize_row_iq2_s_impl`,
+//! `quantize_row_iq3_xxs_impl`, `quantize_row_iq3_s_impl`, which differ in the numbers of [`Rules`].
+
+use super::lattice::{Lattice, Levels, Point};
+use crate::format::block::transpose;
+use crate::format::super_block::{SUPER, Super, sum_of_squares};
+use crate::half::f16_from_f32;
+use crate::lanes::Lanes;
+use crate::round::nearest_int;
+use crate::search::positive;
+
+/// The most points a scale has: 32 weights, four to a point.
+const POINTS: usize = 8;
+
+/// Where the candidate scales start from.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Start {
+    /// The largest weight.
+    Largest,
+    /// What fits a plain search over `0..=R` ([`positive`]).
+    Fitted,
+}
+
+/// Which points are looked for again once the best scale is known.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Refine {
+    /// Those whose weights had not rounded to a point on the grid.
+    OffGrid,
+    /// All, if one of them had not; and all if no candidate fitted.
+    AllIfOffGrid,
+    /// All.
+    All,
+}
+
+/// What differs between the formats.
+pub struct Rules {
+    /// Whether the number of negative weights in each eight is even.
+    pub even_signs: bool,
+    /// The weight of a weight without importance, from `sigma2` and the weight.
+    pub plain: fn(f32, f32) -> f32,
+    /// `sigma2` is the mean square of the super-block times this.
+    pub sigma2: f32,
+    /// Weights that share a scale and are all below this are zero.
+    pub epsilon: f32,
+    /// Candidates on either side of the first.
+    pub candidates: i8,
+    /// How much of a level candidates lie apart.
+    pub step: f32,
+    /// Where candidates start.
+    pub start: Start,
+    /// What is looked for again.
+    pub refine: Refine,
+    /// The scale of the super-block is multiplied by this before it is stored: on average it fits better.
+    pub fudge: f32,
+}
+
+/// A super-block, ready to be packed.
+pub struct Codes {
+    /// The scale as F16 bytes.
+    pub d: [u8; 2],
+    /// The numbers of the points.
+    pub points: [u16; SUPER / 4],
+    /// The signs of each eight weights.
+    pub signs: [u8; SUPER / 8],
+    /// The four-bit scales.
+    pub scales: [u8; SUPER / 16],
+    /// Which scales have weights that are not all zero.
+    pub live: [bool; SUPER / 16],
+}
+
+/// A grid with the levels of its digits, which are the odd numbers.
+pub struct Odd<const H: usize, const R: usize> {
+    lattice: Lattice<H, R>,
+    levels: Levels<H>,
+}
+
+/// A scale and its points.
+struct Fit {
+    scale: f32,
+    points: [Point; POINTS],
+}
+
+impl<const H: usize, const R: usize> Odd<H, R> {
+    /// The grid of a set, with the neighbours in the `shells` smallest distances.
+    pub fn new(set: &[u64], shells: usize) -> Self {
+        let levels = Lattice::<H, R>::levels(|digit| f32::from(2 * digit + 1));
+        Odd { lattice: Lattice::new(set, shells), levels }
+    }
+
+    /// Encodes 256 weights, `W` to a scale; `None` where ggml gives up because no point is near.
+    pub fn encode<L: Lanes, const W: usize>(
+        &self,
+        rules: &Rules,
+        weights: &Super,
+        importance: Option<&Super>,
+    ) -> Option<Codes> {
+        let mut codes = Codes { d: [0; 2], points: [0; 64], signs: [0; 32], scales: [0; 16], live: [false; 16] };
+        let (x, w) = prepare(rules, weights, importance, &mut codes.signs);
+        let (x, w) = (x.as_chunks::<W>().0, w.as_chunks::<W>().0);
+        let starts = starts::<L, W>(rules, R as f32, x, w);
+
+        let mut scales = [0.0; SUPER / 16];
+        let mut largest = 0.0f32;
+        for (i, (x, w)) in x.iter().zip(w).enumerate() {
+            let signs = &mut codes.signs[i * W / 8..(i + 1) * W / 8];
+            let Some(start) = starts[i] else {
+                signs.fill(0);
+                continue;
+            };
+            let Fit { mut scale, points } = self.fit::<L, W>(rules, x, w, start)?;
+            if scale < 0.0 {
+                scale = -scale;
+                signs.iter_mut().for_each(|signs| *signs = !*signs);
+            }
+            if scale.is_nan() {
+                return None;
+            }
+            let count = W / (2 * H);
+            for (number, &point) in codes.points[i * count..(i + 1) * count].iter_mut().zip(&points) {
+                *number = self.lattice.number(point)?;
+            }
+            codes.live[i] = true;
+            scales[i] = scale;
+            largest = if largest > scale { largest } else { scale };
+        }
+        if largest == 0.0 {
+            // The formats that store every sign keep it here, and the numbers; the others are cleared.
+            if rules.even_signs {
+                codes.signs.fill(0);
+                codes.points.fill(0);
+            }
+            return Some(codes);
+        }
+        let d = largest / 31.0;
+        codes.d = f16_from_f32(d * rules.fudge).to_le_bytes();
+        let inverse = 1.0 / d;
+        for (code, scale) in codes.scales.iter_mut().zip(scales) {
+            *code = nearest_int(0.5 * (inverse * scale - 1.0)).clamp(0, 15) as u8;
+        }
+        Some(codes)
+    }
+
+    /// The best scale for `W` weights that are not negative, and their points.
+    fn fit<L: Lanes, const W: usize>(
+        &self,
+        rules: &Rules,
+        x: &[f32; W],
+        w: &[f32; W],
+        start: Candidate,
+    ) -> Option<Fit> {
+        let count = W / (2 * H);
+        let root: [f32; W] = w.map(f32::sqrt);
+        let wx: [f32; W] = std::array::from_fn(|i| w[i] * x[i]);
+        let (halves, roots) = (pairs(x), pairs(&root));
+        let top = (2 * R - 1) as f32;
+
+        let mut best = 0.0f32;
+        let mut scale = start.scale;
+        let mut points = [[0; 2]; POINTS];
+        let mut off_grid = [rules.refine == Refine::AllIfOffGrid; POINTS];
+
+        let mut first = -rules.candidates;
+        while first <= rules.candidates {
+            let live = L::N.min((rules.candidates - first) as usize + 1);
+            let step = L::from_fn(|lane| f32::from(first + lane as i8));
+            let inverse = (L::splat(top) + step * L::splat(rules.step)) / L::splat(start.largest);
+            let scales = L::splat(1.0) / inverse;
+            let mut level = [L::splat(0.0); W];
+            let mut candidates = [[L::splat(0.0); 2]; POINTS];
+            let mut moved = [[false; 8]; POINTS];
+            for k in 0..count {
+                let rounded =
+                    self.round(inverse, &x[2 * H * k..2 * H * (k + 1)], &mut level[2 * H * k..2 * H * (k + 1)]);
+                candidates[k] = rounded;
+                for lane in 0..live {
+                    let point = rounded.map(|half| half.int(lane) as u8);
+                    if self.lattice.number(point).is_none() {
+                        moved[k][lane] = true;
+                    }
+                }
+                if moved[k] != [false; 8] {
+                    let mut found = [[0u8; 2]; 8];
+                    for lane in 0..live {
+                        found[lane] = rounded.map(|half| half.int(lane) as u8);
+                        if moved[k][lane] {
+                            found[lane] = self.lattice.nearest(
+                                found[lane],
+                                &self.levels,
+                                &halves[k],
+                                &roots[k],
+                                scales.lane(lane),
+                            )?;
+                        }
+                    }
+                    for half in 0..2 {
+                        candidates[k][half] = L::from_fn(|lane| f32::from(found[lane][half]));
+                        for i in 0..H {
+                            level[2 * H * k + half * H + i] =
+                                L::from_fn(|lane| self.levels[usize::from(found[lane][half])][i]);
+                        }
+                    }
+                }
+            }
+            let (mut sumqx, mut sumq2) = (L::splat(0.0), L::splat(0.0));
+            for i in 0..W {
+                sumqx = sumqx + L::splat(wx[i]) * level[i];
+                sumq2 = sumq2 + L::splat(w[i]) * level[i] * level[i];
+            }
+            for lane in 0..live {
+                let (sumqx, sumq2) = (sumqx.lane(lane), sumq2.lane(lane));
+                if sumq2 > 0.0 && sumqx * sumqx > best * sumq2 {
+                    scale = sumqx / sumq2;
+                    best = scale * sumqx;
+                    for k in 0..count {
+                        points[k] = candidates[k].map(|half| half.int(lane) as u8);
+                        off_grid[k] = moved[k][lane];
+                    }
+                }
+            }
+            first += L::N as i8;
+        }
+
+        let any = off_grid[..count].contains(&true);
+        let again = |k: usize| match rules.refine {
+            Refine::OffGrid => off_grid[k],
+            Refine::AllIfOffGrid => any,
+            Refine::All => true,
+        };
+        if scale > 0.0 && (0..count).any(again) {
+            let inverse = 1.0 / scale;
+            for k in (0..count).filter(|&k| again(k)) {
+                let mut level = [0.0; 8];
+                let rounded = self.round(inverse, &x[2 * H * k..2 * H * (k + 1)], &mut level[..2 * H]);
+                points[k] = rounded.map(|half| half as u8);
+                if self.lattice.number(points[k]).is_none() {
+                    points[k] = self.lattice.nearest(points[k], &self.levels, &halves[k], &roots[k], scale)?;
+                }
+            }
+            let (mut sumqx, mut sumq2) = (0.0f32, 0.0f32);
+            for i in 0..W {
+                let level = self.levels[usize::from(points[i / (2 * H)][i / H % 2])][i % H];
+                sumqx += wx[i] * level;
+                sumq2 += w[i] * level * level;
+            }
+            if sumq2 > 0.0 {
+                scale = sumqx / sumq2;
+            }
+        }
+        Some(Fit { scale, points })
+    }
+
+    /// Rounds the weights of a point to odd levels `2 digit + 1`, and answers the point's halves.
+    #[inline(always)]
+    fn round<L: Lanes>(&self, inverse: L, x: &[f32], level: &mut [L]) -> [L; 2] {
+        let mut halves = [L::splat(0.0); 2];
+        for (half, (x, level)) in halves.iter_mut().zip(x.chunks_exact(H).zip(level.chunks_exact_mut(H))) {
+            let mut place = 1.0;
+            for (&x, level) in x.iter().zip(level) {
+                let digit = (L::splat(0.5) * (inverse * L::splat(x) - L::splat(1.0))).nearest_int();
+                let digit = digit.min(L::splat((R - 1) as f32)).max(L::splat(0.0));
+                *level = digit + digit + L::splat(1.0);
+                *half = *half + digit * L::splat(place);
+                place *= R as f32;
+            }
+        }
+        halves
+    }
+}
+
+/// What the candidate scales of a sub-block start from.
+#[derive(Clone, Copy)]
+struct Candidate {
+    /// What the top level of the first candidate stands for.
+    largest: f32,
+    /// The scale if no candidate fits.
+    scale: f32,
+}
+
+/// Where the candidates of each sub-block start; `None` for those that are zero.
+fn starts<L: Lanes, const W: usize>(
+    rules: &Rules,
+    radix: f32,
+    x: &[[f32; W]],
+    w: &[[f32; W]],
+) -> [Option<Candidate>; SUPER / 16] {
+    let mut starts = [None; SUPER / 16];
+    for (start, x) in starts.iter_mut().zip(x) {
+        let largest = x.iter().fold(x[0], |max, &x| if max > x { max } else { x });
+        if largest >= rules.epsilon {
+            *start = Some(Candidate { largest, scale: largest / (2.0 * radix - 1.0) });
+        }
+    }
+    if rules.start == Start::Fitted {
+        let mut scales = [0.0; SUPER / 16];
+        let groups = x.len() / L::N * L::N;
+        fitted_scales::<L, W>(radix + 1.0, &x[..groups], &w[..groups], &mut scales);
+        fitted_scales::<f32, W>(radix + 1.0, &x[groups..], &w[groups..], &mut scales[groups..]);
+        for (start, scale) in starts.iter_mut().zip(scales) {
+            let largest = scale * radix;
+            *start = start.and((largest > 0.0 || largest.is_nan()).then_some(Candidate { largest, scale }));
+        }
+    }
+    starts
+}
+
+fn fitted_scales<L: Lanes, const W: usize>(nmax: f32, x: &[[f32; W]], w: &[[f32; W]], scales: &mut [f32]) {
+    let groups = x.chunks_exact(L::N).zip(w.chunks_exact(L::N));
+    for ((x, w), scales) in groups.zip(scales.chunks_exact_mut(L::N)) {
+        let (x, w): ([L; W], [L; W]) = (transpose(x.as_flattened()), transpose(w.as_flattened()));
+        let scale = positive(&x, &w, nmax, &mut [L::splat(0.0); W]);
+        for (lane, out) in scales.iter_mut().enumerate() {
+            *out = scale.lane(lane);
+        }
+    }
+}
+
+/// The weights as they are searched, without their signs, and the weight each of them has.
+fn prepare(rules: &Rules, weights: &Super, importance: Option<&Super>, signs: &mut [u8; SUPER / 8]) -> (Super, Super) {
+    let sigma2 = rules.sigma2 * sum_of_squares(weights) / SUPER as f32;
+    let (mut x, mut w) = ([0.0; SUPER], [0.0; SUPER]);
+    match importance {
+        Some(importance) => {
+            for ((w, &x), &importance) in w.iter_mut().zip(weights).zip(importance) {
+                *w = importance * (sigma2 + x * x).sqrt();
+            }
+        }
+        None => {
+            for (w, &x) in w.iter_mut().zip(weights) {
+                *w = (rules.plain)(sigma2, x);
+            }
+        }
+    }
+    let eights = weights.as_chunks::<8>().0.iter().zip(w.as_chunks::<8>().0);
+    for (((weights, w), out), signs) in eights.zip(x.as_chunks_mut::<8>().0).zip(signs) {
+        for i in 0..8 {
+            let negative = weights[i] < 0.0;
+            out[i] = if negative { -weights[i] } else { weights[i] };
+            *signs |= u8::from(negative) << i;
+        }
+        if rules.even_signs && signs.count_ones() % 2 == 1 {
+            // The sign that is given up is the one that costs least.
+            let cost = |i: usize| w[i] * weights[i] * weights[i];
+            let least = (1..8).fold(0, |least, i| if cost(i) < cost(least) { i } else { least });
+            out[least] = -out[least];
+            *signs ^= 1 << least;
+        }
+    }
+    (x, w)
+}
+
+/// The weights of each point, in halves.
+fn pairs<const W: usize, const H: usize>(values: &[f32; W]) -> &[[[f32; H]; 2]] {
+    values.as_chunks::<H>().0.as_chunks::<2>().0
+}
