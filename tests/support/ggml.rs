@@ -111,19 +111,27 @@ impl Ggml {
         }
     }
 
-    /// The reference's decoding of whole blocks; `None` if it has no decoder for the format.
-    pub fn decode(&self, codec: &Codec, bytes: &[u8]) -> Option<Vec<f32>> {
-        let len = bytes.len() / codec.bytes * codec.weights;
+    /// The reference's decoder of whole blocks, if it has one for the format.
+    pub fn decoder(&self, codec: &Codec) -> Option<impl Fn(&[u8], &mut [f32])> {
         let by_name = || {
             self.symbol::<ToFloat>(&format!("dequantize_row_{}", codec.name.to_lowercase().replace("_k", "_K")))
                 .map(|symbol| *symbol)
         };
         let decode = self.traits(codec).to_float.or_else(by_name)?;
-        let mut out = vec![0.0; len];
-        // The blocks hold 16-bit fields: the buffer is aligned as malloc aligns.
-        let aligned: Vec<u64> = to_words(bytes);
-        // SAFETY: reads the blocks of `len` weights and writes `len` floats.
-        unsafe { decode(aligned.as_ptr().cast(), out.as_mut_ptr(), len as i64) };
+        let Codec { weights, bytes, .. } = *codec;
+        Some(move |blocks: &[u8], out: &mut [f32]| {
+            assert_eq!(blocks.len() / bytes * weights, out.len());
+            // Blocks hold 16-bit fields (Q8_K a float).
+            assert!(blocks.is_empty() || blocks.as_ptr().addr().is_multiple_of(4));
+            // SAFETY: reads the blocks of `out.len()` weights and writes as many floats.
+            unsafe { decode(blocks.as_ptr().cast(), out.as_mut_ptr(), out.len() as i64) };
+        })
+    }
+
+    /// The reference's decoding of whole blocks; `None` if it has no decoder for the format.
+    pub fn decode(&self, codec: &Codec, bytes: &[u8]) -> Option<Vec<f32>> {
+        let mut out = vec![0.0; bytes.len() / codec.bytes * codec.weights];
+        self.decoder(codec)?(bytes, &mut out);
         Some(out)
     }
 
@@ -166,17 +174,6 @@ impl Ggml {
             weights.chunks_exact(row).map(|row| run(row).map_or(Row::Aborted, |rows| rows[0].clone())).collect()
         })
     }
-}
-
-fn to_words(bytes: &[u8]) -> Vec<u64> {
-    bytes
-        .chunks(8)
-        .map(|chunk| {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            u64::from_ne_bytes(word)
-        })
-        .collect()
 }
 
 /// Memory that a child process writes and its parent reads.
