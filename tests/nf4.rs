@@ -3,7 +3,7 @@
 
 mod golden;
 
-use golden::{Json, bits};
+use golden::{Json, same_floats};
 use proptest::prelude::*;
 use quantpress::Code;
 use quantpress::nf4::*;
@@ -22,9 +22,9 @@ const NF4: Quantize4BitOptions = Quantize4BitOptions { data_type: DataType4Bit::
 #[test]
 fn tables_are_those_of_bitsandbytes() {
     let reference = reference();
-    assert_eq!(bits(DataType4Bit::Nf4.table()), bits(&reference.floats("nf4_table")));
-    assert_eq!(bits(DataType4Bit::Fp4.table()), bits(&reference.floats("fp4_table")));
-    assert_eq!(bits(&*DYNAMIC_MAP), bits(&reference.floats("dynamic_map")));
+    same_floats("NF4", DataType4Bit::Nf4.table(), &reference.floats("nf4_table"));
+    same_floats("FP4", DataType4Bit::Fp4.table(), &reference.floats("fp4_table"));
+    same_floats("dynamic map", &*DYNAMIC_MAP, &reference.floats("dynamic_map"));
 }
 
 #[test]
@@ -36,9 +36,9 @@ fn codes_absmax_and_values_are_those_of_bitsandbytes() {
         let name = case.text("name");
         let tensor = quantize_4bit(&case.floats("input"), &options(case)).unwrap();
         golden::same_bytes(name, &tensor.codes, &case.bytes("codes"));
-        assert_eq!(bits(&tensor.absmax), bits(&case.floats("absmax")), "{name}: absmax");
+        same_floats(&format!("{name}: absmax"), &tensor.absmax, &case.floats("absmax"));
         let decoded = case.floats("decoded");
-        assert_eq!(bits(&dequantize_4bit(&tensor).unwrap()[..decoded.len()]), bits(&decoded), "{name}: decoded");
+        same_floats(&format!("{name}: decoded"), &dequantize_4bit(&tensor).unwrap()[..decoded.len()], &decoded);
     }
 }
 
@@ -56,9 +56,9 @@ fn the_second_level_is_that_of_bitsandbytes() {
 
         let double = DoubleQuantized4Bit::from_single(single.clone(), Some(offset)).unwrap();
         golden::same_bytes(name, &double.absmax_codes, &case.bytes("absmax_codes"));
-        assert_eq!(bits(&double.nested_absmax), bits(&case.floats("nested_absmax")), "{name}: nested absmax");
+        same_floats(&format!("{name}: nested absmax"), &double.nested_absmax, &case.floats("nested_absmax"));
         let decoded = case.floats("decoded");
-        assert_eq!(bits(&dequantize_4bit_double(&double).unwrap()[..decoded.len()]), bits(&decoded), "{name}: decoded");
+        same_floats(&format!("{name}: decoded"), &dequantize_4bit_double(&double).unwrap()[..decoded.len()], &decoded);
 
         let ours = DoubleQuantized4Bit::try_from(single).unwrap().offset;
         assert!(ours.to_bits().abs_diff(offset.to_bits()) <= 4, "{name}: offset {ours}, reference {offset}");

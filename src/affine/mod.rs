@@ -27,6 +27,7 @@ pub use codes::{pack_codes, pack_codes_into, packed_len, unpack_codes, unpack_co
 pub use layout::{Layout, QuantGranularity, Run};
 pub use metrics::{GranularityError, compare_granularities, quantization_mse};
 pub use params::QuantParams;
+pub(crate) use quantize::Prepared;
 pub use quantize::{
     QuantizedTensor, dequantize_tensor, dequantize_tensor_into, dequantize_with_params, dequantize_with_params_into,
     quantize_packed_into, quantize_tensor, quantize_tensor_with, quantize_with_params, quantize_with_params_into,

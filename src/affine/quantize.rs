@@ -226,6 +226,16 @@ impl<'a> Prepared<'a> {
         Ok(Prepared { params, layout, inverses: stepped.iter().map(|scale| 1.0 / scale).collect() })
     }
 
+    /// Whether neighbouring values have neighbouring scales.
+    pub(crate) fn is_stepped(&self) -> bool {
+        self.layout.is_stepped()
+    }
+
+    /// The loop form of a group's parameters.
+    pub(crate) fn affine(&self, group: usize) -> kernel::Affine {
+        self.params.affine(group)
+    }
+
     /// The parameters of one value after the other, for a run whose scales step.
     fn stepped(&self, group: usize) -> impl Iterator<Item = kernel::Affine> {
         let range = self.params.range;

@@ -41,7 +41,7 @@ impl Json {
 
     /// The extents of an array.
     pub fn shape(&self, name: &str) -> Vec<usize> {
-        self.get(name)["shape"].as_array().unwrap().iter().map(|n| n.as_u64().unwrap() as usize).collect()
+        Json(self.get(name).clone()).own_shape()
     }
 
     /// The bytes of an array.
@@ -51,7 +51,18 @@ impl Json {
 
     /// An array of floats.
     pub fn floats(&self, name: &str) -> Vec<f32> {
-        self.bytes(name).as_chunks::<4>().0.iter().map(|&chunk| f32::from_le_bytes(chunk)).collect()
+        Json(self.get(name).clone()).own_floats()
+    }
+
+    /// The floats of an array that is an element of a list.
+    pub fn own_floats(&self) -> Vec<f32> {
+        let bytes = base64::engine::general_purpose::STANDARD.decode(self.text("base64")).unwrap();
+        bytes.as_chunks::<4>().0.iter().map(|&chunk| f32::from_le_bytes(chunk)).collect()
+    }
+
+    /// The extents of an array that is an element of a list.
+    pub fn own_shape(&self) -> Vec<usize> {
+        self.get("shape").as_array().unwrap().iter().map(|n| n.as_u64().unwrap() as usize).collect()
     }
 
     /// An array of 32-bit integers.
@@ -60,9 +71,14 @@ impl Json {
     }
 }
 
-/// Floats as bits, so that -0.0 is not 0.0.
-pub fn bits(values: &[f32]) -> Vec<u32> {
-    values.iter().map(|x| x.to_bits()).collect()
+/// Compares floats bit by bit, and says how many differ and where first.
+pub fn same_floats(name: &str, ours: &[f32], reference: &[f32]) {
+    assert_eq!(ours.len(), reference.len(), "{name}: length");
+    let differ: Vec<usize> = (0..ours.len()).filter(|&i| ours[i].to_bits() != reference[i].to_bits()).collect();
+    if let Some(&first) = differ.first() {
+        let (count, len) = (differ.len(), ours.len());
+        panic!("{name}: {count} of {len} differ, the first at {first}: {:?} for {:?}", ours[first], reference[first]);
+    }
 }
 
 /// Compares bytes, and says how many differ and where first.

@@ -1,0 +1,321 @@
+//! LSQ and LSQ+: scales, and zero points, that are trained as weights are.
+
+use super::config::FakeQuantConfig;
+use crate::affine::kernel::Affine;
+use crate::affine::{Prepared, QuantGranularity, QuantMode, QuantParams, for_each_range};
+use crate::check;
+use crate::error::{Code, Error, Result};
+
+/// Fake quantization whose step sizes have gradients.
+///
+/// With `v = x / s` and `q = round(v) + z`:
+///
+/// ```text
+/// dy/dx = 1 where q is one of the codes, else 0
+/// dy/ds = round(v) - v  inside;   qmin - z  below;   qmax - z  above
+/// dy/dz = 0             inside;   -s        outside
+/// ```
+///
+/// and each sum over the tensor (or channel) of `n` values is multiplied by `1 / sqrt(n qmax)`, which keeps updates of
+/// steps and of weights in balance. The zero point is learned as a float and rounded where it is used.
+///
+/// Sources: LSQ (arXiv 1902.08153), LSQ+ (arXiv 2004.09576) in PyTorch's parametrization
+/// (`_fake_quantize_learnable_per_tensor_affine`), to whose gradients these are equal up to the rounding of sums.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LearnedFakeQuantize {
+    config: FakeQuantConfig,
+    granularity: QuantGranularity,
+    /// The step of every channel, to be trained.
+    pub scales: Vec<f32>,
+    /// The zero point of every channel, to be trained; it stays 0 in plain LSQ.
+    pub zero_points: Vec<f32>,
+}
+
+/// What [`LearnedFakeQuantize::backward`] returns.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LearnedGradients {
+    /// The gradient of every input value.
+    pub input: Vec<f32>,
+    /// The gradient of every step.
+    pub scales: Vec<f64>,
+    /// The gradient of every zero point.
+    pub zero_points: Vec<f64>,
+}
+
+impl LearnedFakeQuantize {
+    /// Steps from the values themselves: `s = 2 mean|x| / sqrt(qmax)`, LSQ's, if the codes are symmetric; from their
+    /// range, zero point included, if they are not.
+    ///
+    /// # Errors
+    /// [`Code::LENGTH`] for values that are not as many as `shape` says, [`Code::NO_DATA`], [`Code::NON_FINITE`], and
+    /// those of [`FakeQuantConfig::scheme`] and [`QuantGranularity::layout`].
+    pub fn new(
+        config: FakeQuantConfig,
+        granularity: QuantGranularity,
+        values: &[f32],
+        shape: &[usize],
+    ) -> Result<Self> {
+        let (scheme, layout) = (config.scheme()?, granularity.layout(shape)?);
+        check::shape("the tensor", values.len(), shape)?;
+        let (mut scales, mut zero_points) = (Vec::new(), Vec::new());
+        for_each_range(values, &layout, |_, low, high| {
+            let (scale, zero_point) = scheme.parameters(low, high)?;
+            scales.push(scale);
+            zero_points.push(zero_point as f32);
+            Ok(())
+        })?;
+        if config.symmetric {
+            let mut sums = vec![(0.0f64, 0usize); scales.len()];
+            for run in layout.runs(0..layout.len()) {
+                for (i, &x) in values[run.range].iter().enumerate() {
+                    let (sum, count) = &mut sums[run.group + if run.stepped { i } else { 0 }];
+                    *sum += f64::from(x.abs());
+                    *count += 1;
+                }
+            }
+            let positive = f64::from(config.qmax - config.range().middle()).max(1.0);
+            for (scale, (sum, count)) in scales.iter_mut().zip(sums) {
+                *scale = ((2.0 * sum / count as f64 / positive.sqrt()) as f32).max(f32::MIN_POSITIVE);
+            }
+        }
+        Ok(LearnedFakeQuantize { config, granularity, scales, zero_points })
+    }
+
+    /// Given steps and zero points, one of each per channel.
+    ///
+    /// # Errors
+    /// Those of [`FakeQuantConfig::scheme`]; [`Code::LENGTH`], [`Code::RANGE`] and [`Code::NON_FINITE`] for parameters
+    /// that cannot be.
+    pub fn with_parameters(
+        config: FakeQuantConfig,
+        granularity: QuantGranularity,
+        scales: Vec<f32>,
+        zero_points: Vec<f32>,
+    ) -> Result<Self> {
+        config.scheme()?;
+        let learned = LearnedFakeQuantize { config, granularity, scales, zero_points };
+        learned.to_params().map(|_| learned)
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> FakeQuantConfig {
+        self.config
+    }
+
+    /// Keeps every step a positive number and every zero point among the codes, after an optimizer moved them.
+    pub fn clamp_parameters(&mut self) {
+        for scale in &mut self.scales {
+            *scale = if *scale > f32::MIN_POSITIVE { *scale } else { f32::MIN_POSITIVE };
+        }
+        let (low, high) = (self.config.qmin as f32, self.config.qmax as f32);
+        for zero_point in &mut self.zero_points {
+            *zero_point = zero_point.clamp(low, high);
+        }
+    }
+
+    /// The integer parameters that give the same values, bit for bit; zero points rounded half to even and clamped.
+    ///
+    /// # Errors
+    /// [`Code::NON_FINITE`] for a zero point that is no number, and those of [`QuantParams::check`].
+    pub fn to_params(&self) -> Result<QuantParams> {
+        let FakeQuantConfig { bits, symmetric, qmin, qmax, .. } = self.config;
+        check::finite(&self.zero_points, "zero point")?;
+        let rounded = |z: &f32| (z.round_ties_even() as i32).clamp(qmin, qmax);
+        let params = QuantParams {
+            scales: self.scales.clone(),
+            zero_points: self.zero_points.iter().map(rounded).collect(),
+            granularity: self.granularity,
+            mode: if symmetric { QuantMode::Symmetric } else { QuantMode::Asymmetric },
+            bits,
+            range: self.config.range(),
+        };
+        params.check().map(|()| params)
+    }
+
+    /// The values a quantized network would see.
+    ///
+    /// # Errors
+    /// As [`forward_into`](Self::forward_into).
+    pub fn forward(&self, input: &[f32], shape: &[usize]) -> Result<Vec<f32>> {
+        let mut out = vec![0.0; input.len()];
+        self.forward_into(input, shape, &mut out)?;
+        Ok(out)
+    }
+
+    /// [`forward`](Self::forward) into a buffer of as many values.
+    ///
+    /// # Errors
+    /// Those of [`to_params`](Self::to_params); [`Code::LENGTH`], [`Code::NON_FINITE`].
+    pub fn forward_into(&self, input: &[f32], shape: &[usize], out: &mut [f32]) -> Result<()> {
+        super::fake_quantize_with_params_into(input, shape, &self.to_params()?, out)
+    }
+
+    /// The gradients of input, steps and zero points.
+    ///
+    /// # Errors
+    /// As [`backward_into`](Self::backward_into).
+    pub fn backward(&self, grad_output: &[f32], input: &[f32], shape: &[usize]) -> Result<LearnedGradients> {
+        let groups = self.scales.len();
+        let mut gradients = LearnedGradients {
+            input: vec![0.0; input.len()],
+            scales: vec![0.0; groups],
+            zero_points: vec![0.0; groups],
+        };
+        self.backward_into(grad_output, input, shape, &mut gradients)?;
+        Ok(gradients)
+    }
+
+    /// [`backward`](Self::backward) into buffers, which are overwritten.
+    ///
+    /// # Errors
+    /// Those of [`to_params`](Self::to_params); [`Code::LENGTH`] for parts that do not fit each other.
+    pub fn backward_into(
+        &self,
+        grad_output: &[f32],
+        input: &[f32],
+        shape: &[usize],
+        gradients: &mut LearnedGradients,
+    ) -> Result<()> {
+        let params = self.to_params()?;
+        let layout = params.layout(shape)?;
+        check::length("the gradient", grad_output.len(), input.len())?;
+        check::length("the gradient of the input", gradients.input.len(), input.len())?;
+        check::length("the gradient of the scales", gradients.scales.len(), self.scales.len())?;
+        check::length("the gradient of the zero points", gradients.zero_points.len(), self.scales.len())?;
+        let prepared = Prepared::new(&params, shape, input.len())?;
+        gradients.input.copy_from_slice(grad_output);
+        let mut sums = vec![Sums::default(); self.scales.len()];
+        for run in layout.runs(0..layout.len()) {
+            let (input, out) = (&input[run.range.clone()], &mut gradients.input[run.range]);
+            for (i, (&x, gradient)) in input.iter().zip(out).enumerate() {
+                let group = run.group + if run.stepped { i } else { 0 };
+                *gradient = sums[group].add(prepared.affine(group), x, *gradient);
+            }
+        }
+        let positive = f64::from(self.config.qmax).max(1.0);
+        for ((scale, zero_point), sums) in gradients.scales.iter_mut().zip(&mut gradients.zero_points).zip(sums) {
+            let factor = 1.0 / (sums.count.max(1.0) * positive).sqrt();
+            (*scale, *zero_point) = (sums.scale * factor, sums.zero_point * factor);
+        }
+        Ok(())
+    }
+}
+
+/// The sums of one channel.
+#[derive(Clone, Copy, Default)]
+struct Sums {
+    scale: f64,
+    zero_point: f64,
+    count: f64,
+}
+
+impl Sums {
+    /// Adds one value's share, and returns its own gradient.
+    #[inline(always)]
+    fn add(&mut self, affine: Affine, x: f32, gradient: f32) -> f32 {
+        self.count += 1.0;
+        let (low, high) = affine.bounds;
+        if affine.passes(x) {
+            self.scale += f64::from(gradient) * f64::from((affine.fake(x) - x) * affine.inverse);
+            return gradient;
+        }
+        let bound = if x * affine.inverse < low { low } else { high };
+        self.scale += f64::from(gradient) * f64::from(bound);
+        self.zero_point -= f64::from(gradient) * f64::from(affine.scale);
+        // As PyTorch, which multiplies by a mask: a negative gradient leaves -0.0.
+        gradient * 0.0
+    }
+}
+
+/// PACT: a clipping level for activations that is trained, and unsigned codes below it.
+///
+/// ```text
+/// y  = round_half_even(clip(x, 0, a) (n / a)) (a / n),   n = 2^bits - 1
+/// dx = dy where 0 <= x < a, else 0
+/// da = sum of dy where x >= a, plus 2 decay a
+/// ```
+///
+/// Source: arXiv 1805.06085.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pact {
+    /// The clipping level, to be trained.
+    pub alpha: f32,
+    bits: u8,
+    decay: f32,
+}
+
+impl Pact {
+    /// A clipping level, the bits of the codes below it, and the weight of `alpha^2` in the loss.
+    ///
+    /// # Errors
+    /// [`Code::RANGE`] for bits other than 2..=8, a level that is not positive, a negative decay.
+    pub fn new(alpha: f32, bits: u8, decay: f32) -> Result<Self> {
+        check::within("bits", bits, 2, 8)?;
+        check::within("decay", decay, 0.0, f32::MAX)?;
+        let pact = Pact { alpha, bits, decay };
+        pact.factors().map(|_| pact)
+    }
+
+    /// `n / alpha` and `alpha / n`.
+    fn factors(&self) -> Result<(f32, f32)> {
+        let levels = ((1u32 << self.bits) - 1) as f32;
+        let (up, down) = (levels / self.alpha, self.alpha / levels);
+        if self.alpha > 0.0 && up.is_finite() && down >= f32::MIN_POSITIVE && down.is_finite() {
+            return Ok((up, down));
+        }
+        let message =
+            format!("alpha is {}, and must be positive, and large enough to be divided by {levels}", self.alpha);
+        Err(Error::new(Code::RANGE, message).with("alpha", self.alpha))
+    }
+
+    /// The clipped, quantized values.
+    ///
+    /// # Errors
+    /// As [`forward_into`](Self::forward_into).
+    pub fn forward(&self, input: &[f32]) -> Result<Vec<f32>> {
+        let mut out = vec![0.0; input.len()];
+        self.forward_into(input, &mut out)?;
+        Ok(out)
+    }
+
+    /// [`forward`](Self::forward) into a buffer of as many values.
+    ///
+    /// # Errors
+    /// [`Code::LENGTH`], [`Code::NON_FINITE`] with the index of a value that is no number, [`Code::RANGE`] for a level
+    /// that is no longer positive.
+    pub fn forward_into(&self, input: &[f32], out: &mut [f32]) -> Result<()> {
+        let (up, down) = self.factors()?;
+        check::length("the output", out.len(), input.len())?;
+        check::finite(input, "value")?;
+        for (out, x) in out.iter_mut().zip(input) {
+            *out = (x.clamp(0.0, self.alpha) * up).round_ties_even() * down;
+        }
+        Ok(())
+    }
+
+    /// The gradient of every input value, and of the level.
+    ///
+    /// # Errors
+    /// As [`backward_into`](Self::backward_into).
+    pub fn backward(&self, grad_output: &[f32], input: &[f32]) -> Result<(Vec<f32>, f64)> {
+        let mut out = vec![0.0; input.len()];
+        let alpha = self.backward_into(grad_output, input, &mut out)?;
+        Ok((out, alpha))
+    }
+
+    /// [`backward`](Self::backward) into a buffer of as many values; returns the gradient of the level.
+    ///
+    /// # Errors
+    /// [`Code::LENGTH`] for parts of different lengths, [`Code::NON_FINITE`] for an input that is no number.
+    pub fn backward_into(&self, grad_output: &[f32], input: &[f32], out: &mut [f32]) -> Result<f64> {
+        check::length("the gradient", grad_output.len(), input.len())?;
+        check::length("the output", out.len(), input.len())?;
+        check::finite(input, "value")?;
+        let mut alpha = 2.0 * f64::from(self.decay) * f64::from(self.alpha);
+        for ((out, &gradient), &x) in out.iter_mut().zip(grad_output).zip(input) {
+            alpha += if x >= self.alpha { f64::from(gradient) } else { 0.0 };
+            *out = if x >= 0.0 && x < self.alpha { gradient } else { 0.0 };
+        }
+        Ok(alpha)
+    }
+}
