@@ -6,7 +6,7 @@
 //! ```text
 //! wasm                       the boundary to JavaScript (only on wasm32)
 //! recipe   bench             presets and the planner; the benchmark suite
-//! analysis   qat             error statistics; fake quantization
+//! analysis   qat   gguf      error statistics; fake quantization; Q4_0 and Q8_0 as tensors
 //! format   calibrate         GGUF block formats; observers
 //! container   nf4   affine   search     files; 4-bit; integers; scale searches
 //! half   error   lanes   round   check   wire   small things everything uses
@@ -28,6 +28,7 @@ pub mod calibrate;
 pub mod format;
 
 pub mod analysis;
+pub mod gguf;
 pub mod qat;
 
 pub mod bench;
@@ -36,5 +37,8 @@ pub mod recipe;
 #[cfg(target_arch = "wasm32")]
 mod wasm;
 
+pub use affine::{dequantize_tensor, quantize_tensor};
 pub use error::{Code, Detail, Error, Kind, Result};
 pub use format::{Codec, dequantize, dequantize_into, formats, quantize, quantize_into};
+pub use nf4::{dequantize_4bit, dequantize_4bit_double, quantize_4bit, quantize_4bit_double};
+pub use qat::{FakeQuantize, fake_quantize};

@@ -1,0 +1,287 @@
+//! Q4_0 and Q8_0 as tensors of their own: blocks with the number of weights they hold.
+//!
+//! The bytes are ggml's; every other format, rows and importance are in [`format`](crate::format), of which this is a
+//! thin layer.
+
+use crate::check;
+use crate::error::{Code, Error, Result};
+use crate::format::{self, BlockEncoder, BlockFormat, Codec};
+use std::fmt;
+use std::marker::PhantomData;
+
+/// Weights per block of both formats.
+pub const GGUF_BLOCK_SIZE: usize = 32;
+
+/// The two formats.
+#[expect(clippy::upper_case_acronyms, reason = "the file format's name")]
+#[expect(non_camel_case_types, reason = "the formats are spelled as llama.cpp spells them")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum GGUFQuantType {
+    /// 4-bit codes, 18 bytes per block.
+    Q4_0,
+    /// 8-bit codes, 34 bytes per block.
+    Q8_0,
+}
+
+impl GGUFQuantType {
+    /// Both.
+    pub const ALL: [GGUFQuantType; 2] = [GGUFQuantType::Q4_0, GGUFQuantType::Q8_0];
+
+    /// The name, as everywhere else.
+    pub const fn name(self) -> &'static str {
+        match self {
+            GGUFQuantType::Q4_0 => format::Q4_0::NAME,
+            GGUFQuantType::Q8_0 => format::Q8_0::NAME,
+        }
+    }
+
+    /// Bytes per block, scale included.
+    pub const fn bytes_per_block(self) -> usize {
+        match self {
+            GGUFQuantType::Q4_0 => size_of::<format::Q4_0>(),
+            GGUFQuantType::Q8_0 => size_of::<format::Q8_0>(),
+        }
+    }
+
+    /// Bits per code, without the scale.
+    pub const fn bits(self) -> usize {
+        (self.bytes_per_block() - 2) * 8 / GGUF_BLOCK_SIZE
+    }
+
+    /// How many times smaller than single precision, scale included: 7.1 and 3.8.
+    pub const fn theoretical_compression(self) -> f64 {
+        (GGUF_BLOCK_SIZE * 4) as f64 / self.bytes_per_block() as f64
+    }
+}
+
+/// A tensor as blocks of one format.
+///
+/// ```
+/// use quantpress::gguf::Q4_0;
+/// let tensor = Q4_0::quantize(&[0.5; 40])?;
+/// assert_eq!((tensor.num_blocks(), tensor.gguf_bytes()), (2, 36));
+/// assert_eq!(tensor.dequantize()?.len(), 40);
+/// # Ok::<(), quantpress::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct BlockTensor<B> {
+    bytes: Vec<u8>,
+    len: usize,
+    format: PhantomData<B>,
+}
+
+// Derived, both would ask the same of the blocks, which are never looked at.
+impl<B> PartialEq for BlockTensor<B> {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes && self.len == other.len
+    }
+}
+
+impl<B: BlockFormat> fmt::Debug for BlockTensor<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {} weights in {} bytes", B::NAME, self.len, self.bytes.len())
+    }
+}
+
+/// A tensor in [Q4_0](format::Q4_0).
+#[expect(non_camel_case_types, reason = "spelled as llama.cpp spells it")]
+pub type Q4_0 = BlockTensor<format::Q4_0>;
+
+/// A tensor in [Q8_0](format::Q8_0).
+#[expect(non_camel_case_types, reason = "spelled as llama.cpp spells it")]
+pub type Q8_0 = BlockTensor<format::Q8_0>;
+
+impl<B: BlockEncoder> BlockTensor<B> {
+    /// Quantizes; the last block is filled with zeros. In a GGUF file rows have to be whole blocks.
+    ///
+    /// # Errors
+    /// Those of [`Codec::encode_rows`].
+    pub fn quantize(values: &[f32]) -> Result<Self> {
+        let mut bytes = vec![0; values.len().div_ceil(B::WEIGHTS) * size_of::<B>()];
+        Self::quantize_into(values, &mut bytes)?;
+        Ok(BlockTensor { bytes, len: values.len(), format: PhantomData })
+    }
+
+    /// [`quantize`](Self::quantize) into a buffer of whole blocks.
+    ///
+    /// # Errors
+    /// Those of [`Codec::encode_rows`].
+    pub fn quantize_into(values: &[f32], bytes: &mut [u8]) -> Result<()> {
+        let codec = Codec::by_name(B::NAME)?;
+        check::length("the output of blocks", bytes.len(), values.len().div_ceil(B::WEIGHTS) * codec.bytes)?;
+        let (whole, tail) = values.split_at(values.len() / B::WEIGHTS * B::WEIGHTS);
+        let (full, last) = bytes.split_at_mut(whole.len() / B::WEIGHTS * codec.bytes);
+        codec.encode_rows(whole, whole.len(), None, full)?;
+        if tail.is_empty() {
+            return Ok(());
+        }
+        if let Some(index) = check::first_non_finite(tail) {
+            return Err(check::non_finite(tail[index], whole.len() + index, "weight"));
+        }
+        let mut padded = tail.to_vec();
+        padded.resize(B::WEIGHTS, 0.0);
+        codec.encode_rows(&padded, B::WEIGHTS, None, last)
+    }
+
+    /// The weights.
+    ///
+    /// # Errors
+    /// As [`dequantize_into`](Self::dequantize_into).
+    pub fn dequantize(&self) -> Result<Vec<f32>> {
+        let mut out = vec![0.0; self.len];
+        self.dequantize_into(&mut out)?;
+        Ok(out)
+    }
+
+    /// [`dequantize`](Self::dequantize) into a buffer of as many values.
+    ///
+    /// # Errors
+    /// [`Code::LENGTH`] for an output of another length.
+    pub fn dequantize_into(&self, out: &mut [f32]) -> Result<()> {
+        let codec = Codec::by_name(B::NAME)?;
+        check::length("the output of weights", out.len(), self.len)?;
+        let blocks = self.len / B::WEIGHTS;
+        let (full, last) = self.bytes.split_at(blocks * codec.bytes);
+        let (whole, tail) = out.split_at_mut(blocks * B::WEIGHTS);
+        codec.decode(full, whole)?;
+        if !tail.is_empty() {
+            let mut padded = vec![0.0; B::WEIGHTS];
+            codec.decode(last, &mut padded)?;
+            tail.copy_from_slice(&padded[..tail.len()]);
+        }
+        Ok(())
+    }
+
+    /// Bytes in memory, which are those in a file.
+    pub fn memory_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Bytes in a file.
+    pub fn gguf_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// How many times smaller than single precision.
+    ///
+    /// # Errors
+    /// [`Code::NO_DATA`] for a tensor of no weights.
+    pub fn compression_ratio(&self) -> Result<f64> {
+        if self.len == 0 {
+            return Err(Error::new(Code::NO_DATA, "a tensor of no weights has no compression ratio"));
+        }
+        Ok(self.len as f64 * 4.0 / self.bytes.len() as f64)
+    }
+
+    /// How many blocks there are.
+    pub fn num_blocks(&self) -> usize {
+        self.bytes.len() / size_of::<B>()
+    }
+
+    /// How many weights there are.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The blocks as ggml has them.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.bytes.clone()
+    }
+
+    /// `len` weights in blocks as ggml has them.
+    ///
+    /// # Errors
+    /// [`Code::LENGTH`] if the bytes are not exactly the blocks `len` weights take, [`Code::INVALID_BLOCK`] for a scale
+    /// that is no number.
+    pub fn from_bytes(bytes: &[u8], len: usize) -> Result<Self> {
+        let need = len.div_ceil(B::WEIGHTS).checked_mul(size_of::<B>()).unwrap_or(usize::MAX);
+        check::length("the list of blocks", bytes.len(), need)?;
+        Codec::by_name(B::NAME)?.validate(bytes)?;
+        Ok(BlockTensor { bytes: bytes.to_vec(), len, format: PhantomData })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn weights(len: usize) -> Vec<f32> {
+        (0..len).map(|i| (i as f32 * 0.7).sin() * (1.0 + (i % 17) as f32 / 5.0)).collect()
+    }
+
+    #[test]
+    fn whole_blocks_are_the_bytes_of_the_format_and_a_tail_is_filled_with_zeros() {
+        let weights = weights(100);
+        let tensor = Q4_0::quantize(&weights).unwrap();
+        let mut padded = weights.clone();
+        padded.resize(128, 0.0);
+        assert_eq!(tensor.to_bytes(), format::quantize(&padded, "Q4_0", 128, None).unwrap());
+        assert_eq!(tensor.dequantize().unwrap(), format::dequantize(&tensor.to_bytes(), "Q4_0").unwrap()[..100]);
+        assert_eq!((tensor.num_blocks(), tensor.memory_bytes(), tensor.len()), (4, 72, 100));
+        assert_eq!(tensor.compression_ratio().unwrap(), 400.0 / 72.0);
+        assert_eq!(Q4_0::from_bytes(&tensor.to_bytes(), 100).unwrap(), tensor);
+    }
+
+    /// Defect 1: nibble order, code and scale of Q4_0 were not ggml's.
+    #[test]
+    fn q4_0_is_offset_binary_with_element_sixteen_in_the_high_nibble() {
+        let weights: Vec<f32> = (0..32).map(|i| (i % 16 - 8) as f32).collect();
+        let bytes = Q4_0::quantize(&weights).unwrap().to_bytes();
+        assert_eq!(bytes[..2], [0x00, 0x3c]); // d = -8 / -8 = 1
+        assert_eq!(bytes[2..], std::array::from_fn::<u8, 16, _>(|i| i as u8 * 17));
+        // The largest weight sets the scale's sign, and has code 0.
+        let bytes = Q4_0::quantize(&[1.0; 32]).unwrap().to_bytes();
+        assert_eq!((bytes[..2].to_vec(), bytes[2]), (vec![0x00, 0xb0], 0));
+    }
+
+    /// Defect 2: Q8_0 divided by the scale where ggml multiplies by its reciprocal.
+    #[test]
+    fn q8_0_multiplies_by_the_reciprocal() {
+        // A weight whose quotient and product round to different codes.
+        let differs = |largest: f32, x: f32| {
+            let d = largest / 127.0;
+            (x / d).round() != (x * (1.0 / d)).round()
+        };
+        let (largest, x) = (1..2000u32)
+            .map(|i| 1.0 + i as f32 * 0.000_37)
+            .flat_map(|largest| (0..127).map(move |k| (largest, largest / 127.0 * (k as f32 + 0.5))))
+            .find(|&(largest, x)| differs(largest, x))
+            .expect("some weight must tell the two apart");
+        let mut weights = [0.0; 32];
+        (weights[0], weights[1]) = (largest, x);
+        let bytes = Q8_0::quantize(&weights).unwrap().to_bytes();
+        let inverse = 1.0 / (largest / 127.0);
+        assert_eq!(bytes[3], (x * inverse).round() as u8);
+        assert_ne!(bytes[3], (x / (largest / 127.0)).round() as u8);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_an_error() {
+        let bytes = Q8_0::quantize(&weights(40)).unwrap().to_bytes();
+        for (bytes, len) in [(&bytes[..67], 40), (&bytes[..], 65), (&bytes[..], 32), (&[], 1), (&bytes[..], usize::MAX)]
+        {
+            assert_eq!(Q8_0::from_bytes(bytes, len).unwrap_err().code(), Code::LENGTH);
+        }
+        let mut broken = bytes.clone();
+        broken[35] = 0x7c;
+        assert_eq!(Q8_0::from_bytes(&broken, 40).unwrap_err().code(), Code::INVALID_BLOCK);
+        assert_eq!(Q8_0::quantize(&[]).unwrap().compression_ratio().unwrap_err().code(), Code::NO_DATA);
+        let mut weights = weights(40);
+        weights[35] = f32::NAN;
+        let error = Q4_0::quantize(&weights).unwrap_err();
+        assert_eq!(error.details()[0], ("index", crate::Detail::Number(35.0)));
+    }
+
+    #[test]
+    fn the_two_types_know_their_sizes() {
+        let known = GGUFQuantType::ALL.map(|t| (t.name(), t.bytes_per_block(), t.bits()));
+        assert_eq!(known, [("Q4_0", 18, 4), ("Q8_0", 34, 8)]);
+        assert_eq!(GGUFQuantType::Q4_0.theoretical_compression(), 128.0 / 18.0);
+        assert!(GGUFQuantType::ALL.iter().all(|t| Codec::by_name(t.name()).unwrap().weights == GGUF_BLOCK_SIZE));
+    }
+}
