@@ -21,7 +21,10 @@ const COLUMNS = ['encode', 'weighted', 'decode'];
 function build(...options) {
   const args = ['build', '--release', '--bench', 'codecs', ...options, '--message-format=json-render-diagnostics'];
   const output = execFileSync('cargo', args, { cwd: root, maxBuffer: 1 << 28 }).toString();
-  const messages = output.trim().split('\n').map((line) => JSON.parse(line));
+  const messages = output
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
   const { filenames } = messages.findLast(({ target }) => target?.name === 'codecs');
   return filenames.find((name) => name.endsWith('.wasm')) ?? filenames[0];
 }
@@ -55,7 +58,10 @@ const engine = instantiate(build('--target', 'wasm32-unknown-unknown'));
 /** `{ name, id, rows, encode: [ours, ggml]?, weighted?, decode? }` of one line of the native half. */
 function nativeRows() {
   const output = execFileSync(native, ['--bench', '--json', ...wanted], { cwd: root }).toString();
-  return output.trim().split('\n').map((line) => JSON.parse(line));
+  return output
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
 }
 
 const lines = [
