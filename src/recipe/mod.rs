@@ -1,1 +1,35 @@
 //! What to do with a model: presets and rules as data, and the planner that turns a header and a recipe into jobs.
+//!
+//! ```text
+//! preset     the names people know (Q4_K_M ...), their numbers and default types
+//! category   what kind of tensor a name means; which tensors are never quantized
+//! mix        the rules of every preset: this kind of tensor, under these conditions, gets that type, because
+//! fallback   what a type becomes when a row is not whole blocks
+//! facts      what the rules ask of a model: architecture, layers, heads, experts
+//! recipe     the options, with llama-quantize's names
+//! plan       header + recipe + importance -> every tensor's decision, place and reason, and the final header
+//! tile       one tile of whole rows: widen, encode, check
+//! ```
+//!
+//! Every decision and every byte of the plan is what llama.cpp's `llama_model_quantize` makes of the same input; the
+//! rules are its `llama-quant.cpp` (MIT), re-expressed as tables. It is different in one place: where a file's
+//! alignment is not 32, upstream lays tensors out at multiples of 32 all the same, and its own loader refuses the
+//! result; here they are placed as the metadata says.
+
+mod category;
+mod choose;
+mod facts;
+mod fallback;
+mod metadata;
+mod mix;
+mod names;
+mod options;
+mod plan;
+mod preset;
+mod tile;
+
+pub use crate::container::gguf::Place;
+pub use options::{KvOverride, OverrideValue, Recipe, TensorTypeRule};
+pub use plan::{Plan, PlannedTensor, plan};
+pub use preset::{Preset, presets};
+pub use tile::encode_tile;

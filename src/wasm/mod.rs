@@ -3,3 +3,5 @@
 
 mod error;
 mod format;
+mod model;
+mod object;

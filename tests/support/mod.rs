@@ -1,6 +1,7 @@
 //! What the integration tests share.
 #![allow(dead_code)] // every test binary uses its own part
 
+pub mod convert;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
 pub mod ggml;
 pub mod lanes;

@@ -1,0 +1,257 @@
+//! Bytes to a [`Header`].
+
+use super::header::{Header, Pair, Tensor};
+use super::value::{ValueType, read, read_string};
+use super::{
+    ALIGNMENT_KEY, DEFAULT_ALIGNMENT, MAGIC, MAX_ALIGNMENT, MAX_DIMS, MAX_HEADER_BYTES, MAX_KEY_BYTES, MAX_NAME_BYTES,
+    MAX_PAIRS, MAX_TENSORS, TensorType,
+};
+use crate::container::reader::{Read, Reader, Stop};
+use crate::error::{Code, Error, Result};
+use std::collections::HashSet;
+
+/// What [`parse`] has to say.
+#[derive(Clone, Debug)]
+pub enum Parsed {
+    /// The header.
+    Header(Box<Header>),
+    /// The header goes on: call again with the first so many bytes of the file.
+    ///
+    /// More than was given and at most the file; at least twice what was given where the file has that, so that a
+    /// header of any size takes a handful of reads.
+    NeedsMore(u64),
+}
+
+/// Reads the header of a file of `file_size` bytes from its first bytes.
+///
+/// # Errors
+/// - [`Code::MAGIC`]: it is no GGUF file.
+/// - [`Code::UNSUPPORTED`]: version 1, a later version than 3, big-endian, a removed or unknown tensor type.
+/// - [`Code::TRUNCATED`]: the file ends inside the header or inside a tensor.
+/// - [`Code::TOO_LARGE`]: something is beyond one of the `MAX_*` limits.
+/// - [`Code::MALFORMED`]: a name twice, a dimension of zero, a row that is not whole blocks, an offset that is
+///   misaligned or inside another tensor.
+pub fn parse(prefix: &[u8], file_size: u64) -> Result<Parsed> {
+    let given = usize::try_from(file_size).map_or(prefix.len(), |size| size.min(prefix.len()));
+    let prefix = prefix.get(..given).unwrap_or(prefix);
+    match header(prefix, file_size) {
+        Ok(header) => Ok(Parsed::Header(Box::new(header))),
+        Err(Stop::Failed(error)) => Err(error),
+        Err(Stop::More(needed)) => {
+            let comfortable = (given as u64).saturating_mul(2).min(file_size);
+            Ok(Parsed::NeedsMore(needed.max(comfortable)))
+        }
+    }
+}
+
+/// Files that are mistaken for GGUF, by their first bytes.
+const STRANGERS: &[(&[u8], &str)] = &[
+    (b"lmgg", "a GGML file from before GGUF"),
+    (b"fmgg", "a GGMF file from before GGUF"),
+    (b"tjgg", "a GGJT file from before GGUF"),
+    (b"PK\x03\x04", "a zip archive, such as a PyTorch checkpoint"),
+    (b"\x80\x02", "a Python pickle"),
+    (b"<", "a web page or XML"),
+    (b"version https://git-lfs", "a Git LFS pointer, not the file it points to"),
+];
+
+fn header(prefix: &[u8], file_size: u64) -> Read<Header> {
+    let mut reader = Reader::new(prefix, file_size, MAX_HEADER_BYTES, "the file's first bytes");
+    check_magic(prefix, file_size)?;
+    reader.take(MAGIC.len() as u64)?;
+    let version = reader.u32()?;
+    check_version(version)?;
+    let tensor_count = count(reader.u64()?, MAX_TENSORS, "tensors")?;
+    let pair_count = count(reader.u64()?, MAX_PAIRS, "metadata pairs")?;
+
+    reader.place = "the metadata";
+    let pairs = pairs(&mut reader, pair_count)?;
+    let mut header = Header {
+        bytes: prefix.get(..reader.position()).unwrap_or(prefix).to_vec(),
+        version,
+        alignment: DEFAULT_ALIGNMENT,
+        file_size,
+        data_start: 0,
+        pairs,
+        tensors: Vec::new(),
+    };
+    header.alignment = check_alignment(&header)?;
+
+    reader.place = "the list of tensors";
+    let mut names = HashSet::new();
+    for _ in 0..tensor_count {
+        let tensor = record(&mut reader)?;
+        if !names.insert(tensor.name.clone()) {
+            return Err(twice("tensor", &tensor.name).into());
+        }
+        header.tensors.push(tensor);
+    }
+    header.data_start = align(reader.position() as u64, header.alignment);
+    place(&mut header)?;
+    Ok(header)
+}
+
+fn check_magic(prefix: &[u8], file_size: u64) -> Result<()> {
+    let known = prefix.len().min(MAGIC.len());
+    if prefix.get(..known) == MAGIC.get(..known) {
+        return Ok(()); // too short a file is found out by reading it
+    }
+    let stranger = STRANGERS.iter().find(|(magic, _)| prefix.starts_with(magic));
+    let what = stranger.map_or(String::new(), |(_, what)| format!("; it looks like {what}"));
+    let start = prefix.get(..known).unwrap_or(prefix);
+    let message = format!("this is no GGUF file: it begins with {start:02x?}, not with 'GGUF'{what}");
+    Err(Error::new(Code::MAGIC, message).with("size", file_size))
+}
+
+fn check_version(version: u32) -> Result<()> {
+    let message = match version {
+        2 | 3 => return Ok(()),
+        1 => "GGUF version 1 has not been written since 2023 and is not read; convert the model anew".to_owned(),
+        _ if version & 0xffff == 0 => {
+            let swapped = version.swap_bytes();
+            format!("this is a big-endian GGUF file (version {swapped}), and only little-endian ones are read")
+        }
+        _ => format!("GGUF version {version} is not known; 2 and 3 are"),
+    };
+    Err(Error::new(Code::UNSUPPORTED, message).with("version", version))
+}
+
+fn count(claimed: u64, limit: u64, what: &str) -> Result<u64> {
+    if claimed <= limit {
+        return Ok(claimed);
+    }
+    let message = format!("the file claims {claimed} {what}, and {limit} is the limit");
+    Err(Error::new(Code::TOO_LARGE, message).with("count", claimed).with("limit", limit))
+}
+
+fn twice(what: &str, name: &str) -> Error {
+    Error::new(Code::MALFORMED, format!("{what} '{name}' is in the file twice")).with("name", name)
+}
+
+fn pairs(reader: &mut Reader, count: u64) -> Read<Vec<Pair>> {
+    let mut pairs: Vec<Pair> = Vec::new();
+    let mut keys = HashSet::new();
+    for index in 0..count {
+        let start = reader.position();
+        let key = text(read_string(reader, MAX_KEY_BYTES, "a metadata key")?, "metadata key", index)?;
+        let kind = reader.u32()?;
+        let kind = ValueType::by_id(kind).map_err(|error| error.within(&format!("metadata '{key}'")))?;
+        let value = reader.position();
+        match read(reader, kind, 0) {
+            Err(Stop::Failed(error)) => return Err(error.within(&format!("metadata '{key}'")).into()),
+            other => other?,
+        };
+        if !keys.insert(key.clone()) {
+            return Err(twice("metadata key", &key).into());
+        }
+        let end = reader.position();
+        pairs.push(Pair { key, kind, whole: start..end, value: value..end });
+    }
+    Ok(pairs)
+}
+
+fn text(bytes: &[u8], what: &str, index: u64) -> Result<String> {
+    let text = std::str::from_utf8(bytes).ok().filter(|text| !text.is_empty());
+    text.map(str::to_owned).ok_or_else(|| {
+        let message = format!("{what} {index} is empty or not UTF-8");
+        Error::new(Code::MALFORMED, message).with("index", index)
+    })
+}
+
+fn check_alignment(header: &Header) -> Result<u32> {
+    let bad = |message: String| Err(Error::new(Code::MALFORMED, message).with("key", ALIGNMENT_KEY));
+    match header.stated_alignment() {
+        Err(other) => bad(format!("{ALIGNMENT_KEY} must be a u32, and is of type {}", other.kind().name)),
+        Ok(alignment) if !alignment.is_power_of_two() => {
+            bad(format!("{ALIGNMENT_KEY} is {alignment}, and must be a power of two"))
+        }
+        Ok(alignment) => match u32::try_from(alignment) {
+            Ok(alignment) if alignment <= MAX_ALIGNMENT => Ok(alignment),
+            _ => {
+                let message = format!("{ALIGNMENT_KEY} is {alignment}, and {MAX_ALIGNMENT} is the limit");
+                Err(Error::new(Code::TOO_LARGE, message).with("limit", MAX_ALIGNMENT))
+            }
+        },
+    }
+}
+
+fn record(reader: &mut Reader) -> Read<Tensor> {
+    let name = text(read_string(reader, MAX_NAME_BYTES, "a tensor's name")?, "a tensor's name, at byte", {
+        reader.position() as u64
+    })?;
+    match rest_of_record(reader, &name) {
+        Err(Stop::Failed(error)) => Err(error.within(&format!("tensor '{name}'")).into()),
+        other => other,
+    }
+}
+
+fn rest_of_record(reader: &mut Reader, name: &str) -> Read<Tensor> {
+    let dims = reader.u32()?;
+    if dims > MAX_DIMS {
+        let message = format!("it claims {dims} dimensions, and {MAX_DIMS} is the limit");
+        return Err(Error::new(Code::TOO_LARGE, message).with("dimensions", dims).into());
+    }
+    let mut shape = Vec::with_capacity(MAX_DIMS as usize);
+    for _ in 0..dims {
+        shape.push(reader.u64()?);
+    }
+    if shape.is_empty() {
+        shape.push(1); // a scalar, as ggml sees it
+    }
+    let kind = TensorType::by_id(reader.u32()?)?;
+    let offset = reader.u64()?;
+    let bytes = size(&shape, kind)?;
+    Ok(Tensor { name: name.to_owned(), shape, kind, offset, bytes })
+}
+
+fn size(shape: &[u64], kind: TensorType) -> Result<u64> {
+    let malformed = |message: String| Error::new(Code::MALFORMED, message);
+    let row = shape.first().copied().unwrap_or(1);
+    if shape.contains(&0) {
+        return Err(malformed(format!("its shape {shape:?} has a dimension of 0")));
+    }
+    if kind.size_of(row).is_none() {
+        let message = format!("{} has blocks of {} weights, and rows of {row} are not whole", kind.name, kind.weights);
+        return Err(malformed(message));
+    }
+    let weights = shape.iter().try_fold(1u64, |product, n| product.checked_mul(*n));
+    // ggml counts in i64, and so does everything that could read the file.
+    weights.and_then(|weights| kind.size_of(weights)).filter(|bytes| i64::try_from(*bytes).is_ok()).ok_or_else(|| {
+        let message = format!("its shape {shape:?} has more weights than a file can hold");
+        Error::new(Code::TOO_LARGE, message)
+    })
+}
+
+/// Up to the next multiple of a power of two.
+pub(super) fn align(at: u64, alignment: u32) -> u64 {
+    at.checked_next_multiple_of(alignment.into()).unwrap_or(u64::MAX)
+}
+
+/// Makes offsets absolute and refuses what is misaligned, beyond the file, or on top of another tensor.
+fn place(header: &mut Header) -> Result<()> {
+    let (start, alignment, size) = (header.data_start, u64::from(header.alignment), header.file_size);
+    for tensor in &mut header.tensors {
+        let Tensor { name, offset, bytes, .. } = tensor;
+        if !offset.is_multiple_of(alignment) {
+            let message = format!("tensor '{name}' is at offset {offset}, which is no multiple of {alignment}");
+            return Err(Error::new(Code::MALFORMED, message).with("tensor", name.as_str()).with("offset", *offset));
+        }
+        let absolute = start.saturating_add(*offset);
+        let end = absolute.saturating_add(*bytes);
+        if end > size {
+            let message = format!("tensor '{name}' ends at byte {end}, and the file has {size} bytes");
+            let error = Error::new(Code::TRUNCATED, message).with("tensor", name.as_str());
+            return Err(error.with("size", size).with("needed", end));
+        }
+        *offset = absolute;
+    }
+    let mut order: Vec<&Tensor> = header.tensors.iter().collect();
+    order.sort_by_key(|tensor| tensor.offset);
+    for (left, right) in order.iter().zip(order.iter().skip(1)) {
+        if left.offset.saturating_add(left.bytes) > right.offset {
+            let message = format!("tensors '{}' and '{}' share bytes of the file", left.name, right.name);
+            return Err(Error::new(Code::MALFORMED, message).with("tensor", right.name.as_str()));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,152 @@
+//! The tensor types a GGUF file can name: their numbers, names and block sizes as the file format defines them.
+//!
+//! What can be *done* with a type is [`crate::format::Codec`]'s to say; a test there holds the two tables together.
+
+use crate::error::{Code, Error, Result};
+
+/// One `ggml_type`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TensorType {
+    /// The number in files.
+    pub id: u32,
+    /// The name, spelled as llama.cpp spells it in its enum.
+    pub name: &'static str,
+    /// Weights per block.
+    pub weights: u64,
+    /// Bytes per block.
+    pub bytes: u64,
+}
+
+macro_rules! types {
+    ($($name:ident $id:literal $weights:literal $bytes:literal;)+) => {
+        #[allow(missing_docs)] // the names say it
+        impl TensorType {
+            $(pub const $name: TensorType =
+                TensorType { id: $id, name: stringify!($name), weights: $weights, bytes: $bytes };)+
+            /// Every type, in the order of its number.
+            pub const ALL: &[TensorType] = &[$(TensorType::$name),+];
+        }
+    };
+}
+
+types! {
+    F32      0   1   4;
+    F16      1   1   2;
+    Q4_0     2  32  18;
+    Q4_1     3  32  20;
+    Q5_0     6  32  22;
+    Q5_1     7  32  24;
+    Q8_0     8  32  34;
+    Q8_1     9  32  36;
+    Q2_K    10 256  84;
+    Q3_K    11 256 110;
+    Q4_K    12 256 144;
+    Q5_K    13 256 176;
+    Q6_K    14 256 210;
+    Q8_K    15 256 292;
+    IQ2_XXS 16 256  66;
+    IQ2_XS  17 256  74;
+    IQ3_XXS 18 256  98;
+    IQ1_S   19 256  50;
+    IQ4_NL  20  32  18;
+    IQ3_S   21 256 110;
+    IQ2_S   22 256  82;
+    IQ4_XS  23 256 136;
+    I8      24   1   1;
+    I16     25   1   2;
+    I32     26   1   4;
+    I64     27   1   8;
+    F64     28   1   8;
+    IQ1_M   29 256  56;
+    BF16    30   1   2;
+    TQ1_0   34 256  54;
+    TQ2_0   35 256  66;
+    MXFP4   39  32  17;
+    NVFP4   40  64  36;
+    Q1_0    41 128  18;
+    Q2_0    42  64  18;
+}
+
+/// Numbers that once meant a type, and what ggml says about them.
+const REMOVED: &[(u32, &str, &str)] = &[
+    (4, "Q4_2", "it was removed from ggml in 2023"),
+    (5, "Q4_3", "it was removed from ggml in 2023"),
+    (31, "Q4_0_4_4", "use Q4_0: it is repacked when a model is loaded"),
+    (32, "Q4_0_4_8", "use Q4_0: it is repacked when a model is loaded"),
+    (33, "Q4_0_8_8", "use Q4_0: it is repacked when a model is loaded"),
+    (36, "IQ4_NL_4_4", "use IQ4_NL: it is repacked when a model is loaded"),
+    (37, "IQ4_NL_4_8", "use IQ4_NL: it is repacked when a model is loaded"),
+    (38, "IQ4_NL_8_8", "use IQ4_NL: it is repacked when a model is loaded"),
+];
+
+impl TensorType {
+    /// The type of a number in a file.
+    ///
+    /// # Errors
+    /// [`Code::UNSUPPORTED`] for a number that was removed from the format (by name) or never was in it.
+    pub fn by_id(id: u32) -> Result<TensorType> {
+        if let Some(found) = Self::ALL.iter().find(|kind| kind.id == id) {
+            return Ok(*found);
+        }
+        let message = match REMOVED.iter().find(|(removed, ..)| *removed == id) {
+            Some((_, name, advice)) => format!("type {id} is {name}, which files may no longer hold: {advice}"),
+            None => format!("type {id} is not a tensor type this library knows"),
+        };
+        Err(Error::new(Code::UNSUPPORTED, message).with("type", id))
+    }
+
+    /// The type of a name, in any case ("q4_k", "Q4_K").
+    ///
+    /// # Errors
+    /// [`Code::UNKNOWN_NAME`].
+    pub fn by_name(name: &str) -> Result<TensorType> {
+        Self::ALL.iter().find(|kind| kind.name.eq_ignore_ascii_case(name)).copied().ok_or_else(|| {
+            let names: Vec<_> = Self::ALL.iter().map(|kind| kind.name).collect();
+            Error::new(Code::UNKNOWN_NAME, format!("unknown tensor type '{name}'; known are {}", names.join(", ")))
+                .with("type", name)
+        })
+    }
+
+    /// Whether ggml calls it quantized: its blocks hold more than one weight.
+    pub const fn is_quantized(self) -> bool {
+        self.weights > 1
+    }
+
+    /// How many bytes `count` weights take, if that is a whole number of blocks below 2^64.
+    pub fn size_of(self, count: u64) -> Option<u64> {
+        let blocks = count.checked_div(self.weights)?;
+        (blocks.checked_mul(self.weights)? == count).then(|| blocks.checked_mul(self.bytes))?
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_names_lead_back() {
+        for kind in TensorType::ALL {
+            assert_eq!(TensorType::by_id(kind.id).unwrap(), *kind);
+            assert_eq!(TensorType::by_name(&kind.name.to_lowercase()).unwrap(), *kind);
+        }
+        assert!(TensorType::ALL.is_sorted_by_key(|kind| kind.id));
+    }
+
+    #[test]
+    fn removed_numbers_are_refused_by_name() {
+        for (id, name, _) in REMOVED {
+            let error = TensorType::by_id(*id).unwrap_err();
+            assert_eq!(error.code(), Code::UNSUPPORTED);
+            assert!(error.message().contains(name), "{error}");
+        }
+        assert_eq!(TensorType::by_id(43).unwrap_err().code(), Code::UNSUPPORTED);
+        assert_eq!(TensorType::by_name("Q4_2").unwrap_err().code(), Code::UNKNOWN_NAME);
+    }
+
+    #[test]
+    fn sizes_are_whole_blocks_that_do_not_overflow() {
+        assert_eq!(TensorType::Q4_0.size_of(64), Some(36));
+        assert_eq!(TensorType::Q4_0.size_of(65), None);
+        assert_eq!(TensorType::F64.size_of(u64::MAX), None);
+    }
+}

@@ -1,0 +1,252 @@
+//! Metadata values: thirteen types, arrays of any of them, read in place.
+
+use super::{MAX_NESTING, MAX_STRING_BYTES};
+use crate::container::reader::{Read, Reader};
+use crate::error::{Code, Error, Result};
+
+/// The type of a metadata value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ValueType {
+    /// The number in files.
+    pub id: u32,
+    /// The name, as llama.cpp prints it.
+    pub name: &'static str,
+    /// Bytes per value; `None` where the value itself says how long it is.
+    pub bytes: Option<u64>,
+}
+
+macro_rules! value_types {
+    ($($name:ident $id:literal $text:literal $bytes:expr;)+) => {
+        #[allow(missing_docs)] // the names say it
+        impl ValueType {
+            $(pub const $name: ValueType = ValueType { id: $id, name: $text, bytes: $bytes };)+
+            /// Every type, in the order of its number.
+            pub const ALL: &[ValueType] = &[$(ValueType::$name),+];
+        }
+    };
+}
+
+value_types! {
+    U8      0 "u8"   Some(1);
+    I8      1 "i8"   Some(1);
+    U16     2 "u16"  Some(2);
+    I16     3 "i16"  Some(2);
+    U32     4 "u32"  Some(4);
+    I32     5 "i32"  Some(4);
+    F32     6 "f32"  Some(4);
+    BOOL    7 "bool" Some(1);
+    STRING  8 "str"  None;
+    ARRAY   9 "arr"  None;
+    U64    10 "u64"  Some(8);
+    I64    11 "i64"  Some(8);
+    F64    12 "f64"  Some(8);
+}
+
+impl ValueType {
+    /// The type of a number in a file.
+    ///
+    /// # Errors
+    /// [`Code::MALFORMED`].
+    pub fn by_id(id: u32) -> Result<ValueType> {
+        Self::ALL.iter().find(|kind| kind.id == id).copied().ok_or_else(|| {
+            Error::new(Code::MALFORMED, format!("value type {id} does not exist; types are 0 to 12")).with("type", id)
+        })
+    }
+}
+
+/// A metadata value, borrowed from the header it stands in.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[allow(missing_docs)] // the names say it
+pub enum Value<'a> {
+    U8(u8),
+    I8(i8),
+    U16(u16),
+    I16(i16),
+    U32(u32),
+    I32(i32),
+    F32(f32),
+    Bool(bool),
+    /// Text; the format asks for UTF-8 and files do not always comply.
+    String(&'a [u8]),
+    Array(Array<'a>),
+    U64(u64),
+    I64(i64),
+    F64(f64),
+}
+
+/// An array whose elements are read as they are asked for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Array<'a> {
+    /// The type of every element.
+    pub element: ValueType,
+    /// How many there are.
+    pub len: u64,
+    /// The elements as the file has them.
+    pub items: &'a [u8],
+}
+
+impl<'a> Array<'a> {
+    /// The elements in order.
+    pub fn iter(&self) -> impl Iterator<Item = Value<'a>> + use<'a> {
+        let mut reader = whole(self.items);
+        let (element, mut left) = (self.element, self.len);
+        std::iter::from_fn(move || {
+            left = left.checked_sub(1)?;
+            read(&mut reader, element, 0).ok()
+        })
+    }
+}
+
+impl<'a> Value<'a> {
+    /// The type.
+    pub fn kind(&self) -> ValueType {
+        match self {
+            Value::U8(_) => ValueType::U8,
+            Value::I8(_) => ValueType::I8,
+            Value::U16(_) => ValueType::U16,
+            Value::I16(_) => ValueType::I16,
+            Value::U32(_) => ValueType::U32,
+            Value::I32(_) => ValueType::I32,
+            Value::F32(_) => ValueType::F32,
+            Value::Bool(_) => ValueType::BOOL,
+            Value::String(_) => ValueType::STRING,
+            Value::Array(_) => ValueType::ARRAY,
+            Value::U64(_) => ValueType::U64,
+            Value::I64(_) => ValueType::I64,
+            Value::F64(_) => ValueType::F64,
+        }
+    }
+
+    /// The value as a non-negative integer, if it is one of any width.
+    pub fn as_u64(&self) -> Option<u64> {
+        match *self {
+            Value::U8(x) => Some(x.into()),
+            Value::U16(x) => Some(x.into()),
+            Value::U32(x) => Some(x.into()),
+            Value::U64(x) => Some(x),
+            Value::I8(x) => x.try_into().ok(),
+            Value::I16(x) => x.try_into().ok(),
+            Value::I32(x) => x.try_into().ok(),
+            Value::I64(x) => x.try_into().ok(),
+            _ => None,
+        }
+    }
+
+    /// The value as text, if it is valid text.
+    pub fn as_str(&self) -> Option<&'a str> {
+        match self {
+            Value::String(bytes) => std::str::from_utf8(bytes).ok(),
+            _ => None,
+        }
+    }
+
+    /// The value as an array, if it is one.
+    pub fn as_array(&self) -> Option<Array<'a>> {
+        match self {
+            Value::Array(array) => Some(*array),
+            _ => None,
+        }
+    }
+
+    /// Appends the value, without its type, as a file holds it.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        match self {
+            Value::U8(x) => out.push(*x),
+            Value::I8(x) => out.extend(x.to_le_bytes()),
+            Value::U16(x) => out.extend(x.to_le_bytes()),
+            Value::I16(x) => out.extend(x.to_le_bytes()),
+            Value::U32(x) => out.extend(x.to_le_bytes()),
+            Value::I32(x) => out.extend(x.to_le_bytes()),
+            Value::F32(x) => out.extend(x.to_le_bytes()),
+            Value::Bool(x) => out.push((*x).into()),
+            Value::String(x) => write_string(x, out),
+            Value::Array(x) => {
+                out.extend(x.element.id.to_le_bytes());
+                out.extend(x.len.to_le_bytes());
+                out.extend(x.items);
+            }
+            Value::U64(x) => out.extend(x.to_le_bytes()),
+            Value::I64(x) => out.extend(x.to_le_bytes()),
+            Value::F64(x) => out.extend(x.to_le_bytes()),
+        }
+    }
+}
+
+/// The elements of an array to be written, `Array { element, len, items: &this }`.
+///
+/// # Errors
+/// [`Code::ARGUMENT`] if a value is not of the element type.
+pub fn array_items(element: ValueType, values: &[Value]) -> Result<Vec<u8>> {
+    let mut items = Vec::new();
+    for value in values {
+        if value.kind() != element {
+            let message = format!("an array of {} cannot hold a value of type {}", element.name, value.kind().name);
+            return Err(Error::new(Code::ARGUMENT, message));
+        }
+        value.write(&mut items);
+    }
+    Ok(items)
+}
+
+/// Appends a string with its length.
+pub(super) fn write_string(text: &[u8], out: &mut Vec<u8>) {
+    out.extend((text.len() as u64).to_le_bytes());
+    out.extend(text);
+}
+
+/// Reads a string, or the length of one that is too long.
+pub(super) fn read_string<'a>(reader: &mut Reader<'a>, limit: u64, what: &str) -> Read<&'a [u8]> {
+    let len = reader.u64()?;
+    if len > limit {
+        let message = format!("{what} claims {len} bytes, and {limit} is the limit");
+        return Err(Error::new(Code::TOO_LARGE, message).with("length", len).with("limit", limit).into());
+    }
+    reader.take(len)
+}
+
+/// A reader over bytes that are all there.
+pub(super) fn whole(bytes: &[u8]) -> Reader<'_> {
+    Reader::new(bytes, bytes.len() as u64, u64::MAX, "a value")
+}
+
+/// Reads one value; `depth` counts the arrays around it.
+pub(super) fn read<'a>(reader: &mut Reader<'a>, kind: ValueType, depth: u32) -> Read<Value<'a>> {
+    Ok(match kind {
+        ValueType::U8 => Value::U8(u8::from_le_bytes(reader.array()?)),
+        ValueType::I8 => Value::I8(i8::from_le_bytes(reader.array()?)),
+        ValueType::U16 => Value::U16(u16::from_le_bytes(reader.array()?)),
+        ValueType::I16 => Value::I16(i16::from_le_bytes(reader.array()?)),
+        ValueType::U32 => Value::U32(u32::from_le_bytes(reader.array()?)),
+        ValueType::I32 => Value::I32(i32::from_le_bytes(reader.array()?)),
+        ValueType::F32 => Value::F32(f32::from_le_bytes(reader.array()?)),
+        ValueType::BOOL => Value::Bool(reader.array::<1>()? != [0]),
+        ValueType::STRING => Value::String(read_string(reader, MAX_STRING_BYTES, "a string")?),
+        ValueType::U64 => Value::U64(u64::from_le_bytes(reader.array()?)),
+        ValueType::I64 => Value::I64(i64::from_le_bytes(reader.array()?)),
+        ValueType::F64 => Value::F64(f64::from_le_bytes(reader.array()?)),
+        _ => Value::Array(read_array(reader, depth.saturating_add(1))?),
+    })
+}
+
+fn read_array<'a>(reader: &mut Reader<'a>, depth: u32) -> Read<Array<'a>> {
+    if depth > MAX_NESTING {
+        let message = format!("arrays are nested more than {MAX_NESTING} deep");
+        return Err(Error::new(Code::TOO_LARGE, message).with("limit", MAX_NESTING).into());
+    }
+    let element = ValueType::by_id(reader.u32()?)?;
+    let len = reader.u64()?;
+    let mut ahead = reader.fork();
+    match element.bytes {
+        Some(bytes) => {
+            ahead.take(len.saturating_mul(bytes))?;
+        }
+        // Each of these is at least a length, so the file bounds the loop whatever the count claims.
+        None => {
+            for _ in 0..len {
+                read(&mut ahead, element, depth)?;
+            }
+        }
+    }
+    let items = reader.take(ahead.distance_from(reader))?;
+    Ok(Array { element, len, items })
+}

@@ -1,0 +1,111 @@
+//! A header to bytes.
+
+use super::parse::align;
+use super::value::{Value, write_string};
+use super::{MAGIC, TensorType};
+use crate::error::{Code, Error, Result};
+
+/// A tensor to be written: its record, its place still to be found.
+#[derive(Clone, Debug)]
+pub struct Record<'a> {
+    /// The name.
+    pub name: &'a str,
+    /// The shape; trailing dimensions of one are left out, as ggml does.
+    pub shape: &'a [u64],
+    /// How it is stored.
+    pub kind: TensorType,
+}
+
+/// A finished header and where every tensor goes.
+#[derive(Clone, Debug)]
+pub struct Writer {
+    /// The header's bytes, padded to where tensor data begins.
+    pub header: Vec<u8>,
+    /// For every record: where its bytes begin in the file, how many there are, and how many with their padding.
+    pub places: Vec<Place>,
+    /// The size of the whole file.
+    pub size: u64,
+}
+
+/// Where a tensor goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// From the start of the file.
+    pub offset: u64,
+    /// Without padding.
+    pub bytes: u64,
+    /// With the zeros after it; the last tensor has them too.
+    pub padded: u64,
+}
+
+/// A metadata pair as files hold it.
+pub fn encode_pair(key: &str, value: &Value) -> Vec<u8> {
+    let mut out = Vec::new();
+    write_string(key.as_bytes(), &mut out);
+    out.extend(value.kind().id.to_le_bytes());
+    value.write(&mut out);
+    out
+}
+
+/// Writes a version 3 header: `pairs` as [`encode_pair`] makes them or as
+/// [`KeyValue::raw`](super::KeyValue::raw) has them, and `records` in the order their tensors will stand.
+///
+/// `alignment` is a power of two, and must be what the pairs state.
+///
+/// # Errors
+/// [`Code::LENGTH`] for a shape that is not whole blocks, [`Code::TOO_LARGE`] for a file of 2^63 bytes or more.
+pub fn write_header(pairs: &[impl AsRef<[u8]>], records: &[Record], alignment: u32) -> Result<Writer> {
+    let mut header = Vec::new();
+    header.extend(MAGIC);
+    header.extend(3u32.to_le_bytes());
+    header.extend((records.len() as u64).to_le_bytes());
+    header.extend((pairs.len() as u64).to_le_bytes());
+    for pair in pairs {
+        header.extend(pair.as_ref());
+    }
+    let mut places = Vec::with_capacity(records.len());
+    let mut offset = 0u64;
+    for record in records {
+        let bytes = stored_bytes(record)?;
+        let padded = align(bytes, alignment);
+        write_record(record, offset, &mut header);
+        places.push(Place { offset, bytes, padded });
+        offset = offset.saturating_add(padded);
+    }
+    let start = align(header.len() as u64, alignment);
+    // Bounded: the alignment is at most MAX_ALIGNMENT.
+    header.resize(usize::try_from(start).unwrap_or(header.len()), 0);
+    for place in &mut places {
+        place.offset = place.offset.saturating_add(start);
+    }
+    let size = start.saturating_add(offset);
+    if i64::try_from(size).is_err() {
+        return Err(Error::new(Code::TOO_LARGE, format!("the file would have {size} bytes")).with("size", size));
+    }
+    Ok(Writer { header, places, size })
+}
+
+fn stored_bytes(record: &Record) -> Result<u64> {
+    let Record { name, shape, kind } = record;
+    let row = shape.first().copied().unwrap_or(1);
+    let rows = shape.iter().skip(1).try_fold(1u64, |rows, n| rows.checked_mul(*n));
+    let row_bytes = kind.size_of(row).ok_or_else(|| {
+        let message =
+            format!("tensor '{name}': rows of {row} are not whole blocks of {} ({})", kind.weights, kind.name);
+        Error::new(Code::LENGTH, message).with("actual", row).with("expected", kind.weights)
+    })?;
+    rows.and_then(|rows| rows.checked_mul(row_bytes)).ok_or_else(|| {
+        Error::new(Code::TOO_LARGE, format!("tensor '{name}' has the shape {shape:?}, which no file can hold"))
+    })
+}
+
+fn write_record(record: &Record, offset: u64, out: &mut Vec<u8>) {
+    let dims = record.shape.iter().rposition(|n| *n > 1).map_or(1, |last| last.saturating_add(1));
+    write_string(record.name.as_bytes(), out);
+    out.extend((dims as u32).to_le_bytes());
+    for index in 0..dims {
+        out.extend(record.shape.get(index).copied().unwrap_or(1).to_le_bytes());
+    }
+    out.extend(record.kind.id.to_le_bytes());
+    out.extend(offset.to_le_bytes());
+}

@@ -1,0 +1,154 @@
+//! What a tensor's name says: its kind, and whether it may be quantized at all.
+
+use crate::container::gguf::Tensor;
+
+/// The kinds of tensor that rules tell apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Category {
+    TokenEmbedding,
+    AttentionQ,
+    AttentionV,
+    AttentionK,
+    AttentionQkv,
+    AttentionKvB,
+    AttentionOutput,
+    FfnUp,
+    FfnGate,
+    FfnDown,
+    Output,
+    Other,
+}
+
+/// How a name is compared.
+#[derive(Clone, Copy, Debug)]
+enum Match {
+    Is(&'static str),
+    Contains(&'static str),
+}
+
+impl Match {
+    fn holds(self, name: &str) -> bool {
+        match self {
+            Match::Is(text) => name == text,
+            Match::Contains(text) => name.contains(text),
+        }
+    }
+}
+
+/// The first that matches decides.
+const CATEGORIES: &[(Match, Category)] = &[
+    (Match::Is("output.weight"), Category::Output),
+    (Match::Is("token_embd.weight"), Category::TokenEmbedding),
+    (Match::Is(PER_LAYER_EMBEDDING), Category::TokenEmbedding),
+    (Match::Contains("attn_qkv.weight"), Category::AttentionQkv),
+    (Match::Contains("attn_kv_b.weight"), Category::AttentionKvB),
+    (Match::Contains("attn_v.weight"), Category::AttentionV),
+    (Match::Contains("attn_k.weight"), Category::AttentionK),
+    (Match::Contains("attn_q.weight"), Category::AttentionQ),
+    (Match::Contains("attn_output.weight"), Category::AttentionOutput),
+    (Match::Contains("ffn_up"), Category::FfnUp),
+    (Match::Contains("ffn_gate"), Category::FfnGate),
+    (Match::Contains("ffn_down"), Category::FfnDown),
+];
+
+/// The second table of embeddings some models have, one per layer.
+pub(super) const PER_LAYER_EMBEDDING: &str = "per_layer_token_embd.weight";
+
+impl Category {
+    /// The kind of tensor a name means.
+    pub fn of(name: &str) -> Category {
+        CATEGORIES.iter().find(|(found, _)| found.holds(name)).map_or(Category::Other, |(_, category)| *category)
+    }
+
+    /// Attention values, alone or with what they are stored with: more sensitive than the rest.
+    pub fn is_values(self) -> bool {
+        matches!(self, Category::AttentionV | Category::AttentionQkv | Category::AttentionKvB)
+    }
+}
+
+/// Why a tensor keeps its type, of whatever architecture.
+const KEPT: &[(Match, &str)] = &[
+    (Match::Contains("_norm.weight"), "norms are kept"),
+    (Match::Contains("ffn_gate_inp.weight"), "the experts' gate is kept"),
+    (Match::Contains("ffn_gate_tid2eid.weight"), "the experts' routing table is kept"),
+    (Match::Contains("altup"), "alternating-update weights are tiny and kept"),
+    (Match::Contains("laurel"), "learned augmented residuals are tiny and kept"),
+    (Match::Contains("per_layer_model_proj"), "per-layer projections are small and kept"),
+    (Match::Is("position_embd.weight"), "position embeddings are kept"),
+    (Match::Is("token_types.weight"), "token types are kept"),
+    (Match::Contains("ssm_conv1d"), CONVOLUTION),
+    (Match::Contains("shortconv.conv.weight"), CONVOLUTION),
+    (Match::Contains("indexer.k_proj.weight"), INDEXER),
+    (Match::Contains("indexer.q_proj.weight"), INDEXER),
+    (Match::Contains("time_mix_first.weight"), RWKV),
+    (Match::Contains("time_mix_w0.weight"), RWKV),
+    (Match::Contains("time_mix_w1.weight"), RWKV),
+    (Match::Contains("time_mix_w2.weight"), RWKV),
+    (Match::Contains("time_mix_v0.weight"), RWKV),
+    (Match::Contains("time_mix_v1.weight"), RWKV),
+    (Match::Contains("time_mix_v2.weight"), RWKV),
+    (Match::Contains("time_mix_a0.weight"), RWKV),
+    (Match::Contains("time_mix_a1.weight"), RWKV),
+    (Match::Contains("time_mix_a2.weight"), RWKV),
+    (Match::Contains("time_mix_g1.weight"), RWKV),
+    (Match::Contains("time_mix_g2.weight"), RWKV),
+    (Match::Contains("time_mix_decay_w1.weight"), RWKV),
+    (Match::Contains("time_mix_decay_w2.weight"), RWKV),
+    (Match::Contains("time_mix_lerp_fused.weight"), RWKV),
+    (Match::Contains("attn_rel_b.weight"), "relative position biases are kept"),
+    (Match::Contains(".position_embd"), VISION),
+    (Match::Contains("sam.pos_embd"), VISION),
+    (Match::Contains("sam.neck."), VISION),
+    (Match::Contains("sam.net_"), VISION),
+    (Match::Contains(".rel_pos"), VISION),
+    (Match::Contains(".patch_embd"), VISION),
+    (Match::Contains(".patch_merger"), VISION),
+    (Match::Contains("a.rvq.codebook"), AUDIO),
+    (Match::Contains("mm.a.code_embd"), AUDIO),
+];
+
+const CONVOLUTION: &str = "small convolutions are kept";
+const INDEXER: &str = "the indexer's projections are tiny and kept";
+const RWKV: &str = "RWKV's small time-mix weights are kept";
+const VISION: &str = "the vision tower's position and patch weights are kept";
+const AUDIO: &str = "audio codebooks are kept";
+
+/// Why a tensor keeps its type in one architecture.
+const KEPT_IN: &[(&str, &[&str], &str)] = &[(
+    "glm5-next",
+    &[
+        "hc_",
+        "indexer.attn_q_b",
+        "indexer.attn_k",
+        "indexer.proj",
+        "indexer_compressor_gate",
+        "indexer_compressor_ape",
+        "ssm_f_a.weight",
+        "ssm_f_b.weight",
+        "ssm_g_a.weight",
+        "ssm_g_b.weight",
+        "ssm_beta.weight",
+        "attn_kv_a_mqa.weight",
+        "attn_k_b.weight",
+        "attn_v_b.weight",
+    ],
+    "this architecture's small control weights are kept",
+)];
+
+/// The reason a tensor written as `name` is never quantized, if there is one.
+pub(super) fn kept(tensor: &Tensor, name: &str, architecture: &str) -> Option<&'static str> {
+    if tensor.dimensions() < 2 {
+        return Some("one-dimensional tensors are kept");
+    }
+    // The reference asks whether `rfind("weight")` is `size() - 6`; both wrap to the same value for five letters.
+    if !name.ends_with("weight") && name.len() != 5 {
+        return Some("only tensors named weight are quantized");
+    }
+    let general = KEPT.iter().find(|(found, _)| found.holds(name)).map(|(_, why)| *why);
+    general.or_else(|| {
+        let own = KEPT_IN
+            .iter()
+            .find(|(owner, parts, _)| *owner == architecture && parts.iter().any(|part| name.contains(part)));
+        own.map(|(.., why)| *why)
+    })
+}

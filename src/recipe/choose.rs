@@ -1,0 +1,172 @@
+//! One tensor after the other: its type, and the reason for it.
+
+use super::category::{Category, PER_LAYER_EMBEDDING, kept};
+use super::facts::Facts;
+use super::fallback::fitting;
+use super::mix::{Situation, section};
+use super::options::Options;
+use super::preset::Preset;
+use crate::container::gguf::{Tensor, TensorType};
+use crate::error::{Code, Error, Result};
+
+/// What becomes of a tensor.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Decision {
+    pub kind: TensorType,
+    pub why: String,
+}
+
+/// Decides tensors in the order they are written; some rules ask which of its kind a tensor is.
+#[derive(Debug)]
+pub(super) struct Chooser<'a> {
+    pub preset: &'a Preset,
+    pub options: &'a Options<'a>,
+    pub facts: &'a Facts,
+    pub has_importance: bool,
+    tied: bool,
+    value_tensors: u64,
+    counts: Counts,
+}
+
+/// How many of a kind were decided so far.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    values: u64,
+    down: u64,
+    gate: u64,
+    up: u64,
+}
+
+impl Counts {
+    fn of(&mut self, category: Category) -> Option<&mut u64> {
+        match category {
+            Category::FfnDown => Some(&mut self.down),
+            Category::FfnGate => Some(&mut self.gate),
+            Category::FfnUp => Some(&mut self.up),
+            _ if category.is_values() => Some(&mut self.values),
+            _ => None,
+        }
+    }
+}
+
+impl<'a> Chooser<'a> {
+    /// `names` are those of every tensor that will be written.
+    pub fn new<'n>(
+        preset: &'a Preset,
+        options: &'a Options<'a>,
+        facts: &'a Facts,
+        has_importance: bool,
+        names: impl Iterator<Item = &'n str>,
+    ) -> Self {
+        let (mut tied, mut value_tensors) = (true, 0);
+        for category in names.map(Category::of) {
+            tied &= category != Category::Output;
+            value_tensors += u64::from(category.is_values());
+        }
+        Chooser { preset, options, facts, has_importance, tied, value_tensors, counts: Counts::default() }
+    }
+
+    /// Decides one tensor, which is written as `name`.
+    ///
+    /// # Errors
+    /// [`Code::UNSUPPORTED`] where rows do not fit and no type stands in, [`Code::MALFORMED`] where a rule needs the
+    /// layer of a tensor whose name has none.
+    pub fn choose(&mut self, tensor: &Tensor, name: &str) -> Result<Decision> {
+        let decided = |kind, why: &str| Ok(Decision { kind, why: why.to_owned() });
+        let Some(default) = self.preset.default_type else { return decided(tensor.kind, "copied") };
+        let options = self.options;
+        if let Some(why) = self.kept(tensor, name) {
+            return decided(tensor.kind, why);
+        }
+        let category = Category::of(name);
+        if let (Some(kind), Category::TokenEmbedding) = (options.embedding_type, category) {
+            // The per-layer table is large, so a pattern may speak for it.
+            if name != PER_LAYER_EMBEDDING || options.pattern_type(name).is_none() {
+                return self.demanded(tensor, kind, "token embeddings as the recipe asks");
+            }
+        }
+        if let (Some(kind), Category::Output) = (options.output_type, category) {
+            return self.demanded(tensor, kind, "the output as the recipe asks");
+        }
+        if !default.is_quantized() {
+            return decided(default, "the preset's type");
+        }
+        let (kind, why) = match options.pattern_type(name) {
+            Some(kind) => (kind, "a pattern of the recipe"),
+            None if options.recipe.pure || self.preset.uniform => (default, "pure: the preset's type throughout"),
+            None => self.mixed(tensor, name, category, default)?,
+        };
+        let fitted = fitting(kind, tensor.row_length())?;
+        if fitted == kind {
+            return decided(kind, why);
+        }
+        let TensorType { name: wanted, weights, .. } = kind;
+        let (row, got) = (tensor.row_length(), fitted.name);
+        let why = format!("{why}; rows of {row} are not whole blocks of {weights}, so {got} stands in for {wanted}");
+        Ok(Decision { kind: fitted, why })
+    }
+
+    fn kept(&self, tensor: &Tensor, name: &str) -> Option<&'static str> {
+        if self.options.recipe.leave_output_tensor && name == "output.weight" {
+            return Some("the recipe leaves the output as it is");
+        }
+        kept(tensor, name, &self.facts.architecture)
+    }
+
+    /// A type the recipe demands is not fitted: llama-quantize fails on rows that are not whole blocks, and so do we.
+    fn demanded(&self, tensor: &Tensor, kind: TensorType, why: &str) -> Result<Decision> {
+        let row = tensor.row_length();
+        if !row.is_multiple_of(kind.weights) {
+            let TensorType { name, weights, .. } = kind;
+            let message =
+                format!("{why} would be {name}, whose blocks have {weights} weights, and its rows have {row}");
+            return Err(Error::new(Code::LENGTH, message).with("actual", row).with("expected", weights));
+        }
+        Ok(Decision { kind, why: why.to_owned() })
+    }
+
+    fn mixed(
+        &mut self,
+        tensor: &Tensor,
+        name: &str,
+        category: Category,
+        default: TensorType,
+    ) -> Result<(TensorType, &'static str)> {
+        let count = self.counts.of(category).map_or(0, |count| *count);
+        let mut situation = Situation {
+            ftype: self.preset.ftype,
+            category,
+            name,
+            tensor,
+            facts: self.facts,
+            has_importance: self.has_importance,
+            tied: self.tied,
+            index: count,
+            of: if category.is_values() { self.value_tensors } else { self.facts.layers },
+            kind: default,
+        };
+        let section = section(&situation);
+        if section.layer_from_name && self.facts.experts > 1 {
+            situation.index = layer_of_expert(name, situation.of)?;
+        }
+        if let (true, Some(count)) = (section.counts, self.counts.of(category)) {
+            *count += 1;
+        }
+        if section.is_output() {
+            // Only tied embeddings come here: the output itself was demanded further up.
+            if let Some(kind) = self.options.output_type {
+                return Ok((kind, "tied embeddings as the recipe asks of the output"));
+            }
+        }
+        let (kind, why) = section.choose(situation);
+        Ok((kind, why.unwrap_or("the preset's default type")))
+    }
+}
+
+fn layer_of_expert(name: &str, layers: u64) -> Result<u64> {
+    let layer = super::names::layer(name).and_then(|layer| u64::try_from(layer).ok()).filter(|layer| *layer < layers);
+    layer.ok_or_else(|| {
+        let message = format!("the rules need the layer of '{name}', and its name has none below {layers}");
+        Error::new(Code::MALFORMED, message).with("tensor", name).with("layers", layers)
+    })
+}

@@ -1,0 +1,102 @@
+//! The metadata of the file that is written.
+
+use super::names::Pruner;
+use super::options::{MAX_OVERRIDE_BYTES, Options};
+use crate::container::gguf::{ALIGNMENT_KEY, DEFAULT_ALIGNMENT, Header, MAX_ALIGNMENT, Value, encode_pair};
+use crate::container::imatrix::ImportanceMatrix;
+use crate::error::{Code, Error, Result};
+
+/// The version of ggml's formats, unchanged since 2023.
+const QUANTIZATION_VERSION: u32 = 2;
+
+/// Metadata in the order it is written.
+#[derive(Debug)]
+pub(super) struct Pairs {
+    pub pairs: Vec<Vec<u8>>,
+    pub alignment: u32,
+}
+
+/// Ordered pairs; setting a key moves it to the end, as `gguf_set_val_*` does.
+struct Builder {
+    pairs: Vec<(String, Vec<u8>)>,
+}
+
+impl Builder {
+    fn remove(&mut self, key: &str) {
+        self.pairs.retain(|(present, _)| present != key);
+    }
+
+    fn set(&mut self, key: &str, value: &Value) {
+        self.remove(key);
+        self.pairs.push((key.to_owned(), encode_pair(key, value)));
+    }
+}
+
+/// The input's pairs, byte for byte and in order, then what a conversion sets.
+///
+/// # Errors
+/// [`Code::RANGE`] for an override of `general.alignment` that is no power of two.
+pub(super) fn pairs(
+    header: &Header,
+    options: &Options,
+    ftype: u32,
+    importance: Option<&ImportanceMatrix>,
+    pruner: &Pruner,
+    architecture: &str,
+) -> Result<Pairs> {
+    let pairs = header.metadata().map(|pair| (pair.key.to_owned(), pair.raw.to_vec())).collect();
+    let mut out = Builder { pairs };
+    out.set("general.quantization_version", &Value::U32(QUANTIZATION_VERSION));
+    out.set("general.file_type", &Value::U32(ftype));
+    for key in ["split.no", "split.count", "split.tensors.count"] {
+        out.remove(key);
+    }
+    let mut alignment = header.alignment();
+    for entry in &options.overrides {
+        let value = entry.value.as_value();
+        if entry.key == ALIGNMENT_KEY {
+            alignment = overridden_alignment(&value)?;
+        }
+        out.set(&entry.key, &value);
+    }
+    if let Some(importance) = importance {
+        set_importance(&mut out, importance, options.recipe.imatrix_file.as_deref());
+    }
+    if pruner.is_active() {
+        out.set(&format!("{architecture}.block_count"), &Value::U32(pruner.next));
+    }
+    Ok(Pairs { pairs: out.pairs.into_iter().map(|(_, raw)| raw).collect(), alignment })
+}
+
+fn overridden_alignment(value: &Value) -> Result<u32> {
+    match value {
+        Value::U32(alignment) if alignment.is_power_of_two() && *alignment <= MAX_ALIGNMENT => Ok(*alignment),
+        _ => {
+            let message = format!(
+                "{ALIGNMENT_KEY} must be an int, a power of two and at most {MAX_ALIGNMENT}; usual is {DEFAULT_ALIGNMENT}"
+            );
+            Err(Error::new(Code::RANGE, message).with("key", ALIGNMENT_KEY))
+        }
+    }
+}
+
+/// What `llama-quantize` notes of the importance matrix it used.
+fn set_importance(out: &mut Builder, importance: &ImportanceMatrix, file: Option<&str>) {
+    if let Some(file) = file {
+        out.set("quantize.imatrix.file", &Value::String(cut(file)));
+    }
+    if let Some(dataset) = importance.datasets.first() {
+        out.set("quantize.imatrix.dataset", &Value::String(cut(dataset)));
+    }
+    let entries = importance.entries().len();
+    out.set("quantize.imatrix.entries_count", &Value::U32(entries as u32));
+    if let Some(chunks) = importance.chunks.and_then(|chunks| u32::try_from(chunks).ok()).filter(|chunks| *chunks > 0) {
+        out.set("quantize.imatrix.chunks_count", &Value::U32(chunks));
+    }
+}
+
+/// As much as llama.cpp's buffer holds, even if that splits a character.
+fn cut(text: &str) -> &[u8] {
+    let bytes = text.as_bytes();
+    &bytes[..bytes.len().min(MAX_OVERRIDE_BYTES)]
+}

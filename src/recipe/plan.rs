@@ -1,0 +1,241 @@
+//! Header, recipe and importance to a plan: what becomes of every tensor, where it goes, and the final header.
+
+use super::choose::Chooser;
+use super::facts::{Facts, Lookup};
+use super::metadata;
+use super::names::{Pruner, compare};
+use super::options::{Options, Recipe};
+use super::preset::{Preset, PresetSet, ftype, guessed_ftype};
+use crate::container::gguf::{Header, Place, Record, Tensor, TensorType, write_header};
+use crate::container::imatrix::ImportanceMatrix;
+use crate::error::{Code, Error, Result};
+use crate::format::Codec;
+use std::collections::{BTreeMap, HashSet};
+
+/// Everything that is decided before the first weight is read.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The final header, padded to where tensor data begins. It is written first: nothing in it changes later.
+    pub header: Vec<u8>,
+    /// What becomes of every tensor, in the order they stand in the output.
+    pub tensors: Vec<PlannedTensor>,
+    /// The size of the whole output.
+    pub size: u64,
+    /// The importance that is used, after including and excluding weights.
+    importance: Option<ImportanceMatrix>,
+}
+
+/// One tensor's way from the input to the output.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlannedTensor {
+    /// Its name in the output.
+    pub name: String,
+    /// Its name in the input; pruning layers renumbers the others.
+    pub source_name: String,
+    /// How it is stored in the input.
+    pub from: TensorType,
+    /// How it will be stored.
+    pub to: TensorType,
+    /// The rule that decided, and the fallback if there was one.
+    pub why: String,
+    /// The shape, row length first.
+    pub shape: Vec<u64>,
+    /// Rows over all further dimensions.
+    pub rows: u64,
+    /// Weights per row.
+    pub row_length: u64,
+    /// Where it begins in the input file.
+    pub source_offset: u64,
+    /// How many bytes it has there.
+    pub source_bytes: u64,
+    /// Where it goes in the output file, how many bytes it gets, and how many with the zeros after it.
+    pub place: Place,
+    /// Whether llama-quantize refuses to write it without importance.
+    pub needs_importance: bool,
+    /// Whether importance will be used for it.
+    pub has_importance: bool,
+}
+
+impl Plan {
+    /// The importance of a tensor's columns: one weight per column, for every expert (`shape[2]`) in turn.
+    pub fn importance(&self, index: usize) -> Option<&[f32]> {
+        let tensor = self.tensors.get(index).filter(|tensor| tensor.has_importance)?;
+        let entry = self.importance.as_ref()?.get(&tensor.source_name)?;
+        Some(&entry.values)
+    }
+}
+
+/// Plans a conversion of the model `header` describes.
+///
+/// The plan is that of `llama_model_quantize`, and refusing is part of it.
+///
+/// # Errors
+/// - [`Code::UNKNOWN_NAME`], [`Code::ARGUMENT`], [`Code::RANGE`]: the recipe names what does not exist or contradicts itself.
+/// - [`Code::NEEDS_IMPORTANCE`]: a tensor's type is useless without importance, and there is none for it.
+/// - [`Code::ARGUMENT`]: a tensor is quantized already and the recipe does not allow requantizing.
+/// - [`Code::LENGTH`]: the importance of a tensor has another length than its rows times experts, or a type the recipe
+///   demands does not fit a tensor's rows.
+/// - [`Code::UNSUPPORTED`]: a type cannot be read or written, or no type fits; a file that is one shard of several.
+pub fn plan(header: &Header, recipe: &Recipe, importance: Option<&ImportanceMatrix>) -> Result<Plan> {
+    let preset = Preset::by_name(&recipe.preset)?;
+    let options = Options::resolve(recipe)?;
+    refuse_shard(header)?;
+    let importance = importance.and_then(|matrix| selected(matrix, recipe));
+    let facts = Facts::of(header, &options.overrides);
+
+    let mut pruner = Pruner::new(&recipe.prune_layers);
+    let written = written_tensors(header, recipe, &mut pruner)?;
+    let names = written.iter().map(|(_, name)| name.as_str());
+    let mut chooser = Chooser::new(preset, &options, &facts, importance.is_some(), names);
+    let mut tensors = Vec::with_capacity(written.len());
+    for (tensor, name) in &written {
+        let placed = |error: Error| error.within(&format!("tensor '{name}'"));
+        let decision = chooser.choose(tensor, name).map_err(placed)?;
+        let needs_importance = decision.kind != tensor.kind && needs_importance(name, decision.kind, preset.ftype);
+        let planned = PlannedTensor {
+            name: name.clone(),
+            source_name: tensor.name.clone(),
+            from: tensor.kind,
+            to: decision.kind,
+            why: decision.why,
+            shape: tensor.shape.clone(),
+            rows: tensor.rows(),
+            row_length: tensor.row_length(),
+            source_offset: tensor.offset,
+            source_bytes: tensor.bytes,
+            place: Place { offset: 0, bytes: 0, padded: 0 },
+            needs_importance,
+            has_importance: has_importance(tensor, decision.kind, importance.as_ref()).map_err(placed)?,
+        };
+        check_conversion(&planned, recipe).map_err(placed)?;
+        tensors.push(planned);
+    }
+
+    let number = if preset.is_copy() { stated_ftype(header, &options, &written) } else { preset.ftype };
+    let architecture = &facts.architecture;
+    let pairs = metadata::pairs(header, &options, number, importance.as_ref(), &pruner, architecture)?;
+    let records: Vec<_> = tensors.iter().map(|t| Record { name: &t.name, shape: &t.shape, kind: t.to }).collect();
+    let written = write_header(&pairs.pairs, &records, pairs.alignment)?;
+    for (tensor, place) in tensors.iter_mut().zip(written.places) {
+        tensor.place = place;
+    }
+    Ok(Plan { header: written.header, tensors, size: written.size, importance })
+}
+
+/// A shard holds only some tensors of a model, and rules ask how many there are.
+fn refuse_shard(header: &Header) -> Result<()> {
+    let count = header.get("split.count").and_then(|value| value.as_u64()).unwrap_or(1);
+    if count <= 1 {
+        return Ok(());
+    }
+    let number = header.get("split.no").and_then(|value| value.as_u64()).unwrap_or(0).saturating_add(1);
+    let message = format!("this file is shard {number} of {count}; merge the shards into one file first");
+    Err(Error::new(Code::UNSUPPORTED, message).with("shard", number).with("shards", count))
+}
+
+/// The importance a recipe uses, if any is left.
+fn selected(matrix: &ImportanceMatrix, recipe: &Recipe) -> Option<ImportanceMatrix> {
+    let mut matrix = matrix.clone();
+    let named = |parts: &[String], name: &str| parts.iter().any(|part| name.contains(part.as_str()));
+    if !recipe.exclude_weights.is_empty() {
+        matrix.retain(|name| !named(&recipe.exclude_weights, name));
+    }
+    if !recipe.include_weights.is_empty() {
+        matrix.retain(|name| named(&recipe.include_weights, name));
+    }
+    let any = matrix.entries().next().is_some();
+    any.then_some(matrix)
+}
+
+/// The tensors that are written, in order, with the names they get.
+fn written_tensors<'a>(header: &'a Header, recipe: &Recipe, pruner: &mut Pruner) -> Result<Vec<(&'a Tensor, String)>> {
+    let mut order: Vec<&Tensor> = header.tensors().iter().collect();
+    order.sort_by(|a, b| compare(&a.name, &b.name));
+    let mut written = Vec::with_capacity(order.len());
+    let mut names = HashSet::new();
+    for tensor in order {
+        let Some(name) = pruner.rename(&tensor.name)? else { continue };
+        if !names.insert(name.clone()) {
+            let message = format!("pruning layers would give two tensors the name '{name}'");
+            return Err(Error::new(Code::ARGUMENT, message).with("tensor", name.as_str()));
+        }
+        written.push((tensor, name));
+    }
+    if recipe.keep_split {
+        // Shards are kept by keeping the order of the file.
+        written.sort_by_key(|(tensor, _)| tensor.offset);
+    }
+    Ok(written)
+}
+
+/// Types that are useless without importance, but for the tables of tokens; Q2_K is one only in its small preset.
+fn needs_importance(name: &str, kind: TensorType, number: u32) -> bool {
+    const EXEMPT: &[&str] = &["token_embd.weight", "per_layer_token_embd.weight", "output.weight"];
+    const ALWAYS: &[TensorType] = &[
+        TensorType::IQ3_XXS,
+        TensorType::IQ2_XXS,
+        TensorType::IQ2_XS,
+        TensorType::IQ2_S,
+        TensorType::IQ1_M,
+        TensorType::IQ1_S,
+    ];
+    let small_q2 = kind == TensorType::Q2_K && PresetSet::of(&[ftype::Q2_K_S]).has(number);
+    !EXEMPT.contains(&name) && (ALWAYS.contains(&kind) || small_q2)
+}
+
+/// Whether there is importance for a tensor that is encoded.
+fn has_importance(tensor: &Tensor, kind: TensorType, importance: Option<&ImportanceMatrix>) -> Result<bool> {
+    let entry = importance.filter(|_| kind != tensor.kind).and_then(|matrix| matrix.get(&tensor.name));
+    let Some(entry) = entry else { return Ok(false) };
+    let (have, want) = (entry.values.len() as u64, tensor.row_length().saturating_mul(tensor.dimension(2)));
+    if have == want && tensor.dimension(3) == 1 {
+        return Ok(true);
+    }
+    if tensor.name == "token_embd.weight" || tensor.name == "per_layer_token_embd.weight" {
+        return Ok(false); // its rows are tokens, so measured importance never fits it
+    }
+    let message = format!("its importance has {have} values, and its columns times experts are {want}");
+    Err(Error::new(Code::LENGTH, message).with("actual", have).with("expected", want))
+}
+
+fn check_conversion(tensor: &PlannedTensor, recipe: &Recipe) -> Result<()> {
+    let PlannedTensor { from, to, needs_importance, has_importance, .. } = tensor;
+    if from == to {
+        return Ok(());
+    }
+    if *needs_importance && !has_importance {
+        let message = format!("{} needs an importance matrix: without one its output is useless", to.name);
+        return Err(Error::new(Code::NEEDS_IMPORTANCE, message).with("format", to.name));
+    }
+    if from.is_quantized() && !recipe.allow_requantize {
+        let message = format!("it is {} already, and requantizing loses quality; allow it if that is meant", from.name);
+        return Err(Error::new(Code::ARGUMENT, message).with("format", from.name));
+    }
+    const FLOATS: &[TensorType] = &[TensorType::F32, TensorType::F16, TensorType::BF16];
+    if !from.is_quantized() && !FLOATS.contains(from) || Codec::by_id(from.id).is_none() {
+        let message = format!("{} is not converted to other types", from.name);
+        return Err(Error::new(Code::UNSUPPORTED, message).with("format", from.name));
+    }
+    match Codec::by_id(to.id).filter(|codec| codec.can_encode()) {
+        Some(_) => Ok(()),
+        None => Err(Error::new(Code::UNSUPPORTED, format!("{} cannot be written", to.name)).with("format", to.name)),
+    }
+}
+
+/// The `general.file_type` a copy keeps: what the file states, or a guess from its most frequent type.
+fn stated_ftype(header: &Header, options: &Options, written: &[(&Tensor, String)]) -> u32 {
+    let stated = Lookup { header, overrides: &options.overrides }.number("general.file_type");
+    if let Some(number) = stated.and_then(|number| u32::try_from(number).ok()) {
+        return number;
+    }
+    let mut counts: BTreeMap<u32, u32> = BTreeMap::new();
+    let (mut most, mut kind) = (0, TensorType::F32);
+    for (tensor, _) in written {
+        let count = counts.entry(tensor.kind.id).or_default();
+        *count += 1;
+        if *count > most {
+            (most, kind) = (*count, tensor.kind);
+        }
+    }
+    guessed_ftype(kind)
+}

@@ -1,0 +1,245 @@
+//! `container/` and `recipe/` for JavaScript: open a model, plan its conversion, convert one tile.
+
+use super::object::{Object, count, integer};
+use crate::container::gguf::{self, Header, Parsed, Value};
+use crate::container::imatrix;
+use crate::error::{Code, Error};
+use crate::recipe::{self, Plan, Recipe};
+use serde::Serialize;
+use std::rc::Rc;
+use wasm_bindgen::prelude::*;
+
+/// Arrays in metadata are cut to so many elements: vocabularies have hundreds of thousands.
+const HEAD: usize = 64;
+
+/// The header of a GGUF file.
+#[wasm_bindgen]
+#[derive(Debug)]
+pub struct ModelHeader(Header);
+
+#[wasm_bindgen]
+impl ModelHeader {
+    /// Parses the start of a file: a header, or how many bytes from the start are needed to go on.
+    #[wasm_bindgen(unchecked_return_type = "ModelHeader | number")]
+    pub fn parse(prefix: &[u8], #[wasm_bindgen(js_name = fileSize)] file_size: f64) -> Result<JsValue, Error> {
+        Ok(match gguf::parse(prefix, count(file_size, "fileSize")?)? {
+            Parsed::Header(header) => ModelHeader(*header).into(),
+            Parsed::NeedsMore(bytes) => JsValue::from(bytes as f64),
+        })
+    }
+
+    /// `[{ name, type, shape, offset, bytes }]` in file order; `offset` counts from the start of the file.
+    pub fn tensors(&self) -> js_sys::Array {
+        let tensors = self.0.tensors().iter();
+        tensors
+            .map(|tensor| {
+                Object::new()
+                    .value("name", &tensor.name)
+                    .value("type", tensor.kind.name)
+                    .numbers("shape", &tensor.shape)
+                    .number("offset", tensor.offset)
+                    .number("bytes", tensor.bytes)
+                    .done()
+            })
+            .collect()
+    }
+
+    /// `[[key, { type, value }]]` in file order; an array of more than 64 elements is `{ type, length, head }`.
+    pub fn metadata(&self) -> js_sys::Array {
+        let pairs = self.0.metadata();
+        pairs.map(|pair| JsValue::from(js_sys::Array::of2(&pair.key.into(), &described(&pair.value())))).collect()
+    }
+
+    /// 2 or 3.
+    #[wasm_bindgen(getter)]
+    pub fn version(&self) -> u32 {
+        self.0.version()
+    }
+
+    /// To what multiple tensors are placed.
+    #[wasm_bindgen(getter)]
+    pub fn alignment(&self) -> u32 {
+        self.0.alignment()
+    }
+
+    /// Where tensor data begins.
+    #[wasm_bindgen(getter, js_name = headerBytes)]
+    pub fn header_bytes(&self) -> f64 {
+        self.0.data_start() as f64
+    }
+
+    /// See [`recipe::plan`].
+    pub fn plan(&self, recipe: JsValue, imatrix: Option<SharedMatrix>) -> Result<ModelPlan, Error> {
+        let recipe: Recipe = serde_wasm_bindgen::from_value(recipe)
+            .map_err(|error| Error::new(Code::ARGUMENT, format!("the recipe is not understood: {error}")))?;
+        let shared = imatrix.map(|imatrix| imatrix.share()).transpose();
+        let imatrix = shared.map_err(|_| Error::new(Code::ARGUMENT, "imatrix must be an ImportanceMatrix"))?;
+        Ok(ModelPlan(recipe::plan(&self.0, &recipe, imatrix.as_ref().map(|matrix| &*matrix.0))?))
+    }
+}
+
+/// `{ type, value }` of a metadata value, `{ type, length, head }` of a long array.
+fn described(value: &Value) -> JsValue {
+    let object = Object::new();
+    match value {
+        Value::Array(array) => {
+            let object = object.value("type", format!("{}[]", array.element.name));
+            let head: js_sys::Array = array.iter().take(HEAD).map(|item| plain(&item)).collect();
+            if array.len > HEAD as u64 {
+                object.number("length", array.len).value("head", head)
+            } else {
+                object.value("value", head)
+            }
+        }
+        _ => object.value("type", value.kind().name).value("value", plain(value)),
+    }
+    .done()
+}
+
+fn plain(value: &Value) -> JsValue {
+    match *value {
+        Value::U8(x) => integer(x),
+        Value::I8(x) => integer(x),
+        Value::U16(x) => integer(x),
+        Value::I16(x) => integer(x),
+        Value::U32(x) => integer(x),
+        Value::I32(x) => integer(x),
+        Value::U64(x) => integer(x),
+        Value::I64(x) => integer(x),
+        Value::F32(x) => x.into(),
+        Value::F64(x) => x.into(),
+        Value::Bool(x) => x.into(),
+        Value::String(text) => String::from_utf8_lossy(text).as_ref().into(),
+        Value::Array(_) => described(value),
+    }
+}
+
+/// An importance matrix, of the legacy form or of GGUF.
+#[wasm_bindgen]
+#[derive(Debug)]
+pub struct ImportanceMatrix(Rc<imatrix::ImportanceMatrix>);
+
+#[wasm_bindgen]
+extern "C" {
+    /// An [`ImportanceMatrix`] that stays JavaScript's: an exported class cannot be an optional argument by reference.
+    #[wasm_bindgen(typescript_type = "ImportanceMatrix")]
+    pub type SharedMatrix;
+
+    #[wasm_bindgen(method, catch)]
+    fn share(this: &SharedMatrix) -> Result<ImportanceMatrix, JsValue>;
+}
+
+#[wasm_bindgen]
+impl ImportanceMatrix {
+    /// See [`imatrix::ImportanceMatrix::parse`].
+    pub fn parse(bytes: &[u8]) -> Result<ImportanceMatrix, Error> {
+        Ok(ImportanceMatrix(Rc::new(imatrix::ImportanceMatrix::parse(bytes)?)))
+    }
+
+    /// Another handle on the same matrix, to be freed on its own.
+    pub fn share(&self) -> ImportanceMatrix {
+        ImportanceMatrix(Rc::clone(&self.0))
+    }
+
+    /// `[{ name, length, counts }]`, by name.
+    pub fn entries(&self) -> js_sys::Array {
+        let entries = self.0.entries();
+        entries
+            .map(|(name, entry)| {
+                let counts: js_sys::Array = entry.counts.iter().map(|count| integer(*count)).collect();
+                let object = Object::new().value("name", name).number("length", entry.values.len() as u64);
+                object.value("counts", counts).done()
+            })
+            .collect()
+    }
+
+    /// The importance of a tensor's columns.
+    pub fn get(&self, name: &str) -> Option<Vec<f32>> {
+        self.0.get(name).map(|entry| entry.values.clone())
+    }
+}
+
+/// What becomes of every tensor of a model, and the header of the file they go to.
+#[wasm_bindgen]
+#[derive(Debug)]
+pub struct ModelPlan(Plan);
+
+#[wasm_bindgen]
+impl ModelPlan {
+    /// Bytes of the whole output file.
+    #[wasm_bindgen(getter)]
+    pub fn size(&self) -> f64 {
+        self.0.size as f64
+    }
+
+    /// The complete final header, padded to where tensor data begins.
+    pub fn header(&self) -> Vec<u8> {
+        self.0.header.clone()
+    }
+
+    /// The tensors in output order; `targetOffset` counts from the start of the file.
+    pub fn tensors(&self) -> js_sys::Array {
+        let tensors = self.0.tensors.iter();
+        tensors
+            .map(|tensor| {
+                Object::new()
+                    .value("name", &tensor.name)
+                    .value("sourceName", &tensor.source_name)
+                    .value("from", tensor.from.name)
+                    .value("to", tensor.to.name)
+                    .value("why", &tensor.why)
+                    .numbers("shape", &tensor.shape)
+                    .number("rows", tensor.rows)
+                    .number("rowLength", tensor.row_length)
+                    .number("sourceOffset", tensor.source_offset)
+                    .number("sourceBytes", tensor.source_bytes)
+                    .number("targetOffset", tensor.place.offset)
+                    .number("targetBytes", tensor.place.bytes)
+                    .number("paddedBytes", tensor.place.padded)
+                    .value("needsImportance", tensor.needs_importance)
+                    .value("hasImportance", tensor.has_importance)
+                    .done()
+            })
+            .collect()
+    }
+
+    /// The importance of a tensor's columns, for every expert (`shape[2]`) in turn.
+    pub fn importance(&self, index: usize) -> Option<Vec<f32>> {
+        self.0.importance(index).map(<[f32]>::to_vec)
+    }
+}
+
+/// See [`recipe::encode_tile`].
+#[wasm_bindgen(js_name = encodeTile)]
+pub fn encode_tile(
+    bytes: &[u8],
+    from: &str,
+    to: &str,
+    #[wasm_bindgen(js_name = rowLength)] row_length: usize,
+    importance: Option<Box<[f32]>>,
+) -> Result<Vec<u8>, Error> {
+    recipe::encode_tile(bytes, from, to, row_length, importance.as_deref())
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PresetInfo {
+    name: &'static str,
+    ftype: u32,
+    description: &'static str,
+    needs_importance: bool,
+}
+
+/// Every preset: `[{ name, ftype, description, needsImportance }]`.
+#[wasm_bindgen]
+pub fn presets() -> Result<JsValue, JsValue> {
+    let table: Vec<PresetInfo> = recipe::presets()
+        .map(|preset| PresetInfo {
+            name: preset.name,
+            ftype: preset.ftype,
+            description: preset.description,
+            needs_importance: preset.needs_importance(),
+        })
+        .collect();
+    Ok(serde_wasm_bindgen::to_value(&table)?)
+}

@@ -1,0 +1,57 @@
+//! Plain objects and numbers across the boundary.
+
+use crate::error::{Code, Error};
+use js_sys::Reflect;
+use wasm_bindgen::JsValue;
+
+/// Beyond this a double no longer holds every integer.
+const MAX_SAFE: f64 = 9_007_199_254_740_991.0;
+
+/// A count that came as a number.
+pub(super) fn count(value: f64, name: &'static str) -> Result<u64, Error> {
+    if (0.0..=MAX_SAFE).contains(&value) && value.fract() == 0.0 {
+        return Ok(value as u64);
+    }
+    Err(Error::new(Code::RANGE, format!("{name} must be a whole number, and is {value}")).with(name, value))
+}
+
+/// A plain object, built field by field.
+#[derive(Debug)]
+pub(super) struct Object(js_sys::Object);
+
+impl Object {
+    pub fn new() -> Self {
+        Object(js_sys::Object::new())
+    }
+
+    pub fn value(self, name: &str, value: impl Into<JsValue>) -> Self {
+        // Setting a fresh object's own property does not fail.
+        let _ = Reflect::set(&self.0, &name.into(), &value.into());
+        self
+    }
+
+    pub fn number(self, name: &str, value: u64) -> Self {
+        self.value(name, value as f64)
+    }
+
+    pub fn numbers(self, name: &str, values: &[u64]) -> Self {
+        let array: js_sys::Array = values.iter().map(|value| JsValue::from(*value as f64)).collect();
+        self.value(name, array)
+    }
+
+    pub fn done(self) -> JsValue {
+        self.0.into()
+    }
+}
+
+/// An integer of any size: a number where that is exact, a bigint beyond.
+pub(super) fn integer<T: Copy + Into<i128>>(value: T) -> JsValue {
+    let wide: i128 = value.into();
+    if wide.unsigned_abs() <= MAX_SAFE as u128 {
+        return JsValue::from(wide as f64);
+    }
+    match u64::try_from(wide) {
+        Ok(large) => js_sys::BigInt::from(large).into(),
+        Err(_) => js_sys::BigInt::from(wide as i64).into(),
+    }
+}

@@ -1,0 +1,103 @@
+//! The comparison: every case by both, in as many threads as there are processors.
+
+use super::cases::{self, Case};
+use super::llama;
+use crate::support::convert::{convert, header};
+use quantpress::Code;
+use quantpress::container::imatrix::ImportanceMatrix;
+use quantpress::recipe::Recipe;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+const SEED: &str = "QUANTPRESS_SEED";
+
+#[derive(Debug, Default)]
+struct Tally {
+    equal: usize,
+    refused: usize,
+    not_yet: usize,
+    wrong: Vec<String>,
+}
+
+pub fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    let seed = std::env::var(SEED).ok().and_then(|seed| seed.parse().ok()).unwrap_or(u64::from(std::process::id()));
+    let folder = std::env::temp_dir().join(format!("quantpress-whole-file-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let cases = cases::all(&folder, seed);
+    let chosen: Vec<_> =
+        cases.iter().filter(|case| words.iter().all(|word| case.name.contains(word.as_str()))).collect();
+    let tally = run(&chosen, &folder);
+    std::fs::remove_dir_all(&folder).unwrap();
+    for line in &tally.wrong {
+        println!("{line}");
+    }
+    let Tally { equal, refused, not_yet, wrong } = tally;
+    println!(
+        "{equal} files equal, {refused} refused by both, {not_yet} with formats that cannot be written, {} wrong (seed {seed})",
+        wrong.len()
+    );
+    if wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn run(cases: &[&Case], folder: &Path) -> Tally {
+    let next = AtomicUsize::new(0);
+    let tally = Mutex::new(Tally::default());
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for thread in 0..threads {
+            let output = folder.join(format!("out-{thread}.gguf"));
+            let (next, tally) = (&next, &tally);
+            scope.spawn(move || {
+                while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    compare(case, &output, tally);
+                }
+            });
+        }
+    });
+    tally.into_inner().unwrap()
+}
+
+fn compare(case: &Case, output: &Path, tally: &Mutex<Tally>) {
+    let recipe: Recipe = serde_json::from_str(&case.recipe).unwrap();
+    let matrix = case.importance.as_ref().map(|path| ImportanceMatrix::parse(&std::fs::read(path).unwrap()).unwrap());
+    let ours = convert(&std::fs::read(&case.input).unwrap(), &recipe, matrix.as_ref());
+    if ours
+        .as_ref()
+        .is_err_and(|error| error.code() == Code::UNSUPPORTED && error.message().contains("cannot be written"))
+    {
+        tally.lock().unwrap().not_yet += 1;
+        return;
+    }
+    let theirs = llama::quantize(&case.input, output, &case.recipe, case.importance.as_deref());
+    let mut tally = tally.lock().unwrap();
+    match (ours, theirs) {
+        (Ok(ours), Ok(theirs)) if ours == theirs => tally.equal += 1,
+        (Err(_), Err(_)) => tally.refused += 1,
+        (Ok(ours), Ok(theirs)) => tally.wrong.push(format!("{}: {}", case.name, difference(&ours, &theirs))),
+        (Ok(_), Err(error)) => tally.wrong.push(format!("{}: only the reference refuses: {error}", case.name)),
+        (Err(error), Ok(_)) => tally.wrong.push(format!("{}: only we refuse: {error}", case.name)),
+    }
+}
+
+/// Where two files first differ, in words.
+fn difference(ours: &[u8], theirs: &[u8]) -> String {
+    let (a, b) = (header(ours).unwrap(), header(theirs).unwrap());
+    for (a, b) in a.metadata().zip(b.metadata()) {
+        if a.raw != b.raw {
+            return format!("metadata: ours {} = {:?}, theirs {} = {:?}", a.key, a.value(), b.key, b.value());
+        }
+    }
+    for (a, b) in a.tensors().iter().zip(b.tensors()) {
+        if (&a.name, a.kind, &a.shape) != (&b.name, b.kind, &b.shape) {
+            return format!("tensor: ours {} {}, theirs {} {}", a.name, a.kind.name, b.name, b.kind.name);
+        }
+        let (start, end) = (a.offset as usize, (a.offset + a.bytes) as usize);
+        if ours.get(start..end) != theirs.get(start..end) {
+            return format!("bytes of {} ({})", a.name, a.kind.name);
+        }
+    }
+    format!("{} bytes, {} in the reference", ours.len(), theirs.len())
+}

@@ -1,0 +1,211 @@
+//! llama.cpp's `llama_model_quantize`, called in a process of its own because it asserts on some inputs.
+#![allow(unsafe_code)] // calling a C library is unsafe by nature; every call says why it is sound
+
+use crate::support::ggml::Ggml;
+use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
+use quantpress::container::gguf::TensorType;
+use quantpress::container::imatrix::ImportanceMatrix;
+use quantpress::recipe::{KvOverride, OverrideValue, Preset, Recipe};
+use std::ffi::{CString, c_char};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// Set in the process that calls the library.
+const WORKER: &str = "QUANTPRESS_LLAMA_WORKER";
+
+/// What is asked of the reference: `[input, output, recipe, importance]`, the last one a path or empty.
+type Job = (PathBuf, PathBuf, String, PathBuf);
+
+#[repr(C)]
+struct Params {
+    threads: i32,
+    ftype: i32,
+    output_type: u32,
+    embedding_type: u32,
+    allow_requantize: bool,
+    quantize_output: bool,
+    only_copy: bool,
+    pure: bool,
+    keep_split: bool,
+    dry_run: bool,
+    imatrix: *const Imatrix,
+    overrides: *const Override,
+    tensor_types: *const TensorTypes,
+    prune_layers: *const i32,
+    max_buffer: usize,
+}
+
+#[repr(C)]
+struct Imatrix {
+    name: *const c_char,
+    data: *const f32,
+    size: usize,
+}
+
+#[repr(C)]
+struct TensorTypes {
+    pattern: *const c_char,
+    kind: u32,
+}
+
+#[repr(C)]
+struct Override {
+    tag: i32,
+    key: [u8; 128],
+    value: [u64; 16],
+}
+
+const _: () = assert!(size_of::<Params>() == 64 && size_of::<Override>() == 264);
+
+/// `GGML_TYPE_COUNT`, which means "not given".
+const NO_TYPE: u32 = 43;
+
+/// If this process is the reference's, does its work and ends.
+pub fn serve() {
+    let Ok(job) = std::env::var(WORKER) else { return };
+    let (input, output, recipe, importance): Job = serde_json::from_str(&job).unwrap();
+    let recipe: Recipe = serde_json::from_str(&recipe).unwrap();
+    let importance =
+        (importance != Path::new("")).then(|| ImportanceMatrix::parse(&std::fs::read(importance).unwrap()).unwrap());
+    std::process::exit(i32::from(!call(&input, &output, &recipe, importance)));
+}
+
+/// The file the reference writes, or the last lines it printed when it refused.
+pub fn quantize(input: &Path, output: &Path, recipe: &str, importance: Option<&Path>) -> Result<Vec<u8>, String> {
+    let job: Job = (input.into(), output.into(), recipe.into(), importance.unwrap_or(Path::new("")).into());
+    let program = std::env::current_exe().unwrap();
+    let mut command = Command::new(program);
+    command.env(WORKER, serde_json::to_string(&job).unwrap()).env("GGML_NO_BACKTRACE", "1").stdout(Stdio::null());
+    let run = command.output().unwrap();
+    let file = std::fs::read(output);
+    let _ = std::fs::remove_file(output);
+    if run.status.success() {
+        return Ok(file.unwrap());
+    }
+    let log = String::from_utf8_lossy(&run.stderr);
+    let lines: Vec<_> = log.lines().filter(|line| !line.trim().is_empty()).collect();
+    Err(format!("{}: {}", run.status, lines[lines.len().saturating_sub(2)..].join(" | ")))
+}
+
+/// Where the libraries are: beside ggml's.
+fn libraries() -> [PathBuf; 3] {
+    let ggml = Ggml::path();
+    let folder = ggml.parent().unwrap();
+    let find = |start: &str| {
+        let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let mut found: Vec<_> =
+            files.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with(start)).collect();
+        found.sort();
+        found.remove(0)
+    };
+    [ggml.clone(), find("libggml.v"), find("libllama.v")]
+}
+
+fn call(input: &Path, output: &Path, recipe: &Recipe, importance: Option<ImportanceMatrix>) -> bool {
+    let [base, ggml, llama] = libraries();
+    // SAFETY: loading runs the libraries' initialisers, which only set up their own tables.
+    let load = |path: &Path| unsafe { Library::open(Some(path), RTLD_NOW | RTLD_GLOBAL) }.unwrap();
+    let _held = [load(&base), load(&ggml)];
+    let llama = load(&llama);
+    let preset = Preset::by_name(&recipe.preset).unwrap();
+    let kind = |name: &Option<String>| name.as_ref().map_or(NO_TYPE, |name| TensorType::by_name(name).unwrap().id);
+    let importance = importance.and_then(|matrix| filtered(matrix, recipe));
+    let overrides = overrides(recipe, importance.as_ref());
+    let names: Vec<_> =
+        importance.iter().flat_map(|m| m.entries()).map(|(name, _)| CString::new(name).unwrap()).collect();
+    let entries = importance.iter().flat_map(|matrix| matrix.entries()).zip(&names).map(|((_, entry), name)| Imatrix {
+        name: name.as_ptr(),
+        data: entry.values.as_ptr(),
+        size: entry.values.len(),
+    });
+    let end = Imatrix { name: std::ptr::null(), data: std::ptr::null(), size: 0 };
+    let imatrix: Vec<_> = entries.chain([end]).collect();
+    let patterns: Vec<_> =
+        recipe.tensor_types.iter().map(|rule| CString::new(rule.pattern.to_lowercase()).unwrap()).collect();
+    let rules = recipe.tensor_types.iter().zip(&patterns);
+    let rules = rules.map(|(rule, pattern)| TensorTypes {
+        pattern: pattern.as_ptr(),
+        kind: TensorType::by_name(&rule.kind).unwrap().id,
+    });
+    let tensor_types: Vec<_> = rules.chain([TensorTypes { pattern: std::ptr::null(), kind: NO_TYPE }]).collect();
+    let mut pruned: Vec<i32> = recipe.prune_layers.iter().map(|layer| *layer as i32).collect();
+    pruned.sort_unstable();
+    pruned.dedup();
+    pruned.push(-1);
+    fn or_null<T>(given: bool, values: &[T]) -> *const T {
+        if given { values.as_ptr() } else { std::ptr::null() }
+    }
+    let params = Params {
+        threads: 1,
+        ftype: preset.ftype as i32,
+        output_type: kind(&recipe.output_tensor_type),
+        embedding_type: kind(&recipe.token_embedding_type),
+        allow_requantize: recipe.allow_requantize,
+        quantize_output: !recipe.leave_output_tensor,
+        only_copy: preset.is_copy(),
+        pure: recipe.pure,
+        keep_split: recipe.keep_split,
+        dry_run: false,
+        imatrix: or_null(importance.is_some(), &imatrix),
+        overrides: or_null(overrides.len() > 1, &overrides),
+        tensor_types: or_null(!recipe.tensor_types.is_empty(), &tensor_types),
+        prune_layers: or_null(!recipe.prune_layers.is_empty(), &pruned),
+        max_buffer: 0,
+    };
+    let path = |path: &Path| CString::new(path.to_str().unwrap()).unwrap();
+    let (input, output) = (path(input), path(output));
+    type Quantize = unsafe extern "C" fn(*const c_char, *const c_char, *const Params) -> u32;
+    // SAFETY: the function and its parameters are declared as in llama.h of this version; every pointer outlives the call,
+    // and every list ends with its terminator.
+    unsafe {
+        let quantize = llama.get::<Quantize>(b"llama_model_quantize").unwrap();
+        quantize(input.as_ptr(), output.as_ptr(), &params) == 0
+    }
+}
+
+/// What llama-quantize's own main does with `--include-weights` and `--exclude-weights`.
+fn filtered(mut matrix: ImportanceMatrix, recipe: &Recipe) -> Option<ImportanceMatrix> {
+    matrix.retain(|name| !recipe.exclude_weights.iter().any(|part| name.contains(part.as_str())));
+    if !recipe.include_weights.is_empty() {
+        matrix.retain(|name| recipe.include_weights.iter().any(|part| name.contains(part.as_str())));
+    }
+    let any = matrix.entries().len() > 0;
+    any.then_some(matrix)
+}
+
+/// The overrides llama-quantize's own main passes on: the user's, and what it notes of the importance matrix.
+fn overrides(recipe: &Recipe, importance: Option<&ImportanceMatrix>) -> Vec<Override> {
+    let mut list: Vec<_> = recipe.override_kv.iter().map(|text| KvOverride::parse(text).unwrap()).collect();
+    let mut note = |key: &str, value| list.push(KvOverride { key: key.to_owned(), value });
+    if let Some(matrix) = importance {
+        if let Some(file) = &recipe.imatrix_file {
+            note("quantize.imatrix.file", OverrideValue::String(file.clone()));
+        }
+        if let Some(dataset) = matrix.datasets.first() {
+            note("quantize.imatrix.dataset", OverrideValue::String(dataset.clone()));
+        }
+        note("quantize.imatrix.entries_count", OverrideValue::Int(matrix.entries().len() as i64));
+        if let Some(chunks) = matrix.chunks.filter(|chunks| *chunks > 0) {
+            note("quantize.imatrix.chunks_count", OverrideValue::Int(chunks.into()));
+        }
+    }
+    let end = Override { tag: 0, key: [0; 128], value: [0; 16] };
+    list.iter().map(override_of).chain([end]).collect()
+}
+
+fn override_of(entry: &KvOverride) -> Override {
+    let mut out = Override { tag: 0, key: [0; 128], value: [0; 16] };
+    out.key[..entry.key.len()].copy_from_slice(entry.key.as_bytes());
+    match &entry.value {
+        OverrideValue::Int(value) => out.value[0] = *value as u64,
+        OverrideValue::Float(value) => (out.tag, out.value[0]) = (1, value.to_bits()),
+        OverrideValue::Bool(value) => (out.tag, out.value[0]) = (2, u64::from(*value)),
+        OverrideValue::String(text) => {
+            out.tag = 3;
+            for (at, byte) in text.bytes().take(127).enumerate() {
+                out.value[at / 8] |= u64::from(byte) << (at % 8 * 8);
+            }
+        }
+    }
+    out
+}
