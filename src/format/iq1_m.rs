@@ -12,10 +12,13 @@
 //! importance matrix; the result is of little use without one.
 //! Source: ggml `quantize_row_iq1_m_impl`, `dequantize_row_iq1_m`.
 
-use super::block::{BlockFormat, finite_f16};
-use super::grid::{self, SHIFT, write_shifted};
-use crate::half::f16_to_f32;
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+use super::block::{BlockEncoder, BlockFormat, finite_f16};
+use super::grid::{self as grid, SHIFT, cut_halves, weigh, write_shifted};
+use super::super_block::{Super, each_super_block, scale as f16};
+use crate::half::f16_from_f32;
+use crate::lanes::Lanes;
+use crate::round::nearest_int;
+use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// One block of IQ1_M.
 #[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
@@ -27,9 +30,16 @@ pub struct Iq1M {
 }
 
 impl Iq1M {
-    /// The bits of `d`.
-    fn d(&self) -> u16 {
-        self.scales.iter().rev().fold(0, |d, &word| d << 4 | u16::from_le_bytes(word) >> 12)
+    /// `d`, put together from its nibbles.
+    fn d(&self) -> [u8; 2] {
+        self.scales.iter().rev().fold(0, |d, &word| d << 4 | u16::from_le_bytes(word) >> 12).to_le_bytes()
+    }
+
+    fn set_d(&mut self, d: [u8; 2]) {
+        for (i, word) in self.scales.iter_mut().enumerate() {
+            let nibble = u16::from_le_bytes(d) >> (4 * i) & 15;
+            *word = (u16::from_le_bytes(*word) & 0x0fff | nibble << 12).to_le_bytes();
+        }
     }
 }
 
@@ -40,7 +50,7 @@ impl BlockFormat for Iq1M {
 
     fn decode(&self, out: &mut [f32]) {
         let levels = &*grid::IQ1;
-        let d = f16_to_f32(self.d());
+        let d = f16(self.d());
         for (i, (&q, out)) in self.qs.iter().zip(out.chunks_exact_mut(8)).enumerate() {
             let s = u16::from_le_bytes(self.scales[i / 8]) >> (i / 2 % 4 * 3) & 7;
             let scale = d * f32::from(2 * s + 1);
@@ -51,6 +61,54 @@ impl BlockFormat for Iq1M {
     }
 
     fn is_valid(&self) -> bool {
-        finite_f16(self.d().to_le_bytes())
+        finite_f16(self.d())
     }
+}
+
+impl BlockEncoder for Iq1M {
+    fn encode<L: Lanes>(weights: &[f32], blocks: &mut [Self]) {
+        each_super_block(weights, None, blocks, encode::<L>);
+    }
+
+    fn encode_weighted<L: Lanes>(row: &[f32], importance: &[f32], blocks: &mut [Self]) {
+        each_super_block(row, Some(importance), blocks, encode::<L>);
+    }
+}
+
+fn encode<L: Lanes>(x: &Super, importance: Option<&Super>) -> Iq1M {
+    let mut block = Iq1M::new_zeroed();
+    let w = weigh(x, importance);
+    let Some(fits) = grid::TERNARY.fit::<L, 16>(x, &w, 1e-7, cut_halves) else {
+        block.set_d(grid::NAN);
+        return block;
+    };
+    for (i, fit) in fits.iter().enumerate() {
+        for k in 0..2 {
+            let number = grid::TERNARY.number(fit.points[k]);
+            block.qs[2 * i + k] = number as u8;
+            block.qh[i] |= ((number >> 8) << (4 * k)) as u8;
+        }
+    }
+    let largest = fits.iter().fold(0.0, |max, fit| if max > fit.scale { max } else { fit.scale });
+    if largest == 0.0 {
+        return block;
+    }
+    let mut d = largest / 15.0;
+    let inverse = 1.0 / d;
+    let mut sums = (0.0, 0.0);
+    let mut scales = [0; 4];
+    for (i, (fit, (x, w))) in fits.iter().zip(x.chunks_exact(16).zip(w.chunks_exact(16))).enumerate() {
+        let s = nearest_int(0.5 * (inverse * fit.scale - 1.0)).clamp(0, 7) as u16;
+        scales[i / 4] |= s << (3 * (i % 4));
+        block.qh[i] |= (fit.minus & 1) << 3 | (fit.minus >> 1 & 1) << 7;
+        sums = grid::TERNARY.sums(fit, x, w, f32::from(2 * s + 1), sums);
+    }
+    block.scales = scales.map(u16::to_le_bytes);
+    let (sumqx, sumq2) = sums;
+    if sumq2 > 0.0 {
+        d = sumqx / sumq2;
+    }
+    // The factor is ggml's: on average it fits better.
+    block.set_d(f16_from_f32(d * 1.1125).to_le_bytes());
+    block
 }

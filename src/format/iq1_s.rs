@@ -11,10 +11,13 @@
 //! otherwise, and only with an importance matrix (ggml refuses to write it without one).
 //! Source: ggml `quantize_row_iq1_s_impl`, `dequantize_row_iq1_s`.
 
-use super::block::{BlockFormat, finite_f16};
-use super::grid::{self, SHIFT, write_shifted};
-use crate::half::f16_to_f32;
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+use super::block::{BlockEncoder, BlockFormat, finite_f16};
+use super::grid::{self as grid, SHIFT, cut_whole, weigh, write_shifted};
+use super::super_block::{Super, each_super_block, scale as f16};
+use crate::half::f16_from_f32;
+use crate::lanes::Lanes;
+use crate::round::nearest_int;
+use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// One block of IQ1_S.
 #[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
@@ -32,7 +35,7 @@ impl BlockFormat for Iq1S {
 
     fn decode(&self, out: &mut [f32]) {
         let levels = &*grid::IQ1;
-        let d = f16_to_f32(u16::from_le_bytes(self.d));
+        let d = f16(self.d);
         for ((qs, qh), out) in self.qs.iter().zip(self.qh).zip(out.chunks_exact_mut(32)) {
             let qh = u16::from_le_bytes(qh);
             let scale = d * f32::from(2 * (qh >> 12 & 7) + 1);
@@ -47,4 +50,43 @@ impl BlockFormat for Iq1S {
     fn is_valid(&self) -> bool {
         finite_f16(self.d)
     }
+}
+
+impl BlockEncoder for Iq1S {
+    const NEEDS_IMPORTANCE: bool = true;
+
+    fn encode<L: Lanes>(weights: &[f32], blocks: &mut [Self]) {
+        // Not reached through `Codec`: ggml refuses too.
+        each_super_block(weights, None, blocks, |_, _| Self { d: grid::NAN, ..Self::new_zeroed() });
+    }
+
+    fn encode_weighted<L: Lanes>(row: &[f32], importance: &[f32], blocks: &mut [Self]) {
+        each_super_block(row, Some(importance), blocks, encode::<L>);
+    }
+}
+
+fn encode<L: Lanes>(x: &Super, importance: Option<&Super>) -> Iq1S {
+    let mut block = Iq1S::new_zeroed();
+    let Some(fits) = grid::TERNARY.fit::<L, 32>(x, &weigh(x, importance), 1e-12, cut_whole) else {
+        block.d = grid::NAN;
+        return block;
+    };
+    let largest = fits.iter().fold(0.0, |max, fit| if max > fit.scale { max } else { fit.scale });
+    let d = largest / 15.0;
+    // The factor is ggml's: on average it fits better.
+    block.d = f16_from_f32(d * 1.125).to_le_bytes();
+    for (i, fit) in fits[..8].iter().enumerate() {
+        let mut qh = 0;
+        for (k, &point) in fit.points.iter().enumerate() {
+            let number = grid::TERNARY.number(point);
+            block.qs[i][k] = number as u8;
+            qh |= (number >> 8) << (3 * k);
+        }
+        if largest != 0.0 {
+            let s = nearest_int(0.5 * (1.0 / d * fit.scale - 1.0)).clamp(0, 7) as u16;
+            qh |= s << 12 | u16::from(fit.minus & 1) << 15;
+        }
+        block.qh[i] = qh.to_le_bytes();
+    }
+    block
 }

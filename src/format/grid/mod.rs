@@ -18,12 +18,16 @@ mod lattice;
 mod points;
 mod search;
 mod signs;
+mod ternary;
 
 pub(super) use search::{Refine, Rules, Start};
 pub(super) use signs::{SignsAndScale, even_signs, write_signed};
 
+pub(super) use ternary::{cut_halves, cut_whole, weigh};
+
 use search::Odd;
 use std::sync::LazyLock;
+use ternary::Ternary;
 
 /// For each point on a grid its `D` levels; `N` is a power of two, so a masked number needs no check.
 type Levels<const D: usize, const N: usize> = LazyLock<[[i8; D]; N]>;
@@ -52,6 +56,9 @@ pub(super) static ODD_IQ2_S: LazyLock<Odd<4, 3>> = LazyLock::new(|| Odd::new(&po
 pub(super) static ODD_IQ3_XXS: LazyLock<Odd<2, 8>> = LazyLock::new(|| Odd::new(&points::IQ3_XXS, 2));
 /// IQ3_S for its encoder: 0.1 MB.
 pub(super) static ODD_IQ3_S: LazyLock<Odd<2, 8>> = LazyLock::new(|| Odd::new(&points::IQ3_S, 3));
+
+/// IQ1 for its encoders: 0.7 MB.
+pub(super) static TERNARY: LazyLock<Ternary> = LazyLock::new(|| Ternary::new(&points::IQ1, 3));
 
 /// An F16 scale of NaN: what marks a block whose weights no point is near.
 pub(super) const NAN: [u8; 2] = 0x7e00u16.to_le_bytes();
