@@ -1,4 +1,6 @@
 //! Small generated models, one for every question the rules ask.
+//!
+//! Rows are as long as in a model, and few: neither side asks for more, and every format is run on every one of them.
 
 use crate::support::weights::Rng;
 use quantpress::container::gguf::{Record, TensorType, Value, encode_pair, write_header};
@@ -62,41 +64,42 @@ pub fn specs() -> Vec<Spec> {
     ]
 }
 
+/// Rows of most tensors.
+const ROWS: u64 = 3;
+
 /// A tensor's name, shape and type.
 type Made = (String, Vec<u64>, TensorType);
 
 fn tensors(spec: &Spec) -> Vec<Made> {
     let Spec { width, hidden, .. } = *spec;
-    let vocabulary = 64;
-    let kv_width = (width * u64::from(spec.kv_heads) / u64::from(spec.heads)).max(1);
     let mut out = Vec::new();
     let mut add = |name: String, shape: &[u64]| {
         let kind = if shape.len() < 2 || name.ends_with("_norm.weight") { TensorType::F32 } else { spec.kind };
         out.push((name, shape.to_vec(), kind));
     };
-    add("token_embd.weight".into(), &[width, vocabulary]);
+    add("token_embd.weight".into(), &[width, ROWS + 4]);
     add("output_norm.weight".into(), &[width]);
     // Layers in reverse: the reference sorts them.
     for layer in (0..spec.layers).rev() {
         let mut add = |name: &str, shape: &[u64]| add(format!("blk.{layer}.{name}.weight"), shape);
         add("attn_norm", &[width]);
         if spec.joined {
-            add("attn_qkv", &[width, width + 2 * kv_width]);
+            add("attn_qkv", &[width, ROWS + 2]);
         } else {
-            add("attn_q", &[width, width]);
-            add("attn_k", &[width, kv_width]);
-            add(if spec.latent { "attn_kv_b" } else { "attn_v" }, &[width, kv_width]);
+            add("attn_q", &[width, ROWS]);
+            add("attn_k", &[width, ROWS - 1]);
+            add(if spec.latent { "attn_kv_b" } else { "attn_v" }, &[width, ROWS - 1]);
         }
-        add("attn_output", &[width, width]);
+        add("attn_output", &[width, ROWS]);
         if spec.experts > 0 {
             add("ffn_gate_inp", &[width, spec.experts]);
-            add("ffn_gate_exps", &[width, hidden, spec.experts]);
-            add("ffn_up_exps", &[width, hidden, spec.experts]);
-            add("ffn_down_exps", &[hidden, width, spec.experts]);
+            add("ffn_gate_exps", &[width, ROWS, spec.experts]);
+            add("ffn_up_exps", &[width, ROWS, spec.experts]);
+            add("ffn_down_exps", &[hidden, ROWS, spec.experts]);
         } else {
-            add("ffn_gate", &[width, hidden]);
-            add("ffn_up", &[width, hidden]);
-            add("ffn_down", &[hidden, width]);
+            add("ffn_gate", &[width, ROWS]);
+            add("ffn_up", &[width, ROWS]);
+            add("ffn_down", &[hidden, ROWS]);
         }
         if spec.oddities {
             add("ssm_conv1d", &[4, width]);
@@ -117,7 +120,7 @@ fn tensors(spec: &Spec) -> Vec<Made> {
         return out;
     }
     if !spec.tied {
-        add("output.weight".into(), &[width, vocabulary]);
+        add("output.weight".into(), &[width, ROWS + 4]);
     }
     out
 }

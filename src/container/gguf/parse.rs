@@ -210,7 +210,7 @@ fn size(shape: &[u64], kind: TensorType) -> Result<u64> {
     if shape.contains(&0) {
         return Err(malformed(format!("its shape {shape:?} has a dimension of 0")));
     }
-    if kind.size_of(row).is_none() {
+    if !row.is_multiple_of(kind.weights) {
         let message = format!("{} has blocks of {} weights, and rows of {row} are not whole", kind.name, kind.weights);
         return Err(malformed(message));
     }

@@ -88,13 +88,13 @@ pub fn write_header(pairs: &[impl AsRef<[u8]>], records: &[Record], alignment: u
 fn stored_bytes(record: &Record) -> Result<u64> {
     let Record { name, shape, kind } = record;
     let row = shape.first().copied().unwrap_or(1);
-    let rows = shape.iter().skip(1).try_fold(1u64, |rows, n| rows.checked_mul(*n));
-    let row_bytes = kind.size_of(row).ok_or_else(|| {
+    if !row.is_multiple_of(kind.weights) {
         let message =
             format!("tensor '{name}': rows of {row} are not whole blocks of {} ({})", kind.weights, kind.name);
-        Error::new(Code::LENGTH, message).with("actual", row).with("expected", kind.weights)
-    })?;
-    rows.and_then(|rows| rows.checked_mul(row_bytes)).ok_or_else(|| {
+        return Err(Error::new(Code::LENGTH, message).with("actual", row).with("expected", kind.weights));
+    }
+    let weights = shape.iter().try_fold(1u64, |product, n| product.checked_mul(*n));
+    weights.and_then(|weights| kind.size_of(weights)).ok_or_else(|| {
         Error::new(Code::TOO_LARGE, format!("tensor '{name}' has the shape {shape:?}, which no file can hold"))
     })
 }
