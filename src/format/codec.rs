@@ -176,12 +176,19 @@ impl Codec {
     /// What `ggml_validate_row_data` checks: every block's scales are finite.
     ///
     /// # Errors
-    /// [`Code::LENGTH`] for bytes that are not whole blocks, [`Code::INVALID_BLOCK`] with the index of the first bad one.
+    /// [`Code::LENGTH`] for bytes that are not whole blocks, [`Code::INVALID_BLOCK`] (for the floats, whose weights have no
+    /// scale, [`Code::NON_FINITE`]) with the index of the first bad block's first weight.
     pub fn validate(&self, bytes: &[u8]) -> Result<()> {
         self.decoded_len(bytes.len())?;
         self.first_invalid(bytes).map_or(Ok(()), |block| {
-            let message = format!("block {block} of {} has a scale that is not a finite number", self.name);
-            Err(Error::new(Code::INVALID_BLOCK, message).with("index", block).with("format", self.name))
+            let Codec { name, weights, .. } = *self;
+            let (code, message) = match self.carries_non_finite() {
+                true => (Code::NON_FINITE, format!("a weight of {name} is not a finite number")),
+                false => {
+                    (Code::INVALID_BLOCK, format!("block {block} of {name} has a scale that is not a finite number"))
+                }
+            };
+            Err(Error::new(code, message).with("index", block.saturating_mul(weights)).with("format", name))
         })
     }
 
