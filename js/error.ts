@@ -34,6 +34,8 @@ const CODES = {
   CHANGED: 'Io',
   /** Any other failure to read or write. */
   IO: 'Io',
+  /** A worker could not be started, or ended by itself. */
+  WORKER: 'Internal',
   /** The engine stopped at a fault of its own. */
   PANIC: 'Internal',
 } as const satisfies Record<string, ErrorKind>;

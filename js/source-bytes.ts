@@ -1,0 +1,31 @@
+import { checkRange, type Source, type SourceDescription } from './source.js';
+
+/** Bytes in memory. Reads are copies, so that what is handed to a worker may be transferred. */
+export class BytesSource implements Source {
+  readonly #bytes: Uint8Array;
+
+  constructor(bytes: Uint8Array | ArrayBufferLike) {
+    this.#bytes = bytes instanceof Uint8Array ? bytes : new Uint8Array(bytes);
+  }
+
+  get size(): number {
+    return this.#bytes.length;
+  }
+
+  async read(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
+    checkRange(this, offset, length);
+    return new Uint8Array(this.#bytes.subarray(offset, offset + length));
+  }
+
+  async readInto(into: Uint8Array<ArrayBuffer>, offset: number): Promise<void> {
+    checkRange(this, offset, into.length);
+    into.set(this.#bytes.subarray(offset, offset + into.length));
+  }
+
+  /** Shared memory is seen by all workers; anything else would be copied whole into each, and is read here instead. */
+  describe(): SourceDescription | undefined {
+    const { buffer } = this.#bytes;
+    if (typeof SharedArrayBuffer === 'undefined' || !(buffer instanceof SharedArrayBuffer)) return undefined;
+    return { kind: 'shared', bytes: this.#bytes as Uint8Array<SharedArrayBuffer> };
+  }
+}

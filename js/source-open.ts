@@ -1,0 +1,70 @@
+/** The doors to the sources: whatever the caller has, and whatever a worker is sent. */
+
+import type { FileHandle } from 'node:fs/promises';
+import { QuantpressError } from './error.js';
+import { builtin } from './runtime.js';
+import { BlobSource } from './source-blob.js';
+import { BytesSource } from './source-bytes.js';
+import { FileSource } from './source-file.js';
+import { UrlSource, type UrlOptions } from './source-url.js';
+import type { Source, SourceDescription } from './source.js';
+
+/**
+ * Everything {@link openSource} takes: bytes, a `Blob` or `File`, an `http(s)` or `file` URL, a path or a `FileHandle`
+ * (Node), or a {@link Source} of the caller's own.
+ */
+export type SourceInput = Source | Uint8Array | ArrayBufferLike | Blob | URL | string | OpenFile;
+
+/** A `FileHandle` of Node's, in words that TypeScript for browsers has too. */
+export interface OpenFile {
+  /** What the system knows it by. */
+  readonly fd: number;
+}
+
+/** Opens what the caller has. A {@link Source} is returned as it is. */
+export async function openSource(input: SourceInput, options: UrlOptions = {}): Promise<Source> {
+  if (typeof input === 'string') return openNamed(input, options);
+  if (input instanceof URL) return openNamed(input.href, options);
+  if (input instanceof Blob) return new BlobSource(input);
+  if (input instanceof Uint8Array || isBuffer(input)) return new BytesSource(input);
+  if (isHandle(input)) return FileSource.from(input);
+  if (isSource(input)) return input;
+  throw new QuantpressError('ARGUMENT', 'a source is bytes, a Blob, a URL, a path, a FileHandle or { size, read }', {});
+}
+
+/** Opens a source in a worker from its description. */
+export async function reopenSource(description: SourceDescription): Promise<Source> {
+  switch (description.kind) {
+    case 'path':
+      return FileSource.reopen(description.path, description.identity);
+    case 'blob':
+      return new BlobSource(description.blob);
+    case 'shared':
+      return new BytesSource(description.bytes);
+    case 'url':
+      return UrlSource.reopen(description);
+  }
+}
+
+async function openNamed(name: string, options: UrlOptions): Promise<Source> {
+  const scheme = /^([a-z][a-z0-9+.-]+):/i.exec(name)?.[1]?.toLowerCase();
+  if (scheme === 'file') return FileSource.open(builtin('node:url')?.fileURLToPath(name) ?? name);
+  if (scheme === 'http' || scheme === 'https' || scheme === 'blob') return UrlSource.open(name, options);
+  // In a page a name is an address relative to the page; elsewhere it is a path.
+  const page = globalThis.document?.baseURI;
+  return page === undefined ? FileSource.open(name) : UrlSource.open(new URL(name, page).href, options);
+}
+
+function isBuffer(input: object): input is ArrayBufferLike {
+  return (
+    input instanceof ArrayBuffer || (typeof SharedArrayBuffer !== 'undefined' && input instanceof SharedArrayBuffer)
+  );
+}
+
+function isHandle(input: object): input is FileHandle {
+  return 'fd' in input && typeof input.fd === 'number' && 'read' in input;
+}
+
+function isSource(input: object): input is Source {
+  return 'size' in input && typeof input.size === 'number' && 'read' in input && typeof input.read === 'function';
+}

@@ -1,0 +1,81 @@
+/** Where bytes come from: the interface, and what every implementation shares. */
+
+import { QuantpressError } from './error.js';
+
+/**
+ * Something of known size that can be read anywhere: a file, a Blob, a URL, bytes. Two members are enough to write one.
+ *
+ * Several reads may be under way at once.
+ */
+export interface Source {
+  /** Bytes in all. */
+  readonly size: number;
+  /** What error messages call it: a path, a file name, a URL. */
+  readonly name?: string | undefined;
+  /**
+   * The bytes from `offset` on, exactly `length` of them.
+   *
+   * The caller may change or transfer the result's buffer unless it is larger than the result.
+   *
+   * @throws {@link QuantpressError} `TRUNCATED` if the source ends before, `IO` and its siblings if reading fails.
+   */
+  read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>>;
+  /** {@link read} into memory the caller has already. Where it is missing, `read` is used and copied. */
+  readInto?(into: Uint8Array<ArrayBuffer>, offset: number, signal?: AbortSignal): Promise<void>;
+  /**
+   * A description that can be posted to a worker, which then reads its own slices. A source that cannot be described
+   * is read in the caller's thread, and its bytes are handed over.
+   */
+  describe?(): SourceDescription | undefined;
+  /** Fails with `CHANGED` if the source is no longer what it was when it was opened. */
+  check?(): Promise<void>;
+  /** Lets go of what the source holds open. */
+  close?(): Promise<void>;
+}
+
+/** What a worker needs to open a source of its own. It survives `postMessage`. */
+export type SourceDescription =
+  | { kind: 'path'; path: string; identity: FileIdentity }
+  | { kind: 'blob'; blob: Blob }
+  | { kind: 'shared'; bytes: Uint8Array<SharedArrayBuffer> }
+  | { kind: 'url'; url: string; size: number; etag: string | undefined; headers: Record<string, string> };
+
+/** What tells a file from another that has taken its name, or from itself after a change. */
+export interface FileIdentity {
+  device: number;
+  inode: number;
+  size: number;
+  modified: number;
+}
+
+/** Refuses a range that does not lie in the source. */
+export function checkRange(source: Source, offset: number, length: number): void {
+  const inside = Number.isSafeInteger(offset) && offset >= 0 && Number.isSafeInteger(length) && length >= 0;
+  if (!inside) {
+    throw new QuantpressError('RANGE', `${length} bytes from ${offset} are not a range of a source`, {
+      offset,
+      length,
+    });
+  }
+  if (offset + length > source.size) throw truncated(source, offset, length, source.size);
+}
+
+/** The error for a source that ends before the bytes that are needed. */
+export function truncated(source: Source, offset: number, length: number, size: number): QuantpressError {
+  const who = source.name === undefined ? 'the source' : `'${source.name}'`;
+  return new QuantpressError('TRUNCATED', `${who} has ${size} bytes, but bytes up to ${offset + length} are needed`, {
+    needed: offset + length,
+    size,
+  });
+}
+
+/** {@link Source.readInto} for any source. */
+export async function readInto(
+  source: Source,
+  into: Uint8Array<ArrayBuffer>,
+  offset: number,
+  signal?: AbortSignal,
+): Promise<void> {
+  if (source.readInto) await source.readInto(into, offset, signal);
+  else into.set(await source.read(offset, into.length, signal));
+}

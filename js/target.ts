@@ -1,0 +1,64 @@
+/** Where bytes go: the interface, and how pieces that come in any order reach a target that wants them in order. */
+
+/**
+ * Something that takes the bytes of a file whose size is known. Every byte is written exactly once.
+ *
+ * The calls come in this order: `open`, any number of `write`, then `close` or `abort`. Several writes may be under way
+ * at once unless {@link ordered}.
+ */
+export interface Target {
+  /** Whether `write` must be called with ascending offsets, without gaps, one at a time: what a stream needs. */
+  readonly ordered?: boolean;
+  /** Makes ready for `size` bytes; fails with `NO_SPACE` if they will not fit. */
+  open?(size: number): Promise<void>;
+  /** Writes `bytes` at `offset`. Once it has resolved the bytes are the caller's again. */
+  write(offset: number, bytes: Uint8Array<ArrayBuffer>): Promise<void>;
+  /** All bytes are written: makes the result appear. */
+  close(): Promise<void>;
+  /** Leaves nothing behind. Never called after `close` has resolved. */
+  abort(reason?: unknown): Promise<void>;
+}
+
+/**
+ * Writes to an ordered target what is written to it in any order: each piece waits for those before it. The promise of
+ * a `write` resolves when the piece has been written, so whoever limits the writes under way limits what waits here.
+ */
+export class InOrder implements Target {
+  readonly ordered = false;
+  readonly #target: Target;
+  readonly #waiting = new Map<number, { resolve: () => void; reject: (reason: unknown) => void }>();
+  #position = 0;
+
+  /** Pieces that wait when `signal` aborts are rejected with its reason: those before them may never come. */
+  constructor(target: Target, signal: AbortSignal) {
+    this.#target = target;
+    const giveUp = () => {
+      for (const { reject } of this.#waiting.values()) reject(signal.reason);
+    };
+    signal.addEventListener('abort', giveUp, { once: true });
+  }
+
+  async open(size: number): Promise<void> {
+    await this.#target.open?.(size);
+  }
+
+  async write(offset: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    if (bytes.length === 0) return;
+    if (offset !== this.#position) {
+      await new Promise<void>((resolve, reject) => this.#waiting.set(offset, { resolve, reject }));
+    }
+    await this.#target.write(offset, bytes);
+    this.#position = offset + bytes.length;
+    const next = this.#waiting.get(this.#position);
+    this.#waiting.delete(this.#position);
+    next?.resolve();
+  }
+
+  close(): Promise<void> {
+    return this.#target.close();
+  }
+
+  abort(reason?: unknown): Promise<void> {
+    return this.#target.abort(reason);
+  }
+}

@@ -1,0 +1,218 @@
+import { appendFileSync, renameSync, writeFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { openSource, type Source } from 'quantpress';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { reopenSource } from '../../dist/source-open.js';
+import { failure } from './support/failure.js';
+import { folder } from './support/files.js';
+import { answer, serve } from './support/range-server.js';
+
+const BYTES = Uint8Array.from({ length: 70_001 }, (_, index) => (index * 31) ^ (index >> 8));
+
+function shared(): SharedArrayBuffer {
+  const buffer = new SharedArrayBuffer(BYTES.length);
+  new Uint8Array(buffer).set(BYTES);
+  return buffer;
+}
+
+/** Whether these are the bytes of a range. */
+function same(bytes: Uint8Array | undefined, offset: number, length: number): boolean {
+  return bytes !== undefined && Buffer.compare(bytes, BYTES.subarray(offset, offset + length)) === 0;
+}
+
+function file(): string {
+  const path = folder().file('bytes');
+  writeFileSync(path, BYTES);
+  return path;
+}
+
+const KINDS: Record<string, { open: () => Promise<Source>; described: boolean }> = {
+  bytes: { open: () => openSource(BYTES), described: false },
+  'a view': { open: () => openSource(new Uint8Array(new Uint8Array([9, ...BYTES]).buffer, 1)), described: false },
+  'an ArrayBuffer': { open: () => openSource(BYTES.slice().buffer), described: false },
+  'shared memory': { open: () => openSource(shared()), described: true },
+  'a Blob': { open: () => openSource(new Blob([BYTES])), described: true },
+  'a path': { open: () => openSource(file()), described: true },
+  'a file URL': { open: () => openSource(new URL(`file://${file()}`)), described: true },
+  'a FileHandle': {
+    open: async () => {
+      const handle = await open(file());
+      onTestFinished(() => handle.close());
+      return openSource(handle);
+    },
+    described: false,
+  },
+  'a URL': { open: async () => openSource(await serve(BYTES)), described: true },
+  'a URL by a fetch of the caller': { open: async () => openSource(await serve(BYTES), { fetch }), described: false },
+  'an object': {
+    open: () => openSource({ size: BYTES.length, read: async (at, n) => BYTES.slice(at, at + n) }),
+    described: false,
+  },
+};
+
+describe.each(Object.entries(KINDS))('%s', (_, { open, described }) => {
+  test('is read anywhere', async () => {
+    const source = await open();
+    expect(source.size).toBe(BYTES.length);
+    const ranges = [
+      [0, 1],
+      [0, BYTES.length],
+      [BYTES.length - 1, 1],
+      [12_345, 40_000],
+      [777, 0],
+    ] as const;
+    const parts = await Promise.all(ranges.map(([offset, length]) => source.read(offset, length)));
+    for (const [index, [offset, length]] of ranges.entries()) {
+      expect(same(parts[index], offset, length)).toBe(true);
+    }
+    await source.check?.();
+    await source.close?.();
+  });
+
+  test('is described for workers exactly if it can be', async () => {
+    const source = await open();
+    const description = source.describe?.();
+    expect(description !== undefined).toBe(described);
+    if (!description) return;
+    const again = await reopenSource(structuredClone(description));
+    expect(same(await again.read(500, 60_000), 500, 60_000)).toBe(true);
+    await again.close?.();
+    await source.close?.();
+  });
+});
+
+describe.each(Object.entries(KINDS).filter(([name]) => name !== 'an object'))('%s', (_, { open }) => {
+  test('refuses ranges it does not have', async () => {
+    const source = await open();
+    expect(await failure(source.read(1, BYTES.length))).toMatchObject({
+      code: 'TRUNCATED',
+      details: { needed: BYTES.length + 1, size: BYTES.length },
+    });
+    expect(await failure(source.read(-1, 1))).toMatchObject({ code: 'RANGE' });
+    expect(await failure(source.read(0, 1.5))).toMatchObject({ code: 'RANGE' });
+    await source.close?.();
+  });
+});
+
+describe('a file', () => {
+  test('that is not there', async () => {
+    const path = folder().file('none');
+    const message = `cannot read '${path}': there is no such file or folder`;
+    expect(await failure(openSource(path))).toMatchObject({ code: 'NOT_FOUND', message });
+  });
+
+  test('that is a directory', async () => {
+    const { path } = folder();
+    expect(await failure(openSource(path))).toMatchObject({
+      code: 'UNSUPPORTED',
+      message: `cannot read '${path}': it is a directory`,
+    });
+  });
+
+  test('that grows, or that another takes the place of, is noticed', async () => {
+    const path = file();
+    const source = await openSource(path);
+    const description = source.describe?.();
+    appendFileSync(path, 'more');
+    expect(await failure(source.check?.() ?? Promise.resolve())).toMatchObject({ code: 'CHANGED' });
+    writeFileSync(`${path}.new`, BYTES);
+    renameSync(`${path}.new`, path);
+    if (description) expect(await failure(reopenSource(description))).toMatchObject({ code: 'CHANGED' });
+    await source.close?.();
+  });
+
+  test('that is cut short while it is read', async () => {
+    const path = file();
+    const source = await openSource(path);
+    writeFileSync(path, BYTES.subarray(0, 100));
+    expect(await failure(source.read(50, 100))).toMatchObject({ code: 'TRUNCATED', details: { size: 100 } });
+    await source.close?.();
+  });
+});
+
+describe('a URL', () => {
+  const quick = { patience: 1 };
+
+  test.each([
+    [404, 'NOT_FOUND', 1],
+    [403, 'DENIED', 1],
+    [418, 'IO', 1],
+    [503, 'IO', 5],
+  ] as const)('that answers %i fails as %s after %i tries', async (status, code, tries) => {
+    let requests = 0;
+    const url = await serve(BYTES, (_, response) => {
+      requests += 1;
+      response.writeHead(status).end();
+      return true;
+    });
+    expect(await failure(openSource(url, quick))).toMatchObject({ code, details: { status } });
+    expect(requests).toBe(tries);
+  });
+
+  test('that ignores ranges is not read whole', async () => {
+    const url = await serve(BYTES, (_, response) => !!response.writeHead(200).end(BYTES));
+    expect(await failure(openSource(url))).toMatchObject({ code: 'IO', details: { status: 200 } });
+  });
+
+  test('that hides its size', async () => {
+    const url = await serve(BYTES, (_, response) => !!response.writeHead(206).end('x'));
+    expect(await failure(openSource(url))).toMatchObject({ code: 'IO' });
+  });
+
+  test('that is busy, then drops the connection, is asked again', async () => {
+    const url = await serve(BYTES, (_, response, count) => {
+      if (count === 0) return !!response.writeHead(429, { 'retry-after': '0' }).end();
+      if (count !== 2) return false;
+      response.writeHead(206, {
+        'content-range': `bytes 0-999/${BYTES.length}`,
+        'content-length': '1000',
+        etag: '"1"',
+      });
+      response.write(BYTES.subarray(0, 10), () => response.destroy());
+      return true;
+    });
+    const source = await openSource(url, quick);
+    expect(await source.read(0, 1000)).toEqual(BYTES.slice(0, 1000));
+  });
+
+  test.each([
+    ['another ETag', { etag: '"2"' }, 'CHANGED'],
+    ['another size', { 'content-range': 'bytes 0-9/10' }, 'CHANGED'],
+    ['another range', { 'content-range': `bytes 5-14/${BYTES.length}` }, 'IO'],
+  ] as const)('that answers with %s', async (_, headers, code) => {
+    const url = await serve(BYTES, (request, response, count) => {
+      if (count > 0) answer(BYTES, request, response, headers);
+      return count > 0;
+    });
+    const source = await openSource(url, quick);
+    expect(await failure(source.read(0, 10))).toMatchObject({ code });
+  });
+
+  test('that sends fewer bytes than it says', async () => {
+    const url = await serve(BYTES, (_, response, count) => {
+      if (count === 0) return false;
+      response.writeHead(206, { 'content-range': `bytes 0-99/${BYTES.length}`, etag: '"1"' }).end('short');
+      return true;
+    });
+    const source = await openSource(url, quick);
+    expect(await failure(source.read(0, 100))).toMatchObject({ code: 'IO', details: { got: 5, expected: 100 } });
+  });
+
+  test('that nobody answers', async () => {
+    expect(await failure(openSource('http://127.0.0.1:9/model.gguf', quick))).toMatchObject({ code: 'IO' });
+  });
+
+  test('is given up when the caller says so, in the middle of waiting', async () => {
+    const stop = new AbortController();
+    const url = await serve(BYTES, (_, response, count) => {
+      if (count === 1) queueMicrotask(() => stop.abort(new Error('enough')));
+      return count > 0 && !!response.writeHead(503, { 'retry-after': '60' }).end();
+    });
+    const source = await openSource(url);
+    await expect(source.read(0, 10, stop.signal)).rejects.toThrow('enough');
+  });
+});
+
+test('what is no source is refused', async () => {
+  expect(await failure(openSource({} as never))).toMatchObject({ code: 'ARGUMENT' });
+});
