@@ -10,3 +10,29 @@
 export { QuantpressError, errorKinds, type ErrorCode, type ErrorDetails, type ErrorKind } from './error.js';
 export { isReady, type InitOptions, type WasmInput } from './wasm.js';
 export * from './format.js';
+export {
+  openImportance,
+  type Importance,
+  type ImportanceEntry,
+  type ImportanceInput,
+} from './model-importance.js';
+export {
+  planModel,
+  presets,
+  type Plan,
+  type PlannedTensor,
+  type PlanOptions,
+  type Preset,
+  type Recipe,
+} from './model-plan.js';
+export { openModel, type MetadataValue, type Model, type ReadTensorOptions, type TensorInfo } from './model.js';
+export type { RunnerOptions } from './pool.js';
+export type { Progress } from './quantize-progress.js';
+export { quantizeModel, type QuantizeModelOptions, type Report } from './quantize.js';
+export { openSource, type OpenFile, type SourceInput } from './source-open.js';
+export type { UrlOptions } from './source-url.js';
+export type { FileIdentity, Source, SourceDescription } from './source.js';
+export { BlobTarget, MemoryTarget } from './target-memory.js';
+export { openTarget, type TargetInput } from './target-open.js';
+export type { AccessHandle } from './target-web-file.js';
+export type { Target } from './target.js';

@@ -1,0 +1,56 @@
+/** A worker of Node's or of a browser's as one thing. */
+
+import { builtin } from './runtime.js';
+import type { FromWorker, ToWorker } from './worker-protocol.js';
+
+/** A running worker. */
+export interface Thread {
+  post(message: ToWorker, transfer: Transferable[]): void;
+  /** Stops it at once, in the middle of whatever it does. */
+  terminate(): Promise<void>;
+}
+
+/** What a worker reports. After `failed` it is of no more use. */
+export interface ThreadEvents {
+  message(message: FromWorker): void;
+  failed(reason: string): void;
+}
+
+/** Starts a worker; `script` is where its file is, when that is not beside this one. */
+export function startThread(events: ThreadEvents, script?: URL | string): Thread {
+  return typeof Worker === 'function' ? startWebWorker(events, script) : startNodeWorker(events, script);
+}
+
+/** Whether this thread can start others. */
+export function canStartThreads(): boolean {
+  return typeof Worker === 'function' || builtin('node:worker_threads') !== undefined;
+}
+
+function startWebWorker(events: ThreadEvents, script?: URL | string): Thread {
+  // Bundlers look for exactly this expression, to find the worker and to give it the name it gets.
+  const worker = script
+    ? new Worker(script, { type: 'module' })
+    : new Worker(new URL('./worker.js', import.meta.url), { type: 'module' });
+  worker.onmessage = (event: MessageEvent<FromWorker>) => events.message(event.data);
+  worker.onmessageerror = () => events.failed('a message could not be read');
+  // A script that cannot be loaded is reported without a message.
+  worker.onerror = (event) => events.failed(event.message || 'its script could not be loaded');
+  return {
+    post: (message, transfer) => worker.postMessage(message, transfer),
+    terminate: async () => worker.terminate(),
+  };
+}
+
+function startNodeWorker(events: ThreadEvents, script: URL | string = new URL('./worker.js', import.meta.url)): Thread {
+  const { Worker } = builtin('node:worker_threads');
+  // The parent's loaders and flags are for the parent's code.
+  const worker = new Worker(script, { execArgv: [] });
+  worker.on('message', (message: FromWorker) => events.message(message));
+  worker.on('messageerror', () => events.failed('a message could not be read'));
+  worker.on('error', (error: Error) => events.failed(error.message));
+  worker.on('exit', (code) => events.failed(`it ended with code ${code}`));
+  return {
+    post: (message, transfer) => worker.postMessage(message, transfer as never),
+    terminate: async () => void (await worker.terminate()),
+  };
+}

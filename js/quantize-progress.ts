@@ -1,0 +1,66 @@
+/** How far a conversion is, and how fast. */
+
+import type { Tile } from './quantize-tiles.js';
+
+/** What `onProgress` is told, once for every tile that has been written. */
+export interface Progress {
+  /** Bytes of the source that are done, and in all. */
+  bytesDone: number;
+  bytesTotal: number;
+  /** The tensor the last tile is of. */
+  tensor: string;
+  /** Tensors that are complete, and in all. */
+  tensorsDone: number;
+  tensorsTotal: number;
+  /** Bytes of the source per second, over the last few seconds. */
+  bytesPerSecond: number;
+  /** Seconds left at that speed. */
+  eta: number;
+}
+
+/** The speed is that of this many seconds. */
+const WINDOW = 8;
+
+/** Counts tiles. */
+export class ProgressMeter {
+  readonly #left: number[];
+  readonly #bytesTotal: number;
+  readonly #samples: { time: number; bytes: number }[] = [{ time: performance.now(), bytes: 0 }];
+  #bytesDone = 0;
+  #tensorsDone = 0;
+
+  constructor(tensors: readonly { sourceBytes: number }[]) {
+    this.#left = tensors.map(({ sourceBytes }) => sourceBytes);
+    this.#bytesTotal = this.#left.reduce((sum, bytes) => sum + bytes, 0);
+    this.#tensorsDone = this.#left.filter((bytes) => bytes === 0).length;
+  }
+
+  /** One more tile is written. */
+  add({ index, tensor, input }: Tile): Progress {
+    this.#bytesDone += input.length;
+    const left = (this.#left[index] ?? 0) - input.length;
+    this.#left[index] = left;
+    if (left === 0) this.#tensorsDone += 1;
+    const bytesPerSecond = this.#speed();
+    return {
+      bytesDone: this.#bytesDone,
+      bytesTotal: this.#bytesTotal,
+      tensor: tensor.name,
+      tensorsDone: this.#tensorsDone,
+      tensorsTotal: this.#left.length,
+      bytesPerSecond,
+      eta: bytesPerSecond > 0 ? (this.#bytesTotal - this.#bytesDone) / bytesPerSecond : 0,
+    };
+  }
+
+  #speed(): number {
+    const now = { time: performance.now(), bytes: this.#bytesDone };
+    this.#samples.push(now);
+    while (this.#samples.length > 2 && now.time - (this.#samples[1]?.time ?? now.time) > WINDOW * 1000) {
+      this.#samples.shift();
+    }
+    const [first = now] = this.#samples;
+    const seconds = (now.time - first.time) / 1000;
+    return seconds > 0 ? (now.bytes - first.bytes) / seconds : 0;
+  }
+}

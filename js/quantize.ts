@@ -1,0 +1,188 @@
+/** The conversion of a whole model: plan, header, tiles, done. Memory is that of the tiles under way, never of the model. */
+
+import { QuantpressError } from './error.js';
+import type { FormatName } from './format.js';
+import { type Plan, planModel, type PlanOptions, type Recipe } from './model-plan.js';
+import type { Model } from './model.js';
+import { createRunner, type Runner, type RunnerOptions } from './pool.js';
+import { ProgressMeter, type Progress } from './quantize-progress.js';
+import { tilesOf, weightsPerMatrix, type Tile } from './quantize-tiles.js';
+import { openTarget, type TargetInput } from './target-open.js';
+import { InOrder, type Target } from './target.js';
+import { compiledModule } from './wasm.js';
+
+/** Options of {@link quantizeModel}. */
+export interface QuantizeModelOptions extends PlanOptions, RunnerOptions {
+  /** Stops the work at once; the promise is rejected with the signal's reason and nothing is left behind. */
+  signal?: AbortSignal | undefined;
+  /** Called after every tile that has been written. */
+  onProgress?: ((progress: Progress) => void) | undefined;
+}
+
+/** What {@link quantizeModel} has done. */
+export interface Report {
+  /** Bytes of the file before and after. */
+  sourceSize: number;
+  size: number;
+  /** Seconds it took. */
+  seconds: number;
+  /** The tensors, in the order of the output file. */
+  tensors: { name: string; from: FormatName; to: FormatName; why: string; sourceBytes: number; bytes: number }[];
+}
+
+/**
+ * Quantizes a model file: the bytes `llama-quantize` writes for the same model, preset and options.
+ *
+ * @param target - A path (Node), a file handle, a `WritableStream`, a `MemoryTarget` or any {@link Target}. A file appears
+ * under its name only when it is complete.
+ * @param recipe - A preset's name, or a preset and options.
+ * @throws {@link QuantpressError} as {@link planModel}; `NEEDS_IMPORTANCE`; `NON_FINITE` or `UNREPRESENTABLE` with the tensor,
+ * row and column; `CHANGED` if the source did; why it cannot be read or written (`NO_SPACE`, `DENIED`, `IO` ...).
+ * @example
+ * ```ts
+ * const model = await openModel('model-f16.gguf');
+ * await quantizeModel(model, 'model-Q4_K_M.gguf', 'Q4_K_M', { onProgress: ({ bytesDone }) => console.log(bytesDone) });
+ * await model.close();
+ * ```
+ */
+export async function quantizeModel(
+  model: Model,
+  target: TargetInput,
+  recipe: Recipe | string,
+  options: QuantizeModelOptions = {},
+): Promise<Report> {
+  options.signal?.throwIfAborted();
+  const started = performance.now();
+  const plan = await planModel(model, recipe, options);
+  try {
+    await new Conversion(model, plan, await openTarget(target), options).run();
+    return report(model, plan, (performance.now() - started) / 1000);
+  } finally {
+    plan.free();
+  }
+}
+
+/** One run of a plan. Whatever fails, or the caller's signal, stops everything through one controller. */
+class Conversion {
+  readonly #model: Model;
+  readonly #plan: Plan;
+  readonly #target: Target;
+  readonly #runner: Runner;
+  readonly #meter: ProgressMeter;
+  readonly #onProgress: QuantizeModelOptions['onProgress'];
+  readonly #stop = new AbortController();
+  readonly #callers: AbortSignal | undefined;
+  /** The importance of the tensor that was begun last, which most tiles under way are of. */
+  #importance: { index: number; all: Float32Array | undefined } | undefined;
+
+  constructor(model: Model, plan: Plan, target: Target, options: QuantizeModelOptions) {
+    this.#model = model;
+    this.#plan = plan;
+    this.#target = target.ordered ? new InOrder(target, this.#stop.signal) : target;
+    this.#runner = createRunner(model.source, compiledModule(), options);
+    this.#meter = new ProgressMeter(plan.tensors);
+    this.#onProgress = options.onProgress;
+    this.#callers = options.signal;
+  }
+
+  async run(): Promise<void> {
+    const { signal } = this.#stop;
+    const stopped = () => this.#stop.abort(this.#callers?.reason);
+    const closeRunner = () => void this.#runner.close(signal.reason);
+    this.#callers?.addEventListener('abort', stopped, { once: true });
+    signal.addEventListener('abort', closeRunner, { once: true });
+    try {
+      await this.#target.open?.(this.#plan.size);
+      const header = this.#plan.header();
+      await this.#target.write(0, header);
+      await this.#writeTiles();
+      signal.throwIfAborted();
+      await this.#model.source.check?.();
+      await this.#target.close();
+    } catch (error) {
+      await this.#runner.close(error);
+      await this.#target.abort(error);
+      throw error;
+    } finally {
+      this.#callers?.removeEventListener('abort', stopped);
+      await this.#runner.close(undefined);
+    }
+  }
+
+  /** As many tiles at once as the runner is wide: a tile makes room for the next only when it has been written. */
+  async #writeTiles(): Promise<void> {
+    const tiles = tilesOf(this.#plan.tensors);
+    const lane = async () => {
+      for (const tile of tiles) {
+        if (this.#stop.signal.aborted) return;
+        await this.#convert(tile).catch((error: unknown) => this.#stop.abort(error));
+      }
+    };
+    await Promise.all(Array.from({ length: this.#runner.width }, lane));
+    this.#stop.signal.throwIfAborted();
+  }
+
+  async #convert(tile: Tile): Promise<void> {
+    const bytes = await this.#bytesOf(tile);
+    if (bytes.length !== tile.target.length) {
+      const message = `tensor '${tile.tensor.name}' gave ${bytes.length} bytes where ${tile.target.length} were planned`;
+      throw new QuantpressError('LENGTH', message, { tensor: tile.tensor.name });
+    }
+    await this.#target.write(tile.target.offset, bytes);
+    if (tile.padding > 0) await this.#target.write(tile.target.offset + bytes.length, new Uint8Array(tile.padding));
+    this.#onProgress?.(this.#meter.add(tile));
+  }
+
+  async #bytesOf(tile: Tile): Promise<Uint8Array<ArrayBuffer>> {
+    const { input, tensor } = tile;
+    const { from, to, rowLength } = tensor;
+    try {
+      const importance = importanceOf(tile, this.#importanceOf(tile.index));
+      return await this.#runner.run({ kind: 'encode', input, from, to, rowLength, importance }, this.#stop.signal);
+    } catch (error) {
+      throw inTensor(tile, error);
+    }
+  }
+
+  #importanceOf(index: number): Float32Array | undefined {
+    if (this.#importance?.index !== index) this.#importance = { index, all: this.#plan.importance(index) };
+    return this.#importance.all;
+  }
+}
+
+/** The importance of a tile's columns: of a stack of matrices, that of its own. */
+function importanceOf({ tensor, firstWeight }: Tile, all: Float32Array | undefined): Float32Array | undefined {
+  if (!all || all.length === tensor.rowLength) return all;
+  const matrix = Math.floor(firstWeight / weightsPerMatrix(tensor));
+  return all.slice(matrix * tensor.rowLength, (matrix + 1) * tensor.rowLength);
+}
+
+/** The error of a tile, told of its tensor: an index counts from the tile's first weight. */
+function inTensor({ tensor, firstWeight }: Tile, error: unknown): unknown {
+  if (!(error instanceof QuantpressError)) return error;
+  const { name, rowLength } = tensor;
+  const { index: inTile } = error.details;
+  if (typeof inTile !== 'number') {
+    return new QuantpressError(error.code, `tensor '${name}': ${error.message}`, { ...error.details, tensor: name });
+  }
+  const index = firstWeight + inTile;
+  const place = { index, row: Math.floor(index / rowLength), column: index % rowLength };
+  const message = `tensor '${name}', row ${place.row}, column ${place.column}: ${error.message}`;
+  return new QuantpressError(error.code, message, { ...error.details, tensor: name, ...place });
+}
+
+function report({ source }: Model, { size, tensors }: Plan, seconds: number): Report {
+  return {
+    sourceSize: source.size,
+    size,
+    seconds,
+    tensors: tensors.map(({ name, from, to, why, sourceBytes, targetBytes }) => ({
+      name,
+      from,
+      to,
+      why,
+      sourceBytes,
+      bytes: targetBytes,
+    })),
+  };
+}

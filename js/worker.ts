@@ -1,0 +1,48 @@
+/** The worker: one thread with a wasm instance of its own. Node's worker_threads and Web Workers run this same file. */
+
+import type { ErrorCode } from './error.js';
+import { builtin } from './runtime.js';
+import { reopenSource } from './source-open.js';
+import { start as startEngine } from './wasm.js';
+import { Workbench } from './worker-tasks.js';
+import { packError, type FromWorker, type Task, type ToWorker } from './worker-protocol.js';
+
+interface Port {
+  postMessage(message: FromWorker, transfer: Transferable[]): void;
+}
+
+const parent = builtin('node:worker_threads')?.parentPort;
+const port = (parent ?? globalThis) as unknown as Port;
+
+/** After a trap the instance's memory may be anything. */
+const POISONING = new Set<ErrorCode>(['PANIC', 'WORKER']);
+
+// Tasks that arrive while the source is being opened wait for it, and learn of it if that fails.
+let bench: Promise<Workbench>;
+
+function receive(message: ToWorker): void {
+  if (message.type === 'run') {
+    void run(message.id, message.task);
+    return;
+  }
+  bench = start(message);
+  bench.catch(() => {});
+}
+
+async function start({ module, source }: Extract<ToWorker, { type: 'start' }>): Promise<Workbench> {
+  await startEngine(() => module);
+  return new Workbench(source && (await reopenSource(source)));
+}
+
+async function run(id: number, task: Task): Promise<void> {
+  try {
+    const result = await (await bench).run(task);
+    port.postMessage({ type: 'done', id, result }, [result.buffer]);
+  } catch (error) {
+    const packed = packError(error);
+    port.postMessage({ type: 'failed', id, error: packed, poisoned: POISONING.has(packed.code) }, []);
+  }
+}
+
+if (parent) parent.on('message', receive);
+else globalThis.addEventListener('message', (event: MessageEvent<ToWorker>) => receive(event.data));

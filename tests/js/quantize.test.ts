@@ -1,0 +1,276 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import {
+  BlobTarget,
+  init,
+  MemoryTarget,
+  openModel,
+  type Progress,
+  quantizeModel,
+  type QuantizeModelOptions,
+  type Recipe,
+  type SourceInput,
+  type Target,
+} from 'quantpress';
+import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { failure } from './support/failure.js';
+import { folder, sha256 } from './support/files.js';
+import { floats, gguf, LLAMA, TYPE, wave } from './support/gguf.js';
+import { serve } from './support/range-server.js';
+import { WHALE, WHALE_IMATRIX, WHALE_IMATRIX_SHA256, WHALE_SHA256 } from './support/whale.js';
+
+beforeAll(() => init());
+
+/** Quantizes to memory. */
+async function quantized(
+  input: SourceInput,
+  recipe: Recipe | string,
+  options?: QuantizeModelOptions,
+): Promise<Uint8Array> {
+  const target = new MemoryTarget();
+  await convert(input, target, recipe, options);
+  if (!target.bytes) throw new Error('the target was not closed');
+  return target.bytes;
+}
+
+async function convert(
+  input: SourceInput,
+  target: string | Target,
+  recipe: Recipe | string,
+  options?: QuantizeModelOptions,
+) {
+  const model = await openModel(input);
+  try {
+    return await quantizeModel(model, target, recipe, options);
+  } finally {
+    await model.close();
+  }
+}
+
+describe('the bytes of llama_model_quantize', () => {
+  test.each(Object.entries(WHALE_SHA256))('%s', async (preset, sum) => {
+    expect(sha256(await quantized(WHALE, preset))).toBe(sum);
+  });
+
+  test('Q4_K_M with the importance matrix', async () => {
+    const recipe = { preset: 'Q4_K_M', imatrixFile: 'tiny-whale.imatrix.gguf' };
+    expect(sha256(await quantized(WHALE, recipe, { imatrix: WHALE_IMATRIX }))).toBe(WHALE_IMATRIX_SHA256);
+  });
+
+  test.each([0, 1, 2, 4, 7])('with %i workers', async (workers) => {
+    expect(sha256(await quantized(WHALE, 'Q4_K_M', { workers }))).toBe(WHALE_SHA256.Q4_K_M);
+  });
+});
+
+describe('whatever it is read from', () => {
+  const whale = () => readFileSync(WHALE);
+  const sources: Record<string, () => Promise<SourceInput>> = {
+    bytes: async () => whale(),
+    'shared memory': async () => {
+      const buffer = new SharedArrayBuffer(whale().length);
+      new Uint8Array(buffer).set(whale());
+      return buffer;
+    },
+    'a Blob': async () => new Blob([whale()]),
+    'a FileHandle': async () => {
+      const handle = await open(WHALE);
+      onTestFinished(() => handle.close());
+      return handle;
+    },
+    'a URL': () => serve(whale()),
+  };
+  test.each(Object.entries(sources))('%s', async (_, source) => {
+    const input = await source();
+    expect(sha256(await quantized(input, 'Q8_0', { workers: 2 }))).toBe(WHALE_SHA256.Q8_0);
+  });
+});
+
+describe('wherever it is written', () => {
+  test('a file', async () => {
+    const { file, names } = folder();
+    const report = await convert(WHALE, file('out.gguf'), 'Q8_0');
+    expect(sha256(file('out.gguf'))).toBe(WHALE_SHA256.Q8_0);
+    expect(names()).toEqual(['out.gguf']);
+    expect(report).toMatchObject({ sourceSize: 7_379_552, size: 3_938_912 });
+    expect(report.tensors.find(({ name }) => name === 'output.weight')).toMatchObject({ from: 'F16', to: 'Q8_0' });
+  });
+
+  test('a Blob, which takes bytes only in order', async () => {
+    const target = new BlobTarget();
+    await convert(WHALE, target, 'Q4_K_M', { workers: 4 });
+    expect(sha256(new Uint8Array((await target.blob?.arrayBuffer()) ?? []))).toBe(WHALE_SHA256.Q4_K_M);
+  });
+
+  test('a target that is slow holds back the work: no more tiles are under way than two for each worker', async () => {
+    const workers = 2;
+    let under = 0;
+    let most = 0;
+    const inner = new MemoryTarget();
+    const slow: Target = {
+      open: (size) => inner.open(size),
+      async write(offset, bytes) {
+        under += 1;
+        most = Math.max(most, under);
+        await new Promise((resolve) => setTimeout(resolve, 5));
+        await inner.write(offset, bytes);
+        under -= 1;
+      },
+      close: () => inner.close(),
+      abort: () => inner.abort(),
+    };
+    await convert(WHALE, slow, 'Q8_0', { workers });
+    expect(most).toBeGreaterThan(1);
+    expect(most).toBeLessThanOrEqual(2 * workers);
+    expect(sha256(inner.bytes ?? new Uint8Array())).toBe(WHALE_SHA256.Q8_0);
+  });
+});
+
+test('progress grows to the whole, tensor by tensor', async () => {
+  const seen: Progress[] = [];
+  await quantized(WHALE, 'Q4_0', { workers: 2, onProgress: (progress) => seen.push(progress) });
+  const bytes = seen.map(({ bytesDone }) => bytesDone);
+  expect(bytes).toEqual([...bytes].sort((a, b) => a - b));
+  const last = seen.at(-1);
+  expect(last?.bytesDone).toBe(last?.bytesTotal);
+  expect(last?.tensorsDone).toBe(last?.tensorsTotal);
+  expect(last?.eta).toBe(0);
+  expect(seen.every(({ bytesPerSecond }) => Number.isFinite(bytesPerSecond))).toBe(true);
+});
+
+describe('aborting', () => {
+  test.each([0, 2])('in the middle, with %i workers, leaves nothing', async (workers) => {
+    const { file, names } = folder();
+    const stop = new AbortController();
+    const reason = new Error('enough');
+    const onProgress = () => stop.abort(reason);
+    await expect(convert(WHALE, file('out'), 'Q6_K', { workers, signal: stop.signal, onProgress })).rejects.toBe(
+      reason,
+    );
+    expect(names()).toEqual([]);
+  });
+
+  test('before the start', async () => {
+    const { file, names } = folder();
+    await expect(convert(WHALE, file('out'), 'Q6_K', { signal: AbortSignal.abort() })).rejects.toThrow(/abort/i);
+    expect(names()).toEqual([]);
+  });
+
+  test('keeps the file that was there', async () => {
+    const { file, names } = folder();
+    writeFileSync(file('out'), 'precious');
+    const stop = new AbortController();
+    const options = { signal: stop.signal, onProgress: () => stop.abort() };
+    await expect(convert(WHALE, file('out'), 'Q6_K', options)).rejects.toThrow();
+    expect(names()).toEqual(['out']);
+    expect(readFileSync(file('out'), 'utf8')).toBe('precious');
+  });
+});
+
+describe('what goes wrong', () => {
+  /** Two matrices of 4096 x 1024: four tiles. */
+  function model(weight: (index: number) => number): Uint8Array<ArrayBuffer> {
+    return gguf(LLAMA, [
+      floats('blk.0.ffn_up.weight', [4096, 1024], weight),
+      floats('blk.0.ffn_norm.weight', [64], wave),
+    ]);
+  }
+
+  test.each([0, 2])('a weight that is no number is named by its place (%i workers)', async (workers) => {
+    const place = 900 * 4096 + 77;
+    const input = model((index) => (index === place ? Number.NaN : index % 7));
+    const { file, names } = folder();
+    expect(await failure(convert(input, file('out'), 'Q8_0', { workers }))).toMatchObject({
+      code: 'NON_FINITE',
+      details: { tensor: 'blk.0.ffn_up.weight', row: 900, column: 77, index: place },
+      message: expect.stringContaining("tensor 'blk.0.ffn_up.weight', row 900, column 77"),
+    });
+    expect(names()).toEqual([]);
+  });
+
+  test('importance that is needed and not given', async () => {
+    const { file, names } = folder();
+    expect(await failure(convert(WHALE, file('out'), 'IQ2_XXS'))).toMatchObject({ code: 'NEEDS_IMPORTANCE' });
+    expect(names()).toEqual([]);
+  });
+
+  test('a file that is quantized already', async () => {
+    const once = await quantized(WHALE, 'Q8_0');
+    expect((await failure(quantized(once, 'Q4_0'))).message).toMatch(/requantiz/i);
+    expect((await quantized(once, { preset: 'Q4_0', allowRequantize: true })).length).toBe(2_171_488);
+  });
+
+  test('a source that changes meanwhile', async () => {
+    const { file, names } = folder();
+    writeFileSync(file('in'), readFileSync(WHALE));
+    const onProgress = () => writeFileSync(file('in'), readFileSync(WHALE));
+    expect(await failure(convert(file('in'), file('out'), 'Q8_0', { onProgress }))).toMatchObject({ code: 'CHANGED' });
+    expect(names()).toEqual(['in']);
+  });
+
+  test('a source that fails', async () => {
+    const whale = readFileSync(WHALE);
+    const source = {
+      size: whale.length,
+      read: async (offset: number, length: number) => {
+        if (offset > 3_000_000) throw new Error('the cable fell out');
+        return new Uint8Array(whale.subarray(offset, offset + length));
+      },
+    };
+    await expect(quantized(source, 'Q8_0', { workers: 2 })).rejects.toThrow('the cable fell out');
+    await expect(quantized(source, 'Q8_0', { workers: 0 })).rejects.toThrow('the cable fell out');
+  });
+
+  test.each([true, false])('a target that fails (ordered: %s) is told', async (ordered) => {
+    let writes = 0;
+    let told: unknown;
+    const target: Target = {
+      ordered,
+      write: async () => {
+        writes += 1;
+        if (writes > 4) throw new Error('the paper ran out');
+      },
+      close: async () => {},
+      abort: async (reason) => {
+        told = reason;
+      },
+    };
+    await expect(convert(WHALE, target, 'Q8_0', { workers: 2 })).rejects.toThrow('the paper ran out');
+    expect(told).toEqual(new Error('the paper ran out'));
+  });
+
+  test('a callback that fails', async () => {
+    const onProgress = () => {
+      throw new Error('in the callback');
+    };
+    await expect(quantized(WHALE, 'Q8_0', { onProgress })).rejects.toThrow('in the callback');
+  });
+
+  test.each([
+    ['that cannot be found', 'throw'],
+    ['that ends', 'process.exit(3)'],
+    ['that throws', "require('node:worker_threads').parentPort.on('message', () => { throw new Error('broken') })"],
+  ])('a worker %s', async (name, script) => {
+    const { file, names } = folder();
+    if (script !== 'throw') writeFileSync(file('worker.cjs'), script);
+    const error = await failure(convert(WHALE, file('out'), 'Q8_0', { workers: 2, workerUrl: file('worker.cjs') }));
+    expect(error, name).toMatchObject({ code: 'WORKER' });
+    expect(names().filter((entry) => entry.includes('out'))).toEqual([]);
+  });
+
+  test('a number of workers that is none', async () => {
+    expect(await failure(quantized(WHALE, 'Q8_0', { workers: -1 }))).toMatchObject({ code: 'RANGE' });
+  });
+});
+
+test('a tensor of a type that is only copied is copied whole, however large', async () => {
+  const ids = new Uint8Array(Int32Array.from({ length: 3_000_001 }, (_, index) => index * 77).buffer);
+  const input = gguf(LLAMA, [
+    { name: 'table', type: TYPE.I32, shape: [3_000_001], bytes: ids },
+    floats('blk.0.ffn_up.weight', [64, 8], wave),
+  ]);
+  const output = await quantized(input, 'Q8_0', { workers: 2 });
+  const model = await openModel(output);
+  const { offset, bytes } = model.tensor('table');
+  expect(sha256(output.subarray(offset, offset + bytes))).toBe(sha256(ids));
+  await model.close();
+});
