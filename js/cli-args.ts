@@ -1,0 +1,157 @@
+/** Reads command lines: arguments in, a request out, and a sentence for what cannot be understood. */
+
+import { parseArgs, type ParseArgsConfig } from 'node:util';
+import { nearest } from './cli-text.js';
+import type { FormatName } from './format.js';
+import type { Preset, Recipe } from './model-plan.js';
+
+/** The command line cannot be understood: exit code 2. */
+export class UsageError extends Error {
+  constructor(
+    message: string,
+    /** Where to read on. */
+    readonly help: string,
+  ) {
+    super(message);
+  }
+}
+
+/** What `quantpress quantize` is asked to do. */
+export interface QuantizeRequest {
+  input: string;
+  output: string;
+  recipe: Recipe;
+  imatrix: string | undefined;
+  tensorTypeFile: string | undefined;
+  threads: number | undefined;
+  report: string | undefined;
+  dryRun: boolean;
+  quiet: boolean;
+}
+
+const TRY_HELP = "'quantpress quantize --help' lists the options.";
+
+const QUANTIZE_OPTIONS = {
+  'allow-requantize': { type: 'boolean' },
+  'dry-run': { type: 'boolean' },
+  'exclude-weights': { type: 'string', multiple: true },
+  imatrix: { type: 'string' },
+  'include-weights': { type: 'string', multiple: true },
+  'leave-output-tensor': { type: 'boolean' },
+  'output-tensor-type': { type: 'string' },
+  'override-kv': { type: 'string', multiple: true },
+  'prune-layers': { type: 'string' },
+  pure: { type: 'boolean' },
+  quiet: { type: 'boolean', short: 'q' },
+  report: { type: 'string' },
+  'tensor-type': { type: 'string', multiple: true },
+  'tensor-type-file': { type: 'string' },
+  threads: { type: 'string' },
+  'token-embedding-type': { type: 'string' },
+} as const satisfies ParseArgsConfig['options'];
+
+/** Reads the arguments of `quantize`. */
+export function readQuantize(args: string[], presets: readonly Preset[]): QuantizeRequest {
+  const { values, positionals } = read(args, QUANTIZE_OPTIONS, TRY_HELP);
+  const { input, output, preset, threads } = readPlaces(positionals, presets);
+  if (values['include-weights'] && values['exclude-weights']) {
+    throw new UsageError('--include-weights and --exclude-weights cannot be used together', TRY_HELP);
+  }
+  return {
+    input,
+    output,
+    recipe: {
+      preset,
+      ...given('pure', values.pure),
+      ...given('leaveOutputTensor', values['leave-output-tensor']),
+      ...given('outputTensorType', values['output-tensor-type'] as FormatName | undefined),
+      ...given('tokenEmbeddingType', values['token-embedding-type'] as FormatName | undefined),
+      ...given('tensorTypes', values['tensor-type']?.map(readTensorType)),
+      ...given('allowRequantize', values['allow-requantize']),
+      ...given('includeWeights', values['include-weights']),
+      ...given('excludeWeights', values['exclude-weights']),
+      ...given('overrideKv', values['override-kv']),
+      ...given('pruneLayers', values['prune-layers']?.split(',').map(readLayer)),
+    },
+    imatrix: values.imatrix,
+    tensorTypeFile: values['tensor-type-file'],
+    threads: readThreads(values.threads ?? threads),
+    report: values.report,
+    dryRun: values['dry-run'] ?? false,
+    quiet: values.quiet ?? false,
+  };
+}
+
+/** Reads the arguments of `inspect`. */
+export function readInspect(args: string[]): { file: string; json: boolean } {
+  const help = "'quantpress inspect --help' says more.";
+  const { values, positionals } = read(args, { json: { type: 'boolean' } }, help);
+  const [file, ...others] = positionals;
+  if (file === undefined) throw new UsageError('inspect needs a FILE', help);
+  if (others.length > 0) throw new UsageError(`inspect takes one FILE, and '${others[0]}' is a second`, help);
+  return { file, json: values.json === true };
+}
+
+/** `REGEX=TYPE`. The pattern is made small letters, as llama-quantize does. */
+export function readTensorType(text: string): { pattern: string; type: FormatName } {
+  const at = text.indexOf('=');
+  if (at <= 0 || at === text.length - 1) throw new UsageError(`'${text}' is not of the form REGEX=TYPE`, TRY_HELP);
+  return { pattern: text.slice(0, at).toLowerCase(), type: text.slice(at + 1) as FormatName };
+}
+
+function read<T extends NonNullable<ParseArgsConfig['options']>>(args: string[], options: T, help: string) {
+  try {
+    return parseArgs({ args, options, allowPositionals: true });
+  } catch (error) {
+    // Node says "Unknown option '--x'. To specify a positional argument ..."; the first sentence is enough.
+    const [sentence = ''] = (error instanceof Error ? error.message : String(error)).split(/\. |\n/);
+    throw new UsageError(sentence.charAt(0).toLowerCase() + sentence.slice(1), help);
+  }
+}
+
+/** `IN [OUT] PRESET [THREADS]`: as llama-quantize, OUT is left out where a preset stands in its place. */
+function readPlaces(positionals: string[], presets: readonly Preset[]) {
+  const [input, second, third, ...rest] = positionals;
+  if (input === undefined) throw new UsageError('quantize needs IN, OUT and PRESET', TRY_HELP);
+  if (second === undefined) throw new UsageError(`quantize needs OUT and PRESET after '${input}'`, TRY_HELP);
+  const beside = findPreset(second, presets);
+  const [output, preset, threads, extra] = beside
+    ? [input.replace(/[^/\\]*$/, `ggml-model-${beside}.gguf`), beside, third, rest[0]]
+    : [second, third && findPreset(third, presets), rest[0], rest[1]];
+  if (preset === undefined) throw unknownPreset(third ?? second, presets, third === undefined ? second : undefined);
+  if (extra !== undefined) throw new UsageError(`'${extra}' is one argument too many`, TRY_HELP);
+  return { input, output, preset, threads };
+}
+
+/** A preset by its name in any case, or by its number. */
+function findPreset(text: string, presets: readonly Preset[]): string | undefined {
+  const found = presets.find(({ name }) => name === text.toUpperCase());
+  return (found ?? presets.find(({ ftype }) => String(ftype) === text))?.name;
+}
+
+function unknownPreset(text: string, presets: readonly Preset[], output?: string): UsageError {
+  const names = presets.map(({ name }) => name);
+  const list = `Presets: ${names.join(' ')}`;
+  if (output !== undefined && nearest(text, names).length === 0) {
+    return new UsageError(`quantize needs a PRESET after '${output}'`, list);
+  }
+  const near = nearest(text, names);
+  const hint = near.length > 0 ? `; did you mean ${near.join(' or ')}?` : '';
+  return new UsageError(`unknown preset '${text}'${hint}`, list);
+}
+
+function readThreads(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  if (/^\d{1,3}$/.test(text)) return Number(text);
+  throw new UsageError(`threads must be a whole number from 0 to 999, and is '${text}'`, TRY_HELP);
+}
+
+function readLayer(text: string): number {
+  if (/^\d{1,6}$/.test(text)) return Number(text);
+  throw new UsageError(`'${text}' is not the number of a layer`, TRY_HELP);
+}
+
+/** An object with one member, or with none where there is no value. */
+function given<K extends string, V>(key: K, value: V | undefined): { [P in K]?: V } {
+  return (value === undefined ? {} : { [key]: value }) as { [P in K]?: V };
+}

@@ -1,0 +1,73 @@
+/** The progress of a conversion on stderr: a bar on a terminal, a line now and then elsewhere. */
+
+import { bytes, clock, printable } from './cli-text.js';
+import type { Progress } from './quantize-progress.js';
+
+/** Shows progress, and takes it away again. */
+export interface Display {
+  show(progress: Progress): void;
+  clear(): void;
+}
+
+const BAR = 24;
+
+/** Milliseconds between two drawings of the bar. */
+const PAUSE = 80;
+
+/** The display for what stderr is. */
+export function createDisplay(stream: NodeJS.WriteStream, quiet: boolean): Display {
+  if (quiet) return { show() {}, clear() {} };
+  return stream.isTTY ? new Bar(stream) : new Lines(stream);
+}
+
+class Bar implements Display {
+  readonly #stream: NodeJS.WriteStream;
+  #drawn = 0;
+
+  constructor(stream: NodeJS.WriteStream) {
+    this.#stream = stream;
+  }
+
+  show(progress: Progress): void {
+    const now = performance.now();
+    if (this.#drawn > 0 && now - this.#drawn < PAUSE) return;
+    this.#drawn = now;
+    const done = share(progress);
+    const full = Math.round(done * BAR);
+    const bar = `${'█'.repeat(full)}${'░'.repeat(BAR - full)}`;
+    const speed = `${bytes(Math.round(progress.bytesPerSecond))}/s`;
+    const text = `${bar} ${percent(done)}  ${speed}  ${clock(progress.eta)} left  ${printable(progress.tensor)}`;
+    this.#stream.write(`\r\u001b[2K${text.slice(0, (this.#stream.columns ?? 80) - 1)}`);
+  }
+
+  clear(): void {
+    if (this.#drawn > 0) this.#stream.write('\r\u001b[2K');
+  }
+}
+
+class Lines implements Display {
+  readonly #stream: NodeJS.WriteStream;
+  #tenths = 0;
+
+  constructor(stream: NodeJS.WriteStream) {
+    this.#stream = stream;
+  }
+
+  show(progress: Progress): void {
+    const tenths = Math.floor(share(progress) * 10);
+    if (tenths <= this.#tenths) return;
+    this.#tenths = tenths;
+    const { tensorsDone, tensorsTotal } = progress;
+    this.#stream.write(`${percent(share(progress))}  ${tensorsDone} of ${tensorsTotal} tensors\n`);
+  }
+
+  clear(): void {}
+}
+
+function share({ bytesDone, bytesTotal }: Progress): number {
+  return bytesTotal > 0 ? bytesDone / bytesTotal : 1;
+}
+
+function percent(share: number): string {
+  return `${Math.floor(share * 100)} %`.padStart(5);
+}

@@ -1,0 +1,94 @@
+/** `quantpress quantize`. */
+
+import { readFile, stat, writeFile } from 'node:fs/promises';
+import { readQuantize, readTensorType, UsageError, type QuantizeRequest } from './cli-args.js';
+import { createDisplay } from './cli-progress.js';
+import { bytes, printable, table } from './cli-text.js';
+import { planModel, presets, type Plan } from './model-plan.js';
+import { openModel, type Model } from './model.js';
+import { quantizeModel, type Report } from './quantize.js';
+import { systemError } from './system-error.js';
+
+/** Runs the command. `signal` ends it, with nothing left behind. */
+export async function quantize(args: string[], signal: AbortSignal): Promise<void> {
+  const request = readQuantize(args, presets());
+  await addTensorTypes(request);
+  if (!request.dryRun) await refuseSameFile(request);
+  const model = await openModel(request.input, { signal });
+  try {
+    if (request.dryRun) await dryRun(model, request);
+    else await convert(model, request, signal);
+  } finally {
+    await model.close();
+  }
+}
+
+async function convert(model: Model, request: QuantizeRequest, signal: AbortSignal): Promise<void> {
+  const display = createDisplay(process.stderr, request.quiet);
+  let report: Report;
+  try {
+    report = await quantizeModel(model, request.output, request.recipe, {
+      workers: request.threads,
+      imatrix: request.imatrix,
+      signal,
+      onProgress: (progress) => display.show(progress),
+    });
+  } finally {
+    display.clear();
+  }
+  if (request.report !== undefined) await writeReport(request.report, report);
+  if (!request.quiet) process.stdout.write(`${summary(request, report)}\n`);
+}
+
+async function dryRun(model: Model, { imatrix, recipe, input }: QuantizeRequest): Promise<void> {
+  const plan = await planModel(model, recipe, { imatrix });
+  const rows = plan.tensors.map((tensor) => [
+    printable(tensor.name),
+    tensor.shape.join(' x '),
+    tensor.from,
+    tensor.to,
+    String(tensor.targetBytes),
+    tensor.why,
+  ]);
+  const lines = [table(['tensor', 'shape', 'from', 'to', '>bytes', 'why'], rows), '', totals(input, model, plan)];
+  plan.free();
+  process.stdout.write(`${lines.join('\n')}\n`);
+}
+
+function totals(input: string, { source }: Model, { size }: Plan): string {
+  return `${printable(input)}: ${source.size} bytes would become ${size} (${share(size, source.size)})`;
+}
+
+function summary({ output }: QuantizeRequest, { sourceSize, size, seconds }: Report): string {
+  const change = `${bytes(sourceSize)} became ${bytes(size)} (${share(size, sourceSize)})`;
+  return `${printable(output)}: ${change} in ${seconds.toFixed(1)} s`;
+}
+
+function share(part: number, whole: number): string {
+  return `${((100 * part) / whole).toFixed(1)} %`;
+}
+
+/** `--tensor-type-file`: the same as --tensor-type, separated by white space, after those of the command line. */
+async function addTensorTypes({ tensorTypeFile, recipe }: QuantizeRequest): Promise<void> {
+  if (tensorTypeFile === undefined) return;
+  const text = await readFile(tensorTypeFile, 'utf8').catch((error: unknown) => {
+    throw systemError(error, `cannot read '${tensorTypeFile}'`, { path: tensorTypeFile });
+  });
+  const types = text.split(/\s+/).filter(Boolean).map(readTensorType);
+  recipe.tensorTypes = [...(recipe.tensorTypes ?? []), ...types];
+}
+
+/** Writing over what is being read would be safe here, and is still hardly ever meant. */
+async function refuseSameFile({ input, output }: QuantizeRequest): Promise<void> {
+  const [a, b] = await Promise.all([input, output].map((path) => stat(path).catch(() => undefined)));
+  if (!a || !b || a.dev !== b.dev || a.ino !== b.ino) return;
+  throw new UsageError(`IN and OUT are the same file: '${output}'`, 'Give OUT another name.');
+}
+
+async function writeReport(path: string, report: Report): Promise<void> {
+  try {
+    await writeFile(path, `${JSON.stringify(report, null, 2)}\n`);
+  } catch (error) {
+    throw systemError(error, `cannot write '${path}'`, { path });
+  }
+}

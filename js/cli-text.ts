@@ -1,0 +1,63 @@
+/** Numbers and tables for people to read. */
+
+const UNITS = ['bytes', 'kB', 'MB', 'GB', 'TB'];
+
+/** A count of bytes in three digits and a unit: 2.29 MB. */
+export function bytes(count: number): string {
+  const power = count < 1000 ? 0 : Math.min(Math.floor(Math.log10(count) / 3), UNITS.length - 1);
+  return power === 0 ? `${count} bytes` : `${(count / 1000 ** power).toPrecision(3)} ${UNITS[power]}`;
+}
+
+/** Seconds as a clock has them: 0:07, 12:34, 1:02:03. */
+export function clock(seconds: number): string {
+  const whole = Math.max(0, Math.round(seconds));
+  const parts = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
+  const shown = parts[0] === 0 ? parts.slice(1) : parts;
+  return shown.map((part, index) => (index === 0 ? String(part) : String(part).padStart(2, '0'))).join(':');
+}
+
+/** Rows as a table; columns that hold numbers are those whose heading begins with `>`. */
+export function table(headings: readonly string[], rows: readonly (readonly string[])[]): string {
+  const right = headings.map((heading) => heading.startsWith('>'));
+  const all = [headings.map((heading) => heading.replace(/^>/, '')), ...rows];
+  const widths = headings.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
+  const cell = (text: string, column: number) =>
+    right[column] ? text.padStart(widths[column] ?? 0) : text.padEnd(widths[column] ?? 0);
+  return all.map((row) => `  ${row.map(cell).join('  ')}`.trimEnd()).join('\n');
+}
+
+/** Text from a file, harmless on a terminal: control characters are written as escapes, and it is cut where it is long. */
+export function printable(text: string, longest = 400): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not reach the terminal.
+  const safe = text.replace(/[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, (char) => {
+    return `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  });
+  return safe.length <= longest ? safe : `${safe.slice(0, longest)}... (${safe.length} characters)`;
+}
+
+/** The names nearest to one that is not known, nearest first: for "did you mean". */
+export function nearest(name: string, known: readonly string[], most = 3): string[] {
+  const scored = known.map((candidate) => ({
+    candidate,
+    distance: distance(name.toUpperCase(), candidate.toUpperCase()),
+  }));
+  const close = scored.filter(({ distance, candidate }) => distance <= Math.max(2, candidate.length / 3));
+  return close
+    .sort((a, b) => a.distance - b.distance)
+    .slice(0, most)
+    .map(({ candidate }) => candidate);
+}
+
+/** How many letters to insert, delete or change to make one word the other (Levenshtein). */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const change = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(change, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return row[b.length] ?? 0;
+}
