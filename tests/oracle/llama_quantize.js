@@ -1,0 +1,85 @@
+/**
+ * Quantizes a file by llama.cpp's own `llama_model_quantize`, in a process of its own: where it meets a case it does not
+ * expect the library ends its process. Started by `fork`, it is sent one {@link Job} and ends with 0 or 1.
+ */
+
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import koffi from 'koffi';
+
+/**
+ * @typedef {object} Job
+ * @property {string} input
+ * @property {string} output
+ * @property {number} ftype the number of the preset
+ * @property {boolean} [allowRequantize]
+ * @property {{ name: string, values: Float32Array }[]} [imatrix] importance, as llama-quantize's command line would have made it
+ * @property {{ key: string, value: string | number }[]} [overrides] metadata: texts and integers
+ */
+
+const installed = new URL(
+  '../../node_modules/@node-llama-cpp/linux-x64/bins/linux-x64/libggml-base.so',
+  import.meta.url,
+);
+const folder = dirname(process.env.QUANTPRESS_GGML ?? fileURLToPath(installed));
+/** Each needs those before it. */
+const NAMES = ['libggml-base.so', 'libggml.v0.5.0.so', 'libllama.v0.5.0.so'];
+const [, , llama] = NAMES.map((name) => koffi.load(join(folder, name), { global: true }));
+if (!llama) throw new Error('unreachable');
+
+koffi.struct('Importance', { name: 'const char *', data: 'float *', size: 'size_t' });
+// llama_model_kv_override: the value is a union, of which a text is the longest and an int64 the most aligned.
+koffi.struct('Override', {
+  tag: 'int32_t',
+  key: koffi.array('char', 128, 'String'),
+  value: koffi.array('int64_t', 16),
+});
+const Params = koffi.struct('Params', {
+  nthread: 'int32_t',
+  ftype: 'int32_t',
+  output_tensor_type: 'int32_t',
+  token_embedding_type: 'int32_t',
+  allow_requantize: 'bool',
+  quantize_output_tensor: 'bool',
+  only_copy: 'bool',
+  pure: 'bool',
+  keep_split: 'bool',
+  dry_run: 'bool',
+  imatrix: 'Importance *',
+  kv_overrides: 'Override *',
+  tt_overrides: 'void *',
+  prune_layers: 'void *',
+  max_buf_size: 'size_t',
+});
+const defaults = llama.func('Params llama_model_quantize_default_params()');
+const quantize = llama.func(
+  'uint32_t llama_model_quantize(const char *input, const char *output, const Params *params)',
+);
+
+/** Tags of an override's value. */
+const INTEGER = 0;
+const TEXT = 3;
+
+/** @param {{ key: string, value: string | number }} override */
+function override({ key, value }) {
+  const bytes = Buffer.alloc(128);
+  if (typeof value === 'number') bytes.writeBigInt64LE(BigInt(value));
+  else bytes.write(value, 0, 127, 'utf8');
+  const words = Array.from({ length: 16 }, (_, index) => bytes.readBigInt64LE(8 * index));
+  return { tag: typeof value === 'number' ? INTEGER : TEXT, key, value: words };
+}
+
+process.once('message', (/** @type {Job} */ { input, output, ftype, allowRequantize = false, imatrix, overrides }) => {
+  if (koffi.sizeof(Params) !== 64) throw new Error('llama_model_quantize_params has another layout');
+  /** Both lists end with an empty entry. */
+  const importance = imatrix?.map(({ name, values }) => ({ name, data: values, size: values.length }));
+  const params = {
+    ...defaults(),
+    nthread: 2,
+    ftype,
+    allow_requantize: allowRequantize,
+    imatrix: importance ? [...importance, { name: null, data: null, size: 0 }] : null,
+    kv_overrides: overrides ? [...overrides, { key: '', value: 0 }].map(override) : null,
+  };
+  process.exit(quantize(input, output, params) === 0 ? 0 : 1);
+});
