@@ -1,1 +1,31 @@
-//! Error statistics, histograms, sensitivity, outliers.
+//! How much quantization changes: error statistics, histograms, outliers, sensitivity, bit-width sweeps.
+//!
+//! | | |
+//! |---|---|
+//! | [`ErrorAccumulator`], [`QuantErrorStats`] | the statistics, tile by tile, in double precision |
+//! | [`analyze_error`], [`analyze_error_4bit`], [`analyze_error_format`] | of affine parameters, of NF4 / FP4 / INT4, of any block format by name |
+//! | [`Scheme`] | any of the three as a value, to compare them alike |
+//! | [`Histogram`] | of weights and of errors |
+//! | [`find_outliers`], [`worst_errors`], [`analyze_outlier_impact`] | which values are far out, and what clipping them does |
+//! | [`scale_sensitivity`], [`scale_sweep`], [`compare_bit_widths`] | how the error depends on the scale and on the bits |
+//! | [`theoretical_sqnr`], [`theoretical_max_error`], [`error_within_bounds`] | what it should be |
+//!
+//! Every ratio is scale-invariant: no absolute epsilon stands for "zero".
+
+mod analyze;
+mod histogram;
+mod outliers;
+mod scheme;
+mod sensitivity;
+mod stats;
+mod theory;
+
+pub use analyze::{analyze_error, analyze_error_4bit, analyze_error_format, analyze_error_scheme};
+pub use histogram::{Histogram, error_histogram};
+pub use outliers::{Outlier, OutlierImpact, analyze_outlier_impact, find_outliers, worst_errors};
+pub use scheme::{Encoded, Scheme};
+pub use sensitivity::{
+    BitWidthError, ScalePoint, ScaleSensitivity, compare_bit_widths, scale_sensitivity, scale_sweep,
+};
+pub use stats::{ErrorAccumulator, QuantErrorStats, compare};
+pub use theory::{Signal, error_within_bounds, theoretical_max_error, theoretical_sqnr, worst_error_in_steps};

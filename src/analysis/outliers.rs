@@ -1,0 +1,120 @@
+//! Values far from the others, and what clipping them does.
+
+use super::scheme::Scheme;
+use super::stats::compare;
+use crate::affine::QuantMode;
+use crate::calibrate::percentile;
+use crate::check;
+use crate::error::{Code, Error, Result};
+use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
+
+/// A value that stands out.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Outlier {
+    /// Where it is.
+    pub index: usize,
+    /// What it is.
+    pub value: f32,
+    /// How far out: standard deviations from the mean ([`find_outliers`]), or the absolute error ([`worst_errors`]).
+    pub score: f64,
+}
+
+/// Values more than `sigmas` standard deviations from the mean, the furthest first, at most `limit` of them.
+///
+/// # Errors
+/// [`Code::RANGE`] for a negative or NaN `sigmas`, [`Code::NON_FINITE`].
+pub fn find_outliers(values: &[f32], sigmas: f64, limit: usize) -> Result<Vec<Outlier>> {
+    check::within("sigmas", sigmas, 0.0, f64::INFINITY)?;
+    check::finite(values, "value")?;
+    let n = values.len().max(1) as f64;
+    let mean = sum(values.iter().map(|&x| f64::from(x))) / n;
+    let deviation = (sum(values.iter().map(|&x| (f64::from(x) - mean) * (f64::from(x) - mean))) / n).sqrt();
+    let scored = values.iter().enumerate().map(|(index, &value)| {
+        let distance = (f64::from(value) - mean).abs();
+        Outlier { index, value, score: if distance == 0.0 { 0.0 } else { distance / deviation } }
+    });
+    Ok(first(scored.filter(|outlier| outlier.score > sigmas).collect(), limit))
+}
+
+/// The values whose absolute errors are largest, the worst first, at most `limit` of them; none without an error.
+///
+/// # Errors
+/// [`Code::LENGTH`], [`Code::NON_FINITE`].
+pub fn worst_errors(original: &[f32], decoded: &[f32], limit: usize) -> Result<Vec<Outlier>> {
+    check::length("the decoded tensor", decoded.len(), original.len())?;
+    check::finite(original, "value")?;
+    check::finite(decoded, "decoded value")?;
+    let scored = original.iter().zip(decoded).enumerate().map(|(index, (&value, &decoded))| Outlier {
+        index,
+        value,
+        score: (f64::from(value) - f64::from(decoded)).abs(),
+    });
+    Ok(first(scored.filter(|outlier| outlier.score > 0.0).collect(), limit))
+}
+
+fn first(mut outliers: Vec<Outlier>, limit: usize) -> Vec<Outlier> {
+    let order = |a: &Outlier, b: &Outlier| -> Ordering { b.score.total_cmp(&a.score).then(a.index.cmp(&b.index)) };
+    if limit < outliers.len() {
+        outliers.select_nth_unstable_by(limit, order);
+        outliers.truncate(limit);
+    }
+    outliers.sort_unstable_by(order);
+    outliers
+}
+
+/// Pairwise by blocks: the error of the sum does not grow with the length.
+fn sum(values: impl Iterator<Item = f64>) -> f64 {
+    let (mut total, mut block) = (0.0, 0.0);
+    for (i, x) in values.enumerate() {
+        block += x;
+        if i % 1024 == 1023 {
+            total += block;
+            block = 0.0;
+        }
+    }
+    total + block
+}
+
+/// What clipping the largest magnitudes does to the error.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OutlierImpact {
+    /// Magnitudes above it were clipped: the percentile.
+    pub threshold: f64,
+    /// How many values were clipped.
+    pub num_clipped: u64,
+    /// Mean squared error of quantizing the values as they are.
+    pub original_mse: f64,
+    /// Mean squared error of clipping and then quantizing, **against the values as they were**.
+    pub clipped_mse: f64,
+    /// `original_mse / clipped_mse`: above 1 clipping helps, below 1 it harms; 1 if both are 0.
+    pub improvement: f64,
+}
+
+/// Clips magnitudes at a percentile (linear interpolation), quantizes per tensor, and compares with not clipping.
+///
+/// # Errors
+/// [`Code::RANGE`] for bits, or a percentile that is not above 0 and below 100, [`Code::NO_DATA`], [`Code::NON_FINITE`].
+pub fn analyze_outlier_impact(values: &[f32], percent: f64, bits: u8, mode: QuantMode) -> Result<OutlierImpact> {
+    if !(percent > 0.0 && percent < 100.0) {
+        let message = format!("magnitudes are clipped at a percentile above 0 and below 100, and {percent} is none");
+        return Err(Error::new(Code::RANGE, message).with("percentile", percent));
+    }
+    check::finite(values, "value")?;
+    let mut magnitudes: Vec<f32> = values.iter().map(|x| x.abs()).collect();
+    let Some(threshold) = percentile(&mut magnitudes, percent) else {
+        return Err(Error::new(Code::NO_DATA, "0 values have no percentile"));
+    };
+    let most = threshold as f32;
+    let clipped: Vec<f32> = values.iter().map(|x| x.clamp(-most, most)).collect();
+    let scheme = Scheme::per_tensor(bits, mode);
+    let mse = |values_in: &[f32]| -> Result<f64> {
+        Ok(compare(values, &scheme.round_trip(values_in, &[values.len()], None)?.0, 0.0)?.mse)
+    };
+    let (original_mse, clipped_mse) = (mse(values)?, mse(&clipped)?);
+    let improvement = if original_mse == clipped_mse { 1.0 } else { original_mse / clipped_mse };
+    let num_clipped = values.iter().filter(|x| x.abs() > most).count() as u64;
+    Ok(OutlierImpact { threshold, num_clipped, original_mse, clipped_mse, improvement })
+}

@@ -1,0 +1,149 @@
+//! Any way to quantize as a value, so that all of them can be measured alike.
+
+use crate::affine::{self, QuantGranularity, QuantMode, QuantizedTensor};
+use crate::check;
+use crate::error::Result;
+use crate::format::Codec;
+use crate::nf4::{self, DataType4Bit, DoubleQuantized4Bit, Quantize4BitOptions, Quantized4Bit};
+use serde::{Deserialize, Serialize};
+
+/// A quantization and its parameters.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Scheme {
+    /// Integers with a scale.
+    Affine {
+        /// 2 to 8.
+        bits: u8,
+        /// Symmetric or asymmetric.
+        mode: QuantMode,
+        /// Which values share a scale.
+        granularity: QuantGranularity,
+    },
+    /// A codebook of 16 numbers, as bitsandbytes.
+    FourBit {
+        /// NF4, FP4 or linear.
+        data_type: DataType4Bit,
+        /// Weights per absmax, 64 to 4096.
+        block_size: usize,
+        /// Whether the absmax values are quantized too.
+        double: bool,
+    },
+    /// A GGUF block format.
+    Block {
+        /// Its name ("Q4_K").
+        format: String,
+    },
+}
+
+/// A tensor in whichever form its [`Scheme`] has.
+#[derive(Clone, Debug)]
+pub enum Encoded {
+    /// Packed codes.
+    Affine(QuantizedTensor),
+    /// Codes and absmax values.
+    FourBit(Quantized4Bit),
+    /// Codes and quantized absmax values.
+    Double(DoubleQuantized4Bit),
+    /// Blocks of a format.
+    Block(&'static Codec, Vec<u8>),
+}
+
+impl Scheme {
+    /// Affine with one scale for the whole tensor.
+    pub fn per_tensor(bits: u8, mode: QuantMode) -> Self {
+        Scheme::Affine { bits, mode, granularity: QuantGranularity::PerTensor }
+    }
+
+    /// A block format by its name.
+    pub fn block(format: &str) -> Self {
+        Scheme::Block { format: format.to_owned() }
+    }
+
+    /// A short name for tables: "int4 symmetric, groups of 32", "NF4 double, blocks of 64", "Q4_K".
+    pub fn name(&self) -> String {
+        match self {
+            Scheme::Affine { bits, mode, granularity } => {
+                let mode = match mode {
+                    QuantMode::Symmetric => "symmetric",
+                    QuantMode::Asymmetric => "asymmetric",
+                };
+                let shared = match granularity {
+                    QuantGranularity::PerTensor => "per tensor".to_owned(),
+                    QuantGranularity::PerChannel { axis } => format!("per channel of axis {axis}"),
+                    QuantGranularity::PerGroup { size } => format!("groups of {size}"),
+                };
+                format!("int{bits} {mode}, {shared}")
+            }
+            Scheme::FourBit { data_type, block_size, double } => {
+                let name = format!("{data_type:?}").to_uppercase();
+                format!("{name}{}, blocks of {block_size}", if *double { " double" } else { "" })
+            }
+            Scheme::Block { format } => format.clone(),
+        }
+    }
+
+    /// Quantizes a row-major tensor of this shape. `importance` is for block formats: one weight per column.
+    ///
+    /// # Errors
+    /// Those of the scheme: lengths and bits that do not fit, values that are no numbers, formats that cannot be written.
+    pub fn encode(&self, values: &[f32], shape: &[usize], importance: Option<&[f32]>) -> Result<Encoded> {
+        check::shape("the tensor", values.len(), shape)?;
+        match self {
+            &Scheme::Affine { bits, mode, granularity } => {
+                affine::quantize_tensor(values, shape, granularity, mode, bits).map(Encoded::Affine)
+            }
+            &Scheme::FourBit { data_type, block_size, double } => {
+                let options = Quantize4BitOptions { data_type, block_size };
+                if double {
+                    nf4::quantize_4bit_double(values, &options).map(Encoded::Double)
+                } else {
+                    nf4::quantize_4bit(values, &options).map(Encoded::FourBit)
+                }
+            }
+            Scheme::Block { format } => {
+                let codec = Codec::by_name(format)?;
+                let row = shape.last().copied().unwrap_or(1);
+                let mut bytes = vec![0; codec.encoded_len(values.len(), row)?];
+                codec.encode_rows(values, row, importance, &mut bytes)?;
+                Ok(Encoded::Block(codec, bytes))
+            }
+        }
+    }
+
+    /// What `values` come back as, and how many bytes they took.
+    ///
+    /// # Errors
+    /// Those of [`encode`](Self::encode).
+    pub fn round_trip(&self, values: &[f32], shape: &[usize], importance: Option<&[f32]>) -> Result<(Vec<f32>, usize)> {
+        let encoded = self.encode(values, shape, importance)?;
+        let mut decoded = vec![0.0; values.len()];
+        encoded.decode_into(&mut decoded)?;
+        Ok((decoded, encoded.memory_bytes()))
+    }
+}
+
+impl Encoded {
+    /// Bytes of everything that is stored: codes, scales, zero points.
+    pub fn memory_bytes(&self) -> usize {
+        match self {
+            Encoded::Affine(tensor) => tensor.memory_bytes(),
+            Encoded::FourBit(tensor) => tensor.memory_bytes(),
+            Encoded::Double(tensor) => tensor.memory_bytes(),
+            Encoded::Block(_, bytes) => bytes.len(),
+        }
+    }
+
+    /// The values, into a buffer of as many.
+    ///
+    /// # Errors
+    /// [`Code::LENGTH`](crate::Code::LENGTH) for a buffer of another length.
+    pub fn decode_into(&self, out: &mut [f32]) -> Result<()> {
+        match self {
+            Encoded::Affine(tensor) => affine::dequantize_tensor_into(tensor, out),
+            Encoded::FourBit(tensor) => nf4::dequantize_4bit_into(tensor, out),
+            Encoded::Double(tensor) => nf4::dequantize_4bit_double_into(tensor, out),
+            Encoded::Block(codec, bytes) => codec.decode(bytes, out),
+        }
+    }
+}

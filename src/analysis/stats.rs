@@ -1,0 +1,207 @@
+//! The statistics of an error, gathered tile by tile.
+
+use crate::check;
+use crate::error::{Code, Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// What quantization did to some values `x`, which came back as `y`; `e = y - x`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct QuantErrorStats {
+    /// Mean squared error, `sum e^2 / n`.
+    pub mse: f64,
+    /// Mean absolute error, `sum |e| / n`.
+    pub mae: f64,
+    /// Largest absolute error.
+    pub max_error: f64,
+    /// Signal to quantization noise, `10 log10(sum x^2 / sum e^2)` decibels; infinite only if the error is exactly 0,
+    /// minus infinity if the signal alone is.
+    pub sqnr_db: f64,
+    /// Share of the values whose absolute error exceeds the threshold, 0 to 1.
+    pub outlier_rate: f64,
+    /// How many values.
+    pub num_samples: u64,
+    /// Mean error (bias), `sum e / n`.
+    pub mean_error: f64,
+    /// `sqrt(sum e^2 / sum x^2)`: the error as a share of the signal.
+    pub relative_rmse: f64,
+    /// `sum x y / sqrt(sum x^2 sum y^2)`; 1 if both are all zeros, 0 if one is.
+    pub cosine_similarity: f64,
+}
+
+impl QuantErrorStats {
+    /// Root of the mean squared error, in the unit of the values.
+    pub fn rmse(&self) -> f64 {
+        self.mse.sqrt()
+    }
+}
+
+/// Gathers [`QuantErrorStats`] over any number of tiles, in constant memory. Accumulators merge.
+///
+/// ```
+/// use quantpress::analysis::ErrorAccumulator;
+/// let mut errors = ErrorAccumulator::new(0.1)?;
+/// errors.add(&[1.0, 2.0], &[1.0, 2.25])?;
+/// errors.add(&[-1.0], &[-1.0])?;
+/// let stats = errors.stats()?;
+/// assert_eq!((stats.max_error, stats.num_samples), (0.25, 3));
+/// # Ok::<(), quantpress::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ErrorAccumulator {
+    threshold: f64,
+    count: u64,
+    outliers: u64,
+    max_error: f64,
+    sums: [Compensated; 6],
+}
+
+/// What is summed, in this order: `e, |e|, e^2, x^2, y^2, x y`.
+const TERMS: usize = 6;
+/// Sums side by side: they vectorise, and each grows slower.
+const LANES: usize = 4;
+/// Values summed plainly before they are added to the compensated sums.
+const TILE: usize = 1024;
+
+impl ErrorAccumulator {
+    /// Nothing yet. An absolute error above `outlier_threshold` counts as an outlier.
+    ///
+    /// # Errors
+    /// [`Code::RANGE`] for a threshold that is negative or NaN.
+    pub fn new(outlier_threshold: f64) -> Result<Self> {
+        check::within("outlierThreshold", outlier_threshold, 0.0, f64::INFINITY)?;
+        let sums = [Compensated::default(); TERMS];
+        Ok(ErrorAccumulator { threshold: outlier_threshold, count: 0, outliers: 0, max_error: 0.0, sums })
+    }
+
+    /// Adds the next values and what they came back as.
+    ///
+    /// # Errors
+    /// [`Code::LENGTH`] if they differ in number, [`Code::NON_FINITE`] with the index of the first that is no number;
+    /// then nothing was added.
+    pub fn add(&mut self, original: &[f32], decoded: &[f32]) -> Result<()> {
+        check::length("the decoded tensor", decoded.len(), original.len())?;
+        check::finite(original, "value")?;
+        check::finite(decoded, "decoded value")?;
+        for (x, y) in original.chunks(TILE).zip(decoded.chunks(TILE)) {
+            self.add_tile(x, y);
+        }
+        self.count += original.len() as u64;
+        Ok(())
+    }
+
+    fn add_tile(&mut self, x: &[f32], y: &[f32]) {
+        let mut sums = [[0.0f64; LANES]; TERMS];
+        let (mut largest, mut beyond) = ([0.0f64; LANES], [0u64; LANES]);
+        let mut add = |lane: usize, x: f32, y: f32| {
+            let (x, y) = (f64::from(x), f64::from(y));
+            let e = y - x;
+            let terms = [e, e.abs(), e * e, x * x, y * y, x * y];
+            for (sum, term) in sums.iter_mut().zip(terms) {
+                sum[lane] += term;
+            }
+            largest[lane] = if e.abs() > largest[lane] { e.abs() } else { largest[lane] };
+            beyond[lane] += u64::from(e.abs() > self.threshold);
+        };
+        let ((x, x_tail), (y, y_tail)) = (x.as_chunks::<LANES>(), y.as_chunks::<LANES>());
+        for (x, y) in x.iter().zip(y) {
+            for lane in 0..LANES {
+                add(lane, x[lane], y[lane]);
+            }
+        }
+        for (lane, (&x, &y)) in x_tail.iter().zip(y_tail).enumerate() {
+            add(lane, x, y);
+        }
+        for (total, tile) in self.sums.iter_mut().zip(sums) {
+            total.add(tile.iter().sum());
+        }
+        self.outliers += beyond.iter().sum::<u64>();
+        self.max_error = largest.into_iter().fold(self.max_error, f64::max);
+    }
+
+    /// Adds what another accumulator gathered.
+    ///
+    /// # Errors
+    /// [`Code::ARGUMENT`] if the outlier thresholds differ.
+    pub fn merge(&mut self, other: &Self) -> Result<()> {
+        if self.threshold != other.threshold {
+            let (a, b) = (self.threshold, other.threshold);
+            let message = format!("outliers above {a} and outliers above {b} do not add up");
+            return Err(Error::new(Code::ARGUMENT, message).with("threshold", a).with("other", b));
+        }
+        for (mine, theirs) in self.sums.iter_mut().zip(other.sums) {
+            mine.add(theirs.sum);
+            mine.add(theirs.lost);
+        }
+        self.count += other.count;
+        self.outliers += other.outliers;
+        self.max_error = self.max_error.max(other.max_error);
+        Ok(())
+    }
+
+    /// How many values were added.
+    pub fn len(&self) -> u64 {
+        self.count
+    }
+
+    /// Whether none were.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The statistics of everything added.
+    ///
+    /// # Errors
+    /// [`Code::NO_DATA`] if nothing was.
+    pub fn stats(&self) -> Result<QuantErrorStats> {
+        if self.count == 0 {
+            return Err(Error::new(Code::NO_DATA, "the error of 0 values is not a number"));
+        }
+        let n = self.count as f64;
+        let [e, abs, ee, xx, yy, xy] = self.sums.map(Compensated::total);
+        Ok(QuantErrorStats {
+            mse: ee / n,
+            mae: abs / n,
+            max_error: self.max_error,
+            sqnr_db: if ee == 0.0 { f64::INFINITY } else { 10.0 * libm::log10(xx / ee) },
+            outlier_rate: self.outliers as f64 / n,
+            num_samples: self.count,
+            mean_error: e / n,
+            relative_rmse: if ee == 0.0 { 0.0 } else { (ee / xx).sqrt() },
+            cosine_similarity: match (xx == 0.0, yy == 0.0) {
+                (true, true) => 1.0,
+                (false, false) => (xy / (xx.sqrt() * yy.sqrt())).clamp(-1.0, 1.0),
+                _ => 0.0,
+            },
+        })
+    }
+}
+
+/// The statistics of values and what they came back as.
+///
+/// # Errors
+/// Those of [`ErrorAccumulator::add`], and [`Code::NO_DATA`] for no values.
+pub fn compare(original: &[f32], decoded: &[f32], outlier_threshold: f64) -> Result<QuantErrorStats> {
+    let mut errors = ErrorAccumulator::new(outlier_threshold)?;
+    errors.add(original, decoded)?;
+    errors.stats()
+}
+
+/// Neumaier's sum: what rounding loses is kept beside it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Compensated {
+    sum: f64,
+    lost: f64,
+}
+
+impl Compensated {
+    fn add(&mut self, x: f64) {
+        let sum = self.sum + x;
+        self.lost += if self.sum.abs() >= x.abs() { (self.sum - sum) + x } else { (x - sum) + self.sum };
+        self.sum = sum;
+    }
+
+    fn total(self) -> f64 {
+        self.sum + self.lost
+    }
+}

@@ -1,0 +1,75 @@
+//! What the error should be.
+
+use super::stats::QuantErrorStats;
+use crate::affine::{QuantParams, dequantize_with_params, quantize_with_params};
+use crate::check;
+use crate::error::{Code, Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// The signal a theoretical SQNR is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Signal {
+    /// Uniform over the whole range of the codes.
+    Uniform,
+    /// A sine that fills it.
+    Sine,
+}
+
+/// The signal to noise ratio of `bits` uniform levels, in decibels, the error being uniform within a step:
+/// `20 log10(2^bits)`, 6.02 per bit, for a uniform signal, and `10 log10(3/2)`, 1.76, more for a full-scale sine.
+///
+/// # Errors
+/// [`Code::RANGE`] unless `bits` is 1 to 32.
+pub fn theoretical_sqnr(bits: u8, signal: Signal) -> Result<f64> {
+    check::within("bits", bits, 1, 32)?;
+    let uniform = 20.0 * f64::from(bits) * std::f64::consts::LOG10_2;
+    Ok(match signal {
+        Signal::Uniform => uniform,
+        Signal::Sine => uniform + 10.0 * libm::log10(1.5),
+    })
+}
+
+/// Half the largest step: no value within the range the parameters are for is further from its code.
+///
+/// # Errors
+/// Those of [`QuantParams::check`], and [`Code::NO_DATA`] for parameters without a scale.
+pub fn theoretical_max_error(params: &QuantParams) -> Result<f64> {
+    params.check()?;
+    let largest = params.scales.iter().copied().fold(0.0, f32::max);
+    if params.scales.is_empty() {
+        return Err(Error::new(Code::NO_DATA, "parameters of 0 scales bound no error"));
+    }
+    Ok(f64::from(largest) / 2.0)
+}
+
+/// Whether the largest error is at most the [theoretical](theoretical_max_error) one, or larger by the share `tolerance`.
+///
+/// Single-precision rounding of the values themselves asks for a tolerance of some millionths.
+///
+/// # Errors
+/// Those of [`theoretical_max_error`], and [`Code::RANGE`] for a tolerance that is negative or NaN.
+pub fn error_within_bounds(stats: &QuantErrorStats, params: &QuantParams, tolerance: f64) -> Result<bool> {
+    check::within("tolerance", tolerance, 0.0, f64::INFINITY)?;
+    Ok(stats.max_error <= theoretical_max_error(params)? * (1.0 + tolerance))
+}
+
+/// The largest error in units of its own group's step: at most 0.5 (and rounding) where nothing is clipped.
+///
+/// Unlike [`error_within_bounds`], a group of small steps is not excused by one of large steps.
+///
+/// # Errors
+/// Those of [`quantize_with_params`].
+pub fn worst_error_in_steps(original: &[f32], shape: &[usize], params: &QuantParams) -> Result<f64> {
+    let codes = quantize_with_params(original, shape, params)?;
+    let decoded = dequantize_with_params(&codes, shape, params)?;
+    let mut worst = 0.0f64;
+    for run in params.layout(shape)?.runs(0..original.len()) {
+        for (i, at) in run.range.enumerate() {
+            let scale = params.scales[run.group + if run.stepped { i } else { 0 }];
+            let error = (f64::from(original[at]) - f64::from(decoded[at])).abs();
+            worst = worst.max(error / f64::from(scale));
+        }
+    }
+    Ok(worst)
+}
