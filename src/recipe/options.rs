@@ -33,6 +33,9 @@ pub struct Recipe {
     pub prune_layers: Vec<u32>,
     /// Keep the input's shards, and with them its order of tensors.
     pub keep_split: bool,
+    /// Only to see what would be done: needing importance, requantizing and formats that cannot be written are no
+    /// errors then, and the plan says which tensors need importance.
+    pub dry_run: bool,
     /// The importance matrix's file name, for `quantize.imatrix.file`; without it that key is not written.
     pub imatrix_file: Option<String>,
 }
