@@ -1,7 +1,6 @@
 /** The GGUF block formats: `src/format/` for JavaScript. */
 
 import { expectBytes, expectCount, expectFloats, expectText } from './check.js';
-import { QuantpressError } from './error.js';
 import { call } from './wasm.js';
 
 /** The name of a format, spelled as llama.cpp spells it. */
@@ -84,7 +83,8 @@ export function formats(): Format[] {
  * @param format - A format that can be encoded, see {@link formats}.
  * @returns `weights.length / format.weights * format.bytes` bytes.
  * @throws {@link QuantpressError} `LENGTH` if rows do not divide into blocks or `importance` is not one row long,
- * `NON_FINITE` if a weight is NaN or infinite, `NEEDS_IMPORTANCE`, `UNKNOWN_NAME`, `UNSUPPORTED` if it is only decoded.
+ * `NON_FINITE` with the `index` of the first weight that is NaN or infinite, `UNREPRESENTABLE` with the `index` of the first
+ * weight whose scale is beyond the range of its type, `NEEDS_IMPORTANCE`, `UNKNOWN_NAME`, `UNSUPPORTED` if it is only decoded.
  * @example
  * ```ts
  * const bytes = quantize(weights, 'Q4_K', { rowLength: 4096 });
@@ -95,19 +95,16 @@ export function quantize(
   format: FormatName,
   options: QuantizeOptions = {},
 ): Uint8Array<ArrayBuffer> {
-  const { rowLength = weights?.length, importance } = options ?? {};
-  expectFloats('weights', weights);
-  expectText('format', format);
-  expectCount('rowLength', rowLength);
-  if (importance !== undefined) expectFloats('importance', importance);
+  const { rowLength, importance } = checked(weights, format, options);
   return call((engine) => engine.quantize(weights, format, rowLength, importance)) as Uint8Array<ArrayBuffer>;
 }
 
 /**
- * {@link quantize} into memory the caller has already.
+ * {@link quantize} into memory the caller has already: nothing is allocated in JavaScript, and the bytes are copied once.
  *
  * @returns The bytes written, which is all of `out`.
  * @throws {@link QuantpressError} as {@link quantize}, and `LENGTH` if `out` does not have exactly the bytes it takes.
+ * After an error `out` is as it was.
  */
 export function quantizeInto(
   weights: Float32Array,
@@ -115,8 +112,10 @@ export function quantizeInto(
   out: Uint8Array,
   options: QuantizeOptions = {},
 ): number {
+  const { rowLength, importance } = checked(weights, format, options);
   expectBytes('out', out);
-  return fill(out, quantize(weights, format, options), 'bytes');
+  call((engine) => engine.quantizeInto(weights, format, rowLength, importance, out));
+  return out.length;
 }
 
 /**
@@ -137,21 +136,38 @@ export function dequantize(bytes: Uint8Array, format: FormatName): Float32Array<
 }
 
 /**
- * {@link dequantize} into memory the caller has already.
+ * {@link dequantize} into memory the caller has already: nothing is allocated in JavaScript, and the weights are copied once.
  *
  * @returns The weights written, which is all of `out`.
  * @throws {@link QuantpressError} as {@link dequantize}, and `LENGTH` if `out` does not have exactly the weights there are.
+ * After an error `out` is as it was.
  */
 export function dequantizeInto(bytes: Uint8Array, format: FormatName, out: Float32Array): number {
+  expectBytes('bytes', bytes);
+  expectText('format', format);
   expectFloats('out', out);
-  return fill(out, dequantize(bytes, format), 'weights');
+  call((engine) => engine.dequantizeInto(bytes, format, out));
+  return out.length;
 }
 
-function fill<T extends Uint8Array | Float32Array>(out: T, result: T, unit: string): number {
-  if (out.length !== result.length) {
-    const message = `the result has ${result.length} ${unit}, but out has room for ${out.length}`;
-    throw new QuantpressError('LENGTH', message, { needed: result.length, got: out.length });
-  }
-  out.set(result);
-  return result.length;
+/**
+ * Checks what ggml checks when it loads a model (`ggml_validate_row_data`): the scales of every block, or the floats
+ * themselves, are finite. Decoding does not need it: any bytes decode to something.
+ *
+ * @throws {@link QuantpressError} `INVALID_BLOCK` with the `index` of the first bad block, `LENGTH` if the bytes do not
+ * divide into blocks, `UNKNOWN_NAME`.
+ */
+export function validate(bytes: Uint8Array, format: FormatName): void {
+  expectBytes('bytes', bytes);
+  expectText('format', format);
+  call((engine) => engine.validate(bytes, format));
+}
+
+function checked(weights: Float32Array, format: FormatName, options: QuantizeOptions) {
+  const { rowLength = weights?.length, importance } = options ?? {};
+  expectFloats('weights', weights);
+  expectText('format', format);
+  expectCount('rowLength', rowLength);
+  if (importance !== undefined) expectFloats('importance', importance);
+  return { rowLength, importance };
 }

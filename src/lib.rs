@@ -39,6 +39,6 @@ mod wasm;
 
 pub use affine::{dequantize_tensor, quantize_tensor};
 pub use error::{Code, Detail, Error, Kind, Result};
-pub use format::{Codec, dequantize, dequantize_into, formats, quantize, quantize_into};
+pub use format::{Codec, dequantize, dequantize_into, formats, quantize, quantize_into, validate};
 pub use nf4::{dequantize_4bit, dequantize_4bit_double, quantize_4bit, quantize_4bit_double};
 pub use qat::{FakeQuantize, fake_quantize};

@@ -193,3 +193,11 @@ pub fn dequantize(bytes: &[u8], format: &str) -> Result<Vec<f32>> {
 pub fn dequantize_into(bytes: &[u8], format: &str, out: &mut [f32]) -> Result<()> {
     Codec::by_name(format)?.decode(bytes, out)
 }
+
+/// Checks what `ggml_validate_row_data` checks: the scales of every block, or the floats themselves, are finite.
+///
+/// # Errors
+/// [`Code::UNKNOWN_NAME`], and those of [`Codec::validate`].
+pub fn validate(bytes: &[u8], format: &str) -> Result<()> {
+    Codec::by_name(format)?.validate(bytes)
+}

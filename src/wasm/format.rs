@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::format::{self, Codec};
+use js_sys::{Float32Array, Uint8Array};
 use serde::Serialize;
 use wasm_bindgen::prelude::*;
 
@@ -49,8 +50,38 @@ pub fn quantize(
     format::quantize(weights, format, row_length, importance.as_deref())
 }
 
+/// See [`format::quantize_into`]. `out` is the caller's memory: the bytes are copied once, from the engine's to it.
+#[wasm_bindgen(js_name = quantizeInto)]
+pub fn quantize_into(
+    weights: &[f32],
+    format: &str,
+    row_length: usize,
+    importance: Option<Box<[f32]>>,
+    out: &Uint8Array,
+) -> Result<(), Error> {
+    let mut bytes = vec![0; out.length() as usize];
+    format::quantize_into(weights, format, row_length, importance.as_deref(), &mut bytes)?;
+    out.copy_from(&bytes);
+    Ok(())
+}
+
 /// See [`format::dequantize`].
 #[wasm_bindgen]
 pub fn dequantize(bytes: &[u8], format: &str) -> Result<Vec<f32>, Error> {
     format::dequantize(bytes, format)
+}
+
+/// See [`format::dequantize_into`]. `out` is the caller's memory, written once.
+#[wasm_bindgen(js_name = dequantizeInto)]
+pub fn dequantize_into(bytes: &[u8], format: &str, out: &Float32Array) -> Result<(), Error> {
+    let mut weights = vec![0.0; out.length() as usize];
+    format::dequantize_into(bytes, format, &mut weights)?;
+    out.copy_from(&weights);
+    Ok(())
+}
+
+/// See [`format::validate`].
+#[wasm_bindgen]
+pub fn validate(bytes: &[u8], format: &str) -> Result<(), Error> {
+    format::validate(bytes, format)
 }
