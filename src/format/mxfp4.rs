@@ -1,7 +1,7 @@
 //! MXFP4: `w = 2^(e - 127) v`, `v` an E2M1 float; 32 weights in 17 bytes, 4.25 bits per weight.
 //!
 //! ```text
-//! byte  0       e    E8M0   exponent of the scale: that of the largest magnitude, less 2
+//! byte  0..1    e    E8M0   exponent of the scale: that of the largest magnitude, less 2
 //! byte  1..17   qs   E2M1 codes: low nibbles are weights 0..16, high nibbles weights 16..32
 //! ```
 //!

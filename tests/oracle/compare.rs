@@ -1,6 +1,7 @@
 //! The comparison: one worker process per format, one line per format, details of what differs.
 
 use crate::support::ggml::{Ggml, Row};
+use crate::support::tally::Tally;
 use crate::support::weights::{DISTRIBUTIONS, IMPORTANCE, Rng};
 use quantpress::{Code, Codec, formats};
 use std::process::{Command, ExitCode, Stdio};
@@ -16,6 +17,9 @@ const SHOWN: usize = 6;
 pub fn main() -> ExitCode {
     if let Ok(name) = std::env::var(WORKER) {
         return worker(&name);
+    }
+    if std::env::args().any(|arg| arg == "--write-golden") {
+        return super::golden::write();
     }
     let filters: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
     let exact = |codec: &Codec| filters.iter().any(|filter| codec.name.eq_ignore_ascii_case(filter));
@@ -177,7 +181,7 @@ impl Check {
         let theirs = self.ggml.encode_rows(codec, weights, row, importance);
         self.weights += weights.len();
 
-        let mut tally = Tally::new(codec.bytes);
+        let mut tally = Tally::new(codec);
         let mut accepted = Vec::new();
         for (i, (weights, theirs)) in weights.chunks_exact(row).zip(&theirs).enumerate() {
             let out = &mut out[i * row_bytes..(i + 1) * row_bytes];
@@ -185,7 +189,7 @@ impl Check {
             let ours = if ours.is_ok() { Ok(()) } else { codec.encode_rows(weights, row, importance, out) };
             match (ours.map_err(|error| error.code()), theirs) {
                 (Ok(()), Row::Bytes(theirs)) => {
-                    tally.compare(i * row / codec.weights, out, theirs);
+                    tally.bytes(i * row / codec.weights, out, theirs);
                     accepted.extend_from_slice(out);
                 }
                 (Err(Code::UNREPRESENTABLE), Row::Invalid | Row::Aborted) => self.refused += 1,
@@ -210,9 +214,7 @@ impl Check {
         let blocks =
             if std::env::var_os("QUANTPRESS_QUICK").is_some() { 1 << 14 } else { 1 << 20 } / self.codec.weights;
         let bytes = self.rng.fork("random bytes").bytes(blocks * self.codec.bytes);
-        // A type the reference cannot validate (Q8_1) it rejects even when all is zero.
-        let known = self.ggml.validate(self.codec, &vec![0; self.codec.bytes], self.codec.bytes) == [true];
-        let theirs = if known { self.ggml.validate(self.codec, &bytes, self.codec.bytes) } else { Vec::new() };
+        let theirs = reference_verdicts(&self.ggml, self.codec, &bytes).unwrap_or_default();
         for (i, (block, theirs)) in bytes.chunks_exact(self.codec.bytes).zip(theirs).enumerate() {
             let ours = self.codec.validate(block).is_ok();
             self.expect(ours == theirs, || format!("random block {i}: valid is {ours}, the reference says {theirs}"));
@@ -222,78 +224,35 @@ impl Check {
 
     fn decoding(&mut self, case: &str, bytes: &[u8]) {
         let codec = self.codec;
-        let theirs = match codec.name {
-            // Neither has a decoder in the reference: F32 is its own, Q8_1 is Q8_0 with a sum after the scale.
-            "F32" => Some(bytes.as_chunks().0.iter().map(|x| f32::from_le_bytes(*x)).collect()),
-            "Q8_1" => {
-                let q8_0 = Codec::by_name("Q8_0").unwrap();
-                let blocks = bytes.chunks_exact(codec.bytes);
-                let without_sum: Vec<u8> = blocks.flat_map(|block| [&block[..2], &block[4..]].concat()).collect();
-                self.ggml.decode(q8_0, &without_sum)
-            }
-            _ => self.ggml.decode(codec, bytes),
-        };
-        let Some(theirs) = theirs else { return };
+        let Some(theirs) = reference_weights(&self.ggml, codec, bytes) else { return };
         let mut ours = vec![f32::NAN; theirs.len()];
         codec.decode(bytes, &mut ours).unwrap();
         self.decoded += ours.len();
-        let mut tally = Tally::new(codec.weights * 4);
-        let bits = |weights: &[f32]| weights.iter().flat_map(|x| x.to_bits().to_le_bytes()).collect::<Vec<_>>();
-        let canonical = |x: f32, other: f32| {
-            // Arithmetic on a NaN scale makes a NaN; which of two payloads it carries is decided by the compiler's order
-            // of operands, and Rust and wasm promise none. The floats are converted bit by bit: theirs must agree.
-            if x.is_nan() && other.is_nan() && !codec.carries_non_finite() { f32::NAN } else { x }
-        };
-        let pairs: (Vec<_>, Vec<_>) =
-            ours.iter().zip(&theirs).map(|(&a, &b)| (canonical(a, b), canonical(b, a))).unzip();
-        tally.compare(0, &bits(&pairs.0), &bits(&pairs.1));
+        let mut tally = Tally::new(codec);
+        tally.weights(&ours, &theirs);
         if let Some(report) = tally.report() {
             self.expect(false, || format!("{case}: decode: {report}"));
         }
     }
 }
 
-/// Which blocks differ, and where.
-struct Tally {
-    block_bytes: usize,
-    blocks: usize,
-    differing: usize,
-    worst: Option<(usize, usize)>,
-    first: Option<String>,
+/// What the reference decodes `bytes` to; `None` if it has no decoder for the format.
+pub fn reference_weights(ggml: &Ggml, codec: &Codec, bytes: &[u8]) -> Option<Vec<f32>> {
+    match codec.name {
+        // Neither has a decoder in the reference: F32 is its own, Q8_1 is Q8_0 with a sum after the scale.
+        "F32" => Some(bytes.as_chunks().0.iter().map(|x| f32::from_le_bytes(*x)).collect()),
+        "Q8_1" => {
+            let q8_0 = Codec::by_name("Q8_0").unwrap();
+            let blocks = bytes.chunks_exact(codec.bytes);
+            let without_sum: Vec<u8> = blocks.flat_map(|block| [&block[..2], &block[4..]].concat()).collect();
+            ggml.decode(q8_0, &without_sum)
+        }
+        _ => ggml.decode(codec, bytes),
+    }
 }
 
-impl Tally {
-    fn new(block_bytes: usize) -> Self {
-        Tally { block_bytes, blocks: 0, differing: 0, worst: None, first: None }
-    }
-
-    fn compare(&mut self, from: usize, ours: &[u8], theirs: &[u8]) {
-        assert_eq!(ours.len(), theirs.len());
-        let blocks = ours.chunks_exact(self.block_bytes).zip(theirs.chunks_exact(self.block_bytes));
-        for (i, (ours, theirs)) in blocks.enumerate() {
-            self.blocks += 1;
-            let differing = ours.iter().zip(theirs).filter(|(a, b)| a != b).count();
-            let Some(at) = ours.iter().zip(theirs).position(|(a, b)| a != b) else { continue };
-            self.differing += 1;
-            if self.worst.is_none_or(|(_, most)| differing > most) {
-                self.worst = Some((from + i, differing));
-            }
-            self.first.get_or_insert_with(|| {
-                let shown = at & !3..(at + 12).min(ours.len());
-                let (a, b) = (&ours[shown.clone()], &theirs[shown]);
-                format!("block {} from byte {at}: ours {a:02x?}, the reference's {b:02x?}", from + i)
-            });
-        }
-    }
-
-    fn report(&self) -> Option<String> {
-        let (worst, bytes) = self.worst?;
-        Some(format!(
-            "{} of {} blocks differ, worst is block {worst} ({bytes} of {} bytes); first is {}",
-            self.differing,
-            self.blocks,
-            self.block_bytes,
-            self.first.as_deref().unwrap_or_default()
-        ))
-    }
+/// Whether the reference accepts each block; `None` for a type it cannot validate: Q8_1 it rejects even when all is zero.
+pub fn reference_verdicts(ggml: &Ggml, codec: &Codec, bytes: &[u8]) -> Option<Vec<bool>> {
+    let known = ggml.validate(codec, &vec![0; codec.bytes], codec.bytes) == [true];
+    known.then(|| ggml.validate(codec, bytes, codec.bytes))
 }

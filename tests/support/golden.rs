@@ -25,3 +25,18 @@ pub fn floats(value: &Value) -> Vec<f32> {
     let bytes = BASE64_STANDARD.decode(value.as_str().unwrap()).unwrap();
     bytes.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
 }
+
+/// Base64 of bytes.
+pub fn bytes(value: &Value) -> Vec<u8> {
+    BASE64_STANDARD.decode(value.as_str().unwrap()).unwrap()
+}
+
+/// Bytes as base64.
+pub fn of_bytes(bytes: &[u8]) -> Value {
+    BASE64_STANDARD.encode(bytes).into()
+}
+
+/// Floats as base64 of little-endian `float32`.
+pub fn of_floats(floats: &[f32]) -> Value {
+    of_bytes(&floats.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<_>>())
+}

@@ -4,5 +4,8 @@
 pub mod convert;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
 pub mod ggml;
+pub mod golden;
 pub mod lanes;
+pub mod layout;
+pub mod tally;
 pub mod weights;

@@ -1,0 +1,152 @@
+//! Every format against golden vectors of the reference: what `tests/oracle.rs` does, where its library is not.
+//!
+//! The list of tests is the directory `tests/golden/formats`; its layout is told in `tests/oracle/golden.rs`.
+
+#![allow(clippy::unwrap_used, clippy::panic)] // a test fails by panicking
+
+mod support;
+
+use quantpress::{Code, Codec, formats};
+use serde_json::Value;
+use support::golden;
+use support::layout;
+use support::tally::Tally;
+
+/// Everything in a folder but the inputs, by name.
+fn files() -> Vec<(&'static Codec, Value)> {
+    let folder = format!("{}/tests/golden/formats", env!("CARGO_MANIFEST_DIR"));
+    let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let names = names.map(|path| path.file_stem().unwrap().to_string_lossy().into_owned());
+    let names = names.filter(|name| name != "inputs");
+    names.map(|name| (Codec::by_name(&name).unwrap(), golden::load(&format!("formats/{name}.json")))).collect()
+}
+
+/// Collects what differs, so that one failure tells of all.
+struct Failures(Vec<String>);
+
+impl Failures {
+    fn expect(&mut self, case: &str, report: Option<String>) {
+        self.0.extend(report.map(|report| format!("{case}: {report}")));
+    }
+}
+
+impl Drop for Failures {
+    fn drop(&mut self) {
+        assert!(self.0.is_empty() || std::thread::panicking(), "{}", self.0.join("\n"));
+    }
+}
+
+#[test]
+fn every_format_has_a_file() {
+    let mut names: Vec<_> = files().iter().map(|(codec, _)| codec.name).collect();
+    let mut known: Vec<_> = formats().iter().map(|codec| codec.name).collect();
+    names.sort_unstable();
+    known.sort_unstable();
+    assert_eq!(names, known, "`cargo test --test oracle -- --write-golden` writes them");
+    for (codec, file) in files() {
+        assert!(!codec.can_encode() || file.get("encode").is_some(), "{}", codec.name);
+    }
+}
+
+#[test]
+fn encoding_writes_the_bytes_of_the_reference() {
+    let inputs = golden::load("formats/inputs.json");
+    let row = inputs["rowLength"].as_u64().unwrap() as usize;
+    let mut failures = Failures(Vec::new());
+    for (codec, file) in files().into_iter().filter(|(codec, _)| codec.can_encode()) {
+        for (distribution, kinds) in file["encode"].as_object().unwrap() {
+            let weights = golden::floats(&inputs["weights"][distribution]);
+            for (kind, rows) in kinds.as_object().unwrap() {
+                let importance = inputs["importance"].get(kind).map(golden::floats);
+                let rows = if rows == "as none" { &kinds["none"] } else { rows };
+                let case = format!("{} {distribution}, importance {kind}", codec.name);
+                let report = encode(codec, &weights, row, importance.as_deref(), rows);
+                failures.expect(&case, report);
+            }
+        }
+    }
+}
+
+/// What differs between our encoding and the golden rows; "refused" expects an error.
+fn encode(
+    codec: &'static Codec,
+    weights: &[f32],
+    row: usize,
+    importance: Option<&[f32]>,
+    rows: &Value,
+) -> Option<String> {
+    let need = codec.encoded_len(row, row).unwrap();
+    let encode = |weights: &[f32]| {
+        let mut out = vec![0; weights.len() / row * need];
+        codec.encode_rows(weights, row, importance, &mut out).map(|()| out).map_err(|error| error.code())
+    };
+    if codec.needs_importance && importance.is_none() {
+        let ours = encode(weights);
+        return (ours != Err(Code::NEEDS_IMPORTANCE)).then(|| format!("without importance it gives {ours:?}"));
+    }
+    let mut tally = Tally::new(codec);
+    let mut whole = Vec::new();
+    for (i, (weights, theirs)) in weights.chunks_exact(row).zip(golden::list(rows)).enumerate() {
+        match encode(weights) {
+            Ok(ours) if theirs != "refused" => {
+                let theirs = golden::bytes(theirs);
+                tally.bytes(i * row / codec.weights, &ours, &theirs);
+                whole.extend(theirs);
+            }
+            Err(Code::UNREPRESENTABLE) if theirs == "refused" => {}
+            ours => {
+                let ours = ours.map(|_| "bytes");
+                return Some(format!(
+                    "row {i}: our engine gives {ours:?}, the reference {:.20}...",
+                    theirs.to_string()
+                ));
+            }
+        }
+    }
+    if whole.len() == weights.len() / row * need {
+        // Rows together are what they are apart.
+        tally.bytes(0, &encode(weights).unwrap(), &whole);
+    }
+    tally.report()
+}
+
+#[test]
+fn decoding_gives_the_weights_of_the_reference() {
+    let mut failures = Failures(Vec::new());
+    for (codec, file) in files() {
+        let Some(theirs) = file["decode"].get("weights").map(golden::floats) else { continue };
+        let bytes = golden::bytes(&file["decode"]["bytes"]);
+        let mut ours = vec![0.0; codec.decoded_len(bytes.len()).unwrap()];
+        codec.decode(&bytes, &mut ours).unwrap();
+        let mut tally = Tally::new(codec);
+        tally.weights(&ours, &theirs);
+        failures.expect(codec.name, tally.report());
+    }
+}
+
+#[test]
+fn validation_agrees_with_the_reference() {
+    for (codec, file) in files() {
+        let Some(verdicts) = file["decode"].get("valid").and_then(Value::as_str) else { continue };
+        let bytes = golden::bytes(&file["decode"]["bytes"]);
+        let blocks = bytes.chunks_exact(codec.bytes);
+        assert_eq!(blocks.len(), verdicts.len());
+        for (i, (block, verdict)) in blocks.zip(verdicts.chars()).enumerate() {
+            assert_eq!(codec.validate(block).is_ok(), verdict == '1', "{} block {i}", codec.name);
+        }
+        let first = codec.validate(&bytes).map_err(|error| error.details().to_vec());
+        let expected = verdicts.find('0').map(|index| ("index", quantpress::Detail::from(index)));
+        assert_eq!(first.err().map(|details| details[0].clone()), expected, "{}", codec.name);
+    }
+}
+
+#[test]
+fn the_drawing_at_the_head_of_each_file_covers_the_block() {
+    for codec in formats().iter().filter(|codec| codec.weights > 1) {
+        let fields = layout::fields(codec);
+        let ends = fields.iter().map(|(range, _)| range.end);
+        let starts = fields.iter().map(|(range, _)| range.start).chain([codec.bytes]);
+        assert!(!fields.is_empty(), "{} has no drawing", codec.name);
+        assert!([0].into_iter().chain(ends).eq(starts), "{} is drawn with gaps: {fields:?}", codec.name);
+    }
+}
