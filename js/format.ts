@@ -154,8 +154,8 @@ export function dequantizeInto(bytes: Uint8Array, format: FormatName, out: Float
  * Checks what ggml checks when it loads a model (`ggml_validate_row_data`): the scales of every block, or the floats
  * themselves, are finite. Decoding does not need it: any bytes decode to something.
  *
- * @throws {@link QuantpressError} `INVALID_BLOCK` with the `index` of the first bad block, `LENGTH` if the bytes do not
- * divide into blocks, `UNKNOWN_NAME`.
+ * @throws {@link QuantpressError} `INVALID_BLOCK` (for the floats, which have no scale, `NON_FINITE`) with the `index` of
+ * the first bad block's first weight, `LENGTH` if the bytes do not divide into blocks, `UNKNOWN_NAME`.
  */
 export function validate(bytes: Uint8Array, format: FormatName): void {
   expectBytes('bytes', bytes);

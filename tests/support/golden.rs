@@ -1,4 +1,5 @@
 //! Golden files: JSON whose arrays of little-endian `float32` are base64.
+#![allow(dead_code)] // every test binary uses its own part
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::Value;
