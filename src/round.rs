@@ -12,15 +12,43 @@ pub fn nearest_int(x: f32) -> i32 {
     ((x + MAGIC).to_bits() & 0x007f_ffff) as i32 - 0x0040_0000
 }
 
+/// C's `truncf`: toward zero.
+#[inline(always)]
+pub fn trunc(x: f32) -> f32 {
+    if cfg!(any(target_arch = "wasm32", target_arch = "aarch64", target_feature = "sse4.1")) {
+        return x.trunc();
+    }
+    // x86-64 without SSE4.1 has no such instruction, and a call per weight is slow. From 2^23 up every float is whole.
+    let whole = (x as i32 as f32).copysign(x);
+    if x.abs() < 8_388_608.0 { whole } else { x }
+}
+
 /// C's `roundf`: round half away from zero.
 ///
-/// In wasm `f32::round` is a library call; this is the same function in three operations: truncation is exact, and so
-/// is the difference of a float and its truncation.
+/// In wasm `f32::round` is a library call; this is the same function in a few operations. What is added is the largest
+/// float below one half: a half itself would carry 0.49999997 over.
 #[inline(always)]
 pub fn half_away(x: f32) -> f32 {
-    let whole = x.trunc();
-    let half = if (x - whole).abs() >= 0.5 { 1.0f32 } else { 0.0 };
-    whole + half.copysign(x)
+    trunc(x + BELOW_HALF.copysign(x))
+}
+
+/// The largest float below one half.
+pub const BELOW_HALF: f32 = 0.499_999_97;
+
+/// C's `(uint8_t)(x)` for `x` in `0..256`; NaN becomes 0, as x86-64 makes it.
+#[inline(always)]
+pub fn trunc_u8(x: f32) -> u8 {
+    if cfg!(target_arch = "wasm32") {
+        // The mantissa of 2^23 + n is n. A saturating conversion takes six instructions on x86-64.
+        return (x.trunc() + 8_388_608.0).to_bits() as u8;
+    }
+    x as i32 as u8
+}
+
+/// [`half_away`] of `x` in `-128..=127` as a byte; NaN becomes 0, as x86-64 makes it.
+#[inline(always)]
+pub fn half_away_i8(x: f32) -> i8 {
+    (half_away(x) + MAGIC).to_bits() as i8
 }
 
 /// IEEE `roundTiesToEven` (C's `nearbyintf` in the default mode).
@@ -57,10 +85,34 @@ mod tests {
 
     #[test]
     fn half_away_is_roundf() {
-        for x in floats().chain((-2000..2000).map(|i| i as f32 * 0.25)) {
+        let ties = (-2000..2000).map(|i| i as f32 * 0.25);
+        let around =
+            |x: f32| [x, f32::from_bits(x.to_bits().wrapping_add(1)), f32::from_bits(x.to_bits().wrapping_sub(1))];
+        for x in floats().chain(ties.flat_map(around)) {
             let (ours, std) = (half_away(x), x.round());
             assert!(ours.to_bits() == std.to_bits() || ours.is_nan() && std.is_nan(), "{x}: {ours} {std}");
         }
+    }
+
+    #[test]
+    fn trunc_is_truncf() {
+        for x in floats().chain((-2000..2000).map(|i| i as f32 * 0.25)) {
+            let (ours, std) = (trunc(x), x.trunc());
+            assert!(ours.to_bits() == std.to_bits() || ours.is_nan() && std.is_nan(), "{x}: {ours} {std}");
+        }
+    }
+
+    #[test]
+    fn bytes_are_those_of_c() {
+        for i in 0..256 * 64 {
+            let x = i as f32 / 64.0;
+            assert_eq!(i32::from(trunc_u8(x)), i / 64, "{x}");
+            let x = x - 128.0;
+            if x <= 127.0 {
+                assert_eq!(f32::from(half_away_i8(x)), x.round(), "{x}");
+            }
+        }
+        assert_eq!((trunc_u8(f32::NAN), half_away_i8(f32::NAN)), (0, 0));
     }
 
     #[test]

@@ -104,10 +104,3 @@ pub fn transpose<L: Lanes, const W: usize>(values: &[f32]) -> [L; W] {
 pub const fn finite_f16(bits: [u8; 2]) -> bool {
     u16::from_le_bytes(bits) & 0x7c00 != 0x7c00
 }
-
-/// Five-bit codes of 32 weights: bit `j` of the first is the fifth bit of code `j`, the nibbles hold the rest as Q4_0's do.
-#[inline(always)]
-pub fn pack_fifth_bits(codes: [u8; 32]) -> ([u8; 4], [u8; 16]) {
-    let qh = codes.iter().enumerate().fold(0, |bits, (j, q)| bits | u32::from(q >> 4 & 1) << j);
-    (qh.to_le_bytes(), std::array::from_fn(|j| codes[j] & 15 | codes[j + 16] << 4))
-}

@@ -1,5 +1,6 @@
 //! GGUF block formats: one file each, and the one table of them.
 
+mod along;
 pub mod block;
 mod codec;
 mod f64;

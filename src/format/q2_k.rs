@@ -12,8 +12,11 @@
 //! The smallest format that needs no importance matrix to be of use; large models bear it, small ones do not.
 //! Source: ggml `quantize_row_q2_K_ref`, `quantize_row_q2_K_impl`, `dequantize_row_q2_K`.
 
+use super::along;
 use super::block::{BlockEncoder, BlockFormat, finite_f16, importance_weights, transpose};
-use super::super_block::{SUPER, Super, each_super_block, pack_two_bits, put, requantize, scale, sum_of_squares};
+use super::super_block::{
+    SUPER, Super, each_super_block, pack_two_bits, put, requantize, scale, sum_of_squares, two_bits,
+};
 use crate::half::f16_from_f32;
 use crate::lanes::Lanes;
 use crate::round::nearest_int;
@@ -39,11 +42,12 @@ impl BlockFormat for Q2K {
 
     fn decode(&self, out: &mut [f32]) {
         let (d, dmin) = (scale(self.d), scale(self.dmin));
-        for (at, out) in out.as_chunks_mut::<16>().0.iter_mut().enumerate() {
-            let (half, quarter, side) = (at / 8, at % 8 / 2, at % 2);
-            let (step, min) = (d * f32::from(self.scales[at] & 15), dmin * f32::from(self.scales[at] >> 4));
-            for (l, out) in out.iter_mut().enumerate() {
-                *out = step * f32::from(self.qs[half][side * 16 + l] >> (2 * quarter) & 3) - min;
+        for (i, out) in out.as_chunks_mut::<32>().0.iter_mut().enumerate() {
+            let codes = two_bits(&self.qs, i);
+            for (side, out) in out.as_chunks_mut::<16>().0.iter_mut().enumerate() {
+                let scales = self.scales[2 * i + side];
+                let (step, min) = (d * f32::from(scales & 15), dmin * f32::from(scales >> 4));
+                along::decode(&codes.as_chunks::<16>().0[side], 0.0, out, |q| step * q - min);
             }
         }
     }

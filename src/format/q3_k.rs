@@ -13,8 +13,11 @@
 //! ([`crate::search::symmetric`]). A step below Q4_K for models that must fit; mixes keep sensitive tensors above it.
 //! Source: ggml `quantize_row_q3_K_ref`, `quantize_row_q3_K_impl`, `dequantize_row_q3_K`.
 
+use super::along;
 use super::block::{BlockEncoder, BlockFormat, finite_f16, importance_weights, transpose};
-use super::super_block::{SUPER, Super, each_super_block, pack_two_bits, put, requantize, scale, sum_of_squares};
+use super::super_block::{
+    SUPER, Super, each_super_block, pack_two_bits, put, requantize, scale, sum_of_squares, two_bits,
+};
 use crate::half::f16_from_f32;
 use crate::lanes::Lanes;
 use crate::round::nearest_int;
@@ -38,13 +41,13 @@ impl BlockFormat for Q3K {
 
     fn decode(&self, out: &mut [f32]) {
         let d = scale(self.d);
-        for (at, out) in out.as_chunks_mut::<16>().0.iter_mut().enumerate() {
-            let (half, quarter, side) = (at / 8, at % 8 / 2, at % 2);
-            let step = d * self.sub_scale(at);
-            for (l, out) in out.iter_mut().enumerate() {
-                let low = i32::from(self.qs[half][side * 16 + l] >> (2 * quarter) & 3);
-                let high = i32::from(self.hmask[side * 16 + l] >> (half * 4 + quarter) & 1);
-                *out = step * (low + high * 4 - 4) as f32;
+        for (i, out) in out.as_chunks_mut::<32>().0.iter_mut().enumerate() {
+            let (low, bit) = (two_bits(&self.qs, i), 1 << i);
+            let high = self.hmask.map(|h| if h & bit == 0 { 0 } else { 4 });
+            let codes: [u8; 32] = std::array::from_fn(|l| low[l] | high[l]);
+            for (side, out) in out.as_chunks_mut::<16>().0.iter_mut().enumerate() {
+                let step = d * self.sub_scale(2 * i + side);
+                along::decode(&codes.as_chunks::<16>().0[side], 4.0, out, |q| step * q);
             }
         }
     }

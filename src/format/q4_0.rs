@@ -9,8 +9,10 @@
 //! ([`crate::search::symmetric`]). Good as a fast, simple 4-bit format; Q4_K holds the same bits with less error.
 //! Source: ggml `quantize_row_q4_0_ref`, `quantize_row_q4_0_impl`, `dequantize_row_q4_0`.
 
+use super::along;
 use super::block::{BlockFormat, GroupEncoder, finite_f16, importance_weights, transpose};
-use crate::half::{f16_from_f32, f16_to_f32};
+use super::super_block::scale;
+use crate::half::f16_from_f32;
 use crate::lanes::Lanes;
 use crate::search;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -29,12 +31,10 @@ impl BlockFormat for Q4_0 {
     const WEIGHTS: usize = 32;
 
     fn decode(&self, out: &mut [f32]) {
-        let d = f16_to_f32(u16::from_le_bytes(self.d));
-        let (low, high) = out.split_at_mut(16);
-        for (j, q) in self.qs.into_iter().enumerate() {
-            low[j] = (i32::from(q & 15) - 8) as f32 * d;
-            high[j] = (i32::from(q >> 4) - 8) as f32 * d;
-        }
+        let Some(out) = out.first_chunk_mut() else { return };
+        let d = scale(self.d);
+        let codes = along::from_nibbles(&self.qs);
+        along::decode(&codes, 8.0, out, |q| q * d);
     }
 
     fn is_valid(&self) -> bool {
@@ -44,12 +44,13 @@ impl BlockFormat for Q4_0 {
 
 impl GroupEncoder for Q4_0 {
     fn encode_group<L: Lanes>(weights: &[f32], blocks: &mut [Self]) {
-        let x: [L; 32] = transpose(weights);
-        let d = search::signed_max(&x) / L::splat(-8.0);
-        let inverse = search::reciprocal_or_zero(d);
-        // C's MIN(15, (int8_t)(x * id + 8.5)): truncation, so ties go up; what no int holds (id infinite) becomes 0.
-        let codes = x.map(|x| (x * inverse + L::splat(8.5)).trunc_or_zero().min(L::splat(15.0)));
-        pack(d, &codes, blocks);
+        for (block, x) in blocks.iter_mut().zip(weights.as_chunks::<32>().0) {
+            let d = along::signed_max(x) / -8.0;
+            let inverse = along::inverse(d);
+            // C's MIN(15, (int8_t)(x * id + 8.5)): truncation, so ties go up.
+            let codes = along::truncate(x, |x| x * inverse + 8.5).map(|q| q.min(15));
+            block.fill(d, &codes);
+        }
     }
 
     fn encode_group_weighted<L: Lanes>(weights: &[f32], importance: &[f32], sigma2: f32, blocks: &mut [Self]) {
@@ -57,14 +58,15 @@ impl GroupEncoder for Q4_0 {
         let w = importance_weights(&x, importance, sigma2);
         let mut codes = [L::splat(0.0); 32];
         let d = search::symmetric(&x, &w, 8.0, &mut codes);
-        pack(d, &codes, blocks);
+        for (lane, block) in blocks.iter_mut().enumerate() {
+            block.fill(d.lane(lane), &codes.map(|q| q.int(lane) as u8));
+        }
     }
 }
 
-fn pack<L: Lanes>(d: L, codes: &[L; 32], blocks: &mut [Q4_0]) {
-    let qs: [L; 16] = std::array::from_fn(|j| codes[j] + codes[j + 16] * L::splat(16.0));
-    for (lane, block) in blocks.iter_mut().enumerate() {
-        block.d = f16_from_f32(d.lane(lane)).to_le_bytes();
-        block.qs = qs.map(|q| q.int(lane) as u8);
+impl Q4_0 {
+    fn fill(&mut self, d: f32, codes: &[u8; 32]) {
+        self.d = f16_from_f32(d).to_le_bytes();
+        self.qs = along::nibbles(codes);
     }
 }

@@ -10,8 +10,10 @@
 //! ([`crate::search::affine`]). Good for weights that are not centred on zero; otherwise Q4_K holds them in fewer bits.
 //! Source: ggml `quantize_row_q4_1_ref`, `quantize_row_q4_1_impl`, `dequantize_row_q4_1`.
 
+use super::along;
 use super::block::{BlockFormat, GroupEncoder, finite_f16, importance_weights, transpose};
-use crate::half::{f16_from_f32, f16_to_f32};
+use super::super_block::scale;
+use crate::half::f16_from_f32;
 use crate::lanes::Lanes;
 use crate::search::{self, Grid};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -31,13 +33,11 @@ impl BlockFormat for Q4_1 {
     const WEIGHTS: usize = 32;
 
     fn decode(&self, out: &mut [f32]) {
-        let d = f16_to_f32(u16::from_le_bytes(self.d));
-        let m = f16_to_f32(u16::from_le_bytes(self.m));
-        let (low, high) = out.split_at_mut(16);
-        for (j, q) in self.qs.into_iter().enumerate() {
-            low[j] = f32::from(q & 15) * d + m;
-            high[j] = f32::from(q >> 4) * d + m;
-        }
+        let Some(out) = out.first_chunk_mut() else { return };
+        let d = scale(self.d);
+        let m = scale(self.m);
+        let codes = along::from_nibbles(&self.qs);
+        along::decode(&codes, 0.0, out, |q| q * d + m);
     }
 
     fn is_valid(&self) -> bool {
@@ -47,27 +47,30 @@ impl BlockFormat for Q4_1 {
 
 impl GroupEncoder for Q4_1 {
     fn encode_group<L: Lanes>(weights: &[f32], blocks: &mut [Self]) {
-        let x: [L; 32] = transpose(weights);
-        let (min, max) = search::range(&x);
-        let d = (max - min) / L::splat(15.0);
-        let inverse = search::reciprocal_or_zero(d);
-        let codes = x.map(|x| ((x - min) * inverse + L::splat(0.5)).trunc_or_zero().min(L::splat(15.0)));
-        pack(d, min, &codes, blocks);
+        for (block, x) in blocks.iter_mut().zip(weights.as_chunks::<32>().0) {
+            let (min, range) = along::min_and_range(x);
+            let d = range / 15.0;
+            let inverse = along::inverse(d);
+            let codes = along::truncate(x, |x| (x - min) * inverse + 0.5).map(|q| q.min(15));
+            block.fill(d, min, &codes);
+        }
     }
 
     fn encode_group_weighted<L: Lanes>(weights: &[f32], importance: &[f32], sigma2: f32, blocks: &mut [Self]) {
         let x: [L; 32] = transpose(weights);
         let w = importance_weights(&x, importance, sigma2);
         let fit = search::affine(&x, &w, Grid::weighted(15.0));
-        pack(fit.scale, fit.min, &x.map(|x| fit.code(x)), blocks);
+        let codes = x.map(|x| fit.code(x));
+        for (lane, block) in blocks.iter_mut().enumerate() {
+            block.fill(fit.scale.lane(lane), fit.min.lane(lane), &codes.map(|q| q.int(lane) as u8));
+        }
     }
 }
 
-fn pack<L: Lanes>(d: L, m: L, codes: &[L; 32], blocks: &mut [Q4_1]) {
-    let qs: [L; 16] = std::array::from_fn(|j| codes[j] + codes[j + 16] * L::splat(16.0));
-    for (lane, block) in blocks.iter_mut().enumerate() {
-        block.d = f16_from_f32(d.lane(lane)).to_le_bytes();
-        block.m = f16_from_f32(m.lane(lane)).to_le_bytes();
-        block.qs = qs.map(|q| q.int(lane) as u8);
+impl Q4_1 {
+    fn fill(&mut self, d: f32, m: f32, codes: &[u8; 32]) {
+        self.d = f16_from_f32(d).to_le_bytes();
+        self.m = f16_from_f32(m).to_le_bytes();
+        self.qs = along::nibbles(codes);
     }
 }

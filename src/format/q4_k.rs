@@ -12,6 +12,7 @@
 //! bits; below 1e-7 or so a sub-block vanishes beside a large neighbour.
 //! Source: ggml `quantize_row_q4_K_ref`, `quantize_row_q4_K_impl`, `dequantize_row_q4_K`.
 
+use super::along;
 use super::block::{BlockEncoder, BlockFormat, finite_f16};
 use super::k_affine::{self, Rules, scale_and_min};
 use super::super_block::{SUPER, Super, each_super_block, scale};
@@ -39,16 +40,11 @@ impl BlockFormat for Q4K {
 
     fn decode(&self, out: &mut [f32]) {
         let (d, dmin) = (scale(self.d), scale(self.dmin));
-        let step = |j| {
-            let (scale, min) = scale_and_min(&self.scales, j);
-            (d * f32::from(scale), dmin * f32::from(min))
-        };
-        for (i, (out, qs)) in out.as_chunks_mut::<64>().0.iter_mut().zip(&self.qs).enumerate() {
-            let (low, high) = (step(2 * i), step(2 * i + 1));
-            for (l, q) in qs.iter().enumerate() {
-                out[l] = low.0 * f32::from(q & 15) - low.1;
-                out[l + 32] = high.0 * f32::from(q >> 4) - high.1;
-            }
+        for (j, out) in out.as_chunks_mut::<32>().0.iter_mut().enumerate() {
+            let (sub_scale, sub_min) = scale_and_min(&self.scales, j);
+            let (step, min) = (d * f32::from(sub_scale), dmin * f32::from(sub_min));
+            let codes = self.qs[j / 2].map(|q| q >> (j % 2 * 4) & 15);
+            along::decode(&codes, 0.0, out, |q| step * q - min);
         }
     }
 

@@ -10,8 +10,10 @@
 //! ([`crate::search::symmetric`]). What Q4_K becomes where a row is no multiple of 256; Q5_K holds the same bits better.
 //! Source: ggml `quantize_row_q5_0_ref`, `quantize_row_q5_0_impl`, `dequantize_row_q5_0`.
 
-use super::block::{BlockFormat, GroupEncoder, finite_f16, importance_weights, pack_fifth_bits, transpose};
-use crate::half::{f16_from_f32, f16_to_f32};
+use super::along;
+use super::block::{BlockFormat, GroupEncoder, finite_f16, importance_weights, transpose};
+use super::super_block::scale;
+use crate::half::f16_from_f32;
 use crate::lanes::Lanes;
 use crate::search;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -31,13 +33,11 @@ impl BlockFormat for Q5_0 {
     const WEIGHTS: usize = 32;
 
     fn decode(&self, out: &mut [f32]) {
-        let d = f16_to_f32(u16::from_le_bytes(self.d));
-        let qh = u32::from_le_bytes(self.qh);
-        let (low, high) = out.split_at_mut(16);
-        for (j, q) in self.qs.into_iter().enumerate() {
-            low[j] = (i32::from(q & 15) + (qh >> j << 4 & 16) as i32 - 16) as f32 * d;
-            high[j] = (i32::from(q >> 4) + (qh >> (j + 12) & 16) as i32 - 16) as f32 * d;
-        }
+        let Some(out) = out.first_chunk_mut() else { return };
+        let d = scale(self.d);
+        let (low, high) = (along::from_nibbles(&self.qs), along::from_fifth_bits(self.qh));
+        let codes: [u8; 32] = std::array::from_fn(|j| low[j] | high[j]);
+        along::decode(&codes, 16.0, out, |q| q * d);
     }
 
     fn is_valid(&self) -> bool {
@@ -47,12 +47,13 @@ impl BlockFormat for Q5_0 {
 
 impl GroupEncoder for Q5_0 {
     fn encode_group<L: Lanes>(weights: &[f32], blocks: &mut [Self]) {
-        let x: [L; 32] = transpose(weights);
-        let d = search::signed_max(&x) / L::splat(-16.0);
-        let inverse = search::reciprocal_or_zero(d);
-        // As Q4_0: ties go up, and what no int holds becomes 0.
-        let codes = x.map(|x| (x * inverse + L::splat(16.5)).trunc_or_zero().min(L::splat(31.0)));
-        pack(d, &codes, blocks);
+        for (block, x) in blocks.iter_mut().zip(weights.as_chunks::<32>().0) {
+            let d = along::signed_max(x) / -16.0;
+            let inverse = along::inverse(d);
+            // C's MIN(31, (int8_t)(x * id + 16.5)): truncation, so ties go up.
+            let codes = along::truncate(x, |x| x * inverse + 16.5).map(|q| q.min(31));
+            block.fill(d, &codes);
+        }
     }
 
     fn encode_group_weighted<L: Lanes>(weights: &[f32], importance: &[f32], sigma2: f32, blocks: &mut [Self]) {
@@ -60,13 +61,16 @@ impl GroupEncoder for Q5_0 {
         let w = importance_weights(&x, importance, sigma2);
         let mut codes = [L::splat(0.0); 32];
         let d = search::symmetric(&x, &w, 16.0, &mut codes);
-        pack(d, &codes, blocks);
+        for (lane, block) in blocks.iter_mut().enumerate() {
+            block.fill(d.lane(lane), &codes.map(|q| q.int(lane) as u8));
+        }
     }
 }
 
-fn pack<L: Lanes>(d: L, codes: &[L; 32], blocks: &mut [Q5_0]) {
-    for (lane, block) in blocks.iter_mut().enumerate() {
-        block.d = f16_from_f32(d.lane(lane)).to_le_bytes();
-        (block.qh, block.qs) = pack_fifth_bits(codes.map(|q| q.int(lane) as u8));
+impl Q5_0 {
+    fn fill(&mut self, d: f32, codes: &[u8; 32]) {
+        self.d = f16_from_f32(d).to_le_bytes();
+        self.qh = along::fifth_bits(codes);
+        self.qs = along::nibbles(codes);
     }
 }

@@ -12,6 +12,7 @@
 //! 37 under importance. Close to the original where Q4_K hurts; Q6_K is closer for one bit more.
 //! Source: ggml `quantize_row_q5_K_ref`, `quantize_row_q5_K_impl`, `dequantize_row_q5_K`.
 
+use super::along;
 use super::block::{BlockEncoder, BlockFormat, finite_f16};
 use super::k_affine::{self, Rules, scale_and_min};
 use super::super_block::{SUPER, Super, each_super_block, scale};
@@ -40,17 +41,13 @@ impl BlockFormat for Q5K {
 
     fn decode(&self, out: &mut [f32]) {
         let (d, dmin) = (scale(self.d), scale(self.dmin));
-        let step = |j| {
-            let (scale, min) = scale_and_min(&self.scales, j);
-            (d * f32::from(scale), dmin * f32::from(min))
-        };
-        for (i, (out, qs)) in out.as_chunks_mut::<64>().0.iter_mut().zip(&self.qs).enumerate() {
-            let (low, high) = (step(2 * i), step(2 * i + 1));
-            for (l, (q, h)) in qs.iter().zip(self.qh).enumerate() {
-                let h = h >> (2 * i);
-                out[l] = low.0 * f32::from(q & 15 | (h & 1) << 4) - low.1;
-                out[l + 32] = high.0 * f32::from(q >> 4 | (h & 2) << 3) - high.1;
-            }
+        for (j, out) in out.as_chunks_mut::<32>().0.iter_mut().enumerate() {
+            let (sub_scale, sub_min) = scale_and_min(&self.scales, j);
+            let (step, min) = (d * f32::from(sub_scale), dmin * f32::from(sub_min));
+            let (qs, bit) = (&self.qs[j / 2], 1 << j);
+            let high = self.qh.map(|h| if h & bit == 0 { 0 } else { 16 });
+            let codes: [u8; 32] = std::array::from_fn(|l| qs[l] >> (j % 2 * 4) & 15 | high[l]);
+            along::decode(&codes, 0.0, out, |q| step * q - min);
         }
     }
 

@@ -11,8 +11,9 @@
 //! lossless; what presets keep for output tensors. Importance is the weight of the squared error as it stands.
 //! Source: ggml `quantize_row_q6_K_ref`, `quantize_row_q6_K_impl`, `dequantize_row_q6_K`.
 
+use super::along;
 use super::block::{BlockEncoder, BlockFormat, finite_f16, transpose};
-use super::super_block::{SUPER, Super, each_super_block, put, requantize, scale};
+use super::super_block::{SUPER, Super, each_super_block, put, requantize, scale, two_bits};
 use crate::half::f16_from_f32;
 use crate::lanes::Lanes;
 use crate::round::nearest_int;
@@ -36,15 +37,13 @@ impl BlockFormat for Q6K {
 
     fn decode(&self, out: &mut [f32]) {
         let d = scale(self.d);
-        let steps = self.scales.map(|scale| d * f32::from(scale));
-        for (i, out) in out.as_chunks_mut::<128>().0.iter_mut().enumerate() {
-            for quarter in 0..4 {
-                for l in 0..32 {
-                    let low = self.ql[i][quarter % 2 * 32 + l] >> (quarter / 2 * 4) & 15;
-                    let high = self.qh[i][l] >> (2 * quarter) & 3;
-                    let code = i32::from(low | high << 4) - 32;
-                    out[quarter * 32 + l] = steps[i * 8 + quarter * 2 + l / 16] * code as f32;
-                }
+        for (i, out) in out.as_chunks_mut::<32>().0.iter_mut().enumerate() {
+            let (half, quarter) = (i / 4, i % 4);
+            let (low, high) = (&self.ql[half].as_chunks::<32>().0[quarter % 2], two_bits(&self.qh, i));
+            let codes: [u8; 32] = std::array::from_fn(|l| low[l] >> (quarter / 2 * 4) & 15 | high[l] << 4);
+            for (side, out) in out.as_chunks_mut::<16>().0.iter_mut().enumerate() {
+                let step = d * f32::from(self.scales[2 * i + side]);
+                along::decode(&codes.as_chunks::<16>().0[side], 32.0, out, |q| step * q);
             }
         }
     }

@@ -8,10 +8,11 @@
 //! All but lossless; the safe choice for output and embedding tensors. Importance is ignored, as ggml ignores it.
 //! Source: ggml `quantize_row_q8_0_ref`, `dequantize_row_q8_0`.
 
-use super::block::{BlockFormat, GroupEncoder, finite_f16, transpose};
+use super::along;
+use super::block::{BlockFormat, GroupEncoder, finite_f16};
 use crate::half::{f16_from_f32, f16_to_f32};
 use crate::lanes::Lanes;
-use crate::search;
+use crate::round::half_away_i8;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// One block of Q8_0.
@@ -41,13 +42,11 @@ impl BlockFormat for Q8_0 {
 
 impl GroupEncoder for Q8_0 {
     fn encode_group<L: Lanes>(weights: &[f32], blocks: &mut [Self]) {
-        let x: [L; 32] = transpose(weights);
-        let d = search::max_abs(&x) / L::splat(127.0);
-        let inverse = search::reciprocal_or_zero(d);
-        let codes = x.map(|x| (x * inverse).half_away().trunc_or_zero());
-        for (lane, block) in blocks.iter_mut().enumerate() {
-            block.d = f16_from_f32(d.lane(lane)).to_le_bytes();
-            block.qs = codes.map(|q| q.int(lane) as i8);
+        for (block, x) in blocks.iter_mut().zip(weights.as_chunks::<32>().0) {
+            let d = along::max_abs(x) / 127.0;
+            let inverse = along::inverse(d);
+            block.d = f16_from_f32(d).to_le_bytes();
+            block.qs = x.map(|x| half_away_i8(x * inverse));
         }
     }
 }

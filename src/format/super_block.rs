@@ -59,3 +59,9 @@ pub fn pack_two_bits(codes: &[u8; SUPER]) -> [[u8; 32]; 2] {
         std::array::from_fn(|l| codes[l] | codes[l + 32] << 2 | codes[l + 64] << 4 | codes[l + 96] << 6)
     })
 }
+
+/// Codes `32 i..32 i + 32` of [`pack_two_bits`].
+#[inline(always)]
+pub fn two_bits(packed: &[[u8; 32]; 2], i: usize) -> [u8; 32] {
+    packed[i / 4].map(|q| q >> (i % 4 * 2) & 3)
+}

@@ -1,6 +1,7 @@
 //! N problems as an array: what the compiler turns into the vectors of whatever machine it builds for.
 
 use super::lane::{Lanes, Mask};
+use crate::round;
 use std::array;
 use std::ops::{Add, BitAnd, BitOr, Div, Mul, Neg, Not, Sub};
 
@@ -84,7 +85,11 @@ impl<const N: usize> Lanes for Array<N> {
     }
     #[inline(always)]
     fn trunc(self) -> Self {
-        Array(map(self.0, f32::trunc))
+        Array(map(self.0, round::trunc))
+    }
+    #[inline(always)]
+    fn copysign(self, sign: Self) -> Self {
+        Array(zip(self.0, sign.0, f32::copysign))
     }
     #[inline(always)]
     fn lt(self, other: Self) -> ArrayMask<N> {

@@ -1,5 +1,6 @@
 //! The vector trait: N independent problems at once, never one problem split N ways.
 
+use crate::round::{BELOW_HALF, MAGIC};
 use std::ops::{Add, BitAnd, BitOr, Div, Mul, Neg, Not, Sub};
 
 /// The answer to a comparison, lane by lane.
@@ -49,6 +50,11 @@ pub trait Lanes:
     /// ggml's `nearest_int` as a float, what it does to huge values and NaN included ([`crate::round::nearest_int`]).
     fn nearest_int(self) -> Self;
 
+    /// [`Lanes::nearest_int`] of a magnitude below 2^22, where adding and subtracting is all it takes.
+    #[inline(always)]
+    fn nearest_small(self) -> Self {
+        self + Self::splat(MAGIC) - Self::splat(MAGIC)
+    }
     /// A lane that holds a small integer, as one.
     #[inline(always)]
     fn int(self, lane: usize) -> i32 {
@@ -67,13 +73,12 @@ pub trait Lanes:
     fn trunc_or_zero(self) -> Self {
         Self::select(self.abs().lt(Self::splat(2_147_483_648.0)), self.trunc(), Self::splat(0.0))
     }
+    /// `self`'s magnitude with `sign`'s sign.
+    fn copysign(self, sign: Self) -> Self;
     /// C's `roundf`: half away from zero ([`crate::round::half_away`]).
     #[inline(always)]
     fn half_away(self) -> Self {
-        let zero = Self::splat(0.0);
-        let whole = self.trunc();
-        let away = Self::select(self.lt(zero), Self::splat(-1.0), Self::splat(1.0));
-        whole + Self::select(Self::splat(0.5).le((self - whole).abs()), away, zero)
+        (self + Self::splat(BELOW_HALF).copysign(self)).trunc()
     }
 
     /// C's `other < self ? other : self`: the first operand wins on NaN and equality.

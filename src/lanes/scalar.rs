@@ -36,7 +36,11 @@ impl Lanes for f32 {
     }
     #[inline(always)]
     fn trunc(self) -> Self {
-        f32::trunc(self)
+        round::trunc(self)
+    }
+    #[inline(always)]
+    fn copysign(self, sign: Self) -> Self {
+        f32::copysign(self, sign)
     }
     #[inline(always)]
     fn lt(self, other: Self) -> bool {

@@ -87,6 +87,10 @@ impl Lanes for Simd128 {
         Simd128(f32x4_trunc(self.0))
     }
     #[inline(always)]
+    fn copysign(self, sign: Self) -> Self {
+        Simd128(v128_bitselect(sign.0, self.0, i32x4_splat(i32::MIN)))
+    }
+    #[inline(always)]
     fn lt(self, other: Self) -> SimdMask {
         SimdMask(f32x4_lt(self.0, other.0))
     }

@@ -46,7 +46,24 @@ impl<L: Lanes> Affine<L> {
 
 #[inline(always)]
 fn code<L: Lanes>(x: L, inverse: L, origin: L, nmax: L) -> L {
-    (inverse * (x - origin)).nearest_int().min(nmax).max(L::splat(0.0))
+    clamp((inverse * (x - origin)).nearest_int(), nmax)
+}
+
+#[inline(always)]
+fn clamp<L: Lanes>(code: L, nmax: L) -> L {
+    code.min(nmax).max(L::splat(0.0))
+}
+
+/// Writes the codes of all weights; the sums of `w l`, `w l^2` and `w l x`.
+#[inline(always)]
+fn encode<L: Lanes, const W: usize>(x: &[L; W], w: &[L; W], codes: &mut [L; W], code: impl Fn(L) -> L) -> [L; 3] {
+    let mut sums = [L::splat(0.0); 3];
+    for ((&x, &w), l) in x.iter().zip(w).zip(codes) {
+        *l = code(x);
+        let wl = w * *l;
+        sums = [sums[0] + wl, sums[1] + wl * *l, sums[2] + wl * x];
+    }
+    sums
 }
 
 /// Finds the scale and minimum (at most 0) that make `sum w |x - (scale code + min)|^p` small, `p` 1 or 2.
@@ -66,12 +83,15 @@ pub fn affine<L: Lanes, const W: usize>(x: &[L; W], w: &[L; W], grid: Grid) -> A
         sum_w = sum_w + w;
         sum_x = sum_x + w * x;
     }
+    let lowest = min;
     min = min.min(zero);
     let live = !max.eq(min);
     if !live.any() {
         return Affine { scale: zero, min, inverse: zero, origin: zero, nmax };
     }
 
+    // Equal weights divide by one instead of zero: what comes of it is discarded.
+    let range = |min: L| L::select(live, max - min, L::splat(1.0));
     let mut codes = [zero; W];
     let error = |codes: &[L; W], scale: L, min: L| {
         let mut sum = zero;
@@ -82,22 +102,20 @@ pub fn affine<L: Lanes, const W: usize>(x: &[L; W], w: &[L; W], grid: Grid) -> A
         sum
     };
 
-    let (mut inverse, mut origin) = (nmax / (max - min), min);
+    let (mut inverse, mut origin) = (nmax / range(min), min);
     let mut scale = L::splat(1.0) / inverse;
     for (l, &x) in codes.iter_mut().zip(x) {
         *l = code(x, inverse, origin, nmax);
     }
     let mut best = error(&codes, scale, min);
     for i in 0..=grid.steps {
-        let candidate = L::splat(grid.first + grid.step * f32::from(i) + grid.nmax) / (max - min);
-        let (mut sum_l, mut sum_l2, mut sum_xl) = (zero, zero, zero);
-        for ((&x, &w), l) in x.iter().zip(w).zip(&mut codes) {
-            *l = code(x, candidate, min, nmax);
-            let wl = w * *l;
-            sum_l = sum_l + wl;
-            sum_l2 = sum_l2 + wl * *l;
-            sum_xl = sum_xl + wl * x;
-        }
+        let candidate = L::splat(grid.first + grid.step * f32::from(i) + grid.nmax) / range(min);
+        // Rounding is monotonic: if the codes of both ends are small before they are clamped, so are all between them.
+        let end = (candidate * (lowest - min)).abs().max((candidate * (max - min)).abs());
+        let [sum_l, sum_l2, sum_xl] = match end.lt(L::splat(4_000_000.0)).all() {
+            true => encode(x, w, &mut codes, |x| clamp((candidate * (x - min)).nearest_small(), nmax)),
+            false => encode(x, w, &mut codes, |x| code(x, candidate, min, nmax)),
+        };
         let determinant = sum_w * sum_l2 - sum_l * sum_l;
         let solvable = live & zero.lt(determinant);
         if !solvable.any() {

@@ -36,13 +36,6 @@ pub fn signed_max<L: Lanes>(x: &[L]) -> L {
     max
 }
 
-/// The smallest and the largest value; of equals (zeros of two signs) the first.
-#[inline(always)]
-pub fn range<L: Lanes>(x: &[L]) -> (L, L) {
-    let start = (L::splat(f32::MAX), L::splat(-f32::MAX));
-    x.iter().fold(start, |(min, max), &x| (min.min(x), max.max(x)))
-}
-
 /// C's `d ? 1.0f / d : 0.0f`.
 #[inline(always)]
 pub fn reciprocal_or_zero<L: Lanes>(d: L) -> L {

@@ -46,7 +46,8 @@ pub fn positive<L: Lanes, const W: usize>(x: &[L; W], w: &[L; W], nmax: f32, cod
         suml2 = suml2 + w * code * code;
     }
     for _ in 0..5 {
-        let mut changed = false;
+        // A lane that nothing changed would repeat the pass to the same end: only all of them end it.
+        let mut changed = !live & live;
         for ((&x, &w), l) in x.iter().zip(w).zip(codes.iter_mut()) {
             let without_lx = sumlx - w * x * *l;
             let without_l2 = suml2 - w * *l * *l;
@@ -58,14 +59,12 @@ pub fn positive<L: Lanes, const W: usize>(x: &[L; W], w: &[L; W], nmax: f32, cod
                 & zero.lt(without_l2)
                 & !code.eq(*l)
                 & (sumlx * sumlx * with_l2).lt(with_lx * with_lx * suml2);
-            if better.any() {
-                changed = true;
-                *l = L::select(better, code.low_byte(), *l);
-                sumlx = L::select(better, with_lx, sumlx);
-                suml2 = L::select(better, with_l2, suml2);
-            }
+            changed = changed | better;
+            *l = L::select(better, code.low_byte(), *l);
+            sumlx = L::select(better, with_lx, sumlx);
+            suml2 = L::select(better, with_l2, suml2);
         }
-        if !changed {
+        if !changed.any() {
             break;
         }
     }

@@ -26,7 +26,8 @@ pub fn refined<L: Lanes, const W: usize>(x: &[L; W], nmax: f32, codes: &mut [L; 
         suml2 = suml2 + w * *l * *l;
     }
     for _ in 0..5 {
-        let mut changed = false;
+        // A lane that nothing changed would repeat the pass to the same end: only all of them end it.
+        let mut changed = !live & live;
         for (&x, l) in x.iter().zip(codes.iter_mut()) {
             let w = x * x;
             let without_lx = sumlx - w * x * *l;
@@ -39,14 +40,12 @@ pub fn refined<L: Lanes, const W: usize>(x: &[L; W], nmax: f32, codes: &mut [L; 
                 & !code.eq(*l)
                 & zero.lt(with_l2)
                 & (sumlx * sumlx * with_l2).lt(with_lx * with_lx * suml2);
-            if better.any() {
-                changed = true;
-                *l = L::select(better, code, *l);
-                sumlx = L::select(better, with_lx, sumlx);
-                suml2 = L::select(better, with_l2, suml2);
-            }
+            changed = changed | better;
+            *l = L::select(better, code, *l);
+            sumlx = L::select(better, with_lx, sumlx);
+            suml2 = L::select(better, with_l2, suml2);
         }
-        if !changed {
+        if !changed.any() {
             break;
         }
     }
