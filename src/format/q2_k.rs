@@ -42,12 +42,14 @@ impl BlockFormat for Q2K {
 
     fn decode(&self, out: &mut [f32]) {
         let (d, dmin) = (scale(self.d), scale(self.dmin));
-        for (i, out) in out.as_chunks_mut::<32>().0.iter_mut().enumerate() {
-            let codes = two_bits(&self.qs, i);
-            for (side, out) in out.as_chunks_mut::<16>().0.iter_mut().enumerate() {
-                let scales = self.scales[2 * i + side];
-                let (step, min) = (d * f32::from(scales & 15), dmin * f32::from(scales >> 4));
-                along::decode(&codes.as_chunks::<16>().0[side], 0.0, out, |q| step * q - min);
+        for (half, out) in out.as_chunks_mut::<128>().0.iter_mut().enumerate() {
+            for (quarter, codes) in two_bits(&self.qs[half]).iter().enumerate() {
+                for (side, codes) in codes.as_chunks::<16>().0.iter().enumerate() {
+                    let j = 2 * quarter + side;
+                    let scales = self.scales[8 * half + j];
+                    let (step, min) = (d * f32::from(scales & 15), dmin * f32::from(scales >> 4));
+                    along::decode_affine(codes, step, -min, &mut out[16 * j..][..16]);
+                }
             }
         }
     }

@@ -41,13 +41,14 @@ impl BlockFormat for Q3K {
 
     fn decode(&self, out: &mut [f32]) {
         let d = scale(self.d);
-        for (i, out) in out.as_chunks_mut::<32>().0.iter_mut().enumerate() {
-            let (low, bit) = (two_bits(&self.qs, i), 1 << i);
-            let high = self.hmask.map(|h| if h & bit == 0 { 0 } else { 4 });
-            let codes: [u8; 32] = std::array::from_fn(|l| low[l] | high[l]);
-            for (side, out) in out.as_chunks_mut::<16>().0.iter_mut().enumerate() {
-                let step = d * self.sub_scale(2 * i + side);
-                along::decode(&codes.as_chunks::<16>().0[side], 4.0, out, |q| step * q);
+        for (half, out) in out.as_chunks_mut::<128>().0.iter_mut().enumerate() {
+            for (quarter, low) in two_bits(&self.qs[half]).iter().enumerate() {
+                let bit = 1 << (4 * half + quarter);
+                let codes = along::or(low, &along::each(&self.hmask, |h| if h & bit == 0 { 0 } else { 4 }));
+                for (side, codes) in codes.as_chunks::<16>().0.iter().enumerate() {
+                    let j = 2 * quarter + side;
+                    along::decode(codes, 4.0, d * self.sub_scale(8 * half + j), &mut out[16 * j..][..16]);
+                }
             }
         }
     }

@@ -31,10 +31,9 @@ impl BlockFormat for Q4_0 {
     const WEIGHTS: usize = 32;
 
     fn decode(&self, out: &mut [f32]) {
-        let Some(out) = out.first_chunk_mut() else { return };
-        let d = scale(self.d);
-        let codes = along::from_nibbles(&self.qs);
-        along::decode(&codes, 8.0, out, |q| q * d);
+        let (d, (low, high)) = (scale(self.d), out.split_at_mut(16));
+        along::decode(&along::each(&self.qs, |q| q & 15), 8.0, d, low);
+        along::decode(&along::each(&self.qs, |q| q >> 4), 8.0, d, high);
     }
 
     fn is_valid(&self) -> bool {
@@ -44,12 +43,12 @@ impl BlockFormat for Q4_0 {
 
 impl GroupEncoder for Q4_0 {
     fn encode_group<L: Lanes>(weights: &[f32], blocks: &mut [Self]) {
-        for (block, x) in blocks.iter_mut().zip(weights.as_chunks::<32>().0) {
-            let d = along::signed_max(x) / -8.0;
-            let inverse = along::inverse(d);
+        for (block, x) in blocks.iter_mut().zip(weights.as_chunks().0) {
+            let d = along::signed_max::<L>(x) / -8.0;
+            let inverse = L::splat(along::inverse(d));
             // C's MIN(15, (int8_t)(x * id + 8.5)): truncation, so ties go up.
-            let codes = along::truncate(x, |x| x * inverse + 8.5).map(|q| q.min(15));
-            block.fill(d, &codes);
+            let code = |x: L| (x * inverse + L::splat(8.5)).trunc().min(L::splat(15.0));
+            block.fill(d, &along::codes(x, code));
         }
     }
 

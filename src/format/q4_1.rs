@@ -33,11 +33,9 @@ impl BlockFormat for Q4_1 {
     const WEIGHTS: usize = 32;
 
     fn decode(&self, out: &mut [f32]) {
-        let Some(out) = out.first_chunk_mut() else { return };
-        let d = scale(self.d);
-        let m = scale(self.m);
-        let codes = along::from_nibbles(&self.qs);
-        along::decode(&codes, 0.0, out, |q| q * d + m);
+        let (d, m, (low, high)) = (scale(self.d), scale(self.m), out.split_at_mut(16));
+        along::decode_affine(&along::each(&self.qs, |q| q & 15), d, m, low);
+        along::decode_affine(&along::each(&self.qs, |q| q >> 4), d, m, high);
     }
 
     fn is_valid(&self) -> bool {
@@ -47,11 +45,11 @@ impl BlockFormat for Q4_1 {
 
 impl GroupEncoder for Q4_1 {
     fn encode_group<L: Lanes>(weights: &[f32], blocks: &mut [Self]) {
-        for (block, x) in blocks.iter_mut().zip(weights.as_chunks::<32>().0) {
-            let (min, range) = along::min_and_range(x);
+        for (block, x) in blocks.iter_mut().zip(weights.as_chunks().0) {
+            let (min, range) = along::min_and_range::<L>(x);
             let d = range / 15.0;
-            let inverse = along::inverse(d);
-            let codes = along::truncate(x, |x| (x - min) * inverse + 0.5).map(|q| q.min(15));
+            let (origin, inverse, half) = (L::splat(min), L::splat(along::inverse(d)), L::splat(0.5));
+            let codes = along::codes(x, |x: L| ((x - origin) * inverse + half).trunc().min(L::splat(15.0)));
             block.fill(d, min, &codes);
         }
     }

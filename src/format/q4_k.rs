@@ -40,11 +40,14 @@ impl BlockFormat for Q4K {
 
     fn decode(&self, out: &mut [f32]) {
         let (d, dmin) = (scale(self.d), scale(self.dmin));
-        for (j, out) in out.as_chunks_mut::<32>().0.iter_mut().enumerate() {
-            let (sub_scale, sub_min) = scale_and_min(&self.scales, j);
-            let (step, min) = (d * f32::from(sub_scale), dmin * f32::from(sub_min));
-            let codes = self.qs[j / 2].map(|q| q >> (j % 2 * 4) & 15);
-            along::decode(&codes, 0.0, out, |q| step * q - min);
+        let step = |j| {
+            let (scale, min) = scale_and_min(&self.scales, j);
+            (d * f32::from(scale), -(dmin * f32::from(min)))
+        };
+        for (i, (out, qs)) in out.as_chunks_mut::<64>().0.iter_mut().zip(&self.qs).enumerate() {
+            let ((low, low_min), (high, high_min)) = (step(2 * i), step(2 * i + 1));
+            along::decode_affine(&along::each(qs, |q| q & 15), low, low_min, &mut out[..32]);
+            along::decode_affine(&along::each(qs, |q| q >> 4), high, high_min, &mut out[32..]);
         }
     }
 

@@ -33,11 +33,13 @@ impl BlockFormat for Q5_0 {
     const WEIGHTS: usize = 32;
 
     fn decode(&self, out: &mut [f32]) {
-        let Some(out) = out.first_chunk_mut() else { return };
         let d = scale(self.d);
-        let (low, high) = (along::from_nibbles(&self.qs), along::from_fifth_bits(self.qh));
-        let codes: [u8; 32] = std::array::from_fn(|j| low[j] | high[j]);
-        along::decode(&codes, 16.0, out, |q| q * d);
+        let qh = u32::from_le_bytes(self.qh);
+        let (low, high) = out.split_at_mut(16);
+        for (j, q) in self.qs.into_iter().enumerate() {
+            low[j] = (i32::from(q & 15) + (qh >> j << 4 & 16) as i32 - 16) as f32 * d;
+            high[j] = (i32::from(q >> 4) + (qh >> (j + 12) & 16) as i32 - 16) as f32 * d;
+        }
     }
 
     fn is_valid(&self) -> bool {
@@ -47,12 +49,12 @@ impl BlockFormat for Q5_0 {
 
 impl GroupEncoder for Q5_0 {
     fn encode_group<L: Lanes>(weights: &[f32], blocks: &mut [Self]) {
-        for (block, x) in blocks.iter_mut().zip(weights.as_chunks::<32>().0) {
-            let d = along::signed_max(x) / -16.0;
-            let inverse = along::inverse(d);
+        for (block, x) in blocks.iter_mut().zip(weights.as_chunks().0) {
+            let d = along::signed_max::<L>(x) / -16.0;
+            let inverse = L::splat(along::inverse(d));
             // C's MIN(31, (int8_t)(x * id + 16.5)): truncation, so ties go up.
-            let codes = along::truncate(x, |x| x * inverse + 16.5).map(|q| q.min(31));
-            block.fill(d, &codes);
+            let code = |x: L| (x * inverse + L::splat(16.5)).trunc().min(L::splat(31.0));
+            block.fill(d, &along::codes(x, code));
         }
     }
 

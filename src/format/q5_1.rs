@@ -35,12 +35,14 @@ impl BlockFormat for Q5_1 {
     const WEIGHTS: usize = 32;
 
     fn decode(&self, out: &mut [f32]) {
-        let Some(out) = out.first_chunk_mut() else { return };
         let d = scale(self.d);
         let m = scale(self.m);
-        let (low, high) = (along::from_nibbles(&self.qs), along::from_fifth_bits(self.qh));
-        let codes: [u8; 32] = std::array::from_fn(|j| low[j] | high[j]);
-        along::decode(&codes, 0.0, out, |q| q * d + m);
+        let qh = u32::from_le_bytes(self.qh);
+        let (low, high) = out.split_at_mut(16);
+        for (j, q) in self.qs.into_iter().enumerate() {
+            low[j] = (u32::from(q & 15) | qh >> j << 4 & 16) as f32 * d + m;
+            high[j] = (u32::from(q >> 4) | qh >> (j + 12) & 16) as f32 * d + m;
+        }
     }
 
     fn is_valid(&self) -> bool {
@@ -50,11 +52,11 @@ impl BlockFormat for Q5_1 {
 
 impl GroupEncoder for Q5_1 {
     fn encode_group<L: Lanes>(weights: &[f32], blocks: &mut [Self]) {
-        for (block, x) in blocks.iter_mut().zip(weights.as_chunks::<32>().0) {
-            let (min, range) = along::min_and_range(x);
+        for (block, x) in blocks.iter_mut().zip(weights.as_chunks().0) {
+            let (min, range) = along::min_and_range::<L>(x);
             let d = range / 31.0;
-            let inverse = along::inverse(d);
-            let codes = along::truncate(x, |x| (x - min) * inverse + 0.5);
+            let (origin, inverse, half) = (L::splat(min), L::splat(along::inverse(d)), L::splat(0.5));
+            let codes = along::codes(x, |x: L| ((x - origin) * inverse + half).trunc());
             block.fill(d, min, &codes);
         }
     }

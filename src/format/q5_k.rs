@@ -41,13 +41,17 @@ impl BlockFormat for Q5K {
 
     fn decode(&self, out: &mut [f32]) {
         let (d, dmin) = (scale(self.d), scale(self.dmin));
-        for (j, out) in out.as_chunks_mut::<32>().0.iter_mut().enumerate() {
-            let (sub_scale, sub_min) = scale_and_min(&self.scales, j);
-            let (step, min) = (d * f32::from(sub_scale), dmin * f32::from(sub_min));
-            let (qs, bit) = (&self.qs[j / 2], 1 << j);
-            let high = self.qh.map(|h| if h & bit == 0 { 0 } else { 16 });
-            let codes: [u8; 32] = std::array::from_fn(|l| qs[l] >> (j % 2 * 4) & 15 | high[l]);
-            along::decode(&codes, 0.0, out, |q| step * q - min);
+        let step = |j| {
+            let (scale, min) = scale_and_min(&self.scales, j);
+            (d * f32::from(scale), -(dmin * f32::from(min)))
+        };
+        for (i, (out, qs)) in out.as_chunks_mut::<64>().0.iter_mut().zip(&self.qs).enumerate() {
+            let ((low, low_min), (high, high_min)) = (step(2 * i), step(2 * i + 1));
+            let fifth = |bit: u8| along::each(&self.qh, |h| if h & bit == 0 { 0 } else { 16 });
+            let codes = along::or(&along::each(qs, |q| q & 15), &fifth(1 << (2 * i)));
+            along::decode_affine(&codes, low, low_min, &mut out[..32]);
+            let codes = along::or(&along::each(qs, |q| q >> 4), &fifth(2 << (2 * i)));
+            along::decode_affine(&codes, high, high_min, &mut out[32..]);
         }
     }
 

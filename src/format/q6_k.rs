@@ -37,13 +37,21 @@ impl BlockFormat for Q6K {
 
     fn decode(&self, out: &mut [f32]) {
         let d = scale(self.d);
-        for (i, out) in out.as_chunks_mut::<32>().0.iter_mut().enumerate() {
-            let (half, quarter) = (i / 4, i % 4);
-            let (low, high) = (&self.ql[half].as_chunks::<32>().0[quarter % 2], two_bits(&self.qh, i));
-            let codes: [u8; 32] = std::array::from_fn(|l| low[l] >> (quarter / 2 * 4) & 15 | high[l] << 4);
-            for (side, out) in out.as_chunks_mut::<16>().0.iter_mut().enumerate() {
-                let step = d * f32::from(self.scales[2 * i + side]);
-                along::decode(&codes.as_chunks::<16>().0[side], 32.0, out, |q| step * q);
+        for (half, out) in out.as_chunks_mut::<128>().0.iter_mut().enumerate() {
+            let ([even, odd], _) = self.ql[half].as_chunks::<32>() else { return };
+            let low = [
+                along::each(even, |q| q & 15),
+                along::each(odd, |q| q & 15),
+                along::each(even, |q| q >> 4),
+                along::each(odd, |q| q >> 4),
+            ];
+            for (quarter, high) in two_bits(&self.qh[half]).iter().enumerate() {
+                let codes = along::or(&low[quarter], &along::each(high, |h| h << 4));
+                for (side, codes) in codes.as_chunks::<16>().0.iter().enumerate() {
+                    let j = 2 * quarter + side;
+                    let step = d * f32::from(self.scales[8 * half + j]);
+                    along::decode(codes, 32.0, step, &mut out[16 * j..][..16]);
+                }
             }
         }
     }

@@ -42,11 +42,13 @@ impl BlockFormat for Q8_0 {
 
 impl GroupEncoder for Q8_0 {
     fn encode_group<L: Lanes>(weights: &[f32], blocks: &mut [Self]) {
-        for (block, x) in blocks.iter_mut().zip(weights.as_chunks::<32>().0) {
-            let d = along::max_abs(x) / 127.0;
+        for (block, x) in blocks.iter_mut().zip(weights.as_chunks().0) {
+            let d = along::max_abs::<L>(x) / 127.0;
             let inverse = along::inverse(d);
             block.d = f16_from_f32(d).to_le_bytes();
-            block.qs = x.map(|x| half_away_i8(x * inverse));
+            for (q, x) in block.qs.iter_mut().zip(x) {
+                *q = half_away_i8(x * inverse);
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What the K-quants share: super-blocks of 256 weights whose sub-blocks have quantized scales of their own.
 
+use super::along;
 use crate::half::f16_to_f32;
 use crate::lanes::Lanes;
 use crate::round::nearest_int;
@@ -60,8 +61,13 @@ pub fn pack_two_bits(codes: &[u8; SUPER]) -> [[u8; 32]; 2] {
     })
 }
 
-/// Codes `32 i..32 i + 32` of [`pack_two_bits`].
+/// The four runs of 32 codes that one half of [`pack_two_bits`] holds.
 #[inline(always)]
-pub fn two_bits(packed: &[[u8; 32]; 2], i: usize) -> [u8; 32] {
-    packed[i / 4].map(|q| q >> (i % 4 * 2) & 3)
+pub fn two_bits(half: &[u8; 32]) -> [[u8; 32]; 4] {
+    [
+        along::each(half, |q| q & 3),
+        along::each(half, |q| q >> 2 & 3),
+        along::each(half, |q| q >> 4 & 3),
+        along::each(half, |q| q >> 6),
+    ]
 }

@@ -33,6 +33,29 @@ pub trait Lanes:
     /// The value of lane `index`.
     fn lane(self, index: usize) -> f32;
 
+    /// The first `N` values: for what has no order, neighbours may be lanes.
+    #[inline(always)]
+    fn load(values: &[f32]) -> Self {
+        Self::from_fn(|lane| values[lane])
+    }
+    /// Writes the lanes, integers in `0..256`, to the first `N` bytes; NaN becomes 0.
+    #[inline(always)]
+    fn put_bytes(self, bytes: &mut [u8]) {
+        for (lane, byte) in bytes[..Self::N].iter_mut().enumerate() {
+            *byte = self.lane(lane) as u8;
+        }
+    }
+    /// Writes `value(code)` of sixteen codes.
+    #[inline(always)]
+    fn widen(codes: &[u8; 16], out: &mut [f32; 16], value: impl Fn(Self) -> Self) {
+        for (codes, out) in codes.chunks_exact(Self::N).zip(out.chunks_exact_mut(Self::N)) {
+            let value = value(Self::from_fn(|lane| f32::from(codes[lane])));
+            for (lane, out) in out.iter_mut().enumerate() {
+                *out = value.lane(lane);
+            }
+        }
+    }
+
     /// Magnitude: clears the sign bit.
     fn abs(self) -> Self;
     /// Square root, correctly rounded.

@@ -1,5 +1,7 @@
 //! Four problems in one wasm vector. Plain simd128 only: relaxed instructions may round differently.
 
+#![allow(unsafe_code)] // loads and stores take pointers: each is of a reference to sixteen bytes
+
 use super::lane::{Lanes, Mask};
 use crate::round::MAGIC;
 use core::arch::wasm32::*;
@@ -72,6 +74,37 @@ impl Lanes for Simd128 {
             1 => f32x4_extract_lane::<1>(self.0),
             2 => f32x4_extract_lane::<2>(self.0),
             _ => f32x4_extract_lane::<3>(self.0),
+        }
+    }
+    #[inline(always)]
+    fn load(values: &[f32]) -> Self {
+        let four: &[f32; 4] = &values.as_chunks().0[0];
+        // SAFETY: sixteen readable bytes; the instruction wants no alignment.
+        Simd128(unsafe { v128_load(four.as_ptr().cast()) })
+    }
+    #[inline(always)]
+    fn put_bytes(self, bytes: &mut [u8]) {
+        // The mantissa of 2^23 + n is n; a saturating conversion takes six instructions on x86-64.
+        let words = f32x4_add(self.0, f32x4_splat(8_388_608.0));
+        let packed = u8x16_shuffle::<0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12>(words, words);
+        bytes[..4].copy_from_slice(&u32x4_extract_lane::<0>(packed).to_le_bytes());
+    }
+    #[inline(always)]
+    fn widen(codes: &[u8; 16], out: &mut [f32; 16], value: impl Fn(Self) -> Self) {
+        // SAFETY: sixteen readable bytes.
+        let codes = unsafe { v128_load(codes.as_ptr().cast()) };
+        let (low, high) = (u16x8_extend_low_u8x16(codes), u16x8_extend_high_u8x16(codes));
+        let words = [
+            u32x4_extend_low_u16x8(low),
+            u32x4_extend_high_u16x8(low),
+            u32x4_extend_low_u16x8(high),
+            u32x4_extend_high_u16x8(high),
+        ];
+        for (out, words) in out.as_chunks_mut::<4>().0.iter_mut().zip(words) {
+            // Signed, though codes are not: of unsigned integers the conversion takes eight instructions on x86-64.
+            let value = value(Simd128(f32x4_convert_i32x4(words)));
+            // SAFETY: sixteen writable bytes.
+            unsafe { v128_store(out.as_mut_ptr().cast(), value.0) };
         }
     }
     #[inline(always)]

@@ -47,7 +47,7 @@ pub fn positive<L: Lanes, const W: usize>(x: &[L; W], w: &[L; W], nmax: f32, cod
     }
     for _ in 0..5 {
         // A lane that nothing changed would repeat the pass to the same end: only all of them end it.
-        let mut changed = !live & live;
+        let mut changed = false;
         for ((&x, &w), l) in x.iter().zip(w).zip(codes.iter_mut()) {
             let without_lx = sumlx - w * x * *l;
             let without_l2 = suml2 - w * *l * *l;
@@ -59,12 +59,15 @@ pub fn positive<L: Lanes, const W: usize>(x: &[L; W], w: &[L; W], nmax: f32, cod
                 & zero.lt(without_l2)
                 & !code.eq(*l)
                 & (sumlx * sumlx * with_l2).lt(with_lx * with_lx * suml2);
-            changed = changed | better;
-            *l = L::select(better, code.low_byte(), *l);
-            sumlx = L::select(better, with_lx, sumlx);
-            suml2 = L::select(better, with_l2, suml2);
+            // Most are not, in no lane: the branch pays (selecting always halves the speed).
+            if better.any() {
+                changed = true;
+                *l = L::select(better, code.low_byte(), *l);
+                sumlx = L::select(better, with_lx, sumlx);
+                suml2 = L::select(better, with_l2, suml2);
+            }
         }
-        if !changed.any() {
+        if !changed {
             break;
         }
     }

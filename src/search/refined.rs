@@ -27,7 +27,7 @@ pub fn refined<L: Lanes, const W: usize>(x: &[L; W], nmax: f32, codes: &mut [L; 
     }
     for _ in 0..5 {
         // A lane that nothing changed would repeat the pass to the same end: only all of them end it.
-        let mut changed = !live & live;
+        let mut changed = false;
         for (&x, l) in x.iter().zip(codes.iter_mut()) {
             let w = x * x;
             let without_lx = sumlx - w * x * *l;
@@ -40,12 +40,15 @@ pub fn refined<L: Lanes, const W: usize>(x: &[L; W], nmax: f32, codes: &mut [L; 
                 & !code.eq(*l)
                 & zero.lt(with_l2)
                 & (sumlx * sumlx * with_l2).lt(with_lx * with_lx * suml2);
-            changed = changed | better;
-            *l = L::select(better, code, *l);
-            sumlx = L::select(better, with_lx, sumlx);
-            suml2 = L::select(better, with_l2, suml2);
+            // Most are not, in no lane: the branch pays (selecting always halves the speed).
+            if better.any() {
+                changed = true;
+                *l = L::select(better, code, *l);
+                sumlx = L::select(better, with_lx, sumlx);
+                suml2 = L::select(better, with_l2, suml2);
+            }
         }
-        if !changed.any() {
+        if !changed {
             break;
         }
     }
