@@ -63,9 +63,15 @@ function bitsOf({ bytes, weights }: Total): string {
 /** A value in one line. Of a long array the beginning and the length. */
 function valueText(value: MetadataValue): string {
   if ('head' in value) return `[${value.head.slice(0, 4).map(elementText).join(', ')}, ...] (${value.length})`;
-  return Array.isArray(value.value)
-    ? `[${value.value.map(elementText).join(', ')}]`
-    : printable(String(value.value), 100);
+  if (Array.isArray(value.value)) return `[${value.value.map(elementText).join(', ')}]`;
+  const single = value.type === 'f32' && typeof value.value === 'number' ? shortest(value.value) : value.value;
+  return printable(String(single), 100);
+}
+
+/** The shortest number that is the same f32: 0.1, not 0.10000000149011612. */
+function shortest(value: number): number {
+  const digits = [6, 7, 8].find((count) => Math.fround(Number(value.toPrecision(count))) === value);
+  return digits === undefined ? value : Number(value.toPrecision(digits));
 }
 
 function elementText(element: unknown): string {

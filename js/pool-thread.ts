@@ -16,6 +16,18 @@ export interface ThreadEvents {
   failed(reason: string): void;
 }
 
+/** Where the worker is that is carried along (`quantpress/inline`). */
+let carried: URL | string | undefined;
+
+/** Has workers started from text, not from the file beside this one. */
+export function carryWorker(text: string): void {
+  // Node does not load Blobs, and to browsers `data:` is another origin.
+  carried ??=
+    typeof Worker === 'function'
+      ? URL.createObjectURL(new Blob([text], { type: 'text/javascript' }))
+      : new URL(`data:text/javascript,${encodeURIComponent(text)}`);
+}
+
 /** Starts a worker; `script` is where its file is, when that is not beside this one. */
 export function startThread(events: ThreadEvents, script?: URL | string): Thread {
   return typeof Worker === 'function' ? startWebWorker(events, script) : startNodeWorker(events, script);
@@ -26,7 +38,7 @@ export function canStartThreads(): boolean {
   return typeof Worker === 'function' || builtin('node:worker_threads') !== undefined;
 }
 
-function startWebWorker(events: ThreadEvents, script?: URL | string): Thread {
+function startWebWorker(events: ThreadEvents, script = carried): Thread {
   // Bundlers look for exactly this expression, to find the worker and to give it the name it gets.
   const worker = script
     ? new Worker(script, { type: 'module' })
@@ -34,14 +46,15 @@ function startWebWorker(events: ThreadEvents, script?: URL | string): Thread {
   worker.onmessage = (event: MessageEvent<FromWorker>) => events.message(event.data);
   worker.onmessageerror = () => events.failed('a message could not be read');
   // A script that cannot be loaded is reported without a message.
-  worker.onerror = (event) => events.failed(event.message || 'its script could not be loaded');
+  worker.onerror = (event) =>
+    events.failed(event.message || 'its script could not be loaded; is workerUrl its address?');
   return {
     post: (message, transfer) => worker.postMessage(message, transfer),
     terminate: async () => worker.terminate(),
   };
 }
 
-function startNodeWorker(events: ThreadEvents, script: URL | string = new URL('./worker.js', import.meta.url)): Thread {
+function startNodeWorker(events: ThreadEvents, script = carried ?? besideThis()): Thread {
   const { Worker } = builtin('node:worker_threads');
   // The parent's loaders and flags are for the parent's code.
   const worker = new Worker(script, { execArgv: [] });
@@ -53,4 +66,9 @@ function startNodeWorker(events: ThreadEvents, script: URL | string = new URL('.
     post: (message, transfer) => worker.postMessage(message, transfer as never),
     terminate: async () => void (await worker.terminate()),
   };
+}
+
+/** For Node alone, and so not in the words that bundlers for browsers look for: they would add the file once more. */
+function besideThis(): URL {
+  return new URL(import.meta.url.replace(/[^/]*$/, 'worker.js'));
 }

@@ -34,6 +34,8 @@ interface Job {
   workers?: number;
   imatrix?: boolean;
   workerUrl?: string;
+  /** The module the page imports. */
+  entry?: string;
   /** Abort at the first progress. */
   abort?: boolean;
 }
@@ -49,7 +51,7 @@ interface Result {
 
 async function run(job: Job): Promise<Result> {
   const { page, problems } = await open(browser, server.url);
-  const module = await importIn<typeof quantpress>(page, '/browser.js');
+  const module = await importIn<typeof quantpress>(page, job.entry ?? '/browser.js');
   const result = await page.evaluate(
     async ([quantpress, job]): Promise<Result> => {
       await quantpress.init();
@@ -112,6 +114,11 @@ test('with the importance matrix', async () => {
 
 test.each([0, 1, 4])('with %i workers', async (workers) => {
   const { sha256 } = await run({ recipe: recipe('Q4_K_M'), target: 'memory', workers });
+  expect(sha256).toBe(WHALE_SHA256.Q4_K_M);
+});
+
+test('by the entry that carries its worker in itself', async () => {
+  const { sha256 } = await run({ recipe: recipe('Q4_K_M'), target: 'memory', entry: '/inline.js' });
   expect(sha256).toBe(WHALE_SHA256.Q4_K_M);
 });
 

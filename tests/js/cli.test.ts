@@ -295,6 +295,7 @@ describe('inspect', () => {
     expect(code).toBe(0);
     expect(stdout).toContain('GGUF version 3, 7.38 MB (7379552 bytes), alignment 32');
     expect(stdout).toMatch(/general\.architecture +str +llama\n/);
+    expect(stdout).toMatch(/layer_norm_rms_epsilon +f32 +0\.00001\n/);
     expect(stdout).toMatch(/tokenizer\.ggml\.tokens +str\[\] +\[.*\.\.\.\] \(1024\)\n/);
     expect(stdout).toMatch(/token_embd\.weight +F16 +256 x 1024 +524288 +\d+\n/);
     expect(stdout).toMatch(/F16 +\d+ +\d+ +\d+ +16\.0000\n/);

@@ -62,6 +62,16 @@ describe('the bytes of llama_model_quantize', () => {
   });
 });
 
+test('the entry that carries its worker in itself uses it', async () => {
+  const inline = await import('quantpress/inline');
+  await inline.init();
+  const model = await inline.openModel(WHALE);
+  const target = new inline.MemoryTarget();
+  await inline.quantizeModel(model, target, 'Q8_0', { workers: 2 });
+  await model.close();
+  expect(sha256(target.bytes ?? new Uint8Array())).toBe(WHALE_SHA256.Q8_0);
+});
+
 describe('whatever it is read from', () => {
   const whale = () => readFileSync(WHALE);
   const sources: Record<string, () => Promise<SourceInput>> = {

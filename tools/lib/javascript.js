@@ -1,6 +1,6 @@
 /** The JavaScript half: TypeScript to dist/, the engine beside it, and the worker as one file. */
 
-import { cpSync, existsSync, readdirSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ENGINE, OUTPUTS } from './engine.js';
 import { at, npmBin, run } from './run.js';
@@ -24,6 +24,7 @@ export async function buildJavaScript() {
     await run(npmBin('tsc'), ['--project', 'tsconfig.build.json']);
     for (const name of OUTPUTS) cpSync(join(ENGINE, name), at('dist', name));
     await bundleWorkers();
+    await carryWorker();
   });
 }
 
@@ -44,4 +45,11 @@ async function bundleWorkers() {
       '--log-level=warning',
     ]);
   }
+}
+
+/** The worker as text, for the entry that carries all in itself. */
+async function carryWorker() {
+  const { transform } = await import('esbuild');
+  const { code } = await transform(readFileSync(at('dist', 'worker.js'), 'utf8'), { minify: true });
+  writeFileSync(at('dist', 'inline-worker.js'), `export const worker = ${JSON.stringify(code)};\n`);
 }
