@@ -51,6 +51,8 @@ async function dryRun(model: Model, { imatrix, recipe, input }: QuantizeRequest)
     tensor.why,
   ]);
   const lines = [table(['tensor', 'shape', 'from', 'to', '>bytes', 'why'], rows), '', totals(input, model, plan)];
+  const missing = plan.missingImportance.length;
+  if (missing > 0) lines.push(`${missing} tensors need an importance matrix: without --imatrix this cannot be made.`);
   plan.free();
   process.stdout.write(`${lines.join('\n')}\n`);
 }

@@ -93,6 +93,11 @@ export class Plan {
     this.tensors = call(() => plan.tensors()) as PlannedTensor[];
   }
 
+  /** Names of the tensors whose type demands an importance vector that is not there: with any, the plan cannot be run. */
+  get missingImportance(): string[] {
+    return this.tensors.filter((t) => t.needsImportance && !t.hasImportance && t.from !== t.to).map(({ name }) => name);
+  }
+
   /** The output file's header, whole. */
   header(): Uint8Array<ArrayBuffer> {
     return call(() => this.#plan.header()) as Uint8Array<ArrayBuffer>;
@@ -110,19 +115,30 @@ export class Plan {
 }
 
 /**
- * What {@link quantizeModel} would do, without doing it: every tensor's type and place, and the size of the file.
+ * What {@link quantizeModel} would do, without doing it: every tensor's type and place, and the size of the file. It plans
+ * also what `quantizeModel` would refuse: quantizing again, or a type that lacks importance ({@link Plan.missingImportance}).
  *
  * @param recipe - A preset's name, or a preset and options.
  * @throws {@link QuantpressError} `UNKNOWN_NAME` for a preset or type that does not exist, `ARGUMENT` for options that contradict.
  */
-export async function planModel(model: Model, recipe: Recipe | string, options: PlanOptions = {}): Promise<Plan> {
+export function planModel(model: Model, recipe: Recipe | string, options: PlanOptions = {}): Promise<Plan> {
+  return makePlan(model, recipe, options, true);
+}
+
+/** @internal A plan; unless it is a dry run, one that can be carried out. */
+export async function makePlan(
+  model: Model,
+  recipe: Recipe | string,
+  options: PlanOptions,
+  dryRun: boolean,
+): Promise<Plan> {
   const whole = typeof recipe === 'string' ? { preset: recipe } : recipe;
   checkNames(whole);
-  if (options.imatrix === undefined) return new Plan(call(() => model.header.plan(whole)));
+  if (options.imatrix === undefined) return new Plan(call(() => model.header.plan({ ...whole, dryRun })));
   const importance = await openImportance(options.imatrix);
   const named = importance.name === undefined ? whole : { imatrixFile: importance.name, ...whole };
   try {
-    return new Plan(call(() => model.header.plan(named, importance.matrix)));
+    return new Plan(call(() => model.header.plan({ ...named, dryRun }, importance.matrix)));
   } finally {
     if (importance !== options.imatrix) importance.free();
   }

@@ -2,7 +2,7 @@
 
 import { QuantpressError } from './error.js';
 import type { FormatName } from './format.js';
-import { type Plan, planModel, type PlanOptions, type Recipe } from './model-plan.js';
+import { makePlan, type Plan, type PlanOptions, type Recipe } from './model-plan.js';
 import type { Model } from './model.js';
 import { createRunner, type Runner, type RunnerOptions } from './pool.js';
 import { ProgressMeter, type Progress } from './quantize-progress.js';
@@ -53,7 +53,7 @@ export async function quantizeModel(
 ): Promise<Report> {
   options.signal?.throwIfAborted();
   const started = performance.now();
-  const plan = await planModel(model, recipe, options);
+  const plan = await makePlan(model, recipe, options, false);
   try {
     await new Conversion(model, plan, await openTarget(target), options).run();
     return report(model, plan, (performance.now() - started) / 1000);

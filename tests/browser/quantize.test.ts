@@ -140,3 +140,38 @@ describe('what ends early', () => {
     expect(files).toEqual(['out.gguf: 0']);
   });
 });
+
+test('in a worker of the page, with workers of its own, to a synchronous access handle', async () => {
+  const { page, problems } = await open(browser, server.url);
+  // As text, because it is a worker's whole script: a Blob has no folder to import from, so the address is a whole one.
+  const script = `
+    import { init, openModel, quantizeModel } from '${server.url}/browser.js';
+    await init();
+    const model = await openModel(new URL('${server.url}/whale.gguf'), { fetch: ranged });
+    const storage = await navigator.storage.getDirectory();
+    const file = await storage.getFileHandle('worker.gguf', { create: true });
+    await quantizeModel(model, await file.createSyncAccessHandle(), 'Q4_K_M', { workers: 2 });
+    const bytes = await (await file.getFile()).arrayBuffer();
+    await storage.removeEntry('worker.gguf');
+    postMessage(new Uint8Array(await crypto.subtle.digest('SHA-256', bytes)));
+
+    // This server knows no ranges.
+    async function ranged(url, { headers }) {
+      const [, first, last] = /bytes=(\\d+)-(\\d+)/.exec(headers.Range);
+      const all = await (await fetch(url)).arrayBuffer();
+      const part = all.slice(Number(first), Number(last) + 1);
+      return new Response(part, { status: 206, headers: { 'content-range': \`bytes \${first}-\${last}/\${all.byteLength}\` } });
+    }
+  `;
+  const sum = await page.evaluate(async (script) => {
+    const url = URL.createObjectURL(new Blob([script], { type: 'text/javascript' }));
+    const worker = new Worker(url, { type: 'module' });
+    return new Promise<number[]>((resolve, reject) => {
+      worker.onmessage = ({ data }) => resolve([...data]);
+      worker.onerror = ({ message }) => reject(new Error(message));
+    });
+  }, script);
+  expect(problems).toEqual([]);
+  expect(Buffer.from(sum).toString('hex')).toBe(WHALE_SHA256.Q4_K_M);
+  await page.close();
+});

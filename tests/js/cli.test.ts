@@ -91,6 +91,12 @@ describe('quantize', () => {
     expect(names()).toEqual([]);
   });
 
+  test('--dry-run says that an importance matrix is missing', async () => {
+    const { code, stdout } = await quantpress(['quantize', '--dry-run', WHALE, 'IQ2_XXS']);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/\n\d+ tensors need an importance matrix/);
+  });
+
   test('--report writes what was done', async () => {
     const { file } = folder();
     await quantpress(['quantize', '--report', file('report.json'), WHALE, file('out.gguf'), 'Q4_0']);
