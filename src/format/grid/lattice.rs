@@ -5,6 +5,9 @@ use super::{digits, keys};
 /// More than one half of a point can be worth: 3^4 ternary halves, 8^2 octal ones.
 const HALVES: usize = 81;
 
+/// A sum this much above another, summed in another order, is larger in any order: sixteen roundings are less.
+const MARGIN: f32 = 1.0 + 32.0 * f32::EPSILON;
+
 /// A point in two halves, each of them a number in the grid's radix, the lower digit first.
 pub type Point = [u8; 2];
 
@@ -30,6 +33,9 @@ const OFF: u16 = u16::MAX;
 impl<const H: usize, const R: usize> Lattice<H, R> {
     /// How many values a half has.
     const HALF: usize = R.pow(H as u32);
+
+    /// Up to this many neighbours are compared one by one; for more the sums of all halves pay.
+    const SHORT: usize = if H == 2 { 24 } else { 12 };
 
     /// The grid of a set, with the neighbours in the `shells` smallest distances.
     pub fn new(set: &[u64], shells: usize) -> Self {
@@ -67,19 +73,34 @@ impl<const H: usize, const R: usize> Lattice<H, R> {
         scale: f32,
     ) -> Option<Point> {
         let key = Self::key(point);
+        let neighbours = &self.neighbours[self.starts[key] as usize..self.starts[key + 1] as usize];
+        let [lower, upper] = std::array::from_fn(|half| Errors { x: &x[half], w: &w[half], scale });
         let (mut best, mut nearest) = (f32::MAX, None);
-        for &point in &self.neighbours[self.starts[key] as usize..self.starts[key + 1] as usize] {
-            let mut sum = 0.0;
-            for half in 0..2 {
-                let level = &levels[usize::from(point[half])];
-                for i in 0..H {
-                    let diff = scale * level[i] - x[half][i];
-                    sum += w[half][i] * diff * diff;
+        if neighbours.len() <= Self::SHORT {
+            for &point in neighbours {
+                let [a, b] = point.map(|half| &levels[usize::from(half)]);
+                let (a, b) = (lower.costs(a), upper.costs(b));
+                let sum = a.iter().chain(&b).fold(0.0, |sum, cost| sum + cost);
+                if sum < best {
+                    (best, nearest) = (sum, Some(point));
                 }
             }
+            return nearest;
+        }
+        let (mut low, mut high) = ([0.0; HALVES], [0.0; HALVES]);
+        lower.of_all_halves::<R>(levels, &mut low);
+        upper.of_all_halves::<R>(levels, &mut high);
+        let mut bound = f32::INFINITY;
+        for &point in neighbours {
+            // The sum of two sums is not the sum in order, but is as near as eight roundings are.
+            let [a, b] = point.map(usize::from);
+            if low[a] + high[b] > bound {
+                continue;
+            }
+            let sum = upper.costs(&levels[b]).iter().fold(low[a], |sum, cost| sum + cost);
             if sum < best {
-                best = sum;
-                nearest = Some(point);
+                (best, nearest) = (sum, Some(point));
+                bound = best * MARGIN;
             }
         }
         nearest
@@ -138,6 +159,44 @@ impl<const H: usize, const R: usize> Lattice<H, R> {
 
     fn point(key: usize) -> Point {
         [(key % Self::HALF) as u8, (key / Self::HALF) as u8]
+    }
+}
+
+/// What the levels of one half of a point cost: `w (scale level - x)^2` for each weight.
+#[derive(Clone, Copy)]
+struct Errors<'a, const H: usize> {
+    x: &'a [f32; H],
+    w: &'a [f32; H],
+    scale: f32,
+}
+
+impl<const H: usize> Errors<'_, H> {
+    /// The costs of one half, weight by weight.
+    #[inline(always)]
+    fn costs(&self, levels: &[f32; H]) -> [f32; H] {
+        std::array::from_fn(|i| self.cost(i, levels[i]))
+    }
+
+    #[inline(always)]
+    fn cost(&self, i: usize, level: f32) -> f32 {
+        let diff = self.scale * level - self.x[i];
+        self.w[i] * diff * diff
+    }
+
+    /// The sums of all halves. Those that share their lower digits share the sums of these.
+    #[inline(always)]
+    fn of_all_halves<const R: usize>(&self, levels: &Levels<H>, sums: &mut [f32; HALVES]) {
+        let mut count = 1;
+        for i in 0..H {
+            // The half in which only the digits below `i` vary has digit `i` at `count` times its value.
+            let costs: [f32; R] = std::array::from_fn(|digit| self.cost(i, levels[digit][0]));
+            for digit in (0..R).rev() {
+                for j in 0..count {
+                    sums[digit * count + j] = sums[j] + costs[digit];
+                }
+            }
+            count *= R;
+        }
     }
 }
 
