@@ -10,7 +10,7 @@ use crate::format::Codec;
 /// weights or in scales. `importance` has one value per column; the rows of a tile are then of one expert.
 ///
 /// # Errors
-/// [`Code::UNKNOWN_NAME`]; [`Code::INVALID_BLOCK`] for input that is not finite; [`Code::LENGTH`] for bytes that are not
+/// [`Code::UNKNOWN_NAME`]; [`Code::NON_FINITE`] or [`Code::INVALID_BLOCK`] for input that is not finite; [`Code::LENGTH`] for bytes that are not
 /// whole rows; [`Code::UNREPRESENTABLE`] for weights a float type cannot hold; those of [`Codec::encode_rows`].
 pub fn encode_tile(
     bytes: &[u8],

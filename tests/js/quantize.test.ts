@@ -5,6 +5,7 @@ import {
   init,
   MemoryTarget,
   openModel,
+  quantize,
   type Progress,
   quantizeModel,
   type QuantizeModelOptions,
@@ -271,6 +272,38 @@ describe('what goes wrong', () => {
     expect(await failure(quantized(WHALE, 'Q8_0', { workers: -1 }))).toMatchObject({ code: 'RANGE' });
   });
 });
+
+test('each expert of a stack is encoded with its own importance', async () => {
+  // More rows than a tile has, and not a multiple of it: tiles end where experts do.
+  const [columns, rows, experts] = [256, 5000, 3];
+  const matrix = columns * rows;
+  const tensor = floats('blk.0.ffn_up_exps.weight', [columns, rows, experts], (index) => wave(index) + wave(index * 7));
+  const importance = Float32Array.from({ length: columns * experts }, (_, index) => 1 + ((index * index) % 97));
+  const imatrix = legacyMatrix('blk.0.ffn_up_exps.weight', importance);
+  const input = gguf({ ...LLAMA, 'llama.expert_count': experts }, [tensor]);
+  const output = await quantized(input, { preset: 'Q4_K_S', pure: true }, { imatrix, workers: 2 });
+
+  const weights = new Float32Array(tensor.bytes.buffer as ArrayBuffer);
+  const parts = Array.from({ length: experts }, (_, expert) =>
+    quantize(weights.slice(expert * matrix, (expert + 1) * matrix), 'Q4_K', {
+      rowLength: columns,
+      importance: importance.slice(expert * columns, (expert + 1) * columns),
+    }),
+  );
+  const model = await openModel(output);
+  const { offset, bytes, type } = model.tensor('blk.0.ffn_up_exps.weight');
+  expect(type).toBe('Q4_K');
+  expect(sha256(output.subarray(offset, offset + bytes))).toBe(sha256(Buffer.concat(parts)));
+  await model.close();
+});
+
+/** An importance matrix in the older form: one entry, of one call, so that the sums are the means. */
+function legacyMatrix(name: string, values: Float32Array): Uint8Array<ArrayBuffer> {
+  const int = (value: number) => Buffer.from(Int32Array.of(value).buffer);
+  const floats = Buffer.from(values.buffer, values.byteOffset, values.byteLength);
+  const entry = [int(name.length), Buffer.from(name), int(1), int(values.length), floats];
+  return new Uint8Array(Buffer.concat([int(1), ...entry, int(1), int(4), Buffer.from('text')]));
+}
 
 test('a tensor of a type that is only copied is copied whole, however large', async () => {
   const ids = new Uint8Array(Int32Array.from({ length: 3_000_001 }, (_, index) => index * 77).buffer);
