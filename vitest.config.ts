@@ -20,6 +20,7 @@ export default defineConfig({
     projects: [
       { extends: true, test: { name: 'node', include: ['tests/js/**/*.test.ts'] } },
       { extends: true, test: { name: 'browser', include: ['tests/browser/**/*.test.ts'], fileParallelism: false } },
+      { extends: true, test: { name: 'package', include: ['tests/package/**/*.test.ts'], fileParallelism: false } },
     ],
   },
 });
