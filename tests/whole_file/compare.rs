@@ -1,7 +1,7 @@
 //! The comparison: every case by both, in as many threads as there are processors.
 
 use super::cases::{self, Case};
-use super::llama;
+use super::llama::Reference;
 use crate::support::convert::{convert, header};
 use quantpress::Code;
 use quantpress::container::imatrix::ImportanceMatrix;
@@ -48,11 +48,11 @@ fn run(cases: &[&Case], folder: &Path) -> Tally {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
         for thread in 0..threads {
-            let output = folder.join(format!("out-{thread}.gguf"));
+            let mut reference = Reference::new(&folder.join(format!("reference-{thread}")));
             let (next, tally) = (&next, &tally);
             scope.spawn(move || {
                 while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    compare(case, &output, tally);
+                    compare(case, &mut reference, tally);
                 }
             });
         }
@@ -60,7 +60,7 @@ fn run(cases: &[&Case], folder: &Path) -> Tally {
     tally.into_inner().unwrap()
 }
 
-fn compare(case: &Case, output: &Path, tally: &Mutex<Tally>) {
+fn compare(case: &Case, reference: &mut Reference, tally: &Mutex<Tally>) {
     let recipe: Recipe = serde_json::from_str(&case.recipe).unwrap();
     let matrix = case.importance.as_ref().map(|path| ImportanceMatrix::parse(&std::fs::read(path).unwrap()).unwrap());
     let ours = convert(&std::fs::read(&case.input).unwrap(), &recipe, matrix.as_ref());
@@ -71,7 +71,7 @@ fn compare(case: &Case, output: &Path, tally: &Mutex<Tally>) {
         tally.lock().unwrap().not_yet += 1;
         return;
     }
-    let theirs = llama::quantize(&case.input, output, &case.recipe, case.importance.as_deref());
+    let theirs = reference.quantize(&case.input, &case.recipe, case.importance.as_deref());
     let mut tally = tally.lock().unwrap();
     match (ours, theirs) {
         (Ok(ours), Ok(theirs)) if ours == theirs => tally.equal += 1,

@@ -1,4 +1,7 @@
 //! llama.cpp's `llama_model_quantize`, called in a process of its own because it asserts on some inputs.
+//!
+//! One process does job after job, as lines in and out: its tables for the smallest formats take long to build. One
+//! that asserts has refused its job, and the next job gets a new process.
 #![allow(unsafe_code)] // calling a C library is unsafe by nature; every call says why it is sound
 
 use crate::support::ggml::Ggml;
@@ -7,8 +10,9 @@ use quantpress::container::gguf::TensorType;
 use quantpress::container::imatrix::ImportanceMatrix;
 use quantpress::recipe::{KvOverride, OverrideValue, Preset, Recipe};
 use std::ffi::{CString, c_char};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 /// Set in the process that calls the library.
 const WORKER: &str = "QUANTPRESS_LLAMA_WORKER";
@@ -62,29 +66,76 @@ const NO_TYPE: u32 = 43;
 
 /// If this process is the reference's, does its work and ends.
 pub fn serve() {
-    let Ok(job) = std::env::var(WORKER) else { return };
-    let (input, output, recipe, importance): Job = serde_json::from_str(&job).unwrap();
-    let recipe: Recipe = serde_json::from_str(&recipe).unwrap();
-    let importance =
-        (importance != Path::new("")).then(|| ImportanceMatrix::parse(&std::fs::read(importance).unwrap()).unwrap());
-    std::process::exit(i32::from(!call(&input, &output, &recipe, importance)));
+    if std::env::var_os(WORKER).is_none() {
+        return;
+    }
+    let libraries = Libraries::load();
+    for line in std::io::stdin().lines() {
+        let (input, output, recipe, importance): Job = serde_json::from_str(&line.unwrap()).unwrap();
+        let recipe: Recipe = serde_json::from_str(&recipe).unwrap();
+        let importance = (importance != Path::new(""))
+            .then(|| ImportanceMatrix::parse(&std::fs::read(importance).unwrap()).unwrap());
+        let done = libraries.quantize(&input, &output, &recipe, importance);
+        println!("{}", if done { "done" } else { "refused" });
+    }
+    std::process::exit(0);
 }
 
-/// The file the reference writes, or the last lines it printed when it refused.
-pub fn quantize(input: &Path, output: &Path, recipe: &str, importance: Option<&Path>) -> Result<Vec<u8>, String> {
-    let job: Job = (input.into(), output.into(), recipe.into(), importance.unwrap_or(Path::new("")).into());
-    let program = std::env::current_exe().unwrap();
-    let mut command = Command::new(program);
-    command.env(WORKER, serde_json::to_string(&job).unwrap()).env("GGML_NO_BACKTRACE", "1").stdout(Stdio::null());
-    let run = command.output().unwrap();
-    let file = std::fs::read(output);
-    let _ = std::fs::remove_file(output);
-    if run.status.success() {
-        return Ok(file.unwrap());
+/// A process that calls the reference.
+pub struct Reference {
+    output: PathBuf,
+    log: PathBuf,
+    process: Option<(Child, BufReader<ChildStdout>)>,
+}
+
+impl Reference {
+    /// `place` is where its files go; they begin with this path.
+    pub fn new(place: &Path) -> Self {
+        Reference { output: place.with_extension("gguf"), log: place.with_extension("log"), process: None }
     }
-    let log = String::from_utf8_lossy(&run.stderr);
-    let lines: Vec<_> = log.lines().filter(|line| !line.trim().is_empty()).collect();
-    Err(format!("{}: {}", run.status, lines[lines.len().saturating_sub(2)..].join(" | ")))
+
+    /// The file the reference writes, or the last lines it printed when it refused.
+    pub fn quantize(&mut self, input: &Path, recipe: &str, importance: Option<&Path>) -> Result<Vec<u8>, String> {
+        let importance = importance.unwrap_or(Path::new(""));
+        let job: Job = (input.into(), self.output.clone(), recipe.into(), importance.into());
+        let log = &self.log;
+        let (child, answers) = self.process.get_or_insert_with(|| spawn(log));
+        writeln!(child.stdin.as_mut().unwrap(), "{}", serde_json::to_string(&job).unwrap()).unwrap();
+        let mut answer = String::new();
+        answers.read_line(&mut answer).unwrap();
+        let file = std::fs::read(&self.output);
+        let _ = std::fs::remove_file(&self.output);
+        if answer.trim() == "done" {
+            return Ok(file.unwrap());
+        }
+        if answer.is_empty() {
+            self.stop();
+        }
+        let log = String::from_utf8_lossy(&std::fs::read(&self.log).unwrap()).into_owned();
+        let lines: Vec<_> = log.lines().filter(|line| !line.trim().is_empty()).collect();
+        Err(lines[lines.len().saturating_sub(2)..].join(" | "))
+    }
+
+    fn stop(&mut self) {
+        if let Some((mut child, _)) = self.process.take() {
+            drop(child.stdin.take()); // it ends at the end of its input
+            child.wait().unwrap();
+        }
+    }
+}
+
+impl Drop for Reference {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn spawn(log: &Path) -> (Child, BufReader<ChildStdout>) {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.env(WORKER, "1").env("GGML_NO_BACKTRACE", "1").stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.stderr(std::fs::File::create(log).unwrap()).spawn().unwrap();
+    let answers = BufReader::new(child.stdout.take().unwrap());
+    (child, answers)
 }
 
 /// Where the libraries are: beside ggml's.
@@ -101,12 +152,27 @@ fn libraries() -> [PathBuf; 3] {
     [ggml.clone(), find("libggml.v"), find("libllama.v")]
 }
 
-fn call(input: &Path, output: &Path, recipe: &Recipe, importance: Option<ImportanceMatrix>) -> bool {
-    let [base, ggml, llama] = libraries();
-    // SAFETY: loading runs the libraries' initialisers, which only set up their own tables.
-    let load = |path: &Path| unsafe { Library::open(Some(path), RTLD_NOW | RTLD_GLOBAL) }.unwrap();
-    let _held = [load(&base), load(&ggml)];
-    let llama = load(&llama);
+/// The loaded libraries, of which the last is llama.cpp's.
+struct Libraries([Library; 3]);
+
+impl Libraries {
+    fn load() -> Self {
+        // SAFETY: loading runs the libraries' initialisers, which only set up their own tables.
+        Libraries(libraries().map(|path| unsafe { Library::open(Some(path), RTLD_NOW | RTLD_GLOBAL) }.unwrap()))
+    }
+
+    fn quantize(&self, input: &Path, output: &Path, recipe: &Recipe, importance: Option<ImportanceMatrix>) -> bool {
+        call(&self.0[2], input, output, recipe, importance)
+    }
+}
+
+fn call(
+    llama: &Library,
+    input: &Path,
+    output: &Path,
+    recipe: &Recipe,
+    importance: Option<ImportanceMatrix>,
+) -> bool {
     let preset = Preset::by_name(&recipe.preset).unwrap();
     let kind = |name: &Option<String>| name.as_ref().map_or(NO_TYPE, |name| TensorType::by_name(name).unwrap().id);
     let importance = importance.and_then(|matrix| filtered(matrix, recipe));
