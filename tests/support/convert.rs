@@ -4,6 +4,7 @@ use quantpress::Result;
 use quantpress::container::gguf::{Header, Parsed, parse};
 use quantpress::container::imatrix::ImportanceMatrix;
 use quantpress::recipe::{Plan, PlannedTensor, Recipe, encode_tile, plan};
+use sha2::{Digest, Sha256};
 
 /// The header of a file that is all in memory.
 pub fn header(file: &[u8]) -> Result<Header> {
@@ -46,4 +47,9 @@ fn encode(file: &[u8], plan: &Plan, index: usize, tensor: &PlannedTensor) -> Res
         }
     }
     Ok(out)
+}
+
+/// The sha256 of bytes, in hexadecimal.
+pub fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

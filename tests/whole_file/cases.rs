@@ -113,14 +113,29 @@ fn every_option(folder: &Path, cases: &mut Vec<Case>) {
     }
 }
 
-/// The trained model, under the presets that ten bytes of a generated one would not tell apart.
-fn whale(cases: &mut Vec<Case>) {
+fn whale_files() -> Files {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tiny-whale");
-    let files =
-        Files { input: folder.join("tiny-whale-f16.gguf"), importance: folder.join("tiny-whale.imatrix.gguf") };
+    Files { input: folder.join("tiny-whale-f16.gguf"), importance: folder.join("tiny-whale.imatrix.gguf") }
+}
+
+/// The trained model, under presets that cost little time.
+fn whale(cases: &mut Vec<Case>) {
     for preset in ["Q4_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K_M", "Q4_K_M", "Q5_K_S", "Q6_K", "IQ4_XS", "TQ2_0", "BF16"] {
         for importance in [false, true] {
-            cases.push(case("whale", &files, importance, &json!({ "preset": preset })));
+            cases.push(case("whale", &whale_files(), importance, &json!({ "preset": preset })));
         }
     }
+}
+
+/// The trained model under every preset: what `tests/whale.rs` compares wherever the reference cannot run.
+pub fn recorded() -> Vec<Case> {
+    let of = |preset: &quantpress::recipe::Preset, importance| Case {
+        name: preset.name.to_owned(),
+        ..case("whale", &whale_files(), importance, &json!({ "preset": preset.name }))
+    };
+    let names: Vec<_> = preset_names().collect();
+    let chosen: Vec<_> = presets().filter(|preset| names.contains(&preset.name)).collect();
+    let mut cases: Vec<_> = chosen.iter().map(|preset| of(preset, preset.needs_importance())).collect();
+    cases.extend(chosen.iter().filter(|preset| preset.name == "Q4_K_M").map(|preset| of(preset, true)));
+    cases
 }

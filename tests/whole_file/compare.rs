@@ -2,7 +2,7 @@
 
 use super::cases::{self, Case};
 use super::llama::Reference;
-use crate::support::convert::{convert, header};
+use crate::support::convert::{convert, header, sha256};
 use quantpress::Code;
 use quantpress::container::imatrix::ImportanceMatrix;
 use quantpress::recipe::Recipe;
@@ -26,10 +26,17 @@ pub fn main() -> ExitCode {
     let seed = std::env::var(SEED).ok().and_then(|seed| seed.parse().ok()).unwrap_or(u64::from(std::process::id()));
     let folder = std::env::temp_dir().join(format!("quantpress-whole-file-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
+    if let Some(path) = std::env::var_os("QUANTPRESS_RECORD") {
+        record(&folder, Path::new(&path));
+        return ExitCode::SUCCESS;
+    }
     let cases = cases::all(&folder, seed);
     let chosen: Vec<_> =
         cases.iter().filter(|case| words.iter().all(|word| case.name.contains(word.as_str()))).collect();
-    let tally = run(&chosen, &folder);
+    let mut tally = run(&chosen, &folder);
+    if words.is_empty() || words.iter().any(|word| word == "align64") {
+        tally.wrong.extend(aligned(&folder));
+    }
     std::fs::remove_dir_all(&folder).unwrap();
     for line in &tally.wrong {
         println!("{line}");
@@ -80,6 +87,45 @@ fn compare(case: &Case, reference: &mut Reference, tally: &Mutex<Tally>) {
         (Ok(_), Err(error)) => tally.wrong.push(format!("{}: only the reference refuses: {error}", case.name)),
         (Err(error), Ok(_)) => tally.wrong.push(format!("{}: only we refuse: {error}", case.name)),
     }
+}
+
+/// What is wrong with files of an alignment of 64, where we do not do as the reference does: its own loader refuses
+/// what it writes, and must read what we write.
+fn aligned(folder: &Path) -> Vec<String> {
+    let input = folder.join("align64.gguf");
+    let mut reference = Reference::new(&folder.join("aligned"));
+    let (copy, smaller) = (r#"{ "preset": "COPY" }"#, r#"{ "preset": "Q4_0" }"#);
+    let mut reads = |name: &str, file: &[u8]| {
+        let path = folder.join(name);
+        std::fs::write(&path, file).unwrap();
+        reference.quantize(&path, copy, None)
+    };
+    let recipe: Recipe = serde_json::from_str(smaller).unwrap();
+    let ours = convert(&std::fs::read(&input).unwrap(), &recipe, None).unwrap();
+    let mut wrong = Vec::new();
+    if header(&ours).unwrap().alignment() != 64 {
+        wrong.push("align64: our file states another alignment".to_owned());
+    }
+    wrong.extend(
+        reads("ours.gguf", &ours).err().map(|error| format!("align64: the reference cannot read ours: {error}")),
+    );
+    let theirs = Reference::new(&folder.join("theirs")).quantize(&input, smaller, None).unwrap();
+    if reads("theirs.gguf", &theirs).is_ok() {
+        wrong.push("align64: the reference reads its own file now: compare bytes instead".to_owned());
+    }
+    wrong
+}
+
+/// Writes what the reference makes of Tiny Whale to the fixture that `tests/whale.rs` reads.
+fn record(folder: &Path, path: &Path) {
+    let mut reference = Reference::new(&folder.join("record"));
+    let mut lines = String::new();
+    for case in cases::recorded() {
+        let file = reference.quantize(&case.input, &case.recipe, case.importance.as_deref()).unwrap();
+        let with = if case.importance.is_some() { "imatrix" } else { "plain" };
+        lines.push_str(&format!("{} {with} {} {}\n", sha256(&file), file.len(), case.name));
+    }
+    std::fs::write(path, lines).unwrap();
 }
 
 /// Where two files first differ, in words.

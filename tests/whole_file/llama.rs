@@ -166,13 +166,7 @@ impl Libraries {
     }
 }
 
-fn call(
-    llama: &Library,
-    input: &Path,
-    output: &Path,
-    recipe: &Recipe,
-    importance: Option<ImportanceMatrix>,
-) -> bool {
+fn call(llama: &Library, input: &Path, output: &Path, recipe: &Recipe, importance: Option<ImportanceMatrix>) -> bool {
     let preset = Preset::by_name(&recipe.preset).unwrap();
     let kind = |name: &Option<String>| name.as_ref().map_or(NO_TYPE, |name| TensorType::by_name(name).unwrap().id);
     let importance = importance.and_then(|matrix| filtered(matrix, recipe));
