@@ -4,11 +4,13 @@ use crate::error::{Code, Error, Result};
 
 /// The index of the first NaN or infinity.
 pub fn first_non_finite(values: &[f32]) -> Option<usize> {
-    // A whole chunk is checked by one or: only a chunk that has one is searched.
+    // What is not finite has all ones for an exponent: one more carries into the sign. A whole chunk is checked by one or.
     const CHUNK: usize = 64;
-    let found = |x: &f32| x.to_bits() & 0x7f80_0000 == 0x7f80_0000;
-    let chunk = values.chunks(CHUNK).position(|chunk| chunk.iter().fold(false, |any, x| any | found(x)))?;
-    values[chunk * CHUNK..].iter().position(found).map(|at| chunk * CHUNK + at)
+    let carry = |x: &f32| (x.to_bits() & 0x7f80_0000) + 0x0080_0000;
+    let found = |chunk: &[f32]| chunk.iter().fold(0, |any, x| any | carry(x)) >> 31 == 1;
+    let chunk = values.chunks(CHUNK).position(found)?;
+    let at = values[chunk * CHUNK..].iter().position(|x| !x.is_finite())?;
+    Some(chunk * CHUNK + at)
 }
 
 /// Every value is a number; `what` names one of them ("weight").

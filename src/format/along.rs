@@ -23,7 +23,7 @@ fn fold<L: Lanes>(x: &Block, mut of: impl FnMut(L)) {
 pub fn max_abs<L: Lanes>(x: &Block) -> f32 {
     let mut max = L::splat(0.0);
     fold::<L>(x, |x| max = max.max(x.abs()));
-    (0..L::N).fold(0.0, |best, lane| f32::max(best, max.lane(lane)))
+    (1..L::N).fold(max.lane(0), |best, lane| Lanes::max(best, max.lane(lane)))
 }
 
 /// The value of largest magnitude with its sign; of equals the first, 0 if all are zero.
@@ -54,8 +54,8 @@ pub fn min_and_range<L: Lanes>(x: &Block) -> (f32, f32) {
         low = low.min(x);
         high = high.max(x);
     });
-    let min = (1..L::N).fold(low.lane(0), |best, lane| f32::min(best, low.lane(lane)));
-    let max = (1..L::N).fold(high.lane(0), |best, lane| f32::max(best, high.lane(lane)));
+    let min = (1..L::N).fold(low.lane(0), |best, lane| Lanes::min(best, low.lane(lane)));
+    let max = (1..L::N).fold(high.lane(0), |best, lane| Lanes::max(best, high.lane(lane)));
     if min == 0.0 {
         // Which zero came first is lost above, and its sign is written.
         let min = x.iter().copied().find(|x| *x == 0.0).unwrap_or(min);
@@ -82,7 +82,18 @@ pub fn codes<L: Lanes>(x: &Block, code: impl Fn(L) -> L) -> [u8; 32] {
     codes
 }
 
-/// Codes `0..16` in nibbles: low ones are weights 0..16, high ones weights 16..32.
+/// Codes in `0..16` of all weights in nibbles: low ones are weights 0..16, high ones weights 16..32.
+#[inline(always)]
+pub fn nibble_codes<L: Lanes>(x: &Block, code: impl Fn(L) -> L) -> [u8; 16] {
+    let (low, high) = x.split_at(16);
+    let mut qs = [0; 16];
+    for ((low, high), qs) in low.chunks_exact(L::N).zip(high.chunks_exact(L::N)).zip(qs.chunks_exact_mut(L::N)) {
+        (code(L::load(low)) + code(L::load(high)) * L::splat(16.0)).put_bytes(qs);
+    }
+    qs
+}
+
+/// The lower four bits of codes in nibbles, in the same places.
 #[inline(always)]
 pub fn nibbles(codes: &[u8; 32]) -> [u8; 16] {
     let mut qs = [0; 16];
@@ -139,4 +150,22 @@ pub fn decode_affine(codes: &[u8], step: f32, base: f32, out: &mut [f32]) {
     for (codes, out) in codes.as_chunks().0.iter().zip(out.as_chunks_mut().0) {
         Best::widen(codes, out, |q| step * q + base);
     }
+}
+
+/// Sets `bit` in each byte of `mask` whose code has `test`.
+#[inline(always)]
+pub fn mark(mask: &mut [u8; 32], bit: u8, codes: &[u8; 32], test: u8) {
+    for (mask, code) in mask.iter_mut().zip(codes) {
+        *mask |= if code & test == 0 { 0 } else { bit };
+    }
+}
+
+/// `low[j] | high[j] << 4`, lower four bits of both.
+#[inline(always)]
+pub fn pair<const W: usize>(low: &[u8; W], high: &[u8; W]) -> [u8; W] {
+    let mut bytes = [0; W];
+    for ((byte, low), high) in bytes.iter_mut().zip(low).zip(high) {
+        *byte = low & 15 | high << 4;
+    }
+    bytes
 }

@@ -62,7 +62,7 @@ pub fn encode<L: Lanes>(x: &Super, importance: Option<&Super>, Rules { grid, cla
             let (fit, _) = search_sub_blocks::<f32>(x, importance, grid, j);
             *codes = x_j.map(|x| fit.code(x) as u8);
         } else {
-            requantize(x_j, scale(dmin) * f32::from(sub_min), sub_d, 0, grid.nmax as i32, 0, codes);
+            requantize(x_j, scale(dmin) * f32::from(sub_min), sub_d, [0, grid.nmax as i32], 0, codes);
         }
     }
     Encoded { d, dmin, scales: packed, codes }

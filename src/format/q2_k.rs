@@ -95,7 +95,7 @@ fn encode<L: Lanes>(x: &Super, importance: Option<&Super>) -> Q2K {
             let (fit, _) = search_sub_blocks::<f32>(x, importance, j);
             *codes = x_j.map(|x| fit.code(x) as u8);
         } else {
-            requantize(x_j, scale(dmin) * f32::from(scales[j] >> 4), sub_d, 0, 3, 0, codes);
+            requantize(x_j, scale(dmin) * f32::from(scales[j] >> 4), sub_d, [0, 3], 0, codes);
         }
     }
     Q2K { scales, qs: pack_two_bits(&codes), d, dmin }

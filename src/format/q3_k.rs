@@ -106,11 +106,13 @@ fn encode<L: Lanes>(x: &Super, importance: Option<&Super>) -> Q3K {
             search_sub_blocks::<f32>(x, importance, j, &mut kept);
             *codes = kept.map(|code| code as u8);
         } else {
-            requantize(x_j, 0.0, sub_d, -4, 3, 4, codes);
+            requantize(x_j, 0.0, sub_d, [-4, 3], 4, codes);
         }
     }
-    block.hmask = std::array::from_fn(|l| (0..8).fold(0, |bits, j| bits | (codes[32 * j + l] >> 2) << j));
-    block.qs = pack_two_bits(&codes.map(|code| code & 3));
+    for (j, codes) in codes.as_chunks().0.iter().enumerate() {
+        along::mark(&mut block.hmask, 1 << j, codes, 4);
+    }
+    block.qs = pack_two_bits(&along::each(&codes, |code| code & 3));
     block
 }
 

@@ -48,7 +48,7 @@ impl GroupEncoder for Q4_0 {
             let inverse = L::splat(along::inverse(d));
             // C's MIN(15, (int8_t)(x * id + 8.5)): truncation, so ties go up.
             let code = |x: L| (x * inverse + L::splat(8.5)).trunc().min(L::splat(15.0));
-            block.fill(d, &along::codes(x, code));
+            block.fill(d, along::nibble_codes(x, code));
         }
     }
 
@@ -58,14 +58,14 @@ impl GroupEncoder for Q4_0 {
         let mut codes = [L::splat(0.0); 32];
         let d = search::symmetric(&x, &w, 8.0, &mut codes);
         for (lane, block) in blocks.iter_mut().enumerate() {
-            block.fill(d.lane(lane), &codes.map(|q| q.int(lane) as u8));
+            block.fill(d.lane(lane), along::nibbles(&codes.map(|q| q.int(lane) as u8)));
         }
     }
 }
 
 impl Q4_0 {
-    fn fill(&mut self, d: f32, codes: &[u8; 32]) {
+    fn fill(&mut self, d: f32, qs: [u8; 16]) {
         self.d = f16_from_f32(d).to_le_bytes();
-        self.qs = along::nibbles(codes);
+        self.qs = qs;
     }
 }

@@ -49,8 +49,8 @@ impl GroupEncoder for Q4_1 {
             let (min, range) = along::min_and_range::<L>(x);
             let d = range / 15.0;
             let (origin, inverse, half) = (L::splat(min), L::splat(along::inverse(d)), L::splat(0.5));
-            let codes = along::codes(x, |x: L| ((x - origin) * inverse + half).trunc().min(L::splat(15.0)));
-            block.fill(d, min, &codes);
+            let qs = along::nibble_codes(x, |x: L| ((x - origin) * inverse + half).trunc().min(L::splat(15.0)));
+            block.fill(d, min, qs);
         }
     }
 
@@ -60,15 +60,15 @@ impl GroupEncoder for Q4_1 {
         let fit = search::affine(&x, &w, Grid::weighted(15.0));
         let codes = x.map(|x| fit.code(x));
         for (lane, block) in blocks.iter_mut().enumerate() {
-            block.fill(fit.scale.lane(lane), fit.min.lane(lane), &codes.map(|q| q.int(lane) as u8));
+            block.fill(fit.scale.lane(lane), fit.min.lane(lane), along::nibbles(&codes.map(|q| q.int(lane) as u8)));
         }
     }
 }
 
 impl Q4_1 {
-    fn fill(&mut self, d: f32, m: f32, codes: &[u8; 32]) {
+    fn fill(&mut self, d: f32, m: f32, qs: [u8; 16]) {
         self.d = f16_from_f32(d).to_le_bytes();
         self.m = f16_from_f32(m).to_le_bytes();
-        self.qs = along::nibbles(codes);
+        self.qs = qs;
     }
 }

@@ -68,7 +68,9 @@ impl BlockEncoder for Q4K {
 
 fn encode<L: Lanes>(x: &Super, importance: Option<&Super>) -> Q4K {
     let k_affine::Encoded { d, dmin, scales, codes } = k_affine::encode::<L>(x, importance, RULES);
-    let (pairs, _) = codes.as_chunks::<64>();
-    let qs = std::array::from_fn(|i| std::array::from_fn(|l| pairs[i][l] | pairs[i][l + 32] << 4));
+    let mut qs = [[0; 32]; 4];
+    for (qs, [low, high]) in qs.iter_mut().zip(codes.as_chunks().0.as_chunks().0) {
+        *qs = along::pair(low, high);
+    }
     Q4K { d, dmin, scales, qs }
 }

@@ -72,9 +72,14 @@ impl BlockEncoder for Q5K {
 
 fn encode<L: Lanes>(x: &Super, importance: Option<&Super>) -> Q5K {
     let k_affine::Encoded { d, dmin, scales, codes } = k_affine::encode::<L>(x, importance, RULES);
-    let (sub_blocks, _) = codes.as_chunks::<32>();
-    let qh = std::array::from_fn(|l| (0..8).fold(0, |bits, j| bits | sub_blocks[j][l] >> 4 << j));
-    let qs =
-        std::array::from_fn(|i| std::array::from_fn(|l| sub_blocks[2 * i][l] & 15 | sub_blocks[2 * i + 1][l] << 4));
+    let (sub_blocks, _) = codes.as_chunks();
+    let mut qh = [0; 32];
+    for (j, codes) in sub_blocks.iter().enumerate() {
+        along::mark(&mut qh, 1 << j, codes, 16);
+    }
+    let mut qs = [[0; 32]; 4];
+    for (qs, [low, high]) in qs.iter_mut().zip(sub_blocks.as_chunks().0) {
+        *qs = along::pair(low, high);
+    }
     Q5K { d, dmin, scales, qh, qs }
 }

@@ -13,7 +13,7 @@
 
 use super::along;
 use super::block::{BlockEncoder, BlockFormat, finite_f16, transpose};
-use super::super_block::{SUPER, Super, each_super_block, put, requantize, scale, two_bits};
+use super::super_block::{SUPER, Super, each_super_block, pack_two_bits, put, requantize, scale, two_bits};
 use crate::half::f16_from_f32;
 use crate::lanes::Lanes;
 use crate::round::nearest_int;
@@ -94,16 +94,17 @@ fn encode<L: Lanes>(x: &Super, importance: Option<&Super>) -> Q6K {
             search_sub_blocks::<f32>(x, importance, j, &mut kept);
             *codes = kept.map(|code| code as u8);
         } else {
-            requantize(x_j, 0.0, sub_d, -32, 31, 32, codes);
+            requantize(x_j, 0.0, sub_d, [-32, 31], 32, codes);
         }
     }
-    let (halves, _) = codes.as_chunks::<128>();
-    let ql = std::array::from_fn(|i| std::array::from_fn(|l| halves[i][l] & 15 | halves[i][l + 64] << 4));
-    let qh = std::array::from_fn(|i| {
-        std::array::from_fn(|l| {
-            (0..4).fold(0, |bits, quarter| bits | halves[i][l + 32 * quarter] >> 4 << (2 * quarter))
-        })
-    });
+    let mut ql = [[0; 64]; 2];
+    for (ql, codes) in ql.iter_mut().zip(codes.as_chunks::<128>().0) {
+        let (low, high) = codes.split_at(64);
+        for ((ql, low), high) in ql.iter_mut().zip(low).zip(high) {
+            *ql = low & 15 | high << 4;
+        }
+    }
+    let qh = pack_two_bits(&along::each(&codes, |code| code >> 4));
     Q6K { ql, qh, scales, d }
 }
 
