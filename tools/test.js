@@ -24,6 +24,7 @@ async function quick() {
   await buildJavaScript();
   return [
     npmStep('types', 'tsc', ['--project', '.']),
+    npmStep('types of the playground', 'tsc', ['--project', 'www']),
     step('Rust', 'cargo', ['test', '--locked', '--quiet']),
     npmStep('JavaScript in Node', 'vitest', ['run', '--project', 'node'], built),
   ];
@@ -48,6 +49,7 @@ async function everything() {
     }),
     npmStep('lint and format', 'biome', ['check', '--error-on-warnings', '.']),
     npmStep('types', 'tsc', ['--project', '.']),
+    npmStep('types of the playground', 'tsc', ['--project', 'www']),
     ...packageSteps(),
     step('Rust, natively, and the live oracle', 'cargo', ['test', '--locked']),
     ...testInWasm(browser),

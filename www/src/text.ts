@@ -1,0 +1,46 @@
+/** Numbers as people read them. One place, so that the page never says the same size two ways. */
+
+const UNITS = ['B', 'kB', 'MB', 'GB', 'TB'] as const;
+
+/** 2289760 -> "2.29 MB": decimal units, three digits. */
+export function bytes(count: number): string {
+  let unit = 0;
+  while (count >= 999.5 && unit < UNITS.length - 1) {
+    count /= 1000;
+    unit += 1;
+  }
+  return `${digits(count, unit === 0 ? 0 : 3)} ${UNITS[unit]}`;
+}
+
+/** 3670272 -> "3.67 million". */
+export function count(value: number): string {
+  if (value >= 1e9) return `${digits(value / 1e9, 3)} billion`;
+  if (value >= 1e6) return `${digits(value / 1e6, 3)} million`;
+  return value.toLocaleString('en');
+}
+
+/** A value with so many significant digits and no exponent. */
+export function digits(value: number, significant: number): string {
+  if (significant === 0) return String(Math.round(value));
+  const whole = Math.max(1, Math.floor(Math.log10(Math.max(value, 1))) + 1);
+  return value.toFixed(Math.max(0, significant - whole));
+}
+
+/** 0.3104 -> "31 %". */
+export function percent(share: number): string {
+  return `${digits(share * 100, share < 0.0995 ? 2 : share < 0.9995 ? 2 : 3)} %`;
+}
+
+/** 83 -> "1 min 23 s". */
+export function duration(seconds: number): string {
+  if (!Number.isFinite(seconds)) return '';
+  const whole = Math.ceil(seconds);
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+}
+
+/** [256, 1024] -> "256 × 1024". */
+export function shape(dimensions: readonly number[]): string {
+  return dimensions.join(' × ');
+}
