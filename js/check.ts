@@ -27,6 +27,34 @@ export function expectCount(name: string, value: unknown): asserts value is numb
   }
 }
 
+/** Refuses all but a number. */
+export function expectNumber(name: string, value: unknown): asserts value is number {
+  if (typeof value !== 'number') throw wrongType(name, 'a number', value);
+}
+
+/** Refuses all but bits that integer codes can have, 2 to 8: the engine would see 258 as 2. */
+export function expectBits(value: unknown): asserts value is number {
+  expectNumber('bits', value);
+  if (!Number.isInteger(value) || value < 2 || value > 8) {
+    throw new QuantpressError('RANGE', `bits is ${value}, and must be from 2 to 8`, { bits: value });
+  }
+}
+
+/** Refuses all but a shape: an array of counts. */
+export function expectShape(value: unknown): asserts value is readonly number[] {
+  if (!Array.isArray(value)) throw wrongType('shape', 'an array of whole numbers', value);
+  for (const n of value) expectCount('shape', n);
+}
+
+/** Refuses all but a seed, which may be left out: a whole number up to 2^53 - 1. */
+export function expectSeed(value: unknown): asserts value is number | undefined {
+  if (value === undefined) return;
+  expectNumber('seed', value);
+  if (!Number.isSafeInteger(value) || value < 0) {
+    throw new QuantpressError('RANGE', `seed is ${value}, and must be a whole number from 0 to 2^53 - 1`, { seed: value });
+  }
+}
+
 function wrongType(name: string, wanted: string, value: unknown): QuantpressError {
   const got =
     value === null ? 'null' : typeof value === 'object' ? (value.constructor?.name ?? 'an object') : typeof value;

@@ -36,3 +36,7 @@ export { BlobTarget, MemoryTarget } from './target-memory.js';
 export { openTarget, type TargetInput } from './target-open.js';
 export type { AccessHandle } from './target-web-file.js';
 export type { Target } from './target.js';
+export * from './analysis.js';
+export * from './bench.js';
+export * from './calibrate.js';
+export type { AffineParams, Scheme, SchemeGranularity, SchemeMode } from './scheme.js';

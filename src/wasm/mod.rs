@@ -1,7 +1,11 @@
 //! The boundary to JavaScript. It mirrors the folders of the crate, and has no ideas of its own: typed arrays and plain
 //! objects in, typed arrays and plain objects out, every error with its code.
 
+mod analysis;
+mod bench;
+mod calibrate;
 mod error;
 mod format;
 mod model;
 mod object;
+mod plain;

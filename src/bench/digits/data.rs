@@ -81,11 +81,13 @@ impl Digits {
         Digits { images, labels: order.iter().map(|&i| self.labels[i]).collect() }
     }
 
-    pub(super) fn images(&self) -> &[f32] {
+    /// The pixels of all images, one after the other.
+    pub fn images(&self) -> &[f32] {
         &self.images
     }
 
-    pub(super) fn labels(&self) -> &[u8] {
+    /// The digits of all images.
+    pub fn labels(&self) -> &[u8] {
         &self.labels
     }
 }

@@ -1,0 +1,252 @@
+/** Observers that find the range of a tensor from batches of it: `src/calibrate/` for JavaScript. */
+
+import { expectBits, expectBytes, expectFloats, expectNumber, expectSeed } from './check.js';
+import type { Calibrator as EngineCalibrator } from './engine.js';
+import type { AffineParams, SchemeMode } from './scheme.js';
+import { call } from './wasm.js';
+
+/** How a {@link Calibrator} chooses a range. */
+export type CalibrationMethod =
+  /** From the smallest value to the largest. PyTorch's `MinMaxObserver`. */
+  | { kind: 'minMax' }
+  /** From one percentile (0 to 100) to another, interpolated linearly as NumPy does, of a uniform sample. */
+  | { kind: 'percentile'; lower: number; upper: number }
+  /** Exponential averages of the batches' extremes: `m += momentum * (batch - m)`. PyTorch's `averaging_constant`. */
+  | { kind: 'movingAverage'; momentum: number }
+  /** The clip of least Kullback-Leibler divergence, as TensorRT or ONNX Runtime computes it; `levels` is the latter's. */
+  | { kind: 'entropy'; variant: EntropyVariant; bins: number; levels: number }
+  /** The clip of least squared error over a histogram. PyTorch's `HistogramObserver`. */
+  | { kind: 'mse'; bins: number };
+
+/** Whose entropy calibration. */
+export type EntropyVariant = 'tensorrt' | 'onnxruntime';
+
+/** Options that every {@link Calibrator} has. */
+export interface CalibratorOptions {
+  /**
+   * The codes, if not the usual ones of the bits: `-(2^(bits-1) - 1)` to `2^(bits-1) - 1` symmetric, `0` to `2^bits - 1`
+   * asymmetric. PyTorch's `quant_min` and `quant_max`.
+   */
+  range?: { qmin: number; qmax: number };
+  /** What happens to NaN and infinity: refuse the batch (the default), or leave them out and count them. */
+  nonFinite?: 'error' | 'skip';
+  /** Most values that a percentile calibrator keeps, 1 to 1,048,576 (default 65,536); exact while there are no more. */
+  maxSamples?: number;
+  /** Chooses the sample, once there are more. */
+  seed?: number;
+}
+
+/** What a calibrator found. */
+export interface CalibrationResult {
+  /** The step: `value = scale * (code - zeroPoint)`. Positive and finite. */
+  scale: number;
+  /** The code of 0. */
+  zeroPoint: number;
+  /** Where the range begins, before it is extended to include 0: clipping methods cut tails off. */
+  observedMin: number;
+  /** Where it ends. */
+  observedMax: number;
+  /** The method that chose. */
+  method: CalibrationMethod;
+  /** Bits per code. */
+  bits: number;
+  /** Symmetric or asymmetric. */
+  mode: SchemeMode;
+  /** The codes. */
+  range: { qmin: number; qmax: number };
+}
+
+/**
+ * A streaming observer of one tensor. Its memory is bounded whatever the stream; observers of shards {@link merge}, and
+ * {@link toBytes} lets a run be resumed.
+ *
+ * ```ts
+ * const calibrator = Calibrator.percentile(8, false, 0.1, 99.9);
+ * for (const batch of batches) calibrator.observe(batch);
+ * const { scale, zeroPoint } = calibrator.compute();
+ * ```
+ *
+ * It lives in the engine's memory until {@link free} is called or it is collected.
+ */
+export class Calibrator {
+  #engine: EngineCalibrator;
+
+  /**
+   * @param method - How the range is chosen.
+   * @param bits - 2 to 8.
+   * @param symmetric - Whether the zero point is the middle of the codes.
+   * @throws `RANGE` for numbers outside what the method or the codes allow, `ARGUMENT` for another method.
+   */
+  constructor(method: CalibrationMethod, bits: number, symmetric: boolean, options: CalibratorOptions = {}) {
+    expectBits(bits);
+    expectSeed(options.seed);
+    this.#engine = call((engine) => new engine.Calibrator(method, { ...options, bits, symmetric: Boolean(symmetric) }));
+  }
+
+  /** From the smallest value to the largest. */
+  static minMax(bits: number, symmetric: boolean, options?: CalibratorOptions): Calibrator {
+    return new Calibrator({ kind: 'minMax' }, bits, symmetric, options);
+  }
+
+  /** From one percentile, 0 to 100, to another. */
+  static percentile(
+    bits: number,
+    symmetric: boolean,
+    lower: number,
+    upper: number,
+    options?: CalibratorOptions,
+  ): Calibrator {
+    return new Calibrator({ kind: 'percentile', lower, upper }, bits, symmetric, options);
+  }
+
+  /** Exponential averages of the batches' extremes; `momentum` is the weight of a new batch. */
+  static movingAverage(bits: number, symmetric: boolean, momentum = 0.01, options?: CalibratorOptions): Calibrator {
+    return new Calibrator({ kind: 'movingAverage', momentum }, bits, symmetric, options);
+  }
+
+  /** Least Kullback-Leibler divergence over 2048 bins. */
+  static entropy(
+    bits: number,
+    symmetric: boolean,
+    variant: EntropyVariant = 'tensorrt',
+    options?: CalibratorOptions,
+  ): Calibrator {
+    return new Calibrator({ kind: 'entropy', variant, bins: 2048, levels: 128 }, bits, symmetric, options);
+  }
+
+  /** Least squared error over 2048 bins. */
+  static mse(bits: number, symmetric: boolean, options?: CalibratorOptions): Calibrator {
+    return new Calibrator({ kind: 'mse', bins: 2048 }, bits, symmetric, options);
+  }
+
+  /**
+   * The calibrator that {@link toBytes} wrote.
+   *
+   * @throws `MAGIC`, `MALFORMED`, `TRUNCATED` or `UNSUPPORTED` for any other bytes.
+   */
+  static fromBytes(bytes: Uint8Array): Calibrator {
+    expectBytes('bytes', bytes);
+    const engine = call((engine) => engine.Calibrator.fromBytes(bytes));
+    const calibrator = new Calibrator({ kind: 'minMax' }, 8, true);
+    calibrator.#engine.free();
+    calibrator.#engine = engine;
+    return calibrator;
+  }
+
+  /**
+   * Observes a batch. An empty one, or one of which nothing is left after skipping, is not counted.
+   *
+   * @throws `NON_FINITE` with `details.index` unless those are skipped; what was observed before stays as it was.
+   */
+  observe(batch: Float32Array): void {
+    expectFloats('batch', batch);
+    call(() => this.#engine.observe(batch));
+  }
+
+  /**
+   * The range that the method chooses for what was observed, with its scale and zero point.
+   *
+   * @throws `NO_DATA` if nothing was.
+   */
+  compute(): CalibrationResult {
+    return call(() => this.#engine.compute()) as CalibrationResult;
+  }
+
+  /** Batches observed. */
+  get numBatches(): number {
+    return call(() => this.#engine.numBatches());
+  }
+
+  /** NaN and infinite values left out. */
+  get numSkipped(): number {
+    return call(() => this.#engine.numSkipped());
+  }
+
+  /** The method. */
+  get method(): CalibrationMethod {
+    return call(() => this.#engine.method()) as CalibrationMethod;
+  }
+
+  /** The smallest and the largest finite value observed, whatever the method chooses; `undefined` before the first. */
+  get extent(): { min: number; max: number } | undefined {
+    return call(() => this.#engine.extent()) as { min: number; max: number } | undefined;
+  }
+
+  /** Whether anything was observed. */
+  get hasData(): boolean {
+    return this.numBatches > 0;
+  }
+
+  /** Forgets everything observed. */
+  reset(): void {
+    call(() => this.#engine.reset());
+  }
+
+  /**
+   * As if the batches that `later` observed had followed here; `later` stays as it is.
+   *
+   * @throws `ARGUMENT` if methods or codes differ.
+   */
+  merge(later: Calibrator): void {
+    call(() => this.#engine.merge(later.#engine));
+  }
+
+  /** Everything, as bytes for {@link fromBytes}. */
+  toBytes(): Uint8Array {
+    return call(() => this.#engine.toBytes());
+  }
+
+  /** Gives the engine its memory back; the calibrator cannot be used any more. */
+  free(): void {
+    this.#engine.free();
+  }
+}
+
+/**
+ * Min-max calibration in one call.
+ *
+ * @throws `RANGE` for bits, `NON_FINITE` with `details.index`, `NO_DATA` for no values.
+ */
+export function calibrateMinMax(values: Float32Array, bits: number, symmetric: boolean): CalibrationResult {
+  expectFloats('values', values);
+  expectBits(bits);
+  return call((engine) => engine.calibrateMinMax(values, bits, symmetric)) as CalibrationResult;
+}
+
+/**
+ * Percentile calibration in one call; exact up to 1,048,576 values, beyond that of a uniform sample of as many.
+ *
+ * @throws `RANGE` for bits or percentiles, `NON_FINITE` with `details.index`, `NO_DATA` for no values.
+ */
+export function calibratePercentile(
+  values: Float32Array,
+  bits: number,
+  symmetric: boolean,
+  lower: number,
+  upper: number,
+): CalibrationResult {
+  expectFloats('values', values);
+  expectBits(bits);
+  expectNumber('lower', lower);
+  expectNumber('upper', upper);
+  return call((engine) => engine.calibratePercentile(values, bits, symmetric, lower, upper)) as CalibrationResult;
+}
+
+/** The `percent`-th percentile, interpolated linearly as NumPy does; `undefined` for no values or no percentage. */
+export function percentile(values: Float32Array, percent: number): number | undefined {
+  expectFloats('values', values);
+  expectNumber('percent', percent);
+  return call((engine) => engine.percentile(values, percent));
+}
+
+/** The result as parameters of a whole tensor, for `quantizeWithParams` and `analyzeError`. */
+export function calibrationParams(result: CalibrationResult): AffineParams {
+  return {
+    scales: Float32Array.of(result.scale),
+    zeroPoints: result.zeroPoint === 0 ? new Int32Array() : Int32Array.of(result.zeroPoint),
+    granularity: { kind: 'perTensor' },
+    mode: result.mode,
+    bits: result.bits,
+    range: result.range,
+  };
+}

@@ -1,0 +1,188 @@
+//! `analysis/` for JavaScript.
+
+use super::plain::{read, write};
+use crate::affine::{QuantGranularity, QuantMode, QuantParams, QuantRange};
+use crate::analysis::{self, Histogram, QuantErrorStats, Scheme};
+use crate::error::Error;
+use serde::Deserialize;
+use wasm_bindgen::prelude::*;
+
+/// [`QuantParams`] as a plain object with typed arrays.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Params {
+    scales: Vec<f32>,
+    zero_points: Vec<i32>,
+    granularity: QuantGranularity,
+    mode: QuantMode,
+    bits: u8,
+    range: QuantRange,
+}
+
+fn params(value: JsValue) -> Result<QuantParams, Error> {
+    let Params { scales, zero_points, granularity, mode, bits, range } = read("params", value)?;
+    Ok(QuantParams { scales, zero_points, granularity, mode, bits, range })
+}
+
+fn shape(shape: &[u32]) -> Vec<usize> {
+    shape.iter().map(|&n| n as usize).collect()
+}
+
+/// See [`analysis::ErrorAccumulator`].
+#[wasm_bindgen]
+pub struct ErrorAccumulator(analysis::ErrorAccumulator);
+
+#[wasm_bindgen]
+impl ErrorAccumulator {
+    #[wasm_bindgen(constructor)]
+    pub fn new(outlier_threshold: f64) -> Result<Self, Error> {
+        analysis::ErrorAccumulator::new(outlier_threshold).map(ErrorAccumulator)
+    }
+
+    pub fn add(&mut self, original: &[f32], decoded: &[f32]) -> Result<(), Error> {
+        self.0.add(original, decoded)
+    }
+
+    pub fn merge(&mut self, other: &ErrorAccumulator) -> Result<(), Error> {
+        self.0.merge(&other.0)
+    }
+
+    pub fn length(&self) -> f64 {
+        self.0.len() as f64
+    }
+
+    pub fn stats(&self) -> Result<JsValue, Error> {
+        write(&self.0.stats()?)
+    }
+}
+
+/// See [`analysis::compare`].
+#[wasm_bindgen(js_name = compareError)]
+pub fn compare_error(original: &[f32], decoded: &[f32], outlier_threshold: f64) -> Result<JsValue, Error> {
+    write(&analysis::compare(original, decoded, outlier_threshold)?)
+}
+
+/// See [`analysis::analyze_error`].
+#[wasm_bindgen(js_name = analyzeError)]
+pub fn analyze_error(
+    original: &[f32],
+    of_shape: &[u32],
+    of_params: JsValue,
+    outlier_threshold: f64,
+) -> Result<JsValue, Error> {
+    write(&analysis::analyze_error(original, &shape(of_shape), &params(of_params)?, outlier_threshold)?)
+}
+
+/// See [`analysis::analyze_error_format`].
+#[wasm_bindgen(js_name = analyzeErrorFormat)]
+pub fn analyze_error_format(
+    original: &[f32],
+    format: &str,
+    row_length: usize,
+    importance: Option<Box<[f32]>>,
+    outlier_threshold: f64,
+) -> Result<JsValue, Error> {
+    write(&analysis::analyze_error_format(original, format, row_length, importance.as_deref(), outlier_threshold)?)
+}
+
+/// See [`analysis::analyze_error_scheme`].
+#[wasm_bindgen(js_name = analyzeErrorScheme)]
+pub fn analyze_error_scheme(
+    original: &[f32],
+    of_shape: &[u32],
+    scheme: JsValue,
+    outlier_threshold: f64,
+) -> Result<JsValue, Error> {
+    let scheme: Scheme = read("scheme", scheme)?;
+    write(&analysis::analyze_error_scheme(original, &shape(of_shape), &scheme, outlier_threshold)?)
+}
+
+/// What a tensor comes back as. See [`Scheme::round_trip`].
+#[wasm_bindgen(js_name = roundTrip)]
+pub fn round_trip(
+    original: &[f32],
+    of_shape: &[u32],
+    scheme: JsValue,
+    importance: Option<Box<[f32]>>,
+) -> Result<Vec<f32>, Error> {
+    let scheme: Scheme = read("scheme", scheme)?;
+    scheme.round_trip(original, &shape(of_shape), importance.as_deref()).map(|(decoded, _)| decoded)
+}
+
+/// See [`analysis::theoretical_sqnr`].
+#[wasm_bindgen(js_name = theoreticalSqnr)]
+pub fn theoretical_sqnr(bits: u8, signal: JsValue) -> Result<f64, Error> {
+    analysis::theoretical_sqnr(bits, read("signal", signal)?)
+}
+
+/// See [`analysis::theoretical_max_error`].
+#[wasm_bindgen(js_name = theoreticalMaxError)]
+pub fn theoretical_max_error(of_params: JsValue) -> Result<f64, Error> {
+    analysis::theoretical_max_error(&params(of_params)?)
+}
+
+/// See [`analysis::error_within_bounds`].
+#[wasm_bindgen(js_name = errorWithinBounds)]
+pub fn error_within_bounds(stats: JsValue, of_params: JsValue, tolerance: f64) -> Result<bool, Error> {
+    let stats: QuantErrorStats = read("stats", stats)?;
+    analysis::error_within_bounds(&stats, &params(of_params)?, tolerance)
+}
+
+/// See [`analysis::worst_error_in_steps`].
+#[wasm_bindgen(js_name = worstErrorInSteps)]
+pub fn worst_error_in_steps(original: &[f32], of_shape: &[u32], of_params: JsValue) -> Result<f64, Error> {
+    analysis::worst_error_in_steps(original, &shape(of_shape), &params(of_params)?)
+}
+
+/// See [`analysis::scale_sensitivity`].
+#[wasm_bindgen(js_name = scaleSensitivity)]
+pub fn scale_sensitivity(
+    values: &[f32],
+    of_shape: &[u32],
+    of_params: JsValue,
+    perturbation: f64,
+) -> Result<JsValue, Error> {
+    write(&analysis::scale_sensitivity(values, &shape(of_shape), &params(of_params)?, perturbation)?)
+}
+
+/// See [`analysis::scale_sweep`].
+#[wasm_bindgen(js_name = scaleSweep)]
+pub fn scale_sweep(values: &[f32], of_shape: &[u32], of_params: JsValue, factors: &[f64]) -> Result<JsValue, Error> {
+    write(&analysis::scale_sweep(values, &shape(of_shape), &params(of_params)?, factors)?)
+}
+
+/// See [`analysis::compare_bit_widths`].
+#[wasm_bindgen(js_name = compareBitWidths)]
+pub fn compare_bit_widths(values: &[f32], mode: JsValue) -> Result<JsValue, Error> {
+    write(&analysis::compare_bit_widths(values, read("mode", mode)?)?)
+}
+
+/// See [`analysis::analyze_outlier_impact`].
+#[wasm_bindgen(js_name = analyzeOutlierImpact)]
+pub fn analyze_outlier_impact(values: &[f32], percentile: f64, bits: u8, mode: JsValue) -> Result<JsValue, Error> {
+    write(&analysis::analyze_outlier_impact(values, percentile, bits, read("mode", mode)?)?)
+}
+
+/// See [`analysis::find_outliers`].
+#[wasm_bindgen(js_name = findOutliers)]
+pub fn find_outliers(values: &[f32], sigmas: f64, limit: usize) -> Result<JsValue, Error> {
+    write(&analysis::find_outliers(values, sigmas, limit)?)
+}
+
+/// See [`analysis::worst_errors`].
+#[wasm_bindgen(js_name = worstErrors)]
+pub fn worst_errors(original: &[f32], decoded: &[f32], limit: usize) -> Result<JsValue, Error> {
+    write(&analysis::worst_errors(original, decoded, limit)?)
+}
+
+/// See [`Histogram::of`].
+#[wasm_bindgen]
+pub fn histogram(values: &[f32], bins: usize) -> Result<JsValue, Error> {
+    write(&Histogram::of(values, bins)?)
+}
+
+/// See [`analysis::error_histogram`].
+#[wasm_bindgen(js_name = errorHistogram)]
+pub fn error_histogram(original: &[f32], decoded: &[f32], bins: usize) -> Result<JsValue, Error> {
+    write(&analysis::error_histogram(original, decoded, bins)?)
+}

@@ -1,0 +1,142 @@
+//! `bench/` for JavaScript.
+
+use super::plain::{read, write};
+use crate::analysis::Scheme;
+use crate::bench::digits::{self, Digits};
+use crate::bench::{self, QuantBenchmarkResult};
+use crate::error::Error;
+use js_sys::{Array, Float32Array, Function, Reflect, Uint8Array};
+use wasm_bindgen::prelude::*;
+
+fn seed(seed: Option<f64>) -> Option<u64> {
+    seed.map(|seed| seed as u64)
+}
+
+/// See [`bench::generate_gaussian_weights`].
+#[wasm_bindgen(js_name = generateGaussianWeights)]
+pub fn generate_gaussian_weights(n: usize, mean: f32, std_dev: f32, with_seed: Option<f64>) -> Result<Vec<f32>, Error> {
+    bench::generate_gaussian_weights(n, mean, std_dev, seed(with_seed))
+}
+
+/// See [`bench::generate_uniform_weights`].
+#[wasm_bindgen(js_name = generateUniformWeights)]
+pub fn generate_uniform_weights(n: usize, min: f32, max: f32, with_seed: Option<f64>) -> Result<Vec<f32>, Error> {
+    bench::generate_uniform_weights(n, min, max, seed(with_seed))
+}
+
+/// See [`bench::generate_weights_with_outliers`].
+#[wasm_bindgen(js_name = generateWeightsWithOutliers)]
+pub fn generate_weights_with_outliers(
+    n: usize,
+    outlier_ratio: f64,
+    outlier_magnitude: f32,
+    with_seed: Option<f64>,
+) -> Result<Vec<f32>, Error> {
+    bench::generate_weights_with_outliers(n, outlier_ratio, outlier_magnitude, seed(with_seed))
+}
+
+/// See [`bench::generate_multi_channel_weights`].
+#[wasm_bindgen(js_name = generateMultiChannelWeights)]
+pub fn generate_multi_channel_weights(
+    num_channels: usize,
+    features_per_channel: usize,
+    scale_variance: f32,
+    with_seed: Option<f64>,
+) -> Result<Vec<f32>, Error> {
+    bench::generate_multi_channel_weights(num_channels, features_per_channel, scale_variance, seed(with_seed))
+}
+
+fn result_to_js(result: &QuantBenchmarkResult) -> Result<JsValue, Error> {
+    let object = write(result)?;
+    // Setting a fresh object's own property does not fail.
+    let _ = Reflect::set(&object, &"qualityScore".into(), &result.quality_score().into());
+    Ok(object)
+}
+
+/// A clock that fails stands still.
+fn clock(now: &Function) -> impl FnMut() -> f64 + '_ {
+    || now.call0(&JsValue::UNDEFINED).ok().and_then(|ms| ms.as_f64()).unwrap_or(0.0)
+}
+
+/// See [`bench::run_benchmark`].
+#[wasm_bindgen(js_name = runBenchmark)]
+pub fn run_benchmark(
+    name: &str,
+    values: &[f32],
+    shape: &[u32],
+    scheme: JsValue,
+    now: &Function,
+) -> Result<JsValue, Error> {
+    let scheme: Scheme = read("scheme", scheme)?;
+    let shape: Vec<usize> = shape.iter().map(|&n| n as usize).collect();
+    result_to_js(&bench::run_benchmark(name, values, &shape, &scheme, &mut clock(now))?)
+}
+
+/// See [`bench::run_full_benchmark_suite`].
+#[wasm_bindgen(js_name = runFullBenchmarkSuite)]
+pub fn run_full_benchmark_suite(size: usize, with_seed: Option<f64>, now: &Function) -> Result<Array, Error> {
+    let suite = bench::run_full_benchmark_suite(size, seed(with_seed), &mut clock(now))?;
+    suite.results.iter().map(result_to_js).collect()
+}
+
+/// See [`bench::compare_bit_width_degradation`].
+#[wasm_bindgen(js_name = compareBitWidthDegradation)]
+pub fn compare_bit_width_degradation(values: &[f32]) -> Result<JsValue, Error> {
+    write(&bench::compare_bit_width_degradation(values)?)
+}
+
+/// See [`bench::accuracy_retention`].
+#[wasm_bindgen(js_name = accuracyRetention)]
+pub fn accuracy_retention(original_metric: f64, quantized_metric: f64) -> Result<f64, Error> {
+    bench::accuracy_retention(original_metric, quantized_metric)
+}
+
+/// See [`digits::AccuracyBenchmark`].
+#[wasm_bindgen]
+pub struct AccuracyBenchmark(digits::AccuracyBenchmark);
+
+#[wasm_bindgen]
+impl AccuracyBenchmark {
+    #[wasm_bindgen(constructor)]
+    pub fn new(data: &[u8], options: JsValue) -> Result<Self, Error> {
+        let options = read("options", options)?;
+        digits::AccuracyBenchmark::new(&Digits::from_bytes(data)?, options).map(AccuracyBenchmark)
+    }
+
+    #[wasm_bindgen(js_name = originalAccuracy)]
+    pub fn original_accuracy(&self) -> f64 {
+        self.0.original_accuracy()
+    }
+
+    pub fn ptq(&self, bits: u8, method: JsValue) -> Result<JsValue, Error> {
+        write(&self.0.ptq(bits, read("method", method)?)?)
+    }
+
+    pub fn qat(&self, bits: u8) -> Result<JsValue, Error> {
+        write(&self.0.qat(bits)?)
+    }
+
+    pub fn report(&self) -> Result<JsValue, Error> {
+        write(&self.0.report()?)
+    }
+}
+
+/// See [`digits::calibration_methods`].
+#[wasm_bindgen(js_name = calibrationMethods)]
+pub fn calibration_methods() -> Result<JsValue, Error> {
+    write(&digits::calibration_methods())
+}
+
+/// `{ images, labels }` of a file of digits. See [`Digits`].
+#[wasm_bindgen(js_name = readDigits)]
+pub fn read_digits(data: &[u8]) -> Result<JsValue, Error> {
+    let digits = Digits::from_bytes(data)?;
+    let object = js_sys::Object::new();
+    for (name, value) in
+        [("images", Float32Array::from(digits.images()).into()), ("labels", Uint8Array::from(digits.labels()).into())]
+    {
+        let value: JsValue = value;
+        let _ = Reflect::set(&object, &name.into(), &value);
+    }
+    Ok(object.into())
+}

@@ -1,0 +1,116 @@
+//! `calibrate/` for JavaScript.
+
+use super::plain::{read, write};
+use crate::affine::{QuantMode, QuantRange, QuantScheme, SymmetricRule};
+use crate::calibrate::{self, CalibrationMethod, CalibratorOptions, Extent, NonFinite};
+use crate::error::Error;
+use serde::Deserialize;
+use wasm_bindgen::prelude::*;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Options {
+    bits: u8,
+    symmetric: bool,
+    range: Option<QuantRange>,
+    #[serde(default)]
+    rule: SymmetricRule,
+    #[serde(default)]
+    non_finite: NonFinite,
+    max_samples: Option<usize>,
+    #[serde(default)]
+    seed: u64,
+}
+
+impl Options {
+    fn into_options(self) -> Result<CalibratorOptions, Error> {
+        let mode = if self.symmetric { QuantMode::Symmetric } else { QuantMode::Asymmetric };
+        let scheme = QuantScheme::new(self.bits, mode)?.with_rule(self.rule);
+        let scheme = self.range.map_or(Ok(scheme), |range| scheme.with_range(range))?;
+        let usual = CalibratorOptions::new(scheme);
+        let max_samples = self.max_samples.unwrap_or(usual.max_samples);
+        Ok(CalibratorOptions { non_finite: self.non_finite, max_samples, seed: self.seed, ..usual })
+    }
+}
+
+/// See [`calibrate::Calibrator`].
+#[wasm_bindgen]
+pub struct Calibrator(calibrate::Calibrator);
+
+#[wasm_bindgen]
+impl Calibrator {
+    #[wasm_bindgen(constructor)]
+    pub fn new(method: JsValue, options: JsValue) -> Result<Self, Error> {
+        let method: CalibrationMethod = read("method", method)?;
+        let options: Options = read("options", options)?;
+        calibrate::Calibrator::new(method, options.into_options()?).map(Calibrator)
+    }
+
+    pub fn observe(&mut self, batch: &[f32]) -> Result<(), Error> {
+        self.0.observe(batch)
+    }
+
+    pub fn compute(&self) -> Result<JsValue, Error> {
+        write(&self.0.compute()?)
+    }
+
+    #[wasm_bindgen(js_name = numBatches)]
+    pub fn num_batches(&self) -> f64 {
+        self.0.num_batches() as f64
+    }
+
+    #[wasm_bindgen(js_name = numSkipped)]
+    pub fn num_skipped(&self) -> f64 {
+        self.0.num_skipped() as f64
+    }
+
+    pub fn method(&self) -> Result<JsValue, Error> {
+        write(self.0.method())
+    }
+
+    pub fn extent(&self) -> Result<JsValue, Error> {
+        write::<Option<Extent>>(&self.0.extent())
+    }
+
+    pub fn reset(&mut self) {
+        self.0.reset();
+    }
+
+    pub fn merge(&mut self, later: &Calibrator) -> Result<(), Error> {
+        self.0.merge(&later.0)
+    }
+
+    #[wasm_bindgen(js_name = toBytes)]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.0.to_bytes()
+    }
+
+    #[wasm_bindgen(js_name = fromBytes)]
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
+        calibrate::Calibrator::from_bytes(bytes).map(Calibrator)
+    }
+}
+
+/// See [`calibrate::calibrate_min_max`].
+#[wasm_bindgen(js_name = calibrateMinMax)]
+pub fn calibrate_min_max(values: &[f32], bits: u8, symmetric: bool) -> Result<JsValue, Error> {
+    write(&calibrate::calibrate_min_max(values, bits, symmetric)?)
+}
+
+/// See [`calibrate::calibrate_percentile`].
+#[wasm_bindgen(js_name = calibratePercentile)]
+pub fn calibrate_percentile(
+    values: &[f32],
+    bits: u8,
+    symmetric: bool,
+    lower: f64,
+    upper: f64,
+) -> Result<JsValue, Error> {
+    write(&calibrate::calibrate_percentile(values, bits, symmetric, lower, upper)?)
+}
+
+/// See [`calibrate::percentile`].
+#[wasm_bindgen]
+pub fn percentile(mut values: Vec<f32>, percent: f64) -> Option<f64> {
+    calibrate::percentile(&mut values, percent)
+}
