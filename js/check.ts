@@ -51,7 +51,9 @@ export function expectSeed(value: unknown): asserts value is number | undefined 
   if (value === undefined) return;
   expectNumber('seed', value);
   if (!Number.isSafeInteger(value) || value < 0) {
-    throw new QuantpressError('RANGE', `seed is ${value}, and must be a whole number from 0 to 2^53 - 1`, { seed: value });
+    throw new QuantpressError('RANGE', `seed is ${value}, and must be a whole number from 0 to 2^53 - 1`, {
+      seed: value,
+    });
   }
 }
 

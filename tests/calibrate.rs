@@ -119,9 +119,7 @@ fn pytorch_agrees() {
         let kind = case["observer"].as_str().unwrap();
         let method = match kind {
             "min_max" => CalibrationMethod::MinMax,
-            "moving_average" => {
-                CalibrationMethod::MovingAverage { momentum: number(&case["averaging_constant"]) as f32 }
-            }
+            "moving_average" => CalibrationMethod::MovingAverage { momentum: number(&case["averaging_constant"]) },
             _ => CalibrationMethod::MSE,
         };
         let batches: Vec<_> = list(&case["batches"]).iter().map(floats).collect();
@@ -220,7 +218,7 @@ fn defect_11_bits_and_numbers_out_of_range_are_errors() {
             "{lower} {upper}"
         );
     }
-    for momentum in [0.0, -0.1, 1.1, f32::NAN, f32::INFINITY] {
+    for momentum in [0.0, -0.1, 1.1, f64::NAN, f64::INFINITY] {
         assert_eq!(Calibrator::moving_average(8, true, momentum).unwrap_err().code(), Code::RANGE, "{momentum}");
     }
     assert_eq!(Calibrator::percentile(8, true, 1.0, 99.0, 0).unwrap_err().code(), Code::RANGE);

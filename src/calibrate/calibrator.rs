@@ -97,7 +97,7 @@ impl Calibrator {
     ///
     /// # Errors
     /// [`Code::RANGE`].
-    pub fn moving_average(bits: u8, symmetric: bool, momentum: f32) -> Result<Self> {
+    pub fn moving_average(bits: u8, symmetric: bool, momentum: f64) -> Result<Self> {
         Self::of(CalibrationMethod::MovingAverage { momentum }, bits, symmetric)
     }
 
@@ -259,7 +259,7 @@ fn write_method(method: CalibrationMethod, out: &mut Writer) {
     let (tag, a, b) = match method {
         CalibrationMethod::MinMax => (0, 0, 0),
         CalibrationMethod::Percentile { lower, upper } => (1, lower.to_bits(), upper.to_bits()),
-        CalibrationMethod::MovingAverage { momentum } => (2, u64::from(momentum.to_bits()), 0),
+        CalibrationMethod::MovingAverage { momentum } => (2, momentum.to_bits(), 0),
         CalibrationMethod::Entropy { variant: EntropyVariant::TensorRt, bins, levels } => {
             (3, bins as u64, levels as u64)
         }
@@ -277,7 +277,7 @@ fn read_method(input: &mut Reader<'_>) -> Result<CalibrationMethod> {
     Ok(match tag {
         0 => CalibrationMethod::MinMax,
         1 => CalibrationMethod::Percentile { lower: f64::from_bits(a), upper: f64::from_bits(b) },
-        2 => CalibrationMethod::MovingAverage { momentum: f32::from_bits(a as u32) },
+        2 => CalibrationMethod::MovingAverage { momentum: f64::from_bits(a) },
         3 => CalibrationMethod::Entropy { variant: EntropyVariant::TensorRt, bins: size(a), levels: size(b) },
         4 => CalibrationMethod::Entropy { variant: EntropyVariant::OnnxRuntime, bins: size(a), levels: size(b) },
         5 => CalibrationMethod::Mse { bins: size(a) },

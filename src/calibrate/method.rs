@@ -20,7 +20,7 @@ pub enum CalibrationMethod {
     /// `m += momentum * (batch - m)`.
     MovingAverage {
         /// The weight of a new batch, above 0 and at most 1. PyTorch's `averaging_constant` (default 0.01).
-        momentum: f32,
+        momentum: f64,
     },
     /// The clip whose quantized distribution has least Kullback-Leibler divergence from the data's.
     Entropy {

@@ -28,7 +28,10 @@ impl State {
     pub fn new(method: CalibrationMethod, max_samples: usize, seed: u64) -> Result<Self> {
         Ok(match method {
             CalibrationMethod::MinMax => State::MinMax,
-            CalibrationMethod::MovingAverage { momentum } => State::Moving { momentum, averages: None },
+            // PyTorch multiplies in single precision.
+            CalibrationMethod::MovingAverage { momentum } => {
+                State::Moving { momentum: momentum as f32, averages: None }
+            }
             CalibrationMethod::Percentile { lower, upper } => {
                 State::Percentile { lower, upper, sample: Sample::new(max_samples, seed)? }
             }

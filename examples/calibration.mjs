@@ -1,0 +1,18 @@
+// Finds the range of activations that arrive in batches, in several ways: node examples/calibration.mjs
+import { Calibrator, generateWeightsWithOutliers, init } from 'quantpress';
+
+await init();
+const calibrators = {
+  'min-max': Calibrator.minMax(8, true),
+  'moving average': Calibrator.movingAverage(8, true, 0.1),
+  'percentile 0.1..99.9': Calibrator.percentile(8, true, 0.1, 99.9),
+  'entropy, TensorRT': Calibrator.entropy(8, true, 'tensorrt'),
+  'entropy, ONNX Runtime': Calibrator.entropy(8, true, 'onnxruntime'),
+  MSE: Calibrator.mse(8, true),
+};
+for (const [name, calibrator] of Object.entries(calibrators)) {
+  for (let batch = 0; batch < 10; batch++) calibrator.observe(generateWeightsWithOutliers(4096, 0.001, 20, batch));
+  const { observedMin, observedMax, scale } = calibrator.compute();
+  console.log(name.padEnd(22), observedMin.toFixed(4), observedMax.toFixed(4), scale.toFixed(6));
+  calibrator.free();
+}

@@ -1,0 +1,93 @@
+import { readFileSync } from 'node:fs';
+import {
+  AccuracyBenchmark,
+  accuracyRetention,
+  BenchmarkSuite,
+  calibrationMethods,
+  compareBitWidthDegradation,
+  generateGaussianWeights,
+  generateMultiChannelWeights,
+  generateUniformWeights,
+  generateWeightsWithOutliers,
+  init,
+  readDigits,
+  runAccuracyBenchmark,
+  runBenchmark,
+  runFullBenchmarkSuite,
+} from 'quantpress';
+import { beforeAll, expect, test } from 'vitest';
+
+beforeAll(() => init());
+
+const digits = new Uint8Array(readFileSync('examples/digits.bin'));
+
+test('a seed gives the numbers it gives natively', () => {
+  // Printed by tests/bench.rs.
+  const bits = new Uint32Array(generateGaussianWeights(4, 0, 1, 42).buffer);
+  expect([...bits].map((n) => n.toString(16))).toEqual(['3ef4b9f5', '3faac2d3', 'be57ed70', '3ef3e3be']);
+  expect(generateGaussianWeights(64)).not.toEqual(generateGaussianWeights(64));
+  expect(generateUniformWeights(100, 2, 3, 1).every((x) => x >= 2 && x <= 3)).toBe(true);
+  const outliers = generateWeightsWithOutliers(10_000, 0.02, 50, 1).filter((x) => Math.abs(x) === 50);
+  expect(outliers).toHaveLength(200);
+  expect(outliers.some((x) => x > 0) && outliers.some((x) => x < 0)).toBe(true);
+  expect(generateMultiChannelWeights(4, 8, 5, 1)).toHaveLength(32);
+  expect(() => generateUniformWeights(1, 2, 1)).toThrow(expect.objectContaining({ code: 'RANGE' }));
+  expect(() => generateGaussianWeights(1, 0, 1, -1)).toThrow(expect.objectContaining({ code: 'RANGE' }));
+});
+
+test('the suite ranks every scheme', () => {
+  const suite = runFullBenchmarkSuite(4096, 11);
+  expect(suite.results.length).toBeGreaterThan(4 * 35);
+  const quality = suite.sortedByQuality().map(({ qualityScore }) => qualityScore);
+  expect(quality).toEqual([...quality].sort((a, b) => b - a));
+  expect(suite.bestBySqnr()!.sqnrDb).toBe(Math.max(...suite.results.map(({ sqnrDb }) => sqnrDb)));
+  expect(suite.bestByMse()!.mse).toBe(Math.min(...suite.results.map(({ mse }) => mse)));
+  expect(suite.results.every(({ encodeMs, decodeMs }) => encodeMs >= 0 && decodeMs >= 0)).toBe(true);
+  const own = new BenchmarkSuite();
+  expect(own.bestBySqnr()).toBeUndefined();
+  own.add(runBenchmark('mine', generateGaussianWeights(256, 0, 1, 1), [1, 256], { kind: 'block', format: 'Q8_0' }));
+  expect(own.bestByMse()).toMatchObject({ name: 'mine', memoryBytes: 272 });
+});
+
+test('bit widths and retention', () => {
+  expect(compareBitWidthDegradation(generateGaussianWeights(800, 0, 1, 1)).at(-1)).toMatchObject({
+    bits: 8,
+    degradation: 1,
+  });
+  expect(accuracyRetention(0.8, 0.6)).toBe(0.6 / 0.8);
+  expect(() => accuracyRetention(0, 1)).toThrow(expect.objectContaining({ code: 'RANGE' }));
+});
+
+test('the digits are there', () => {
+  const { images, labels } = readDigits(digits);
+  expect([images.length, labels.length]).toEqual([1797 * 64, 1797]);
+  expect([...images.subarray(0, 8)].map((ink) => ink * 16)).toEqual([0, 0, 5, 13, 9, 1, 0, 0]);
+  expect(() => readDigits(digits.subarray(0, 1000))).toThrow(expect.objectContaining({ code: 'TRUNCATED' }));
+});
+
+test('QAT beats the best PTQ at 2 and 3 bits', () => {
+  const report = runAccuracyBenchmark(digits);
+  expect(report).toMatchObject({ numTrain: 1347, numTest: 450, numParameters: 2410 });
+  expect(report.originalAccuracy).toBeGreaterThan(0.95);
+  for (const bits of [2, 3]) {
+    const ptq = Math.max(...report.ptq.filter((row) => row.bits === bits).map(({ accuracy }) => accuracy));
+    const qat = report.qat.find((row) => row.bits === bits)!.accuracy;
+    console.error(
+      `${bits} bits: PTQ ${(100 * ptq).toFixed(2)} %, QAT ${(100 * qat).toFixed(2)} % of the test digits right`,
+    );
+    expect(qat).toBeGreaterThan(ptq);
+  }
+});
+
+test('step by step it is the same as at once', () => {
+  const options = { epochs: 2, qatEpochs: 1, hidden: 8, seed: 3 };
+  const benchmark = new AccuracyBenchmark(digits, options);
+  const report = runAccuracyBenchmark(digits, options);
+  expect(benchmark.originalAccuracy).toBe(report.originalAccuracy);
+  const method = calibrationMethods()[0]!;
+  expect(benchmark.ptq(3, method)).toEqual(report.ptq.find((row) => row.bits === 3));
+  expect(benchmark.qat(3)).toEqual(report.qat.find((row) => row.bits === 3));
+  expect(() => benchmark.qat(1)).toThrow(expect.objectContaining({ code: 'RANGE' }));
+  expect(() => new AccuracyBenchmark(digits, { epochs: 0 })).toThrow(expect.objectContaining({ code: 'RANGE' }));
+  benchmark.free();
+});
