@@ -23,9 +23,19 @@ export async function buildJavaScript() {
     rmSync(at('dist'), { recursive: true, force: true });
     await run(npmBin('tsc'), ['--project', 'tsconfig.build.json']);
     for (const name of OUTPUTS) cpSync(join(ENGINE, name), at('dist', name));
+    nameLibraries();
     await bundleWorkers();
     await carryWorker();
   });
+}
+
+/** Types that use `Symbol.dispose` say where it is declared: projects that do not have that library could not read them. */
+function nameLibraries() {
+  for (const name of readdirSync(at('dist')).filter((name) => name.endsWith('.d.ts'))) {
+    const text = readFileSync(at('dist', name), 'utf8');
+    if (!/Symbol\.(async)?dispose/i.test(text)) continue;
+    writeFileSync(at('dist', name), `/// <reference lib="esnext.disposable" />\n${text}`);
+  }
 }
 
 /**
