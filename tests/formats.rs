@@ -6,11 +6,12 @@
 
 mod support;
 
-use quantpress::{Code, Codec, formats};
+use quantpress::{Code, Codec, dequantize, formats, quantize};
 use serde_json::Value;
 use support::golden;
 use support::layout;
 use support::tally::Tally;
+use support::weights::Rng;
 
 /// Everything in a folder but the inputs, by name.
 fn files() -> Vec<(&'static Codec, Value)> {
@@ -148,5 +149,36 @@ fn the_drawing_at_the_head_of_each_file_covers_the_block() {
         let starts = fields.iter().map(|(range, _)| range.start).chain([codec.bytes]);
         assert!(!fields.is_empty(), "{} has no drawing", codec.name);
         assert!([0].into_iter().chain(ends).eq(starts), "{} is drawn with gaps: {fields:?}", codec.name);
+    }
+}
+
+/// The table in the documentation is the table in the code, and its errors are measured.
+#[test]
+fn the_overview_is_true() {
+    let source = std::fs::read_to_string(format!("{}/src/format/mod.rs", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let rows = source.lines().filter_map(|line| line.strip_prefix("//! | "));
+    let rows: Vec<Vec<&str>> = rows.skip(1).map(|row| row.split(" | ").collect()).collect();
+    assert_eq!(rows.len(), formats().len());
+    let mut rng = Rng::new(1);
+    let weights: Vec<f32> = (0..1 << 16).map(|_| rng.gauss() as f32).collect();
+    let equal = [1.0; 1024];
+    for (codec, row) in formats().iter().zip(rows) {
+        let Codec { name, id, weights: block, bytes, .. } = *codec;
+        let number = |column: usize| row[column].parse::<f64>().unwrap();
+        assert_eq!((row[0], number(1)), (name, f64::from(id)));
+        assert_eq!((number(2), number(3)), (block as f64, bytes as f64), "{name}");
+        assert!((number(4) - codec.bits_per_weight()).abs() < 5e-5, "{name}: {}", codec.bits_per_weight());
+        if !codec.can_encode() {
+            assert_eq!(row[5], "-", "{name}");
+            continue;
+        }
+        let importance = codec.needs_importance.then_some(equal.as_slice());
+        let decoded = dequantize(&quantize(&weights, name, 1024, importance).unwrap(), name).unwrap();
+        let square = |x: f32| f64::from(x) * f64::from(x);
+        let error: f64 = weights.iter().zip(&decoded).map(|(x, y)| square(x - y)).sum();
+        let whole: f64 = weights.iter().map(|&x| square(x)).sum();
+        let (stated, measured) = (number(5), (error / whole).sqrt() * 100.0);
+        // Other weights give another second digit, not another number.
+        assert!((stated - measured).abs() <= 0.06 * measured, "{name}: stated {stated}, measured {measured}");
     }
 }

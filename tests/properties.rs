@@ -36,6 +36,9 @@ fn comfortable(codec: &Codec) -> f64 {
     if codec.name == "NVFP4" { 8.0 } else { 256.0 }
 }
 
+/// The largest error a block of these weights may show.
+type Bound<'a> = &'a dyn Fn(&[f32]) -> f32;
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(24) })]
 
@@ -110,7 +113,7 @@ proptest! {
         let signed = |codes: f32| move |block: &[f32]| largest(block) / codes * (1.0 + codes * HALF);
         // Half a step, and the errors of a scale and of a minimum in F16.
         let shifted = |codes: f32| move |block: &[f32]| range(block) / codes * (0.5 + codes * HALF) + largest(block) * HALF;
-        let bounds: [(&str, &dyn Fn(&[f32]) -> f32); 13] = [
+        let bounds: [(&str, Bound); 13] = [
             ("F32", &|_| 0.0),
             ("F16", &|x| largest(x) * HALF + 2f32.powi(-25)),
             ("BF16", &|x| largest(x) / 256.0),

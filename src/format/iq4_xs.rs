@@ -7,7 +7,7 @@
 //! byte  8..136   qs         16 bytes per sub-block of 32 weights: low nibbles are its first 16 weights
 //! ```
 //!
-//! IQ4_NL with scales in 6 bits in place of 16: less error than Q4_K_S in a quarter bit less, for slower reading. The
+//! IQ4_NL with scales in 6 bits in place of 16: about the error of Q4_K in a quarter bit less, for slower reading. The
 //! scales of the eight sub-blocks are searched side by side, one per lane, each weight counting with its square, or under
 //! importance with `importance sqrt(2 mean(x^2) + x^2)`, the mean that of the super-block.
 //! Source: ggml `quantize_row_iq4_nl_impl`, `dequantize_row_iq4_xs`.

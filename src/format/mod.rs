@@ -1,4 +1,46 @@
 //! GGUF block formats: one file each, and the one table of them.
+//!
+//! A row of weights is cut into blocks; each holds codes of a few bits and the scales that turn them back into weights.
+//! The head of each format's file has its formula and its layout, field by field. The error is what remains of gaussian
+//! weights (root mean square, in percent of theirs) without importance, or under equal importance where it is demanded.
+//!
+//! | format | id | weights | bytes | bits per weight | error % | good for |
+//! |---|---|---|---|---|---|---|
+//! | F32 | 0 | 1 | 4 | 32 | 0 | floats |
+//! | F16 | 1 | 1 | 2 | 16 | 0.02 | floats; beyond 65504 infinite |
+//! | Q4_0 | 2 | 32 | 18 | 4.5 | 8.6 | simple and fast |
+//! | Q4_1 | 3 | 32 | 20 | 5 | 7.8 | weights on one side of zero |
+//! | Q5_0 | 6 | 32 | 22 | 5.5 | 4.3 | simple |
+//! | Q5_1 | 7 | 32 | 24 | 6 | 3.8 | weights on one side of zero |
+//! | Q8_0 | 8 | 32 | 34 | 8.5 | 0.54 | all but lossless |
+//! | Q8_1 | 9 | 32 | 36 | 9 | - | activations; only read |
+//! | Q2_K | 10 | 256 | 84 | 2.625 | 30 | small files |
+//! | Q3_K | 11 | 256 | 110 | 3.4375 | 15 | small files |
+//! | Q4_K | 12 | 256 | 144 | 4.5 | 7.1 | the usual choice |
+//! | Q5_K | 13 | 256 | 176 | 5.5 | 3.6 | near lossless |
+//! | Q6_K | 14 | 256 | 210 | 6.5625 | 1.8 | near lossless; output tensors |
+//! | Q8_K | 15 | 256 | 292 | 9.125 | - | activations; only read |
+//! | IQ2_XXS | 16 | 256 | 66 | 2.0625 | 34 | with an importance matrix only |
+//! | IQ2_XS | 17 | 256 | 74 | 2.3125 | 30 | with an importance matrix only |
+//! | IQ3_XXS | 18 | 256 | 98 | 3.0625 | 21 | with an importance matrix |
+//! | IQ1_S | 19 | 256 | 50 | 1.5625 | 49 | with an importance matrix only; the last resort |
+//! | IQ4_NL | 20 | 32 | 18 | 4.5 | 7.6 | rows that are no multiple of 256 |
+//! | IQ3_S | 21 | 256 | 110 | 3.4375 | 17 | with an importance matrix |
+//! | IQ2_S | 22 | 256 | 82 | 2.5625 | 26 | with an importance matrix |
+//! | IQ4_XS | 23 | 256 | 136 | 4.25 | 7.7 | Q4_K's error in less space, read more slowly |
+//! | I8 | 24 | 1 | 1 | 8 | - | copied; only read |
+//! | I16 | 25 | 1 | 2 | 16 | - | copied; only read |
+//! | I32 | 26 | 1 | 4 | 32 | - | copied; only read |
+//! | I64 | 27 | 1 | 8 | 64 | - | copied; only read |
+//! | F64 | 28 | 1 | 8 | 64 | - | only read |
+//! | IQ1_M | 29 | 256 | 56 | 1.75 | 58 | with an importance matrix |
+//! | BF16 | 30 | 1 | 2 | 16 | 0.17 | floats of the range of F32 |
+//! | TQ1_0 | 34 | 256 | 54 | 1.6875 | 81 | models trained with ternary weights |
+//! | TQ2_0 | 35 | 256 | 66 | 2.0625 | 81 | models trained with ternary weights |
+//! | MXFP4 | 39 | 32 | 17 | 4.25 | 12 | models trained in it (gpt-oss) |
+//! | NVFP4 | 40 | 64 | 36 | 4.5 | 9.5 | models trained in it |
+//! | Q1_0 | 41 | 128 | 18 | 1.125 | 60 | models trained with binary weights |
+//! | Q2_0 | 42 | 64 | 18 | 2.25 | 72 | models trained with ternary weights |
 
 mod along;
 pub mod block;

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! UE4M3 is an 8-bit float without sign: 4 exponent bits of bias 7, 3 mantissa bits, largest 448. Finer scales than
-//! MXFP4's powers of two, for smaller groups, so about half its squared error. Between `2^-10` and 2688 the largest weight
+//! MXFP4's powers of two, for smaller groups, so about two thirds of its squared error. Between `2^-10` and 2688 the largest weight
 //! of a group is kept to a sixteenth; a group of smaller weights becomes zero, so weights must not be tiny: files of
 //! this format carry a factor for the whole tensor beside it. Importance is ignored, as ggml ignores it.
 //! Source: ggml `quantize_row_nvfp4_ref`, `dequantize_row_nvfp4`, `ggml_fp32_to_ue4m3`.
