@@ -13,8 +13,6 @@ use std::marker::PhantomData;
 pub const GGUF_BLOCK_SIZE: usize = 32;
 
 /// The two formats.
-#[expect(clippy::upper_case_acronyms, reason = "the file format's name")]
-#[expect(non_camel_case_types, reason = "the formats are spelled as llama.cpp spells them")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum GGUFQuantType {
     /// 4-bit codes, 18 bytes per block.
@@ -84,11 +82,9 @@ impl<B: BlockFormat> fmt::Debug for BlockTensor<B> {
 }
 
 /// A tensor in [Q4_0](format::Q4_0).
-#[expect(non_camel_case_types, reason = "spelled as llama.cpp spells it")]
 pub type Q4_0 = BlockTensor<format::Q4_0>;
 
 /// A tensor in [Q8_0](format::Q8_0).
-#[expect(non_camel_case_types, reason = "spelled as llama.cpp spells it")]
 pub type Q8_0 = BlockTensor<format::Q8_0>;
 
 impl<B: BlockEncoder> BlockTensor<B> {
@@ -199,7 +195,7 @@ impl<B: BlockEncoder> BlockTensor<B> {
     /// [`Code::LENGTH`] if the bytes are not exactly the blocks `len` weights take, [`Code::INVALID_BLOCK`] for a scale
     /// that is no number.
     pub fn from_bytes(bytes: &[u8], len: usize) -> Result<Self> {
-        let need = len.div_ceil(B::WEIGHTS).checked_mul(size_of::<B>()).unwrap_or(usize::MAX);
+        let need = len.div_ceil(B::WEIGHTS).saturating_mul(size_of::<B>());
         check::length("the list of blocks", bytes.len(), need)?;
         Codec::by_name(B::NAME)?.validate(bytes)?;
         Ok(BlockTensor { bytes: bytes.to_vec(), len, format: PhantomData })

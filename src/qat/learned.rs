@@ -113,6 +113,19 @@ impl LearnedFakeQuantize {
         }
     }
 
+    /// Parameters that an optimizer moved, [clamped](Self::clamp_parameters), per tensor or per channel of the first axis.
+    ///
+    /// # Errors
+    /// Those of [`FakeQuantConfig::scheme`]; [`Code::NON_FINITE`] for a zero point that is no number.
+    pub fn clamped(config: FakeQuantConfig, scales: Vec<f32>, zero_points: Vec<f32>) -> Result<Self> {
+        config.scheme()?;
+        let granularity =
+            if scales.len() == 1 { QuantGranularity::PerTensor } else { QuantGranularity::PerChannel { axis: 0 } };
+        let mut learned = LearnedFakeQuantize { config, granularity, scales, zero_points };
+        learned.clamp_parameters();
+        learned.to_params().map(|_| learned)
+    }
+
     /// The integer parameters that give the same values, bit for bit; zero points rounded half to even and clamped.
     ///
     /// # Errors

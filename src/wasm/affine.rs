@@ -1,0 +1,253 @@
+//! `affine/` for JavaScript.
+
+use super::fields::{Fields, bytes, counts, fill_bytes, fill_floats, floats, from_js, integers, object};
+use crate::affine::{
+    self, QuantGranularity, QuantMode, QuantParams, QuantRange, QuantScheme, QuantizedTensor, SymmetricRule,
+};
+use crate::error::Error;
+use js_sys::{Float32Array, Uint8Array};
+use serde::{Deserialize, Serialize};
+use wasm_bindgen::prelude::*;
+
+/// A [`QuantScheme`] as an options object.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SchemeOptions {
+    bits: u8,
+    #[serde(default)]
+    mode: QuantMode,
+    #[serde(default)]
+    granularity: QuantGranularity,
+    range: Option<RangeOption>,
+    #[serde(default)]
+    rule: SymmetricRule,
+}
+
+/// A range by its name or by its ends.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum RangeOption {
+    Name(RangeName),
+    Ends(QuantRange),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum RangeName {
+    Signed,
+    Narrow,
+    Unsigned,
+}
+
+impl SchemeOptions {
+    fn scheme(&self) -> Result<QuantScheme, Error> {
+        let scheme = QuantScheme::new(self.bits, self.mode)?.with_rule(self.rule);
+        let range = match &self.range {
+            None => return Ok(scheme),
+            Some(RangeOption::Name(RangeName::Signed)) => QuantRange::signed(self.bits)?,
+            Some(RangeOption::Name(RangeName::Narrow)) => QuantRange::narrow(self.bits)?,
+            Some(RangeOption::Name(RangeName::Unsigned)) => QuantRange::unsigned(self.bits)?,
+            Some(RangeOption::Ends(range)) => *range,
+        };
+        scheme.with_range(range)
+    }
+}
+
+fn to_js<T: Serialize>(value: &T) -> JsValue {
+    // Enums of numbers and strings always have a plain value.
+    serde_wasm_bindgen::to_value(value).unwrap_or(JsValue::UNDEFINED)
+}
+
+pub(super) fn shape_from_js(shape: &JsValue) -> Result<Vec<usize>, Error> {
+    Fields(&object(&[("shape", shape.clone())])).counts("shape")
+}
+
+pub(super) fn params_to_js(params: &QuantParams) -> JsValue {
+    object(&[
+        ("scales", floats(&params.scales)),
+        ("zeroPoints", integers(&params.zero_points)),
+        ("granularity", to_js(&params.granularity)),
+        ("mode", to_js(&params.mode)),
+        ("bits", params.bits.into()),
+        ("range", to_js(&params.range)),
+    ])
+}
+
+pub(super) fn params_from_js(value: &JsValue) -> Result<QuantParams, Error> {
+    let fields = Fields(value);
+    Ok(QuantParams {
+        scales: fields.floats("scales")?,
+        zero_points: fields.integers("zeroPoints")?,
+        granularity: from_js("granularity", fields.get("granularity"))?,
+        mode: from_js("mode", fields.get("mode"))?,
+        bits: from_js("bits", fields.get("bits"))?,
+        range: from_js("range", fields.get("range"))?,
+    })
+}
+
+fn tensor_to_js(tensor: &QuantizedTensor) -> JsValue {
+    object(&[("data", bytes(&tensor.data)), ("params", params_to_js(&tensor.params)), ("shape", counts(&tensor.shape))])
+}
+
+fn tensor_from_js(value: &JsValue) -> Result<QuantizedTensor, Error> {
+    let fields = Fields(value);
+    let (data, params) = (fields.bytes("data")?, params_from_js(&fields.get("params"))?);
+    Ok(QuantizedTensor { data, params, shape: fields.counts("shape")? })
+}
+
+/// See [`affine::calibrate`]; `options` are bits, mode, granularity, range, rule.
+#[wasm_bindgen(js_name = calibrateTensor)]
+pub fn calibrate_tensor(values: &[f32], shape: &JsValue, options: JsValue) -> Result<JsValue, Error> {
+    let options: SchemeOptions = from_js("options", options)?;
+    let shape = shape_from_js(shape)?;
+    let params = affine::calibrate(values, &shape, options.granularity, &options.scheme()?)?;
+    Ok(params_to_js(&params))
+}
+
+/// See [`affine::QuantScheme::parameters`]: `[scale, zeroPoint]`.
+#[wasm_bindgen(js_name = rangeParameters)]
+pub fn range_parameters(low: f32, high: f32, options: JsValue) -> Result<Vec<f64>, Error> {
+    let options: SchemeOptions = from_js("options", options)?;
+    let (scale, zero_point) = options.scheme()?.parameters(low, high)?;
+    Ok(vec![scale.into(), zero_point.into()])
+}
+
+/// See [`affine::quantize_with_params`].
+#[wasm_bindgen(js_name = quantizeWithParams)]
+pub fn quantize_with_params(values: &[f32], shape: &JsValue, params: &JsValue) -> Result<Vec<u8>, Error> {
+    affine::quantize_with_params(values, &shape_from_js(shape)?, &params_from_js(params)?)
+}
+
+/// See [`affine::quantize_with_params_into`].
+#[wasm_bindgen(js_name = quantizeWithParamsInto)]
+pub fn quantize_with_params_into(
+    values: &[f32],
+    shape: &JsValue,
+    params: &JsValue,
+    out: &Uint8Array,
+) -> Result<(), Error> {
+    fill_bytes("the output of codes", out, &quantize_with_params(values, shape, params)?)
+}
+
+/// See [`affine::dequantize_with_params`].
+#[wasm_bindgen(js_name = dequantizeWithParams)]
+pub fn dequantize_with_params(codes: &[u8], shape: &JsValue, params: &JsValue) -> Result<Vec<f32>, Error> {
+    affine::dequantize_with_params(codes, &shape_from_js(shape)?, &params_from_js(params)?)
+}
+
+/// See [`affine::dequantize_with_params_into`].
+#[wasm_bindgen(js_name = dequantizeWithParamsInto)]
+pub fn dequantize_with_params_into(
+    codes: &[u8],
+    shape: &JsValue,
+    params: &JsValue,
+    out: &Float32Array,
+) -> Result<(), Error> {
+    fill_floats("the output of values", out, &dequantize_with_params(codes, shape, params)?)
+}
+
+/// See [`affine::quantize_tensor_with`].
+#[wasm_bindgen(js_name = quantizeTensor)]
+pub fn quantize_tensor(values: &[f32], shape: &JsValue, options: JsValue) -> Result<JsValue, Error> {
+    let options: SchemeOptions = from_js("options", options)?;
+    let shape = shape_from_js(shape)?;
+    let tensor = affine::quantize_tensor_with(values, &shape, options.granularity, &options.scheme()?)?;
+    Ok(tensor_to_js(&tensor))
+}
+
+/// See [`affine::quantize_packed_into`].
+#[wasm_bindgen(js_name = quantizePackedInto)]
+pub fn quantize_packed_into(values: &[f32], shape: &JsValue, params: &JsValue, out: &Uint8Array) -> Result<(), Error> {
+    let params = params_from_js(params)?;
+    let mut packed = vec![0; affine::packed_len(values.len(), params.bits)];
+    affine::quantize_packed_into(values, &shape_from_js(shape)?, &params, &mut packed)?;
+    fill_bytes("the packed output", out, &packed)
+}
+
+/// See [`affine::dequantize_tensor`].
+#[wasm_bindgen(js_name = dequantizeTensor)]
+pub fn dequantize_tensor(tensor: &JsValue) -> Result<Vec<f32>, Error> {
+    affine::dequantize_tensor(&tensor_from_js(tensor)?)
+}
+
+/// See [`affine::dequantize_tensor_into`].
+#[wasm_bindgen(js_name = dequantizeTensorInto)]
+pub fn dequantize_tensor_into(tensor: &JsValue, out: &Float32Array) -> Result<(), Error> {
+    fill_floats("the output of values", out, &dequantize_tensor(tensor)?)
+}
+
+/// See [`affine::quantization_mse`].
+#[wasm_bindgen(js_name = quantizationMse)]
+pub fn quantization_mse(original: &[f32], decoded: &[f32]) -> Result<f64, Error> {
+    affine::quantization_mse(original, decoded)
+}
+
+/// A [`affine::GranularityError`] as an object.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report {
+    granularity: QuantGranularity,
+    mse: f64,
+    memory_bytes: usize,
+}
+
+/// See [`affine::compare_granularities`]: `[{ granularity, mse, memoryBytes }]`.
+#[wasm_bindgen(js_name = compareGranularities)]
+pub fn compare_granularities(
+    values: &[f32],
+    shape: &JsValue,
+    bits: u8,
+    mode: JsValue,
+    granularities: JsValue,
+) -> Result<JsValue, Error> {
+    let granularities: Vec<QuantGranularity> = from_js("granularities", granularities)?;
+    let shape = shape_from_js(shape)?;
+    let errors = affine::compare_granularities(values, &shape, bits, from_js("mode", mode)?, &granularities)?;
+    let report =
+        |e: affine::GranularityError| Report { granularity: e.granularity, mse: e.mse, memory_bytes: e.memory_bytes };
+    Ok(to_js(&errors.into_iter().map(report).collect::<Vec<_>>()))
+}
+
+/// See [`affine::pack_codes`].
+#[wasm_bindgen(js_name = packCodes)]
+pub fn pack_codes(codes: &[u8], bits: u8) -> Result<Vec<u8>, Error> {
+    affine::pack_codes(codes, bits)
+}
+
+/// See [`affine::unpack_codes`].
+#[wasm_bindgen(js_name = unpackCodes)]
+pub fn unpack_codes(packed: &[u8], bits: u8, signed: bool, count: usize) -> Result<Vec<u8>, Error> {
+    affine::unpack_codes(packed, bits, signed, count)
+}
+
+/// See [`QuantParams::check`].
+#[wasm_bindgen(js_name = checkParams)]
+pub fn check_params(params: &JsValue) -> Result<(), Error> {
+    params_from_js(params)?.check()
+}
+
+/// See [`QuantParams::to_bytes`].
+#[wasm_bindgen(js_name = paramsToBytes)]
+pub fn params_to_bytes(params: &JsValue) -> Result<Vec<u8>, Error> {
+    let params = params_from_js(params)?;
+    params.check().map(|()| params.to_bytes())
+}
+
+/// See [`QuantParams::from_bytes`].
+#[wasm_bindgen(js_name = paramsFromBytes)]
+pub fn params_from_bytes(bytes: &[u8]) -> Result<JsValue, Error> {
+    QuantParams::from_bytes(bytes).map(|params| params_to_js(&params))
+}
+
+/// See [`QuantizedTensor::to_bytes`].
+#[wasm_bindgen(js_name = quantizedTensorToBytes)]
+pub fn quantized_tensor_to_bytes(tensor: &JsValue) -> Result<Vec<u8>, Error> {
+    let tensor = tensor_from_js(tensor)?;
+    tensor.check().map(|_| tensor.to_bytes())
+}
+
+/// See [`QuantizedTensor::from_bytes`].
+#[wasm_bindgen(js_name = quantizedTensorFromBytes)]
+pub fn quantized_tensor_from_bytes(bytes: &[u8]) -> Result<JsValue, Error> {
+    QuantizedTensor::from_bytes(bytes).map(|tensor| tensor_to_js(&tensor))
+}

@@ -1,0 +1,118 @@
+//! Plain objects with typed arrays: each field is copied once, in or out.
+
+use super::object::Object;
+use crate::error::{Code, Error, Result};
+use js_sys::{Array, Float32Array, Float64Array, Int32Array, Reflect, Uint8Array};
+use wasm_bindgen::{JsCast, JsValue};
+
+/// An object of these fields.
+pub fn object(fields: &[(&str, JsValue)]) -> JsValue {
+    fields.iter().fold(Object::new(), |object, (name, value)| object.value(name, value)).done()
+}
+
+/// Bytes as a `Uint8Array`.
+pub fn bytes(values: &[u8]) -> JsValue {
+    Uint8Array::from(values).into()
+}
+
+/// Floats as a `Float32Array`.
+pub fn floats(values: &[f32]) -> JsValue {
+    Float32Array::from(values).into()
+}
+
+/// Doubles as a `Float64Array`.
+pub fn doubles(values: &[f64]) -> JsValue {
+    Float64Array::from(values).into()
+}
+
+/// Integers as an `Int32Array`.
+pub fn integers(values: &[i32]) -> JsValue {
+    Int32Array::from(values).into()
+}
+
+/// Counts as an array of numbers.
+pub fn counts(values: &[usize]) -> JsValue {
+    values.iter().map(|&n| JsValue::from(n)).collect::<Array>().into()
+}
+
+/// Reads an object's fields; a field that is missing or of another type is [`Code::ARGUMENT`].
+#[derive(Clone, Copy)]
+pub struct Fields<'a>(pub &'a JsValue);
+
+impl Fields<'_> {
+    /// A field, `undefined` if there is none.
+    pub fn get(self, name: &str) -> JsValue {
+        // Reading a property of `undefined` or `null` fails; the caller then finds `undefined` and says what it needs.
+        Reflect::get(self.0, &name.into()).unwrap_or(JsValue::UNDEFINED)
+    }
+
+    fn typed<T: JsCast>(self, name: &str, kind: &str) -> Result<T> {
+        self.get(name).dyn_into().map_err(|_| wrong(name, kind))
+    }
+
+    /// A `Uint8Array`.
+    pub fn bytes(self, name: &str) -> Result<Vec<u8>> {
+        self.typed::<Uint8Array>(name, "a Uint8Array").map(|array| array.to_vec())
+    }
+
+    /// A `Float32Array`.
+    pub fn floats(self, name: &str) -> Result<Vec<f32>> {
+        self.typed::<Float32Array>(name, "a Float32Array").map(|array| array.to_vec())
+    }
+
+    /// An `Int32Array`.
+    pub fn integers(self, name: &str) -> Result<Vec<i32>> {
+        self.typed::<Int32Array>(name, "an Int32Array").map(|array| array.to_vec())
+    }
+
+    /// A number.
+    pub fn number(self, name: &str) -> Result<f64> {
+        self.get(name).as_f64().ok_or_else(|| wrong(name, "a number"))
+    }
+
+    /// A whole number that the engine can count to.
+    pub fn count(self, name: &str) -> Result<usize> {
+        count(&self.get(name)).ok_or_else(|| wrong(name, "a whole number from 0 to 4294967295"))
+    }
+
+    /// A string.
+    pub fn text(self, name: &str) -> Result<String> {
+        self.get(name).as_string().ok_or_else(|| wrong(name, "a string"))
+    }
+
+    /// An array of whole numbers.
+    pub fn counts(self, name: &str) -> Result<Vec<usize>> {
+        let array: Array = self.typed(name, "an array of whole numbers")?;
+        array.iter().map(|n| count(&n)).collect::<Option<_>>().ok_or_else(|| wrong(name, "an array of whole numbers"))
+    }
+}
+
+fn count(value: &JsValue) -> Option<usize> {
+    let number = value.as_f64()?;
+    let whole = (0.0..=f64::from(u32::MAX)).contains(&number) && number.fract() == 0.0;
+    whole.then_some(number as usize)
+}
+
+fn wrong(name: &str, kind: &str) -> Error {
+    Error::new(Code::ARGUMENT, format!("{name} has to be {kind}")).with("argument", name)
+}
+
+/// A plain value through serde; what does not fit is [`Code::ARGUMENT`].
+pub fn from_js<T: serde::de::DeserializeOwned>(name: &str, value: JsValue) -> Result<T> {
+    serde_wasm_bindgen::from_value(value)
+        .map_err(|error| Error::new(Code::ARGUMENT, format!("{name}: {error}")).with("argument", name))
+}
+
+/// Copies into a caller's `Uint8Array` of the same length.
+pub fn fill_bytes(what: &str, out: &Uint8Array, values: &[u8]) -> Result<()> {
+    crate::check::length(what, out.length() as usize, values.len())?;
+    out.copy_from(values);
+    Ok(())
+}
+
+/// Copies into a caller's `Float32Array` of the same length.
+pub fn fill_floats(what: &str, out: &Float32Array, values: &[f32]) -> Result<()> {
+    crate::check::length(what, out.length() as usize, values.len())?;
+    out.copy_from(values);
+    Ok(())
+}

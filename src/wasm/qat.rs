@@ -1,0 +1,244 @@
+//! `qat/` for JavaScript.
+
+use super::affine::{params_to_js, shape_from_js};
+use super::fields::{Fields, doubles, fill_floats, floats, from_js, object};
+use crate::affine::QuantGranularity;
+use crate::error::{Code, Error};
+use crate::qat::{self, FakeQuantConfig, LearnedFakeQuantize, Pact, RangeRule};
+use js_sys::{Float32Array, Float64Array};
+use serde::{Deserialize, Serialize};
+use wasm_bindgen::prelude::*;
+
+/// A [`FakeQuantConfig`] as an object.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Config {
+    bits: u8,
+    symmetric: bool,
+    qmin: i32,
+    qmax: i32,
+    narrow_range: bool,
+}
+
+fn config_from_js(value: JsValue) -> Result<FakeQuantConfig, Error> {
+    let Config { bits, symmetric, qmin, qmax, narrow_range } = from_js("config", value)?;
+    Ok(FakeQuantConfig { bits, symmetric, qmin, qmax, narrow_range })
+}
+
+/// The configuration of a convention: "symmetric", "asymmetric", "signed" or "unsigned".
+#[wasm_bindgen(js_name = fakeQuantConfig)]
+pub fn fake_quant_config(convention: &str, bits: u8, symmetric: bool) -> Result<JsValue, JsValue> {
+    let config = match convention {
+        "symmetric" => FakeQuantConfig::symmetric(bits),
+        "asymmetric" => FakeQuantConfig::asymmetric(bits),
+        "signed" => FakeQuantConfig::signed(bits, symmetric),
+        "unsigned" => FakeQuantConfig::unsigned(bits, symmetric),
+        other => Err(Error::new(Code::UNKNOWN_NAME, format!("unknown convention '{other}'"))),
+    }?;
+    let FakeQuantConfig { bits, symmetric, qmin, qmax, narrow_range } = config;
+    Ok(serde_wasm_bindgen::to_value(&Config { bits, symmetric, qmin, qmax, narrow_range })?)
+}
+
+/// [`qat::FakeQuantize`] with its state.
+#[wasm_bindgen(js_name = FakeQuantizeState)]
+pub struct FakeQuantizeState(qat::FakeQuantize);
+
+#[wasm_bindgen(js_class = FakeQuantizeState)]
+impl FakeQuantizeState {
+    /// See [`qat::FakeQuantize::with_granularity`]; `momentum` is that of the moving average, none for min-max.
+    #[wasm_bindgen(constructor)]
+    pub fn new(config: JsValue, granularity: JsValue, momentum: Option<f32>) -> Result<FakeQuantizeState, Error> {
+        let rule = momentum.map_or(RangeRule::MinMax, |momentum| RangeRule::MovingAverage { momentum });
+        let granularity: QuantGranularity = from_js("granularity", granularity)?;
+        let fake = qat::FakeQuantize::with_granularity(config_from_js(config)?, granularity)?;
+        fake.with_observer(rule).map(FakeQuantizeState)
+    }
+
+    /// See [`qat::FakeQuantize::calibrate`].
+    pub fn calibrate(&mut self, data: &[f32], shape: &JsValue) -> Result<(), Error> {
+        self.0.calibrate(data, &shape_from_js(shape)?)
+    }
+
+    /// See [`qat::FakeQuantize::observe`].
+    pub fn observe(&mut self, data: &[f32], shape: &JsValue) -> Result<(), Error> {
+        self.0.observe(data, &shape_from_js(shape)?)
+    }
+
+    /// See [`qat::FakeQuantize::set_parameters`].
+    #[wasm_bindgen(js_name = setParameters)]
+    pub fn set_parameters(&mut self, scales: Vec<f32>, zero_points: Vec<i32>) -> Result<(), Error> {
+        self.0.set_parameters(scales, zero_points)
+    }
+
+    /// See [`qat::FakeQuantize::forward`].
+    pub fn forward(&self, input: &[f32], shape: &JsValue) -> Result<Vec<f32>, Error> {
+        self.0.forward(input, &shape_from_js(shape)?)
+    }
+
+    /// See [`qat::FakeQuantize::forward_into`].
+    #[wasm_bindgen(js_name = forwardInto)]
+    pub fn forward_into(&self, input: &[f32], shape: &JsValue, out: &Float32Array) -> Result<(), Error> {
+        fill_floats("the output", out, &self.forward(input, shape)?)
+    }
+
+    /// See [`qat::FakeQuantize::forward_with_calibration`].
+    #[wasm_bindgen(js_name = forwardWithCalibration)]
+    pub fn forward_with_calibration(&mut self, input: &[f32], shape: &JsValue) -> Result<Vec<f32>, Error> {
+        self.0.forward_with_calibration(input, &shape_from_js(shape)?)
+    }
+
+    /// See [`qat::FakeQuantize::backward_clamped`].
+    #[wasm_bindgen(js_name = backwardClamped)]
+    pub fn backward_clamped(&self, gradient: &[f32], input: &[f32], shape: &JsValue) -> Result<Vec<f32>, Error> {
+        self.0.backward_clamped(gradient, input, &shape_from_js(shape)?)
+    }
+
+    /// See [`qat::FakeQuantize::backward_clamped_into`].
+    #[wasm_bindgen(js_name = backwardClampedInto)]
+    pub fn backward_clamped_into(
+        &self,
+        gradient: &[f32],
+        input: &[f32],
+        shape: &JsValue,
+        out: &Float32Array,
+    ) -> Result<(), Error> {
+        fill_floats("the output", out, &self.backward_clamped(gradient, input, shape)?)
+    }
+
+    /// See [`qat::FakeQuantize::to_params`].
+    #[wasm_bindgen(js_name = toParams)]
+    pub fn to_params(&self) -> Result<JsValue, Error> {
+        self.0.to_params().map(|params| params_to_js(&params))
+    }
+
+    /// See [`qat::FakeQuantize::scale`].
+    #[wasm_bindgen(getter)]
+    pub fn scale(&self) -> f32 {
+        self.0.scale()
+    }
+
+    /// See [`qat::FakeQuantize::zero_point`].
+    #[wasm_bindgen(getter, js_name = zeroPoint)]
+    pub fn zero_point(&self) -> i32 {
+        self.0.zero_point()
+    }
+
+    /// See [`qat::FakeQuantize::scales`].
+    #[wasm_bindgen(getter)]
+    pub fn scales(&self) -> Vec<f32> {
+        self.0.scales().to_vec()
+    }
+
+    /// See [`qat::FakeQuantize::zero_points`].
+    #[wasm_bindgen(getter, js_name = zeroPoints)]
+    pub fn zero_points(&self) -> Vec<i32> {
+        self.0.zero_points().to_vec()
+    }
+
+    /// See [`qat::FakeQuantize::is_initialized`].
+    #[wasm_bindgen(getter, js_name = isInitialized)]
+    pub fn is_initialized(&self) -> bool {
+        self.0.is_initialized()
+    }
+
+    /// See [`qat::FakeQuantize::num_levels`].
+    #[wasm_bindgen(getter, js_name = numLevels)]
+    pub fn num_levels(&self) -> usize {
+        self.0.num_levels()
+    }
+
+    /// See [`qat::FakeQuantize::enable_observer`].
+    #[wasm_bindgen(js_name = enableObserver)]
+    pub fn enable_observer(&mut self, on: bool) {
+        self.0.enable_observer(on);
+    }
+
+    /// See [`qat::FakeQuantize::enable_fake_quant`].
+    #[wasm_bindgen(js_name = enableFakeQuant)]
+    pub fn enable_fake_quant(&mut self, on: bool) {
+        self.0.enable_fake_quant(on);
+    }
+}
+
+/// See [`qat::fake_quantize`].
+#[wasm_bindgen(js_name = fakeQuantize)]
+pub fn fake_quantize(values: &[f32], bits: u8, symmetric: bool) -> Result<Vec<f32>, Error> {
+    qat::fake_quantize(values, bits, symmetric)
+}
+
+/// See [`qat::fake_quantize_into`].
+#[wasm_bindgen(js_name = fakeQuantizeInto)]
+pub fn fake_quantize_into(values: &[f32], bits: u8, symmetric: bool, out: &Float32Array) -> Result<(), Error> {
+    fill_floats("the output", out, &qat::fake_quantize(values, bits, symmetric)?)
+}
+
+/// `{ config, granularity, scales, zeroPoints }` as a [`LearnedFakeQuantize`].
+fn learned_from_js(value: &JsValue) -> Result<LearnedFakeQuantize, Error> {
+    let fields = Fields(value);
+    let granularity: QuantGranularity = from_js("granularity", fields.get("granularity"))?;
+    let config = config_from_js(fields.get("config"))?;
+    LearnedFakeQuantize::with_parameters(config, granularity, fields.floats("scales")?, fields.floats("zeroPoints")?)
+}
+
+fn steps_to_js(learned: &LearnedFakeQuantize) -> JsValue {
+    object(&[("scales", floats(&learned.scales)), ("zeroPoints", floats(&learned.zero_points))])
+}
+
+/// See [`LearnedFakeQuantize::new`]: `{ scales, zeroPoints }`.
+#[wasm_bindgen(js_name = learnedSteps)]
+pub fn learned_steps(config: JsValue, granularity: JsValue, values: &[f32], shape: &JsValue) -> Result<JsValue, Error> {
+    let granularity: QuantGranularity = from_js("granularity", granularity)?;
+    let learned = LearnedFakeQuantize::new(config_from_js(config)?, granularity, values, &shape_from_js(shape)?)?;
+    Ok(steps_to_js(&learned))
+}
+
+/// See [`LearnedFakeQuantize::forward`].
+#[wasm_bindgen(js_name = learnedForward)]
+pub fn learned_forward(learned: &JsValue, input: &[f32], shape: &JsValue) -> Result<Vec<f32>, Error> {
+    learned_from_js(learned)?.forward(input, &shape_from_js(shape)?)
+}
+
+/// See [`LearnedFakeQuantize::backward`]: `{ input, scales, zeroPoints }`.
+#[wasm_bindgen(js_name = learnedBackward)]
+pub fn learned_backward(learned: &JsValue, gradient: &[f32], input: &[f32], shape: &JsValue) -> Result<JsValue, Error> {
+    let gradients = learned_from_js(learned)?.backward(gradient, input, &shape_from_js(shape)?)?;
+    Ok(object(&[
+        ("input", floats(&gradients.input)),
+        ("scales", doubles(&gradients.scales)),
+        ("zeroPoints", doubles(&gradients.zero_points)),
+    ]))
+}
+
+/// See [`LearnedFakeQuantize::clamp_parameters`]: `{ scales, zeroPoints }`.
+#[wasm_bindgen(js_name = learnedClamp)]
+pub fn learned_clamp(config: JsValue, scales: Vec<f32>, zero_points: Vec<f32>) -> Result<JsValue, Error> {
+    let config = config_from_js(config)?;
+    Ok(steps_to_js(&LearnedFakeQuantize::clamped(config, scales, zero_points)?))
+}
+
+/// See [`LearnedFakeQuantize::to_params`].
+#[wasm_bindgen(js_name = learnedParams)]
+pub fn learned_params(learned: &JsValue) -> Result<JsValue, Error> {
+    learned_from_js(learned)?.to_params().map(|params| params_to_js(&params))
+}
+
+/// See [`Pact::forward`].
+#[wasm_bindgen(js_name = pactForward)]
+pub fn pact_forward(input: &[f32], alpha: f32, bits: u8) -> Result<Vec<f32>, Error> {
+    Pact::new(alpha, bits, 0.0)?.forward(input)
+}
+
+/// See [`Pact::backward_into`]; the gradient of the level is written to `alpha_gradient[0]`.
+#[wasm_bindgen(js_name = pactBackward)]
+pub fn pact_backward(
+    gradient: &[f32],
+    input: &[f32],
+    alpha: f32,
+    bits: u8,
+    decay: f32,
+    alpha_gradient: &Float64Array,
+) -> Result<Vec<f32>, Error> {
+    let (out, level) = Pact::new(alpha, bits, decay)?.backward(gradient, input)?;
+    alpha_gradient.set_index(0, level);
+    Ok(out)
+}
