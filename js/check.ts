@@ -12,6 +12,18 @@ export function expectBytes(name: string, value: unknown): asserts value is Uint
   if (!(value instanceof Uint8Array)) throw wrongType(name, 'a Uint8Array', value);
 }
 
+/** Refuses all but codes of one byte each, and gives them as bytes: the same memory. */
+export function expectCodes(name: string, value: unknown): Uint8Array {
+  if (value instanceof Uint8Array) return value;
+  if (!(value instanceof Int8Array)) throw wrongType(name, 'an Int8Array or a Uint8Array', value);
+  return new Uint8Array(value.buffer, value.byteOffset, value.length);
+}
+
+/** Refuses all but an array. */
+export function expectArray(name: string, value: unknown): asserts value is readonly unknown[] {
+  if (!Array.isArray(value)) throw wrongType(name, 'an array', value);
+}
+
 /** Refuses all but a string. */
 export function expectText(name: string, value: unknown): asserts value is string {
   if (typeof value !== 'string') throw wrongType(name, 'a string', value);

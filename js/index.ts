@@ -40,3 +40,7 @@ export * from './analysis.js';
 export * from './bench.js';
 export * from './calibrate.js';
 export type { AffineParams, Scheme, SchemeGranularity, SchemeMode } from './scheme.js';
+export * from './affine.js';
+export * from './gguf.js';
+export * from './nf4.js';
+export * from './qat.js';

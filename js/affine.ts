@@ -1,0 +1,378 @@
+/** Affine quantization at 2 to 8 bits: `src/affine/` for JavaScript. */
+
+import { expectArray, expectBytes, expectCodes, expectCount, expectFloats } from './check.js';
+import { call } from './wasm.js';
+
+/**
+ * Whether zero sits in the middle of the codes or where the values put it.
+ *
+ * - `symmetric`: `x = s q`, one scale for both signs. The right choice for weights.
+ * - `asymmetric`: `x = s (q - z)`; the range of the values, extended to include 0, fills the codes.
+ */
+export type QuantMode = 'symmetric' | 'asymmetric';
+
+/** Which values share a scale: all, those with one index on an axis, or `size` neighbours of a row (of the last axis). */
+export type QuantGranularity =
+  | { kind: 'perTensor' }
+  | { kind: 'perChannel'; axis: number }
+  | { kind: 'perGroup'; size: number };
+
+/** The codes that may be used; zero is among them. */
+export interface QuantRange {
+  /** The smallest code. */
+  qmin: number;
+  /** The largest code. */
+  qmax: number;
+}
+
+/**
+ * Codes by name, here at 8 bits: `signed` -128 to 127, `narrow` -127 to 127, `unsigned` 0 to 255.
+ */
+export type QuantRangeName = 'signed' | 'narrow' | 'unsigned';
+
+/**
+ * How a symmetric scale follows from the largest magnitude `m`. On a narrow range all three agree.
+ *
+ * - `span`: `m / ((qmax - qmin) / 2)`, PyTorch's.
+ * - `positive`: `m / qmax`, TensorRT's.
+ * - `noClipping`: `max(lo / qmin, hi / qmax)`, torchao's.
+ */
+export type SymmetricRule = 'span' | 'positive' | 'noClipping';
+
+/** How to quantize a tensor. */
+export interface QuantOptions {
+  /** Bits per code, 2 to 8. */
+  bits: number;
+  /** `symmetric` by default. */
+  mode?: QuantMode;
+  /** `{ kind: 'perTensor' }` by default. */
+  granularity?: QuantGranularity;
+  /** `narrow` by default in symmetric mode, `unsigned` in asymmetric mode. */
+  range?: QuantRangeName | QuantRange;
+  /** `span` by default. */
+  rule?: SymmetricRule;
+}
+
+/** The fields of {@link QuantParams}. */
+export interface QuantParamsFields {
+  /** One per group. */
+  scales: Float32Array;
+  /** One per group, or none if every zero point is 0. */
+  zeroPoints: Int32Array;
+  /** Which values share a scale. */
+  granularity: QuantGranularity;
+  /** Symmetric or asymmetric. */
+  mode: QuantMode;
+  /** Bits per code, 2 to 8. */
+  bits: number;
+  /** The codes that may be used. */
+  range: QuantRange;
+}
+
+/** Scales and zero points: `q = clamp(roundHalfEven(x (1 / s)) + z)`, `x = s (q - z)`. */
+export class QuantParams implements QuantParamsFields {
+  readonly scales: Float32Array;
+  readonly zeroPoints: Int32Array;
+  readonly granularity: QuantGranularity;
+  readonly mode: QuantMode;
+  readonly bits: number;
+  readonly range: QuantRange;
+
+  /**
+   * From its fields, which are checked.
+   *
+   * @throws {@link QuantpressError} `RANGE` for bits, codes, a scale or a zero point that cannot be, `LENGTH`, `ARGUMENT`.
+   */
+  constructor(fields: QuantParamsFields) {
+    call((engine) => engine.checkParams(fields));
+    ({
+      scales: this.scales,
+      zeroPoints: this.zeroPoints,
+      granularity: this.granularity,
+      mode: this.mode,
+      bits: this.bits,
+      range: this.range,
+    } = fields);
+  }
+
+  /** How many scales there are. */
+  get numGroups(): number {
+    return this.scales.length;
+  }
+
+  /** Whether the zero points follow from the values. */
+  get isAsymmetric(): boolean {
+    return this.mode === 'asymmetric';
+  }
+
+  /** Whether codes are `Int8Array`s; otherwise they are `Uint8Array`s. */
+  get isSigned(): boolean {
+    return this.range.qmin < 0;
+  }
+
+  /** As bytes, for {@link QuantParams.fromBytes}. */
+  toBytes(): Uint8Array<ArrayBuffer> {
+    return call((engine) => engine.paramsToBytes(this)) as Uint8Array<ArrayBuffer>;
+  }
+
+  /**
+   * What {@link QuantParams.toBytes} wrote.
+   *
+   * @throws {@link QuantpressError} `TRUNCATED`, `MAGIC`, `MALFORMED` ... for bytes that are not whole.
+   */
+  static fromBytes(bytes: Uint8Array): QuantParams {
+    expectBytes('bytes', bytes);
+    return new QuantParams(call((engine) => engine.paramsFromBytes(bytes)) as QuantParamsFields);
+  }
+}
+
+/** The fields of a {@link QuantizedTensor}. */
+export interface QuantizedTensorFields {
+  /** Codes of `params.bits` bits each, packed from the low bit of the first byte on (at 4 bits: the low nibble first). */
+  data: Uint8Array;
+  /** Scales, zero points and their meaning. */
+  params: QuantParamsFields;
+  /** The extent of every axis. */
+  shape: readonly number[];
+}
+
+/** A tensor as packed codes with what is needed to read them. */
+export class QuantizedTensor implements QuantizedTensorFields {
+  readonly data: Uint8Array;
+  readonly params: QuantParams;
+  readonly shape: readonly number[];
+
+  /** From its fields, as they come out of storage or another thread. */
+  constructor({ data, params, shape }: QuantizedTensorFields) {
+    expectBytes('data', data);
+    expectArray('shape', shape);
+    this.data = data;
+    this.params = params instanceof QuantParams ? params : new QuantParams(params);
+    this.shape = shape;
+  }
+
+  /** The bytes that are really stored: packed codes, scales, zero points. */
+  get memoryBytes(): number {
+    return this.data.byteLength + this.params.scales.byteLength + this.params.zeroPoints.byteLength;
+  }
+
+  /** As bytes, for {@link QuantizedTensor.fromBytes}. */
+  toBytes(): Uint8Array<ArrayBuffer> {
+    return call((engine) => engine.quantizedTensorToBytes(this)) as Uint8Array<ArrayBuffer>;
+  }
+
+  /**
+   * What {@link QuantizedTensor.toBytes} wrote.
+   *
+   * @throws {@link QuantpressError} `TRUNCATED`, `MAGIC`, `MALFORMED`, `LENGTH` ... for bytes that are not whole.
+   */
+  static fromBytes(bytes: Uint8Array): QuantizedTensor {
+    expectBytes('bytes', bytes);
+    return new QuantizedTensor(call((engine) => engine.quantizedTensorFromBytes(bytes)) as QuantizedTensorFields);
+  }
+}
+
+/** One granularity's error and size. */
+export interface GranularityError {
+  /** Which values shared a scale. */
+  granularity: QuantGranularity;
+  /** The mean squared error. */
+  mse: number;
+  /** Codes, scales and zero points, in bytes. */
+  memoryBytes: number;
+}
+
+/**
+ * Scales and zero points from the smallest and the largest values.
+ *
+ * @throws {@link QuantpressError} `LENGTH` for values that are not as many as `shape` says, `RANGE` for bits, an axis or a
+ * group size that cannot be, `NO_DATA`, `NON_FINITE` with the index of the first NaN or infinity.
+ */
+export function calibrateTensor(values: Float32Array, shape: readonly number[], options: QuantOptions): QuantParams {
+  expectFloats('values', values);
+  return new QuantParams(call((engine) => engine.calibrateTensor(values, shape, options)) as QuantParamsFields);
+}
+
+/** One scale and zero point for the whole tensor; see {@link calibrateTensor}. */
+export function calibratePerTensor(values: Float32Array, bits: number, mode: QuantMode = 'symmetric'): QuantParams {
+  return calibrateTensor(values, [values?.length], { bits, mode });
+}
+
+/** One scale and zero point for every index on `axis`; see {@link calibrateTensor}. */
+export function calibratePerChannel(
+  values: Float32Array,
+  shape: readonly number[],
+  axis: number,
+  bits: number,
+  mode: QuantMode = 'symmetric',
+): QuantParams {
+  return calibrateTensor(values, shape, { bits, mode, granularity: { kind: 'perChannel', axis } });
+}
+
+/** One scale and zero point for every `size` neighbours of a row; no group crosses its end. See {@link calibrateTensor}. */
+export function calibratePerGroup(
+  values: Float32Array,
+  shape: readonly number[],
+  size: number,
+  bits: number,
+  mode: QuantMode = 'symmetric',
+): QuantParams {
+  return calibrateTensor(values, shape, { bits, mode, granularity: { kind: 'perGroup', size } });
+}
+
+/**
+ * One code per value, an `Int8Array` if codes are signed, else a `Uint8Array`.
+ *
+ * @throws {@link QuantpressError} `LENGTH` if values, shape and parameters do not fit each other, `NON_FINITE`.
+ */
+export function quantizeWithParams(
+  values: Float32Array,
+  shape: readonly number[],
+  params: QuantParamsFields,
+): Int8Array<ArrayBuffer> | Uint8Array<ArrayBuffer> {
+  expectFloats('values', values);
+  const codes = call((engine) => engine.quantizeWithParams(values, shape, params)) as Uint8Array<ArrayBuffer>;
+  return params.range.qmin < 0 ? new Int8Array(codes.buffer, codes.byteOffset, codes.length) : codes;
+}
+
+/** {@link quantizeWithParams} into memory the caller has already, one code per value. */
+export function quantizeWithParamsInto(
+  values: Float32Array,
+  shape: readonly number[],
+  params: QuantParamsFields,
+  out: Int8Array | Uint8Array,
+): void {
+  expectFloats('values', values);
+  const bytes = expectCodes('out', out);
+  call((engine) => engine.quantizeWithParamsInto(values, shape, params, bytes));
+}
+
+/**
+ * The values of one code each: `x = s (q - z)`.
+ *
+ * @throws {@link QuantpressError} `LENGTH` if codes, shape and parameters do not fit each other.
+ */
+export function dequantizeWithParams(
+  codes: Int8Array | Uint8Array,
+  shape: readonly number[],
+  params: QuantParamsFields,
+): Float32Array<ArrayBuffer> {
+  const bytes = expectCodes('codes', codes);
+  return call((engine) => engine.dequantizeWithParams(bytes, shape, params)) as Float32Array<ArrayBuffer>;
+}
+
+/** {@link dequantizeWithParams} into memory the caller has already, one value per code. */
+export function dequantizeWithParamsInto(
+  codes: Int8Array | Uint8Array,
+  shape: readonly number[],
+  params: QuantParamsFields,
+  out: Float32Array,
+): void {
+  expectFloats('out', out);
+  const bytes = expectCodes('codes', codes);
+  call((engine) => engine.dequantizeWithParamsInto(bytes, shape, params, out));
+}
+
+/**
+ * Calibrates a tensor by its smallest and largest values, and quantizes and packs it.
+ *
+ * @throws {@link QuantpressError} as {@link calibrateTensor}.
+ * @example
+ * ```ts
+ * const tensor = quantizeTensor(weights, [rows, columns], { bits: 4, granularity: { kind: 'perGroup', size: 128 } });
+ * tensor.memoryBytes; // codes, two to a byte, and one scale per 128
+ * ```
+ */
+export function quantizeTensor(
+  values: Float32Array,
+  shape: readonly number[],
+  options: QuantOptions,
+): QuantizedTensor {
+  expectFloats('values', values);
+  return new QuantizedTensor(call((engine) => engine.quantizeTensor(values, shape, options)) as QuantizedTensorFields);
+}
+
+/** Quantizes with given parameters and packs into memory the caller has already: `packedLength(n, bits)` bytes. */
+export function quantizePackedInto(
+  values: Float32Array,
+  shape: readonly number[],
+  params: QuantParamsFields,
+  out: Uint8Array,
+): void {
+  expectFloats('values', values);
+  expectBytes('out', out);
+  call((engine) => engine.quantizePackedInto(values, shape, params, out));
+}
+
+/** The values of a quantized tensor. */
+export function dequantizeTensor(tensor: QuantizedTensorFields): Float32Array<ArrayBuffer> {
+  return call((engine) => engine.dequantizeTensor(tensor)) as Float32Array<ArrayBuffer>;
+}
+
+/** {@link dequantizeTensor} into memory the caller has already, of as many values. */
+export function dequantizeTensorInto(tensor: QuantizedTensorFields, out: Float32Array): void {
+  expectFloats('out', out);
+  call((engine) => engine.dequantizeTensorInto(tensor, out));
+}
+
+/**
+ * The mean of `(original - decoded)^2`, summed in double precision.
+ *
+ * @throws {@link QuantpressError} `LENGTH` if the two differ in length, `NO_DATA` if they are empty.
+ */
+export function quantizationMse(original: Float32Array, decoded: Float32Array): number {
+  expectFloats('original', original);
+  expectFloats('decoded', decoded);
+  return call((engine) => engine.quantizationMse(original, decoded));
+}
+
+/** Quantizes a tensor at each granularity, and reports error and size in the same order. */
+export function compareGranularities(
+  values: Float32Array,
+  shape: readonly number[],
+  bits: number,
+  mode: QuantMode,
+  granularities: readonly QuantGranularity[],
+): GranularityError[] {
+  expectFloats('values', values);
+  expectCount('bits', bits);
+  expectArray('granularities', granularities);
+  const compare = () =>
+    call((engine) => engine.compareGranularities(values, shape, Math.min(bits, 255), mode, granularities));
+  return compare() as GranularityError[];
+}
+
+/** How many bytes `count` codes of `bits` bits take. */
+export function packedLength(count: number, bits: number): number {
+  return Math.ceil((count * bits) / 8);
+}
+
+/**
+ * Packs one code per byte into `bits` bits per code, from the low bit of the first byte on.
+ *
+ * @throws {@link QuantpressError} `RANGE` unless `bits` is 2 to 8.
+ */
+export function packCodes(codes: Int8Array | Uint8Array, bits: number): Uint8Array<ArrayBuffer> {
+  expectCount('bits', bits);
+  const bytes = expectCodes('codes', codes);
+  return call((engine) => engine.packCodes(bytes, Math.min(bits, 255))) as Uint8Array<ArrayBuffer>;
+}
+
+/**
+ * Unpacks `count` codes to one byte each.
+ *
+ * @throws {@link QuantpressError} `RANGE` unless `bits` is 2 to 8, `LENGTH` if the bytes are not those of `count` codes.
+ */
+export function unpackCodes(
+  packed: Uint8Array,
+  bits: number,
+  count: number,
+  signed: boolean,
+): Int8Array<ArrayBuffer> | Uint8Array<ArrayBuffer> {
+  expectBytes('packed', packed);
+  expectCount('bits', bits);
+  expectCount('count', count);
+  const unpack = () => call((engine) => engine.unpackCodes(packed, Math.min(bits, 255), signed, count));
+  const codes = unpack() as Uint8Array<ArrayBuffer>;
+  return signed ? new Int8Array(codes.buffer, codes.byteOffset, codes.length) : codes;
+}

@@ -1,0 +1,432 @@
+/** Quantization-aware training: `src/qat/` for JavaScript. Every operation is a forward and a backward over arrays. */
+
+import { type QuantGranularity, QuantParams, type QuantParamsFields } from './affine.js';
+import { expectCount, expectFloats } from './check.js';
+import { QuantpressError } from './error.js';
+import { call, type Engine } from './wasm.js';
+
+/** The codes to train for. */
+export interface FakeQuantConfig {
+  /** Bits per code, 2 to 8. */
+  bits: number;
+  /** Whether the zero point is fixed in the middle of the codes. */
+  symmetric: boolean;
+  /** The smallest code. */
+  qmin: number;
+  /** The largest code. */
+  qmax: number;
+  /** Whether there are as many codes below zero as above. */
+  narrowRange: boolean;
+}
+
+type Convention = 'symmetric' | 'asymmetric' | 'signed' | 'unsigned';
+
+function configOf(convention: Convention, bits: number, symmetric: boolean): FakeQuantConfig {
+  expectCount('bits', bits);
+  return call((engine) => engine.fakeQuantConfig(convention, Math.min(bits, 255), symmetric)) as FakeQuantConfig;
+}
+
+/** The conventions in use. Each throws a {@link QuantpressError} `RANGE` unless `bits` is 2 to 8. */
+export const FakeQuantConfig = {
+  /** Symmetric around 0 with a narrow range: -127 to 127 at 8 bits. */
+  symmetric: (bits: number): FakeQuantConfig => configOf('symmetric', bits, true),
+  /** Asymmetric over unsigned codes: 0 to 255 at 8 bits. */
+  asymmetric: (bits: number): FakeQuantConfig => configOf('asymmetric', bits, false),
+  /** All signed codes, -128 to 127 at 8 bits: PyTorch's `qint8`. */
+  signed: (bits: number, symmetric: boolean): FakeQuantConfig => configOf('signed', bits, symmetric),
+  /** All unsigned codes, 0 to 255 at 8 bits: PyTorch's `quint8`. */
+  unsigned: (bits: number, symmetric: boolean): FakeQuantConfig => configOf('unsigned', bits, symmetric),
+  /** `symmetric(4)`. */
+  q4Symmetric: (): FakeQuantConfig => configOf('symmetric', 4, true),
+  /** `symmetric(8)`. */
+  q8Symmetric: (): FakeQuantConfig => configOf('symmetric', 8, true),
+};
+
+/** How the ranges of batches become one: the extremes of all, or a moving average (PyTorch's `averaging_constant`). */
+export type RangeRule = { kind: 'minMax' } | { kind: 'movingAverage'; momentum: number };
+
+/** Options of {@link FakeQuantize}. */
+export interface FakeQuantizeOptions {
+  /** Which values share a scale; all of them by default. */
+  granularity?: QuantGranularity;
+  /** How it watches; a moving average of momentum 0.01 by default. */
+  observer?: RangeRule;
+}
+
+/**
+ * Quantizes and dequantizes in one step, with a range it learns by watching.
+ *
+ * ```text
+ * forward    y  = s (clamp(roundHalfEven(x (1 / s)) + z, qmin, qmax) - z)
+ * backward   dx = dy                                            straight through
+ * clamped    dx = dy where roundHalfEven(x (1 / s)) + z is one of the codes, else 0
+ * ```
+ *
+ * `forward` and `backwardClamped` equal PyTorch's `fake_quantize_per_tensor_affine` and `_per_channel_affine` to the bit.
+ * A shape that is left out is one axis.
+ *
+ * @example
+ * ```ts
+ * const fake = new FakeQuantize(FakeQuantConfig.symmetric(4));
+ * const y = fake.forwardWithCalibration(x);
+ * const dx = fake.backwardClamped(dy, x);
+ * ```
+ */
+export class FakeQuantize {
+  readonly #state: InstanceType<Engine['FakeQuantizeState']>;
+  /** The codes to train for. */
+  readonly config: Readonly<FakeQuantConfig>;
+  /** Which values share a scale. */
+  readonly granularity: QuantGranularity;
+  #observing = true;
+  #quantizing = true;
+
+  /** @throws {@link QuantpressError} `RANGE`, `ARGUMENT` for a configuration that cannot be. */
+  constructor(config: FakeQuantConfig, options: FakeQuantizeOptions = {}) {
+    const { granularity = { kind: 'perTensor' }, observer = { kind: 'movingAverage', momentum: 0.01 } } = options ?? {};
+    const momentum = observer.kind === 'movingAverage' ? observer.momentum : undefined;
+    this.config = config;
+    this.granularity = granularity;
+    this.#state = call((engine) => new engine.FakeQuantizeState(config, granularity, momentum));
+  }
+
+  /** 4 bits, symmetric, per tensor. */
+  static q4(): FakeQuantize {
+    return new FakeQuantize(FakeQuantConfig.q4Symmetric());
+  }
+
+  /** 8 bits, symmetric, per tensor. */
+  static q8(): FakeQuantize {
+    return new FakeQuantize(FakeQuantConfig.q8Symmetric());
+  }
+
+  /**
+   * Forgets what was seen, and takes the range of `data` alone.
+   *
+   * @throws {@link QuantpressError} as {@link FakeQuantize.observe}.
+   */
+  calibrate(data: Float32Array, shape: readonly number[] = [data?.length]): void {
+    expectFloats('data', data);
+    call(() => this.#state.calibrate(data, shape));
+  }
+
+  /**
+   * Takes a batch's range in, whatever the switches say.
+   *
+   * @throws {@link QuantpressError} `LENGTH`, `NO_DATA`, `NON_FINITE` with the index of the first NaN or infinity; then
+   * everything is as it was.
+   */
+  observe(data: Float32Array, shape: readonly number[] = [data?.length]): void {
+    expectFloats('data', data);
+    call(() => this.#state.observe(data, shape));
+  }
+
+  /** Sets scales and zero points from elsewhere, one of each per channel. */
+  setParameters(scales: Float32Array, zeroPoints: Int32Array): void {
+    expectFloats('scales', scales);
+    call(() => this.#state.setParameters(scales, zeroPoints));
+  }
+
+  /**
+   * The values a quantized network would see; the input itself while quantizing is switched off.
+   *
+   * @throws {@link QuantpressError} `NO_DATA` before anything was observed, `LENGTH`, `NON_FINITE`.
+   */
+  forward(input: Float32Array, shape: readonly number[] = [input?.length]): Float32Array<ArrayBuffer> {
+    expectFloats('input', input);
+    return call(() => this.#state.forward(input, shape)) as Float32Array<ArrayBuffer>;
+  }
+
+  /** {@link FakeQuantize.forward} into memory the caller has already. */
+  forwardInto(input: Float32Array, out: Float32Array, shape: readonly number[] = [input?.length]): void {
+    expectFloats('input', input);
+    expectFloats('out', out);
+    call(() => this.#state.forwardInto(input, shape, out));
+  }
+
+  /** A step of training: watches if watching is on, then {@link FakeQuantize.forward}. */
+  forwardWithCalibration(
+    input: Float32Array,
+    shape: readonly number[] = [input?.length],
+  ): Float32Array<ArrayBuffer> {
+    expectFloats('input', input);
+    return call(() => this.#state.forwardWithCalibration(input, shape)) as Float32Array<ArrayBuffer>;
+  }
+
+  /** The straight-through estimator: the gradient as it is. */
+  backward(gradient: Float32Array): Float32Array<ArrayBuffer> {
+    return steBackward(gradient);
+  }
+
+  /** The gradient where the input's code was one of the codes, zero point included, and 0 where it was clamped. */
+  backwardClamped(
+    gradient: Float32Array,
+    input: Float32Array,
+    shape: readonly number[] = [input?.length],
+  ): Float32Array<ArrayBuffer> {
+    expectFloats('gradient', gradient);
+    expectFloats('input', input);
+    return call(() => this.#state.backwardClamped(gradient, input, shape)) as Float32Array<ArrayBuffer>;
+  }
+
+  /** {@link FakeQuantize.backwardClamped} into memory the caller has already. */
+  backwardClampedInto(
+    gradient: Float32Array,
+    input: Float32Array,
+    out: Float32Array,
+    shape: readonly number[] = [input?.length],
+  ): void {
+    expectFloats('gradient', gradient);
+    expectFloats('input', input);
+    expectFloats('out', out);
+    call(() => this.#state.backwardClampedInto(gradient, input, shape, out));
+  }
+
+  /** The integer parameters that give the same values, bit for bit. */
+  toParams(): QuantParams {
+    return new QuantParams(call(() => this.#state.toParams()) as QuantParamsFields);
+  }
+
+  /** The scale (of the first channel); 1 before anything was observed. */
+  get scale(): number {
+    return this.#state.scale;
+  }
+
+  /** The zero point (of the first channel); 0 before anything was observed. */
+  get zeroPoint(): number {
+    return this.#state.zeroPoint;
+  }
+
+  /** The scale of every channel. */
+  get scales(): Float32Array<ArrayBuffer> {
+    return this.#state.scales as Float32Array<ArrayBuffer>;
+  }
+
+  /** The zero point of every channel. */
+  get zeroPoints(): Int32Array<ArrayBuffer> {
+    return this.#state.zeroPoints as Int32Array<ArrayBuffer>;
+  }
+
+  /** Whether there is a scale. */
+  get isInitialized(): boolean {
+    return this.#state.isInitialized;
+  }
+
+  /** How many codes there are. */
+  get numLevels(): number {
+    return this.#state.numLevels;
+  }
+
+  /** Whether it watches: off for the last steps of training, so that scales stand still. */
+  get observerEnabled(): boolean {
+    return this.#observing;
+  }
+
+  set observerEnabled(on: boolean) {
+    this.#state.enableObserver(on);
+    this.#observing = on;
+  }
+
+  /** Whether it quantizes: off for the first steps, so that ranges settle. */
+  get fakeQuantEnabled(): boolean {
+    return this.#quantizing;
+  }
+
+  set fakeQuantEnabled(on: boolean) {
+    this.#state.enableFakeQuant(on);
+    this.#quantizing = on;
+  }
+
+  /** Gives its memory back at once; without it, that happens when it is collected. */
+  free(): void {
+    this.#state.free();
+  }
+}
+
+/**
+ * Fake quantization with the range of the values themselves: narrow symmetric codes, or asymmetric unsigned ones.
+ *
+ * @throws {@link QuantpressError} `RANGE` unless `bits` is 2 to 8, `NO_DATA`, `NON_FINITE`.
+ */
+export function fakeQuantize(values: Float32Array, bits: number, symmetric: boolean): Float32Array<ArrayBuffer> {
+  expectFloats('values', values);
+  expectCount('bits', bits);
+  return call((engine) => engine.fakeQuantize(values, Math.min(bits, 255), symmetric)) as Float32Array<ArrayBuffer>;
+}
+
+/** {@link fakeQuantize} into memory the caller has already. */
+export function fakeQuantizeInto(values: Float32Array, bits: number, symmetric: boolean, out: Float32Array): void {
+  expectFloats('values', values);
+  expectCount('bits', bits);
+  expectFloats('out', out);
+  call((engine) => engine.fakeQuantizeInto(values, Math.min(bits, 255), symmetric, out));
+}
+
+/** The straight-through estimator: rounding has no useful derivative, so the gradient passes as it is. A copy of it. */
+export function steBackward(gradient: Float32Array): Float32Array<ArrayBuffer> {
+  expectFloats('gradient', gradient);
+  return new Float32Array(gradient);
+}
+
+/** {@link steBackward} into memory the caller has already. */
+export function steBackwardInto(gradient: Float32Array, out: Float32Array): void {
+  expectFloats('gradient', gradient);
+  expectFloats('out', out);
+  if (out.length !== gradient.length) {
+    const details = { actual: out.length, expected: gradient.length };
+    throw new QuantpressError('LENGTH', `out has length ${out.length}, and ${gradient.length} is needed`, details);
+  }
+  out.set(gradient);
+}
+
+/** What {@link LearnedFakeQuantize.backward} returns. */
+export interface LearnedGradients {
+  /** The gradient of every input value. */
+  input: Float32Array<ArrayBuffer>;
+  /** The gradient of every step. */
+  scales: Float64Array<ArrayBuffer>;
+  /** The gradient of every zero point. */
+  zeroPoints: Float64Array<ArrayBuffer>;
+}
+
+/**
+ * LSQ and LSQ+: fake quantization whose steps, and zero points, are trained as weights are. With `v = x / s` and
+ * `q = round(v) + z`:
+ *
+ * ```text
+ * dy/dx = 1 where q is one of the codes, else 0
+ * dy/ds = round(v) - v  inside;   qmin - z  below;   qmax - z  above
+ * dy/dz = 0             inside;   -s        outside
+ * ```
+ *
+ * and each sum over the `n` values that share a step is multiplied by `1 / sqrt(n qmax)`. Sources: arXiv 1902.08153,
+ * arXiv 2004.09576.
+ */
+export class LearnedFakeQuantize {
+  /** The codes to train for. */
+  readonly config: Readonly<FakeQuantConfig>;
+  /** Which values share a step. */
+  readonly granularity: QuantGranularity;
+  /** The steps, to be trained in place. */
+  readonly scales: Float32Array<ArrayBuffer>;
+  /** The zero points, to be trained in place; they stay 0 in plain LSQ. */
+  readonly zeroPoints: Float32Array<ArrayBuffer>;
+
+  private constructor(config: FakeQuantConfig, granularity: QuantGranularity, steps: Steps) {
+    this.config = config;
+    this.granularity = granularity;
+    this.scales = steps.scales;
+    this.zeroPoints = steps.zeroPoints;
+  }
+
+  /**
+   * Steps from the values: `2 mean|x| / sqrt(qmax)` for symmetric codes, from the range for others.
+   *
+   * @throws {@link QuantpressError} `LENGTH`, `NO_DATA`, `NON_FINITE`, `RANGE`.
+   */
+  static fromValues(
+    config: FakeQuantConfig,
+    values: Float32Array,
+    shape: readonly number[] = [values?.length],
+    granularity: QuantGranularity = { kind: 'perTensor' },
+  ): LearnedFakeQuantize {
+    expectFloats('values', values);
+    const steps = call((engine) => engine.learnedSteps(config, granularity, values, shape)) as Steps;
+    return new LearnedFakeQuantize(config, granularity, steps);
+  }
+
+  /** Given steps and zero points, one of each per channel. */
+  static withParameters(
+    config: FakeQuantConfig,
+    scales: Float32Array,
+    zeroPoints: Float32Array,
+    granularity: QuantGranularity = { kind: 'perTensor' },
+  ): LearnedFakeQuantize {
+    expectFloats('scales', scales);
+    expectFloats('zeroPoints', zeroPoints);
+    const steps = { scales: new Float32Array(scales), zeroPoints: new Float32Array(zeroPoints) };
+    const learned = new LearnedFakeQuantize(config, granularity, steps);
+    learned.toParams();
+    return learned;
+  }
+
+  /** The values a quantized network would see. */
+  forward(input: Float32Array, shape: readonly number[] = [input?.length]): Float32Array<ArrayBuffer> {
+    expectFloats('input', input);
+    return call((engine) => engine.learnedForward(this, input, shape)) as Float32Array<ArrayBuffer>;
+  }
+
+  /** The gradients of input, steps and zero points. */
+  backward(
+    gradient: Float32Array,
+    input: Float32Array,
+    shape: readonly number[] = [input?.length],
+  ): LearnedGradients {
+    expectFloats('gradient', gradient);
+    expectFloats('input', input);
+    return call((engine) => engine.learnedBackward(this, gradient, input, shape)) as LearnedGradients;
+  }
+
+  /** Keeps every step positive and every zero point among the codes, after an optimizer moved them. */
+  clampParameters(): void {
+    const steps = call((engine) => engine.learnedClamp(this.config, this.scales, this.zeroPoints)) as Steps;
+    this.scales.set(steps.scales);
+    this.zeroPoints.set(steps.zeroPoints);
+  }
+
+  /** The integer parameters that give the same values, bit for bit. */
+  toParams(): QuantParams {
+    return new QuantParams(call((engine) => engine.learnedParams(this)) as QuantParamsFields);
+  }
+}
+
+interface Steps {
+  scales: Float32Array<ArrayBuffer>;
+  zeroPoints: Float32Array<ArrayBuffer>;
+}
+
+/**
+ * PACT: a clipping level for activations that is trained, and unsigned codes below it.
+ *
+ * ```text
+ * y  = roundHalfEven(clip(x, 0, a) (n / a)) (a / n),   n = 2^bits - 1
+ * dx = dy where 0 <= x < a, else 0
+ * da = sum of dy where x >= a, plus 2 decay a
+ * ```
+ *
+ * Source: arXiv 1805.06085.
+ */
+export class Pact {
+  /** The clipping level, to be trained. */
+  alpha: number;
+  /** Bits of the codes. */
+  readonly bits: number;
+  /** The weight of `alpha^2` in the loss. */
+  readonly decay: number;
+
+  /** @throws {@link QuantpressError} `RANGE` for bits other than 2 to 8, a level that is not positive, a negative decay. */
+  constructor(alpha: number, bits: number, decay = 0) {
+    expectCount('bits', bits);
+    this.alpha = alpha;
+    this.bits = bits;
+    this.decay = decay;
+    this.backward(new Float32Array(0), new Float32Array(0));
+  }
+
+  /** The clipped, quantized values. */
+  forward(input: Float32Array): Float32Array<ArrayBuffer> {
+    expectFloats('input', input);
+    return call((engine) => engine.pactForward(input, this.alpha, Math.min(this.bits, 255))) as Float32Array<ArrayBuffer>;
+  }
+
+  /** The gradient of every input value, and of the level. */
+  backward(gradient: Float32Array, input: Float32Array): { input: Float32Array<ArrayBuffer>; alpha: number } {
+    expectFloats('gradient', gradient);
+    expectFloats('input', input);
+    const level = new Float64Array(1);
+    const { alpha, decay } = this;
+    const bits = Math.min(this.bits, 255);
+    const result = call((engine) => engine.pactBackward(gradient, input, alpha, bits, decay, level));
+    return { input: result as Float32Array<ArrayBuffer>, alpha: level[0] ?? 0 };
+  }
+}
