@@ -283,11 +283,7 @@ export function dequantizeWithParamsInto(
  * tensor.memoryBytes; // codes, two to a byte, and one scale per 128
  * ```
  */
-export function quantizeTensor(
-  values: Float32Array,
-  shape: readonly number[],
-  options: QuantOptions,
-): QuantizedTensor {
+export function quantizeTensor(values: Float32Array, shape: readonly number[], options: QuantOptions): QuantizedTensor {
   expectFloats('values', values);
   return new QuantizedTensor(call((engine) => engine.quantizeTensor(values, shape, options)) as QuantizedTensorFields);
 }

@@ -32,9 +32,7 @@ abstract class BlockTensor {
   /** The weights. */
   dequantize(): Float32Array<ArrayBuffer> {
     const { length } = this;
-    return call((engine) =>
-      engine.blocksDequantize(this.#bytes, length, this.#type.name),
-    ) as Float32Array<ArrayBuffer>;
+    return call((engine) => engine.blocksDequantize(this.#bytes, length, this.#type.name)) as Float32Array<ArrayBuffer>;
   }
 
   /**

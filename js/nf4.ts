@@ -269,9 +269,7 @@ export class DoubleQuantized4Bit implements DoubleQuantized4BitFields {
 export function quantize4bit(weights: Float32Array, options: Quantize4BitOptions = {}): Quantized4Bit {
   expectFloats('weights', weights);
   const { dataType, blockSize } = withDefaults(options);
-  return new Quantized4Bit(
-    call((engine) => engine.quantize4bit(weights, dataType, blockSize)) as Quantized4BitFields,
-  );
+  return new Quantized4Bit(call((engine) => engine.quantize4bit(weights, dataType, blockSize)) as Quantized4BitFields);
 }
 
 /**

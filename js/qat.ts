@@ -145,10 +145,7 @@ export class FakeQuantize {
   }
 
   /** A step of training: watches if watching is on, then {@link FakeQuantize.forward}. */
-  forwardWithCalibration(
-    input: Float32Array,
-    shape: readonly number[] = [input?.length],
-  ): Float32Array<ArrayBuffer> {
+  forwardWithCalibration(input: Float32Array, shape: readonly number[] = [input?.length]): Float32Array<ArrayBuffer> {
     expectFloats('input', input);
     return call(() => this.#state.forwardWithCalibration(input, shape)) as Float32Array<ArrayBuffer>;
   }
@@ -357,11 +354,7 @@ export class LearnedFakeQuantize {
   }
 
   /** The gradients of input, steps and zero points. */
-  backward(
-    gradient: Float32Array,
-    input: Float32Array,
-    shape: readonly number[] = [input?.length],
-  ): LearnedGradients {
+  backward(gradient: Float32Array, input: Float32Array, shape: readonly number[] = [input?.length]): LearnedGradients {
     expectFloats('gradient', gradient);
     expectFloats('input', input);
     return call((engine) => engine.learnedBackward(this, gradient, input, shape)) as LearnedGradients;
@@ -416,7 +409,9 @@ export class Pact {
   /** The clipped, quantized values. */
   forward(input: Float32Array): Float32Array<ArrayBuffer> {
     expectFloats('input', input);
-    return call((engine) => engine.pactForward(input, this.alpha, Math.min(this.bits, 255))) as Float32Array<ArrayBuffer>;
+    return call((engine) =>
+      engine.pactForward(input, this.alpha, Math.min(this.bits, 255)),
+    ) as Float32Array<ArrayBuffer>;
   }
 
   /** The gradient of every input value, and of the level. */

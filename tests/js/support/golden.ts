@@ -1,0 +1,31 @@
+/** Golden vectors: JSON with arrays as base64, the same files the Rust tests read. */
+
+import { readFileSync } from 'node:fs';
+
+/** An array as the files have it. */
+export interface Packed {
+  dtype: 'float32' | 'uint8' | 'int32';
+  shape: number[];
+  base64: string;
+}
+
+/** A golden file under `tests/golden`. */
+export function golden<T>(name: string): T {
+  return JSON.parse(readFileSync(`tests/golden/${name}`, 'utf8')) as T;
+}
+
+function buffer({ base64 }: Packed): ArrayBuffer {
+  return new Uint8Array(Buffer.from(base64, 'base64')).buffer;
+}
+
+/** Bytes of a packed array. */
+export const bytes = (packed: Packed): Uint8Array => new Uint8Array(buffer(packed));
+
+/** Floats of a packed array. */
+export const floats = (packed: Packed): Float32Array => new Float32Array(buffer(packed));
+
+/** Integers of a packed array. */
+export const integers = (packed: Packed): Int32Array => new Int32Array(buffer(packed));
+
+/** Floats as bits, so that -0 is not 0 and every bit counts. */
+export const bits = (values: Float32Array): Uint32Array => new Uint32Array(values.slice().buffer);
