@@ -6,11 +6,14 @@ use quantpress::bench::digits::{AccuracyOptions, Digits, run_accuracy_benchmark}
 use quantpress::bench::run_full_benchmark_suite;
 use std::time::Instant;
 
-fn main() -> quantpress::Result<()> {
+pub fn main() -> quantpress::Result<()> {
     let start = Instant::now();
     let mut clock = || start.elapsed().as_secs_f64() * 1e3;
     let suite = run_full_benchmark_suite(16_384, Some(1), &mut clock)?;
-    println!("{:48} {:>6} {:>8} {:>8} {:>9} {:>9}", "data: scheme", "bits", "SQNR dB", "quality", "encode ms", "decode ms");
+    println!(
+        "{:48} {:>6} {:>8} {:>8} {:>9} {:>9}",
+        "data: scheme", "bits", "SQNR dB", "quality", "encode ms", "decode ms"
+    );
     for result in suite.sorted_by_quality().iter().take(10) {
         println!(
             "{:48} {:6.3} {:8.2} {:8.2} {:9.3} {:9.3}",

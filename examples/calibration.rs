@@ -5,7 +5,7 @@
 use quantpress::bench::generate_weights_with_outliers;
 use quantpress::calibrate::{Calibrator, EntropyVariant};
 
-fn main() -> quantpress::Result<()> {
+pub fn main() -> quantpress::Result<()> {
     let calibrators = [
         ("min-max", Calibrator::min_max(8, true)?),
         ("moving average", Calibrator::moving_average(8, true, 0.1)?),

@@ -9,7 +9,7 @@ use quantpress::analysis::{
 use quantpress::bench::generate_weights_with_outliers;
 use quantpress::nf4::DataType4Bit;
 
-fn main() -> quantpress::Result<()> {
+pub fn main() -> quantpress::Result<()> {
     let shape = [64, 1024];
     let weights = generate_weights_with_outliers(64 * 1024, 0.0005, 12.0, Some(1))?;
 
@@ -37,6 +37,9 @@ fn main() -> quantpress::Result<()> {
     let outliers = find_outliers(&weights, 6.0, 3)?;
     let impact = analyze_outlier_impact(&weights, 99.9, 4, QuantMode::Symmetric)?;
     println!("\nfirst outliers {outliers:?}");
-    println!("clipping {} values at {:.3}: error {:.2} times smaller", impact.num_clipped, impact.threshold, impact.improvement);
+    println!(
+        "clipping {} values at {:.3}: error {:.2} times smaller",
+        impact.num_clipped, impact.threshold, impact.improvement
+    );
     Ok(())
 }
