@@ -161,7 +161,7 @@ mod native {
         }
         for codec in formats() {
             let named = wanted.is_empty() || wanted.iter().any(|name| name.eq_ignore_ascii_case(codec.name));
-            if !named || codec.weights == 1 || !codec.can_encode() {
+            if !named || !codec.can_encode() {
                 continue;
             }
             let rows = if codec.bits_per_weight() < 5.0 { 8 } else { 32 };
