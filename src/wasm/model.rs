@@ -1,6 +1,6 @@
 //! `container/` and `recipe/` for JavaScript: open a model, plan its conversion, convert one tile.
 
-use super::object::{Object, count, integer};
+use super::object::{Object, count, given, integer};
 use crate::container::gguf::{self, Header, Parsed, Value};
 use crate::container::imatrix;
 use crate::error::{Code, Error};
@@ -70,7 +70,7 @@ impl ModelHeader {
 
     /// See [`recipe::plan`].
     pub fn plan(&self, recipe: JsValue, imatrix: Option<SharedMatrix>) -> Result<ModelPlan, Error> {
-        let recipe: Recipe = serde_wasm_bindgen::from_value(recipe)
+        let recipe: Recipe = serde_wasm_bindgen::from_value(given(&recipe))
             .map_err(|error| Error::new(Code::ARGUMENT, format!("the recipe is not understood: {error}")))?;
         let shared = imatrix.map(|imatrix| imatrix.share()).transpose();
         let imatrix = shared.map_err(|_| Error::new(Code::ARGUMENT, "imatrix must be an ImportanceMatrix"))?;

@@ -55,3 +55,13 @@ pub(super) fn integer<T: Copy + Into<i128>>(value: T) -> JsValue {
         Err(_) => js_sys::BigInt::from(wide as i64).into(),
     }
 }
+
+/// A copy of an object of options without those that are `undefined`, which TypeScript means as "not given".
+pub(super) fn given(options: &JsValue) -> JsValue {
+    let Some(object) = js_sys::Object::try_from(options) else { return options.clone() };
+    let given: js_sys::Array = js_sys::Object::entries(object)
+        .iter()
+        .filter(|entry| Reflect::get_u32(entry, 1).is_ok_and(|value| !value.is_undefined()))
+        .collect();
+    js_sys::Object::from_entries(&given).map_or_else(|_| options.clone(), JsValue::from)
+}
