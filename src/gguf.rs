@@ -1,6 +1,6 @@
 //! Q4_0 and Q8_0 as tensors of their own: blocks with the number of weights they hold.
 //!
-//! The bytes are ggml's; every other format, rows and importance are in [`format`](crate::format), of which this is a
+//! The bytes are ggml's; every other format, rows and importance are in [`format`](mod@format), of which this is a
 //! thin layer.
 
 use crate::check;

@@ -1,7 +1,7 @@
 //! Importance matrices: for every tensor one non-negative weight per column (and expert), measured by running a model.
 //!
-//! Two forms exist, both written by `llama-imatrix`: the legacy `.dat` ([`legacy`]) and a GGUF file of sums and counts
-//! ([`sums`]). Both are read to the values `llama-quantize` computes from them (`load_imatrix`), bit by bit.
+//! Two forms exist, both written by `llama-imatrix`: the legacy `.dat` (`legacy.rs`) and a GGUF file of sums and counts
+//! (`sums.rs`). Both are read to the values `llama-quantize` computes from them (`load_imatrix`), bit by bit.
 
 mod legacy;
 mod sums;
