@@ -51,12 +51,15 @@ impl BlockFormat for Iq1M {
     fn decode(&self, out: &mut [f32]) {
         let levels = &*grid::IQ1;
         let d = f16(self.d());
-        for (i, (&q, out)) in self.qs.iter().zip(out.chunks_exact_mut(8)).enumerate() {
-            let s = u16::from_le_bytes(self.scales[i / 8]) >> (i / 2 % 4 * 3) & 7;
+        let pairs = self.qs.as_chunks::<2>().0.iter().zip(self.qh).zip(out.as_chunks_mut::<16>().0);
+        for (i, ((qs, qh), out)) in pairs.enumerate() {
+            let s = u16::from_le_bytes(self.scales[i / 4]) >> (i % 4 * 3) & 7;
             let scale = d * f32::from(2 * s + 1);
-            let high = self.qh[i / 2] >> (i % 2 * 4);
-            let shift = if high & 8 == 8 { -SHIFT } else { SHIFT };
-            write_shifted(out, scale, &levels[usize::from(q) | usize::from(high & 7) << 8], shift);
+            let [low, high] = out.as_chunks_mut::<8>().0 else { continue };
+            for (q, (nibble, out)) in qs.iter().zip([(qh & 15, low), (qh >> 4, high)]) {
+                let shift = if nibble & 8 == 8 { -SHIFT } else { SHIFT };
+                write_shifted(out, scale, &levels[usize::from(*q) | usize::from(nibble & 7) << 8], shift);
+            }
         }
     }
 

@@ -40,7 +40,7 @@ impl BlockFormat for Iq1S {
             let qh = u16::from_le_bytes(qh);
             let scale = d * f32::from(2 * (qh >> 12 & 7) + 1);
             let shift = if qh >> 15 == 1 { -SHIFT } else { SHIFT };
-            for (i, (&q, out)) in qs.iter().zip(out.chunks_exact_mut(8)).enumerate() {
+            for (i, (&q, out)) in qs.iter().zip(out.as_chunks_mut::<8>().0).enumerate() {
                 let high = usize::from(qh >> (3 * i) & 7);
                 write_shifted(out, scale, &levels[usize::from(q) | high << 8], shift);
             }

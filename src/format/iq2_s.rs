@@ -37,11 +37,14 @@ impl BlockFormat for Iq2S {
     fn decode(&self, out: &mut [f32]) {
         let levels = &*grid::IQ2_S;
         let d = f16(self.d);
-        for (i, out) in out.chunks_exact_mut(8).enumerate() {
-            let s = self.scales[i / 4] >> (i / 2 % 2 * 4) & 15;
-            let scale = d * (0.5 + f32::from(s)) * 0.25;
-            let high = usize::from(self.qh[i / 4] >> (i % 4 * 2) & 3);
-            write_signed(out, scale, &levels[usize::from(self.qs[i]) | high << 8], self.signs[i]);
+        let fours = self.qs.as_chunks::<4>().0.iter().zip(self.signs.as_chunks::<4>().0);
+        let subs = fours.zip(self.qh.iter().zip(&self.scales)).zip(out.as_chunks_mut::<32>().0);
+        for (((qs, signs), (qh, s)), out) in subs {
+            let scales = [s & 15, s >> 4].map(|s| d * (0.5 + f32::from(s)) * 0.25);
+            for (k, out) in out.as_chunks_mut::<8>().0.iter_mut().enumerate() {
+                let high = usize::from(qh >> (2 * k) & 3);
+                write_signed(out, scales[k / 2], &levels[usize::from(qs[k]) | high << 8], signs[k]);
+            }
         }
     }
 

@@ -34,11 +34,13 @@ impl BlockFormat for Iq2Xs {
     fn decode(&self, out: &mut [f32]) {
         let levels = &*grid::IQ2_XS;
         let d = f16(self.d);
-        for (i, (q, out)) in self.qs.iter().zip(out.chunks_exact_mut(8)).enumerate() {
-            let s = self.scales[i / 4] >> (i / 2 % 2 * 4) & 15;
-            let scale = d * (0.5 + f32::from(s)) * 0.25;
-            let q = u16::from_le_bytes(*q);
-            write_signed(out, scale, &levels[usize::from(q & 511)], even_signs((q >> 9) as u8));
+        let fours = self.qs.as_chunks::<4>().0.iter().zip(out.as_chunks_mut::<32>().0);
+        for ((qs, out), s) in fours.zip(self.scales) {
+            let scales = [s & 15, s >> 4].map(|s| d * (0.5 + f32::from(s)) * 0.25);
+            for (k, (q, out)) in qs.iter().zip(out.as_chunks_mut::<8>().0).enumerate() {
+                let q = u16::from_le_bytes(*q);
+                write_signed(out, scales[k / 2], &levels[usize::from(q & 511)], even_signs((q >> 9) as u8));
+            }
         }
     }
 

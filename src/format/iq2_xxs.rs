@@ -45,7 +45,7 @@ impl BlockFormat for Iq2Xxs {
         let d = f16(self.d);
         for (sub, out) in self.subs.iter().zip(out.chunks_exact_mut(32)) {
             let scale = d * (0.5 + f32::from(sub.signs.scale())) * 0.25;
-            for (i, (&point, out)) in sub.points.iter().zip(out.chunks_exact_mut(8)).enumerate() {
+            for (i, (&point, out)) in sub.points.iter().zip(out.as_chunks_mut::<8>().0).enumerate() {
                 write_signed(out, scale, &levels[usize::from(point)], sub.signs.signs(i));
             }
         }

@@ -37,12 +37,14 @@ impl BlockFormat for Iq3S {
     fn decode(&self, out: &mut [f32]) {
         let levels = &*grid::IQ3_S;
         let d = f16(self.d);
-        for (ib, out) in out.chunks_exact_mut(32).enumerate() {
+        for (ib, out) in out.as_chunks_mut::<32>().0.iter_mut().enumerate() {
             let s = self.scales[ib / 2] >> (ib % 2 * 4) & 15;
             let scale = d * f32::from(1 + 2 * s);
             let point = |k: usize| levels[usize::from(self.qs[ib][k]) | usize::from(self.qh[ib] >> k & 1) << 8];
-            for (i, out) in out.chunks_exact_mut(8).enumerate() {
-                let pair = grid::join(point(2 * i), point(2 * i + 1));
+            for (i, out) in out.as_chunks_mut::<8>().0.iter_mut().enumerate() {
+                // Two points at once: eight weights make whole vectors.
+                let (low, high) = (point(2 * i), point(2 * i + 1));
+                let pair = std::array::from_fn(|j| if j < 4 { low[j] } else { high[j - 4] });
                 write_signed(out, scale, &pair, self.signs[ib][i]);
             }
         }

@@ -34,11 +34,10 @@ impl BlockFormat for Iq3Xxs {
     fn decode(&self, out: &mut [f32]) {
         let levels = &*grid::IQ3_XXS;
         let d = f16(self.d);
-        for ((points, signs), out) in self.points.iter().zip(self.signs).zip(out.chunks_exact_mut(32)) {
-            let scale = d * (0.5 + f32::from(signs.scale())) * 0.5;
-            for (i, (points, out)) in points.chunks_exact(2).zip(out.chunks_exact_mut(8)).enumerate() {
-                let pair = grid::join(levels[usize::from(points[0])], levels[usize::from(points[1])]);
-                write_signed(out, scale, &pair, signs.signs(i));
+        for ((points, word), out) in self.points.iter().zip(self.signs).zip(out.as_chunks_mut::<32>().0) {
+            let scale = d * (0.5 + f32::from(word.scale())) * 0.5;
+            for (k, out) in out.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+                write_signed(out, scale, &levels[usize::from(points[k])], word.signs(k / 2) >> (k % 2 * 4));
             }
         }
     }

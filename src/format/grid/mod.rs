@@ -68,16 +68,10 @@ pub(super) const SHIFT: f32 = 0.125;
 
 /// Writes `scale * (level + shift)`.
 #[inline(always)]
-pub(super) fn write_shifted(out: &mut [f32], scale: f32, levels: &[i8; 8], shift: f32) {
+pub(super) fn write_shifted(out: &mut [f32; 8], scale: f32, levels: &[i8; 8], shift: f32) {
     for (out, &level) in out.iter_mut().zip(levels) {
         *out = scale * (f32::from(level) + shift);
     }
-}
-
-/// Two points of four as one of eight.
-#[inline(always)]
-pub(super) fn join(low: [i8; 4], high: [i8; 4]) -> [i8; 8] {
-    std::array::from_fn(|i| if i < 4 { low[i] } else { high[i - 4] })
 }
 
 /// The keys of a set in ascending order: the positions of its bits.

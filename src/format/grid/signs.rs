@@ -38,11 +38,11 @@ pub fn even_signs(seven: u8) -> u8 {
 
 /// Writes `scale * level`, negated where the bit of `signs` is set.
 #[inline(always)]
-pub fn write_signed<const D: usize>(out: &mut [f32], scale: f32, levels: &[i8; D], signs: u8) {
-    for (j, (out, &level)) in out.iter_mut().zip(levels).enumerate() {
+pub fn write_signed<const D: usize>(out: &mut [f32; D], scale: f32, levels: &[i8; D], signs: u8) {
+    for j in 0..D {
         // A product, as in the reference: it leaves the sign of a NaN alone.
-        let sign = f32::from_bits(1.0f32.to_bits() | u32::from(signs >> j & 1) << 31);
-        *out = scale * f32::from(level) * sign;
+        let sign = if signs & (1 << j) == 0 { 1.0 } else { -1.0 };
+        out[j] = scale * f32::from(levels[j]) * sign;
     }
 }
 
