@@ -16,11 +16,12 @@
 
 mod lattice;
 mod points;
+mod rules;
 mod search;
 mod signs;
 mod ternary;
 
-pub(super) use search::{Refine, Rules, Start};
+pub(super) use rules::{Refine, Rules, Start};
 pub(super) use signs::{SignsAndScale, even_signs, write_signed};
 
 pub(super) use ternary::{cut_halves, cut_whole, weigh};

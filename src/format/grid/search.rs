@@ -8,57 +8,14 @@
 //! `quantize_row_iq3_xxs_impl`, `quantize_row_iq3_s_impl`, which differ in the numbers of [`Rules`].
 
 use super::lattice::{Lattice, Levels, Point};
-use crate::format::block::transpose;
-use crate::format::super_block::{SUPER, Super, sum_of_squares};
+use super::rules::{Candidate, Refine, Rules, prepare, starts};
+use crate::format::super_block::{SUPER, Super};
 use crate::half::f16_from_f32;
 use crate::lanes::Lanes;
 use crate::round::nearest_int;
-use crate::search::positive;
 
 /// The most points a scale has: 32 weights, four to a point.
 const POINTS: usize = 8;
-
-/// Where the candidate scales start from.
-#[derive(Clone, Copy, PartialEq)]
-pub enum Start {
-    /// The largest weight.
-    Largest,
-    /// What fits a plain search over `0..=R` ([`positive`]).
-    Fitted,
-}
-
-/// Which points are looked for again once the best scale is known.
-#[derive(Clone, Copy, PartialEq)]
-pub enum Refine {
-    /// Those whose weights had not rounded to a point on the grid.
-    OffGrid,
-    /// All, if one of them had not; and all if no candidate fitted.
-    AllIfOffGrid,
-    /// All.
-    All,
-}
-
-/// What differs between the formats.
-pub struct Rules {
-    /// Whether the number of negative weights in each eight is even.
-    pub even_signs: bool,
-    /// The weight of a weight without importance, from `sigma2` and the weight.
-    pub plain: fn(f32, f32) -> f32,
-    /// `sigma2` is the mean square of the super-block times this.
-    pub sigma2: f32,
-    /// Weights that share a scale and are all below this are zero.
-    pub epsilon: f32,
-    /// Candidates on either side of the first.
-    pub candidates: i8,
-    /// How much of a level candidates lie apart.
-    pub step: f32,
-    /// Where candidates start.
-    pub start: Start,
-    /// What is looked for again.
-    pub refine: Refine,
-    /// The scale of the super-block is multiplied by this before it is stored: on average it fits better.
-    pub fudge: f32,
-}
 
 /// A super-block, ready to be packed.
 pub struct Codes {
@@ -271,87 +228,6 @@ impl<const H: usize, const R: usize> Odd<H, R> {
         }
         halves
     }
-}
-
-/// What the candidate scales of a sub-block start from.
-#[derive(Clone, Copy)]
-struct Candidate {
-    /// What the top level of the first candidate stands for.
-    largest: f32,
-    /// The scale if no candidate fits.
-    scale: f32,
-}
-
-/// Where the candidates of each sub-block start; `None` for those that are zero.
-fn starts<L: Lanes, const W: usize>(
-    rules: &Rules,
-    radix: f32,
-    x: &[[f32; W]],
-    w: &[[f32; W]],
-) -> [Option<Candidate>; SUPER / 16] {
-    let mut starts = [None; SUPER / 16];
-    for (start, x) in starts.iter_mut().zip(x) {
-        let largest = x.iter().fold(x[0], |max, &x| if max > x { max } else { x });
-        if largest >= rules.epsilon {
-            *start = Some(Candidate { largest, scale: largest / (2.0 * radix - 1.0) });
-        }
-    }
-    if rules.start == Start::Fitted {
-        let mut scales = [0.0; SUPER / 16];
-        let groups = x.len() / L::N * L::N;
-        fitted_scales::<L, W>(radix + 1.0, &x[..groups], &w[..groups], &mut scales);
-        fitted_scales::<f32, W>(radix + 1.0, &x[groups..], &w[groups..], &mut scales[groups..]);
-        for (start, scale) in starts.iter_mut().zip(scales) {
-            let largest = scale * radix;
-            *start = start.and((largest > 0.0 || largest.is_nan()).then_some(Candidate { largest, scale }));
-        }
-    }
-    starts
-}
-
-fn fitted_scales<L: Lanes, const W: usize>(nmax: f32, x: &[[f32; W]], w: &[[f32; W]], scales: &mut [f32]) {
-    let groups = x.chunks_exact(L::N).zip(w.chunks_exact(L::N));
-    for ((x, w), scales) in groups.zip(scales.chunks_exact_mut(L::N)) {
-        let (x, w): ([L; W], [L; W]) = (transpose(x.as_flattened()), transpose(w.as_flattened()));
-        let scale = positive(&x, &w, nmax, &mut [L::splat(0.0); W]);
-        for (lane, out) in scales.iter_mut().enumerate() {
-            *out = scale.lane(lane);
-        }
-    }
-}
-
-/// The weights as they are searched, without their signs, and the weight each of them has.
-fn prepare(rules: &Rules, weights: &Super, importance: Option<&Super>, signs: &mut [u8; SUPER / 8]) -> (Super, Super) {
-    let sigma2 = rules.sigma2 * sum_of_squares(weights) / SUPER as f32;
-    let (mut x, mut w) = ([0.0; SUPER], [0.0; SUPER]);
-    match importance {
-        Some(importance) => {
-            for ((w, &x), &importance) in w.iter_mut().zip(weights).zip(importance) {
-                *w = importance * (sigma2 + x * x).sqrt();
-            }
-        }
-        None => {
-            for (w, &x) in w.iter_mut().zip(weights) {
-                *w = (rules.plain)(sigma2, x);
-            }
-        }
-    }
-    let eights = weights.as_chunks::<8>().0.iter().zip(w.as_chunks::<8>().0);
-    for (((weights, w), out), signs) in eights.zip(x.as_chunks_mut::<8>().0).zip(signs) {
-        for i in 0..8 {
-            let negative = weights[i] < 0.0;
-            out[i] = if negative { -weights[i] } else { weights[i] };
-            *signs |= u8::from(negative) << i;
-        }
-        if rules.even_signs && signs.count_ones() % 2 == 1 {
-            // The sign that is given up is the one that costs least.
-            let cost = |i: usize| w[i] * weights[i] * weights[i];
-            let least = (1..8).fold(0, |least, i| if cost(i) < cost(least) { i } else { least });
-            out[least] = -out[least];
-            *signs ^= 1 << least;
-        }
-    }
-    (x, w)
 }
 
 /// The weights of each point, in halves.
