@@ -73,15 +73,9 @@ pub fn calibrate(
     scheme: &QuantScheme,
 ) -> Result<QuantParams> {
     check::shape("the tensor", values.len(), shape)?;
-    // A shape like [10^12, 0] has as many channels and no values: it must not decide an allocation.
-    let groups = if values.is_empty() { return Err(no_data()) } else { granularity.layout(shape)?.groups() };
-    let (mut scales, mut zero_points) = (vec![0.0; groups], vec![0; groups]);
-    calibrate_into(values, shape, granularity, scheme, &mut scales, &mut zero_points)?;
-    if zero_points.iter().all(|&z| z == 0) && scheme.mode() == QuantMode::Symmetric {
-        zero_points.clear();
-    }
-    let (mode, bits, range) = (scheme.mode(), scheme.bits(), scheme.range());
-    Ok(QuantParams { scales, zero_points, granularity, mode, bits, range })
+    let mut ranges = GroupRanges::new(granularity.layout(shape)?);
+    ranges.add(values)?;
+    ranges.params(granularity, scheme)
 }
 
 /// [`calibrate`] into buffers of one element per group ([`Layout::groups`]).
@@ -116,45 +110,91 @@ pub fn calibrate_into(
 ///
 /// # Errors
 /// [`Code::NO_DATA`], [`Code::NON_FINITE`], and what `each` fails with.
-pub fn for_each_range(
-    values: &[f32],
-    layout: &Layout,
-    mut each: impl FnMut(usize, f32, f32) -> Result<()>,
-) -> Result<()> {
+pub fn for_each_range(values: &[f32], layout: &Layout, each: impl FnMut(usize, f32, f32) -> Result<()>) -> Result<()> {
     check::length("the tensor", values.len(), layout.len())?;
     if layout.is_empty() {
+        // Before memory is taken for groups that such a tensor can have in any number.
         return Err(no_data());
     }
-    // Groups that lie in one piece need no memory; channels that recur do.
-    if layout.runs(0..layout.len()).nth(layout.groups()).is_none() && !layout.is_stepped() {
-        for run in layout.runs(0..layout.len()) {
-            let (low, high, finite) = kernel::min_max(&values[run.range]);
-            if !finite {
-                return check::finite(values, "value");
+    let mut ranges = GroupRanges::new(*layout);
+    ranges.add(values)?;
+    ranges.for_each(each)
+}
+
+/// The smallest and the largest value of every group, of a tensor that comes in parts.
+pub struct GroupRanges {
+    layout: Layout,
+    seen: usize,
+    lows: Vec<f32>,
+    highs: Vec<f32>,
+}
+
+impl GroupRanges {
+    /// Nothing was seen of the tensor.
+    pub fn new(layout: Layout) -> Self {
+        let groups = if layout.is_empty() { 0 } else { layout.groups() };
+        let (lows, highs) = (vec![f32::INFINITY; groups], vec![f32::NEG_INFINITY; groups]);
+        GroupRanges { layout, seen: 0, lows, highs }
+    }
+
+    /// Adds the values that follow.
+    ///
+    /// # Errors
+    /// [`Code::NON_FINITE`] with the index of the first that is no number, counted from the tensor's start.
+    pub fn add(&mut self, values: &[f32]) -> Result<()> {
+        let start = self.seen;
+        self.seen += values.len();
+        let mut bad = 0;
+        for run in self.layout.runs(start..self.seen) {
+            let values = &values[run.range.start - start..run.range.end - start];
+            let (lows, highs) = (&mut self.lows[run.group..], &mut self.highs[run.group..]);
+            if run.stepped {
+                for ((low, high), &x) in lows.iter_mut().zip(highs).zip(values) {
+                    bad |= kernel::special(x);
+                    *low = if x < *low { x } else { *low };
+                    *high = if x > *high { x } else { *high };
+                }
+            } else {
+                let (low, high, finite) = kernel::min_max(values);
+                bad |= u32::from(!finite);
+                lows[0] = if low < lows[0] { low } else { lows[0] };
+                highs[0] = if high > highs[0] { high } else { highs[0] };
             }
-            each(run.group, low, high)?;
         }
-        return Ok(());
-    }
-    let (mut lows, mut highs) = (vec![f32::INFINITY; layout.groups()], vec![f32::NEG_INFINITY; layout.groups()]);
-    let mut bad = 0;
-    for run in layout.runs(0..layout.len()) {
-        let values = &values[run.range];
-        if run.stepped {
-            for ((low, high), &x) in lows.iter_mut().zip(&mut highs).zip(values) {
-                bad |= kernel::special(x);
-                *low = if x < *low { x } else { *low };
-                *high = if x > *high { x } else { *high };
-            }
-        } else {
-            let (low, high, finite) = kernel::min_max(values);
-            bad |= u32::from(!finite);
-            lows[run.group] = lows[run.group].min(low);
-            highs[run.group] = highs[run.group].max(high);
+        match if bad == 0 { None } else { check::first_non_finite(values) } {
+            None => Ok(()),
+            Some(index) => Err(check::non_finite(values[index], start + index, "value")),
         }
     }
-    if bad != 0 {
-        return check::finite(values, "value");
+
+    /// Calls `each` with every group's index, smallest and largest value.
+    ///
+    /// # Errors
+    /// [`Code::LENGTH`] if the tensor is not complete, [`Code::NO_DATA`] if it has no values, and what `each` fails with.
+    pub fn for_each(&self, mut each: impl FnMut(usize, f32, f32) -> Result<()>) -> Result<()> {
+        check::length("the tensor", self.seen, self.layout.len())?;
+        if self.layout.is_empty() {
+            return Err(no_data());
+        }
+        self.lows.iter().zip(&self.highs).enumerate().try_for_each(|(group, (&low, &high))| each(group, low, high))
     }
-    lows.into_iter().zip(highs).enumerate().try_for_each(|(group, (low, high))| each(group, low, high))
+
+    /// The parameters of every group.
+    ///
+    /// # Errors
+    /// As [`for_each`](Self::for_each), and those of [`QuantScheme::parameters`].
+    pub fn params(&self, granularity: QuantGranularity, scheme: &QuantScheme) -> Result<QuantParams> {
+        let (mut scales, mut zero_points) = (Vec::with_capacity(self.lows.len()), Vec::with_capacity(self.lows.len()));
+        self.for_each(|_, low, high| {
+            let (scale, zero_point) = scheme.parameters(low, high)?;
+            scales.push(scale);
+            zero_points.push(zero_point);
+            Ok(())
+        })?;
+        if zero_points.iter().all(|&z| z == 0) && scheme.mode() == QuantMode::Symmetric {
+            zero_points.clear();
+        }
+        let (mode, bits, range) = (scheme.mode(), scheme.bits(), scheme.range());
+        Ok(QuantParams { scales, zero_points, granularity, mode, bits, range })
+    }
 }

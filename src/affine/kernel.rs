@@ -74,6 +74,16 @@ pub fn quantize(values: &[f32], affine: Affine, codes: &mut [u8]) -> bool {
     bad == 0
 }
 
+/// Values that share parameters, quantized and back; false if one of them is no number.
+pub fn fake(values: &[f32], affine: Affine, out: &mut [f32]) -> bool {
+    let mut bad = 0;
+    for (out, &x) in out.iter_mut().zip(values) {
+        bad |= special(x);
+        *out = affine.fake(x);
+    }
+    bad == 0
+}
+
 /// Values of signed (`i8`) or unsigned codes that share parameters.
 pub fn dequantize(codes: &[u8], signed: bool, affine: Affine, out: &mut [f32]) {
     let (zero_point, scale) = (affine.zero_point, affine.scale);
@@ -109,7 +119,8 @@ pub fn min_max(values: &[f32]) -> (f32, f32, bool) {
     for (lane, &x) in tail.iter().enumerate() {
         step(lane, x);
     }
-    let low = low.into_iter().fold(f32::INFINITY, f32::min);
-    let high = high.into_iter().fold(f32::NEG_INFINITY, f32::max);
+    // Not `f32::min`: that is a call in wasm, and groups are short.
+    let low = low.into_iter().fold(f32::INFINITY, |a, b| if b < a { b } else { a });
+    let high = high.into_iter().fold(f32::NEG_INFINITY, |a, b| if b > a { b } else { a });
     (low, high, bad.into_iter().all(|bad| bad == 0))
 }

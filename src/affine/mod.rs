@@ -20,8 +20,8 @@ mod quantize;
 pub mod scheme;
 
 pub use calibrate::{
-    calibrate, calibrate_into, calibrate_per_channel, calibrate_per_group, calibrate_per_tensor, for_each_range,
-    min_max,
+    GroupRanges, calibrate, calibrate_into, calibrate_per_channel, calibrate_per_group, calibrate_per_tensor,
+    for_each_range, min_max,
 };
 pub use codes::{pack_codes, pack_codes_into, packed_len, unpack_codes, unpack_codes_into};
 pub use layout::{Layout, QuantGranularity, Run};

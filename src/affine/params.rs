@@ -2,7 +2,7 @@
 
 use super::kernel::Affine;
 use super::layout::{Layout, QuantGranularity};
-use super::scheme::{QuantMode, QuantRange};
+use super::scheme::{QuantMode, QuantRange, QuantScheme};
 use crate::check;
 use crate::error::{Code, Error, Result};
 use crate::wire::{Reader, Writer};
@@ -30,6 +30,16 @@ const TAG: [u8; 4] = *b"QPap";
 const MODES: [QuantMode; 2] = [QuantMode::Symmetric, QuantMode::Asymmetric];
 
 impl QuantParams {
+    /// Those of a whole tensor whose values lie in `low..=high`.
+    pub(crate) fn per_tensor(scheme: &QuantScheme, low: f32, high: f32) -> Result<Self> {
+        let (scale, zero_point) = scheme.parameters(low, high)?;
+        let zero_points =
+            if zero_point == 0 && scheme.mode() == QuantMode::Symmetric { vec![] } else { vec![zero_point] };
+        let (granularity, mode, bits, range) =
+            (QuantGranularity::PerTensor, scheme.mode(), scheme.bits(), scheme.range());
+        Ok(QuantParams { scales: vec![scale], zero_points, granularity, mode, bits, range })
+    }
+
     /// How many scales there are.
     pub fn num_groups(&self) -> usize {
         self.scales.len()

@@ -163,17 +163,7 @@ pub fn quantize_tensor_with(
 pub fn quantize_packed_into(values: &[f32], shape: &[usize], params: &QuantParams, packed: &mut [u8]) -> Result<()> {
     let prepared = Prepared::new(params, shape, values.len())?;
     check::length("the packed output", packed.len(), packed_len(values.len(), params.bits))?;
-    if params.bits == 8 {
-        return prepared.quantize(values, 0, packed);
-    }
-    let mut buffer = [0; PIECE];
-    let pieces = values.chunks(PIECE).zip(packed.chunks_mut(packed_len(PIECE, params.bits)));
-    for (index, (values, packed)) in pieces.enumerate() {
-        let codes = &mut buffer[..values.len()];
-        prepared.quantize(values, index * PIECE, codes)?;
-        codes::pack(codes, params.bits, packed);
-    }
-    Ok(())
+    prepared.pack(values, 0, packed)
 }
 
 /// The values of a quantized tensor.
@@ -196,17 +186,7 @@ pub fn dequantize_tensor_into(tensor: &QuantizedTensor, out: &mut [f32]) -> Resu
     check::length("the output of values", out.len(), layout.len())?;
     let QuantizedTensor { data, params, shape } = tensor;
     let prepared = Prepared::new(params, shape, out.len())?;
-    if params.bits == 8 {
-        prepared.dequantize(data, 0, out);
-        return Ok(());
-    }
-    let mut buffer = [0; PIECE];
-    let pieces = out.chunks_mut(PIECE).zip(data.chunks(packed_len(PIECE, params.bits)));
-    for (index, (out, packed)) in pieces.enumerate() {
-        let codes = &mut buffer[..out.len()];
-        codes::unpack(packed, params.bits, params.is_signed(), codes);
-        prepared.dequantize(codes, index * PIECE, out);
-    }
+    prepared.unpack(data, 0, out);
     Ok(())
 }
 
@@ -224,11 +204,6 @@ impl<'a> Prepared<'a> {
         check::shape("the tensor", len, shape)?;
         let stepped = if layout.is_stepped() { params.scales.as_slice() } else { &[] };
         Ok(Prepared { params, layout, inverses: stepped.iter().map(|scale| 1.0 / scale).collect() })
-    }
-
-    /// Whether neighbouring values have neighbouring scales.
-    pub(crate) fn is_stepped(&self) -> bool {
-        self.layout.is_stepped()
     }
 
     /// The loop form of a group's parameters.
@@ -270,10 +245,55 @@ impl<'a> Prepared<'a> {
         }
     }
 
-    fn quantize(&self, values: &[f32], start: usize, codes: &mut [u8]) -> Result<()> {
+    /// Packed codes of the values from `start` on, a multiple of 8.
+    pub(crate) fn pack(&self, values: &[f32], start: usize, packed: &mut [u8]) -> Result<()> {
+        let bits = self.params.bits;
+        if bits == 8 {
+            return self.quantize(values, start, packed);
+        }
+        let mut buffer = [0; PIECE];
+        let pieces = values.chunks(PIECE).zip(packed.chunks_mut(packed_len(PIECE, bits)));
+        for (index, (values, packed)) in pieces.enumerate() {
+            let codes = &mut buffer[..values.len()];
+            self.quantize(values, start + index * PIECE, codes)?;
+            codes::pack(codes, bits, packed);
+        }
+        Ok(())
+    }
+
+    /// Values from `start` on, a multiple of 8, of their packed codes.
+    pub(crate) fn unpack(&self, packed: &[u8], start: usize, out: &mut [f32]) {
+        let bits = self.params.bits;
+        if bits == 8 {
+            return self.dequantize(packed, start, out);
+        }
+        let mut buffer = [0; PIECE];
+        let pieces = out.chunks_mut(PIECE).zip(packed.chunks(packed_len(PIECE, bits)));
+        for (index, (out, packed)) in pieces.enumerate() {
+            let codes = &mut buffer[..out.len()];
+            codes::unpack(packed, bits, self.params.is_signed(), codes);
+            self.dequantize(codes, start + index * PIECE, out);
+        }
+    }
+
+    /// What the values from `start` on come back as, without codes on the way.
+    pub(crate) fn fake(&self, values: &[f32], start: usize, out: &mut [f32]) -> Result<()> {
+        let mut finite = true;
+        let run = |values: &[f32], affine, out: &mut [f32]| finite &= kernel::fake(values, affine, out);
+        self.zip(values, start, out, run, |x, affine, out| *out = affine.fake(*x));
+        self.checked(finite, values, start)
+    }
+
+    /// One code per byte of the values from `start` on.
+    pub(crate) fn quantize(&self, values: &[f32], start: usize, codes: &mut [u8]) -> Result<()> {
         let mut finite = true;
         let run = |values: &[f32], affine, codes: &mut [u8]| finite &= kernel::quantize(values, affine, codes);
         self.zip(values, start, codes, run, |x, affine, code| *code = affine.code(*x));
+        self.checked(finite, values, start)
+    }
+
+    /// The error of the first value that is no number, if a run found one.
+    fn checked(&self, finite: bool, values: &[f32], start: usize) -> Result<()> {
         // Stepped values are searched once more: they are few or slow anyway, and the loop stays plain.
         if finite && !self.layout.is_stepped() {
             return Ok(());
@@ -284,7 +304,8 @@ impl<'a> Prepared<'a> {
         }
     }
 
-    fn dequantize(&self, codes: &[u8], start: usize, out: &mut [f32]) {
+    /// Values from `start` on of one code per byte.
+    pub(crate) fn dequantize(&self, codes: &[u8], start: usize, out: &mut [f32]) {
         let signed = self.params.is_signed();
         let run = |codes: &[u8], affine, out: &mut [f32]| kernel::dequantize(codes, signed, affine, out);
         self.zip(codes, start, out, run, |&code, affine, out| {

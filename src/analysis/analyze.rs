@@ -2,7 +2,8 @@
 
 use super::scheme::Scheme;
 use super::stats::{ErrorAccumulator, QuantErrorStats, compare};
-use crate::affine::{QuantParams, dequantize_with_params, quantize_with_params};
+use crate::affine::{Prepared, QuantParams};
+use crate::check;
 use crate::error::Result;
 use crate::format::Codec;
 use crate::nf4::{Quantize4BitOptions, dequantize_4bit, quantize_4bit};
@@ -10,15 +11,60 @@ use crate::nf4::{Quantize4BitOptions, dequantize_4bit, quantize_4bit};
 /// The error of affine parameters on a tensor; absolute errors above `outlier_threshold` count as outliers.
 ///
 /// # Errors
-/// [`Code::NO_DATA`](crate::Code::NO_DATA) for no values, and those of [`quantize_with_params`].
+/// [`Code::NO_DATA`](crate::Code::NO_DATA) for no values, and those of
+/// [`quantize_with_params`](crate::affine::quantize_with_params).
 pub fn analyze_error(
     original: &[f32],
     shape: &[usize],
     params: &QuantParams,
     outlier_threshold: f64,
 ) -> Result<QuantErrorStats> {
-    let codes = quantize_with_params(original, shape, params)?;
-    compare(original, &dequantize_with_params(&codes, shape, params)?, outlier_threshold)
+    check::shape("the tensor", original.len(), shape)?;
+    let mut errors = AffineErrors::new(params, shape, outlier_threshold)?;
+    errors.add(original)?;
+    errors.stats()
+}
+
+/// The error of affine parameters on a tensor that comes in parts. What values come back as goes through a buffer on the
+/// stack: codes and decoded tensor are never made.
+pub(crate) struct AffineErrors<'a> {
+    prepared: Prepared<'a>,
+    errors: ErrorAccumulator,
+    seen: usize,
+}
+
+/// A multiple of the accumulator's tile, so that sums do not depend on the parts.
+pub(super) const PART: usize = 4096;
+
+impl<'a> AffineErrors<'a> {
+    pub(crate) fn new(params: &'a QuantParams, shape: &[usize], outlier_threshold: f64) -> Result<Self> {
+        let prepared = Prepared::new(params, shape, check::elements(shape)?)?;
+        Ok(AffineErrors { prepared, errors: ErrorAccumulator::new(outlier_threshold)?, seen: 0 })
+    }
+
+    /// Adds the values that follow, a multiple of 4096 of them except for the last.
+    pub(crate) fn add(&mut self, values: &[f32]) -> Result<()> {
+        self.add_changed(values, |x| x)
+    }
+
+    /// Adds the error against `values` of quantizing `change` of each of them.
+    pub(crate) fn add_changed(&mut self, values: &[f32], change: impl Fn(f32) -> f32) -> Result<()> {
+        let (mut changed, mut decoded) = ([0.0; PART], [0.0; PART]);
+        for values in values.chunks(PART) {
+            let (changed, decoded) = (&mut changed[..values.len()], &mut decoded[..values.len()]);
+            for (changed, &x) in changed.iter_mut().zip(values) {
+                *changed = change(x);
+            }
+            self.prepared.fake(changed, self.seen, decoded)?;
+            self.errors.add_part(values, decoded, self.seen)?;
+            self.seen += values.len();
+        }
+        Ok(())
+    }
+
+    pub(crate) fn stats(&self) -> Result<QuantErrorStats> {
+        self.errors.stats()
+    }
 }
 
 /// The error of NF4, FP4 or linear 4-bit blocks.

@@ -20,10 +20,14 @@ mod sensitivity;
 mod stats;
 mod theory;
 
+#[cfg(target_arch = "wasm32")]
+pub(crate) use analyze::AffineErrors;
 pub use analyze::{analyze_error, analyze_error_4bit, analyze_error_format, analyze_error_scheme};
 pub use histogram::{Histogram, error_histogram};
 pub use outliers::{Outlier, OutlierImpact, analyze_outlier_impact, find_outliers, worst_errors};
 pub use scheme::{Encoded, Scheme};
+#[cfg(target_arch = "wasm32")]
+pub(crate) use sensitivity::compare_bit_widths_of;
 pub use sensitivity::{
     BitWidthError, ScalePoint, ScaleSensitivity, compare_bit_widths, scale_sensitivity, scale_sweep,
 };

@@ -1,8 +1,7 @@
 //! Values far from the others, and what clipping them does.
 
-use super::scheme::Scheme;
-use super::stats::compare;
-use crate::affine::QuantMode;
+use super::analyze::AffineErrors;
+use crate::affine::{QuantMode, QuantParams, QuantScheme, min_max};
 use crate::calibrate::percentile;
 use crate::check;
 use crate::error::{Code, Error, Result};
@@ -108,12 +107,18 @@ pub fn analyze_outlier_impact(values: &[f32], percent: f64, bits: u8, mode: Quan
         return Err(Error::new(Code::NO_DATA, "0 values have no percentile"));
     };
     let most = threshold as f32;
-    let clipped: Vec<f32> = values.iter().map(|x| x.clamp(-most, most)).collect();
-    let scheme = Scheme::per_tensor(bits, mode);
-    let mse = |values_in: &[f32]| -> Result<f64> {
-        Ok(compare(values, &scheme.round_trip(values_in, &[values.len()], None)?.0, 0.0)?.mse)
+    let scheme = QuantScheme::new(bits, mode)?;
+    let shape = [values.len()];
+    let (low, high) = min_max(values)?;
+    let mse = |most: f32| -> Result<f64> {
+        // The range of clipped values is the clipped range.
+        let (low, high) = (low.clamp(-most, most), high.clamp(-most, most));
+        let params = QuantParams::per_tensor(&scheme, low, high)?;
+        let mut errors = AffineErrors::new(&params, &shape, 0.0)?;
+        errors.add_changed(values, |x| x.clamp(-most, most))?;
+        Ok(errors.stats()?.mse)
     };
-    let (original_mse, clipped_mse) = (mse(values)?, mse(&clipped)?);
+    let (original_mse, clipped_mse) = (mse(f32::INFINITY)?, mse(most)?);
     let improvement = if original_mse == clipped_mse { 1.0 } else { original_mse / clipped_mse };
     let num_clipped = values.iter().filter(|x| x.abs() > most).count() as u64;
     Ok(OutlierImpact { threshold, num_clipped, original_mse, clipped_mse, improvement })

@@ -1,9 +1,8 @@
 //! How the error depends on the scale and on the number of bits.
 
-use super::analyze::analyze_error;
-use super::scheme::Scheme;
-use super::stats::{QuantErrorStats, compare};
-use crate::affine::{QuantMode, QuantParams};
+use super::analyze::{AffineErrors, PART, analyze_error};
+use super::stats::QuantErrorStats;
+use crate::affine::{GroupRanges, QuantGranularity, QuantMode, QuantParams, QuantScheme, packed_len};
 use crate::error::{Code, Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -88,11 +87,32 @@ pub struct BitWidthError {
 /// # Errors
 /// [`Code::NO_DATA`] for no values, [`Code::NON_FINITE`].
 pub fn compare_bit_widths(values: &[f32], mode: QuantMode) -> Result<Vec<BitWidthError>> {
-    let width = |bits| {
-        let (decoded, memory_bytes) = Scheme::per_tensor(bits, mode).round_trip(values, &[values.len()], None)?;
-        let stats = compare(values, &decoded, 0.0)?;
-        let compression_ratio = size_of_val(values) as f64 / memory_bytes as f64;
-        Ok(BitWidthError { bits, stats, memory_bytes, compression_ratio })
+    compare_bit_widths_of(values.len(), mode, |each| each(values))
+}
+
+/// [`compare_bit_widths`] of `len` values in parts: `parts` calls its argument with every part in order, and is called
+/// twice. All parts but the last are of a multiple of 4096 values.
+pub(crate) fn compare_bit_widths_of(
+    len: usize,
+    mode: QuantMode,
+    mut parts: impl FnMut(&mut dyn FnMut(&[f32]) -> Result<()>) -> Result<()>,
+) -> Result<Vec<BitWidthError>> {
+    let shape = [len];
+    let mut ranges = GroupRanges::new(QuantGranularity::PerTensor.layout(&shape)?);
+    parts(&mut |values| ranges.add(values))?;
+    let params = |bits| ranges.params(QuantGranularity::PerTensor, &QuantScheme::new(bits, mode)?);
+    let params = (2..=8).map(params).collect::<Result<Vec<_>>>()?;
+    let errors = params.iter().map(|params| AffineErrors::new(params, &shape, 0.0));
+    let mut errors = errors.collect::<Result<Vec<_>>>()?;
+    // Every width sees a part while it is in the cache.
+    parts(&mut |values| {
+        let mut each = |part: &[f32]| errors.iter_mut().try_for_each(|errors| errors.add(part));
+        values.chunks(PART).try_for_each(&mut each)
+    })?;
+    let width = |(params, errors): (&QuantParams, &AffineErrors<'_>)| {
+        let memory_bytes = packed_len(len, params.bits) + params.memory_bytes();
+        let compression_ratio = (len * size_of::<f32>()) as f64 / memory_bytes as f64;
+        Ok(BitWidthError { bits: params.bits, stats: errors.stats()?, memory_bytes, compression_ratio })
     };
-    (2..=8).map(width).collect()
+    params.iter().zip(&errors).map(width).collect()
 }

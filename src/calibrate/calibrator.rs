@@ -137,6 +137,15 @@ impl Calibrator {
         Ok(())
     }
 
+    /// [`observe`](Self::observe) of a batch of which only the extent is known to the caller: enough for some methods.
+    #[cfg(target_arch = "wasm32")]
+    pub(crate) fn observe_extent(&mut self, extent: Extent) -> Result<()> {
+        self.state.observe(&[], extent)?;
+        self.extent = Some(self.extent.map_or(extent, |all| all.union(extent)));
+        self.batches += 1;
+        Ok(())
+    }
+
     /// The range the method chooses for what was observed, and its scale and zero point.
     ///
     /// # Errors

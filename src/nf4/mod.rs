@@ -25,4 +25,6 @@ pub use single::{
     BLOCK_SIZE, BLOCK_SIZES, Quantize4BitOptions, Quantized4Bit, dequantize_4bit, dequantize_4bit_into, quantize_4bit,
     quantize_4bit_into,
 };
+#[cfg(target_arch = "wasm32")]
+pub(crate) use single::{decode_blocks, quantize_blocks};
 pub use state::{LoadedState, StateDtype, StateTensor, Tensor4Bit, from_state_dict};

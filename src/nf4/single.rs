@@ -159,15 +159,26 @@ pub fn quantize_4bit_into(
     codes: &mut [u8],
     absmax: &mut [f32],
 ) -> Result<()> {
-    let Quantize4BitOptions { data_type, block_size } = *options;
     check::length("the output of absmax", absmax.len(), options.blocks(values.len())?)?;
     check::length("the output of codes", codes.len(), options.codes_len(values.len()))?;
+    quantize_blocks(values, 0, options, codes, absmax)
+}
+
+/// [`quantize_4bit_into`] for the blocks of a tensor from value `start` on; the lengths were checked.
+pub(crate) fn quantize_blocks(
+    values: &[f32],
+    start: usize,
+    options: &Quantize4BitOptions,
+    codes: &mut [u8],
+    absmax: &mut [f32],
+) -> Result<()> {
+    let Quantize4BitOptions { data_type, block_size } = *options;
     let blocks = values.chunks(block_size).zip(codes.chunks_mut(block_size / 2)).zip(absmax);
     for (index, ((values_of_block, codes), absmax)) in blocks.enumerate() {
         let Some(largest) = kernel::absmax(values_of_block) else {
             // Blocks before this one had none, so the first of all is in it.
             let at = check::first_non_finite(values_of_block).unwrap_or(0);
-            return Err(check::non_finite(values_of_block[at], index * block_size + at, "weight"));
+            return Err(check::non_finite(values_of_block[at], start + index * block_size + at, "weight"));
         };
         let whole = values_of_block.len() == block_size;
         *absmax = kernel::encode(values_of_block, largest, whole, data_type, codes);
@@ -199,7 +210,7 @@ pub fn dequantize_4bit_into(tensor: &Quantized4Bit, out: &mut [f32]) -> Result<(
 }
 
 /// Decodes block after block; the lengths were checked.
-pub(super) fn decode_blocks(codes: &[u8], absmax: &[f32], options: &Quantize4BitOptions, out: &mut [f32]) {
+pub(crate) fn decode_blocks(codes: &[u8], absmax: &[f32], options: &Quantize4BitOptions, out: &mut [f32]) {
     let Quantize4BitOptions { data_type, block_size } = *options;
     let blocks = out.chunks_mut(block_size).zip(codes.chunks(block_size / 2)).zip(absmax);
     for ((out, codes), &absmax) in blocks {

@@ -2,8 +2,8 @@
 
 use super::config::FakeQuantConfig;
 use super::observer::{RangeRule, Ranges};
-use crate::affine::kernel::{Affine, special};
-use crate::affine::{Prepared, QuantGranularity, QuantMode, QuantParams};
+use crate::affine::kernel::Affine;
+use crate::affine::{GroupRanges, Prepared, QuantGranularity, QuantMode, QuantParams};
 use crate::check;
 use crate::error::{Code, Error, Result};
 
@@ -99,8 +99,15 @@ impl FakeQuantize {
     /// error everything is as it was.
     pub fn observe(&mut self, data: &[f32], shape: &[usize]) -> Result<()> {
         check::shape("the batch", data.len(), shape)?;
+        let mut batch = GroupRanges::new(self.granularity.layout(shape)?);
+        batch.add(data)?;
+        self.observe_ranges(&batch)
+    }
+
+    /// [`observe`](Self::observe) of a batch that came in parts.
+    pub(crate) fn observe_ranges(&mut self, batch: &GroupRanges) -> Result<()> {
         let mut ranges = self.ranges.clone();
-        ranges.observe(data, &self.granularity.layout(shape)?, self.rule)?;
+        ranges.observe(batch, self.rule)?;
         let scheme = self.config.scheme()?;
         let bounds = ranges.lows.iter().zip(&ranges.highs);
         let pairs = bounds.map(|(&low, &high)| scheme.parameters(low, high)).collect::<Result<Vec<_>>>()?;
@@ -141,12 +148,7 @@ impl FakeQuantize {
     /// not fit each other, [`Code::NON_FINITE`] with the index of a value that is no number.
     pub fn forward_into(&self, input: &[f32], shape: &[usize], out: &mut [f32]) -> Result<()> {
         check::length("the output", out.len(), input.len())?;
-        if !self.quantizing {
-            check::shape("the tensor", input.len(), shape)?;
-            out.copy_from_slice(input);
-            return Ok(());
-        }
-        fake_quantize_with_params_into(input, shape, self.params()?, out)
+        forward_part(self.prepared(shape, input.len())?.as_ref(), input, 0, out)
     }
 
     /// A step of training: watches if watching is on, then [`forward`](Self::forward).
@@ -198,20 +200,17 @@ impl FakeQuantize {
     ) -> Result<()> {
         check::length("the gradient", grad_output.len(), input.len())?;
         check::length("the output", out.len(), input.len())?;
-        out.copy_from_slice(grad_output);
-        if !self.quantizing {
-            return check::shape("the tensor", input.len(), shape);
-        }
-        let prepared = Prepared::new(self.params()?, shape, input.len())?;
-        // PyTorch multiplies by its mask, so that what is stopped keeps its sign: -0.0.
-        let mask = |passes: bool| if passes { 1.0 } else { 0.0 };
-        let run = |input: &[f32], affine: Affine, out: &mut [f32]| {
-            for (gradient, &x) in out.iter_mut().zip(input) {
-                *gradient *= mask(affine.passes(x));
-            }
-        };
-        prepared.zip(input, 0, out, run, |&x, affine, gradient| *gradient *= mask(affine.passes(x)));
+        let prepared = self.prepared(shape, input.len())?;
+        backward_part(prepared.as_ref(), grad_output, input, 0, out);
         Ok(())
+    }
+
+    /// The parameters for a tensor of this shape, ready for its parts; none while quantizing is switched off.
+    pub(crate) fn prepared(&self, shape: &[usize], len: usize) -> Result<Option<Prepared<'_>>> {
+        if !self.quantizing {
+            return check::shape("the tensor", len, shape).map(|()| None);
+        }
+        Prepared::new(self.params()?, shape, len).map(Some)
     }
 
     fn params(&self) -> Result<&QuantParams> {
@@ -302,15 +301,41 @@ pub fn fake_quantize_with_params_into(
 ) -> Result<()> {
     let prepared = Prepared::new(params, shape, input.len())?;
     check::length("the output", out.len(), input.len())?;
-    let mut bad = 0;
-    let run = |input: &[f32], affine: Affine, out: &mut [f32]| {
-        let mut found = 0;
-        for (out, &x) in out.iter_mut().zip(input) {
-            found |= special(x);
-            *out = affine.fake(x);
+    prepared.fake(input, 0, out)
+}
+
+/// [`FakeQuantize::forward_into`] for the part of a tensor from `start` on.
+pub(crate) fn forward_part(
+    prepared: Option<&Prepared<'_>>,
+    input: &[f32],
+    start: usize,
+    out: &mut [f32],
+) -> Result<()> {
+    match prepared {
+        Some(prepared) => prepared.fake(input, start, out),
+        None => {
+            out.copy_from_slice(input);
+            Ok(())
         }
-        bad |= found;
+    }
+}
+
+/// [`FakeQuantize::backward_clamped_into`] for the part of a tensor from `start` on.
+pub(crate) fn backward_part(
+    prepared: Option<&Prepared<'_>>,
+    gradient: &[f32],
+    input: &[f32],
+    start: usize,
+    out: &mut [f32],
+) {
+    out.copy_from_slice(gradient);
+    let Some(prepared) = prepared else { return };
+    // PyTorch multiplies by its mask, so that what is stopped keeps its sign: -0.0.
+    let mask = |passes: bool| if passes { 1.0 } else { 0.0 };
+    let run = |input: &[f32], affine: Affine, out: &mut [f32]| {
+        for (gradient, &x) in out.iter_mut().zip(input) {
+            *gradient *= mask(affine.passes(x));
+        }
     };
-    prepared.zip(input, 0, out, run, |&x, affine, out| *out = affine.fake(x));
-    if bad != 0 || prepared.is_stepped() { check::finite(input, "value") } else { Ok(()) }
+    prepared.zip(input, start, out, run, |&x, affine, gradient| *gradient *= mask(affine.passes(x)));
 }

@@ -11,6 +11,8 @@ mod observer;
 
 pub use config::FakeQuantConfig;
 pub use fake::{FakeQuantize, fake_quantize_with_params_into};
+#[cfg(target_arch = "wasm32")]
+pub(crate) use fake::{backward_part, forward_part};
 pub use learned::{LearnedFakeQuantize, LearnedGradients, Pact};
 pub use observer::RangeRule;
 

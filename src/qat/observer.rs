@@ -1,6 +1,6 @@
 //! The ranges a fake quantization sees while it trains.
 
-use crate::affine::{Layout, for_each_range};
+use crate::affine::GroupRanges;
 use crate::check;
 use crate::error::{Code, Error, Result};
 
@@ -48,23 +48,22 @@ pub struct Ranges {
 }
 
 impl Ranges {
-    /// Takes a batch in. A batch with a value that is no number is an error and changes nothing.
+    /// Takes the ranges of a batch in. After an error everything is as it was.
     ///
     /// # Errors
-    /// [`Code::NON_FINITE`] with its index, [`Code::NO_DATA`] for an empty batch, [`Code::LENGTH`] if the batches
-    /// before had another number of channels.
-    pub fn observe(&mut self, values: &[f32], layout: &Layout, rule: RangeRule) -> Result<()> {
-        let groups = if values.is_empty() { 0 } else { layout.groups() };
-        let mut batch = Ranges { lows: vec![0.0; groups], highs: vec![0.0; groups] };
-        for_each_range(values, layout, |group, low, high| {
-            (batch.lows[group], batch.highs[group]) = (low, high);
+    /// [`Code::NO_DATA`] for an empty batch, [`Code::LENGTH`] if the batches before had another number of channels.
+    pub fn observe(&mut self, ranges: &GroupRanges, rule: RangeRule) -> Result<()> {
+        let mut batch = Ranges::default();
+        ranges.for_each(|_, low, high| {
+            batch.lows.push(low);
+            batch.highs.push(high);
             Ok(())
         })?;
         if self.lows.is_empty() {
             *self = batch;
             return Ok(());
         }
-        check::length("the batch's list of channels", groups, self.lows.len())?;
+        check::length("the batch's list of channels", batch.lows.len(), self.lows.len())?;
         let blend = |old: &mut f32, new: f32, extreme: fn(f32, f32) -> f32| {
             *old = match rule {
                 RangeRule::MinMax => extreme(*old, new),

@@ -1,9 +1,12 @@
 //! `affine/` for JavaScript.
 
-use super::fields::{Fields, bytes, counts, fill_bytes, fill_floats, floats, from_js, integers, object};
+use super::fields::{Fields, bytes, counts, floats, from_js, integers, object};
+use super::tiles::{Array as _, Input, Output, for_each_tile, map_tiles, tiles};
 use crate::affine::{
-    self, QuantGranularity, QuantMode, QuantParams, QuantRange, QuantScheme, QuantizedTensor, SymmetricRule,
+    self, GroupRanges, Prepared, QuantGranularity, QuantMode, QuantParams, QuantRange, QuantScheme, QuantizedTensor,
+    SymmetricRule,
 };
+use crate::check;
 use crate::error::Error;
 use js_sys::{Float32Array, Uint8Array};
 use serde::{Deserialize, Serialize};
@@ -97,11 +100,14 @@ fn tensor_from_js(value: &JsValue) -> Result<QuantizedTensor, Error> {
 
 /// See [`affine::calibrate`]; `options` are bits, mode, granularity, range, rule.
 #[wasm_bindgen(js_name = calibrateTensor)]
-pub fn calibrate_tensor(values: &[f32], shape: &JsValue, options: JsValue) -> Result<JsValue, Error> {
+pub fn calibrate_tensor(values: &Float32Array, shape: &JsValue, options: JsValue) -> Result<JsValue, Error> {
     let options: SchemeOptions = from_js("options", options)?;
     let shape = shape_from_js(shape)?;
-    let params = affine::calibrate(values, &shape, options.granularity, &options.scheme()?)?;
-    Ok(params_to_js(&params))
+    let scheme = options.scheme()?;
+    check::shape("the tensor", values.len(), &shape)?;
+    let mut ranges = GroupRanges::new(options.granularity.layout(&shape)?);
+    for_each_tile(values, |values| ranges.add(values))?;
+    Ok(params_to_js(&ranges.params(options.granularity, &scheme)?))
 }
 
 /// See [`affine::QuantScheme::parameters`]: `[scale, zeroPoint]`.
@@ -121,12 +127,15 @@ pub fn quantize_with_params(values: &[f32], shape: &JsValue, params: &JsValue) -
 /// See [`affine::quantize_with_params_into`].
 #[wasm_bindgen(js_name = quantizeWithParamsInto)]
 pub fn quantize_with_params_into(
-    values: &[f32],
+    values: &Float32Array,
     shape: &JsValue,
     params: &JsValue,
     out: &Uint8Array,
 ) -> Result<(), Error> {
-    fill_bytes("the output of codes", out, &quantize_with_params(values, shape, params)?)
+    let (params, shape) = (params_from_js(params)?, shape_from_js(shape)?);
+    let prepared = Prepared::new(&params, &shape, values.len())?;
+    let out = Output::new("the output of codes", out, values.len())?;
+    map_tiles(values, out, |start, values, codes| prepared.quantize(values, start, codes))
 }
 
 /// See [`affine::dequantize_with_params`].
@@ -138,12 +147,18 @@ pub fn dequantize_with_params(codes: &[u8], shape: &JsValue, params: &JsValue) -
 /// See [`affine::dequantize_with_params_into`].
 #[wasm_bindgen(js_name = dequantizeWithParamsInto)]
 pub fn dequantize_with_params_into(
-    codes: &[u8],
+    codes: &Uint8Array,
     shape: &JsValue,
     params: &JsValue,
     out: &Float32Array,
 ) -> Result<(), Error> {
-    fill_floats("the output of values", out, &dequantize_with_params(codes, shape, params)?)
+    let (params, shape) = (params_from_js(params)?, shape_from_js(shape)?);
+    let prepared = Prepared::new(&params, &shape, codes.len())?;
+    let out = Output::new("the output of values", out, codes.len())?;
+    map_tiles(codes, out, |start, codes, out| {
+        prepared.dequantize(codes, start, out);
+        Ok(())
+    })
 }
 
 /// See [`affine::quantize_tensor_with`].
@@ -157,11 +172,22 @@ pub fn quantize_tensor(values: &[f32], shape: &JsValue, options: JsValue) -> Res
 
 /// See [`affine::quantize_packed_into`].
 #[wasm_bindgen(js_name = quantizePackedInto)]
-pub fn quantize_packed_into(values: &[f32], shape: &JsValue, params: &JsValue, out: &Uint8Array) -> Result<(), Error> {
-    let params = params_from_js(params)?;
-    let mut packed = vec![0; affine::packed_len(values.len(), params.bits)];
-    affine::quantize_packed_into(values, &shape_from_js(shape)?, &params, &mut packed)?;
-    fill_bytes("the packed output", out, &packed)
+pub fn quantize_packed_into(
+    values: &Float32Array,
+    shape: &JsValue,
+    params: &JsValue,
+    out: &Uint8Array,
+) -> Result<(), Error> {
+    let (params, shape) = (params_from_js(params)?, shape_from_js(shape)?);
+    let prepared = Prepared::new(&params, &shape, values.len())?;
+    let packed = |count| affine::packed_len(count, params.bits);
+    let mut out = Output::new("the packed output", out, packed(values.len()))?;
+    let (apart, mut input) = (out.is_apart(values), Input::new(values));
+    for range in tiles(values.len(), apart) {
+        let values = input.read(range.clone());
+        out.write(packed(range.start)..packed(range.end), |out| prepared.pack(values, range.start, out))?;
+    }
+    Ok(())
 }
 
 /// See [`affine::dequantize_tensor`].
@@ -173,7 +199,23 @@ pub fn dequantize_tensor(tensor: &JsValue) -> Result<Vec<f32>, Error> {
 /// See [`affine::dequantize_tensor_into`].
 #[wasm_bindgen(js_name = dequantizeTensorInto)]
 pub fn dequantize_tensor_into(tensor: &JsValue, out: &Float32Array) -> Result<(), Error> {
-    fill_floats("the output of values", out, &dequantize_tensor(tensor)?)
+    let fields = Fields(tensor);
+    let (data, params) = (fields.typed::<Uint8Array>("data", "a Uint8Array")?, params_from_js(&fields.get("params"))?);
+    let shape = fields.counts("shape")?;
+    let len = check::elements(&shape)?;
+    let prepared = Prepared::new(&params, &shape, len)?;
+    let packed = |count| affine::packed_len(count, params.bits);
+    check::length("the packed data", data.len(), packed(len))?;
+    let mut out = Output::new("the output of values", out, len)?;
+    let (apart, mut input) = (out.is_apart(&data), Input::new(&data));
+    for range in tiles(len, apart) {
+        let codes = input.read(packed(range.start)..packed(range.end));
+        out.write(range.clone(), |out| {
+            prepared.unpack(codes, range.start, out);
+            Ok(())
+        })?;
+    }
+    Ok(())
 }
 
 /// See [`affine::quantization_mse`].

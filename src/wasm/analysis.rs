@@ -1,9 +1,12 @@
 //! `analysis/` for JavaScript.
 
 use super::plain::{read, write};
+use super::tiles::for_each_tile;
 use crate::affine::{QuantGranularity, QuantMode, QuantParams, QuantRange};
 use crate::analysis::{self, Histogram, QuantErrorStats, Scheme};
+use crate::check;
 use crate::error::Error;
+use js_sys::Float32Array;
 use serde::Deserialize;
 use wasm_bindgen::prelude::*;
 
@@ -65,12 +68,16 @@ pub fn compare_error(original: &[f32], decoded: &[f32], outlier_threshold: f64) 
 /// See [`analysis::analyze_error`].
 #[wasm_bindgen(js_name = analyzeError)]
 pub fn analyze_error(
-    original: &[f32],
+    original: &Float32Array,
     of_shape: &[u32],
     of_params: JsValue,
     outlier_threshold: f64,
 ) -> Result<JsValue, Error> {
-    write(&analysis::analyze_error(original, &shape(of_shape), &params(of_params)?, outlier_threshold)?)
+    let (params, shape) = (params(of_params)?, shape(of_shape));
+    check::shape("the tensor", original.length() as usize, &shape)?;
+    let mut errors = analysis::AffineErrors::new(&params, &shape, outlier_threshold)?;
+    for_each_tile(original, |values| errors.add(values))?;
+    write(&errors.stats()?)
 }
 
 /// See [`analysis::analyze_error_format`].
@@ -153,8 +160,9 @@ pub fn scale_sweep(values: &[f32], of_shape: &[u32], of_params: JsValue, factors
 
 /// See [`analysis::compare_bit_widths`].
 #[wasm_bindgen(js_name = compareBitWidths)]
-pub fn compare_bit_widths(values: &[f32], mode: JsValue) -> Result<JsValue, Error> {
-    write(&analysis::compare_bit_widths(values, read("mode", mode)?)?)
+pub fn compare_bit_widths(values: &Float32Array, mode: JsValue) -> Result<JsValue, Error> {
+    let tiles = |each: &mut dyn FnMut(&[f32]) -> crate::Result<()>| for_each_tile(values, each);
+    write(&analysis::compare_bit_widths_of(values.length() as usize, read("mode", mode)?, tiles)?)
 }
 
 /// See [`analysis::analyze_outlier_impact`].

@@ -1,9 +1,11 @@
 //! `calibrate/` for JavaScript.
 
 use super::plain::{read, write};
-use crate::affine::{QuantMode, QuantRange, QuantScheme, SymmetricRule};
+use super::tiles::for_each_tile;
+use crate::affine::{GroupRanges, QuantGranularity, QuantMode, QuantRange, QuantScheme, SymmetricRule};
 use crate::calibrate::{self, CalibrationMethod, CalibratorOptions, Extent, NonFinite};
 use crate::error::Error;
+use js_sys::Float32Array;
 use serde::Deserialize;
 use wasm_bindgen::prelude::*;
 
@@ -93,8 +95,14 @@ impl Calibrator {
 
 /// See [`calibrate::calibrate_min_max`].
 #[wasm_bindgen(js_name = calibrateMinMax)]
-pub fn calibrate_min_max(values: &[f32], bits: u8, symmetric: bool) -> Result<JsValue, Error> {
-    write(&calibrate::calibrate_min_max(values, bits, symmetric)?)
+pub fn calibrate_min_max(values: &Float32Array, bits: u8, symmetric: bool) -> Result<JsValue, Error> {
+    let mut calibrator = calibrate::Calibrator::min_max(bits, symmetric)?;
+    if values.length() > 0 {
+        let mut ranges = GroupRanges::new(QuantGranularity::PerTensor.layout(&[values.length() as usize])?);
+        for_each_tile(values, |values| ranges.add(values))?;
+        ranges.for_each(|_, min, max| calibrator.observe_extent(Extent { min, max }))?;
+    }
+    write(&calibrator.compute()?)
 }
 
 /// See [`calibrate::calibrate_percentile`].

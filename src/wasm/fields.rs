@@ -46,7 +46,8 @@ impl Fields<'_> {
         Reflect::get(self.0, &name.into()).unwrap_or(JsValue::UNDEFINED)
     }
 
-    fn typed<T: JsCast>(self, name: &str, kind: &str) -> Result<T> {
+    /// A typed array, not copied.
+    pub fn typed<T: JsCast>(self, name: &str, kind: &str) -> Result<T> {
         self.get(name).dyn_into().map_err(|_| wrong(name, kind))
     }
 

@@ -14,3 +14,4 @@ mod nf4;
 mod object;
 mod plain;
 mod qat;
+mod tiles;

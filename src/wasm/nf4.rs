@@ -1,6 +1,7 @@
 //! `nf4/` for JavaScript.
 
-use super::fields::{Fields, bytes, counts, fill_bytes, fill_floats, floats, object};
+use super::fields::{Fields, bytes, counts, floats, object};
+use super::tiles::{Array as _, Input, Output, TILE, tiles};
 use crate::error::{Code, Error};
 use crate::nf4::{
     self, DataType4Bit, DoubleQuantized4Bit, Quantize4BitOptions, Quantized4Bit, StateDtype, StateTensor, Tensor4Bit,
@@ -68,15 +69,47 @@ pub fn quantize_4bit(values: &[f32], data_type: &str, block_size: usize) -> Resu
 /// See [`nf4::quantize_4bit_into`].
 #[wasm_bindgen(js_name = quantize4bitInto)]
 pub fn quantize_4bit_into(
-    values: &[f32],
+    values: &Float32Array,
     data_type: &str,
     block_size: usize,
     codes: &Uint8Array,
     absmax: &Float32Array,
 ) -> Result<(), Error> {
-    let tensor = nf4::quantize_4bit(values, &options(data_type, block_size)?)?;
-    fill_floats("the output of absmax", absmax, &tensor.absmax)?;
-    fill_bytes("the output of codes", codes, &tensor.codes)
+    let options = options(data_type, block_size)?;
+    let len = values.len();
+    let mut absmax = Output::new("the output of absmax", absmax, options.blocks(len)?)?;
+    let mut codes = Output::new("the output of codes", codes, options.codes_len(len))?;
+    let mut input = Input::new(values);
+    let apart = absmax.is_apart(values) && codes.is_apart(values);
+    for range in tiles(len, apart) {
+        let values = input.read(range.clone());
+        let blocks = range.start / block_size..range.end.div_ceil(block_size);
+        absmax.write(blocks, |absmax| {
+            codes.write(range.start / 2..range.end.div_ceil(2), |codes| {
+                nf4::quantize_blocks(values, range.start, &options, codes, absmax)
+            })
+        })?;
+    }
+    Ok(())
+}
+
+/// Decodes codes and absmax that were checked.
+fn decode_into(
+    codes: &[u8],
+    absmax: &[f32],
+    options: &Quantize4BitOptions,
+    len: usize,
+    out: &Float32Array,
+) -> Result<(), Error> {
+    let mut out = Output::new("the output of weights", out, len)?;
+    let parts = codes.chunks(TILE / 2).zip(absmax.chunks(TILE / options.block_size));
+    for (range, (codes, absmax)) in tiles(len, true).zip(parts) {
+        out.write(range, |out| {
+            nf4::decode_blocks(codes, absmax, options, out);
+            Ok(())
+        })?;
+    }
+    Ok(())
 }
 
 /// See [`nf4::dequantize_4bit`].
@@ -88,7 +121,9 @@ pub fn dequantize_4bit(tensor: &JsValue) -> Result<Vec<f32>, Error> {
 /// See [`nf4::dequantize_4bit_into`].
 #[wasm_bindgen(js_name = dequantize4bitInto)]
 pub fn dequantize_4bit_into(tensor: &JsValue, out: &Float32Array) -> Result<(), Error> {
-    fill_floats("the output of weights", out, &nf4::dequantize_4bit(&single_from_js(tensor)?)?)
+    let tensor = single_from_js(tensor)?;
+    tensor.check()?;
+    decode_into(&tensor.codes, &tensor.absmax, &tensor.options(), tensor.len, out)
 }
 
 /// See [`nf4::quantize_4bit_double`].
@@ -112,7 +147,8 @@ pub fn dequantize_4bit_double(tensor: &JsValue) -> Result<Vec<f32>, Error> {
 /// See [`nf4::dequantize_4bit_double_into`].
 #[wasm_bindgen(js_name = dequantize4bitDoubleInto)]
 pub fn dequantize_4bit_double_into(tensor: &JsValue, out: &Float32Array) -> Result<(), Error> {
-    fill_floats("the output of weights", out, &nf4::dequantize_4bit_double(&double_from_js(tensor)?)?)
+    let tensor = double_from_js(tensor)?;
+    decode_into(&tensor.codes, &tensor.absmax()?, &tensor.options(), tensor.len, out)
 }
 
 /// See [`DoubleQuantized4Bit::from_single`].

@@ -1,8 +1,10 @@
 //! `qat/` for JavaScript.
 
 use super::affine::{params_to_js, shape_from_js};
-use super::fields::{Fields, doubles, fill_floats, floats, from_js, object};
-use crate::affine::QuantGranularity;
+use super::fields::{Fields, doubles, floats, from_js, object};
+use super::tiles::{Array as _, Input, Output, for_each_tile, map_tiles, tiles};
+use crate::affine::{GroupRanges, QuantGranularity};
+use crate::check;
 use crate::error::{Code, Error};
 use crate::qat::{self, FakeQuantConfig, LearnedFakeQuantize, Pact, RangeRule};
 use js_sys::{Float32Array, Float64Array};
@@ -77,8 +79,8 @@ impl FakeQuantizeState {
 
     /// See [`qat::FakeQuantize::forward_into`].
     #[wasm_bindgen(js_name = forwardInto)]
-    pub fn forward_into(&self, input: &[f32], shape: &JsValue, out: &Float32Array) -> Result<(), Error> {
-        fill_floats("the output", out, &self.forward(input, shape)?)
+    pub fn forward_into(&self, input: &Float32Array, shape: &JsValue, out: &Float32Array) -> Result<(), Error> {
+        forward_into(&self.0, input, &shape_from_js(shape)?, out)
     }
 
     /// See [`qat::FakeQuantize::forward_with_calibration`].
@@ -97,12 +99,26 @@ impl FakeQuantizeState {
     #[wasm_bindgen(js_name = backwardClampedInto)]
     pub fn backward_clamped_into(
         &self,
-        gradient: &[f32],
-        input: &[f32],
+        gradient: &Float32Array,
+        input: &Float32Array,
         shape: &JsValue,
         out: &Float32Array,
     ) -> Result<(), Error> {
-        fill_floats("the output", out, &self.backward_clamped(gradient, input, shape)?)
+        let len = input.len();
+        check::length("the gradient", gradient.len(), len)?;
+        let mut out = Output::new("the output", out, len)?;
+        let shape = shape_from_js(shape)?;
+        let prepared = self.0.prepared(&shape, len)?;
+        let apart = out.is_apart(gradient) && out.is_apart(input);
+        let (mut gradients, mut inputs) = (Input::new(gradient), Input::new(input));
+        for range in tiles(len, apart) {
+            let (gradient, input) = (gradients.read(range.clone()), inputs.read(range.clone()));
+            out.write(range.clone(), |out| {
+                qat::backward_part(prepared.as_ref(), gradient, input, range.start, out);
+                Ok(())
+            })?;
+        }
+        Ok(())
     }
 
     /// See [`qat::FakeQuantize::to_params`].
@@ -160,6 +176,17 @@ impl FakeQuantizeState {
     }
 }
 
+fn forward_into(
+    fake: &qat::FakeQuantize,
+    input: &Float32Array,
+    shape: &[usize],
+    out: &Float32Array,
+) -> Result<(), Error> {
+    let out = Output::new("the output", out, input.len())?;
+    let prepared = fake.prepared(shape, input.len())?;
+    map_tiles(input, out, |start, input, out| qat::forward_part(prepared.as_ref(), input, start, out))
+}
+
 /// See [`qat::fake_quantize`].
 #[wasm_bindgen(js_name = fakeQuantize)]
 pub fn fake_quantize(values: &[f32], bits: u8, symmetric: bool) -> Result<Vec<f32>, Error> {
@@ -168,8 +195,13 @@ pub fn fake_quantize(values: &[f32], bits: u8, symmetric: bool) -> Result<Vec<f3
 
 /// See [`qat::fake_quantize_into`].
 #[wasm_bindgen(js_name = fakeQuantizeInto)]
-pub fn fake_quantize_into(values: &[f32], bits: u8, symmetric: bool, out: &Float32Array) -> Result<(), Error> {
-    fill_floats("the output", out, &qat::fake_quantize(values, bits, symmetric)?)
+pub fn fake_quantize_into(values: &Float32Array, bits: u8, symmetric: bool, out: &Float32Array) -> Result<(), Error> {
+    let config = if symmetric { FakeQuantConfig::symmetric(bits)? } else { FakeQuantConfig::asymmetric(bits)? };
+    let (mut fake, shape) = (qat::FakeQuantize::new(config)?, [values.len()]);
+    let mut ranges = GroupRanges::new(QuantGranularity::PerTensor.layout(&shape)?);
+    for_each_tile(values, |values| ranges.add(values))?;
+    fake.observe_ranges(&ranges)?;
+    forward_into(&fake, values, &shape, out)
 }
 
 /// `{ config, granularity, scales, zeroPoints }` as a [`LearnedFakeQuantize`].
