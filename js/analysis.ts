@@ -1,9 +1,11 @@
 /** How much quantization changes: `src/analysis/` for JavaScript. */
 
+import type { QuantMode, QuantParamsFields } from './affine.js';
 import { expectBits, expectCount, expectFloats, expectNumber, expectShape } from './check.js';
 import type { ErrorAccumulator as EngineAccumulator } from './engine.js';
 import type { FormatName, QuantizeOptions } from './format.js';
-import type { AffineParams, Scheme, SchemeMode } from './scheme.js';
+import type { DataType4Bit } from './nf4.js';
+import type { Scheme } from './scheme.js';
 import { call } from './wasm.js';
 
 /** What quantization did to values `x`, which came back as `y`; `e = y - x`. All sums are in double precision. */
@@ -107,7 +109,7 @@ export function compareError(original: Float32Array, decoded: Float32Array, outl
 export function analyzeError(
   original: Float32Array,
   shape: readonly number[],
-  params: AffineParams,
+  params: QuantParamsFields,
   outlierThreshold = 0,
 ): QuantErrorStats {
   expectFloats('original', original);
@@ -146,7 +148,7 @@ export function analyzeErrorFormat(
 /** Options of {@link analyzeError4bit}. */
 export interface AnalyzeError4bitOptions {
   /** NF4 unless told. */
-  dataType?: 'nf4' | 'fp4' | 'int4';
+  dataType?: DataType4Bit;
   /** Weights per absmax, 64 unless told. */
   blockSize?: number;
   /** Whether the absmax values are quantized too. */
@@ -218,18 +220,18 @@ export function theoreticalSqnr(bits: number, signal: 'uniform' | 'sine'): numbe
 }
 
 /** Half the largest step: no value within the range the parameters are for is further from its code. */
-export function theoreticalMaxError(params: AffineParams): number {
+export function theoreticalMaxError(params: QuantParamsFields): number {
   return call((engine) => engine.theoreticalMaxError(params));
 }
 
 /** Whether the largest error is at most the theoretical one, or larger by the share `tolerance`. */
-export function errorWithinBounds(stats: QuantErrorStats, params: AffineParams, tolerance = 1e-5): boolean {
+export function errorWithinBounds(stats: QuantErrorStats, params: QuantParamsFields, tolerance = 1e-5): boolean {
   expectNumber('tolerance', tolerance);
   return call((engine) => engine.errorWithinBounds(stats, params, tolerance));
 }
 
 /** The largest error in units of its own group's step: at most 0.5 where nothing is clipped. */
-export function worstErrorInSteps(original: Float32Array, shape: readonly number[], params: AffineParams): number {
+export function worstErrorInSteps(original: Float32Array, shape: readonly number[], params: QuantParamsFields): number {
   expectFloats('original', original);
   expectShape(shape);
   return call((engine) => engine.worstErrorInSteps(original, Uint32Array.from(shape), params));
@@ -253,7 +255,7 @@ export interface ScaleSensitivity {
 export function scaleSensitivity(
   values: Float32Array,
   shape: readonly number[],
-  params: AffineParams,
+  params: QuantParamsFields,
   perturbation: number,
 ): ScaleSensitivity {
   expectFloats('values', values);
@@ -267,7 +269,7 @@ export function scaleSensitivity(
 export function scaleSweep(
   values: Float32Array,
   shape: readonly number[],
-  params: AffineParams,
+  params: QuantParamsFields,
   factors: readonly number[],
 ): { factor: number; stats: QuantErrorStats }[] {
   expectFloats('values', values);
@@ -289,7 +291,7 @@ export interface BitWidthError {
 }
 
 /** The error and the size of per-tensor integer quantization at 2 to 8 bits. */
-export function compareBitWidths(values: Float32Array, mode: SchemeMode = 'symmetric'): BitWidthError[] {
+export function compareBitWidths(values: Float32Array, mode: QuantMode = 'symmetric'): BitWidthError[] {
   expectFloats('values', values);
   return call((engine) => engine.compareBitWidths(values, mode)) as BitWidthError[];
 }
@@ -317,7 +319,7 @@ export function analyzeOutlierImpact(
   values: Float32Array,
   percent: number,
   bits = 8,
-  mode: SchemeMode = 'symmetric',
+  mode: QuantMode = 'symmetric',
 ): OutlierImpact {
   expectFloats('values', values);
   expectNumber('percent', percent);

@@ -1,8 +1,8 @@
 /** Observers that find the range of a tensor from batches of it: `src/calibrate/` for JavaScript. */
 
+import { QuantParams, type QuantMode, type QuantRange } from './affine.js';
 import { expectBits, expectBytes, expectFloats, expectNumber, expectSeed } from './check.js';
 import type { Calibrator as EngineCalibrator } from './engine.js';
-import type { AffineParams, SchemeMode } from './scheme.js';
 import { call } from './wasm.js';
 
 /** How a {@link Calibrator} chooses a range. */
@@ -27,7 +27,7 @@ export interface CalibratorOptions {
    * The codes, if not the usual ones of the bits: `-(2^(bits-1) - 1)` to `2^(bits-1) - 1` symmetric, `0` to `2^bits - 1`
    * asymmetric. PyTorch's `quant_min` and `quant_max`.
    */
-  range?: { qmin: number; qmax: number };
+  range?: QuantRange;
   /** What happens to NaN and infinity: refuse the batch (the default), or leave them out and count them. */
   nonFinite?: 'error' | 'skip';
   /** Most values that a percentile calibrator keeps, 1 to 1,048,576 (default 65,536); exact while there are no more. */
@@ -51,9 +51,9 @@ export interface CalibrationResult {
   /** Bits per code. */
   bits: number;
   /** Symmetric or asymmetric. */
-  mode: SchemeMode;
+  mode: QuantMode;
   /** The codes. */
-  range: { qmin: number; qmax: number };
+  range: QuantRange;
 }
 
 /**
@@ -240,13 +240,15 @@ export function percentile(values: Float32Array, percent: number): number | unde
 }
 
 /** The result as parameters of a whole tensor, for `quantizeWithParams` and `analyzeError`. */
-export function calibrationParams(result: CalibrationResult): AffineParams {
-  return {
-    scales: Float32Array.of(result.scale),
-    zeroPoints: result.zeroPoint === 0 ? new Int32Array() : Int32Array.of(result.zeroPoint),
+export function calibrationParams(result: CalibrationResult): QuantParams {
+  const { scale, zeroPoint, mode, bits, range } = result;
+  const zeroPoints = zeroPoint === 0 ? new Int32Array() : Int32Array.of(zeroPoint);
+  return new QuantParams({
+    scales: Float32Array.of(scale),
+    zeroPoints,
     granularity: { kind: 'perTensor' },
-    mode: result.mode,
-    bits: result.bits,
-    range: result.range,
-  };
+    mode,
+    bits,
+    range,
+  });
 }

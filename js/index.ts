@@ -39,7 +39,7 @@ export type { Target } from './target.js';
 export * from './analysis.js';
 export * from './bench.js';
 export * from './calibrate.js';
-export type { AffineParams, Scheme, SchemeGranularity, SchemeMode } from './scheme.js';
+export type { Scheme } from './scheme.js';
 export * from './affine.js';
 export * from './gguf.js';
 export * from './nf4.js';

@@ -6,6 +6,7 @@ import {
   analyzeErrorScheme,
   analyzeOutlierImpact,
   calibrateMinMax,
+  calibratePerChannel,
   calibrationParams,
   compareBitWidths,
   compareError,
@@ -73,6 +74,14 @@ test('affine parameters keep their bounds, and sensitivity sees what changes', (
   expect(same!.stats.mse).toBe(stats.mse);
   expect(half!.stats.mse).toBeGreaterThan(stats.mse);
   expect(scaleSensitivity(weights, [1000], params, 0.2).originalMse).toBe(stats.mse);
+});
+
+test('parameters of channels are those that calibratePerChannel finds', () => {
+  const weights = generateGaussianWeights(8 * 100, 0, 1, 6);
+  const params = calibratePerChannel(weights, [8, 100], 0, 4, 'asymmetric');
+  const scheme = { kind: 'affine', bits: 4, mode: 'asymmetric', granularity: { kind: 'perChannel', axis: 0 } } as const;
+  expect(analyzeError(weights, [8, 100], params)).toEqual(analyzeErrorScheme(weights, [8, 100], scheme));
+  expect(worstErrorInSteps(weights, [8, 100], params)).toBeLessThanOrEqual(0.50001);
 });
 
 test('theory, bit widths, outliers and histograms', () => {
