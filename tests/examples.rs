@@ -30,4 +30,30 @@ examples! {
     benchmark: "../examples/benchmark.rs",
     calibration: "../examples/calibration.rs",
     error_analysis: "../examples/error_analysis.rs",
+    granularity: "../examples/granularity.rs",
+    qat: "../examples/qat.rs",
+    qlora: "../examples/qlora.rs",
+}
+
+/// What the examples show, not only that they run.
+#[test]
+fn nf4_beats_the_other_types_on_gaussian_weights() {
+    let [nf4, fp4, int4] = qlora::run().unwrap();
+    assert!(nf4 < int4 && nf4 < fp4, "{nf4} {fp4} {int4}");
+}
+
+#[test]
+fn finer_granularity_is_bought_with_bytes() {
+    let rows = granularity::run().unwrap();
+    assert_eq!(rows.len(), 15);
+    for width in rows.chunks(3) {
+        assert!(width[0].mse > width[1].mse && width[1].mse >= width[2].mse, "{width:?}");
+        assert!(width[0].memory_bytes < width[1].memory_bytes && width[1].memory_bytes < width[2].memory_bytes);
+    }
+}
+
+#[test]
+fn training_with_quantization_beats_rounding_afterwards() {
+    let [floats, ptq, qat] = qat::run().unwrap();
+    assert!(qat > ptq && floats > 0.85, "floats {floats}, PTQ {ptq}, QAT {qat}");
 }
