@@ -6,6 +6,7 @@ use quantpress::bench::digits::{AccuracyOptions, Digits, run_accuracy_benchmark}
 use quantpress::bench::run_full_benchmark_suite;
 use std::time::Instant;
 
+/// Runs the example; public so that a test does too.
 pub fn main() -> quantpress::Result<()> {
     let start = Instant::now();
     let mut clock = || start.elapsed().as_secs_f64() * 1e3;

@@ -5,6 +5,7 @@
 use quantpress::bench::generate_weights_with_outliers;
 use quantpress::calibrate::{Calibrator, EntropyVariant};
 
+/// Runs the example; public so that a test does too.
 pub fn main() -> quantpress::Result<()> {
     let calibrators = [
         ("min-max", Calibrator::min_max(8, true)?),

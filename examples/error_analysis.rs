@@ -9,6 +9,7 @@ use quantpress::analysis::{
 use quantpress::bench::generate_weights_with_outliers;
 use quantpress::nf4::DataType4Bit;
 
+/// Runs the example; public so that a test does too.
 pub fn main() -> quantpress::Result<()> {
     let shape = [64, 1024];
     let weights = generate_weights_with_outliers(64 * 1024, 0.0005, 12.0, Some(1))?;

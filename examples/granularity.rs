@@ -5,6 +5,7 @@
 use quantpress::affine::{GranularityError, QuantGranularity, QuantMode, compare_granularities, quantize_tensor};
 use quantpress::bench::generate_multi_channel_weights;
 
+/// Runs the example; public so that a test does too.
 pub fn main() -> quantpress::Result<()> {
     run().map(|_| ())
 }

@@ -16,6 +16,7 @@ const TRAINING: usize = 1400;
 const STEPS: usize = 200;
 const RATE: f32 = 2.0;
 
+/// Runs the example; public so that a test does too.
 pub fn main() -> quantpress::Result<()> {
     run().map(|_| ())
 }

@@ -9,6 +9,7 @@ use quantpress::nf4::{
     quantize_4bit, quantize_4bit_double,
 };
 
+/// Runs the example; public so that a test does too.
 pub fn main() -> quantpress::Result<()> {
     run().map(|_| ())
 }
