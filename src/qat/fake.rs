@@ -22,8 +22,8 @@ use crate::error::{Code, Error, Result};
 /// ```
 /// use quantpress::qat::{FakeQuantConfig, FakeQuantize};
 /// let mut fake = FakeQuantize::new(FakeQuantConfig::q8_symmetric())?;
-/// let y = fake.forward_with_calibration(&[0.1, -1.27, 0.333], &[3])?;
-/// assert_eq!(y, [0.1, -1.27, 0.33]);
+/// let y = fake.forward_with_calibration(&[0.3, -63.5, 12.6], &[3])?; // the scale is 63.5 / 127
+/// assert_eq!(y, [0.5, -63.5, 12.5]);
 /// # Ok::<(), quantpress::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
