@@ -43,11 +43,10 @@ pub fn f16_to_f32(h: u16) -> f32 {
 /// f32 to BF16 bits, rounding half to even; a NaN keeps its upper payload and becomes quiet.
 #[inline(always)]
 pub fn bf16_from_f32(x: f32) -> u16 {
+    // Both answers and a float's own test for NaN: what the compiler turns into vectors, twice as fast as a branch in wasm.
     let bits = x.to_bits();
-    if bits & 0x7fff_ffff > 0x7f80_0000 {
-        return (bits >> 16) as u16 | 64;
-    }
-    ((bits + (0x7fff + (bits >> 16 & 1))) >> 16) as u16
+    let rounded = bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16;
+    (if x.is_nan() { bits >> 16 | 64 } else { rounded }) as u16
 }
 
 /// BF16 bits to f32, exact.
