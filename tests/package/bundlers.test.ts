@@ -51,11 +51,8 @@ test('Vite, building', async () => {
 
 test('Vite, developing', async () => {
   const { createServer } = await import('vite');
-  const server = await createServer({
-    root: consumer.folder,
-    logLevel: 'warn',
-    server: { port: 0, hmr: false, ws: false },
-  });
+  // As a developer has it, with its websocket: without one its page complains, now before and now after our line.
+  const server = await createServer({ root: consumer.folder, logLevel: 'warn', server: { port: 0 } });
   await server.listen();
   expect(await firstLine(server.resolvedUrls?.local[0] ?? '')).toMatch(printed);
   await server.close();
