@@ -1,11 +1,18 @@
-/** The machine's Chromium, driven by playwright-core. */
+/** The machine's Chromium, driven by playwright-core, and its Firefox, by puppeteer-core. */
 
 import { type Browser, chromium, type JSHandle, type Page } from 'playwright-core';
+import puppeteer, { type Browser as Firefox } from 'puppeteer-core';
 import { chromium as find, FLAGS } from '../../../tools/lib/chromium.js';
+import { firefox } from '../../../tools/lib/firefox.js';
 
 /** Starts it. The caller closes it. */
 export async function launch(): Promise<Browser> {
   return chromium.launch({ executablePath: await find(), args: FLAGS, timeout: 60_000 });
+}
+
+/** Starts Firefox: playwright drives only a Firefox of its own, so this one speaks WebDriver BiDi. The caller closes it. */
+export async function launchFirefox(): Promise<Firefox> {
+  return puppeteer.launch({ browser: 'firefox', executablePath: await firefox(), headless: true, timeout: 60_000 });
 }
 
 /** A page that remembers what goes wrong in it. */
