@@ -1,23 +1,25 @@
 #!/usr/bin/env node
 /**
- * Every encoder and decoder, one thread: this engine in WebAssembly and built for the machine, and native ggml, in one run.
+ * Every encoder and decoder, one thread, in one run: this engine in WebAssembly in Node and in Chromium, this engine built
+ * for the machine, native ggml, and a plain copy of memory.
  *
- * `node benches/codecs.js [Q4_K ...]` prints million weights per second and ratios to native ggml. The module is
- * `benches/codecs.rs` built for wasm32: the engine's own code, without the copies of the JavaScript boundary. The native
- * half is the same file built for this machine, which loads the prebuilt reference library. `--record` writes the table
- * to `benches/codecs.md`.
+ * `node benches/codecs.js [Q4_K ...]` prints ratios to native ggml; `--record` writes them to `benches/results/codecs.md`.
+ * The module is `benches/codecs.rs` built for wasm32: the engine's own code, without the copies of the JavaScript
+ * boundary. The native half is the same file built for this machine, which loads the prebuilt reference library. Formats
+ * are taken one by one through all of them, so that a machine that is shared slows them alike.
  */
 
 import { execFileSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
-import { cpus } from 'node:os';
-import { fileURLToPath } from 'node:url';
+import { readFileSync } from 'node:fs';
+import { relative } from 'node:path';
+import { instantiate, speeds } from './lib/engine.js';
+import { openPage } from './lib/chromium.js';
+import { figure, report, root, table, times, wanted } from './lib/record.js';
 
-const root = fileURLToPath(new URL('..', import.meta.url));
 const ROW = 4096;
 const COLUMNS = ['encode', 'weighted', 'decode'];
 
-/** Builds the bench and answers the path of what was built. */
+/** Builds the bench and answers the path of what was built. @param {string[]} options */
 function build(...options) {
   const args = ['build', '--release', '--bench', 'codecs', ...options, '--message-format=json-render-diagnostics'];
   const output = execFileSync('cargo', args, { cwd: root, maxBuffer: 1 << 28 }).toString();
@@ -26,70 +28,73 @@ function build(...options) {
     .split('\n')
     .map((line) => JSON.parse(line));
   const { filenames } = messages.findLast(({ target }) => target?.name === 'codecs');
-  return filenames.find((name) => name.endsWith('.wasm')) ?? filenames[0];
+  return filenames.find((/** @type {string} */ name) => name.endsWith('.wasm')) ?? filenames[0];
 }
 
-/** The engine as a bare module. What it imports from the JavaScript side of the package is never called here. */
-function instantiate(file) {
-  const module = new WebAssembly.Module(readFileSync(file));
-  const imports = {};
-  for (const { module: from, name } of WebAssembly.Module.imports(module)) {
-    imports[from] = { ...imports[from], [name]: () => 0 };
-  }
-  return new WebAssembly.Instance(module, imports).exports;
-}
-
-/** Million weights per second in the shortest of many runs. */
-function measure(run, weights) {
-  let best = Infinity;
-  const start = performance.now();
-  for (let rounds = 0; rounds < 5 || performance.now() - start < 300; rounds += 1) {
-    const from = performance.now();
-    run();
-    best = Math.min(best, performance.now() - from);
-  }
-  return weights / 1e3 / best;
-}
-
-const wanted = process.argv.slice(2).filter((arg) => !arg.startsWith('-'));
 const native = build();
-const engine = instantiate(build('--target', 'wasm32-unknown-unknown'));
+const built = build('--target', 'wasm32-unknown-unknown');
+const module = new WebAssembly.Module(readFileSync(built));
+const browser = await openPage();
 
-/** `{ name, id, rows, encode: [ours, ggml]?, weighted?, decode? }` of one line of the native half. */
-function nativeRows() {
-  const output = execFileSync(native, ['--bench', '--json', ...wanted], { cwd: root }).toString();
-  return output
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line));
-}
-
-const lines = [
-  `| format | ${COLUMNS.map((name) => `${name}: wasm | native | ggml | wasm / ggml`).join(' | ')} |`,
-  `|---|${'---:|'.repeat(COLUMNS.length * 4)}`,
-];
-for (const row of nativeRows()) {
-  engine.set_up(row.id, row.rows);
-  engine.encode_weighted();
-  const run = { encode: engine.encode, weighted: engine.encode_weighted, decode: engine.decode };
-  const cells = COLUMNS.flatMap((column) => {
-    if (!row[column]) return ['', '', '', ''];
-    const [ours, theirs] = row[column];
-    const wasm = measure(run[column], row.rows * ROW);
-    const figure = (value) => value.toFixed(value < 100 ? 1 : 0);
-    return [figure(wasm), figure(ours), figure(theirs), `**${(wasm / theirs).toFixed(2)}**`];
-  });
-  lines.push(`| ${[row.name, ...cells].join(' | ')} |`);
-}
-const table = lines.join('\n');
-console.log(table);
-
-if (process.argv.includes('--record')) {
-  const machine = `${cpus()[0]?.model ?? 'unknown'}, Node ${process.version}, ${new Date().toISOString().slice(0, 10)}`;
-  writeFileSync(
-    new URL('codecs.md', import.meta.url),
-    `# Codecs, million weights per second, one thread\n\n${machine}. \`node benches/codecs.js --record\` writes this file.\n` +
-      `"weighted" is encoding under importance; "ggml" is the prebuilt reference library; "native" is this crate built for\n` +
-      `the baseline of the machine's architecture.\n\n${table}\n`,
+/** The speeds of columns in a page. @param {{ id: number, rows: number, columns: string[] }} format */
+function inChromium(format) {
+  return browser.page.evaluate(
+    async ({ path, format, row }) => {
+      const lib = await import(/** @type {string} */ ('/benches/lib/engine.js'));
+      const module = await WebAssembly.compileStreaming(fetch(path));
+      return lib.speeds(await lib.instantiate(module), format, row);
+    },
+    { path: `/${relative(root, built)}`, format, row: ROW },
   );
 }
+
+/** Milliseconds until a fresh engine has made the tables of a format: its first run less a later one. */
+async function tables({ id, rows }) {
+  const engine = await instantiate(module);
+  engine.set_up(id, rows);
+  const [first, second] = [0, 1].map(() => {
+    const from = performance.now();
+    engine.weighted();
+    return performance.now() - from;
+  });
+  return Math.max(0, first - second);
+}
+
+const names = JSON.parse(execFileSync(native, ['--bench', '--names'], { cwd: root }).toString());
+const rows = [];
+const setUps = [];
+for (const name of names.filter((/** @type {string} */ name) => wanted.length === 0 || wanted.includes(name))) {
+  const line = JSON.parse(execFileSync(native, ['--bench', '--json', name], { cwd: root }).toString());
+  const columns = COLUMNS.filter((column) => line[column]);
+  const format = { id: line.id, rows: line.rows, columns: [...columns, 'copy'] };
+  const node = await speeds(await instantiate(module), format, ROW);
+  const chromium = await inChromium(format);
+  const cells = COLUMNS.flatMap((column) => {
+    if (!line[column]) return ['', '', '', ''];
+    const [ours, theirs] = line[column];
+    const at = columns.indexOf(column);
+    return [figure(theirs), times(node[at] / theirs), times(chromium[at] / theirs), times(ours / theirs)];
+  });
+  const decode = node[columns.indexOf('decode')];
+  rows.push([name, ...cells, `${Math.round((100 * decode) / line.copy)} %`]);
+  console.log(rows.at(-1).join('  '));
+  if (/^IQ[123]/.test(name)) setUps.push([name, figure(await tables(line)), figure(line.tables)]);
+}
+await browser.close();
+
+const head = COLUMNS.flatMap((name) => [`${name}: ggml`, 'Node', 'Chromium', 'crate']);
+const body = [table(['format', ...head, 'decode / copy'], rows)];
+if (setUps.length > 0) {
+  const sum = (/** @type {number} */ at) => figure(setUps.reduce((total, row) => total + Number(row[at]), 0));
+  body.push('## Until the tables of the IQ formats are ready, milliseconds');
+  body.push(table(['format', 'wasm in Node', 'native ggml'], [...setUps, ['together', sum(1), sum(2)]]));
+}
+report(
+  'codecs',
+  'Codecs, one thread',
+  `\`npm run bench codecs\` writes this file; Chromium ${browser.version}.\n"ggml" is the speed of the prebuilt reference library in
+million weights per second; the other columns are ratios to it, more being faster: this engine in WebAssembly in Node and in
+Chromium, and as a native crate built for the baseline of the machine's architecture. "weighted" is encoding under
+importance. The last column is decoding in WebAssembly as a share of copying as many floats natively.`,
+  body.join('\n\n'),
+);

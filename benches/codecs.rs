@@ -1,13 +1,13 @@
 //! Every encoder and decoder against native ggml, one thread, in one run: the ratio is what counts, not the machine.
 //!
 //! `cargo bench --bench codecs [-- Q4_K ...]` compares this crate built for the machine. Built for wasm32 it is the module
-//! that `node benches/codecs.js` loads to compare the same code in WebAssembly.
+//! that `node benches/codecs.js` loads, in Node and in Chromium, to compare the same code in WebAssembly.
 #![allow(clippy::unwrap_used, clippy::panic)] // no library code
 
 #[path = "../tests/support/mod.rs"]
 mod support;
 
-use quantpress::{Codec, formats};
+use quantpress::Codec;
 use support::weights::{DISTRIBUTIONS, IMPORTANCE, Rng};
 
 /// A row as long as those of models.
@@ -42,6 +42,11 @@ impl Subject {
     fn decode(&mut self) {
         self.codec.decode(&self.bytes, &mut self.decoded).unwrap();
     }
+
+    /// What no decoder can beat: as many floats copied as they are.
+    fn copy(&mut self) {
+        self.decoded.copy_from_slice(std::hint::black_box(&self.weights));
+    }
 }
 
 #[cfg(target_arch = "wasm32")]
@@ -58,10 +63,6 @@ mod exports {
     }
 
     #[unsafe(no_mangle)]
-    extern "C" fn format_id(index: usize) -> i32 {
-        formats().get(index).map_or(-1, |codec| codec.id as i32)
-    }
-    #[unsafe(no_mangle)]
     extern "C" fn set_up(id: u32, rows: usize) {
         SUBJECT.set(Some(Subject::new(Codec::by_id(id).unwrap(), rows)));
     }
@@ -70,32 +71,23 @@ mod exports {
         with(Subject::encode);
     }
     #[unsafe(no_mangle)]
-    extern "C" fn encode_weighted() {
+    extern "C" fn weighted() {
         with(Subject::encode_weighted);
     }
     #[unsafe(no_mangle)]
     extern "C" fn decode() {
         with(Subject::decode);
     }
-    /// Where a buffer is: 0 weights, 1 importance, 2 bytes, 3 decoded.
     #[unsafe(no_mangle)]
-    extern "C" fn buffer(which: usize) -> usize {
-        let mut at = 0;
-        with(|subject| {
-            at = match which {
-                0 => subject.weights.as_ptr() as usize,
-                1 => subject.importance.as_ptr() as usize,
-                2 => subject.bytes.as_ptr() as usize,
-                _ => subject.decoded.as_ptr() as usize,
-            }
-        });
-        at
+    extern "C" fn copy() {
+        with(Subject::copy);
     }
 }
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
 mod native {
     use super::*;
+    use quantpress::formats;
     use std::time::{Duration, Instant};
     use support::ggml::Ggml;
 
@@ -118,7 +110,17 @@ mod native {
     /// Million weights per second, ours and theirs.
     type Speeds = Option<[f64; 2]>;
 
-    fn measure(ggml: &Ggml, codec: &'static Codec, rows: usize) -> [Speeds; 3] {
+    /// What one format does, and how long ggml takes to make the tables it needs, in milliseconds.
+    struct Measured {
+        encode: Speeds,
+        weighted: Speeds,
+        decode: Speeds,
+        /// Floats that are only copied.
+        copy: f64,
+        tables: f64,
+    }
+
+    fn measure(ggml: &Ggml, codec: &'static Codec, rows: usize) -> Measured {
         let mut subject = Subject::new(codec, rows);
         let millions = subject.weights.len() as f64 / 1e6;
         let (weights, importance) = (subject.weights.clone(), subject.importance.clone());
@@ -131,8 +133,10 @@ mod native {
             race(ours, || ggml.encode(codec, &weights, ROW, importance, &mut theirs))
         };
         let mut speeds = [None; 3];
+        let start = Instant::now();
+        ggml.prepare(codec);
+        let tables = start.elapsed().as_secs_f64() * 1e3;
         if codec.can_encode() {
-            ggml.prepare(codec);
             speeds[0] = (!codec.needs_importance).then(|| encoding(None));
             speeds[1] = Some(encoding(Some(&importance)));
         }
@@ -140,7 +144,11 @@ mod native {
             let (bytes, mut out) = (subject.bytes.clone(), vec![0.0; weights.len()]);
             speeds[2] = Some(race(|| subject.decode(), || decode(&bytes, &mut out)));
         }
-        speeds.map(|speeds| speeds.map(|(ours, theirs)| [millions / ours, millions / theirs]))
+        let [encode, weighted, decode] =
+            speeds.map(|speeds| speeds.map(|(ours, theirs)| [millions / ours, millions / theirs]));
+        let mut source = Subject::new(codec, rows);
+        let (copy, _) = race(|| source.copy(), || {});
+        Measured { encode, weighted, decode, copy: millions / copy, tables }
     }
 
     fn json(speeds: Speeds) -> String {
@@ -152,6 +160,11 @@ mod native {
     }
 
     pub fn main() {
+        let encoders = || formats().iter().filter(|codec| codec.can_encode());
+        if std::env::args().any(|arg| arg == "--names") {
+            let names: Vec<_> = encoders().map(|codec| format!("{:?}", codec.name)).collect();
+            return println!("[{}]", names.join(","));
+        }
         let ggml = Ggml::load().unwrap();
         let wanted: Vec<_> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
         let as_json = std::env::args().any(|arg| arg == "--json");
@@ -159,21 +172,19 @@ mod native {
             println!("million weights per second, ours / native ggml = ratio; one thread");
             println!("{:8} {:>26} {:>26} {:>26}", "", "encode", "with importance", "decode");
         }
-        for codec in formats() {
-            let named = wanted.is_empty() || wanted.iter().any(|name| name.eq_ignore_ascii_case(codec.name));
-            if !named || !codec.can_encode() {
-                continue;
-            }
+        let named =
+            |codec: &&Codec| wanted.is_empty() || wanted.iter().any(|name| name.eq_ignore_ascii_case(codec.name));
+        for codec in encoders().filter(named) {
             let rows = if codec.bits_per_weight() < 5.0 { 8 } else { 32 };
-            let speeds = measure(&ggml, codec, rows);
+            let Measured { encode, weighted, decode, copy, tables } = measure(&ggml, codec, rows);
             if as_json {
-                let [encode, weighted, decode] = speeds.map(json);
+                let [encode, weighted, decode] = [encode, weighted, decode].map(json);
+                let Codec { name, id, .. } = codec;
                 println!(
-                    r#"{{"name":"{}","id":{},"rows":{rows},"encode":{encode},"weighted":{weighted},"decode":{decode}}}"#,
-                    codec.name, codec.id
+                    r#"{{"name":"{name}","id":{id},"rows":{rows},"encode":{encode},"weighted":{weighted},"decode":{decode},"copy":{copy:.2},"tables":{tables:.2}}}"#
                 );
             } else {
-                let [encode, weighted, decode] = speeds.map(cell);
+                let [encode, weighted, decode] = [encode, weighted, decode].map(cell);
                 println!("{:8} {encode:>26} {weighted:>26} {decode:>26}", codec.name);
             }
         }

@@ -13,6 +13,7 @@ import koffi from 'koffi';
  * @property {string} output
  * @property {number} ftype the number of the preset
  * @property {boolean} [allowRequantize]
+ * @property {number} [threads] 2 unless told
  * @property {{ name: string, values: Float32Array }[]} [imatrix] importance, as llama-quantize's command line would have made it
  * @property {{ key: string, value: string | number }[]} [overrides] metadata: texts and integers
  */
@@ -69,13 +70,14 @@ function override({ key, value }) {
   return { tag: typeof value === 'number' ? INTEGER : TEXT, key, value: words };
 }
 
-process.once('message', (/** @type {Job} */ { input, output, ftype, allowRequantize = false, imatrix, overrides }) => {
+process.once('message', (/** @type {Job} */ job) => {
+  const { input, output, ftype, allowRequantize = false, threads = 2, imatrix, overrides } = job;
   if (koffi.sizeof(Params) !== 64) throw new Error('llama_model_quantize_params has another layout');
   /** Both lists end with an empty entry. */
   const importance = imatrix?.map(({ name, values }) => ({ name, data: values, size: values.length }));
   const params = {
     ...defaults(),
-    nthread: 2,
+    nthread: threads,
     ftype,
     allow_requantize: allowRequantize,
     imatrix: importance ? [...importance, { name: null, data: null, size: 0 }] : null,

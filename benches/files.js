@@ -1,0 +1,210 @@
+#!/usr/bin/env node
+/**
+ * Whole files, with the same number of threads: this package in Node against llama.cpp's own `llama_model_quantize`.
+ *
+ * `node benches/files.js [Q4_K_M ...]` makes an F16 model of 0.8 GB of gaussian weights, converts it by both in
+ * turn, each in a process of its own, and prints wall time and peak memory; `--record` writes them to
+ * `benches/results/files.md`. The two files must be the same to the byte. It measures dist/, so `npm run build` comes first.
+ *
+ * Peak memory is the resident set of the whole process, as the system counts it, less that of a process that has loaded
+ * the same libraries and done nothing: Node itself, and the mapped library.
+ */
+
+import { fork, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { closeSync, createReadStream, mkdtempSync, openSync, readFileSync, rmSync, statSync, writeSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { pipeline } from 'node:stream/promises';
+import * as quantpress from '../dist/node.js';
+import { report, table, times, wanted } from './lib/record.js';
+
+const PRESETS = { Q8_0: 7, Q4_0: 2, Q6_K: 18, Q4_K_M: 15, IQ4_XS: 30 };
+const THREADS = [1, 2];
+const COLUMNS = 4096;
+const LAYERS = 4;
+/** Rows of the two tables of tokens, which are the largest tensors of most models. */
+const VOCABULARY = 32_000;
+/** Rows of each kind of tensor of a layer. */
+const ROWS = {
+  attn_q: 1024,
+  attn_k: 256,
+  attn_v: 256,
+  attn_output: 1024,
+  ffn_gate: 1792,
+  ffn_up: 1792,
+  ffn_down: 1792,
+};
+
+const folder = mkdtempSync(join(tmpdir(), 'quantpress-bench-'));
+process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+const input = join(folder, 'model.gguf');
+
+/** A llama of F16, written from the specification. @param {string} path */
+function writeModel(path) {
+  const tensors = Array.from({ length: LAYERS }, (_, layer) =>
+    Object.entries(ROWS).map(([kind, rows]) => ({ name: `blk.${layer}.${kind}.weight`, rows })),
+  ).flat();
+  tensors.push(...['token_embd.weight', 'output.weight'].map((name) => ({ name, rows: VOCABULARY })));
+  const pairs = {
+    'llama.block_count': LAYERS,
+    'llama.context_length': 4096,
+    'llama.embedding_length': COLUMNS,
+    'llama.feed_forward_length': ROWS.ffn_up,
+    'llama.attention.head_count': 32,
+    'llama.attention.head_count_kv': 8,
+  };
+  const parts = [Buffer.from('GGUF'), u32(3), u64(tensors.length), u64(2 + Object.keys(pairs).length)];
+  parts.push(text('general.architecture'), u32(8), text('llama'));
+  for (const [key, value] of Object.entries(pairs)) parts.push(text(key), u32(4), u32(value));
+  parts.push(text('llama.attention.layer_norm_rms_epsilon'), u32(6), Buffer.from(Float32Array.of(1e-5).buffer));
+  let offset = 0;
+  for (const { name, rows } of tensors) {
+    parts.push(text(name), u32(2), u64(COLUMNS), u64(rows), u32(1), u64(offset));
+    offset += rows * COLUMNS * 2;
+  }
+  const header = Buffer.concat(parts);
+  const file = openSync(path, 'w');
+  writeSync(file, header);
+  writeSync(file, Buffer.alloc((32 - (header.length % 32)) % 32));
+  for (const [index, { rows }] of tensors.entries()) {
+    const weights = quantpress.generateGaussianWeights(rows * COLUMNS, 0, 0.02, index + 1);
+    writeSync(file, quantpress.quantize(weights, 'F16', { rowLength: COLUMNS }));
+  }
+  closeSync(file);
+}
+
+/** @param {number} value */
+function u32(value) {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(value);
+  return bytes;
+}
+
+/** @param {number} value */
+function u64(value) {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64LE(BigInt(value));
+  return bytes;
+}
+
+/** @param {string} value */
+const text = (value) => Buffer.concat([u64(Buffer.byteLength(value)), Buffer.from(value)]);
+
+/** Runs `script` in a process of its own; seconds of the work alone, and the peak of its memory in MB. @param {string} script */
+function child(script) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '--eval', script], {
+    encoding: 'utf8',
+  });
+  if (status !== 0) throw new Error(stderr);
+  return /** @type {{ seconds: number, memory: number }} */ (JSON.parse(stdout));
+}
+
+const MEASURED = `
+  import { readFileSync } from 'node:fs';
+  const peak = () => Number(/VmHWM:\\s+(\\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1]) / 1024;
+  const tell = (seconds) => console.log(JSON.stringify({ seconds, memory: peak() }));
+`;
+
+/** @param {string} output @param {string} preset @param {number} threads @param {boolean} [idle] */
+function ours(output, preset, threads, idle = false) {
+  const entry = new URL('../dist/node.js', import.meta.url).href;
+  return child(`${MEASURED}
+    import { init, openModel, quantizeModel } from ${JSON.stringify(entry)};
+    await init();
+    const from = performance.now();
+    if (!${idle}) {
+      const model = await openModel(${JSON.stringify(input)});
+      await quantizeModel(model, ${JSON.stringify(output)}, '${preset}', { workers: ${threads} });
+      await model.close();
+    }
+    tell((performance.now() - from) / 1000);
+  `);
+}
+
+/** @param {string} output @param {number} ftype @param {number} threads @param {boolean} [idle] */
+async function theirs(output, ftype, threads, idle = false) {
+  const script = fileURLToPath(new URL('../tests/oracle/llama_quantize.js', import.meta.url));
+  const worker = fork(script, [], { serialization: 'advanced', stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+  // The process may be gone when it has ended: its peak is read while it works.
+  let memory = 0;
+  const watch = setInterval(() => {
+    memory = Math.max(memory, peakOf(worker.pid));
+  }, 5);
+  const ended = new Promise((resolve) => worker.once('close', resolve));
+  if (idle) {
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    clearInterval(watch);
+    worker.kill();
+    await ended;
+    return { seconds: 0, memory };
+  }
+  const from = performance.now();
+  worker.send({ input, output, ftype, threads });
+  const code = await ended;
+  clearInterval(watch);
+  if (code !== 0) throw new Error('llama_model_quantize failed');
+  return { seconds: (performance.now() - from) / 1000, memory };
+}
+
+/** @param {number | undefined} pid */
+function peakOf(pid) {
+  try {
+    return Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1024;
+  } catch {
+    return 0;
+  }
+}
+
+/** @param {string} path */
+async function sha256(path) {
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(path), hash);
+  return hash.digest('hex');
+}
+
+await quantpress.init();
+writeModel(input);
+
+const idle = { ours: ours('', '', 1, true).memory, theirs: (await theirs('', 0, 1, true)).memory };
+const rows = [];
+for (const [preset, ftype] of Object.entries(PRESETS)) {
+  if (wanted.length > 0 && !wanted.includes(preset)) continue;
+  for (const threads of THREADS) {
+    const [a, b] = [join(folder, 'ours.gguf'), join(folder, 'theirs.gguf')];
+    const mine = [ours(a, preset, threads)];
+    const llama = [await theirs(b, ftype, threads)];
+    // The slow ones say enough the first time.
+    if ((mine[0]?.seconds ?? 0) < 10) {
+      mine.push(ours(a, preset, threads));
+      llama.push(await theirs(b, ftype, threads));
+    }
+    if ((await sha256(a)) !== (await sha256(b))) throw new Error(`${preset}: the files differ`);
+    const best = (/** @type {typeof mine} */ runs) => Math.min(...runs.map(({ seconds }) => seconds));
+    const peak = (/** @type {typeof mine} */ runs) => Math.max(...runs.map(({ memory }) => memory));
+    const memory = [peak(mine) - idle.ours, peak(llama) - idle.theirs];
+    const seconds = [best(mine), best(llama)];
+    rows.push([
+      preset,
+      String(threads),
+      ...seconds.map((value) => value.toFixed(1)),
+      times(seconds[1] / seconds[0]),
+      ...memory.map((value) => value.toFixed(0)),
+      times(memory[0] / memory[1]),
+    ]);
+    console.log(rows.at(-1)?.join('  '));
+  }
+}
+
+const head = ['preset', 'threads', 'ours, s', 'llama.cpp, s', 'times as fast', 'ours, MB', 'llama.cpp, MB', 'share'];
+report(
+  'files',
+  'Whole files',
+  `\`npm run bench files\` writes this file: an F16 model of
+${statSync(input).size} bytes, from file to file, by this package in Node and by
+\`llama_model_quantize\` of the prebuilt library; the two files are compared. Memory is the peak of the process above what it
+takes when it has loaded everything and done nothing (${idle.ours.toFixed(0)} and ${idle.theirs.toFixed(0)} MB). llama.cpp
+maps its input: of the pages that are mapped, those that stay in memory count.`,
+  table(head, rows),
+);

@@ -1,0 +1,25 @@
+#!/usr/bin/env node
+/**
+ * `npm run bench [codecs | seed | files | start]`: measures everything, or what is named, and records it in
+ * `benches/results/`. All of it takes about a quarter of an hour on a machine that does nothing else.
+ */
+
+import { run, at } from '../tools/lib/run.js';
+import { buildEngine } from '../tools/lib/engine.js';
+import { buildJavaScript } from '../tools/lib/javascript.js';
+import { ensurePackages } from '../tools/lib/packages.js';
+import { Stop, tool } from '../tools/lib/say.js';
+
+const ALL = ['start', 'codecs', 'seed', 'files'];
+
+await tool(async () => {
+  const names = process.argv.slice(2);
+  const unknown = names.find((name) => !ALL.includes(name));
+  if (unknown !== undefined) throw new Stop(`there is no bench '${unknown}'; there are ${ALL.join(', ')}`);
+  await ensurePackages();
+  await buildEngine('release');
+  await buildJavaScript();
+  for (const name of names.length > 0 ? names : ALL) {
+    await run(process.execPath, [at('benches', `${name}.js`), '--record']);
+  }
+});
