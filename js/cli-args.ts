@@ -25,6 +25,8 @@ export interface QuantizeRequest {
   tensorTypeFile: string | undefined;
   threads: number | undefined;
   report: string | undefined;
+  manifest: string | undefined;
+  resume: boolean;
   dryRun: boolean;
   quiet: boolean;
 }
@@ -38,12 +40,14 @@ const QUANTIZE_OPTIONS = {
   imatrix: { type: 'string' },
   'include-weights': { type: 'string', multiple: true },
   'leave-output-tensor': { type: 'boolean' },
+  manifest: { type: 'string' },
   'output-tensor-type': { type: 'string' },
   'override-kv': { type: 'string', multiple: true },
   'prune-layers': { type: 'string' },
   pure: { type: 'boolean' },
   quiet: { type: 'boolean', short: 'q' },
   report: { type: 'string' },
+  resume: { type: 'boolean' },
   'tensor-type': { type: 'string', multiple: true },
   'tensor-type-file': { type: 'string' },
   threads: { type: 'string' },
@@ -77,6 +81,8 @@ export function readQuantize(args: string[], presets: readonly Preset[]): Quanti
     tensorTypeFile: values['tensor-type-file'],
     threads: readThreads(values.threads ?? threads),
     report: values.report,
+    manifest: values.manifest,
+    resume: values.resume ?? false,
     dryRun: values['dry-run'] ?? false,
     quiet: values.quiet ?? false,
   };
@@ -90,6 +96,21 @@ export function readInspect(args: string[]): { file: string; json: boolean } {
   if (file === undefined) throw new UsageError('inspect needs a FILE', help);
   if (others.length > 0) throw new UsageError(`inspect takes one FILE, and '${others[0]}' is a second`, help);
   return { file, json: values.json === true };
+}
+
+/** Reads the arguments of `verify`. */
+export function readVerify(args: string[]) {
+  const help = "'quantpress verify --help' says more.";
+  const options = {
+    manifest: { type: 'string' },
+    quiet: { type: 'boolean', short: 'q' },
+    write: { type: 'string' },
+  } as const;
+  const { values, positionals } = read(args, options, help);
+  const [file, ...others] = positionals;
+  if (file === undefined) throw new UsageError('verify needs a FILE', help);
+  if (others.length > 0) throw new UsageError(`verify takes one FILE, and '${others[0]}' is a second`, help);
+  return { file, manifest: values.manifest, write: values.write, quiet: values.quiet === true };
 }
 
 /** `REGEX=TYPE`. The pattern is made small letters, as llama-quantize does. */

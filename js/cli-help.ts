@@ -25,6 +25,10 @@ Options (the names are llama-quantize's):
   --dry-run                    say what would be done, and the size; write nothing
   --threads N                  workers to use; 0 works without any (default: one for each core, up to 8)
   --report FILE                write what was done to each tensor as JSON
+  --manifest FILE              write hashes of the file and of each tensor: as JSON for quantpress verify (OUT.manifest.json
+                               is where it looks), FILE.sha256 for sha256sum -c, FILE.hashes for llama-gguf-hash -c
+  --resume                     go on where a run of the same command was killed or interrupted; keep what is done
+                               when this one is
   --quiet                      say nothing unless it fails`;
 
 const INSPECT = `Usage: quantpress inspect [--json] FILE
@@ -34,8 +38,21 @@ Shows what is in a model file: its metadata, its tensors, and how many bytes eac
   FILE    a GGUF file, or its http(s) address
   --json  as JSON, for programs`;
 
+const VERIFY = `Usage: quantpress verify [options] FILE
+
+Reads a model file again: is its header sound, is every block of every tensor, and are its hashes those of a manifest?
+What is wrong is said on stdout; the exit code is 0 if nothing is and 1 if something is.
+
+  FILE             a GGUF file, or its http(s) address
+
+Options:
+  --manifest FILE  what --manifest of quantize, sha256sum or llama-gguf-hash has written (default: FILE.manifest.json,
+                   if it is there)
+  --write FILE     write the hashes as they are: JSON, or by the name's ending .sha256 or .hashes
+  --quiet          say only what is wrong`;
+
 /** The help of each command. */
-export const HELP: Record<string, string> = { quantize: QUANTIZE, inspect: INSPECT };
+export const HELP: Record<string, string> = { quantize: QUANTIZE, inspect: INSPECT, verify: VERIFY };
 
 /** The help of the whole program. */
 export function overview(): string {
@@ -43,6 +60,7 @@ export function overview(): string {
 
   quantize IN OUT PRESET   make a smaller model file
   inspect FILE             show what is in a model file
+  verify FILE              check a model file, and its hashes
 
 quantpress COMMAND --help says more; quantpress --version says which this is.`;
 }

@@ -1,9 +1,11 @@
 /** `quantpress quantize`. */
 
 import { readFile, stat, writeFile } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { readQuantize, readTensorType, UsageError, type QuantizeRequest } from './cli-args.js';
 import { createDisplay } from './cli-progress.js';
 import { bytes, printable, table } from './cli-text.js';
+import { manifestOf, manifestText } from './manifest.js';
 import { planModel, presets, type Plan } from './model-plan.js';
 import { openModel, type Model } from './model.js';
 import { quantizeModel, type Report } from './quantize.js';
@@ -30,13 +32,23 @@ async function convert(model: Model, request: QuantizeRequest, signal: AbortSign
     report = await quantizeModel(model, request.output, request.recipe, {
       workers: request.threads,
       imatrix: request.imatrix,
+      resume: request.resume,
+      hashes: request.manifest !== undefined || request.report !== undefined,
       signal,
       onProgress: (progress) => display.show(progress),
     });
-  } finally {
+  } catch (error) {
     display.clear();
+    if (request.resume && signal.aborted && !request.quiet) {
+      console.error('interrupted: what is done is kept, and the same command goes on with it');
+    }
+    throw error;
   }
-  if (request.report !== undefined) await writeReport(request.report, report);
+  display.clear();
+  if (request.report !== undefined) await save(request.report, `${JSON.stringify(report, null, 2)}\n`);
+  if (request.manifest !== undefined) {
+    await save(request.manifest, manifestText(manifestOf(report, basename(request.output)), request.manifest));
+  }
   if (!request.quiet) process.stdout.write(`${summary(request, report)}\n`);
 }
 
@@ -87,9 +99,9 @@ async function refuseSameFile({ input, output }: QuantizeRequest): Promise<void>
   throw new UsageError(`IN and OUT are the same file: '${output}'`, 'Give OUT another name.');
 }
 
-async function writeReport(path: string, report: Report): Promise<void> {
+async function save(path: string, text: string): Promise<void> {
   try {
-    await writeFile(path, `${JSON.stringify(report, null, 2)}\n`);
+    await writeFile(path, text);
   } catch (error) {
     throw systemError(error, `cannot write '${path}'`, { path });
   }

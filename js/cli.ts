@@ -7,11 +7,12 @@ import { HELP, overview } from './cli-help.js';
 import { inspect } from './cli-inspect.js';
 import { quantize } from './cli-quantize.js';
 import { printable } from './cli-text.js';
+import { verify } from './cli-verify.js';
 import { QuantpressError } from './error.js';
 import { init } from './node.js';
 
 /** A command gets what follows its name, and a signal that Ctrl-C aborts. */
-const COMMANDS: Record<string, (args: string[], signal: AbortSignal) => Promise<void>> = { quantize, inspect };
+const COMMANDS: Record<string, (args: string[], signal: AbortSignal) => Promise<void>> = { quantize, inspect, verify };
 
 /** What a shell expects of a program that a signal ended. */
 const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;

@@ -32,6 +32,8 @@ const CODES = {
   NO_SPACE: 'Io',
   /** The file is no longer what it was when it was opened. */
   CHANGED: 'Io',
+  /** Another run is at work on the same file. */
+  BUSY: 'Io',
   /** Any other failure to read or write. */
   IO: 'Io',
   /** A worker could not be started, or ended by itself. */

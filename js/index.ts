@@ -26,16 +26,25 @@ export {
   type Recipe,
 } from './model-plan.js';
 export { openModel, type MetadataValue, type Model, type ReadTensorOptions, type TensorInfo } from './model.js';
+export {
+  manifestOf,
+  manifestText,
+  parseManifest,
+  type ExpectedHashes,
+  type Manifest,
+  type ManifestTensor,
+} from './manifest.js';
 export type { RunnerOptions } from './pool.js';
 export type { Progress } from './quantize-progress.js';
-export { quantizeModel, type QuantizeModelOptions, type Report } from './quantize.js';
+export { quantizeModel, type QuantizeModelOptions, type Report, type ReportedTensor } from './quantize.js';
 export { openSource, type OpenFile, type SourceInput } from './source-open.js';
 export type { UrlOptions } from './source-url.js';
 export type { FileIdentity, Source, SourceDescription } from './source.js';
 export { BlobTarget, MemoryTarget } from './target-memory.js';
 export { openTarget, type TargetInput } from './target-open.js';
 export type { AccessHandle } from './target-web-file.js';
-export type { Target } from './target.js';
+export type { ResumableTarget, Target } from './target.js';
+export { verifyModel, type Problem, type Verification, type VerifyOptions } from './verify.js';
 export * from './analysis.js';
 export * from './bench.js';
 export * from './calibrate.js';

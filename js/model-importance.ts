@@ -1,6 +1,7 @@
 /** Importance matrices: what llama-imatrix learns from running a model, one mean square per column of each tensor. */
 
 import type { ImportanceMatrix } from './engine.js';
+import { hashOf, sha256 } from './hash.js';
 import { openSource, type SourceInput } from './source-open.js';
 import { call } from './wasm.js';
 
@@ -23,10 +24,13 @@ export class Importance {
   readonly matrix: ImportanceMatrix;
   /** The name of its source, if that has one. */
   readonly name: string | undefined;
+  /** @internal SHA-256 of the file it was read from. */
+  readonly hash: string;
 
   /** @internal */
-  constructor(matrix: ImportanceMatrix, name?: string) {
+  constructor(matrix: ImportanceMatrix, hash: string, name?: string) {
     this.matrix = matrix;
+    this.hash = hash;
     this.name = name;
   }
 
@@ -58,6 +62,7 @@ export async function openImportance(input: ImportanceInput): Promise<Importance
     const bytes = await source.read(0, source.size);
     return new Importance(
       call((engine) => engine.ImportanceMatrix.parse(bytes)),
+      hashOf(sha256(), bytes),
       source.name,
     );
   } finally {

@@ -84,11 +84,14 @@ export class Plan {
   readonly size: number;
   /** The tensors, in the order of the output file. */
   readonly tensors: readonly PlannedTensor[];
+  /** @internal The hash of the importance matrix. */
+  readonly imatrix: string | undefined;
   readonly #plan: ModelPlan;
 
   /** @internal */
-  constructor(plan: ModelPlan) {
+  constructor(plan: ModelPlan, imatrix?: string) {
     this.#plan = plan;
+    this.imatrix = imatrix;
     this.size = plan.size;
     this.tensors = call(() => plan.tensors()) as PlannedTensor[];
   }
@@ -138,7 +141,10 @@ export async function makePlan(
   const importance = await openImportance(options.imatrix);
   const named = importance.name === undefined ? whole : { imatrixFile: importance.name, ...whole };
   try {
-    return new Plan(call(() => model.header.plan({ ...named, dryRun }, importance.matrix)));
+    return new Plan(
+      call(() => model.header.plan({ ...named, dryRun }, importance.matrix)),
+      importance.hash,
+    );
   } finally {
     if (importance !== options.imatrix) importance.free();
   }

@@ -7,6 +7,8 @@ export interface Progress {
   /** Bytes of the source that are done, and in all. */
   bytesDone: number;
   bytesTotal: number;
+  /** Of the bytes that are done, those that an earlier run had done already. */
+  bytesResumed: number;
   /** The tensor the last tile is of. */
   tensor: string;
   /** Tensors that are complete, and in all. */
@@ -27,6 +29,7 @@ export class ProgressMeter {
   readonly #bytesTotal: number;
   readonly #samples: { time: number; bytes: number }[] = [{ time: performance.now(), bytes: 0 }];
   #bytesDone = 0;
+  #bytesResumed = 0;
   #tensorsDone = 0;
 
   constructor(tensors: readonly { sourceBytes: number }[]) {
@@ -35,17 +38,34 @@ export class ProgressMeter {
     this.#tensorsDone = this.#left.filter((bytes) => bytes === 0).length;
   }
 
-  /** One more tile is written. */
-  add({ index, tensor, input }: Tile): Progress {
+  /** Bytes that an earlier run had done. */
+  get bytesResumed(): number {
+    return this.#bytesResumed;
+  }
+
+  /** One more tile is written; `resumed` if an earlier run had done that. */
+  add({ index, tensor, input }: Tile, resumed: boolean): Progress {
     this.#bytesDone += input.length;
+    if (resumed) this.#bytesResumed += input.length;
     const left = (this.#left[index] ?? 0) - input.length;
     this.#left[index] = left;
     if (left === 0) this.#tensorsDone += 1;
+    return this.#now(tensor.name);
+  }
+
+  /** So many bytes are done, whatever they are of. */
+  at(bytes: number, tensor: string): Progress {
+    this.#bytesDone = bytes;
+    return this.#now(tensor);
+  }
+
+  #now(tensor: string): Progress {
     const bytesPerSecond = this.#speed();
     return {
       bytesDone: this.#bytesDone,
       bytesTotal: this.#bytesTotal,
-      tensor: tensor.name,
+      bytesResumed: this.#bytesResumed,
+      tensor,
       tensorsDone: this.#tensorsDone,
       tensorsTotal: this.#left.length,
       bytesPerSecond,
@@ -54,7 +74,7 @@ export class ProgressMeter {
   }
 
   #speed(): number {
-    const now = { time: performance.now(), bytes: this.#bytesDone };
+    const now = { time: performance.now(), bytes: this.#bytesDone - this.#bytesResumed };
     this.#samples.push(now);
     while (this.#samples.length > 2 && now.time - (this.#samples[1]?.time ?? now.time) > WINDOW * 1000) {
       this.#samples.shift();

@@ -5,6 +5,9 @@ import type { FormatName } from './format.js';
 import { makePlan, type Plan, type PlanOptions, type Recipe } from './model-plan.js';
 import type { Model } from './model.js';
 import { createRunner, type Runner, type RunnerOptions } from './pool.js';
+import { FileHashes } from './quantize-hashes.js';
+import type { JobIdentity } from './journal.js';
+import { identifyJob, saveProgress, type SavedProgress } from './quantize-resume.js';
 import { ProgressMeter, type Progress } from './quantize-progress.js';
 import { tilesOf, weightsPerMatrix, type Tile } from './quantize-tiles.js';
 import { openTarget, type TargetInput } from './target-open.js';
@@ -15,6 +18,14 @@ import { compiledModule } from './wasm.js';
 export interface QuantizeModelOptions extends PlanOptions, RunnerOptions {
   /** Stops the work at once; the promise is rejected with the signal's reason and nothing is left behind. */
   signal?: AbortSignal | undefined;
+  /**
+   * Goes on with what a run of the same job has left at the same target, if it was killed or interrupted; the file is the
+   * same to the last byte. Nothing there is a beginning. When this run is interrupted too, or fails for a reason that may
+   * pass, it leaves its work for the next. The target must be resumable: a path (Node) or an `OpfsTarget`.
+   */
+  resume?: boolean | undefined;
+  /** Computes hashes of the file and of each tensor while they are written, for the report. */
+  hashes?: boolean | undefined;
   /** Called after every tile that has been written. */
   onProgress?: ((progress: Progress) => void) | undefined;
 }
@@ -26,8 +37,25 @@ export interface Report {
   size: number;
   /** Seconds it took. */
   seconds: number;
+  /** Bytes of the source that an earlier run had done already. */
+  bytesResumed: number;
+  /** SHA-256 of the whole file, in hexadecimal; with `hashes`. */
+  sha256?: string;
   /** The tensors, in the order of the output file. */
-  tensors: { name: string; from: FormatName; to: FormatName; why: string; sourceBytes: number; bytes: number }[];
+  tensors: ReportedTensor[];
+}
+
+/** What has become of one tensor. */
+export interface ReportedTensor {
+  name: string;
+  from: FormatName;
+  to: FormatName;
+  why: string;
+  sourceBytes: number;
+  bytes: number;
+  /** SHA-256 and XXH64 of its bytes in the output file, in hexadecimal; with `hashes`. */
+  sha256?: string;
+  xxh64?: string;
 }
 
 /**
@@ -37,7 +65,8 @@ export interface Report {
  * under its name only when it is complete.
  * @param recipe - A preset's name, or a preset and options.
  * @throws {@link QuantpressError} as {@link planModel}; `NEEDS_IMPORTANCE`; `NON_FINITE` or `UNREPRESENTABLE` with the tensor,
- * row and column; `CHANGED` if the source did; why it cannot be read or written (`NO_SPACE`, `DENIED`, `IO` ...).
+ * row and column; `CHANGED` if the source did, or if what is to be resumed is of another source, recipe, importance matrix or
+ * engine (`details.changed`); `BUSY` if another run is at it; why it cannot be read or written (`NO_SPACE`, `DENIED`, `IO` ...).
  * @example
  * ```ts
  * const model = await openModel('model-f16.gguf');
@@ -55,8 +84,9 @@ export async function quantizeModel(
   const started = performance.now();
   const plan = await makePlan(model, recipe, options, false);
   try {
-    await new Conversion(model, plan, await openTarget(target), options).run();
-    return report(model, plan, (performance.now() - started) / 1000);
+    const job = await identifyJob(model, plan, recipe);
+    const done = await new Conversion(model, plan, job, await openTarget(target), options).run();
+    return report(model, plan, done, (performance.now() - started) / 1000);
   } finally {
     plan.free();
   }
@@ -67,6 +97,8 @@ class Conversion {
   readonly #model: Model;
   readonly #plan: Plan;
   readonly #target: Target;
+  readonly #progress: SavedProgress | undefined;
+  readonly #hashes: FileHashes | undefined;
   readonly #runner: Runner;
   readonly #meter: ProgressMeter;
   readonly #onProgress: QuantizeModelOptions['onProgress'];
@@ -75,9 +107,11 @@ class Conversion {
   /** The importance of the tensor that was begun last, which most tiles under way are of. */
   #importance: { index: number; all: Float32Array | undefined } | undefined;
 
-  constructor(model: Model, plan: Plan, target: Target, options: QuantizeModelOptions) {
+  constructor(model: Model, plan: Plan, job: JobIdentity, target: Target, options: QuantizeModelOptions) {
     this.#model = model;
     this.#plan = plan;
+    this.#progress = saveProgress(target, job, options.resume ?? false, this.#stop);
+    this.#hashes = options.hashes ? new FileHashes(plan.tensors, this.#stop.signal) : undefined;
     this.#target = target.ordered ? new InOrder(target, this.#stop.signal) : target;
     this.#runner = createRunner(model.source, compiledModule(), options);
     this.#meter = new ProgressMeter(plan.tensors);
@@ -85,23 +119,26 @@ class Conversion {
     this.#callers = options.signal;
   }
 
-  async run(): Promise<void> {
+  async run(): Promise<Done> {
     const { signal } = this.#stop;
     const stopped = () => this.#stop.abort(this.#callers?.reason);
     const closeRunner = () => void this.#runner.close(signal.reason);
     this.#callers?.addEventListener('abort', stopped, { once: true });
     signal.addEventListener('abort', closeRunner, { once: true });
     try {
-      await this.#target.open?.(this.#plan.size);
-      const header = this.#plan.header();
-      await this.#target.write(0, header);
+      await (this.#progress ? this.#progress.open(this.#plan.size) : this.#target.open?.(this.#plan.size));
+      await this.#write(0, this.#plan.header());
       await this.#writeTiles();
       signal.throwIfAborted();
       await this.#model.source.check?.();
+      await this.#progress?.finish();
       await this.#target.close();
+      return { bytesResumed: this.#meter.bytesResumed, hashes: this.#hashes?.result() };
     } catch (error) {
       await this.#runner.close(error);
-      await this.#target.abort(error);
+      await this.#progress?.stop();
+      if (this.#progress?.keepsAfter(error)) await this.#progress.suspend();
+      else await this.#target.abort(error);
       throw error;
     } finally {
       this.#callers?.removeEventListener('abort', stopped);
@@ -123,14 +160,27 @@ class Conversion {
   }
 
   async #convert(tile: Tile): Promise<void> {
-    const bytes = await this.#bytesOf(tile);
-    if (bytes.length !== tile.target.length) {
-      const message = `tensor '${tile.tensor.name}' gave ${bytes.length} bytes where ${tile.target.length} were planned`;
+    const there = await this.#progress?.restore(tile.target);
+    const bytes = there ?? (await this.#bytesOf(tile));
+    const { offset, length } = tile.target;
+    if (bytes.length !== length) {
+      const message = `tensor '${tile.tensor.name}' gave ${bytes.length} bytes where ${length} were planned`;
       throw new QuantpressError('LENGTH', message, { tensor: tile.tensor.name });
     }
-    await this.#target.write(tile.target.offset, bytes);
-    if (tile.padding > 0) await this.#target.write(tile.target.offset + bytes.length, new Uint8Array(tile.padding));
-    this.#onProgress?.(this.#meter.add(tile));
+    if (!there) {
+      await this.#target.write(offset, bytes);
+      this.#progress?.add(offset, bytes);
+    }
+    await this.#hashes?.add(offset, bytes, tile.index);
+    if (tile.padding > 0) await this.#write(offset + length, new Uint8Array(tile.padding));
+    const progress = this.#meter.add(tile, there !== undefined);
+    this.#onProgress?.(progress);
+  }
+
+  /** Bytes between the tensors. */
+  async #write(offset: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    await this.#target.write(offset, bytes);
+    await this.#hashes?.add(offset, bytes);
   }
 
   async #bytesOf(tile: Tile): Promise<Uint8Array<ArrayBuffer>> {
@@ -171,18 +221,27 @@ function inTensor({ tensor, firstWeight }: Tile, error: unknown): unknown {
   return new QuantpressError(error.code, message, { ...error.details, tensor: name, ...place });
 }
 
-function report({ source }: Model, { size, tensors }: Plan, seconds: number): Report {
+/** What only the run itself knows. */
+interface Done {
+  bytesResumed: number;
+  hashes: { sha256: string; tensors: { sha256: string; xxh64: string }[] } | undefined;
+}
+
+function report({ source }: Model, { size, tensors }: Plan, { bytesResumed, hashes }: Done, seconds: number): Report {
   return {
     sourceSize: source.size,
     size,
     seconds,
-    tensors: tensors.map(({ name, from, to, why, sourceBytes, targetBytes }) => ({
+    bytesResumed,
+    ...(hashes && { sha256: hashes.sha256 }),
+    tensors: tensors.map(({ name, from, to, why, sourceBytes, targetBytes }, index) => ({
       name,
       from,
       to,
       why,
       sourceBytes,
       bytes: targetBytes,
+      ...hashes?.tensors[index],
     })),
   };
 }

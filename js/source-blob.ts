@@ -36,6 +36,11 @@ export class BlobSource implements Source {
     await this.read(0, Math.min(1, this.size));
   }
 
+  /** Of a `File` the time of its last change; a plain `Blob` has none. */
+  async fingerprint(): Promise<string | undefined> {
+    return 'lastModified' in this.#blob ? `blob ${this.#blob.lastModified}` : undefined;
+  }
+
   /** Browsers say NotReadableError for a file that changed, and NotFoundError for one that is gone. */
   #unreadable(cause: unknown): QuantpressError {
     const who = this.name === undefined ? 'the blob' : `'${this.name}'`;

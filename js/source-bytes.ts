@@ -1,4 +1,8 @@
+import { xxh64 } from './hash.js';
 import { checkRange, type Source, type SourceDescription } from './source.js';
+
+/** Bytes that are hashed in one call: they are copied into the engine's memory. */
+const PIECE = 1 << 20;
 
 /** Bytes in memory. Reads are copies, so that what is handed to a worker may be transferred. */
 export class BytesSource implements Source {
@@ -20,6 +24,12 @@ export class BytesSource implements Source {
   async readInto(into: Uint8Array<ArrayBuffer>, offset: number): Promise<void> {
     checkRange(this, offset, into.length);
     into.set(this.#bytes.subarray(offset, offset + into.length));
+  }
+
+  async fingerprint(): Promise<string> {
+    const hash = xxh64();
+    for (let at = 0; at < this.size; at += PIECE) hash.update(this.#bytes.subarray(at, at + PIECE));
+    return `bytes ${hash.hex()}`;
   }
 
   /** Shared memory is seen by all workers; anything else would be copied whole into each, and is read here instead. */

@@ -84,6 +84,11 @@ export class FileSource implements Source {
     if (!same(now, this.#identity)) throw changed(this.#path ?? 'the file handle');
   }
 
+  async fingerprint(): Promise<string> {
+    const { inode, modified } = this.#identity;
+    return `file ${inode} ${modified}`;
+  }
+
   async close(): Promise<void> {
     if (this.#path !== undefined) await this.#handle.close();
   }

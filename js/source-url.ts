@@ -71,6 +71,10 @@ export class UrlSource implements Source {
     return this.#options.fetch ? undefined : this.#pinned;
   }
 
+  async fingerprint(): Promise<string | undefined> {
+    return this.#pinned.etag && `etag ${this.#pinned.etag}`;
+  }
+
   #checkAnswer(response: Response, offset: number, length: number): void {
     const { url, etag, size } = this.#pinned;
     const answer = contentRange(response, url);

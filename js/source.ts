@@ -29,6 +29,11 @@ export interface Source {
   describe?(): SourceDescription | undefined;
   /** Fails with `CHANGED` if the source is no longer what it was when it was opened. */
   check?(): Promise<void>;
+  /**
+   * What tells this source from any other, and from itself after a change, whatever its name: a time of change, an ETag.
+   * Without it a conversion cannot be resumed.
+   */
+  fingerprint?(): Promise<string | undefined>;
   /** Lets go of what the source holds open. */
   close?(): Promise<void>;
 }

@@ -20,6 +20,35 @@ export interface Target {
 }
 
 /**
+ * A target whose unfinished work outlasts the run that does it, so that another run can go on: a file with a journal
+ * beside it. `FileTarget` (a path in Node) and `OpfsTarget` (a file of the browser's own storage) are such.
+ *
+ * The calls come in this order: `open` or `reopen`; any number of `write`, `read` and `log`; then `close`, `abort` or
+ * `suspend`. `open` after `reopen` throws away what was there.
+ */
+export interface ResumableTarget extends Target {
+  /**
+   * In place of `open`: takes over what an interrupted run has left, and gives its journal, whatever is in it; `undefined`
+   * if there was nothing, and then all is as after `open`. Fails with `BUSY` if a run that is still alive is at it.
+   */
+  reopen(size: number): Promise<Uint8Array<ArrayBuffer> | undefined>;
+  /** Bytes of the unfinished file: fewer than `length` where it ends before. */
+  read(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>>;
+  /**
+   * Adds to the journal. It may say that something was written only when that would outlast a crash: so everything whose
+   * `write` has resolved goes to the disk first, then `entries`. One call at a time.
+   */
+  log(entries: Uint8Array<ArrayBuffer>): Promise<void>;
+  /** In place of `abort`: lets go, and keeps the unfinished file and its journal for `reopen`. */
+  suspend(): Promise<void>;
+}
+
+/** Whether a target can be resumed. */
+export function isResumable(target: Target): target is ResumableTarget {
+  return 'reopen' in target && 'read' in target && 'log' in target && 'suspend' in target;
+}
+
+/**
  * Writes to an ordered target what is written to it in any order: each piece waits for those before it. The promise of
  * a `write` resolves when the piece has been written, so whoever limits the writes under way limits what waits here.
  */

@@ -9,12 +9,13 @@
 //! analysis   qat   gguf      error statistics; fake quantization; Q4_0 and Q8_0 as tensors
 //! format   calibrate         GGUF block formats; observers
 //! container   nf4   affine   search     files; 4-bit; integers; scale searches
-//! half   error   lanes   round   check   wire   small things everything uses
+//! half   error   lanes   round   check   wire   hash   small things everything uses
 //! ```
 
 pub mod check;
 pub mod error;
 pub mod half;
+pub mod hash;
 pub mod lanes;
 pub mod round;
 pub mod wire;

@@ -9,6 +9,7 @@ mod error;
 mod fields;
 mod format;
 mod gguf;
+mod hash;
 mod model;
 mod nf4;
 mod object;

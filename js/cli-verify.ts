@@ -1,0 +1,68 @@
+/** `quantpress verify`. */
+
+import { readFile, writeFile } from 'node:fs/promises';
+import { readVerify } from './cli-args.js';
+import { createDisplay } from './cli-progress.js';
+import { printable } from './cli-text.js';
+import { QuantpressError } from './error.js';
+import { manifestText, parseManifest, type ExpectedHashes } from './manifest.js';
+import { openModel } from './model.js';
+import { ProgressMeter } from './quantize-progress.js';
+import { systemError } from './system-error.js';
+import { verifyModel } from './verify.js';
+
+/** Runs the command. It fails if anything is wrong with the file. */
+export async function verify(args: string[], signal: AbortSignal): Promise<void> {
+  const { file, manifest, write, quiet } = readVerify(args);
+  const expected = await readManifest(file, manifest);
+  const model = await openModel(file, { signal });
+  const display = createDisplay(process.stderr, quiet);
+  try {
+    const meter = new ProgressMeter([{ sourceBytes: model.source.size }]);
+    const {
+      problems,
+      manifest: found,
+      compared,
+    } = await verifyModel(model, {
+      manifest: expected,
+      signal,
+      onProgress: ({ bytesDone, tensor }) => display.show(meter.at(bytesDone, tensor)),
+    });
+    display.clear();
+    if (write !== undefined) await save(write, manifestText(found, write));
+    for (const { tensor, message } of problems) {
+      process.stdout.write(`${tensor === undefined ? '' : `tensor '${printable(tensor)}': `}${printable(message)}\n`);
+    }
+    if (problems.length > 0) {
+      const things = problems.length === 1 ? 'one thing is' : `${problems.length} things are`;
+      throw new QuantpressError('MALFORMED', `'${file}' is not as it should be: ${things} wrong`, {
+        problems: problems.length,
+      });
+    }
+    const how = compared ? 'as the manifest says' : 'no manifest to compare with, but every block is sound';
+    if (!quiet) process.stdout.write(`${printable(file)}: ${found.tensors.length} tensors, ${how}\n${found.sha256}\n`);
+  } finally {
+    display.clear();
+    await model.close();
+  }
+}
+
+/** The manifest that was named, else the one beside the file, if there is one. */
+async function readManifest(file: string, named: string | undefined): Promise<ExpectedHashes | undefined> {
+  const path = named ?? `${file}.manifest.json`;
+  try {
+    return parseManifest(await readFile(path, 'utf8'));
+  } catch (error) {
+    if (named === undefined && error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    if (error instanceof QuantpressError) {
+      throw new QuantpressError(error.code, `'${path}': ${error.message}`, { ...error.details, path });
+    }
+    throw systemError(error, `cannot read '${path}'`, { path });
+  }
+}
+
+async function save(path: string, text: string): Promise<void> {
+  await writeFile(path, text).catch((error: unknown) => {
+    throw systemError(error, `cannot write '${path}'`, { path });
+  });
+}

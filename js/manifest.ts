@@ -1,0 +1,122 @@
+/** Manifests: the hashes of a model file and of its tensors, for `quantpress verify`, `sha256sum -c` and `llama-gguf-hash -c`. */
+
+import { QuantpressError } from './error.js';
+import type { Report } from './quantize.js';
+
+/** The hashes of a file, all in hexadecimal. */
+export interface Manifest {
+  /** The file's name, without its folder. */
+  file: string;
+  /** Bytes of the whole file, and its SHA-256. */
+  size: number;
+  sha256: string;
+  tensors: ManifestTensor[];
+}
+
+/** The hashes of a tensor's bytes, without the padding after them. */
+export interface ManifestTensor {
+  name: string;
+  type: string;
+  bytes: number;
+  sha256: string;
+  xxh64: string;
+}
+
+/**
+ * The manifest of a file that was written with `hashes`.
+ *
+ * @param file - The file's name, without its folder.
+ * @throws {@link QuantpressError} `ARGUMENT` if the report has no hashes.
+ */
+export function manifestOf(report: Report, file: string): Manifest {
+  const { sha256, size, tensors } = report;
+  if (sha256 === undefined) {
+    throw new QuantpressError(
+      'ARGUMENT',
+      'the report has no hashes: quantizeModel(..., { hashes: true }) makes them',
+      {},
+    );
+  }
+  const lines = tensors.map(({ name, to, bytes, sha256 = '', xxh64 = '' }) => ({
+    name,
+    type: to,
+    bytes,
+    sha256,
+    xxh64,
+  }));
+  return { file, size, sha256, tensors: lines };
+}
+
+/** How a manifest can be written, by the ending of its file's name; any other is JSON. */
+const FORMS: Record<string, (manifest: Manifest) => string> = {
+  sha256: ({ file, sha256 }) => `${sha256}  ${file}\n`,
+  hashes: ({ file, tensors }) =>
+    tensors
+      .flatMap(({ name, sha256, xxh64 }) => [
+        `xxh64     ${xxh64}  ${file}:${name}\n`,
+        `sha256    ${sha256}  ${file}:${name}\n`,
+      ])
+      .join(''),
+};
+
+/**
+ * A manifest as text: for a name that ends in `.sha256` the line of `sha256sum`, in `.hashes` the lines of
+ * `llama-gguf-hash`, and JSON for any other.
+ */
+export function manifestText(manifest: Manifest, name: string): string {
+  const form = FORMS[/\.([a-z0-9]+)$/i.exec(name)?.[1]?.toLowerCase() ?? ''];
+  return form ? form(manifest) : `${JSON.stringify(manifest, null, 2)}\n`;
+}
+
+/** What a manifest of any form says: what it does not say is left out. */
+export interface ExpectedHashes {
+  size?: number;
+  sha256?: string;
+  tensors: Map<string, { sha256?: string; xxh64?: string }>;
+}
+
+/**
+ * Reads a manifest of any form. Names of files in it are not compared: a file may be renamed.
+ *
+ * @throws {@link QuantpressError} `MALFORMED`.
+ */
+export function parseManifest(text: string): ExpectedHashes {
+  const expected = text.trimStart().startsWith('{') ? fromJson(text) : fromLines(text);
+  if (expected && (expected.sha256 !== undefined || expected.tensors.size > 0)) return expected;
+  throw new QuantpressError('MALFORMED', 'this is no manifest: neither JSON of quantpress nor lines with hashes', {});
+}
+
+function fromJson(text: string): ExpectedHashes | undefined {
+  const content = parsed(text);
+  const { size, sha256, tensors } = content;
+  if (typeof size !== 'number' || typeof sha256 !== 'string' || !Array.isArray(tensors)) return undefined;
+  const entries = new Map<string, { sha256?: string; xxh64?: string }>();
+  for (const tensor of tensors as Record<string, unknown>[]) {
+    if (typeof tensor?.name !== 'string' || typeof tensor.sha256 !== 'string') return undefined;
+    entries.set(tensor.name, { sha256: tensor.sha256 });
+  }
+  return { size, sha256, tensors: entries };
+}
+
+function parsed(text: string): Record<string, unknown> {
+  try {
+    return JSON.parse(text) as Record<string, unknown>;
+  } catch (error) {
+    const message = `the manifest is no JSON: ${error instanceof Error ? error.message : error}`;
+    throw new QuantpressError('MALFORMED', message, {});
+  }
+}
+
+/** `SHA256  FILE`, and `KIND  HASH  FILE:TENSOR`; names of tensors have no colon in any known model, names of files may. */
+function fromLines(text: string): ExpectedHashes {
+  const expected: ExpectedHashes = { tensors: new Map() };
+  for (const line of text.split('\n')) {
+    const whole = /^([0-9a-f]{64}) [ *]/i.exec(line)?.[1];
+    if (whole !== undefined) expected.sha256 = whole.toLowerCase();
+    const [, kind, hash = '', name = ''] = /^(xxh64|sha256) +([0-9a-f]+) +.*:([^:]+)$/i.exec(line) ?? [];
+    if (kind === undefined) continue;
+    const tensor = expected.tensors.get(name) ?? {};
+    expected.tensors.set(name, { ...tensor, [kind.toLowerCase()]: hash.toLowerCase() });
+  }
+  return expected;
+}

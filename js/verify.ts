@@ -1,0 +1,150 @@
+/** Reads a model file again, and says whether it is what it should be. */
+
+import { QuantpressError } from './error.js';
+import { validate } from './format.js';
+import { sha256, xxh64, type Hasher } from './hash.js';
+import type { ExpectedHashes, Manifest, ManifestTensor } from './manifest.js';
+import type { Model, TensorInfo } from './model.js';
+import { breathe } from './runtime.js';
+
+/** Options of {@link verifyModel}. */
+export interface VerifyOptions {
+  /** Hashes that it must have: {@link parseManifest} reads them. */
+  manifest?: ExpectedHashes | undefined;
+  /** Stops the work. */
+  signal?: AbortSignal | undefined;
+  /** Called now and then. */
+  onProgress?: ((progress: { bytesDone: number; bytesTotal: number; tensor: string }) => void) | undefined;
+}
+
+/** Something that is not as it should be. */
+export interface Problem {
+  /** The tensor it is about; nothing if it is about the file. */
+  tensor?: string;
+  message: string;
+}
+
+/** What {@link verifyModel} has found. */
+export interface Verification {
+  /** The hashes of the file as it is. */
+  manifest: Manifest;
+  /** What is wrong; empty if nothing is. */
+  problems: Problem[];
+  /** Whether there were hashes to compare with: without, only the file's structure and its blocks are checked. */
+  compared: boolean;
+}
+
+/** Read at once, cut to whole blocks. */
+const PIECE = 1 << 20;
+
+/**
+ * Reads a whole model once: every block of every tensor as `llama-quantize` and `llama-cli --check-tensors` check it, and
+ * the hashes of the file and of each tensor, which are compared with those of a manifest. The header was checked when the
+ * model was opened. Memory is that of one piece.
+ *
+ * @returns What is wrong: a file that is damaged is a finding, not an error.
+ * @throws {@link QuantpressError} what reading throws.
+ * @example
+ * ```ts
+ * const { problems, manifest } = await verifyModel(await openModel('model-Q4_K_M.gguf'));
+ * console.log(problems.length === 0, manifest.sha256);
+ * ```
+ */
+export async function verifyModel(model: Model, options: VerifyOptions = {}): Promise<Verification> {
+  const { source } = model;
+  const whole = sha256();
+  const hashed = new Map<string, ManifestTensor>();
+  const problems: Problem[] = [];
+  let at = 0;
+  const read = async (end: number, tensor: string, use?: (bytes: Uint8Array) => void, step = PIECE) => {
+    while (at < end) {
+      options.signal?.throwIfAborted();
+      const bytes = await source.read(at, Math.min(step, end - at), options.signal);
+      whole.update(bytes);
+      use?.(bytes);
+      at += bytes.length;
+      options.onProgress?.({ bytesDone: at, bytesTotal: source.size, tensor });
+      await breathe();
+    }
+  };
+  // In the order of the file, which is not always the order of its table.
+  for (const tensor of [...model.tensors].sort((a, b) => a.offset - b.offset)) {
+    await read(tensor.offset, tensor.name);
+    const check = new TensorCheck(tensor);
+    await read(tensor.offset + tensor.bytes, tensor.name, (bytes) => check.add(bytes), check.step);
+    hashed.set(tensor.name, check.result());
+    if (check.problem !== undefined) problems.push({ tensor: tensor.name, message: check.problem });
+  }
+  await read(source.size, '');
+  await source.check?.();
+  const tensors = model.tensors.map(({ name }) => hashed.get(name)).filter((tensor) => tensor !== undefined);
+  const manifest = { file: baseName(source.name), size: source.size, sha256: whole.hex(), tensors };
+  if (options.manifest) problems.push(...differences(manifest, options.manifest));
+  return { manifest, problems, compared: options.manifest !== undefined };
+}
+
+/** One tensor, piece by piece. */
+class TensorCheck {
+  /** Bytes of a piece: whole blocks. */
+  readonly step: number;
+  problem: string | undefined;
+  readonly #tensor: TensorInfo;
+  readonly #sha256: Hasher = sha256();
+  readonly #xxh64: Hasher = xxh64();
+  #weights = 0;
+  readonly #rate: number;
+
+  constructor(tensor: TensorInfo) {
+    this.#tensor = tensor;
+    const weights = tensor.shape.reduce((product, n) => product * n, 1);
+    this.#rate = weights / tensor.bytes;
+    // A row is whole blocks of any format.
+    const row = tensor.bytes / tensor.shape.slice(1).reduce((product, n) => product * n, 1);
+    this.step = row * Math.max(1, Math.floor(PIECE / row));
+  }
+
+  add(bytes: Uint8Array): void {
+    this.#sha256.update(bytes);
+    this.#xxh64.update(bytes);
+    try {
+      if (this.problem === undefined) validate(bytes, this.#tensor.type);
+    } catch (error) {
+      if (!(error instanceof QuantpressError)) throw error;
+      const { index } = error.details;
+      const place = typeof index === 'number' ? ` (weight ${this.#weights + index})` : '';
+      this.problem = `${error.message}${place}`;
+    }
+    this.#weights += bytes.length * this.#rate;
+  }
+
+  result(): ManifestTensor {
+    const { name, type, bytes } = this.#tensor;
+    return { name, type, bytes, sha256: this.#sha256.hex(), xxh64: this.#xxh64.hex() };
+  }
+}
+
+function differences({ size, sha256, tensors }: Manifest, expected: ExpectedHashes): Problem[] {
+  const problems: Problem[] = [];
+  const left = new Map(expected.tensors);
+  for (const tensor of tensors) {
+    const wanted = left.get(tensor.name);
+    left.delete(tensor.name);
+    const kind = (['sha256', 'xxh64'] as const).find((kind) => wanted?.[kind] && wanted[kind] !== tensor[kind]);
+    if (!kind) continue;
+    const message = `its ${kind} is ${tensor[kind]}, and the manifest says ${wanted?.[kind]}`;
+    problems.push({ tensor: tensor.name, message });
+  }
+  for (const name of left.keys())
+    problems.push({ tensor: name, message: 'the manifest has it, and the file does not' });
+  if (expected.size !== undefined && expected.size !== size) {
+    problems.push({ message: `the file has ${size} bytes, and the manifest says ${expected.size}` });
+  }
+  if (expected.sha256 !== undefined && expected.sha256 !== sha256) {
+    problems.push({ message: `the file's sha256 is ${sha256}, and the manifest says ${expected.sha256}` });
+  }
+  return problems;
+}
+
+function baseName(name = ''): string {
+  return name.replace(/[?#].*$/, '').replace(/^.*[/\\]/, '');
+}

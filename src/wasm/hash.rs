@@ -1,0 +1,37 @@
+//! `hash.rs` for JavaScript.
+
+use crate::hash;
+use wasm_bindgen::prelude::*;
+
+/// See [`hash::Hasher`].
+#[wasm_bindgen]
+pub struct Hasher(hash::Hasher);
+
+#[wasm_bindgen]
+impl Hasher {
+    /// See [`hash::Hasher::sha256`].
+    pub fn sha256() -> Hasher {
+        Hasher(hash::Hasher::sha256())
+    }
+
+    /// See [`hash::Hasher::xxh64`].
+    pub fn xxh64() -> Hasher {
+        Hasher(hash::Hasher::xxh64())
+    }
+
+    /// See [`hash::Hasher::update`].
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// See [`hash::Hasher::hex`].
+    pub fn hex(&self) -> String {
+        self.0.hex()
+    }
+}
+
+/// The engine's version: that of the package and of the crate.
+#[wasm_bindgen]
+pub fn version() -> String {
+    env!("CARGO_PKG_VERSION").to_owned()
+}
