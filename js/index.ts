@@ -42,6 +42,7 @@ export type { UrlOptions } from './source-url.js';
 export type { FileIdentity, Source, SourceDescription } from './source.js';
 export { BlobTarget, MemoryTarget } from './target-memory.js';
 export { openTarget, type TargetInput } from './target-open.js';
+export { OpfsTarget } from './target-opfs.js';
 export type { AccessHandle } from './target-web-file.js';
 export type { ResumableTarget, Target } from './target.js';
 export { verifyModel, type Problem, type Verification, type VerifyOptions } from './verify.js';

@@ -6,7 +6,7 @@ import { QuantpressError } from './error.js';
 import { dequantize, type FormatName } from './format.js';
 import { openSource, type SourceInput } from './source-open.js';
 import type { UrlOptions } from './source-url.js';
-import type { Source } from './source.js';
+import { readExactly, type Source } from './source.js';
 import { call } from './wasm.js';
 
 /** A tensor of a model file. */
@@ -96,7 +96,12 @@ export class Model {
       throw new QuantpressError('RANGE', message, { tensor: name, rows, from, to });
     }
     const rowBytes = tensor.bytes / rows;
-    const bytes = await this.source.read(tensor.offset + from * rowBytes, (to - from) * rowBytes, options.signal);
+    const bytes = await readExactly(
+      this.source,
+      tensor.offset + from * rowBytes,
+      (to - from) * rowBytes,
+      options.signal,
+    );
     return dequantize(bytes, tensor.type);
   }
 
@@ -140,7 +145,7 @@ async function readHeader(source: Source, signal?: AbortSignal): Promise<ModelHe
   let prefix = new Uint8Array(0);
   for (let needed = FIRST_READ; ; ) {
     const size = Math.min(Math.max(needed, prefix.length * 2), source.size);
-    const more = await source.read(prefix.length, size - prefix.length, signal);
+    const more = await readExactly(source, prefix.length, size - prefix.length, signal);
     prefix = joined(prefix, more);
     const result = call((engine) => engine.ModelHeader.parse(prefix, source.size)) as ModelHeader | number;
     if (typeof result !== 'number') return result;

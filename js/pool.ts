@@ -3,7 +3,7 @@
 import { QuantpressError } from './error.js';
 import { canStartThreads, startThread, type Thread } from './pool-thread.js';
 import { breathe, cores } from './runtime.js';
-import type { Source } from './source.js';
+import { readExactly, type Source } from './source.js';
 import { unpackError, type FromWorker, type Results, type Task } from './worker-protocol.js';
 import { Workbench } from './worker-tasks.js';
 
@@ -112,7 +112,7 @@ class Pool implements Runner {
   /** Workers cannot open every source: then its bytes are read in this thread and handed over. */
   async #readHere({ input }: Task, signal: AbortSignal): Promise<Task['input']> {
     if (input instanceof Uint8Array || this.#source.describe?.()) return input;
-    return this.#source.read(input.offset, input.length, signal);
+    return readExactly(this.#source, input.offset, input.length, signal);
   }
 
   #dispatch(): void {

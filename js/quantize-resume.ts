@@ -13,6 +13,7 @@ import {
 } from './journal.js';
 import type { Plan, Recipe } from './model-plan.js';
 import type { Model } from './model.js';
+import { readExactly } from './source.js';
 import { isResumable, type ResumableTarget, type Target } from './target.js';
 import { call } from './wasm.js';
 
@@ -27,7 +28,7 @@ export async function identifyJob(
   recipe: Recipe | string,
 ): Promise<JobIdentity> {
   const state = await source.fingerprint?.();
-  const header = state === undefined ? undefined : await source.read(0, Math.min(headerBytes, source.size));
+  const header = state === undefined ? undefined : await readExactly(source, 0, Math.min(headerBytes, source.size));
   const places = plan.tensors.map((tensor) => [
     ...[tensor.sourceOffset, tensor.from, tensor.to, tensor.targetOffset, tensor.rows, tensor.rowLength],
     tensor.hasImportance,

@@ -188,7 +188,10 @@ class Conversion {
     const { from, to, rowLength } = tensor;
     try {
       const importance = importanceOf(tile, this.#importanceOf(tile.index));
-      return await this.#runner.run({ kind: 'encode', input, from, to, rowLength, importance }, this.#stop.signal);
+      const task = { kind: 'encode', input, from, to, rowLength, importance } as const;
+      const { signal } = this.#stop;
+      // A source may be stuck, and not listen to the signal.
+      return await orAborted(this.#runner.run(task, signal), signal);
     } catch (error) {
       throw inTensor(tile, error);
     }
@@ -197,6 +200,21 @@ class Conversion {
   #importanceOf(index: number): Float32Array | undefined {
     if (this.#importance?.index !== index) this.#importance = { index, all: this.#plan.importance(index) };
     return this.#importance.all;
+  }
+}
+
+/** What a promise gives, unless the signal comes first. */
+async function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  let give: () => void = () => {};
+  const aborted = new Promise<never>((_, reject) => {
+    give = () => reject(signal.reason);
+    signal.addEventListener('abort', give, { once: true });
+    if (signal.aborted) give();
+  });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener('abort', give);
   }
 }
 

@@ -74,6 +74,18 @@ export function truncated(source: Source, offset: number, length: number, size: 
   });
 }
 
+/** {@link Source.read} that trusts no source: one that gives fewer bytes than were asked for has ended before its size. */
+export async function readExactly(
+  source: Source,
+  offset: number,
+  length: number,
+  signal?: AbortSignal,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const bytes = await source.read(offset, length, signal);
+  if (bytes.length === length) return bytes;
+  throw truncated(source, offset, length, offset + bytes.length);
+}
+
 /** {@link Source.readInto} for any source. */
 export async function readInto(
   source: Source,
@@ -82,5 +94,5 @@ export async function readInto(
   signal?: AbortSignal,
 ): Promise<void> {
   if (source.readInto) await source.readInto(into, offset, signal);
-  else into.set(await source.read(offset, into.length, signal));
+  else into.set(await readExactly(source, offset, into.length, signal));
 }

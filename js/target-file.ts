@@ -201,7 +201,10 @@ export class FileTarget implements ResumableTarget {
     const name = path().basename(this.#final);
     const found: (Unfinished & { alive: boolean; modified: number })[] = [];
     const owners = new Set<string>();
-    for (const entry of await fs().readdir(folder)) {
+    // A folder may be one that can be written and not read.
+    for (const entry of await fs()
+      .readdir(folder)
+      .catch(() => [])) {
       if (!entry.startsWith(`.${name}.`)) continue;
       const owner = LEFTOVER.exec(entry.slice(name.length + 2))?.[1];
       if (owner !== undefined && owner !== this.#unfinished?.owner) owners.add(owner);
@@ -228,9 +231,10 @@ export class FileTarget implements ResumableTarget {
   }
 
   async #checkSpace(size: number): Promise<void> {
-    const { bavail, bsize } = await fs().statfs(path().dirname(this.#final));
+    const { bavail, bsize, blocks } = await fs().statfs(path().dirname(this.#final));
     const free = bavail * bsize;
-    if (free >= size) return;
+    // Some file systems do not say.
+    if (free >= size || blocks === 0) return;
     const message = `cannot write '${this.#path}': it needs ${size} bytes and the disk has ${free} free`;
     throw new QuantpressError('NO_SPACE', message, { path: this.#path, needed: size, free });
   }

@@ -6,6 +6,7 @@ import { sha256, xxh64, type Hasher } from './hash.js';
 import type { ExpectedHashes, Manifest, ManifestTensor } from './manifest.js';
 import type { Model, TensorInfo } from './model.js';
 import { breathe } from './runtime.js';
+import { readExactly } from './source.js';
 
 /** Options of {@link verifyModel}. */
 export interface VerifyOptions {
@@ -59,7 +60,7 @@ export async function verifyModel(model: Model, options: VerifyOptions = {}): Pr
   const read = async (end: number, tensor: string, use?: (bytes: Uint8Array) => void, step = PIECE) => {
     while (at < end) {
       options.signal?.throwIfAborted();
-      const bytes = await source.read(at, Math.min(step, end - at), options.signal);
+      const bytes = await readExactly(source, at, Math.min(step, end - at), options.signal);
       whole.update(bytes);
       use?.(bytes);
       at += bytes.length;

@@ -2,6 +2,7 @@
 
 import { QuantpressError, toQuantpressError, type ErrorCode, type ErrorDetails } from './error.js';
 import type { SourceDescription } from './source.js';
+import type { OpfsCall } from './worker-opfs.js';
 
 /** Bytes to work on: a range of the worker's own source, or the bytes themselves. */
 export type TaskInput = { offset: number; length: number } | Uint8Array<ArrayBuffer>;
@@ -25,10 +26,11 @@ export interface Results {
   encode: Uint8Array<ArrayBuffer>;
 }
 
-/** To a worker. `start` comes first and once. */
+/** To a worker. `start` comes first and once; one that only writes to OPFS needs none. */
 export type ToWorker =
   | { type: 'start'; module: WebAssembly.Module; source: SourceDescription | undefined }
-  | { type: 'run'; id: number; task: Task };
+  | { type: 'run'; id: number; task: Task }
+  | { type: 'opfs'; id: number; call: OpfsCall };
 
 /** From a worker. */
 export type FromWorker =

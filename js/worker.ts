@@ -5,7 +5,8 @@ import { builtin } from './runtime.js';
 import { reopenSource } from './source-open.js';
 import { start as startEngine } from './wasm.js';
 import { Workbench } from './worker-tasks.js';
-import { packError, type FromWorker, type Task, type ToWorker } from './worker-protocol.js';
+import { opfs } from './worker-opfs.js';
+import { packError, type FromWorker, type Results, type Task, type ToWorker } from './worker-protocol.js';
 
 interface Port {
   postMessage(message: FromWorker, transfer: Transferable[]): void;
@@ -22,7 +23,11 @@ let bench: Promise<Workbench>;
 
 function receive(message: ToWorker): void {
   if (message.type === 'run') {
-    void run(message.id, message.task);
+    void answer(message.id, async () => (await bench).run(message.task));
+    return;
+  }
+  if (message.type === 'opfs') {
+    void answer(message.id, () => opfs(message.call));
     return;
   }
   bench = start(message);
@@ -34,9 +39,9 @@ async function start({ module, source }: Extract<ToWorker, { type: 'start' }>): 
   return new Workbench(source && (await reopenSource(source)));
 }
 
-async function run(id: number, task: Task): Promise<void> {
+async function answer(id: number, work: () => Promise<Results[Task['kind']]>): Promise<void> {
   try {
-    const result = await (await bench).run(task);
+    const result = await work();
     port.postMessage({ type: 'done', id, result }, [result.buffer]);
   } catch (error) {
     const packed = packError(error);
