@@ -182,3 +182,33 @@ fn the_overview_is_true() {
         assert!((stated - measured).abs() <= 0.06 * measured, "{name}: stated {stated}, measured {measured}");
     }
 }
+
+/// Defect 1: the seed's Q4_0 had another order of nibbles, other codes and another scale: a reader of ggml saw noise.
+#[test]
+fn defect_1_a_block_of_q4_0_is_laid_out_as_ggml_lays_it_out() {
+    // -8 is the largest magnitude, so the scale is -8 / -8 = 1 and a code is its weight plus 8.
+    let weights: Vec<f32> = (0..32).map(|j| ((j * 5) % 16) as f32 - 8.0).collect();
+    let mut block = vec![0x00, 0x3c]; // 1.0 in half precision
+    for j in 0..16u8 {
+        let (low, high) = ((j * 5) % 16, ((j + 16) * 5) % 16);
+        block.push(low | high << 4); // weight j with weight j + 16
+    }
+    assert_eq!(quantize(&weights, "Q4_0", 32, None).unwrap(), block);
+    assert_eq!(dequantize(&block, "Q4_0").unwrap(), weights);
+}
+
+/// Defect 2: the seed's Q8_0 divided by the scale, ggml multiplies by its reciprocal: some codes differ.
+#[test]
+fn defect_2_q8_0_multiplies_by_the_reciprocal() {
+    let mut rng = Rng::new(2);
+    let mut different = 0;
+    for _ in 0..300_000 {
+        let weights: Vec<f32> = (0..32).map(|_| rng.gauss() as f32).collect();
+        let largest = weights.iter().fold(0.0f32, |largest, x| largest.max(x.abs()));
+        let scale = largest / 127.0;
+        let codes: Vec<u8> = weights.iter().map(|x| (x * (1.0 / scale)).round() as i8 as u8).collect();
+        assert_eq!(quantize(&weights, "Q8_0", 32, None).unwrap()[2..], codes);
+        different += weights.iter().zip(&codes).filter(|(x, code)| (**x / scale).round() as i8 as u8 != **code).count();
+    }
+    assert!(different > 0, "no weight tells the two apart");
+}

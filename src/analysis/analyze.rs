@@ -44,7 +44,14 @@ impl<'a> AffineErrors<'a> {
 
     /// Adds the values that follow, a multiple of 4096 of them except for the last.
     pub(crate) fn add(&mut self, values: &[f32]) -> Result<()> {
-        self.add_changed(values, |x| x)
+        let mut decoded = [0.0; PART];
+        for values in values.chunks(PART) {
+            let decoded = &mut decoded[..values.len()];
+            self.prepared.fake(values, self.seen, decoded)?;
+            self.errors.add_part(values, decoded, self.seen)?;
+            self.seen += values.len();
+        }
+        Ok(())
     }
 
     /// Adds the error against `values` of quantizing `change` of each of them.

@@ -1,15 +1,16 @@
 //! Weights of known distributions.
 //!
-//! Equal seeds give equal weights on every machine: ChaCha8 for the bits, the ziggurat of `rand_distr` for the normal
-//! distribution, `libm` for its tails. Without a seed the system's entropy chooses one.
+//! Equal seeds give equal weights on every machine: xoshiro256++ (Blackman and Vigna, arXiv 1805.01407) for the bits, the
+//! ziggurat of `rand_distr` for the normal distribution, `libm` for its tails. Without a seed the system's entropy chooses
+//! one. Nothing here is secret, so the bits need not be: a cipher's would take as long as all the rest.
 
 use crate::error::{Code, Error, Result};
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
 use rand_distr::{Distribution, StandardNormal, StandardUniform};
+use rand_xoshiro::Xoshiro256PlusPlus;
+use rand_xoshiro::rand_core::SeedableRng;
 
 /// A generator of reproducible numbers.
-pub struct Random(ChaCha8Rng);
+pub struct Random(Xoshiro256PlusPlus);
 
 impl Random {
     /// From a seed, or from the system's entropy (in a browser `crypto.getRandomValues`).
@@ -18,13 +19,13 @@ impl Random {
     /// [`Code::UNSUPPORTED`] if there is no seed and the system gives no entropy.
     pub fn new(seed: Option<u64>) -> Result<Self> {
         if let Some(seed) = seed {
-            return Ok(Random(ChaCha8Rng::seed_from_u64(seed)));
+            return Ok(Random(Xoshiro256PlusPlus::seed_from_u64(seed)));
         }
         let mut entropy = [0; 32];
         getrandom::fill(&mut entropy).map_err(|error| {
             Error::new(Code::UNSUPPORTED, format!("the system gives no entropy ({error}); pass a seed"))
         })?;
-        Ok(Random(ChaCha8Rng::from_seed(entropy)))
+        Ok(Random(Xoshiro256PlusPlus::from_seed(entropy)))
     }
 
     /// From the standard normal distribution.
