@@ -1,18 +1,31 @@
 /** Hashes of a file and of its tensors, computed while it is written. */
 
-import { sha256, xxh64, type Hasher } from './hash.js';
+import { hashOf, sha256, xxh64, type Hasher } from './hash.js';
 import { InOrder, type Target } from './target.js';
+
+const NOTHING = new Uint8Array(0);
+
+/** The hashes of one tensor's bytes, in hexadecimal. */
+interface TensorHashes {
+  sha256: string;
+  xxh64: string;
+}
 
 /** Takes in pieces in any order. Each waits for those before it, so whoever limits the pieces under way limits memory. */
 export class FileHashes {
   readonly #whole = sha256();
-  readonly #tensors: { sha256: Hasher; xxh64: Hasher }[];
+  readonly #left: number[];
+  readonly #tensors: TensorHashes[];
   readonly #turns: InOrder;
   /** The tensor each piece is of, by its offset. */
   readonly #owners = new Map<number, number>();
+  /** The hashers of the tensor that is at its turn. */
+  #now: { sha256: Hasher; xxh64: Hasher } | undefined;
 
-  constructor(tensors: readonly unknown[], signal: AbortSignal) {
-    this.#tensors = tensors.map(() => ({ sha256: sha256(), xxh64: xxh64() }));
+  constructor(tensors: readonly { targetBytes: number }[], signal: AbortSignal) {
+    this.#left = tensors.map(({ targetBytes }) => targetBytes);
+    const empty = { sha256: hashOf(sha256(), NOTHING), xxh64: hashOf(xxh64(), NOTHING) };
+    this.#tensors = tensors.map(() => empty);
     const sink: Target = {
       write: async (offset, bytes) => this.#hash(offset, bytes),
       close: async () => {},
@@ -28,19 +41,21 @@ export class FileHashes {
   }
 
   /** The hashes, when everything was added. */
-  result(): { sha256: string; tensors: { sha256: string; xxh64: string }[] } {
-    return {
-      sha256: this.#whole.hex(),
-      tensors: this.#tensors.map(({ sha256, xxh64 }) => ({ sha256: sha256.hex(), xxh64: xxh64.hex() })),
-    };
+  result(): { sha256: string; tensors: TensorHashes[] } {
+    return { sha256: this.#whole.hex(), tensors: this.#tensors };
   }
 
   #hash(offset: number, bytes: Uint8Array): void {
     this.#whole.update(bytes);
     const index = this.#owners.get(offset);
-    const tensor = index === undefined ? undefined : this.#tensors[index];
     this.#owners.delete(offset);
-    tensor?.sha256.update(bytes);
-    tensor?.xxh64.update(bytes);
+    if (index === undefined) return;
+    this.#now ??= { sha256: sha256(), xxh64: xxh64() };
+    this.#now.sha256.update(bytes);
+    this.#now.xxh64.update(bytes);
+    this.#left[index] = (this.#left[index] ?? 0) - bytes.length;
+    if (this.#left[index] > 0) return;
+    this.#tensors[index] = { sha256: this.#now.sha256.hex(), xxh64: this.#now.xxh64.hex() };
+    this.#now = undefined;
   }
 }

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { copyFileSync, readdirSync, readFileSync, renameSync, utimesSync, writeFileSync } from 'node:fs';
+import { copyFileSync, readdirSync, readFileSync, renameSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import {
@@ -84,6 +84,22 @@ describe('a run that is killed', () => {
     await convert(WHALE, file('out'), 'IQ4_XS', { resume: true });
     await convert(WHALE, file('expected'), 'IQ4_XS');
     for (const done of names()) expect(sha256(file(done))).toBe(sha256(file('expected')));
+  });
+
+  test('without --resume leaves what a run with it goes on with', async () => {
+    const { path, file, names } = folder();
+    const child = spawn(process.execPath, [CLI, 'quantize', '--threads', '1', WHALE, file('out'), 'IQ4_XS']);
+    const ended = new Promise((resolve) => child.on('close', resolve));
+    await untilAtWork(child, path);
+    // The first line of the journal has some four hundred bytes.
+    const tiles = () => names().some((name) => name.endsWith('journal') && statSync(file(name)).size > 600);
+    while (child.exitCode === null && !tiles()) await new Promise((resolve) => setTimeout(resolve, 3));
+    child.kill('SIGKILL');
+    await ended;
+    const report = await convert(WHALE, file('out'), 'IQ4_XS', { resume: true, hashes: true });
+    expect(report.bytesResumed).toBeGreaterThan(0);
+    expect(report.sha256).toBe((await convert(WHALE, file('out'), 'IQ4_XS', { hashes: true })).sha256);
+    expect(names()).toEqual(['out']);
   });
 
   test('leaves what the next run without resume clears away', async () => {
