@@ -76,7 +76,7 @@ for (const name of names.filter((/** @type {string} */ name) => wanted.length ==
     return [figure(theirs), times(node[at] / theirs), times(chromium[at] / theirs), times(ours / theirs)];
   });
   const decode = node[columns.indexOf('decode')];
-  rows.push([name, ...cells, `${Math.round((100 * decode) / line.copy)} %`]);
+  rows.push([name, ...cells, decode === undefined ? '' : `${Math.round((100 * decode) / line.copy)} %`]);
   console.log(rows.at(-1).join('  '));
   if (/^IQ[123]/.test(name)) setUps.push([name, figure(await tables(line)), figure(line.tables)]);
 }
