@@ -1,12 +1,13 @@
-/** The packed package through bundlers, and what they make of it in Chromium. */
+/** The packed package through bundlers and without one, and what becomes of it in Chromium: the README's lines, and bytes. */
 
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { launch } from '../browser/support/browser.js';
-import { serve } from '../browser/support/server.js';
+import { type Pages, serve } from '../browser/support/server.js';
 import { type Consumer, createConsumer } from './support/consumer.js';
-import { example, printed } from './support/example.js';
+import { example, expectedBytes, printBytes, printed } from './support/example.js';
 
 let browser: Browser;
 let consumer: Consumer;
@@ -14,9 +15,17 @@ let consumer: Consumer;
 beforeAll(async () => {
   consumer = await createConsumer();
   consumer.write({
-    'index.html': '<!doctype html><link rel="icon" href="data:,"><script type="module" src="./main.js"></script>',
+    'index.html': page('./main.js'),
+    'bytes.html': page('./bytes.js'),
     'main.js': example,
-    'inline.js': example.replace("'quantpress'", "'quantpress/inline'"),
+    'bytes.js': printBytes('quantpress'),
+    'inline.js': printBytes('quantpress/inline'),
+    'slim.js': `import { init as load, quantize } from 'quantpress/slim';
+      const init = () => load({ wasm: '/quantpress.wasm' });
+      ${printBytes('quantpress').replace(/import .*/, '')}`,
+    'thread.html': page('./thread.js'),
+    'thread.js': `const worker = new Worker(new URL('./bytes.js', import.meta.url), { type: 'module' });
+      worker.onerror = ({ message }) => console.log(message ?? 'the worker failed');`,
   });
   browser = await launch();
 });
@@ -25,6 +34,19 @@ afterAll(async () => {
   await browser?.close();
   consumer?.remove();
 });
+
+const page = (script: string): string =>
+  `<!doctype html><link rel="icon" href="data:,"><script type="module" src="${script}"></script>`;
+
+/** A folder that was built, in the browser: the bytes are those of Node. */
+async function expectBytes(folder: string, path = '/', pages: Pages = {}): Promise<void> {
+  const server = await serve(join(consumer.folder, folder), pages);
+  try {
+    expect(await firstLine(server.url + path)).toBe(await expectedBytes());
+  } finally {
+    await server.close();
+  }
+}
 
 /** What the page at an address logs first, whether that is the result or an error. */
 async function firstLine(url: string): Promise<string> {
@@ -41,45 +63,118 @@ async function firstLine(url: string): Promise<string> {
   }
 }
 
-test('Vite, building', async () => {
+test('Vite 8, building: a page and a Web Worker', async () => {
   const { build } = await import('vite');
-  await build({ root: consumer.folder, logLevel: 'warn', build: { target: 'es2022' } });
-  const server = await serve(join(consumer.folder, 'dist'));
+  const input = ['index.html', 'bytes.html', 'thread.html'].map((name) => join(consumer.folder, name));
+  await build({
+    root: consumer.folder,
+    logLevel: 'warn',
+    build: { target: 'es2022', outDir: 'vite-8', rolldownOptions: { input } },
+    worker: { format: 'es' },
+  });
+  const server = await serve(join(consumer.folder, 'vite-8'));
   expect(await firstLine(server.url)).toMatch(printed);
   await server.close();
+  await expectBytes('vite-8', '/bytes.html');
+  await expectBytes('vite-8', '/thread.html');
 });
 
-test('Vite, developing', async () => {
+test('Vite 8, developing', async () => {
   const { createServer } = await import('vite');
   // As a developer has it, with its websocket: without one its page complains, now before and now after our line.
   const server = await createServer({ root: consumer.folder, logLevel: 'warn', server: { port: 0 } });
   await server.listen();
-  expect(await firstLine(server.resolvedUrls?.local[0] ?? '')).toMatch(printed);
+  const url = server.resolvedUrls?.local[0] ?? '';
+  expect(await firstLine(url)).toMatch(printed);
+  expect(await firstLine(`${url}bytes.html`)).toBe(await expectedBytes());
   await server.close();
 });
 
-test('esbuild, with the engine inside', async () => {
+test('Vite 7, building, and developing with the line the README asks for', async () => {
+  const { build, createServer } = (await import('vite-7' as string)) as typeof import('vite');
+  const root = consumer.folder;
+  await build({ root, logLevel: 'warn', build: { target: 'es2022', outDir: 'vite-7' }, configFile: false });
+  const built = await serve(join(root, 'vite-7'));
+  expect(await firstLine(built.url)).toMatch(printed);
+  await built.close();
+  const optimizeDeps = { exclude: ['quantpress'] };
+  const server = await createServer({ root, logLevel: 'warn', server: { port: 0 }, optimizeDeps, cacheDir: '.vite-7' });
+  await server.listen();
+  expect(await firstLine(`${server.resolvedUrls?.local[0]}bytes.html`)).toBe(await expectedBytes());
+  await server.close();
+});
+
+test('webpack 5: a page, and a Web Worker', async () => {
+  const { default: webpack } = await import('webpack');
+  const stats = await new Promise<import('webpack').Stats | undefined>((resolve, reject) => {
+    webpack(
+      {
+        mode: 'production',
+        context: consumer.folder,
+        entry: { bytes: './bytes.js', thread: './thread.js' },
+        output: { path: join(consumer.folder, 'webpack'), publicPath: 'auto' },
+      },
+      (error, stats) => (error ? reject(error) : resolve(stats)),
+    );
+  });
+  expect(stats?.toJson({ all: false, errors: true }).errors).toEqual([]);
+  const html = (script: string) => ({ type: 'text/html', body: page(script) });
+  const pages = { '/': html('/bytes.js'), '/thread.html': html('/thread.js') };
+  await expectBytes('webpack', '/', pages);
+  await expectBytes('webpack', '/thread.html', pages);
+});
+
+const wasm = () => readFileSync(join(consumer.folder, 'node_modules/quantpress/dist/quantpress.wasm'));
+
+test.each(['inline', 'slim'])('esbuild: quantpress/%s', async (name) => {
   const { build } = await import('esbuild');
-  const bundled = join(consumer.folder, 'bundled');
   await build({
-    entryPoints: [join(consumer.folder, 'inline.js')],
-    outfile: join(bundled, 'main.js'),
+    entryPoints: [join(consumer.folder, `${name}.js`)],
+    outfile: join(consumer.folder, 'esbuild', `${name}.js`),
     bundle: true,
     minify: true,
     format: 'esm',
     logLevel: 'warning',
   });
-  const page = '<!doctype html><link rel="icon" href="data:,"><script type="module" src="/main.js"></script>';
-  const server = await serve(bundled, { '/': { type: 'text/html', body: page } });
-  expect(await firstLine(server.url)).toMatch(printed);
-  await server.close();
+  await expectBytes('esbuild', '/', {
+    '/': { type: 'text/html', body: page(`/${name}.js`) },
+    '/quantpress.wasm': { type: 'application/wasm', body: wasm() },
+  });
+});
+
+test.each(['inline', 'slim'])('Rollup, with nothing but a way to find packages: quantpress/%s', async (name) => {
+  const { rollup } = await import('rollup');
+  const bundle = await rollup({
+    input: join(consumer.folder, `${name}.js`),
+    onwarn: ({ message }) => {
+      throw new Error(message);
+    },
+    plugins: [
+      {
+        name: 'packages',
+        resolveId: (id) =>
+          id.startsWith('quantpress/')
+            ? join(consumer.folder, 'node_modules/quantpress/dist', `${id.split('/')[1]}.js`)
+            : null,
+      },
+    ],
+  });
+  await bundle.write({ file: join(consumer.folder, 'rollup', `${name}.js`), format: 'es' });
+  await expectBytes('rollup', '/', {
+    '/': { type: 'text/html', body: page(`/${name}.js`) },
+    '/quantpress.wasm': { type: 'application/wasm', body: wasm() },
+  });
 });
 
 test('no bundler: an import map and the folder of the package', async () => {
   const map = JSON.stringify({ imports: { quantpress: '/node_modules/quantpress/dist/browser.js' } });
   const body = `<!doctype html><link rel="icon" href="data:,"><script type="importmap">${map}</script>
     <script type="module">${example}</script>`;
-  const server = await serve(consumer.folder, { '/bare/': { type: 'text/html', body } });
+  const server = await serve(consumer.folder, {
+    '/bare/': { type: 'text/html', body },
+    '/bare/bytes/': { type: 'text/html', body: body.replace(example, printBytes('quantpress')) },
+  });
   expect(await firstLine(`${server.url}/bare/`)).toMatch(printed);
+  expect(await firstLine(`${server.url}/bare/bytes/`)).toBe(await expectedBytes());
   await server.close();
 });

@@ -1,9 +1,10 @@
 /** The packed package in Node: its code and its types. */
 
 import { spawnSync } from 'node:child_process';
+import { resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Consumer, createConsumer } from './support/consumer.js';
-import { example, printed } from './support/example.js';
+import { example, expectedBytes, printBytes, printed } from './support/example.js';
 
 let consumer: Consumer;
 
@@ -13,6 +14,14 @@ beforeAll(async () => {
 afterAll(() => consumer?.remove());
 
 describe('Node', () => {
+  test.each(['quantpress', 'quantpress/inline'])(
+    'the bytes are those of the engine under test, from %s',
+    async (name) => {
+      consumer.write({ 'bytes.js': printBytes(name) });
+      expect(consumer.run(process.execPath, 'bytes.js')).toBe(await expectedBytes());
+    },
+  );
+
   test.each(['quantpress', 'quantpress/inline'])('the example of the README, from %s', (name) => {
     consumer.write({ 'example.js': example.replace("'quantpress'", `'${name}'`) });
     expect(consumer.run(process.execPath, 'example.js').trim()).toMatch(printed);
@@ -64,26 +73,38 @@ describe('TypeScript', () => {
   `;
 
   test.each([
-    ['nodenext', 'nodenext'],
-    ['esnext', 'bundler'],
-  ])('module %s, resolution %s, with the checks of libraries on', (module, moduleResolution) => {
-    const compilerOptions = {
-      target: 'es2022',
-      lib: ['es2023', 'dom'],
-      types: [],
-      module,
-      moduleResolution,
-      strict: true,
-      exactOptionalPropertyTypes: true,
-      noEmit: true,
-      skipLibCheck: false,
-    };
-    consumer.write({ 'tsconfig.json': JSON.stringify({ compilerOptions, files: ['source.ts'] }), 'source.ts': source });
-    const tsc = spawnSync(new URL('../../node_modules/.bin/tsc', import.meta.url).pathname, ['-p', '.'], {
-      cwd: consumer.folder,
-      encoding: 'utf8',
-    });
-    expect(tsc.stdout).toBe('');
-    expect(tsc.status).toBe(0);
-  });
+    ['7', 'typescript', 'nodenext', 'nodenext'],
+    ['7', 'typescript', 'esnext', 'bundler'],
+    ['5', 'typescript-5', 'nodenext', 'nodenext'],
+    ['5', 'typescript-5', 'esnext', 'bundler'],
+  ])(
+    '%s (%s), module %s, resolution %s, with the checks of libraries on',
+    (major, compiler, module, moduleResolution) => {
+      const compilerOptions = {
+        target: 'es2022',
+        lib: ['es2023', 'dom'],
+        types: [],
+        module,
+        moduleResolution,
+        strict: true,
+        exactOptionalPropertyTypes: true,
+        noEmit: true,
+        skipLibCheck: false,
+      };
+      consumer.write({
+        'tsconfig.json': JSON.stringify({ compilerOptions, files: ['source.ts'] }),
+        'source.ts': source,
+      });
+      const program = resolve('node_modules', compiler, 'bin', 'tsc');
+      expect(spawnSync(process.execPath, [program, '--version'], { encoding: 'utf8' }).stdout).toContain(
+        `Version ${major}.`,
+      );
+      const tsc = spawnSync(process.execPath, [program, '-p', '.'], {
+        cwd: consumer.folder,
+        encoding: 'utf8',
+      });
+      expect(tsc.stdout).toBe('');
+      expect(tsc.status).toBe(0);
+    },
+  );
 });

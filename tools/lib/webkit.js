@@ -28,7 +28,7 @@ function find() {
   if (!driver) return undefined;
   if (process.env.DISPLAY || process.env.WAYLAND_DISPLAY) return { program: driver, args: [] };
   const screen = which('xvfb-run');
-  return screen && { program: screen, args: ['-a', driver] };
+  return screen ? { program: screen, args: ['-a', driver] } : undefined;
 }
 
 async function install() {

@@ -1,0 +1,117 @@
+//! What strangers may hand us, as the fuzz targets (fuzz/) try it by the million: here their corpus, everything they ever
+//! found, and some thousand mutations of both, new ones in every run; a failure prints its bytes.
+
+#![allow(clippy::unwrap_used, clippy::panic)] // a test fails by panicking
+
+#[path = "../fuzz/src/targets.rs"]
+mod targets;
+#[path = "../fuzz/src/thrift.rs"]
+mod thrift;
+
+use std::collections::hash_map::RandomState;
+use std::fs;
+use std::hash::BuildHasher;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+#[global_allocator]
+static ALLOCATOR: thrift::Thrift = thrift::Thrift;
+
+/// Mutations of each target in one run: a second or two.
+const RUNS: usize = 20_000;
+/// Inputs do not grow beyond this: what is wrong with a parser is wrong in small files too.
+const MAX_BYTES: usize = 4096;
+
+/// SplitMix64.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, n: usize) -> usize {
+        (self.next() % n.max(1) as u64) as usize
+    }
+}
+
+/// The files of a folder of fuzz/, in order; an empty list where there is none.
+fn files(kind: &str, target: &str) -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz").join(kind).join(target);
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    paths.iter().map(|path| fs::read(path).unwrap()).collect()
+}
+
+/// Numbers at which counts, lengths and offsets turn over.
+const EDGES: [u64; 10] = [0, 1, 0x7f, 0xff, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff, 1 << 40, i64::MAX as u64, u64::MAX];
+
+fn mutate(bytes: &mut Vec<u8>, other: &[u8], random: &mut Random) {
+    let at = random.below(bytes.len());
+    match random.below(7) {
+        0 if !bytes.is_empty() => bytes[at] ^= 1 << random.below(8),
+        1 if !bytes.is_empty() => bytes[at] = random.next() as u8,
+        2 => bytes.truncate(at),
+        3 => bytes.insert(at, random.next() as u8),
+        4 => {
+            // A number of 4 or 8 bytes becomes one at the edge.
+            let edge = EDGES[random.below(EDGES.len())].to_le_bytes();
+            let width = if random.below(2) == 0 { 4 } else { 8 };
+            for (byte, new) in bytes.iter_mut().skip(at).zip(edge).take(width) {
+                *byte = new;
+            }
+        }
+        5 => {
+            // A piece of another input, over or between.
+            let from = random.below(other.len());
+            let piece = &other[from..(from + random.below(64)).min(other.len())];
+            let until = if random.below(2) == 0 { at } else { (at + piece.len()).min(bytes.len()) };
+            bytes.splice(at..until, piece.iter().copied());
+        }
+        _ => {
+            // A piece of its own, again.
+            let piece = bytes[at..(at + random.below(64)).min(bytes.len())].to_vec();
+            bytes.splice(at..at, piece);
+        }
+    }
+    bytes.truncate(MAX_BYTES);
+}
+
+fn run(name: &str, target: fn(&[u8]), bytes: &[u8]) {
+    if catch_unwind(AssertUnwindSafe(|| target(bytes))).is_err() {
+        panic!("{name} panics on these {} bytes; keep them in fuzz/findings/{name}: {bytes:02x?}", bytes.len());
+    }
+}
+
+#[test]
+fn every_finding_and_the_corpus_pass() {
+    for &(name, target) in targets::TARGETS {
+        let corpus = files("corpus", name);
+        assert!(!corpus.is_empty(), "{name} has no corpus");
+        for bytes in corpus.iter().chain(&files("findings", name)) {
+            run(name, target, bytes);
+        }
+    }
+}
+
+#[test]
+fn mutations_pass() {
+    let seed = RandomState::new().hash_one(0);
+    println!("seed {seed:#x}");
+    for &(name, target) in targets::TARGETS {
+        let seeds = [files("corpus", name), files("findings", name)].concat();
+        let mut random = Random(seed);
+        for _ in 0..RUNS {
+            let mut bytes = seeds[random.below(seeds.len())].clone();
+            let other = &seeds[random.below(seeds.len())];
+            for _ in 0..=random.below(4) {
+                mutate(&mut bytes, other, &mut random);
+            }
+            run(name, target, &bytes);
+        }
+    }
+}
