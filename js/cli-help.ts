@@ -4,7 +4,8 @@ const QUANTIZE = `Usage: quantpress quantize [options] IN [OUT] PRESET [THREADS]
 
 Makes a smaller model file: the bytes llama-quantize writes for the same model, preset and options.
 
-  IN       a GGUF file, or its http(s) address
+  IN       a GGUF or safetensors file, or its http(s) address. Of safetensors, diffusion models become the GGUF that
+           ComfyUI-GGUF loads; language models have to be made GGUF first; anything else becomes a plain container
   OUT      the file to write; beside IN as ggml-model-PRESET.gguf if it is left out
   PRESET   Q4_K_M is a good first choice; Q8_0 and Q6_K lose less, smaller ones more
   THREADS  as --threads
@@ -35,7 +36,7 @@ const INSPECT = `Usage: quantpress inspect [--json] FILE
 
 Shows what is in a model file: its metadata, its tensors, and how many bytes each type takes.
 
-  FILE    a GGUF file, or its http(s) address
+  FILE    a GGUF or safetensors file, or its http(s) address
   --json  as JSON, for programs`;
 
 const VERIFY = `Usage: quantpress verify [options] FILE

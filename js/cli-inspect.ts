@@ -36,7 +36,8 @@ function totalsOf({ tensors }: Model): Total[] {
 }
 
 function asText(file: string, model: Model): string {
-  const { metadata, tensors, source, version, alignment } = model;
+  const { container, metadata, tensors, source, version, alignment } = model;
+  const kind = container === 'gguf' ? `GGUF version ${version}` : 'safetensors';
   const totals = totalsOf(model);
   const weights = totals.reduce((sum, total) => sum + total.weights, 0);
   const data = totals.reduce((sum, total) => sum + total.bytes, 0);
@@ -45,7 +46,7 @@ function asText(file: string, model: Model): string {
   const names = tensors.map((t) => [printable(t.name), t.type, t.shape.join(' x '), String(t.bytes), String(t.offset)]);
   const sums = totals.map((t) => [t.type, String(t.tensors), String(t.weights), String(t.bytes), bitsOf(t)]);
   return [
-    `${printable(file)}: GGUF version ${version}, ${bytes(source.size)} (${source.size} bytes), alignment ${alignment}`,
+    `${printable(file)}: ${kind}, ${bytes(source.size)} (${source.size} bytes)${container === 'gguf' ? `, alignment ${alignment}` : ''}`,
     `${tensors.length} tensors, ${weights} weights${perWeight}`,
     '',
     table(['metadata', 'type', 'value'], keys),

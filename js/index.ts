@@ -25,7 +25,14 @@ export {
   type Preset,
   type Recipe,
 } from './model-plan.js';
-export { openModel, type MetadataValue, type Model, type ReadTensorOptions, type TensorInfo } from './model.js';
+export {
+  openModel,
+  type MetadataValue,
+  type Model,
+  type ReadTensorOptions,
+  type SourceType,
+  type TensorInfo,
+} from './model.js';
 export {
   manifestOf,
   manifestText,

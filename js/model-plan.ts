@@ -4,7 +4,7 @@ import type { ModelPlan } from './engine.js';
 import { QuantpressError } from './error.js';
 import type { FormatName } from './format.js';
 import { openImportance, type ImportanceInput } from './model-importance.js';
-import type { Model } from './model.js';
+import type { Model, SourceType } from './model.js';
 import { call } from './wasm.js';
 
 /** How to quantize a model: a preset and llama-quantize's options, by the same names. */
@@ -53,13 +53,15 @@ export interface PlannedTensor {
   /** Its name in the source: another where layers before it are left out. */
   sourceName: string;
   /** Its type before and after; the same where it is copied. */
-  from: FormatName;
+  from: SourceType;
   to: FormatName;
   /** Which rule or fallback decided. */
   why: string;
   shape: number[];
   rows: number;
   rowLength: number;
+  /** Rows of one attention head whose halves are interleaved on the way; 0 where rows stay in order. */
+  headRows: number;
   /** Where its bytes are in the source, and how many. */
   sourceOffset: number;
   sourceBytes: number;

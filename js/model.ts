@@ -1,21 +1,24 @@
 /** A model file: its metadata and tensors, and the weights of any of its rows. */
 
 import { expectText } from './check.js';
-import type { ModelHeader } from './engine.js';
+import type { ModelHeader, SafetensorsModel } from './engine.js';
 import { QuantpressError } from './error.js';
-import { dequantize, type FormatName } from './format.js';
+import { dequantize, formats, type FormatName } from './format.js';
 import { openSource, type SourceInput } from './source-open.js';
 import type { UrlOptions } from './source-url.js';
 import { readExactly, type Source } from './source.js';
 import { call } from './wasm.js';
+
+/** How a model file can store weights: every format, and what only safetensors files hold. */
+export type SourceType = FormatName | 'F8_E4M3' | 'F8_E5M2' | 'BOOL' | 'U8' | 'U16' | 'U32' | 'U64';
 
 /** A tensor of a model file. */
 export interface TensorInfo {
   /** The name, unique in the file. */
   name: string;
   /** How its weights are stored. */
-  type: FormatName;
-  /** One to four dimensions; the first is the length of a row. */
+  type: SourceType;
+  /** The dimensions, one at least; the first is the length of a row, also where a file lists it last. */
   shape: number[];
   /** Where its bytes begin in the file. */
   offset: number;
@@ -42,8 +45,8 @@ const FIRST_READ = 1 << 18;
 /** An open model file. {@link openModel} makes them. */
 export class Model {
   /** What the file is. */
-  readonly container = 'gguf';
-  /** The version of the container. */
+  readonly container: 'gguf' | 'safetensors';
+  /** The version of the container; 0 for safetensors, which has none. */
   readonly version: number;
   /** To what multiple tensors are placed in the file. */
   readonly alignment: number;
@@ -56,15 +59,16 @@ export class Model {
   /** Where it is read from. */
   readonly source: Source;
   /** @internal What the engine knows of it. */
-  readonly header: ModelHeader;
+  readonly header: ModelHeader | SafetensorsModel;
 
   /** @internal */
-  constructor(source: Source, header: ModelHeader) {
+  constructor(source: Source, { container, header, version, alignment, headerBytes }: OpenedHeader) {
     this.source = source;
     this.header = header;
-    this.version = header.version;
-    this.alignment = header.alignment;
-    this.headerBytes = header.headerBytes;
+    this.container = container;
+    this.version = version;
+    this.alignment = alignment;
+    this.headerBytes = headerBytes;
     this.metadata = new Map(call(() => header.metadata()) as [string, MetadataValue][]);
     this.tensors = call(() => header.tensors()) as TensorInfo[];
   }
@@ -95,14 +99,16 @@ export class Model {
       const message = `tensor '${name}' has rows 0 to ${rows}, and ${from} to ${to} were asked for`;
       throw new QuantpressError('RANGE', message, { tensor: name, rows, from, to });
     }
-    const rowBytes = tensor.bytes / rows;
+    const rowBytes = rows === 0 ? 0 : tensor.bytes / rows;
     const bytes = await readExactly(
       this.source,
       tensor.offset + from * rowBytes,
       (to - from) * rowBytes,
       options.signal,
     );
-    return dequantize(bytes, tensor.type);
+    const { type } = tensor;
+    if (isFormat(type)) return dequantize(bytes, type);
+    return call((engine) => engine.widen(bytes, type)) as Float32Array<ArrayBuffer>;
   }
 
   /** Lets go of the source and of the engine's memory. */
@@ -140,14 +146,23 @@ export async function openModel(input: SourceInput, options: UrlOptions = {}): P
   }
 }
 
+/** What the engine knows of a file, and what it says of its container. */
+interface OpenedHeader {
+  container: Model['container'];
+  header: ModelHeader | SafetensorsModel;
+  version: number;
+  alignment: number;
+  headerBytes: number;
+}
+
 /** Reads as much from the start as the engine asks for, at least doubling it each time. */
-async function readHeader(source: Source, signal?: AbortSignal): Promise<ModelHeader> {
+async function readHeader(source: Source, signal?: AbortSignal): Promise<OpenedHeader> {
   let prefix = new Uint8Array(0);
   for (let needed = FIRST_READ; ; ) {
     const size = Math.min(Math.max(needed, prefix.length * 2), source.size);
-    const more = await readExactly(source, prefix.length, size - prefix.length, signal);
+    const more = await source.read(prefix.length, size - prefix.length, signal);
     prefix = joined(prefix, more);
-    const result = call((engine) => engine.ModelHeader.parse(prefix, source.size)) as ModelHeader | number;
+    const result = isSafetensors(prefix) ? openSafetensors(prefix, source.size) : openGguf(prefix, source.size);
     if (typeof result !== 'number') return result;
     if (result <= prefix.length || result > source.size) {
       const message = `the header needs ${result} bytes, and the file has ${source.size}`;
@@ -155,6 +170,38 @@ async function readHeader(source: Source, signal?: AbortSignal): Promise<ModelHe
     }
     needed = result;
   }
+}
+
+function openGguf(prefix: Uint8Array, size: number): OpenedHeader | number {
+  const header = call((engine) => engine.ModelHeader.parse(prefix, size)) as ModelHeader | number;
+  if (typeof header === 'number') return header;
+  const { version, alignment, headerBytes } = header;
+  return { container: 'gguf', header, version, alignment, headerBytes };
+}
+
+function openSafetensors(prefix: Uint8Array, size: number): OpenedHeader | number {
+  const header = call((engine) => new engine.SafetensorsModel());
+  try {
+    const { needed, dataStart } = call(() => header.add(prefix, size)) as { needed?: number; dataStart: number };
+    if (needed === undefined) {
+      return { container: 'safetensors', header, version: 0, alignment: 1, headerBytes: dataStart };
+    }
+    header.free();
+    return needed;
+  } catch (error) {
+    header.free();
+    throw error;
+  }
+}
+
+/** By content: a length of 32 bits, and the opening brace of the header that has it. */
+function isSafetensors(prefix: Uint8Array): boolean {
+  return prefix[8] === 0x7b && prefix.subarray(4, 8).every((byte) => byte === 0);
+}
+
+/** Whether a type is one of the engine's formats. */
+export function isFormat(type: SourceType): type is FormatName {
+  return formats().some(({ name }) => name === type);
 }
 
 function joined(a: Uint8Array, b: Uint8Array): Uint8Array<ArrayBuffer> {

@@ -50,10 +50,12 @@ function* tilesOfTensor(tensor: PlannedTensor, index: number): Generator<Tile> {
 }
 
 /** Whole rows, at least one; of a copy without blocks any weights, so that one endless row is no exception. */
-function weightsPerTile({ from, to, rows, rowLength, sourceBytes }: PlannedTensor): number {
-  if (from === to && sourceBytes % (rows * rowLength) === 0) return TILE_WEIGHTS;
+function weightsPerTile({ from, to, rows, rowLength, headRows, sourceBytes }: PlannedTensor): number {
+  if (headRows === 0 && from === to && sourceBytes % (rows * rowLength) === 0) return TILE_WEIGHTS;
   const most = SLOW.test(to) ? SLOW_TILE_WEIGHTS : TILE_WEIGHTS;
-  return Math.max(1, Math.floor(most / rowLength)) * rowLength;
+  // Rows of a head change places among themselves, so a tile has whole heads.
+  const unit = Math.max(1, headRows) * rowLength;
+  return Math.max(1, Math.floor(most / unit)) * unit;
 }
 
 /** Weights of one matrix of a tensor: `shape` is [row length, rows, matrices, ...]. */

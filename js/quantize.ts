@@ -3,7 +3,7 @@
 import { QuantpressError } from './error.js';
 import type { FormatName } from './format.js';
 import { makePlan, type Plan, type PlanOptions, type Recipe } from './model-plan.js';
-import type { Model } from './model.js';
+import type { Model, SourceType } from './model.js';
 import { createRunner, type Runner, type RunnerOptions } from './pool.js';
 import { FileHashes } from './quantize-hashes.js';
 import type { JobIdentity } from './journal.js';
@@ -48,7 +48,7 @@ export interface Report {
 /** What has become of one tensor. */
 export interface ReportedTensor {
   name: string;
-  from: FormatName;
+  from: SourceType;
   to: FormatName;
   why: string;
   sourceBytes: number;
@@ -185,10 +185,10 @@ class Conversion {
 
   async #bytesOf(tile: Tile): Promise<Uint8Array<ArrayBuffer>> {
     const { input, tensor } = tile;
-    const { from, to, rowLength } = tensor;
+    const { from, to, rowLength, headRows } = tensor;
     try {
       const importance = importanceOf(tile, this.#importanceOf(tile.index));
-      const task = { kind: 'encode', input, from, to, rowLength, importance } as const;
+      const task = { kind: 'encode', input, from, to, rowLength, headRows, importance } as const;
       const { signal } = this.#stop;
       // A source may be stuck, and not listen to the signal.
       return await orAborted(this.#runner.run(task, signal), signal);

@@ -4,7 +4,7 @@ import { QuantpressError } from './error.js';
 import { validate } from './format.js';
 import { sha256, xxh64, type Hasher } from './hash.js';
 import type { ExpectedHashes, Manifest, ManifestTensor } from './manifest.js';
-import type { Model, TensorInfo } from './model.js';
+import { isFormat, type Model, type TensorInfo } from './model.js';
 import { breathe } from './runtime.js';
 import { readExactly } from './source.js';
 
@@ -108,7 +108,8 @@ class TensorCheck {
     this.#sha256.update(bytes);
     this.#xxh64.update(bytes);
     try {
-      if (this.problem === undefined) validate(bytes, this.#tensor.type);
+      const { type } = this.#tensor;
+      if (this.problem === undefined && isFormat(type)) validate(bytes, type);
     } catch (error) {
       if (!(error instanceof QuantpressError)) throw error;
       const { index } = error.details;

@@ -14,6 +14,8 @@ export interface EncodeTask {
   from: string;
   to: string;
   rowLength: number;
+  /** Rows of one attention head whose halves are interleaved first; 0 for none. */
+  headRows: number;
   /** One weight per column. */
   importance?: Float32Array | undefined;
 }

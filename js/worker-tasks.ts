@@ -43,6 +43,8 @@ const TASKS: { [K in Task['kind']]: (bench: Workbench, task: Extract<Task, { kin
   encode: (bench, task) => bench.withInput(task.input, (bytes) => encode(bytes, task)),
 };
 
-function encode(bytes: Uint8Array<ArrayBuffer>, { from, to, rowLength, importance }: EncodeTask) {
-  return call((engine) => engine.encodeTile(bytes, from, to, rowLength, importance)) as Uint8Array<ArrayBuffer>;
+function encode(bytes: Uint8Array<ArrayBuffer>, { from, to, rowLength, headRows, importance }: EncodeTask) {
+  return call((engine) =>
+    engine.encodeTile(bytes, from, to, rowLength, importance, headRows),
+  ) as Uint8Array<ArrayBuffer>;
 }

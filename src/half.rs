@@ -55,6 +55,25 @@ pub fn bf16_to_f32(h: u16) -> f32 {
     f32::from_bits(u32::from(h) << 16)
 }
 
+/// F8_E4M3 (the OCP's, without infinities; `0x7f` is NaN) to f32, exact.
+#[inline(always)]
+pub fn f8_e4m3_to_f32(b: u8) -> f32 {
+    let (exponent, mantissa) = (b >> 3 & 15, b & 7);
+    let magnitude = match (exponent, mantissa) {
+        (15, 7) => f32::NAN,
+        (0, _) => f32::from(mantissa) / 512.0,
+        // 2^(exponent - 7), by the bits of an f32.
+        _ => f32::from_bits((u32::from(exponent) + 120) << 23 | u32::from(mantissa) << 20),
+    };
+    if b & 0x80 == 0 { magnitude } else { -magnitude }
+}
+
+/// F8_E5M2 to f32, exact: the upper byte of an F16.
+#[inline(always)]
+pub fn f8_e5m2_to_f32(b: u8) -> f32 {
+    f16_to_f32(u16::from(b) << 8)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,17 +5,19 @@
 //!
 //! ```text
 //! wasm                       the boundary to JavaScript (only on wasm32)
+//! convert                    safetensors to GGUF: what a model's tensors and metadata become
 //! recipe   bench             presets and the planner; the benchmark suite
 //! analysis   qat   gguf      error statistics; fake quantization; Q4_0 and Q8_0 as tensors
 //! format   calibrate         GGUF block formats; observers
 //! container   nf4   affine   search     files; 4-bit; integers; scale searches
-//! half   error   lanes   round   check   wire   hash   small things everything uses
+//! half   error   json   lanes   round   check   wire   hash   small things everything uses
 //! ```
 
 pub mod check;
 pub mod error;
 pub mod half;
 pub mod hash;
+pub mod json;
 pub mod lanes;
 pub mod round;
 pub mod wire;
@@ -33,6 +35,7 @@ pub mod gguf;
 pub mod qat;
 
 pub mod bench;
+pub mod convert;
 pub mod recipe;
 
 #[cfg(target_arch = "wasm32")]

@@ -151,7 +151,7 @@ fn a_format_without_a_preset_is_one_of_its_own() {
 #[test]
 fn a_tile_checks_both_of_its_sides() {
     let floats = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
-    let code = |bytes: &[u8], from, to, row| encode_tile(bytes, from, to, row, None).unwrap_err().code();
+    let code = |bytes: &[u8], from, to, row| encode_tile(bytes, from, to, row, None, 0).unwrap_err().code();
     assert_eq!(code(&floats(&[f32::NAN; 32]), "F32", "Q4_0", 32), Code::NON_FINITE);
     assert_eq!(code(&floats(&[f32::NAN; 32]), "F32", "F32", 32), Code::NON_FINITE, "a copy is checked as well");
     assert_eq!(code(&[0xff; 18], "Q4_0", "Q4_0", 32), Code::INVALID_BLOCK);
@@ -160,7 +160,7 @@ fn a_tile_checks_both_of_its_sides() {
     assert_eq!(code(&[0; 7], "F32", "Q4_0", 32), Code::LENGTH);
     assert_eq!(code(&floats(&[1.0; 32]), "F32", "Q5", 32), Code::UNKNOWN_NAME);
     assert_eq!(code(&floats(&[1.0; 256]), "F32", "Q8_K", 256), Code::UNSUPPORTED);
-    assert_eq!(encode_tile(&[1, 2, 3, 4], "I32", "I32", 1, None).unwrap(), [1, 2, 3, 4]);
-    let widened = encode_tile(&[0, 0x3c], "F16", "F32", 1, None).unwrap();
+    assert_eq!(encode_tile(&[1, 2, 3, 4], "I32", "I32", 1, None, 0).unwrap(), [1, 2, 3, 4]);
+    let widened = encode_tile(&[0, 0x3c], "F16", "F32", 1, None, 0).unwrap();
     assert_eq!(widened, 1.0f32.to_le_bytes());
 }

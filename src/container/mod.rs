@@ -9,3 +9,4 @@
 pub mod gguf;
 pub mod imatrix;
 mod reader;
+pub mod safetensors;

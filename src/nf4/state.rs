@@ -14,10 +14,11 @@
 use super::codebook::DataType4Bit;
 use super::double::{DOUBLE_QUANT_BLOCK_SIZE, DoubleQuantized4Bit};
 use super::dynamic::DYNAMIC_MAP;
-use super::json::{self, Value, python_number};
+use super::json::python_number;
 use super::single::Quantized4Bit;
 use crate::check;
 use crate::error::{Code, Error, Result};
+use crate::json::{self, Value};
 
 /// What a tensor of the state dict holds; the names are those of safetensors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -159,7 +160,7 @@ pub fn from_state_dict(tensors: &[StateTensor], name: &str) -> Result<LoadedStat
     let kinds = [DataType4Bit::Nf4, DataType4Bit::Fp4];
     let packed = kinds.into_iter().find_map(|kind| Some((kind, find(&format!(".{STATE}{}", kind.name()))?)));
     let (data_type, packed) = packed.ok_or_else(|| missing(name, &format!(".{STATE}nf4")))?;
-    let state = State(json::parse(of_type(packed, StateDtype::U8)?)?);
+    let state = State(json::parse(of_type(packed, StateDtype::U8)?, "the quantization state")?);
 
     if state.text("quant_type")? != data_type.name() {
         return Err(malformed("quant_type", "another type than the name of its tensor"));
@@ -194,12 +195,12 @@ pub fn from_state_dict(tensors: &[StateTensor], name: &str) -> Result<LoadedStat
     Ok(LoadedState { tensor, shape, dtype })
 }
 
-/// The members of the JSON.
-struct State(Vec<(String, Value)>);
+/// The JSON.
+struct State(Value);
 
 impl State {
     fn get(&self, name: &str) -> Option<&Value> {
-        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value)
+        self.0.get(name)
     }
 
     fn text(&self, name: &str) -> Result<&str> {
@@ -221,10 +222,9 @@ impl State {
     }
 
     fn counts(&self, name: &str) -> Result<Vec<usize>> {
-        let Some(Value::Numbers(numbers)) = self.get(name) else {
-            return Err(malformed(name, "no list of counts"));
-        };
-        numbers.iter().map(|&n| count(n)).collect::<Option<_>>().ok_or_else(|| malformed(name, "no list of counts"))
+        let numbers = self.get(name).and_then(Value::as_list);
+        let counts = numbers.and_then(|numbers| numbers.iter().map(|n| count(n.as_f64()?)).collect::<Option<_>>());
+        counts.ok_or_else(|| malformed(name, "no list of counts"))
     }
 }
 

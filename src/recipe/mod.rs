@@ -8,6 +8,7 @@
 //! facts      what the rules ask of a model: architecture, layers, heads, experts
 //! recipe     the options, with llama-quantize's names
 //! plan       header + recipe + importance -> every tensor's decision, place and reason, and the final header
+//! transcribe a made header written as it is: what a conversion without a preset of formats does
 //! tile       one tile of whole rows: widen, encode, check
 //! ```
 //!
@@ -27,9 +28,11 @@ mod options;
 mod plan;
 mod preset;
 mod tile;
+mod transcribe;
 
 pub use crate::container::gguf::Place;
 pub use options::{KvOverride, OverrideValue, Recipe, TensorTypeRule};
 pub use plan::{Plan, PlannedTensor, plan};
 pub use preset::{Preset, presets};
-pub use tile::encode_tile;
+pub use tile::{encode_tile, widen};
+pub use transcribe::transcribe;

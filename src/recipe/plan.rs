@@ -22,7 +22,7 @@ pub struct Plan {
     /// The size of the whole output.
     pub size: u64,
     /// The importance that is used, after including and excluding weights.
-    importance: Option<ImportanceMatrix>,
+    pub(super) importance: Option<ImportanceMatrix>,
 }
 
 /// One tensor's way from the input to the output.
@@ -44,6 +44,8 @@ pub struct PlannedTensor {
     pub rows: u64,
     /// Weights per row.
     pub row_length: u64,
+    /// Rows of one attention head whose halves are interleaved on the way; 0 where rows stay in order.
+    pub head_rows: u64,
     /// Where it begins in the input file.
     pub source_offset: u64,
     /// How many bytes it has there.
@@ -95,19 +97,22 @@ pub fn plan(header: &Header, recipe: &Recipe, importance: Option<&ImportanceMatr
         let planned = PlannedTensor {
             name: name.clone(),
             source_name: tensor.name.clone(),
-            from: tensor.kind,
+            from: tensor.stored,
             to: decision.kind,
             why: decision.why,
             shape: tensor.shape.clone(),
             rows: tensor.rows(),
             row_length: tensor.row_length(),
+            head_rows: tensor.head_rows,
             source_offset: tensor.offset,
             source_bytes: tensor.bytes,
             place: Place { offset: 0, bytes: 0, padded: 0 },
             needs_importance,
             has_importance: has_importance(tensor, decision.kind, importance.as_ref()).map_err(placed)?,
         };
-        check_conversion(&planned, recipe).map_err(placed)?;
+        if tensor.stored == tensor.kind || decision.kind != tensor.kind {
+            check_conversion(&planned, recipe).map_err(placed)?;
+        }
         tensors.push(planned);
     }
 
@@ -211,8 +216,9 @@ fn check_conversion(tensor: &PlannedTensor, recipe: &Recipe) -> Result<()> {
         let message = format!("it is {} already, and requantizing loses quality; allow it if that is meant", from.name);
         return Err(Error::new(Code::ARGUMENT, message).with("format", from.name));
     }
-    const FLOATS: &[TensorType] = &[TensorType::F32, TensorType::F16, TensorType::BF16];
-    if !from.is_quantized() && !FLOATS.contains(from) || Codec::by_id(from.id).is_none() {
+    const FLOATS: &[TensorType] =
+        &[TensorType::F32, TensorType::F16, TensorType::BF16, TensorType::F8_E4M3, TensorType::F8_E5M2];
+    if !from.is_quantized() && !FLOATS.contains(from) || Codec::by_id(from.id).is_none() && !from.is_foreign() {
         let message = format!("{} is not converted to other types", from.name);
         return Err(Error::new(Code::UNSUPPORTED, message).with("format", from.name));
     }

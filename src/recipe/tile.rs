@@ -3,31 +3,48 @@
 use crate::container::gguf::TensorType;
 use crate::error::{Code, Error, Result};
 use crate::format::Codec;
+use crate::half::{f8_e4m3_to_f32, f8_e5m2_to_f32};
 
 /// Widens `bytes` of format `from` to f32 and encodes them as `to`, in whole rows of `row_length` weights.
 ///
 /// The same type in and out is a copy. As in llama.cpp both sides are checked: neither may hold a NaN or an infinity, in
-/// weights or in scales. `importance` has one value per column; the rows of a tile are then of one expert.
+/// weights or in scales. `importance` has one value per column; the rows of a tile are then of one expert. With
+/// `head_rows` other than 0 the two halves of every so many rows are interleaved first: llama's rotary order of queries
+/// and keys, which Hugging Face stores half by half.
 ///
 /// # Errors
 /// [`Code::UNKNOWN_NAME`]; [`Code::NON_FINITE`] or [`Code::INVALID_BLOCK`] for input that is not finite; [`Code::LENGTH`] for bytes that are not
-/// whole rows; [`Code::UNREPRESENTABLE`] for weights a float type cannot hold; those of [`Codec::encode_rows`].
+/// whole rows or heads; [`Code::UNREPRESENTABLE`] for weights a float type cannot hold; those of [`Codec::encode_rows`].
 pub fn encode_tile(
     bytes: &[u8],
     from: &str,
     to: &str,
     row_length: usize,
     importance: Option<&[f32]>,
+    head_rows: usize,
 ) -> Result<Vec<u8>> {
     let (from, to) = (TensorType::by_name(from)?, TensorType::by_name(to)?);
+    if head_rows > 0 {
+        let permuted = interleave(bytes, row_length.saturating_mul(from.bytes as usize), head_rows)?;
+        return convert(&permuted, from, to, row_length, importance);
+    }
+    convert(bytes, from, to, row_length, importance)
+}
+
+fn convert(
+    bytes: &[u8],
+    from: TensorType,
+    to: TensorType,
+    row_length: usize,
+    importance: Option<&[f32]>,
+) -> Result<Vec<u8>> {
     if from == to {
         // Integers and other types without a codec are bytes to be copied.
         return Codec::by_id(from.id).map_or(Ok(()), |codec| codec.validate(bytes)).map(|()| bytes.to_vec());
     }
-    let (source, target) = (codec(from)?, codec(to)?);
-    source.validate(bytes)?;
-    let mut weights = vec![0.0; source.decoded_len(bytes.len())?];
-    source.decode(bytes, &mut weights)?;
+    let target = codec(to)?;
+    let weights = widen(bytes, from)?;
+    crate::check::finite(&weights, "weights")?;
     let mut out = vec![0; target.encoded_len(weights.len(), row_length)?];
     target.encode_rows(&weights, row_length, importance, &mut out)?;
     if target.carries_non_finite() {
@@ -35,6 +52,47 @@ pub fn encode_tile(
             let message = format!("a weight of {} does not fit {}", from.name, to.name);
             Error::new(Code::UNREPRESENTABLE, message).with("format", to.name)
         })?;
+    }
+    Ok(out)
+}
+
+/// Weights of any type that can be read, as f32: exact but for F64, which is rounded.
+///
+/// # Errors
+/// [`Code::UNSUPPORTED`] for integers beyond f32; [`Code::LENGTH`] for bytes that are not whole blocks; what
+/// [`Codec::validate`] finds.
+pub fn widen(bytes: &[u8], from: TensorType) -> Result<Vec<f32>> {
+    let byte = |widen: fn(u8) -> f32| Ok(bytes.iter().map(|&byte| widen(byte)).collect());
+    match from {
+        TensorType::F8_E4M3 => byte(f8_e4m3_to_f32),
+        TensorType::F8_E5M2 => byte(f8_e5m2_to_f32),
+        TensorType::U8 => byte(f32::from),
+        TensorType::BOOL => byte(|byte| f32::from(byte != 0)),
+        TensorType::U16 => Ok(bytes.as_chunks().0.iter().map(|&pair| f32::from(u16::from_le_bytes(pair))).collect()),
+        _ => {
+            let source = codec(from)?;
+            source.validate(bytes)?;
+            let mut weights = vec![0.0; source.decoded_len(bytes.len())?];
+            source.decode(bytes, &mut weights)?;
+            Ok(weights)
+        }
+    }
+}
+
+/// Rows `j (head_rows / 2) + i` of every head go to `2 i + j`.
+fn interleave(bytes: &[u8], row_bytes: usize, head_rows: usize) -> Result<Vec<u8>> {
+    let (head, half) = (row_bytes.saturating_mul(head_rows), row_bytes.saturating_mul(head_rows / 2));
+    if head == 0 || !head_rows.is_multiple_of(2) || !bytes.len().is_multiple_of(head) {
+        let message = format!("{} bytes are not whole heads of {head_rows} rows of {row_bytes} bytes", bytes.len());
+        return Err(Error::new(Code::LENGTH, message).with("actual", bytes.len()).with("expected", head));
+    }
+    let mut out = Vec::with_capacity(bytes.len());
+    for head in bytes.chunks_exact(head) {
+        let (first, second) = head.split_at(half);
+        for (a, b) in first.chunks_exact(row_bytes).zip(second.chunks_exact(row_bytes)) {
+            out.extend(a);
+            out.extend(b);
+        }
     }
     Ok(out)
 }

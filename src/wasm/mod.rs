@@ -15,4 +15,5 @@ mod nf4;
 mod object;
 mod plain;
 mod qat;
+mod safetensors;
 mod tiles;

@@ -72,9 +72,7 @@ impl ModelHeader {
     pub fn plan(&self, recipe: JsValue, imatrix: Option<SharedMatrix>) -> Result<ModelPlan, Error> {
         let recipe: Recipe = serde_wasm_bindgen::from_value(given(&recipe))
             .map_err(|error| Error::new(Code::ARGUMENT, format!("the recipe is not understood: {error}")))?;
-        let shared = imatrix.map(|imatrix| imatrix.share()).transpose();
-        let imatrix = shared.map_err(|_| Error::new(Code::ARGUMENT, "imatrix must be an ImportanceMatrix"))?;
-        Ok(ModelPlan(recipe::plan(&self.0, &recipe, imatrix.as_ref().map(|matrix| &*matrix.0))?))
+        Ok(ModelPlan(recipe::plan(&self.0, &recipe, shared_matrix(imatrix)?.as_deref())?))
     }
 }
 
@@ -159,10 +157,24 @@ impl ImportanceMatrix {
     }
 }
 
+/// The matrix of an optional argument.
+pub(super) fn shared_matrix(imatrix: Option<SharedMatrix>) -> Result<Option<Rc<imatrix::ImportanceMatrix>>, Error> {
+    let shared = imatrix.map(|imatrix| imatrix.share()).transpose();
+    let shared = shared.map_err(|_| Error::new(Code::ARGUMENT, "imatrix must be an ImportanceMatrix"))?;
+    Ok(shared.map(|matrix| Rc::clone(&matrix.0)))
+}
+
 /// What becomes of every tensor of a model, and the header of the file they go to.
 #[wasm_bindgen]
 #[derive(Debug)]
 pub struct ModelPlan(Plan);
+
+impl ModelPlan {
+    /// The plan for JavaScript.
+    pub(super) fn new(plan: Plan) -> Self {
+        ModelPlan(plan)
+    }
+}
 
 #[wasm_bindgen]
 impl ModelPlan {
@@ -191,6 +203,7 @@ impl ModelPlan {
                     .numbers("shape", &tensor.shape)
                     .number("rows", tensor.rows)
                     .number("rowLength", tensor.row_length)
+                    .number("headRows", tensor.head_rows)
                     .number("sourceOffset", tensor.source_offset)
                     .number("sourceBytes", tensor.source_bytes)
                     .number("targetOffset", tensor.place.offset)
@@ -217,8 +230,9 @@ pub fn encode_tile(
     to: &str,
     #[wasm_bindgen(js_name = rowLength)] row_length: usize,
     importance: Option<Box<[f32]>>,
+    #[wasm_bindgen(js_name = headRows)] head_rows: usize,
 ) -> Result<Vec<u8>, Error> {
-    recipe::encode_tile(bytes, from, to, row_length, importance.as_deref())
+    recipe::encode_tile(bytes, from, to, row_length, importance.as_deref(), head_rows)
 }
 
 #[derive(Serialize)]

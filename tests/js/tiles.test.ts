@@ -35,6 +35,7 @@ function planned(shapes: { blocks: number; further: number[]; to: keyof typeof R
       shape: [rowLength, ...further],
       rows,
       rowLength,
+      headRows: 0,
       sourceOffset: source,
       sourceBytes,
       targetOffset: target,

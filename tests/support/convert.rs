@@ -43,7 +43,7 @@ fn encode(file: &[u8], plan: &Plan, index: usize, tensor: &PlannedTensor) -> Res
     for (expert, rows) in source.chunks(expert_rows * row_bytes).enumerate() {
         let importance = importance.map(|values| &values[expert * row..(expert + 1) * row]);
         for tile in rows.chunks(ROWS * row_bytes) {
-            out.extend(encode_tile(tile, tensor.from.name, tensor.to.name, row, importance)?);
+            out.extend(encode_tile(tile, tensor.from.name, tensor.to.name, row, importance, 0)?);
         }
     }
     Ok(out)

@@ -56,6 +56,10 @@ pub struct Tensor {
     pub shape: Vec<u64>,
     /// How the weights are stored.
     pub kind: TensorType,
+    /// How its bytes are stored where it was converted from another container; there the same as `kind`.
+    pub stored: TensorType,
+    /// Rows of one attention head whose halves are to be interleaved when it is read; 0 where rows stay as they are.
+    pub head_rows: u64,
     /// Where its bytes begin, counted from the start of the file.
     pub offset: u64,
     /// How many bytes it has.
@@ -86,6 +90,21 @@ impl Tensor {
 }
 
 impl Header {
+    /// A header that no file has: what another container's model is as GGUF. Offsets point into that container.
+    pub fn made(pairs: &[(String, Value)], tensors: Vec<Tensor>, file_size: u64) -> Header {
+        let mut bytes = Vec::new();
+        let pairs = pairs.iter().map(|(key, value)| {
+            let start = bytes.len();
+            bytes.extend(super::write::encode_pair(key, value));
+            let end = bytes.len();
+            // Length, key and type come before the value.
+            let at = start.saturating_add(key.len()).saturating_add(12);
+            Pair { key: key.clone(), kind: value.kind(), whole: start..end, value: at..end }
+        });
+        let pairs = pairs.collect();
+        Header { bytes, version: 3, alignment: DEFAULT_ALIGNMENT, file_size, data_start: 0, pairs, tensors }
+    }
+
     /// The version the file states, 2 or 3.
     pub fn version(&self) -> u32 {
         self.version

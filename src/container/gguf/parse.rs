@@ -201,7 +201,7 @@ fn rest_of_record(reader: &mut Reader, name: &str) -> Read<Tensor> {
     let kind = TensorType::by_id(reader.u32()?)?;
     let offset = reader.u64()?;
     let bytes = size(&shape, kind)?;
-    Ok(Tensor { name: name.to_owned(), shape, kind, offset, bytes })
+    Ok(Tensor { name: name.to_owned(), shape, kind, stored: kind, head_rows: 0, offset, bytes })
 }
 
 fn size(shape: &[u64], kind: TensorType) -> Result<u64> {

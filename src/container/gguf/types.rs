@@ -67,6 +67,24 @@ types! {
     Q2_0    42  64  18;
 }
 
+/// What safetensors files hold and GGUF has no number for. Their numbers here are in no file.
+#[allow(missing_docs)] // the names say it
+impl TensorType {
+    pub const F8_E4M3: TensorType = TensorType { id: 0x1000, name: "F8_E4M3", weights: 1, bytes: 1 };
+    pub const F8_E5M2: TensorType = TensorType { id: 0x1001, name: "F8_E5M2", weights: 1, bytes: 1 };
+    pub const BOOL: TensorType = TensorType { id: 0x1002, name: "BOOL", weights: 1, bytes: 1 };
+    pub const U8: TensorType = TensorType { id: 0x1003, name: "U8", weights: 1, bytes: 1 };
+    pub const U16: TensorType = TensorType { id: 0x1004, name: "U16", weights: 1, bytes: 2 };
+    pub const U32: TensorType = TensorType { id: 0x1005, name: "U32", weights: 1, bytes: 4 };
+    pub const U64: TensorType = TensorType { id: 0x1006, name: "U64", weights: 1, bytes: 8 };
+    /// Every one of them.
+    pub const FOREIGN: &[TensorType] =
+        &[Self::F8_E4M3, Self::F8_E5M2, Self::BOOL, Self::U8, Self::U16, Self::U32, Self::U64];
+    /// Those of GGUF that safetensors has too, by the same names.
+    const SHARED: &[TensorType] =
+        &[Self::F64, Self::F32, Self::F16, Self::BF16, Self::I8, Self::I16, Self::I32, Self::I64];
+}
+
 /// Numbers that once meant a type, and what ggml says about them.
 const REMOVED: &[(u32, &str, &str)] = &[
     (4, "Q4_2", "it was removed from ggml in 2023"),
@@ -100,11 +118,29 @@ impl TensorType {
     /// # Errors
     /// [`Code::UNKNOWN_NAME`].
     pub fn by_name(name: &str) -> Result<TensorType> {
-        Self::ALL.iter().find(|kind| kind.name.eq_ignore_ascii_case(name)).copied().ok_or_else(|| {
+        let mut all = Self::ALL.iter().chain(Self::FOREIGN);
+        all.find(|kind| kind.name.eq_ignore_ascii_case(name)).copied().ok_or_else(|| {
             let names: Vec<_> = Self::ALL.iter().map(|kind| kind.name).collect();
             Error::new(Code::UNKNOWN_NAME, format!("unknown tensor type '{name}'; known are {}", names.join(", ")))
                 .with("type", name)
         })
+    }
+
+    /// The type safetensors calls so ("F8_E4M3").
+    ///
+    /// # Errors
+    /// [`Code::UNSUPPORTED`].
+    pub fn of_dtype(dtype: &str) -> Result<TensorType> {
+        let mut known = Self::SHARED.iter().chain(Self::FOREIGN);
+        known
+            .find(|kind| kind.name == dtype)
+            .copied()
+            .ok_or_else(|| Error::new(Code::UNSUPPORTED, format!("dtype {dtype} is not read")).with("type", dtype))
+    }
+
+    /// Whether only safetensors files hold it.
+    pub fn is_foreign(self) -> bool {
+        Self::FOREIGN.contains(&self)
     }
 
     /// Whether ggml calls it quantized: its blocks hold more than one weight.

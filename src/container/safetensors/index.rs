@@ -1,0 +1,40 @@
+//! `model.safetensors.index.json`: which tensor is in which file.
+
+use crate::error::{Code, Error, Result};
+use crate::json;
+
+/// The files of a model, and where its tensors are.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Index {
+    /// The names of the files, each once, sorted.
+    pub files: Vec<String>,
+    /// Tensor and file, in the order of the index.
+    pub tensors: Vec<(String, String)>,
+}
+
+/// Reads an index.
+///
+/// # Errors
+/// [`Code::MALFORMED`] for what is no index, and for the name of a file that is not in the same folder.
+pub fn parse_index(text: &[u8]) -> Result<Index> {
+    let malformed = |message: String| Error::new(Code::MALFORMED, message);
+    let json = json::parse(text, "the index")?;
+    let map = json.get("weight_map").and_then(|map| map.as_object());
+    let map = map.ok_or_else(|| malformed("the index has no weight_map, which says where tensors are".to_owned()))?;
+    let mut tensors = Vec::with_capacity(map.len());
+    for (tensor, file) in map {
+        let name = file.as_str().filter(|file| !file.is_empty() && !file.contains(['/', '\\', '\0']) && *file != "..");
+        let Some(name) = name else {
+            let message = format!("the index has tensor '{tensor}' in what is no file of the same folder");
+            return Err(malformed(message).with("tensor", tensor.as_str()));
+        };
+        tensors.push((tensor.clone(), name.to_owned()));
+    }
+    let mut files: Vec<String> = tensors.iter().map(|(_, file)| file.clone()).collect();
+    files.sort_unstable();
+    files.dedup();
+    if files.is_empty() {
+        return Err(malformed("the index names no tensors".to_owned()));
+    }
+    Ok(Index { files, tensors })
+}

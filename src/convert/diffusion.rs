@@ -1,0 +1,222 @@
+//! Image and video models as GGUF, as ComfyUI-GGUF's loader expects them.
+//!
+//! Source: `tools/convert.py` and `loader.py` of ComfyUI-GGUF (Apache-2.0); the table is its detection keys.
+
+use super::folder::{Float, Folder};
+use super::plain::made;
+use crate::container::gguf::{Array, Header, MAX_DIMS, TensorType, Value, ValueType, array_items};
+use crate::container::safetensors::SafetensorsTensor;
+use crate::error::{Code, Error, Result};
+
+/// An architecture, and how it is told from others.
+#[derive(Debug)]
+pub(super) struct Architecture {
+    /// `general.architecture`.
+    name: &'static str,
+    /// It is this one if all keys of one list are there.
+    detect: &'static [&'static [&'static str]],
+    /// With one of these the model is in diffusers' layout, which the loader does not take.
+    banned: &'static [&'static str],
+    /// Parts of names of tensors that stay in F32.
+    precise: &'static [&'static str],
+    /// Parts of names of tensors that are left out.
+    ignored: &'static [&'static str],
+    /// Rows that are not whole blocks of 256 are reshaped to such, and the true shape noted.
+    reshapes: bool,
+}
+
+const NONE: Architecture =
+    Architecture { name: "", detect: &[], banned: &[], precise: &[], ignored: &[], reshapes: false };
+
+/// In the order in which they are tried.
+static ARCHITECTURES: &[Architecture] = &[
+    Architecture {
+        name: "flux",
+        detect: &[&["transformer_blocks.0.attn.norm_added_k.weight"], &["double_blocks.0.img_attn.proj.weight"]],
+        banned: &["transformer_blocks.0.attn.norm_added_k.weight"],
+        ..NONE
+    },
+    Architecture {
+        name: "sd3",
+        detect: &[&["transformer_blocks.0.attn.add_q_proj.weight"], &["joint_blocks.0.x_block.attn.qkv.weight"]],
+        banned: &["transformer_blocks.0.attn.add_q_proj.weight"],
+        ..NONE
+    },
+    Architecture {
+        name: "aura",
+        detect: &[&["double_layers.3.modX.1.weight"], &["joint_transformer_blocks.3.ff_context.out_projection.weight"]],
+        banned: &["joint_transformer_blocks.3.ff_context.out_projection.weight"],
+        ..NONE
+    },
+    Architecture {
+        name: "hidream",
+        detect: &[&[
+            "caption_projection.0.linear.weight",
+            "double_stream_blocks.0.block.ff_i.shared_experts.w3.weight",
+        ]],
+        precise: &[".ff_i.gate.weight", "img_emb.emb_pos"],
+        ..NONE
+    },
+    Architecture {
+        name: "cosmos",
+        detect: &[&["blocks.0.mlp.layer1.weight", "blocks.0.adaln_modulation_cross_attn.1.weight"]],
+        precise: &["pos_embedder"],
+        ignored: &["_extra_state", "accum_"],
+        ..NONE
+    },
+    Architecture {
+        name: "ltxv",
+        detect: &[&[
+            "adaln_single.emb.timestep_embedder.linear_2.weight",
+            "transformer_blocks.27.scale_shift_table",
+            "caption_projection.linear_2.weight",
+        ]],
+        precise: &["scale_shift_table"],
+        ..NONE
+    },
+    Architecture {
+        name: "hyvid",
+        detect: &[&[
+            "double_blocks.0.img_attn_proj.weight",
+            "txt_in.individual_token_refiner.blocks.1.self_attn_qkv.weight",
+        ]],
+        ..NONE
+    },
+    Architecture {
+        name: "wan",
+        detect: &[&["blocks.0.self_attn.norm_q.weight", "text_embedding.2.weight", "head.modulation"]],
+        precise: &[".modulation"],
+        ..NONE
+    },
+    Architecture {
+        name: "sdxl",
+        detect: &[
+            &["down_blocks.0.downsamplers.0.conv.weight", "add_embedding.linear_1.weight"],
+            &[
+                "input_blocks.3.0.op.weight",
+                "input_blocks.6.0.op.weight",
+                "output_blocks.2.2.conv.weight",
+                "output_blocks.5.2.conv.weight",
+            ],
+            &["label_emb.0.0.weight"],
+        ],
+        reshapes: true,
+        ..NONE
+    },
+    Architecture {
+        name: "sd1",
+        detect: &[
+            &["down_blocks.0.downsamplers.0.conv.weight"],
+            &[
+                "input_blocks.3.0.op.weight",
+                "input_blocks.6.0.op.weight",
+                "input_blocks.9.0.op.weight",
+                "output_blocks.2.1.conv.weight",
+                "output_blocks.5.2.conv.weight",
+                "output_blocks.8.2.conv.weight",
+            ],
+        ],
+        reshapes: true,
+        ..NONE
+    },
+    Architecture {
+        name: "lumina2",
+        detect: &[&["cap_embedder.1.weight", "context_refiner.0.attention.qkv.weight"]],
+        ..NONE
+    },
+];
+
+/// What may stand before all names of a checkpoint with more than the diffusion model in it.
+const PREFIXES: &[&str] = &["model.diffusion_model.", "model."];
+/// What may stand before all names of a checkpoint with nothing else.
+const WHOLE_PREFIX: &str = "net.";
+/// Tensors of so many weights at most stay in F32.
+const SMALL: u64 = 1024;
+/// Tensors of fewer weights are not reshaped.
+const RESHAPED: u64 = 512;
+/// The weights of a super-block, to whose multiple rows are reshaped.
+const BLOCK: u64 = 256;
+/// Names of more bytes are not read back by ggml.
+const MAX_NAME: u64 = 127;
+
+impl Architecture {
+    /// The architecture of a model and the prefix of its tensors, if it is a diffusion model.
+    ///
+    /// # Errors
+    /// [`Code::UNSUPPORTED`] for a model in diffusers' layout.
+    pub fn of(folder: &Folder) -> Result<Option<(&'static Architecture, &'static str)>> {
+        let names = || folder.tensors().iter().map(|tensor| tensor.name.as_str());
+        let prefix = PREFIXES.iter().find(|prefix| names().any(|name| name.starts_with(**prefix)));
+        let prefix = match prefix {
+            Some(prefix) => *prefix,
+            None if names().all(|name| name.starts_with(WHOLE_PREFIX)) => WHOLE_PREFIX,
+            None => "",
+        };
+        let has = |key: &&str| folder.has(&format!("{prefix}{key}"));
+        let Some(found) = ARCHITECTURES.iter().find(|a| a.detect.iter().any(|keys| keys.iter().all(has))) else {
+            return Ok(None);
+        };
+        if found.banned.iter().any(|key| has(&key)) {
+            let message = format!("this is a {} model in diffusers' layout; the original layout is needed", found.name);
+            return Err(Error::new(Code::UNSUPPORTED, message).with("architecture", found.name));
+        }
+        Ok(Some((found, prefix)))
+    }
+
+    /// Integers and eight-bit floats aside, which tensors stay in F32.
+    fn kind(&self, name: &str, tensor: &SafetensorsTensor, float: Float) -> TensorType {
+        let wide = !matches!(tensor.kind, TensorType::F16 | TensorType::F8_E4M3 | TensorType::F8_E5M2);
+        let weights: u64 = tensor.shape.iter().product();
+        let small = tensor.shape.len() <= 1 || weights <= SMALL;
+        if wide && (small || self.precise.iter().any(|part| name.contains(part))) {
+            TensorType::F32
+        } else {
+            float.of(tensor.kind)
+        }
+    }
+}
+
+/// The header of a diffusion model, and a note of the shape of each tensor that does not keep its own.
+pub(super) fn header(folder: &Folder, architecture: &Architecture, prefix: &str, float: Float) -> Result<Header> {
+    let mut shapes: Vec<(String, Vec<u8>, u64)> = Vec::new();
+    let mut tensors = Vec::new();
+    for tensor in folder.tensors() {
+        let Some(name) = tensor.name.strip_prefix(prefix) else { continue };
+        if architecture.ignored.iter().any(|part| name.contains(part)) {
+            continue;
+        }
+        let kind = architecture.kind(name, tensor, float);
+        let folded = SafetensorsTensor { shape: folded(architecture, &tensor.shape), ..tensor.clone() };
+        if folded.shape != tensor.shape {
+            let dims: Vec<_> = tensor.shape.iter().map(|n| Value::I32(i32::try_from(*n).unwrap_or(i32::MAX))).collect();
+            let items = array_items(ValueType::I32, &dims)?;
+            shapes.push((format!("comfy.gguf.orig_shape.{name}"), items, dims.len() as u64));
+        }
+        tensors.push(made(&folded, name, kind, MAX_NAME)?);
+    }
+    let file_type = float.file_type(folder.tensors().iter().map(|tensor| tensor.kind));
+    let mut pairs = vec![("general.architecture".to_owned(), Value::String(architecture.name.as_bytes()))];
+    pairs.push(("general.quantization_version".to_owned(), Value::U32(2)));
+    pairs.push(("general.file_type".to_owned(), Value::U32(file_type)));
+    for (key, items, len) in &shapes {
+        pairs.push((key.clone(), Value::Array(Array { element: ValueType::I32, len: *len, items })));
+    }
+    Ok(Header::made(&pairs, tensors, folder.size()))
+}
+
+/// The shape in the file: whole super-blocks where the architecture asks for them, and never more than four dimensions.
+fn folded(architecture: &Architecture, shape: &[u64]) -> Vec<u64> {
+    let weights: u64 = shape.iter().product();
+    let row = shape.last().copied().unwrap_or(1);
+    let reshapes = architecture.reshapes && shape.len() > 1 && weights >= RESHAPED;
+    if reshapes && weights.is_multiple_of(BLOCK) && !row.is_multiple_of(BLOCK) {
+        return vec![weights / BLOCK, BLOCK];
+    }
+    let extra = shape.len().saturating_sub(MAX_DIMS as usize);
+    // Video models' kernels: the leading dimensions become one.
+    let (leading, rest) = shape.split_at(if extra > 0 { extra + 1 } else { 0 });
+    if leading.is_empty() {
+        return rest.to_vec();
+    }
+    std::iter::once(leading.iter().product()).chain(rest.iter().copied()).collect()
+}

@@ -1,0 +1,16 @@
+//! safetensors to GGUF: what a model's tensors and metadata become. A GGUF header is made whose tensors point into the
+//! safetensors files; the planner then treats it as any other model.
+//!
+//! ```text
+//! folder     the files of a model, and which of the targets below it is
+//! diffusion  image and video models, as ComfyUI-GGUF's loader expects them
+//! plain      anything else: tensors under their own names, and no architecture that a program could run
+//! ```
+
+mod diffusion;
+mod folder;
+mod plain;
+mod plan;
+
+pub use folder::{Float, Folder};
+pub use plan::plan;

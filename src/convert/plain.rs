@@ -1,0 +1,59 @@
+//! A plain GGUF container: every tensor under its own name, and no architecture that a program could run.
+
+use super::folder::{Float, Folder};
+use crate::container::gguf::{Header, MAX_DIMS, MAX_NAME_BYTES, Tensor, TensorType, Value};
+use crate::container::safetensors::SafetensorsTensor;
+use crate::error::{Code, Error, Result};
+
+/// ggml's types of integers.
+const INTEGERS: &[TensorType] = &[TensorType::I8, TensorType::I16, TensorType::I32, TensorType::I64];
+
+/// The header: tensors of one dimension in F32, as everything that runs GGUF wants them, others as `float` says;
+/// `__metadata__` as strings under `safetensors.`.
+pub(super) fn header(folder: &Folder, float: Float) -> Result<Header> {
+    let mut pairs = vec![
+        ("general.architecture".to_owned(), Value::String(b"plain")),
+        ("general.file_type".to_owned(), Value::U32(float.file_type(folder.tensors().iter().map(|t| t.kind)))),
+        ("general.quantization_version".to_owned(), Value::U32(2)),
+    ];
+    for (key, value) in folder.metadata() {
+        pairs.push((format!("safetensors.{key}"), Value::String(value.as_bytes())));
+    }
+    let tensors = folder.tensors().iter().map(|tensor| {
+        let kind = if INTEGERS.contains(&tensor.kind) {
+            tensor.kind
+        } else if tensor.shape.len() <= 1 {
+            TensorType::F32
+        } else {
+            float.of(tensor.kind)
+        };
+        made(tensor, &tensor.name, kind, MAX_NAME_BYTES)
+    });
+    Ok(Header::made(&pairs, tensors.collect::<Result<_>>()?, folder.size()))
+}
+
+/// A tensor of GGUF that points at one of safetensors.
+pub(super) fn made(tensor: &SafetensorsTensor, name: &str, kind: TensorType, max_name: u64) -> Result<Tensor> {
+    let refuse = |code: Code, message: String| {
+        Err(Error::new(code, format!("tensor '{}': {message}", tensor.name)).with("tensor", tensor.name.as_str()))
+    };
+    let dims = tensor.shape.len();
+    if name.len() as u64 > max_name {
+        return refuse(Code::TOO_LARGE, format!("its name has {} bytes, and {max_name} is the limit", name.len()));
+    }
+    if dims > MAX_DIMS as usize {
+        return refuse(Code::UNSUPPORTED, format!("it has {dims} dimensions, and GGUF holds {MAX_DIMS}"));
+    }
+    if tensor.bytes == 0 {
+        return refuse(Code::UNSUPPORTED, "it has no weights, and GGUF holds no such tensors".to_owned());
+    }
+    if matches!(tensor.kind, TensorType::U32 | TensorType::U64) {
+        return refuse(Code::UNSUPPORTED, format!("GGUF has no type for {}", tensor.kind.name));
+    }
+    let mut shape: Vec<u64> = tensor.shape.iter().rev().copied().collect();
+    if shape.is_empty() {
+        shape.push(1);
+    }
+    let (offset, bytes) = (tensor.offset, tensor.bytes);
+    Ok(Tensor { name: name.to_owned(), shape, kind, stored: tensor.kind, head_rows: 0, offset, bytes })
+}

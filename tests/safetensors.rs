@@ -1,0 +1,230 @@
+//! safetensors: every rule of the format, one error for each way to break it, and what becomes of a model in GGUF.
+
+use quantpress::Code;
+use quantpress::container::gguf::{self, TensorType};
+use quantpress::container::safetensors::{Parsed, SafetensorsHeader, parse, parse_index};
+use quantpress::convert::{Folder, plan};
+use quantpress::recipe::{Recipe, encode_tile, widen};
+
+fn file(header: &str, data: usize) -> Vec<u8> {
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend(header.as_bytes());
+    bytes.resize(bytes.len() + data, 0);
+    bytes
+}
+
+fn header(bytes: &[u8]) -> SafetensorsHeader {
+    match parse(bytes, bytes.len() as u64).unwrap() {
+        Parsed::Header(header) => *header,
+        Parsed::NeedsMore(bytes) => panic!("{bytes} more"),
+    }
+}
+
+fn recipe(preset: &str) -> Recipe {
+    Recipe { preset: preset.to_owned(), ..Recipe::default() }
+}
+
+/// A model of F16 tensors of these names and shapes.
+fn model(dtype: &str, bytes: usize, tensors: &[(&str, &[usize])]) -> Folder {
+    let mut at = 0;
+    let records: Vec<String> = tensors
+        .iter()
+        .map(|(name, shape)| {
+            let start = at;
+            at += shape.iter().product::<usize>() * bytes;
+            format!(r#""{name}":{{"dtype":"{dtype}","shape":{shape:?},"data_offsets":[{start},{at}]}}"#)
+        })
+        .collect();
+    let bytes = file(&format!("{{{}}}", records.join(",")), at);
+    let mut folder = Folder::default();
+    folder.add(header(&bytes), bytes.len() as u64).unwrap();
+    folder
+}
+
+#[test]
+fn a_header_is_read_and_asks_for_what_it_lacks() {
+    let text = r#"{"__metadata__":{"format":"pt"},"b":{"dtype":"BF16","shape":[2,3],"data_offsets":[0,12]},
+        "a":{"dtype":"F8_E4M3","shape":[],"data_offsets":[12,13]},"z":{"dtype":"I64","shape":[0,4],"data_offsets":[13,13]}}  "#;
+    let bytes = file(text, 13);
+    let parsed = header(&bytes);
+    assert_eq!(parsed.metadata, [("format".to_owned(), "pt".to_owned())]);
+    let names: Vec<_> = parsed.tensors.iter().map(|t| (t.name.as_str(), t.kind, t.bytes)).collect();
+    let want = [("b", TensorType::BF16, 12), ("a", TensorType::F8_E4M3, 1), ("z", TensorType::I64, 0)];
+    assert_eq!(names, want);
+    assert_eq!(parsed.tensors[1].offset, parsed.data_start + 12);
+    for cut in 0..bytes.len() {
+        match parse(&bytes[..cut], bytes.len() as u64).unwrap() {
+            Parsed::NeedsMore(needed) => assert!(needed > cut as u64 && needed <= bytes.len() as u64),
+            Parsed::Header(found) => assert_eq!(*found, parsed),
+        }
+        assert!(parse(&bytes[..cut], cut as u64).is_err(), "a file cut at {cut}");
+    }
+}
+
+#[test]
+fn each_way_to_break_a_file_has_its_error() {
+    let one = |record: &str, data| file(&format!(r#"{{"a":{record}}}"#), data);
+    let cases = [
+        (Code::TRUNCATED, "8 are needed", vec![1, 2, 3]),
+        (Code::TOO_LARGE, "100000000 is the limit", u64::MAX.to_le_bytes().to_vec()),
+        (Code::TRUNCATED, "ends in its header", 9u64.to_le_bytes().to_vec()),
+        (Code::MAGIC, "no JSON object", file("[]", 0)),
+        (Code::MALFORMED, "expected", file("{x}", 0)),
+        (
+            Code::MALFORMED,
+            "twice",
+            file(
+                r#"{"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}"#,
+                0,
+            ),
+        ),
+        (Code::MALFORMED, "__metadata__ holds", file(r#"{"__metadata__":{"a":1}}"#, 0)),
+        (Code::MALFORMED, "no dtype", one(r#"{"shape":[1],"data_offsets":[0,1]}"#, 1)),
+        (Code::UNSUPPORTED, "dtype F4", one(r#"{"dtype":"F4","shape":[2],"data_offsets":[0,1]}"#, 1)),
+        (Code::MALFORMED, "shape is no list", one(r#"{"dtype":"U8","shape":[1.5],"data_offsets":[0,1]}"#, 1)),
+        (Code::MALFORMED, "two are needed", one(r#"{"dtype":"U8","shape":[1],"data_offsets":[0]}"#, 1)),
+        (Code::MALFORMED, "before it begins", one(r#"{"dtype":"U8","shape":[1],"data_offsets":[1,0]}"#, 1)),
+        (Code::MALFORMED, "takes 8 bytes", one(r#"{"dtype":"F32","shape":[2],"data_offsets":[0,4]}"#, 4)),
+        (
+            Code::TOO_LARGE,
+            "more weights",
+            one(r#"{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,4]}"#, 4),
+        ),
+        (Code::TOO_LARGE, "9 dimensions", one(r#"{"dtype":"U8","shape":[1,1,1,1,1,1,1,1,1],"data_offsets":[0,1]}"#, 1)),
+        (
+            Code::MALFORMED,
+            "inside another",
+            file(
+                r#"{"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}}"#,
+                3,
+            ),
+        ),
+        (Code::MALFORMED, "before tensor 'a'", one(r#"{"dtype":"U8","shape":[1],"data_offsets":[1,2]}"#, 2)),
+        (Code::MALFORMED, "at the end", one(r#"{"dtype":"U8","shape":[1],"data_offsets":[0,1]}"#, 2)),
+        (Code::TRUNCATED, "the file has", one(r#"{"dtype":"U8","shape":[2],"data_offsets":[0,2]}"#, 1)),
+    ];
+    for (code, words, bytes) in cases {
+        let error = parse(&bytes, bytes.len() as u64).unwrap_err();
+        assert!(error.code() == code && error.message().contains(words), "{words}: {error}");
+    }
+}
+
+#[test]
+fn an_index_names_files_of_its_own_folder() {
+    let index = parse_index(br#"{"metadata":{},"weight_map":{"b":"2.safetensors","a":"1.safetensors"}}"#).unwrap();
+    assert_eq!(index.files, ["1.safetensors", "2.safetensors"]);
+    for bad in ["{}", r#"{"weight_map":{}}"#, r#"{"weight_map":{"a":"../x"}}"#, r#"{"weight_map":{"a":1}}"#] {
+        assert_eq!(parse_index(bad.as_bytes()).unwrap_err().code(), Code::MALFORMED, "{bad}");
+    }
+}
+
+/// The values of every eight-bit float, from `ml_dtypes`: see the README beside them.
+#[test]
+fn eight_bit_floats_are_those_of_ml_dtypes() {
+    let golden = include_str!("golden/float8/values.txt");
+    for line in golden.lines() {
+        let (kind, values) = line.split_once(' ').unwrap();
+        let bits: Vec<u32> = values.split(' ').map(|hex| u32::from_str_radix(hex, 16).unwrap()).collect();
+        assert_eq!(bits.len(), 256);
+        let bytes: Vec<u8> = (0..=255).collect();
+        for (byte, (found, want)) in
+            widen(&bytes, TensorType::by_name(kind).unwrap()).unwrap().iter().zip(bits).enumerate()
+        {
+            let want = f32::from_bits(want);
+            assert!(found.to_bits() == want.to_bits() || found.is_nan() && want.is_nan(), "{kind} {byte:02x}");
+        }
+    }
+}
+
+#[test]
+fn heads_are_interleaved_as_llama_wants_them() {
+    // Two heads of four rows of one I8: halves (0 1)(2 3) become 0 2 1 3.
+    let rows = [0, 1, 2, 3, 4, 5, 6, 7];
+    assert_eq!(encode_tile(&rows, "I8", "I8", 1, None, 4).unwrap(), [0, 2, 1, 3, 4, 6, 5, 7]);
+    assert_eq!(encode_tile(&rows[..6], "I8", "I8", 1, None, 4).unwrap_err().code(), Code::LENGTH);
+}
+
+#[test]
+fn each_diffusion_architecture_is_known_by_its_keys() {
+    let cases: &[(&str, &[&str])] = &[
+        ("flux", &["double_blocks.0.img_attn.proj.weight"]),
+        ("sd3", &["joint_blocks.0.x_block.attn.qkv.weight"]),
+        ("aura", &["double_layers.3.modX.1.weight"]),
+        (
+            "hidream",
+            &["caption_projection.0.linear.weight", "double_stream_blocks.0.block.ff_i.shared_experts.w3.weight"],
+        ),
+        ("cosmos", &["blocks.0.mlp.layer1.weight", "blocks.0.adaln_modulation_cross_attn.1.weight"]),
+        (
+            "ltxv",
+            &[
+                "adaln_single.emb.timestep_embedder.linear_2.weight",
+                "transformer_blocks.27.scale_shift_table",
+                "caption_projection.linear_2.weight",
+            ],
+        ),
+        (
+            "hyvid",
+            &["double_blocks.0.img_attn_proj.weight", "txt_in.individual_token_refiner.blocks.1.self_attn_qkv.weight"],
+        ),
+        ("wan", &["blocks.0.self_attn.norm_q.weight", "text_embedding.2.weight", "head.modulation"]),
+        ("sdxl", &["label_emb.0.0.weight"]),
+        ("sd1", &["down_blocks.0.downsamplers.0.conv.weight"]),
+        ("lumina2", &["cap_embedder.1.weight", "context_refiner.0.attention.qkv.weight"]),
+    ];
+    for (architecture, keys) in cases {
+        for prefix in ["", "model.diffusion_model.", "net."] {
+            let names: Vec<String> = keys.iter().map(|key| format!("{prefix}{key}")).collect();
+            let tensors: Vec<(&str, &[usize])> =
+                names.iter().map(|name| (name.as_str(), [64, 64].as_slice())).collect();
+            let planned = plan(&model("BF16", 2, &tensors), &recipe("BF16"), None).unwrap();
+            let gguf::Parsed::Header(header) = gguf::parse(&planned.header, planned.size).unwrap() else { panic!() };
+            assert_eq!(header.get("general.architecture").unwrap().as_str(), Some(*architecture));
+            assert!(header.tensors().iter().all(|tensor| keys.contains(&tensor.name.as_str())));
+        }
+    }
+    let banned = model("F16", 2, &[("transformer_blocks.0.attn.norm_added_k.weight", &[64])]);
+    assert_eq!(plan(&banned, &recipe("F16"), None).unwrap_err().code(), Code::UNSUPPORTED);
+}
+
+#[test]
+fn small_precise_and_odd_tensors_follow_comfys_rules() {
+    let tensors: &[(&str, &[usize])] = &[
+        ("label_emb.0.0.weight", &[64, 64]),
+        ("a.bias", &[2048]),
+        ("a.small.weight", &[32, 32]),
+        ("a.conv.weight", &[64, 4, 3, 3]),
+        ("a.five.weight", &[2, 8, 1, 2, 256]),
+    ];
+    let planned = plan(&model("F32", 4, tensors), &recipe("F16"), None).unwrap();
+    let gguf::Parsed::Header(header) = gguf::parse(&planned.header, planned.size).unwrap() else { panic!() };
+    let found: Vec<_> = header.tensors().iter().map(|t| (t.kind.name, t.shape.clone())).collect();
+    let want = [
+        ("F16", vec![256, 16]),
+        ("F32", vec![2048]),
+        ("F32", vec![256, 4]),
+        ("F16", vec![256, 9]),
+        ("F16", vec![256, 2, 1, 16]),
+    ];
+    assert_eq!(found, want);
+    let shape = header.get("comfy.gguf.orig_shape.a.conv.weight").unwrap().as_array().unwrap();
+    let dims: Vec<_> = shape.iter().map(|n| n.as_u64().unwrap()).collect();
+    assert_eq!((shape.element.name, dims), ("i32", vec![64, 4, 3, 3]));
+    let five = header.get("comfy.gguf.orig_shape.a.five.weight").unwrap().as_array().unwrap();
+    assert_eq!(five.len, 5);
+}
+
+#[test]
+fn anything_else_becomes_a_plain_container_and_language_models_do_not() {
+    let planned = plan(&model("F8_E4M3", 1, &[("a", &[4, 256]), ("b", &[7])]), &recipe("F16"), None).unwrap();
+    let gguf::Parsed::Header(header) = gguf::parse(&planned.header, planned.size).unwrap() else { panic!() };
+    assert_eq!(header.get("general.architecture").unwrap().as_str(), Some("plain"));
+    let kinds: Vec<_> = planned.tensors.iter().map(|t| (t.from.name, t.to.name)).collect();
+    assert_eq!(kinds, [("F8_E4M3", "F16"), ("F8_E4M3", "F32")]);
+    let quantized = plan(&model("BF16", 2, &[("a.weight", &[4, 256])]), &recipe("Q4_0"), None).unwrap();
+    assert_eq!((quantized.tensors[0].from.name, quantized.tensors[0].to.name), ("BF16", "Q4_0"));
+    let llama = model("F16", 2, &[("model.layers.0.self_attn.q_proj.weight", &[4, 4])]);
+    assert_eq!(plan(&llama, &recipe("F16"), None).unwrap_err().code(), Code::UNSUPPORTED);
+    let wide = model("U32", 4, &[("a", &[4])]);
+    assert_eq!(plan(&wide, &recipe("F16"), None).unwrap_err().code(), Code::UNSUPPORTED);
+}
