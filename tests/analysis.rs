@@ -35,6 +35,8 @@ fn a_signal_or_an_error_of_zero_has_defined_statistics() {
     assert_eq!(of(&[0.0; 3], &[0.0; 3]), (f64::INFINITY, 0.0, 1.0));
     assert_eq!(of(&[0.0; 3], &[1.0; 3]), (f64::NEG_INFINITY, f64::INFINITY, 0.0));
     assert_eq!(of(&[2.0; 3], &[0.0; 3]), (0.0, 1.0, 0.0));
+    let parallel = compare(&[1.0, 2.0, -3.0], &[1e-17, 2e-17, -3e-17], 0.0).unwrap();
+    assert!((parallel.cosine_similarity - 1.0).abs() < 1e-6, "the cosine does not depend on the scale");
     assert_eq!(compare(&[], &[], 0.0).unwrap_err().code(), Code::NO_DATA);
     assert_eq!(compare(&[1.0], &[], 0.0).unwrap_err().code(), Code::LENGTH);
     assert_eq!(compare(&[1.0], &[1.0], f64::NAN).unwrap_err().code(), Code::RANGE);

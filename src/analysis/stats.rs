@@ -56,8 +56,9 @@ pub struct ErrorAccumulator {
     sums: [Compensated; TERMS],
 }
 
-/// What is summed, in this order: `e, |e|, e^2, x^2, y^2`. The sum of `x y` is half of `x^2 + y^2 - e^2`.
-const TERMS: usize = 5;
+/// What is summed, in this order: `e, |e|, e^2, x^2, y^2, x y`. Half of `x^2 + y^2 - e^2` is not the last where one of the
+/// tensors is much smaller: nothing would be left of the smaller.
+const TERMS: usize = 6;
 /// Sums side by side: they vectorise, and each grows slower.
 const LANES: usize = 2;
 /// Values summed plainly before they are added to the compensated sums.
@@ -109,7 +110,7 @@ impl ErrorAccumulator {
         let mut add = |lane: usize, x: f32, y: f32| {
             let (x, y) = (f64::from(x), f64::from(y));
             let e = y - x;
-            let terms = [e, e.abs(), e * e, x * x, y * y];
+            let terms = [e, e.abs(), e * e, x * x, y * y, x * y];
             for (sum, term) in sums.iter_mut().zip(terms) {
                 sum[lane] += term;
             }
@@ -171,8 +172,7 @@ impl ErrorAccumulator {
             return Err(Error::new(Code::NO_DATA, "the error of 0 values is not a number"));
         }
         let n = self.count as f64;
-        let [e, abs, ee, xx, yy] = self.sums.map(Compensated::total);
-        let xy = (xx + yy - ee) / 2.0;
+        let [e, abs, ee, xx, yy, xy] = self.sums.map(Compensated::total);
         Ok(QuantErrorStats {
             mse: ee / n,
             mae: abs / n,
