@@ -223,10 +223,10 @@ impl Parser<'_> {
         if (0xd800..0xdc00).contains(&code) && self.rest().starts_with(b"\\u") {
             self.at += 2;
             let low = self.four_digits()?;
-            code = 0x10000 + ((code - 0xd800) << 10) + low.wrapping_sub(0xdc00);
             if !(0xdc00..0xe000).contains(&low) {
                 return Err(self.error("the second half of a surrogate pair"));
             }
+            code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
         }
         char::from_u32(code).ok_or_else(|| self.error("a surrogate pair"))
     }

@@ -1,6 +1,6 @@
 //! Image and video models as GGUF, as ComfyUI-GGUF's loader expects them.
 //!
-//! Source: `tools/convert.py` and `loader.py` of ComfyUI-GGUF (Apache-2.0); the table is its detection keys.
+//! Source: `tools/convert.py` and `loader.py` of ComfyUI-GGUF (Apache-2.0); the table is its detection keys (see NOTICE).
 
 use super::folder::{Float, Folder};
 use super::plain::made;
@@ -156,7 +156,7 @@ impl Architecture {
         let Some(found) = ARCHITECTURES.iter().find(|a| a.detect.iter().any(|keys| keys.iter().all(has))) else {
             return Ok(None);
         };
-        if found.banned.iter().any(|key| has(&key)) {
+        if found.banned.iter().any(has) {
             let message = format!("this is a {} model in diffusers' layout; the original layout is needed", found.name);
             return Err(Error::new(Code::UNSUPPORTED, message).with("architecture", found.name));
         }
