@@ -104,6 +104,8 @@ class Conversion {
   readonly #onProgress: QuantizeModelOptions['onProgress'];
   readonly #stop = new AbortController();
   readonly #callers: AbortSignal | undefined;
+  /** What ends the waiting of those who wait, when the run is stopped. */
+  readonly #waiting = new Set<() => void>();
   /** The importance of the tensor that was begun last, which most tiles under way are of. */
   #importance: { index: number; all: Float32Array | undefined } | undefined;
 
@@ -122,7 +124,10 @@ class Conversion {
   async run(): Promise<Done> {
     const { signal } = this.#stop;
     const stopped = () => this.#stop.abort(this.#callers?.reason);
-    const closeRunner = () => void this.#runner.close(signal.reason);
+    const closeRunner = () => {
+      void this.#runner.close(signal.reason);
+      for (const giveUp of this.#waiting) giveUp();
+    };
     this.#callers?.addEventListener('abort', stopped, { once: true });
     signal.addEventListener('abort', closeRunner, { once: true });
     try {
@@ -191,30 +196,31 @@ class Conversion {
       const task = { kind: 'encode', input, from, to, rowLength, headRows, importance } as const;
       const { signal } = this.#stop;
       // A source may be stuck, and not listen to the signal.
-      return await orAborted(this.#runner.run(task, signal), signal);
+      return await this.#orStopped(this.#runner.run(task, signal));
     } catch (error) {
       throw inTensor(tile, error);
+    }
+  }
+
+  /** What a promise gives, unless the run is stopped first. One listener serves all that wait: there are many at once. */
+  async #orStopped<T>(promise: Promise<T>): Promise<T> {
+    const { signal } = this.#stop;
+    let giveUp: () => void = () => {};
+    const stopped = new Promise<never>((_, reject) => {
+      giveUp = () => reject(signal.reason);
+    });
+    this.#waiting.add(giveUp);
+    if (signal.aborted) giveUp();
+    try {
+      return await Promise.race([promise, stopped]);
+    } finally {
+      this.#waiting.delete(giveUp);
     }
   }
 
   #importanceOf(index: number): Float32Array | undefined {
     if (this.#importance?.index !== index) this.#importance = { index, all: this.#plan.importance(index) };
     return this.#importance.all;
-  }
-}
-
-/** What a promise gives, unless the signal comes first. */
-async function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  let give: () => void = () => {};
-  const aborted = new Promise<never>((_, reject) => {
-    give = () => reject(signal.reason);
-    signal.addEventListener('abort', give, { once: true });
-    if (signal.aborted) give();
-  });
-  try {
-    return await Promise.race([promise, aborted]);
-  } finally {
-    signal.removeEventListener('abort', give);
   }
 }
 

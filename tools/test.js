@@ -26,7 +26,7 @@ async function quick() {
     npmStep('types', 'tsc', ['--project', '.']),
     npmStep('types of the playground', 'tsc', ['--project', 'www']),
     step('Rust', 'cargo', ['test', '--locked', '--quiet']),
-    npmStep('JavaScript in Node', 'vitest', ['run', '--project', 'node'], built),
+    npmStep('JavaScript in Node', 'vitest', ['run', '--project', 'node', '--project', 'memory'], built),
   ];
 }
 
