@@ -1,6 +1,15 @@
 /** Affine quantization at 2 to 8 bits: `src/affine/` for JavaScript. */
 
-import { expectArray, expectBytes, expectCodes, expectCount, expectFloats } from './check.js';
+import {
+  expectArray,
+  expectBits,
+  expectBytes,
+  expectCodes,
+  expectCount,
+  expectFloats,
+  expectObject,
+  expectOffset,
+} from './check.js';
 import { call } from './wasm.js';
 
 /**
@@ -143,7 +152,9 @@ export class QuantizedTensor implements QuantizedTensorFields {
   readonly shape: readonly number[];
 
   /** From its fields, as they come out of storage or another thread. */
-  constructor({ data, params, shape }: QuantizedTensorFields) {
+  constructor(fields: QuantizedTensorFields) {
+    expectObject('fields', fields);
+    const { data, params, shape } = fields;
     expectBytes('data', data);
     expectArray('shape', shape);
     this.data = data;
@@ -340,6 +351,8 @@ export function compareGranularities(
 
 /** How many bytes `count` codes of `bits` bits take. */
 export function packedLength(count: number, bits: number): number {
+  expectOffset('count', count);
+  expectBits(bits);
   return Math.ceil((count * bits) / 8);
 }
 

@@ -1,7 +1,16 @@
 /** How much quantization changes: `src/analysis/` for JavaScript. */
 
 import type { QuantMode, QuantParamsFields } from './affine.js';
-import { expectBits, expectCount, expectFloats, expectNumber, expectShape } from './check.js';
+import {
+  expectBits,
+  expectCount,
+  expectFloats,
+  expectInstance,
+  expectNumber,
+  expectObject,
+  expectShape,
+  expectText,
+} from './check.js';
 import type { ErrorAccumulator as EngineAccumulator } from './engine.js';
 import type { FormatName, QuantizeOptions } from './format.js';
 import type { DataType4Bit } from './nf4.js';
@@ -32,6 +41,7 @@ export interface QuantErrorStats {
 
 /** Root of the mean squared error, in the unit of the values. */
 export function rmse(stats: QuantErrorStats): number {
+  expectObject('stats', stats);
   return Math.sqrt(stats.mse);
 }
 
@@ -66,6 +76,7 @@ export class ErrorAccumulator {
    * @throws `ARGUMENT` if the outlier thresholds differ.
    */
   merge(other: ErrorAccumulator): void {
+    expectInstance('other', ErrorAccumulator, other);
     call(() => this.#engine.merge(other.#engine));
   }
 
@@ -85,7 +96,7 @@ export class ErrorAccumulator {
 
   /** Gives the engine its memory back; the accumulator cannot be used any more. */
   free(): void {
-    this.#engine.free();
+    call(() => this.#engine.free());
   }
 }
 
@@ -135,8 +146,10 @@ export function analyzeErrorFormat(
   format: FormatName,
   options: AnalyzeFormatOptions = {},
 ): QuantErrorStats {
-  const { rowLength = original.length, importance, outlierThreshold = 0 } = options;
   expectFloats('original', original);
+  expectText('format', format);
+  expectObject('options', options);
+  const { rowLength = original.length, importance, outlierThreshold = 0 } = options;
   expectCount('rowLength', rowLength);
   expectNumber('outlierThreshold', outlierThreshold);
   if (importance !== undefined) expectFloats('importance', importance);
@@ -163,6 +176,7 @@ export interface AnalyzeError4bitOptions {
  * @throws `RANGE` for a block size, `NON_FINITE`, `NO_DATA` for no values.
  */
 export function analyzeError4bit(original: Float32Array, options: AnalyzeError4bitOptions = {}): QuantErrorStats {
+  expectObject('options', options);
   const { dataType = 'nf4', blockSize = 64, double = false, outlierThreshold = 0 } = options;
   expectFloats('original', original);
   return analyzeErrorScheme(

@@ -1,7 +1,17 @@
 /** Weight generators, the suite over every scheme, and what quantization costs a classifier: `src/bench/` for JavaScript. */
 
 import type { CalibrationMethod } from './calibrate.js';
-import { expectBits, expectBytes, expectCount, expectFloats, expectNumber, expectSeed, expectShape } from './check.js';
+import {
+  expectBits,
+  expectBytes,
+  expectCount,
+  expectFloats,
+  expectNumber,
+  expectObject,
+  expectSeed,
+  expectShape,
+  expectText,
+} from './check.js';
 import type { AccuracyBenchmark as EngineBenchmark } from './engine.js';
 import type { Scheme } from './scheme.js';
 import { call } from './wasm.js';
@@ -111,6 +121,8 @@ export class BenchmarkSuite {
 
   /** Adds a result. */
   add(result: QuantBenchmarkResult): void {
+    expectObject('result', result);
+    for (const name of ['sqnrDb', 'mse', 'qualityScore'] as const) expectNumber(`result.${name}`, result[name]);
     this.results.push(result);
   }
 
@@ -152,6 +164,7 @@ export function runBenchmark(
   shape: readonly number[],
   scheme: Scheme,
 ): QuantBenchmarkResult {
+  expectText('name', name);
   expectFloats('values', values);
   expectShape(shape);
   const dimensions = Uint32Array.from(shape);
@@ -261,6 +274,7 @@ export class AccuracyBenchmark {
    * @throws `MAGIC`, `TRUNCATED`, `MALFORMED` for another file, `RANGE` for options.
    */
   constructor(digits: Uint8Array, options: AccuracyOptions = {}) {
+    expectObject('options', options);
     expectBytes('digits', digits);
     expectSeed(options.seed);
     this.#engine = call((engine) => new engine.AccuracyBenchmark(digits, options));
@@ -290,7 +304,7 @@ export class AccuracyBenchmark {
 
   /** Gives the engine its memory back; the benchmark cannot be used any more. */
   free(): void {
-    this.#engine.free();
+    call(() => this.#engine.free());
   }
 }
 
@@ -301,6 +315,7 @@ export function calibrationMethods(): CalibrationMethod[] {
 
 /** Trains, quantizes in every way, and reports. Seconds. */
 export function runAccuracyBenchmark(digits: Uint8Array, options: AccuracyOptions = {}): AccuracyReport {
+  expectObject('options', options);
   const benchmark = new AccuracyBenchmark(digits, options);
   try {
     return benchmark.report();

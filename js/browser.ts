@@ -1,5 +1,6 @@
 /** The entry for browsers and bundlers: the engine lies beside this file. */
 
+import { expectObject } from './check.js';
 import { start, type InitOptions } from './wasm.js';
 
 export * from './index.js';
@@ -10,5 +11,6 @@ export * from './index.js';
  * @throws {@link QuantpressError} if the WebAssembly file is not there or is something else.
  */
 export function init(options: InitOptions = {}): Promise<void> {
+  expectObject('options', options);
   return start(() => options.wasm ?? new URL('./quantpress.wasm', import.meta.url));
 }

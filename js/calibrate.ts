@@ -1,7 +1,7 @@
 /** Observers that find the range of a tensor from batches of it: `src/calibrate/` for JavaScript. */
 
 import { QuantParams, type QuantMode, type QuantRange } from './affine.js';
-import { expectBits, expectBytes, expectFloats, expectNumber, expectSeed } from './check.js';
+import { expectBits, expectBytes, expectFloats, expectNumber, expectObject, expectSeed } from './check.js';
 import type { Calibrator as EngineCalibrator } from './engine.js';
 import { call } from './wasm.js';
 
@@ -78,6 +78,7 @@ export class Calibrator {
    * @throws `RANGE` for numbers outside what the method or the codes allow, `ARGUMENT` for another method.
    */
   constructor(method: CalibrationMethod, bits: number, symmetric: boolean, options: CalibratorOptions = {}) {
+    expectObject('options', options);
     expectBits(bits);
     expectSeed(options.seed);
     this.#engine = call((engine) => new engine.Calibrator(method, { ...options, bits, symmetric: Boolean(symmetric) }));
@@ -198,7 +199,7 @@ export class Calibrator {
 
   /** Gives the engine its memory back; the calibrator cannot be used any more. */
   free(): void {
-    this.#engine.free();
+    call(() => this.#engine.free());
   }
 }
 
@@ -241,6 +242,7 @@ export function percentile(values: Float32Array, percent: number): number | unde
 
 /** The result as parameters of a whole tensor, for `quantizeWithParams` and `analyzeError`. */
 export function calibrationParams(result: CalibrationResult): QuantParams {
+  expectObject('result', result);
   const { scale, zeroPoint, mode, bits, range } = result;
   const zeroPoints = zeroPoint === 0 ? new Int32Array() : Int32Array.of(zeroPoint);
   return new QuantParams({

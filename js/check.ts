@@ -5,18 +5,57 @@ import { QuantpressError } from './error.js';
 /** Refuses all but a `Float32Array`. */
 export function expectFloats(name: string, value: unknown): asserts value is Float32Array {
   if (!(value instanceof Float32Array)) throw wrongType(name, 'a Float32Array', value);
+  expectAttached(name, value);
 }
 
 /** Refuses all but a `Uint8Array`. */
 export function expectBytes(name: string, value: unknown): asserts value is Uint8Array {
   if (!(value instanceof Uint8Array)) throw wrongType(name, 'a Uint8Array', value);
+  expectAttached(name, value);
 }
 
 /** Refuses all but codes of one byte each, and gives them as bytes: the same memory. */
 export function expectCodes(name: string, value: unknown): Uint8Array {
+  if (!(value instanceof Int8Array || value instanceof Uint8Array)) {
+    throw wrongType(name, 'an Int8Array or a Uint8Array', value);
+  }
+  expectAttached(name, value);
   if (value instanceof Uint8Array) return value;
-  if (!(value instanceof Int8Array)) throw wrongType(name, 'an Int8Array or a Uint8Array', value);
   return new Uint8Array(value.buffer, value.byteOffset, value.length);
+}
+
+/** Refuses an array whose memory went to another thread: it has no elements any more, and says no word of it. */
+function expectAttached(name: string, array: Float32Array | Uint8Array | Int8Array): void {
+  if (array.length > 0) return;
+  try {
+    new Uint8Array(array.buffer);
+  } catch {
+    const message = `${name} is detached: its memory was transferred, to a worker perhaps`;
+    throw new QuantpressError('ARGUMENT', message, { argument: name });
+  }
+}
+
+/** Refuses all but an object. */
+export function expectObject(name: string, value: unknown): asserts value is object {
+  if (typeof value !== 'object' || value === null) throw wrongType(name, 'an object', value);
+}
+
+/** Refuses all but an object of a class. */
+export function expectInstance<T>(
+  name: string,
+  Class: abstract new (...args: never[]) => T,
+  value: unknown,
+): asserts value is T {
+  if (!(value instanceof Class)) throw wrongType(name, `of class ${Class.name}`, value);
+}
+
+/** Refuses all but an offset or a size: a whole number from zero to 2^53 - 1. */
+export function expectOffset(name: string, value: unknown): asserts value is number {
+  if (typeof value !== 'number') throw wrongType(name, 'a whole number', value);
+  if (!Number.isSafeInteger(value) || value < 0) {
+    const message = `${name} is ${value}, but has to be a whole number from 0 to 2^53 - 1`;
+    throw new QuantpressError('RANGE', message, { [name]: value });
+  }
 }
 
 /** Refuses all but an array. */

@@ -71,13 +71,22 @@ export class QuantpressError extends Error {
 
 /**
  * The engine's errors as {@link QuantpressError}: they arrive as plain `Error`s with the properties of one. A trap of
- * WebAssembly becomes `PANIC`. Everything else (a `TypeError` of the caller's own callback) stays what it is.
+ * WebAssembly becomes `PANIC`, the use of what was freed `ARGUMENT`. Everything else (a `TypeError` of the caller's own callback) stays what it is.
  */
 export function toQuantpressError(thrown: unknown): unknown {
   if (thrown instanceof QuantpressError || !(thrown instanceof Error)) return thrown;
   if ('code' in thrown && typeof thrown.code === 'string' && Object.hasOwn(CODES, thrown.code)) {
     const details = 'details' in thrown ? (thrown.details as ErrorDetails) : {};
     return new QuantpressError(thrown.code as ErrorCode, thrown.message, details);
+  }
+  // What wasm-bindgen says of an object whose memory is gone.
+  if (thrown.message === 'null pointer passed to rust') {
+    return new QuantpressError(
+      'ARGUMENT',
+      'this object has been freed, and cannot be used again',
+      {},
+      { cause: thrown },
+    );
   }
   if (thrown instanceof WebAssembly.RuntimeError) {
     const message = `the engine stopped at a fault of its own (${thrown.message}); please report it`;

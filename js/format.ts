@@ -1,6 +1,6 @@
 /** The GGUF block formats: `src/format/` for JavaScript. */
 
-import { expectBytes, expectCount, expectFloats, expectText } from './check.js';
+import { expectBytes, expectCount, expectFloats, expectObject, expectText } from './check.js';
 import { call } from './wasm.js';
 
 /** The name of a format, spelled as llama.cpp spells it. */
@@ -95,6 +95,7 @@ export function quantize(
   format: FormatName,
   options: QuantizeOptions = {},
 ): Uint8Array<ArrayBuffer> {
+  expectObject('options', options);
   const { rowLength, importance } = checked(weights, format, options);
   return call((engine) => engine.quantize(weights, format, rowLength, importance)) as Uint8Array<ArrayBuffer>;
 }
@@ -112,6 +113,7 @@ export function quantizeInto(
   out: Uint8Array,
   options: QuantizeOptions = {},
 ): number {
+  expectObject('options', options);
   const { rowLength, importance } = checked(weights, format, options);
   expectBytes('out', out);
   call((engine) => engine.quantizeInto(weights, format, rowLength, importance, out));

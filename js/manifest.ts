@@ -1,5 +1,6 @@
 /** Manifests: the hashes of a model file and of its tensors, for `quantpress verify`, `sha256sum -c` and `llama-gguf-hash -c`. */
 
+import { expectArray, expectObject, expectOffset, expectText } from './check.js';
 import { QuantpressError } from './error.js';
 import type { Report } from './quantize.js';
 
@@ -29,6 +30,8 @@ export interface ManifestTensor {
  * @throws {@link QuantpressError} `ARGUMENT` if the report has no hashes.
  */
 export function manifestOf(report: Report, file: string): Manifest {
+  expectObject('report', report);
+  expectText('file', file);
   const { sha256, size, tensors } = report;
   if (sha256 === undefined) {
     throw new QuantpressError(
@@ -64,8 +67,16 @@ const FORMS: Record<string, (manifest: Manifest) => string> = {
  * `llama-gguf-hash`, and JSON for any other.
  */
 export function manifestText(manifest: Manifest, name: string): string {
-  const form = FORMS[/\.([a-z0-9]+)$/i.exec(name)?.[1]?.toLowerCase() ?? ''];
-  return form ? form(manifest) : `${JSON.stringify(manifest, null, 2)}\n`;
+  expectObject('manifest', manifest);
+  expectText('name', name);
+  const ending = /\.([a-z0-9]+)$/i.exec(name)?.[1]?.toLowerCase() ?? '';
+  const form = Object.hasOwn(FORMS, ending) ? FORMS[ending] : undefined;
+  const { file, size, sha256, tensors } = manifest;
+  expectText('manifest.file', file);
+  expectOffset('manifest.size', size);
+  expectText('manifest.sha256', sha256);
+  expectArray('manifest.tensors', tensors);
+  return form ? form(manifest) : `${JSON.stringify({ file, size, sha256, tensors }, null, 2)}\n`;
 }
 
 /** What a manifest of any form says: what it does not say is left out. */
@@ -81,6 +92,7 @@ export interface ExpectedHashes {
  * @throws {@link QuantpressError} `MALFORMED`.
  */
 export function parseManifest(text: string): ExpectedHashes {
+  expectText('text', text);
   const expected = text.trimStart().startsWith('{') ? fromJson(text) : fromLines(text);
   if (expected && (expected.sha256 !== undefined || expected.tensors.size > 0)) return expected;
   throw new QuantpressError('MALFORMED', 'this is no manifest: neither JSON of quantpress nor lines with hashes', {});

@@ -1,5 +1,6 @@
 /** Importance matrices: what llama-imatrix learns from running a model, one mean square per column of each tensor. */
 
+import { expectText } from './check.js';
 import type { ImportanceMatrix } from './engine.js';
 import { hashOf, sha256 } from './hash.js';
 import { openSource, type SourceInput } from './source-open.js';
@@ -41,12 +42,13 @@ export class Importance {
 
   /** The vector of a tensor, or of a stack of matrices one after the other. */
   get(name: string): Float32Array | undefined {
+    expectText('name', name);
     return call(() => this.matrix.get(name));
   }
 
   /** Lets go of the engine's memory. */
   free(): void {
-    this.matrix.free();
+    call(() => this.matrix.free());
   }
 }
 

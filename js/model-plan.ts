@@ -1,10 +1,11 @@
 /** What a recipe makes of a model, decided to the last byte before any weight is read. */
 
+import { expectInstance, expectObject } from './check.js';
 import type { ModelPlan } from './engine.js';
 import { QuantpressError } from './error.js';
 import type { FormatName } from './format.js';
 import { openImportance, type ImportanceInput } from './model-importance.js';
-import type { Model, SourceType } from './model.js';
+import { Model, type SourceType } from './model.js';
 import { call } from './wasm.js';
 
 /** How to quantize a model: a preset and llama-quantize's options, by the same names. */
@@ -115,7 +116,7 @@ export class Plan {
 
   /** Lets go of the engine's memory. */
   free(): void {
-    this.#plan.free();
+    call(() => this.#plan.free());
   }
 }
 
@@ -127,6 +128,7 @@ export class Plan {
  * @throws {@link QuantpressError} `UNKNOWN_NAME` for a preset or type that does not exist, `ARGUMENT` for options that contradict.
  */
 export function planModel(model: Model, recipe: Recipe | string, options: PlanOptions = {}): Promise<Plan> {
+  expectObject('options', options);
   return makePlan(model, recipe, options, true);
 }
 
@@ -137,7 +139,9 @@ export async function makePlan(
   options: PlanOptions,
   dryRun: boolean,
 ): Promise<Plan> {
+  expectInstance('model', Model, model);
   const whole = typeof recipe === 'string' ? { preset: recipe } : recipe;
+  expectObject('recipe', whole);
   checkNames(whole);
   if (options.imatrix === undefined) return new Plan(call(() => model.header.plan({ ...whole, dryRun })));
   const importance = await openImportance(options.imatrix);

@@ -1,6 +1,6 @@
 /** A model file: its metadata and tensors, and the weights of any of its rows. */
 
-import { expectText } from './check.js';
+import { expectObject, expectText } from './check.js';
 import type { ModelHeader, SafetensorsModel } from './engine.js';
 import { QuantpressError } from './error.js';
 import { dequantize, formats, type FormatName } from './format.js';
@@ -92,6 +92,7 @@ export class Model {
    * @throws {@link QuantpressError} `UNKNOWN_NAME`, `RANGE` for rows it does not have, and what reading throws.
    */
   async readTensor(name: string, options: ReadTensorOptions = {}): Promise<Float32Array<ArrayBuffer>> {
+    expectObject('options', options);
     const tensor = this.tensor(name);
     const rows = tensor.shape.slice(1).reduce((product, n) => product * n, 1);
     const [from, to] = options.rows ?? [0, rows];
@@ -113,7 +114,7 @@ export class Model {
 
   /** Lets go of the source and of the engine's memory. */
   async close(): Promise<void> {
-    this.header.free();
+    call(() => this.header.free());
     await this.source.close?.();
   }
 
@@ -136,6 +137,7 @@ export class Model {
  * ```
  */
 export async function openModel(input: SourceInput, options: UrlOptions = {}): Promise<Model> {
+  expectObject('options', options);
   const source = await openSource(input, options);
   try {
     return new Model(source, await readHeader(source, options.signal));

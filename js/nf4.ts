@@ -1,6 +1,14 @@
 /** QLoRA's 4-bit block-wise formats with double quantization: `src/nf4/` for JavaScript. */
 
-import { expectArray, expectBytes, expectCount, expectFloats, expectText } from './check.js';
+import {
+  expectArray,
+  expectBytes,
+  expectCount,
+  expectFloats,
+  expectNumber,
+  expectObject,
+  expectText,
+} from './check.js';
 import { QuantpressError } from './error.js';
 import { call } from './wasm.js';
 
@@ -194,6 +202,7 @@ export class DoubleQuantized4Bit implements DoubleQuantized4BitFields {
 
   /** Quantizes the absmax of a tensor. `offset` is as in {@link Quantize4BitDoubleOptions}. */
   static fromSingle(tensor: Quantized4Bit, offset?: number): DoubleQuantized4Bit {
+    if (offset !== undefined) expectNumber('offset', offset);
     return new DoubleQuantized4Bit(
       call((engine) => engine.doubleQuantize(tensor, offset)) as DoubleQuantized4BitFields,
     );
@@ -267,6 +276,7 @@ export class DoubleQuantized4Bit implements DoubleQuantized4BitFields {
  * ```
  */
 export function quantize4bit(weights: Float32Array, options: Quantize4BitOptions = {}): Quantized4Bit {
+  expectObject('options', options);
   expectFloats('weights', weights);
   const { dataType, blockSize } = withDefaults(options);
   return new Quantized4Bit(call((engine) => engine.quantize4bit(weights, dataType, blockSize)) as Quantized4BitFields);
@@ -283,6 +293,7 @@ export function quantize4bitInto(
   absmax: Float32Array,
   options: Quantize4BitOptions = {},
 ): void {
+  expectObject('options', options);
   expectFloats('weights', weights);
   expectBytes('codes', codes);
   expectFloats('absmax', absmax);
@@ -315,6 +326,7 @@ export function quantize4bitDouble(
   weights: Float32Array,
   options: Quantize4BitDoubleOptions = {},
 ): DoubleQuantized4Bit {
+  expectObject('options', options);
   expectFloats('weights', weights);
   const { dataType, blockSize } = withDefaults(options);
   return new DoubleQuantized4Bit(
@@ -338,6 +350,7 @@ export function quantize4bitDoubleInto(
   nestedAbsmax: Float32Array,
   options: Quantize4BitDoubleOptions = {},
 ): number {
+  expectObject('options', options);
   expectBytes('codes', codes);
   expectBytes('absmaxCodes', absmaxCodes);
   expectFloats('nestedAbsmax', nestedAbsmax);

@@ -1,5 +1,6 @@
 /** The entry for Node, Deno and Bun: the engine is read from the file beside this one. */
 
+import { expectObject } from './check.js';
 import { readFile } from 'node:fs/promises';
 import { start, type InitOptions, type WasmInput } from './wasm.js';
 
@@ -11,6 +12,7 @@ export * from './index.js';
  * @throws {@link QuantpressError} if the WebAssembly file is not there or is something else.
  */
 export function init(options: InitOptions = {}): Promise<void> {
+  expectObject('options', options);
   return start(async () => read(await (options.wasm ?? new URL('./quantpress.wasm', import.meta.url))));
 }
 

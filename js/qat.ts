@@ -1,7 +1,7 @@
 /** Quantization-aware training: `src/qat/` for JavaScript. Every operation is a forward and a backward over arrays. */
 
 import { type QuantGranularity, QuantParams, type QuantParamsFields } from './affine.js';
-import { expectCount, expectFloats } from './check.js';
+import { expectCount, expectFloats, expectNumber, expectObject } from './check.js';
 import { QuantpressError } from './error.js';
 import { call, type Engine } from './wasm.js';
 
@@ -83,6 +83,7 @@ export class FakeQuantize {
 
   /** @throws {@link QuantpressError} `RANGE`, `ARGUMENT` for a configuration that cannot be. */
   constructor(config: FakeQuantConfig, options: FakeQuantizeOptions = {}) {
+    expectObject('options', options);
     const { granularity = { kind: 'perTensor' }, observer = { kind: 'movingAverage', momentum: 0.01 } } = options ?? {};
     const momentum = observer.kind === 'movingAverage' ? observer.momentum : undefined;
     this.config = config;
@@ -236,7 +237,7 @@ export class FakeQuantize {
 
   /** Gives its memory back at once; without it, that happens when it is collected. */
   free(): void {
-    this.#state.free();
+    call(() => this.#state.free());
   }
 }
 
@@ -310,6 +311,9 @@ export class LearnedFakeQuantize {
   readonly zeroPoints: Float32Array<ArrayBuffer>;
 
   private constructor(config: FakeQuantConfig, granularity: QuantGranularity, steps: Steps) {
+    expectObject('steps', steps);
+    expectFloats('steps.scales', steps.scales);
+    expectFloats('steps.zeroPoints', steps.zeroPoints);
     this.config = config;
     this.granularity = granularity;
     this.scales = steps.scales;
@@ -399,7 +403,9 @@ export class Pact {
 
   /** @throws {@link QuantpressError} `RANGE` for bits other than 2 to 8, a level that is not positive, a negative decay. */
   constructor(alpha: number, bits: number, decay = 0) {
+    expectNumber('alpha', alpha);
     expectCount('bits', bits);
+    expectNumber('decay', decay);
     this.alpha = alpha;
     this.bits = bits;
     this.decay = decay;

@@ -1,5 +1,6 @@
 /** The conversion of a whole model: plan, header, tiles, done. Memory is that of the tiles under way, never of the model. */
 
+import { expectObject } from './check.js';
 import { QuantpressError } from './error.js';
 import type { FormatName } from './format.js';
 import { makePlan, type Plan, type PlanOptions, type Recipe } from './model-plan.js';
@@ -80,6 +81,7 @@ export async function quantizeModel(
   recipe: Recipe | string,
   options: QuantizeModelOptions = {},
 ): Promise<Report> {
+  expectObject('options', options);
   options.signal?.throwIfAborted();
   const started = performance.now();
   const plan = await makePlan(model, recipe, options, false);

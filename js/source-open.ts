@@ -1,6 +1,7 @@
 /** The doors to the sources: whatever the caller has, and whatever a worker is sent. */
 
 import type { FileHandle } from 'node:fs/promises';
+import { expectBytes, expectObject } from './check.js';
 import { QuantpressError } from './error.js';
 import { builtin } from './runtime.js';
 import { BlobSource } from './source-blob.js';
@@ -23,12 +24,16 @@ export interface OpenFile {
 
 /** Opens what the caller has. A {@link Source} is returned as it is. */
 export async function openSource(input: SourceInput, options: UrlOptions = {}): Promise<Source> {
+  expectObject('options', options);
   if (typeof input === 'string') return openNamed(input, options);
   if (input instanceof URL) return openNamed(input.href, options);
   if (input instanceof Blob) return new BlobSource(input);
+  if (input instanceof Uint8Array) expectBytes('input', input);
   if (input instanceof Uint8Array || isBuffer(input)) return new BytesSource(input);
-  if (isHandle(input)) return FileSource.from(input);
-  if (isSource(input)) return input;
+  if (typeof input === 'object' && input !== null) {
+    if (isHandle(input)) return FileSource.from(input);
+    if (isSource(input)) return input;
+  }
   throw new QuantpressError('ARGUMENT', 'a source is bytes, a Blob, a URL, a path, a FileHandle or { size, read }', {});
 }
 

@@ -1,3 +1,5 @@
+import { expectBytes, expectOffset, expectText } from './check.js';
+import { QuantpressError } from './error.js';
 import type { Target } from './target.js';
 
 /** The result as bytes in memory. */
@@ -6,10 +8,22 @@ export class MemoryTarget implements Target {
   #complete = false;
 
   async open(size: number): Promise<void> {
-    this.#bytes = new Uint8Array(size);
+    expectOffset('size', size);
+    try {
+      this.#bytes = new Uint8Array(size);
+    } catch (cause) {
+      throw new QuantpressError('NO_SPACE', `${size} bytes do not fit in memory`, { needed: size }, { cause });
+    }
   }
 
   async write(offset: number, bytes: Uint8Array): Promise<void> {
+    expectOffset('offset', offset);
+    expectBytes('bytes', bytes);
+    if (offset + bytes.length > this.#bytes.length) {
+      const details = { offset, length: bytes.length, size: this.#bytes.length };
+      const message = `${bytes.length} bytes at ${offset} do not lie in a result of ${this.#bytes.length}`;
+      throw new QuantpressError('RANGE', message, details);
+    }
     this.#bytes.set(bytes, offset);
   }
 
@@ -36,10 +50,12 @@ export class BlobTarget implements Target {
 
   /** `type` is the media type the Blob gets. */
   constructor(type = 'application/octet-stream') {
+    expectText('type', type);
     this.#type = type;
   }
 
   async write(_offset: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    expectBytes('bytes', bytes);
     // A Blob of its own at once: its bytes leave this thread's memory, where an array of buffers would pile up.
     this.#parts.push(new Blob([bytes]));
   }

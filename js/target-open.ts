@@ -20,10 +20,12 @@ export type TargetInput =
 /** Makes a target of what the caller has. A {@link Target} is returned as it is. */
 export async function openTarget(input: TargetInput): Promise<Target> {
   if (typeof input === 'string') return pathTarget(input);
-  if ('createWritable' in input) return new WebFileTarget(input);
-  if ('getWriter' in input) return new StreamTarget(input);
-  if ('truncate' in input) return new AccessHandleTarget(input);
-  if ('write' in input && 'abort' in input) return input;
+  if (typeof input === 'object' && input !== null) {
+    if ('createWritable' in input) return new WebFileTarget(input);
+    if ('getWriter' in input) return new StreamTarget(input);
+    if ('truncate' in input) return new AccessHandleTarget(input);
+    if ('write' in input && 'abort' in input) return input;
+  }
   const message = 'a target is a path, a file handle, a WritableStream or { write, close, abort }';
   throw new QuantpressError('ARGUMENT', message, {});
 }

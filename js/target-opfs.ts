@@ -1,5 +1,6 @@
 /** A file of the browser's own storage (OPFS) that outlasts a closed tab. */
 
+import { expectObject, expectText } from './check.js';
 import { QuantpressError } from './error.js';
 import { startThread, type Thread } from './pool-thread.js';
 import { systemError } from './system-error.js';
@@ -30,6 +31,11 @@ export class OpfsTarget implements ResumableTarget {
 
   /** `workerUrl` as in `RunnerOptions`. */
   constructor(folder: FileSystemDirectoryHandle, name: string, workerUrl?: URL | string) {
+    expectObject('folder', folder);
+    if (typeof folder.getFileHandle !== 'function') {
+      throw new QuantpressError('ARGUMENT', 'folder has to be a FileSystemDirectoryHandle', { argument: 'folder' });
+    }
+    expectText('name', name);
     this.#folder = folder;
     this.#name = name;
     this.#script = workerUrl;

@@ -1,10 +1,11 @@
 /** Reads a model file again, and says whether it is what it should be. */
 
+import { expectInstance, expectObject } from './check.js';
 import { QuantpressError } from './error.js';
 import { validate } from './format.js';
 import { sha256, xxh64, type Hasher } from './hash.js';
 import type { ExpectedHashes, Manifest, ManifestTensor } from './manifest.js';
-import { isFormat, type Model, type TensorInfo } from './model.js';
+import { isFormat, Model, type TensorInfo } from './model.js';
 import { breathe } from './runtime.js';
 import { readExactly } from './source.js';
 
@@ -52,6 +53,8 @@ const PIECE = 1 << 20;
  * ```
  */
 export async function verifyModel(model: Model, options: VerifyOptions = {}): Promise<Verification> {
+  expectObject('options', options);
+  expectInstance('model', Model, model);
   const { source } = model;
   const whole = sha256();
   const hashed = new Map<string, ManifestTensor>();

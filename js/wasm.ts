@@ -61,8 +61,13 @@ export function call<T>(use: (engine: Engine) => T): T {
   try {
     return use(exports);
   } catch (error) {
-    throw toQuantpressError(error);
+    throw toQuantpressError(error instanceof TypeError ? misuse(error) : error);
   }
+}
+
+/** What the boundary says of an argument it cannot take: a BigInt for a number, an option whose memory is gone. */
+function misuse(error: TypeError): QuantpressError {
+  return new QuantpressError('ARGUMENT', `an argument is of another type: ${error.message}`, {}, { cause: error });
 }
 
 function notReady(): QuantpressError {

@@ -58,6 +58,28 @@ pub struct PlannedTensor {
     pub has_importance: bool,
 }
 
+impl PlannedTensor {
+    /// A tensor under its own name, without importance; its place is found when all sizes are known.
+    pub(super) fn of(tensor: &Tensor, to: TensorType, why: String) -> Self {
+        PlannedTensor {
+            name: tensor.name.clone(),
+            source_name: tensor.name.clone(),
+            from: tensor.stored,
+            to,
+            why,
+            shape: tensor.shape.clone(),
+            rows: tensor.rows(),
+            row_length: tensor.row_length(),
+            head_rows: tensor.head_rows,
+            source_offset: tensor.offset,
+            source_bytes: tensor.bytes,
+            place: Place { offset: 0, bytes: 0, padded: 0 },
+            needs_importance: false,
+            has_importance: false,
+        }
+    }
+}
+
 impl Plan {
     /// The importance of a tensor's columns: one weight per column, for every expert (`shape[2]`) in turn.
     pub fn importance(&self, index: usize) -> Option<&[f32]> {
@@ -96,19 +118,9 @@ pub fn plan(header: &Header, recipe: &Recipe, importance: Option<&ImportanceMatr
         let needs_importance = decision.kind != tensor.kind && needs_importance(name, decision.kind, preset.ftype);
         let planned = PlannedTensor {
             name: name.clone(),
-            source_name: tensor.name.clone(),
-            from: tensor.stored,
-            to: decision.kind,
-            why: decision.why,
-            shape: tensor.shape.clone(),
-            rows: tensor.rows(),
-            row_length: tensor.row_length(),
-            head_rows: tensor.head_rows,
-            source_offset: tensor.offset,
-            source_bytes: tensor.bytes,
-            place: Place { offset: 0, bytes: 0, padded: 0 },
             needs_importance,
             has_importance: has_importance(tensor, decision.kind, importance.as_ref()).map_err(placed)?,
+            ..PlannedTensor::of(tensor, decision.kind, decision.why)
         };
         if tensor.stored == tensor.kind || decision.kind != tensor.kind {
             check_conversion(&planned, recipe).map_err(placed)?;
