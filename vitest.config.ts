@@ -1,8 +1,38 @@
 import { defineConfig } from 'vitest/config';
+import { engines } from './tests/engines/support/provider.js';
+import { serveFiles } from './tests/engines/support/serve-files.js';
+import { engineNames } from './tools/lib/engines.js';
 
-const dist = new URL('dist/', import.meta.url).pathname;
+const root = new URL('.', import.meta.url).pathname;
+const dist = `${root}dist/`;
 
 const MEMORY = 'tests/js/memory.test.ts';
+
+const HOSTILE = 'tests/js/hostile.test.ts';
+
+/** Those of the tests in Node that need nothing of Node: they run in every engine as they stand. */
+const IN_ENGINES = [
+  'affine',
+  'analysis',
+  'analyze',
+  'bench',
+  'best-mix',
+  'calibrate',
+  'error',
+  'format',
+  'gguf',
+  'golden',
+  'hostile',
+  'layouts',
+  'model',
+  'nf4',
+  'qat',
+  'safetensors',
+  'tiles',
+].map((name) => `tests/js/${name}.test.ts`);
+
+/** `npm test` names those the machine has. */
+const ENGINES = process.env.QUANTPRESS_ENGINES?.split(',') ?? engineNames;
 
 export default defineConfig({
   resolve: {
@@ -19,11 +49,46 @@ export default defineConfig({
     // Whole models, on a busy machine of two cores.
     testTimeout: 120_000,
     hookTimeout: 120_000,
+    expect: { poll: { timeout: 60_000 } },
     projects: [
       { extends: true, test: { name: 'node', include: ['tests/js/**/*.test.ts'], exclude: [MEMORY] } },
       // Alone and last: beside others on two cores the collector runs late, and its lateness is what would be measured.
       { extends: true, test: { name: 'memory', include: [MEMORY], sequence: { groupOrder: 1 } } },
       { extends: true, test: { name: 'browser', include: ['tests/browser/**/*.test.ts'], fileParallelism: false } },
+      {
+        extends: true,
+        plugins: [serveFiles(root)],
+        resolve: {
+          alias: [
+            { find: /^quantpress$/, replacement: `${dist}browser.js` },
+            { find: 'node:fs', replacement: `${root}tests/engines/support/files.ts` },
+          ],
+        },
+        optimizeDeps: { include: ['fast-check'] },
+        test: {
+          name: 'engines',
+          include: [...IN_ENGINES, 'tests/engines/**/*.test.ts'],
+          fileParallelism: false,
+          isolate: false,
+          sequence: { groupOrder: 2 },
+          browser: {
+            enabled: true,
+            headless: true,
+            screenshotFailures: false,
+            connectTimeout: 120_000,
+            provider: engines(),
+            // The hostile calls have a WebKitGTK of their own: once it closed the page that had run all else before them.
+            instances: ENGINES.flatMap((browser) =>
+              browser === 'webkit'
+                ? [
+                    { browser, exclude: [HOSTILE] },
+                    { browser, name: 'engines (webkit, hostile calls)', include: [HOSTILE] },
+                  ]
+                : [{ browser }],
+            ),
+          },
+        },
+      },
       { extends: true, test: { name: 'package', include: ['tests/package/**/*.test.ts'], fileParallelism: false } },
     ],
   },

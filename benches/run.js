@@ -1,16 +1,17 @@
 #!/usr/bin/env node
 /**
- * `npm run bench [codecs | seed | files | start]`: measures everything, or what is named, and records it in
+ * `npm run bench [codecs | seed | files | start | mix | playground]`: measures everything, or what is named, and records it in
  * `benches/results/`. All of it takes about a quarter of an hour on a machine that does nothing else.
  */
 
 import { run, at } from '../tools/lib/run.js';
 import { buildEngine } from '../tools/lib/engine.js';
 import { buildJavaScript } from '../tools/lib/javascript.js';
+import { buildPlayground } from '../tools/lib/playground.js';
 import { ensurePackages } from '../tools/lib/packages.js';
 import { Stop, tool } from '../tools/lib/say.js';
 
-const ALL = ['start', 'codecs', 'seed', 'files'];
+const ALL = ['start', 'codecs', 'seed', 'files', 'mix', 'playground'];
 
 await tool(async () => {
   const names = process.argv.slice(2);
@@ -19,6 +20,7 @@ await tool(async () => {
   await ensurePackages();
   await buildEngine('release');
   await buildJavaScript();
+  await buildPlayground();
   for (const name of names.length > 0 ? names : ALL) {
     await run(process.execPath, [at('benches', `${name}.js`), '--record']);
   }

@@ -108,6 +108,22 @@ export function expectSeed(value: unknown): asserts value is number | undefined 
   }
 }
 
+/** Units of sizes: of 1000, as disks and llama-gguf-split have them. */
+const UNITS = ['', 'K', 'M', 'G', 'T'];
+
+/** A size in bytes: a number, or a text such as `500MB`, `2G` or `1.5 GB`. */
+export function readSize(name: string, value: unknown): number {
+  if (typeof value !== 'string') {
+    expectOffset(name, value);
+    return value;
+  }
+  const [, number, unit = ''] = /^(\d+(?:\.\d+)?) ?([KMGT]?)B?$/i.exec(value.trim()) ?? [];
+  const size = Math.floor(Number(number) * 1000 ** UNITS.indexOf(unit.toUpperCase()));
+  if (number !== undefined && Number.isSafeInteger(size)) return size;
+  const message = `${name} is '${value}', and has to be a size such as 500MB or 2G`;
+  throw new QuantpressError('ARGUMENT', message, { [name]: value });
+}
+
 function wrongType(name: string, wanted: string, value: unknown): QuantpressError {
   const got =
     value === null ? 'null' : typeof value === 'object' ? (value.constructor?.name ?? 'an object') : typeof value;

@@ -1,8 +1,12 @@
 /** Reads command lines: arguments in, a request out, and a sentence for what cannot be understood. */
 
 import { parseArgs, type ParseArgsConfig } from 'node:util';
+import type { MixTarget } from './best-mix.js';
+import { readSize } from './check.js';
 import { nearest } from './cli-text.js';
-import type { FormatName } from './format.js';
+import { QuantpressError } from './error.js';
+import type { Format, FormatName } from './format.js';
+import { FOUR_BIT_PRESETS } from './four-bit-plan.js';
 import type { Preset, Recipe } from './model-plan.js';
 
 /** The command line cannot be understood: exit code 2. */
@@ -20,7 +24,10 @@ export class UsageError extends Error {
 export interface QuantizeRequest {
   input: string;
   output: string;
-  recipe: Recipe;
+  /** The preset, or what the best mix has to fit in. */
+  preset: string | undefined;
+  target: MixTarget | undefined;
+  options: Omit<Recipe, 'preset'>;
   imatrix: string | undefined;
   tensorTypeFile: string | undefined;
   threads: number | undefined;
@@ -35,19 +42,26 @@ const TRY_HELP = "'quantpress quantize --help' lists the options.";
 
 const QUANTIZE_OPTIONS = {
   'allow-requantize': { type: 'boolean' },
+  'double-quant': { type: 'boolean' },
   'dry-run': { type: 'boolean' },
+  'exclude-module': { type: 'string', multiple: true },
   'exclude-weights': { type: 'string', multiple: true },
   imatrix: { type: 'string' },
   'include-weights': { type: 'string', multiple: true },
+  'keep-split': { type: 'boolean' },
   'leave-output-tensor': { type: 'boolean' },
   manifest: { type: 'string' },
   'output-tensor-type': { type: 'string' },
   'override-kv': { type: 'string', multiple: true },
+  'pre-tokenizer': { type: 'string' },
   'prune-layers': { type: 'string' },
   pure: { type: 'boolean' },
   quiet: { type: 'boolean', short: 'q' },
   report: { type: 'string' },
   resume: { type: 'boolean' },
+  'split-max-size': { type: 'string' },
+  'target-bpw': { type: 'string' },
+  'target-size': { type: 'string' },
   'tensor-type': { type: 'string', multiple: true },
   'tensor-type-file': { type: 'string' },
   threads: { type: 'string' },
@@ -57,15 +71,22 @@ const QUANTIZE_OPTIONS = {
 /** Reads the arguments of `quantize`. */
 export function readQuantize(args: string[], presets: readonly Preset[]): QuantizeRequest {
   const { values, positionals } = read(args, QUANTIZE_OPTIONS, TRY_HELP);
-  const { input, output, preset, threads } = readPlaces(positionals, presets);
+  const target = readTarget(values['target-size'], values['target-bpw']);
+  const places = target ? readPlacesOfMix(positionals, presets) : readPlaces(positionals, presets);
+  const { input, output, preset, threads } = places;
   if (values['include-weights'] && values['exclude-weights']) {
     throw new UsageError('--include-weights and --exclude-weights cannot be used together', TRY_HELP);
   }
+  if (values['keep-split'] && values['split-max-size'] !== undefined) {
+    throw new UsageError('--keep-split and --split-max-size cannot be used together', TRY_HELP);
+  }
+  if (target && values.pure) throw new UsageError('--pure and a target cannot be used together', TRY_HELP);
   return {
     input,
     output,
-    recipe: {
-      preset,
+    preset,
+    target,
+    options: {
       ...given('pure', values.pure),
       ...given('leaveOutputTensor', values['leave-output-tensor']),
       ...given('outputTensorType', values['output-tensor-type'] as FormatName | undefined),
@@ -75,6 +96,11 @@ export function readQuantize(args: string[], presets: readonly Preset[]): Quanti
       ...given('includeWeights', values['include-weights']),
       ...given('excludeWeights', values['exclude-weights']),
       ...given('overrideKv', values['override-kv']),
+      ...given('doubleQuant', values['double-quant']),
+      ...given('excludeModules', values['exclude-module']),
+      ...given('keepSplit', values['keep-split']),
+      ...given('splitMaxSize', values['split-max-size']),
+      ...given('preTokenizer', values['pre-tokenizer']),
       ...given('pruneLayers', values['prune-layers']?.split(',').map(readLayer)),
     },
     imatrix: values.imatrix,
@@ -113,11 +139,68 @@ export function readVerify(args: string[]) {
   return { file, manifest: values.manifest, write: values.write, quiet: values.quiet === true };
 }
 
-/** `REGEX=TYPE`. The pattern is made small letters, as llama-quantize does. */
+/** Reads the arguments of `analyze`. */
+export function readAnalyze(args: string[], formats: readonly Format[]) {
+  const help = "'quantpress analyze --help' says more.";
+  const options = {
+    formats: { type: 'string' },
+    imatrix: { type: 'string' },
+    json: { type: 'boolean' },
+    quiet: { type: 'boolean', short: 'q' },
+    sample: { type: 'string' },
+    threads: { type: 'string' },
+  } as const;
+  const { values, positionals } = read(args, options, help);
+  const [file, ...others] = positionals;
+  if (file === undefined) throw new UsageError('analyze needs a FILE', help);
+  if (others.length > 0) throw new UsageError(`analyze takes one FILE, and '${others[0]}' is a second`, help);
+  return {
+    file,
+    formats: values.formats?.split(',').map((name) => readFormat(name, formats)),
+    imatrix: values.imatrix,
+    sample: readSample(values.sample, help),
+    threads: readThreads(values.threads),
+    json: values.json === true,
+    quiet: values.quiet === true,
+  };
+}
+
+/** A format by its name in any case. */
+function readFormat(text: string, formats: readonly Format[]): FormatName {
+  const found = formats.find(({ name }) => name === text.trim().toUpperCase());
+  if (found) return found.name;
+  const names = formats.map(({ name }) => name);
+  const near = nearest(text, names);
+  const hint = near.length > 0 ? `; did you mean ${near.join(' or ')}?` : '';
+  throw new UsageError(`unknown format '${text}'${hint}`, `Formats: ${names.join(' ')}`);
+}
+
+function readSample(text: string | undefined, help: string): number | 'all' | undefined {
+  if (text === undefined || text === 'all') return text;
+  if (/^[1-9]\d{0,14}$/.test(text)) return Number(text);
+  throw new UsageError(`--sample has to be a number of weights or all, and is '${text}'`, help);
+}
+
+/** Reads the arguments of `diff`. */
+export function readDiff(args: string[]) {
+  const help = "'quantpress diff --help' says more.";
+  const options = {
+    json: { type: 'boolean' },
+    quiet: { type: 'boolean', short: 'q' },
+    threads: { type: 'string' },
+  } as const;
+  const { values, positionals } = read(args, options, help);
+  const [a, b, extra] = positionals;
+  if (a === undefined || b === undefined) throw new UsageError('diff needs two files, A and B', help);
+  if (extra !== undefined) throw new UsageError(`diff takes two files, and '${extra}' is a third`, help);
+  return { a, b, json: values.json === true, quiet: values.quiet === true, threads: readThreads(values.threads) };
+}
+
+/** `REGEX=TYPE`. */
 export function readTensorType(text: string): { pattern: string; type: FormatName } {
   const at = text.indexOf('=');
   if (at <= 0 || at === text.length - 1) throw new UsageError(`'${text}' is not of the form REGEX=TYPE`, TRY_HELP);
-  return { pattern: text.slice(0, at).toLowerCase(), type: text.slice(at + 1) as FormatName };
+  return { pattern: text.slice(0, at), type: text.slice(at + 1) as FormatName };
 }
 
 function read<T extends NonNullable<ParseArgsConfig['options']>>(args: string[], options: T, help: string) {
@@ -137,15 +220,55 @@ function readPlaces(positionals: string[], presets: readonly Preset[]) {
   if (second === undefined) throw new UsageError(`quantize needs OUT and PRESET after '${input}'`, TRY_HELP);
   const beside = findPreset(second, presets);
   const [output, preset, threads, extra] = beside
-    ? [input.replace(/[^/\\]*$/, `ggml-model-${beside}.gguf`), beside, third, rest[0]]
+    ? [outputBeside(input, beside), beside, third, rest[0]]
     : [second, third && findPreset(third, presets), rest[0], rest[1]];
   if (preset === undefined) throw unknownPreset(third ?? second, presets, third === undefined ? second : undefined);
   if (extra !== undefined) throw new UsageError(`'${extra}' is one argument too many`, TRY_HELP);
   return { input, output, preset, threads };
 }
 
+function outputBeside(input: string, preset: string): string {
+  const name = FOUR_BIT_PRESETS.includes(preset) ? `model-${preset.toLowerCase()}` : `ggml-model-${preset}.gguf`;
+  return input.replace(/[^/\\]*$/, name);
+}
+
+/** `IN OUT [THREADS]`: the types are chosen for each tensor. */
+function readPlacesOfMix(positionals: string[], presets: readonly Preset[]) {
+  const [input, output, threads, extra] = positionals;
+  if (input === undefined || output === undefined) throw new UsageError('quantize needs IN and OUT', TRY_HELP);
+  const preset = [output, threads].find(
+    (text) => text !== undefined && presets.some(({ name }) => name === text.toUpperCase()),
+  );
+  if (preset !== undefined) {
+    throw new UsageError(`a target chooses the types, and '${preset}' is a preset that would too`, TRY_HELP);
+  }
+  if (extra !== undefined) throw new UsageError(`'${extra}' is one argument too many`, TRY_HELP);
+  return { input, output, preset: undefined, threads };
+}
+
+function readTarget(size: string | undefined, bpw: string | undefined): MixTarget | undefined {
+  if (size !== undefined && bpw !== undefined) {
+    throw new UsageError('--target-size and --target-bpw cannot be used together', TRY_HELP);
+  }
+  if (size !== undefined) return { targetSize: usage(() => readSize('--target-size', size)) };
+  if (bpw === undefined) return undefined;
+  if (/^\d{1,2}(\.\d+)?$/.test(bpw)) return { targetBpw: Number(bpw) };
+  throw new UsageError(`--target-bpw has to be a number such as 4.2, and is '${bpw}'`, TRY_HELP);
+}
+
+/** What an argument fails with is wrong usage. */
+function usage<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof QuantpressError) throw new UsageError(error.message, TRY_HELP);
+    throw error;
+  }
+}
+
 /** A preset by its name in any case, or by its number. */
 function findPreset(text: string, presets: readonly Preset[]): string | undefined {
+  if (FOUR_BIT_PRESETS.includes(text.toUpperCase())) return text.toUpperCase();
   const found = presets.find(({ name }) => name === text.toUpperCase());
   return (found ?? presets.find(({ ftype }) => String(ftype) === text))?.name;
 }

@@ -62,7 +62,7 @@ function bitsOf({ bytes, weights }: Total): string {
 }
 
 /** A value in one line. Of a long array the beginning and the length. */
-function valueText(value: MetadataValue): string {
+export function valueText(value: MetadataValue): string {
   if ('head' in value) return `[${value.head.slice(0, 4).map(elementText).join(', ')}, ...] (${value.length})`;
   if (Array.isArray(value.value)) return `[${value.value.map(elementText).join(', ')}]`;
   const single = value.type === 'f32' && typeof value.value === 'number' ? shortest(value.value) : value.value;

@@ -6,7 +6,16 @@ import type { Progress } from './quantize-progress.js';
 /** Shows progress, and takes it away again. */
 export interface Display {
   show(progress: Progress): void;
+  /** Of work that has no bytes. */
+  step(progress: Steps): void;
   clear(): void;
+}
+
+/** How many steps are done, and what the last one was of. */
+export interface Steps {
+  tensor: string;
+  done: number;
+  total: number;
 }
 
 const BAR = 24;
@@ -16,7 +25,7 @@ const PAUSE = 80;
 
 /** The display for what stderr is. */
 export function createDisplay(stream: NodeJS.WriteStream, quiet: boolean): Display {
-  if (quiet) return { show() {}, clear() {} };
+  if (quiet) return { show() {}, step() {}, clear() {} };
   return stream.isTTY ? new Bar(stream) : new Lines(stream);
 }
 
@@ -29,14 +38,20 @@ class Bar implements Display {
   }
 
   show(progress: Progress): void {
+    const speed = `${bytes(Math.round(progress.bytesPerSecond))}/s`;
+    this.#draw(share(progress), `${speed}  ${clock(progress.eta)} left  ${printable(progress.tensor)}`);
+  }
+
+  step({ tensor, done, total }: Steps): void {
+    this.#draw(done / total, printable(tensor));
+  }
+
+  #draw(done: number, what: string): void {
     const now = performance.now();
     if (this.#drawn > 0 && now - this.#drawn < PAUSE) return;
     this.#drawn = now;
-    const done = share(progress);
     const full = Math.round(done * BAR);
-    const bar = `${'█'.repeat(full)}${'░'.repeat(BAR - full)}`;
-    const speed = `${bytes(Math.round(progress.bytesPerSecond))}/s`;
-    const text = `${bar} ${percent(done)}  ${speed}  ${clock(progress.eta)} left  ${printable(progress.tensor)}`;
+    const text = `${'█'.repeat(full)}${'░'.repeat(BAR - full)} ${percent(done)}  ${what}`;
     this.#stream.write(`\r\u001b[2K${text.slice(0, (this.#stream.columns ?? 80) - 1)}`);
   }
 
@@ -54,11 +69,19 @@ class Lines implements Display {
   }
 
   show(progress: Progress): void {
-    const tenths = Math.floor(share(progress) * 10);
+    const { tensorsDone, tensorsTotal } = progress;
+    this.#write(share(progress), `${tensorsDone} of ${tensorsTotal} tensors`);
+  }
+
+  step({ tensor, done, total }: Steps): void {
+    this.#write(done / total, printable(tensor));
+  }
+
+  #write(done: number, what: string): void {
+    const tenths = Math.floor(done * 10);
     if (tenths <= this.#tenths) return;
     this.#tenths = tenths;
-    const { tensorsDone, tensorsTotal } = progress;
-    this.#stream.write(`${percent(share(progress))}  ${tensorsDone} of ${tensorsTotal} tensors\n`);
+    this.#stream.write(`${percent(done)}  ${what}\n`);
   }
 
   clear(): void {}

@@ -3,10 +3,14 @@
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { readQuantize, readTensorType, UsageError, type QuantizeRequest } from './cli-args.js';
+import { reportText } from './cli-figures.js';
+import { inFolder } from './cli-four-bit.js';
+import { mixFor } from './cli-mix.js';
 import { createDisplay } from './cli-progress.js';
 import { bytes, printable, table } from './cli-text.js';
+import { isFourBit } from './four-bit-plan.js';
 import { manifestOf, manifestText } from './manifest.js';
-import { planModel, presets, type Plan } from './model-plan.js';
+import { planModel, presets, type Plan, type Recipe } from './model-plan.js';
 import { openModel, type Model } from './model.js';
 import { quantizeModel, type Report } from './quantize.js';
 import { systemError } from './system-error.js';
@@ -18,22 +22,27 @@ export async function quantize(args: string[], signal: AbortSignal): Promise<voi
   if (!request.dryRun) await refuseSameFile(request);
   const model = await openModel(request.input, { signal });
   try {
-    if (request.dryRun) await dryRun(model, request);
-    else await convert(model, request, signal);
+    const { preset, target, options, output } = request;
+    const recipe = target ? await mixFor(model, request, target, signal) : { ...options, preset: preset ?? '' };
+    if (request.dryRun) await dryRun(model, request, recipe);
+    else if (isFourBit(recipe)) {
+      await inFolder(model, recipe, output, (path) => convert(model, { ...request, output: path }, recipe, signal));
+    } else await convert(model, request, recipe, signal);
   } finally {
     await model.close();
   }
 }
 
-async function convert(model: Model, request: QuantizeRequest, signal: AbortSignal): Promise<void> {
+async function convert(model: Model, request: QuantizeRequest, recipe: Recipe, signal: AbortSignal): Promise<void> {
   const display = createDisplay(process.stderr, request.quiet);
   let report: Report;
   try {
-    report = await quantizeModel(model, request.output, request.recipe, {
+    report = await quantizeModel(model, request.output, recipe, {
       workers: request.threads,
       imatrix: request.imatrix,
       resume: request.resume,
       hashes: request.manifest !== undefined || request.report !== undefined,
+      report: request.report !== undefined,
       signal,
       onProgress: (progress) => display.show(progress),
     });
@@ -49,10 +58,12 @@ async function convert(model: Model, request: QuantizeRequest, signal: AbortSign
   if (request.manifest !== undefined) {
     await save(request.manifest, manifestText(manifestOf(report, basename(request.output)), request.manifest));
   }
-  if (!request.quiet) process.stdout.write(`${summary(request, report)}\n`);
+  if (request.quiet) return;
+  if (request.report !== undefined) process.stdout.write(`${reportText(report)}\n\n`);
+  process.stdout.write(`${summary(request, report)}\n`);
 }
 
-async function dryRun(model: Model, { imatrix, recipe, input }: QuantizeRequest): Promise<void> {
+async function dryRun(model: Model, { imatrix, input }: QuantizeRequest, recipe: Recipe): Promise<void> {
   const plan = await planModel(model, recipe, { imatrix });
   const rows = plan.tensors.map((tensor) => [
     printable(tensor.name),
@@ -83,13 +94,13 @@ function share(part: number, whole: number): string {
 }
 
 /** `--tensor-type-file`: the same as --tensor-type, separated by white space, after those of the command line. */
-async function addTensorTypes({ tensorTypeFile, recipe }: QuantizeRequest): Promise<void> {
+async function addTensorTypes({ tensorTypeFile, options }: QuantizeRequest): Promise<void> {
   if (tensorTypeFile === undefined) return;
   const text = await readFile(tensorTypeFile, 'utf8').catch((error: unknown) => {
     throw systemError(error, `cannot read '${tensorTypeFile}'`, { path: tensorTypeFile });
   });
   const types = text.split(/\s+/).filter(Boolean).map(readTensorType);
-  recipe.tensorTypes = [...(recipe.tensorTypes ?? []), ...types];
+  options.tensorTypes = [...(options.tensorTypes ?? []), ...types];
 }
 
 /** Writing over what is being read would be safe here, and is still hardly ever meant. */

@@ -1,8 +1,10 @@
 #!/usr/bin/env node
-/** The command line: `quantpress quantize IN OUT PRESET`, `quantpress inspect FILE`. */
+/** The command line: `quantpress quantize IN OUT PRESET`, `quantpress inspect FILE` ... */
 
 import { readFileSync } from 'node:fs';
+import { analyze } from './cli-analyze.js';
 import { UsageError } from './cli-args.js';
+import { diff } from './cli-diff.js';
 import { HELP, overview } from './cli-help.js';
 import { inspect } from './cli-inspect.js';
 import { quantize } from './cli-quantize.js';
@@ -11,26 +13,31 @@ import { verify } from './cli-verify.js';
 import { QuantpressError } from './error.js';
 import { init } from './node.js';
 
-/** A command gets what follows its name, and a signal that Ctrl-C aborts. */
-const COMMANDS: Record<string, (args: string[], signal: AbortSignal) => Promise<void>> = { quantize, inspect, verify };
+/** A command gets what follows its name, and a signal that Ctrl-C aborts; it may give an exit code of its own. */
+type Command = (args: string[], signal: AbortSignal) => Promise<unknown>;
+
+const COMMANDS: Record<string, Command> = { quantize, inspect, analyze, diff, verify };
+
+/** The exit code of a command that failed, where 1 is an answer: `diff` has its codes from diff and cmp. */
+const FAILED: Record<string, number> = { diff: 2 };
 
 /** What a shell expects of a program that a signal ended. */
 const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 
-/** Runs one command line; gives the exit code: 0 done, 1 failed, 2 wrong usage, 128 + n ended by signal n. */
+/** Runs one command line; gives the exit code: 0 done, 1 failed (see {@link FAILED}), 2 wrong usage, 128 + n ended by signal n. */
 async function main(args: string[]): Promise<number> {
   const interrupted = new AbortController();
   for (const [name, code] of Object.entries(SIGNALS)) process.once(name, () => interrupted.abort(code));
   try {
-    await dispatch(args, interrupted.signal);
-    return 0;
+    const answer = await dispatch(args, interrupted.signal);
+    return typeof answer === 'number' ? answer : 0;
   } catch (error) {
     if (interrupted.signal.aborted) return interrupted.signal.reason as number;
-    return complain(error);
+    return complain(error) ? 2 : (FAILED[args[0] ?? ''] ?? 1);
   }
 }
 
-async function dispatch([name, ...rest]: string[], signal: AbortSignal): Promise<void> {
+async function dispatch([name, ...rest]: string[], signal: AbortSignal): Promise<unknown> {
   if (name === undefined) throw new UsageError('there is no command', overview());
   if (name === '--version' || name === '-V') return print(version());
   if (name === '--help' || name === '-h') return print(overview());
@@ -39,18 +46,18 @@ async function dispatch([name, ...rest]: string[], signal: AbortSignal): Promise
   if (!command) throw new UsageError(`there is no command '${name}'`, overview());
   if (rest.includes('--help') || rest.includes('-h')) return print(HELP[name] ?? overview());
   await init();
-  await command(rest, signal);
+  return command(rest, signal);
 }
 
-/** One sentence on stderr. A stack is for faults of ours. */
-function complain(error: unknown): number {
+/** One sentence on stderr. A stack is for faults of ours. Gives whether it was wrong usage. */
+function complain(error: unknown): boolean {
   if (error instanceof UsageError) {
     console.error(`quantpress: ${printable(error.message)}\n${error.help}`);
-    return 2;
+    return true;
   }
   if (error instanceof QuantpressError) console.error(`quantpress: ${printable(error.message)}`);
   else console.error('quantpress: a fault of its own; please report it:', error);
-  return 1;
+  return false;
 }
 
 function print(text: string): void {

@@ -61,6 +61,7 @@ export class QuantpressError extends Error {
   /** The numbers and names in the message. */
   readonly details: ErrorDetails;
 
+  /** The kind follows from the code; `options` may have the cause. */
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}, options?: ErrorOptions) {
     super(message, options);
     this.kind = CODES[code];

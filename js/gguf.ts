@@ -23,6 +23,7 @@ abstract class BlockTensor {
   /** How many weights there are. */
   readonly length: number;
 
+  /** Of bytes that are known to be whole blocks. */
   protected constructor(type: GGUFQuantType, bytes: Uint8Array<ArrayBuffer>, length: number) {
     this.#type = type;
     this.#bytes = bytes;

@@ -11,20 +11,37 @@ export { QuantpressError, errorKinds, type ErrorCode, type ErrorDetails, type Er
 export { isReady, type InitOptions, type WasmInput } from './wasm.js';
 export * from './format.js';
 export {
+  analyzeModel,
+  type AnalyzeModelOptions,
+  type AnalyzeProgress,
+  type FormatAnalysis,
+  type FormatError,
+  type FormatRefusal,
+  type ModelAnalysis,
+  type TensorAnalysis,
+} from './analyze.js';
+export { tensorHistogram, type TensorHistogram, type TensorHistogramOptions } from './analyze-histogram.js';
+export { bestMix, type BestMixOptions, type Mix, type MixedTensor, type MixTarget } from './best-mix.js';
+export { diffModels, type DiffOptions, type MetadataDiff, type ModelDiff, type TensorDiff } from './diff.js';
+export type { ErrorFigures } from './error-sums.js';
+export {
   openImportance,
   type Importance,
   type ImportanceEntry,
   type ImportanceInput,
 } from './model-importance.js';
+export { fourBitConfig } from './four-bit-plan.js';
 export {
   planModel,
   presets,
   type Plan,
+  type PlannedShard,
   type PlannedTensor,
   type PlanOptions,
   type Preset,
   type Recipe,
 } from './model-plan.js';
+export type { ModelInput } from './model-files.js';
 export {
   openModel,
   type MetadataValue,
@@ -43,12 +60,18 @@ export {
 } from './manifest.js';
 export type { RunnerOptions } from './pool.js';
 export type { Progress } from './quantize-progress.js';
-export { quantizeModel, type QuantizeModelOptions, type Report, type ReportedTensor } from './quantize.js';
+export {
+  quantizeModel,
+  type QuantizeModelOptions,
+  type Report,
+  type ReportedShard,
+  type ReportedTensor,
+} from './quantize.js';
 export { openSource, type OpenFile, type SourceInput } from './source-open.js';
 export type { UrlOptions } from './source-url.js';
 export type { FileIdentity, Source, SourceDescription } from './source.js';
 export { BlobTarget, MemoryTarget } from './target-memory.js';
-export { openTarget, type TargetInput } from './target-open.js';
+export { openTarget, type TargetInput, type TargetSet, type TargetShard } from './target-open.js';
 export { OpfsTarget } from './target-opfs.js';
 export type { AccessHandle } from './target-web-file.js';
 export type { ResumableTarget, Target } from './target.js';

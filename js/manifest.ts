@@ -11,6 +11,8 @@ export interface Manifest {
   /** Bytes of the whole file, and its SHA-256. */
   size: number;
   sha256: string;
+  /** Where the model is in several files: each, and its SHA-256. `size` and `sha256` are then those of all, end to end. */
+  files?: { file: string; size: number; sha256: string }[];
   tensors: ManifestTensor[];
 }
 
@@ -47,12 +49,19 @@ export function manifestOf(report: Report, file: string): Manifest {
     sha256,
     xxh64,
   }));
-  return { file, size, sha256, tensors: lines };
+  const stem = file.replace(/\.gguf$/i, '');
+  const files = report.shards?.map((shard) => ({
+    file: `${stem}${shard.suffix}`,
+    size: shard.size,
+    sha256: shard.sha256 ?? '',
+  }));
+  return { file, size, sha256, ...(files && { files }), tensors: lines };
 }
 
 /** How a manifest can be written, by the ending of its file's name; any other is JSON. */
 const FORMS: Record<string, (manifest: Manifest) => string> = {
-  sha256: ({ file, sha256 }) => `${sha256}  ${file}\n`,
+  sha256: ({ file, sha256, files = [{ file, sha256 }] }) =>
+    files.map((each) => `${each.sha256}  ${each.file}\n`).join(''),
   hashes: ({ file, tensors }) =>
     tensors
       .flatMap(({ name, sha256, xxh64 }) => [
@@ -71,12 +80,13 @@ export function manifestText(manifest: Manifest, name: string): string {
   expectText('name', name);
   const ending = /\.([a-z0-9]+)$/i.exec(name)?.[1]?.toLowerCase() ?? '';
   const form = Object.hasOwn(FORMS, ending) ? FORMS[ending] : undefined;
-  const { file, size, sha256, tensors } = manifest;
+  const { file, size, sha256, files, tensors } = manifest;
   expectText('manifest.file', file);
   expectOffset('manifest.size', size);
   expectText('manifest.sha256', sha256);
   expectArray('manifest.tensors', tensors);
-  return form ? form(manifest) : `${JSON.stringify({ file, size, sha256, tensors }, null, 2)}\n`;
+  if (files !== undefined) expectArray('manifest.files', files);
+  return form ? form(manifest) : `${JSON.stringify({ file, size, sha256, files, tensors }, null, 2)}\n`;
 }
 
 /** What a manifest of any form says: what it does not say is left out. */
@@ -101,7 +111,7 @@ export function parseManifest(text: string): ExpectedHashes {
 function fromJson(text: string): ExpectedHashes | undefined {
   const content = parsed(text);
   const { size, sha256, tensors } = content;
-  if (typeof size !== 'number' || typeof sha256 !== 'string' || !Array.isArray(tensors)) return undefined;
+  if (!isCount(size) || typeof sha256 !== 'string' || !Array.isArray(tensors)) return undefined;
   const entries = new Map<string, { sha256?: string; xxh64?: string }>();
   for (const tensor of tensors as Record<string, unknown>[]) {
     if (typeof tensor?.name !== 'string' || typeof tensor.sha256 !== 'string') return undefined;
@@ -109,6 +119,8 @@ function fromJson(text: string): ExpectedHashes | undefined {
   }
   return { size, sha256, tensors: entries };
 }
+
+const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
 
 function parsed(text: string): Record<string, unknown> {
   try {
@@ -122,13 +134,23 @@ function parsed(text: string): Record<string, unknown> {
 /** `SHA256  FILE`, and `KIND  HASH  FILE:TENSOR`; names of tensors have no colon in any known model, names of files may. */
 function fromLines(text: string): ExpectedHashes {
   const expected: ExpectedHashes = { tensors: new Map() };
+  let files = 0;
   for (const line of text.split('\n')) {
     const whole = /^([0-9a-f]{64}) [ *]/i.exec(line)?.[1];
-    if (whole !== undefined) expected.sha256 = whole.toLowerCase();
-    const [, kind, hash = '', name = ''] = /^(xxh64|sha256) +([0-9a-f]+) +.*:([^:]+)$/i.exec(line) ?? [];
-    if (kind === undefined) continue;
+    if (whole !== undefined) {
+      expected.sha256 = whole.toLowerCase();
+      files += 1;
+    }
+    // The name is cut off afterwards: a pattern that looks for the last colon itself tries every space before it.
+    const [, kind, hash = '', place = ''] = /^(xxh64|sha256) +([0-9a-f]+) +(\S.*)$/i.exec(line) ?? [];
+    const name = place.slice(place.lastIndexOf(':') + 1);
+    if (kind === undefined || name === '' || name === place) continue;
     const tensor = expected.tensors.get(name) ?? {};
     expected.tensors.set(name, { ...tensor, [kind.toLowerCase()]: hash.toLowerCase() });
+  }
+  if (files > 1) {
+    const message = `the manifest has hashes of ${files} files by themselves: sha256sum -c compares them, and a JSON manifest the model as a whole`;
+    throw new QuantpressError('UNSUPPORTED', message, { files });
   }
   return expected;
 }

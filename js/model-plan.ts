@@ -1,16 +1,20 @@
 /** What a recipe makes of a model, decided to the last byte before any weight is read. */
 
-import { expectInstance, expectObject } from './check.js';
+import { expectInstance, expectObject, readSize } from './check.js';
 import type { ModelPlan } from './engine.js';
 import { QuantpressError } from './error.js';
 import type { FormatName } from './format.js';
+import { FOUR_BIT_PRESETS, isFourBit, planFourBit, type FourBitPlan } from './four-bit-plan.js';
 import { openImportance, type ImportanceInput } from './model-importance.js';
 import { Model, type SourceType } from './model.js';
 import { call } from './wasm.js';
 
 /** How to quantize a model: a preset and llama-quantize's options, by the same names. */
 export interface Recipe {
-  /** A preset such as `Q4_K_M`, see {@link presets}. */
+  /**
+   * A preset such as `Q4_K_M`, see {@link presets}. Of a safetensors model also `NF4` or `FP4`: a safetensors file that
+   * `transformers` loads through bitsandbytes, with {@link fourBitConfig} as its `config.json`.
+   */
   preset: string;
   /** One type for all tensors, without the preset's mixture. */
   pure?: boolean;
@@ -20,8 +24,11 @@ export interface Recipe {
   outputTensorType?: FormatName;
   /** The type of `token_embd.weight`. */
   tokenEmbeddingType?: FormatName;
-  /** Types for tensors whose names a regular expression finds; where several do, the first decides. */
-  tensorTypes?: readonly { pattern: string; type: FormatName }[];
+  /**
+   * Types for tensors whose names a regular expression finds; where several do, the first decides. `why` is the reason to
+   * state for it in plans and reports.
+   */
+  tensorTypes?: readonly { pattern: string; type: FormatName; why?: string }[];
   /** Quantizes again what is quantized already, which costs quality. */
   allowRequantize?: boolean;
   /** The importance matrix is used only for tensors whose names contain one of these. */
@@ -32,10 +39,24 @@ export interface Recipe {
   overrideKv?: readonly string[];
   /** Layers to leave out. */
   pruneLayers?: readonly number[];
-  /** Writes as many files as were read. */
+  /** Writes as many files as were read, each with the tensors of its own. */
   keepSplit?: boolean;
+  /**
+   * Writes files of so many bytes at most, as `llama-gguf-split` cuts them: headers do not count, and a tensor that is
+   * larger gets a file of its own. A number of bytes, or `500MB`, `2G` (units of 1000). Browsers load shards below 2 GB.
+   */
+  splitMaxSize?: number | string;
+  /** `NF4` and `FP4`: the scales in 8 bits, as `bnb_4bit_use_double_quant` has it. */
+  doubleQuant?: boolean;
+  /** `NF4` and `FP4`: modules that stay as they are, by their names or parts of these (`lm_head` does in any case). */
+  excludeModules?: readonly string[];
   /** What `quantize.imatrix.file` says. Unless told, the name of the importance matrix's source. */
   imatrixFile?: string;
+  /**
+   * What GGUF calls the way a tokenizer cuts text (`tokenizer.ggml.pre`, such as `llama-bpe`): only for language models from
+   * safetensors whose files do not tell.
+   */
+  preTokenizer?: string;
 }
 
 /** A preset: a type for most tensors, and rules for the others. */
@@ -53,7 +74,7 @@ export interface PlannedTensor {
   name: string;
   /** Its name in the source: another where layers before it are left out. */
   sourceName: string;
-  /** Its type before and after; the same where it is copied. */
+  /** Its type before and after; the same where it is copied. Of the presets `NF4` and `FP4` also these two names. */
   from: SourceType;
   to: FormatName;
   /** Which rule or fallback decided. */
@@ -81,22 +102,39 @@ export interface PlanOptions {
   imatrix?: ImportanceInput | undefined;
 }
 
+/** One of the files that are written. */
+export interface PlannedShard {
+  /** Where it begins among the bytes of all, end to end, and how many it has. */
+  offset: number;
+  size: number;
+  /** Its header, whole. */
+  header: Uint8Array<ArrayBuffer>;
+}
+
 /** The plan of a conversion. {@link planModel} makes them. */
 export class Plan {
-  /** Bytes of the whole output file. */
+  /** Bytes of the output: of all files together, if it is split. */
   readonly size: number;
+  /** Whether the files are named as shards, be it only one. */
+  readonly split: boolean;
   /** The tensors, in the order of the output file. */
   readonly tensors: readonly PlannedTensor[];
   /** @internal The hash of the importance matrix. */
   readonly imatrix: string | undefined;
-  readonly #plan: ModelPlan;
+  readonly #plan: ModelPlan | FourBitPlan;
 
   /** @internal */
-  constructor(plan: ModelPlan, imatrix?: string) {
+  constructor(plan: ModelPlan | FourBitPlan, split: boolean, imatrix?: string) {
     this.#plan = plan;
+    this.split = split;
     this.imatrix = imatrix;
     this.size = plan.size;
     this.tensors = call(() => plan.tensors()) as PlannedTensor[];
+  }
+
+  /** @internal The plan of a file of bitsandbytes' formats. */
+  get fourBit(): FourBitPlan | undefined {
+    return 'quantized' in this.#plan ? this.#plan : undefined;
   }
 
   /** Names of the tensors whose type demands an importance vector that is not there: with any, the plan cannot be run. */
@@ -104,7 +142,13 @@ export class Plan {
     return this.tensors.filter((t) => t.needsImportance && !t.hasImportance && t.from !== t.to).map(({ name }) => name);
   }
 
-  /** The output file's header, whole. */
+  /** The files that are written: one, unless the recipe splits the output. */
+  shards(): PlannedShard[] {
+    const further = call(() => this.#plan.further()) as PlannedShard[];
+    return [{ offset: 0, size: further[0]?.offset ?? this.size, header: this.header() }, ...further];
+  }
+
+  /** The header of the output file, of the first if there are several, whole. */
   header(): Uint8Array<ArrayBuffer> {
     return call(() => this.#plan.header()) as Uint8Array<ArrayBuffer>;
   }
@@ -140,17 +184,27 @@ export async function makePlan(
   dryRun: boolean,
 ): Promise<Plan> {
   expectInstance('model', Model, model);
-  const whole = typeof recipe === 'string' ? { preset: recipe } : recipe;
-  expectObject('recipe', whole);
-  checkNames(whole);
-  if (options.imatrix === undefined) return new Plan(call(() => model.header.plan({ ...whole, dryRun })));
+  const given = typeof recipe === 'string' ? { preset: recipe } : recipe;
+  expectObject('recipe', given);
+  checkNames(given);
+  if (isFourBit(given)) return new Plan(planFourBit(model, given, options.imatrix), false);
+  const { splitMaxSize, doubleQuant, excludeModules, ...rest } = given;
+  if (doubleQuant !== undefined || excludeModules !== undefined) {
+    const message = `doubleQuant and excludeModules belong to ${FOUR_BIT_PRESETS.join(' and ')}, not to ${given.preset}`;
+    throw new QuantpressError('ARGUMENT', message, { preset: given.preset });
+  }
+  const whole = splitMaxSize === undefined ? rest : { ...rest, splitMaxSize: readSize('splitMaxSize', splitMaxSize) };
+  const split = splitMaxSize !== undefined || given.keepSplit === true;
+  if (options.imatrix === undefined)
+    return new Plan(
+      call(() => model.header.plan({ ...whole, dryRun })),
+      split,
+    );
   const importance = await openImportance(options.imatrix);
   const named = importance.name === undefined ? whole : { imatrixFile: importance.name, ...whole };
   try {
-    return new Plan(
-      call(() => model.header.plan({ ...named, dryRun }, importance.matrix)),
-      importance.hash,
-    );
+    const plan = call(() => model.header.plan({ ...named, dryRun }, importance.matrix));
+    return new Plan(plan, split, importance.hash);
   } finally {
     if (importance !== options.imatrix) importance.free();
   }
@@ -170,7 +224,11 @@ const OPTIONS: Record<keyof Recipe, true> = {
   overrideKv: true,
   pruneLayers: true,
   keepSplit: true,
+  splitMaxSize: true,
+  doubleQuant: true,
+  excludeModules: true,
   imatrixFile: true,
+  preTokenizer: true,
 };
 
 function checkNames(recipe: Recipe): void {

@@ -4,7 +4,7 @@ import { expectObject, expectText } from './check.js';
 import type { ModelHeader, SafetensorsModel } from './engine.js';
 import { QuantpressError } from './error.js';
 import { dequantize, formats, type FormatName } from './format.js';
-import { openSource, type SourceInput } from './source-open.js';
+import { openFiles, type ModelInput, type OpenedModel } from './model-files.js';
 import type { UrlOptions } from './source-url.js';
 import { readExactly, type Source } from './source.js';
 import { call } from './wasm.js';
@@ -39,9 +39,6 @@ export interface ReadTensorOptions {
   signal?: AbortSignal;
 }
 
-/** Enough for the header of a model with a small vocabulary; a large one asks for more. */
-const FIRST_READ = 1 << 18;
-
 /** An open model file. {@link openModel} makes them. */
 export class Model {
   /** What the file is. */
@@ -56,14 +53,17 @@ export class Model {
   readonly metadata: ReadonlyMap<string, MetadataValue>;
   /** The tensors, in the order of the file. */
   readonly tensors: readonly TensorInfo[];
-  /** Where it is read from. */
+  /** Where it is read from: the files end to end, if there are several. */
   readonly source: Source;
+  /** What lies beside a safetensors model, by name: `config.json`, `tokenizer.json` and the like. */
+  readonly files: ReadonlyMap<string, Uint8Array<ArrayBuffer>>;
   /** @internal What the engine knows of it. */
   readonly header: ModelHeader | SafetensorsModel;
 
   /** @internal */
-  constructor(source: Source, { container, header, version, alignment, headerBytes }: OpenedHeader) {
+  constructor({ source, container, header, version, alignment, headerBytes, files }: OpenedModel) {
     this.source = source;
+    this.files = files;
     this.header = header;
     this.container = container;
     this.version = version;
@@ -125,90 +125,29 @@ export class Model {
 }
 
 /**
- * Opens a model file and reads its header, not its tensors.
+ * Opens a model and reads its header, not its tensors.
  *
- * @param input - Bytes, a `Blob` or `File`, a URL, a path or `FileHandle` (Node), or any {@link Source}.
+ * One file is bytes, a `Blob` or `File`, a URL, a path or `FileHandle` (Node), or any {@link Source}. A model in several
+ * files is an array of these or a `FileList`, in any order: the shards of a split GGUF; safetensors files, with or without
+ * their index, and with what lies beside them (`config.json`, `tokenizer.json`). Where files can be found by name one is
+ * enough: the path or URL of the first shard (`model-00001-of-00003.gguf`) or of `model.safetensors.index.json`. A folder's
+ * path (Node) or `FileSystemDirectoryHandle` is all the files in it.
+ *
  * @throws {@link QuantpressError} `MAGIC` if it is no model file, `TRUNCATED`, `MALFORMED`, `TOO_LARGE`, `UNSUPPORTED`, or why
- * it cannot be read (`NOT_FOUND`, `DENIED`, `IO`).
+ * it cannot be read (`NOT_FOUND`, `DENIED`, `IO`); `ARGUMENT` if the files are not those of one model: a shard is missing, is
+ * there twice, or is of another model.
  * @example
  * ```ts
  * const model = await openModel('model-f16.gguf');
  * console.log(model.metadata.get('general.name'), model.tensors.length);
  * ```
  */
-export async function openModel(input: SourceInput, options: UrlOptions = {}): Promise<Model> {
+export async function openModel(input: ModelInput, options: UrlOptions = {}): Promise<Model> {
   expectObject('options', options);
-  const source = await openSource(input, options);
-  try {
-    return new Model(source, await readHeader(source, options.signal));
-  } catch (error) {
-    // A source of the caller's own stays the caller's.
-    if (source !== input) await source.close?.();
-    throw error;
-  }
-}
-
-/** What the engine knows of a file, and what it says of its container. */
-interface OpenedHeader {
-  container: Model['container'];
-  header: ModelHeader | SafetensorsModel;
-  version: number;
-  alignment: number;
-  headerBytes: number;
-}
-
-/** Reads as much from the start as the engine asks for, at least doubling it each time. */
-async function readHeader(source: Source, signal?: AbortSignal): Promise<OpenedHeader> {
-  let prefix = new Uint8Array(0);
-  for (let needed = FIRST_READ; ; ) {
-    const size = Math.min(Math.max(needed, prefix.length * 2), source.size);
-    const more = await source.read(prefix.length, size - prefix.length, signal);
-    prefix = joined(prefix, more);
-    const result = isSafetensors(prefix) ? openSafetensors(prefix, source.size) : openGguf(prefix, source.size);
-    if (typeof result !== 'number') return result;
-    if (result <= prefix.length || result > source.size) {
-      const message = `the header needs ${result} bytes, and the file has ${source.size}`;
-      throw new QuantpressError('TRUNCATED', message, { needed: result, size: source.size });
-    }
-    needed = result;
-  }
-}
-
-function openGguf(prefix: Uint8Array, size: number): OpenedHeader | number {
-  const header = call((engine) => engine.ModelHeader.parse(prefix, size)) as ModelHeader | number;
-  if (typeof header === 'number') return header;
-  const { version, alignment, headerBytes } = header;
-  return { container: 'gguf', header, version, alignment, headerBytes };
-}
-
-function openSafetensors(prefix: Uint8Array, size: number): OpenedHeader | number {
-  const header = call((engine) => new engine.SafetensorsModel());
-  try {
-    const { needed, dataStart } = call(() => header.add(prefix, size)) as { needed?: number; dataStart: number };
-    if (needed === undefined) {
-      return { container: 'safetensors', header, version: 0, alignment: 1, headerBytes: dataStart };
-    }
-    header.free();
-    return needed;
-  } catch (error) {
-    header.free();
-    throw error;
-  }
-}
-
-/** By content: a length of 32 bits, and the opening brace of the header that has it. */
-function isSafetensors(prefix: Uint8Array): boolean {
-  return prefix[8] === 0x7b && prefix.subarray(4, 8).every((byte) => byte === 0);
+  return new Model(await openFiles(input, options));
 }
 
 /** Whether a type is one of the engine's formats. */
 export function isFormat(type: SourceType): type is FormatName {
   return formats().some(({ name }) => name === type);
-}
-
-function joined(a: Uint8Array, b: Uint8Array): Uint8Array<ArrayBuffer> {
-  const whole = new Uint8Array(a.length + b.length);
-  whole.set(a);
-  whole.set(b, a.length);
-  return whole;
 }

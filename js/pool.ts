@@ -4,7 +4,7 @@ import { QuantpressError } from './error.js';
 import { canStartThreads, startThread, type Thread } from './pool-thread.js';
 import { breathe, cores } from './runtime.js';
 import { readExactly, type Source } from './source.js';
-import { unpackError, type FromWorker, type Results, type Task } from './worker-protocol.js';
+import { unpackError, type FromWorker, type Result, type Results, type Task } from './worker-protocol.js';
 import { Workbench } from './worker-tasks.js';
 
 /** Runs tasks on a source. */
@@ -17,7 +17,7 @@ export interface Runner {
   close(reason: unknown): Promise<void>;
 }
 
-/** What {@link createRunner} needs. */
+/** What `createRunner` needs. */
 export interface RunnerOptions {
   /** How many workers; 0 means this thread. Unless told, as many as there are cores, up to 8. */
   workers?: number | undefined;
@@ -60,7 +60,7 @@ class ThisThread implements Runner {
 
 interface Pending {
   task: Task;
-  resolve(result: Results[Task['kind']]): void;
+  resolve(result: Result): void;
   reject(reason: unknown): void;
 }
 
@@ -95,7 +95,7 @@ class Pool implements Runner {
     const input = await this.#readHere(task, signal);
     if (this.#closed) throw this.#closed.reason;
     return new Promise((resolve, reject) => {
-      this.#queue.push({ task: { ...task, input }, resolve, reject });
+      this.#queue.push({ task: { ...task, input }, resolve: resolve as Pending['resolve'], reject });
       this.#dispatch();
     });
   }

@@ -11,9 +11,21 @@ interface TensorHashes {
   xxh64: string;
 }
 
+/** The hashes of what was written. */
+export interface HashedOutput {
+  /** Of all bytes. */
+  sha256: string;
+  /** Of each file. */
+  files: string[];
+  tensors: TensorHashes[];
+}
+
 /** Takes in pieces in any order. Each waits for those before it, so whoever limits the pieces under way limits memory. */
 export class FileHashes {
   readonly #whole = sha256();
+  /** Where the second file begins and each after it, and what hashes each: none where one file is all. */
+  readonly #starts: number[];
+  readonly #files: Hasher[];
   readonly #left: number[];
   readonly #tensors: TensorHashes[];
   readonly #turns: InOrder;
@@ -22,7 +34,9 @@ export class FileHashes {
   /** The hashers of the tensor that is at its turn. */
   #now: { sha256: Hasher; xxh64: Hasher } | undefined;
 
-  constructor(tensors: readonly { targetBytes: number }[], signal: AbortSignal) {
+  constructor(tensors: readonly { targetBytes: number }[], shards: readonly { offset: number }[], signal: AbortSignal) {
+    this.#starts = shards.slice(1).map(({ offset }) => offset);
+    this.#files = this.#starts.length > 0 ? shards.map(() => sha256()) : [];
     this.#left = tensors.map(({ targetBytes }) => targetBytes);
     const empty = { sha256: hashOf(sha256(), NOTHING), xxh64: hashOf(xxh64(), NOTHING) };
     this.#tensors = tensors.map(() => empty);
@@ -41,12 +55,15 @@ export class FileHashes {
   }
 
   /** The hashes, when everything was added. */
-  result(): { sha256: string; tensors: TensorHashes[] } {
-    return { sha256: this.#whole.hex(), tensors: this.#tensors };
+  result(): HashedOutput {
+    const whole = this.#whole.hex();
+    const files = this.#files.length > 0 ? this.#files.map((file) => file.hex()) : [whole];
+    return { sha256: whole, files, tensors: this.#tensors };
   }
 
   #hash(offset: number, bytes: Uint8Array): void {
     this.#whole.update(bytes);
+    this.#files[this.#starts.findLastIndex((start) => start <= offset) + 1]?.update(bytes);
     const index = this.#owners.get(offset);
     this.#owners.delete(offset);
     if (index === undefined) return;

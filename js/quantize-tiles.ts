@@ -28,11 +28,13 @@ export function* tilesOf(tensors: readonly PlannedTensor[]): Generator<Tile> {
   for (const [index, tensor] of tensors.entries()) yield* tilesOfTensor(tensor, index);
 }
 
-function* tilesOfTensor(tensor: PlannedTensor, index: number): Generator<Tile> {
+/** The tiles of one tensor of the plan. */
+export function* tilesOfTensor(tensor: PlannedTensor, index: number): Generator<Tile> {
   const { rows, rowLength, sourceBytes, targetBytes } = tensor;
   const weights = rows * rowLength;
   // Exact: a block of any format has a power of two of weights.
-  const [sourceRate, targetRate] = [sourceBytes / weights, targetBytes / weights];
+  const fourBit = isFourBitType(tensor.to);
+  const [sourceRate, targetRate] = [sourceBytes / weights, fourBit ? 0.5 : targetBytes / weights];
   // A tile stays inside one matrix of a stack (one expert), because each has an importance vector of its own.
   const matrix = weightsPerMatrix(tensor);
   const perTile = weightsPerTile(tensor);
@@ -43,7 +45,8 @@ function* tilesOfTensor(tensor: PlannedTensor, index: number): Generator<Tile> {
       index,
       firstWeight: at,
       input: { offset: tensor.sourceOffset + at * sourceRate, length: count * sourceRate },
-      target: { offset: tensor.targetOffset + at * targetRate, length: count * targetRate },
+      // An odd end of 4-bit codes is a byte of its own.
+      target: { offset: tensor.targetOffset + Math.floor(at * targetRate), length: Math.ceil(count * targetRate) },
       padding: at + count === weights ? tensor.paddedBytes - targetBytes : 0,
     };
   }
@@ -51,6 +54,8 @@ function* tilesOfTensor(tensor: PlannedTensor, index: number): Generator<Tile> {
 
 /** Whole rows, at least one; of a copy without blocks any weights, so that one endless row is no exception. */
 function weightsPerTile({ from, to, rows, rowLength, headRows, sourceBytes }: PlannedTensor): number {
+  // Blocks of 64 without regard to rows.
+  if (isFourBitType(to)) return TILE_WEIGHTS;
   if (headRows === 0 && from === to && sourceBytes % (rows * rowLength) === 0) return TILE_WEIGHTS;
   const most = SLOW.test(to) ? SLOW_TILE_WEIGHTS : TILE_WEIGHTS;
   // Rows of a head change places among themselves, so a tile has whole heads.
@@ -61,4 +66,9 @@ function weightsPerTile({ from, to, rows, rowLength, headRows, sourceBytes }: Pl
 /** Weights of one matrix of a tensor: `shape` is [row length, rows, matrices, ...]. */
 export function weightsPerMatrix({ shape, rows, rowLength }: PlannedTensor): number {
   return rowLength * (shape.length > 2 ? (shape[1] ?? rows) : rows);
+}
+
+/** Whether tiles become bitsandbytes' codes, half a byte each, with scales apart. */
+function isFourBitType(to: string): boolean {
+  return to === 'NF4' || to === 'FP4';
 }

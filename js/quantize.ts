@@ -2,16 +2,21 @@
 
 import { expectObject } from './check.js';
 import { QuantpressError } from './error.js';
+import { noErrors, type ErrorFigures, type ErrorSums } from './error-sums.js';
 import type { FormatName } from './format.js';
+import { BLOCK } from './four-bit-plan.js';
+import { FourBitTails } from './four-bit-tails.js';
+import { shardSuffix } from './model-names.js';
 import { makePlan, type Plan, type PlanOptions, type Recipe } from './model-plan.js';
 import type { Model, SourceType } from './model.js';
 import { createRunner, type Runner, type RunnerOptions } from './pool.js';
-import { FileHashes } from './quantize-hashes.js';
+import { ErrorReport, errorsNote, errorsOf } from './quantize-errors.js';
+import { FileHashes, type HashedOutput } from './quantize-hashes.js';
 import type { JobIdentity } from './journal.js';
 import { identifyJob, saveProgress, type SavedProgress } from './quantize-resume.js';
 import { ProgressMeter, type Progress } from './quantize-progress.js';
-import { tilesOf, weightsPerMatrix, type Tile } from './quantize-tiles.js';
-import { openTarget, type TargetInput } from './target-open.js';
+import { tilesOf, tilesOfTensor, weightsPerMatrix, type Tile } from './quantize-tiles.js';
+import { openTargets, type TargetInput, type TargetSet } from './target-open.js';
 import { InOrder, type Target } from './target.js';
 import { compiledModule } from './wasm.js';
 
@@ -27,6 +32,8 @@ export interface QuantizeModelOptions extends PlanOptions, RunnerOptions {
   resume?: boolean | undefined;
   /** Computes hashes of the file and of each tensor while they are written, for the report. */
   hashes?: boolean | undefined;
+  /** Measures in the same pass what is lost of each tensor, for the report. */
+  report?: boolean | undefined;
   /** Called after every tile that has been written. */
   onProgress?: ((progress: Progress) => void) | undefined;
 }
@@ -40,10 +47,21 @@ export interface Report {
   seconds: number;
   /** Bytes of the source that an earlier run had done already. */
   bytesResumed: number;
-  /** SHA-256 of the whole file, in hexadecimal; with `hashes`. */
+  /** SHA-256 of the whole file, in hexadecimal; with `hashes`. Of several files, as if they stood end to end. */
   sha256?: string;
+  /** The files, where the recipe splits the output. */
+  shards?: ReportedShard[];
   /** The tensors, in the order of the output file. */
   tensors: ReportedTensor[];
+}
+
+/** One of several files. */
+export interface ReportedShard {
+  /** What its name ends with: `-00001-of-00003.gguf`. */
+  suffix: string;
+  size: number;
+  /** SHA-256 of the file, in hexadecimal; with `hashes`. */
+  sha256?: string;
 }
 
 /** What has become of one tensor. */
@@ -54,6 +72,8 @@ export interface ReportedTensor {
   why: string;
   sourceBytes: number;
   bytes: number;
+  /** What is lost; with `report`. */
+  error?: ErrorFigures;
   /** SHA-256 and XXH64 of its bytes in the output file, in hexadecimal; with `hashes`. */
   sha256?: string;
   xxh64?: string;
@@ -63,7 +83,8 @@ export interface ReportedTensor {
  * Quantizes a model file: the bytes `llama-quantize` writes for the same model, preset and options.
  *
  * @param target - A path (Node), a file handle, a `WritableStream`, a `MemoryTarget` or any {@link Target}. A file appears
- * under its name only when it is complete.
+ * under its name only when it is complete. Where the recipe splits the output, a path is what the names begin with
+ * (`model.gguf` gives `model-00001-of-00003.gguf`), and a function gives the target of each file.
  * @param recipe - A preset's name, or a preset and options.
  * @throws {@link QuantpressError} as {@link planModel}; `NEEDS_IMPORTANCE`; `NON_FINITE` or `UNREPRESENTABLE` with the tensor,
  * row and column; `CHANGED` if the source did, or if what is to be resumed is of another source, recipe, importance matrix or
@@ -77,7 +98,7 @@ export interface ReportedTensor {
  */
 export async function quantizeModel(
   model: Model,
-  target: TargetInput,
+  target: TargetInput | TargetSet,
   recipe: Recipe | string,
   options: QuantizeModelOptions = {},
 ): Promise<Report> {
@@ -87,7 +108,13 @@ export async function quantizeModel(
   const plan = await makePlan(model, recipe, options, false);
   try {
     const job = await identifyJob(model, plan, recipe);
-    const done = await new Conversion(model, plan, job, await openTarget(target), options).run();
+    const done = await new Conversion(
+      model,
+      plan,
+      job,
+      await openTargets(target, { shards: plan.shards(), split: plan.split }),
+      options,
+    ).run();
     return report(model, plan, done, (performance.now() - started) / 1000);
   } finally {
     plan.free();
@@ -101,6 +128,9 @@ class Conversion {
   readonly #target: Target;
   readonly #progress: SavedProgress | undefined;
   readonly #hashes: FileHashes | undefined;
+  readonly #errors: ErrorReport | undefined;
+  /** Of a file of bitsandbytes' formats. */
+  readonly #tails: FourBitTails | undefined;
   readonly #runner: Runner;
   readonly #meter: ProgressMeter;
   readonly #onProgress: QuantizeModelOptions['onProgress'];
@@ -115,7 +145,9 @@ class Conversion {
     this.#model = model;
     this.#plan = plan;
     this.#progress = saveProgress(target, job, options.resume ?? false, this.#stop);
-    this.#hashes = options.hashes ? new FileHashes(plan.tensors, this.#stop.signal) : undefined;
+    this.#hashes = options.hashes ? new FileHashes(plan.tensors, plan.shards(), this.#stop.signal) : undefined;
+    this.#errors = options.report ? new ErrorReport() : undefined;
+    this.#tails = plan.fourBit && new FourBitTails(plan.fourBit);
     this.#target = target.ordered ? new InOrder(target, this.#stop.signal) : target;
     this.#runner = createRunner(model.source, compiledModule(), options);
     this.#meter = new ProgressMeter(plan.tensors);
@@ -134,13 +166,14 @@ class Conversion {
     signal.addEventListener('abort', closeRunner, { once: true });
     try {
       await (this.#progress ? this.#progress.open(this.#plan.size) : this.#target.open?.(this.#plan.size));
-      await this.#write(0, this.#plan.header());
+      const headers = await this.#writeHeaders();
       await this.#writeTiles();
+      await headers.written;
       signal.throwIfAborted();
       await this.#model.source.check?.();
       await this.#progress?.finish();
       await this.#target.close();
-      return { bytesResumed: this.#meter.bytesResumed, hashes: this.#hashes?.result() };
+      return { bytesResumed: this.#meter.bytesResumed, hashes: this.#hashes?.result(), errors: this.#errors };
     } catch (error) {
       await this.#runner.close(error);
       await this.#progress?.stop();
@@ -151,6 +184,14 @@ class Conversion {
       this.#callers?.removeEventListener('abort', stopped);
       await this.#runner.close(undefined);
     }
+  }
+
+  /** The header comes first. Those of further files wait for their turn, if the target wants all in order. */
+  async #writeHeaders(): Promise<{ written: Promise<unknown> }> {
+    const [first, ...further] = this.#plan.shards();
+    if (first) await this.#write(first.offset, first.header);
+    const written = Promise.all(further.map(({ offset, header }) => this.#write(offset, header)));
+    return { written: written.catch((error: unknown) => this.#stop.abort(error)) };
   }
 
   /** As many tiles at once as the runner is wide: a tile makes room for the next only when it has been written. */
@@ -167,8 +208,10 @@ class Conversion {
   }
 
   async #convert(tile: Tile): Promise<void> {
-    const there = await this.#progress?.restore(tile.target);
-    const bytes = there ?? (await this.#bytesOf(tile));
+    const there = await this.#restore(tile);
+    const { bytes, errors, absmax } = there ?? (await this.#encode(tile));
+    const end = absmax && this.#tails?.add(tile, absmax);
+    const tail = absmax ? end?.bytes : tile.padding > 0 && new Uint8Array(tile.padding);
     const { offset, length } = tile.target;
     if (bytes.length !== length) {
       const message = `tensor '${tile.tensor.name}' gave ${bytes.length} bytes where ${length} were planned`;
@@ -176,10 +219,13 @@ class Conversion {
     }
     if (!there) {
       await this.#target.write(offset, bytes);
-      this.#progress?.add(offset, bytes);
+      this.#progress?.add(offset, bytes, errors && errorsNote(errors));
     }
+    if (errors) this.#errors?.add(tile, errors);
     await this.#hashes?.add(offset, bytes, tile.index);
-    if (tile.padding > 0) await this.#write(offset + length, new Uint8Array(tile.padding));
+    const { targetOffset, targetBytes } = tile.tensor;
+    if (tail) await this.#write(targetOffset + targetBytes, tail);
+    if (end?.scales) await this.#measure(tile, end.scales);
     const progress = this.#meter.add(tile, there !== undefined);
     this.#onProgress?.(progress);
   }
@@ -190,12 +236,35 @@ class Conversion {
     await this.#hashes?.add(offset, bytes);
   }
 
-  async #bytesOf(tile: Tile): Promise<Uint8Array<ArrayBuffer>> {
+  /** What an earlier run has made of a tile; if errors are wanted, only with its errors. */
+  async #restore({ target, tensor }: Tile): Promise<Converted | undefined> {
+    // Of these the scales would be missing.
+    if (this.#tails && tensor.from !== tensor.to) return undefined;
+    const errors = errorsOf(this.#progress?.noteOf(target.offset));
+    if (this.#errors && !errors && tensor.from !== tensor.to) return undefined;
+    const bytes = await this.#progress?.restore(target);
+    return bytes && { bytes, errors };
+  }
+
+  /** What is lost of a tensor whose scales are only now what the file has: it is read, and encoded, once more. */
+  async #measure({ tensor, index }: Tile, scales: Float32Array): Promise<void> {
+    if (!this.#errors) return;
+    for (const tile of tilesOfTensor(tensor, index)) {
+      const first = tile.firstWeight / BLOCK;
+      const blocks = Math.ceil((tile.target.length * 2) / BLOCK);
+      const { errors } = await this.#encode(tile, scales.slice(first, first + blocks));
+      if (errors) this.#errors.add(tile, errors);
+    }
+  }
+
+  async #encode(tile: Tile, scales?: Float32Array): Promise<Converted> {
     const { input, tensor } = tile;
     const { from, to, rowLength, headRows } = tensor;
     try {
       const importance = importanceOf(tile, this.#importanceOf(tile.index));
-      const task = { kind: 'encode', input, from, to, rowLength, headRows, importance } as const;
+      const later = this.#plan.fourBit?.double && !scales;
+      const errors = this.#errors && from !== to && !later ? noErrors() : undefined;
+      const task = { kind: 'encode', input, from, to, rowLength, headRows, importance, errors, scales } as const;
       const { signal } = this.#stop;
       // A source may be stuck, and not listen to the signal.
       return await this.#orStopped(this.#runner.run(task, signal));
@@ -247,27 +316,45 @@ function inTensor({ tensor, firstWeight }: Tile, error: unknown): unknown {
   return new QuantpressError(error.code, message, { ...error.details, tensor: name, ...place });
 }
 
+/** A tile's bytes in the output, and what they have lost. */
+interface Converted {
+  bytes: Uint8Array<ArrayBuffer>;
+  errors?: ErrorSums | undefined;
+  absmax?: Float32Array | undefined;
+}
+
 /** What only the run itself knows. */
 interface Done {
   bytesResumed: number;
-  hashes: { sha256: string; tensors: { sha256: string; xxh64: string }[] } | undefined;
+  errors: ErrorReport | undefined;
+  hashes: HashedOutput | undefined;
 }
 
-function report({ source }: Model, { size, tensors }: Plan, { bytesResumed, hashes }: Done, seconds: number): Report {
+function report({ source }: Model, plan: Plan, done: Done, seconds: number): Report {
+  const { bytesResumed, hashes, errors } = done;
   return {
     sourceSize: source.size,
-    size,
+    size: plan.size,
     seconds,
     bytesResumed,
     ...(hashes && { sha256: hashes.sha256 }),
-    tensors: tensors.map(({ name, from, to, why, sourceBytes, targetBytes }, index) => ({
-      name,
-      from,
-      to,
-      why,
-      sourceBytes,
-      bytes: targetBytes,
+    ...(plan.split && { shards: shardsOf(plan, hashes) }),
+    tensors: plan.tensors.map((tensor, index) => ({
+      name: tensor.name,
+      from: tensor.from,
+      to: tensor.to,
+      why: tensor.why,
+      sourceBytes: tensor.sourceBytes,
+      bytes: tensor.targetBytes,
+      ...(errors && { error: errors.of(tensor, index) }),
       ...hashes?.tensors[index],
     })),
   };
+}
+
+function shardsOf(plan: Plan, hashes: HashedOutput | undefined): ReportedShard[] {
+  return plan.shards().map(({ size }, index, { length }) => {
+    const sha256 = hashes?.files[index];
+    return { suffix: `${shardSuffix(index, length)}.gguf`, size, ...(sha256 !== undefined && { sha256 }) };
+  });
 }

@@ -7,9 +7,12 @@ const PIECE = 1 << 20;
 /** Bytes in memory. Reads are copies, so that what is handed to a worker may be transferred. */
 export class BytesSource implements Source {
   readonly #bytes: Uint8Array;
+  readonly #copied: boolean;
 
-  constructor(bytes: Uint8Array | ArrayBufferLike) {
+  /** With `copied` every worker gets a copy: for a few bytes that are a part of a large source. */
+  constructor(bytes: Uint8Array | ArrayBufferLike, copied = false) {
     this.#bytes = bytes instanceof Uint8Array ? bytes : new Uint8Array(bytes);
+    this.#copied = copied;
   }
 
   get size(): number {
@@ -35,7 +38,7 @@ export class BytesSource implements Source {
   /** Shared memory is seen by all workers; anything else would be copied whole into each, and is read here instead. */
   describe(): SourceDescription | undefined {
     const { buffer } = this.#bytes;
-    if (typeof SharedArrayBuffer === 'undefined' || !(buffer instanceof SharedArrayBuffer)) return undefined;
-    return { kind: 'shared', bytes: this.#bytes as Uint8Array<SharedArrayBuffer> };
+    const shared = typeof SharedArrayBuffer !== 'undefined' && buffer instanceof SharedArrayBuffer;
+    return shared || this.#copied ? { kind: 'bytes', bytes: this.#bytes } : undefined;
   }
 }

@@ -1,12 +1,13 @@
 /** The doors to the sources: whatever the caller has, and whatever a worker is sent. */
 
 import type { FileHandle } from 'node:fs/promises';
+import { addressIn, pathOf } from './address.js';
 import { expectBytes, expectObject } from './check.js';
 import { QuantpressError } from './error.js';
-import { builtin } from './runtime.js';
 import { BlobSource } from './source-blob.js';
 import { BytesSource } from './source-bytes.js';
 import { FileSource } from './source-file.js';
+import { JoinedSource } from './source-joined.js';
 import { UrlSource, type UrlOptions } from './source-url.js';
 import type { Source, SourceDescription } from './source.js';
 
@@ -44,8 +45,10 @@ export async function reopenSource(description: SourceDescription): Promise<Sour
       return FileSource.reopen(description.path, description.identity);
     case 'blob':
       return new BlobSource(description.blob);
-    case 'shared':
+    case 'bytes':
       return new BytesSource(description.bytes);
+    case 'joined':
+      return new JoinedSource(await Promise.all(description.parts.map(reopenSource)));
     case 'url':
       return UrlSource.reopen(description);
   }
@@ -53,11 +56,11 @@ export async function reopenSource(description: SourceDescription): Promise<Sour
 
 async function openNamed(name: string, options: UrlOptions): Promise<Source> {
   const scheme = /^([a-z][a-z0-9+.-]+):/i.exec(name)?.[1]?.toLowerCase();
-  if (scheme === 'file') return FileSource.open(builtin('node:url')?.fileURLToPath(name) ?? name);
+  if (scheme === 'file') return FileSource.open(pathOf(name));
   if (scheme === 'http' || scheme === 'https' || scheme === 'blob') return UrlSource.open(name, options);
   // In a page a name is an address relative to the page; elsewhere it is a path.
   const page = globalThis.document?.baseURI;
-  return page === undefined ? FileSource.open(name) : UrlSource.open(new URL(name, page).href, options);
+  return page === undefined ? FileSource.open(name) : UrlSource.open(addressIn(page, name), options);
 }
 
 function isBuffer(input: object): input is ArrayBufferLike {

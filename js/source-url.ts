@@ -1,4 +1,5 @@
-import { QuantpressError } from './error.js';
+import { checkFetched } from './address.js';
+import { QuantpressError, type ErrorDetails } from './error.js';
 import { checkRange, type Source, type SourceDescription } from './source.js';
 
 /** How a URL is read. */
@@ -33,15 +34,22 @@ export class UrlSource implements Source {
   /** Asks for the first byte, and with it for the size. */
   static async open(url: string, options: UrlOptions = {}): Promise<UrlSource> {
     const headers = options.headers ?? {};
+    if (!options.fetch) checkFetched(url, headers);
     const response = await request(url, { ...headers, Range: 'bytes=0-0' }, options, options.signal);
     void response.body?.cancel();
     const size = contentRange(response, url).size;
-    return new UrlSource({ kind: 'url', url, size, etag: response.headers.get('etag') ?? undefined, headers }, options);
+    const etag = response.headers.get('etag') ?? undefined;
+    const { attempts, patience } = options;
+    return new UrlSource({ kind: 'url', url, size, etag, headers, attempts, patience }, options);
   }
 
   /** Goes on reading in another thread what was opened in one. */
   static reopen(pinned: Pinned): UrlSource {
-    return new UrlSource(pinned, {});
+    const { attempts, patience } = pinned;
+    return new UrlSource(pinned, {
+      ...(attempts !== undefined && { attempts }),
+      ...(patience !== undefined && { patience }),
+    });
   }
 
   get size(): number {
@@ -56,7 +64,7 @@ export class UrlSource implements Source {
     checkRange(this, offset, length);
     if (length === 0) return new Uint8Array(0);
     const { url, headers } = this.#pinned;
-    const range = { ...headers, Range: `bytes=${offset}-${offset + length - 1}` };
+    const range = { ...headers, ...this.#ifUnchanged(), Range: `bytes=${offset}-${offset + length - 1}` };
     return retry(this.#options, signal, async () => {
       const response = await once(url, range, this.#options, signal);
       this.#checkAnswer(response, offset, length);
@@ -75,14 +83,25 @@ export class UrlSource implements Source {
     return this.#pinned.etag && `etag ${this.#pinned.etag}`;
   }
 
+  /**
+   * Asks for the range only if the file is still what it was, which saves the sending of a wrong one. Not from a page to
+   * another server: that would have to allow the header first (CORS), and the ETag of each answer is compared in any case.
+   */
+  #ifUnchanged(): Record<string, string> {
+    const { url, etag } = this.#pinned;
+    const page = globalThis.location?.origin;
+    const foreign = page !== undefined && new URL(url, page).origin !== page;
+    // A weak ETag names no bytes.
+    return etag === undefined || etag.startsWith('W/') || foreign ? {} : { 'If-Range': etag };
+  }
+
   #checkAnswer(response: Response, offset: number, length: number): void {
     const { url, etag, size } = this.#pinned;
     const answer = contentRange(response, url);
     const now = response.headers.get('etag') ?? undefined;
     if (now !== etag || answer.size !== size) {
       void response.body?.cancel();
-      const message = `'${url}' was changed on the server while it was being read`;
-      throw new QuantpressError('CHANGED', message, { url, size, now: answer.size });
+      throw changed(url, { size, now: answer.size });
     }
     if (answer.first !== offset || answer.last !== offset + length - 1) {
       void response.body?.cancel();
@@ -121,6 +140,7 @@ async function retry<T>(options: UrlOptions, signal: AbortSignal | undefined, at
 }
 
 async function once(url: string, headers: Record<string, string>, options: UrlOptions, signal?: AbortSignal) {
+  const conditional = 'If-Range' in headers;
   let response: Response;
   try {
     response = await (options.fetch ?? fetch)(url, { headers, cache: 'no-store', ...(signal && { signal }) });
@@ -129,7 +149,14 @@ async function once(url: string, headers: Record<string, string>, options: UrlOp
   }
   if (response.status === 206) return response;
   void response.body?.cancel();
+  // A server that does ranges sends all of the file where If-Range does not hold.
+  if (conditional && response.status === 200) throw changed(url);
   throw refused(url, response);
+}
+
+function changed(url: string, details: ErrorDetails = {}): QuantpressError {
+  const message = `'${url}' was changed on the server while it was being read`;
+  return new QuantpressError('CHANGED', message, { url, ...details });
 }
 
 async function body(response: Response, url: string, signal?: AbortSignal): Promise<ArrayBuffer> {

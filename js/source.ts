@@ -42,8 +42,17 @@ export interface Source {
 export type SourceDescription =
   | { kind: 'path'; path: string; identity: FileIdentity }
   | { kind: 'blob'; blob: Blob }
-  | { kind: 'shared'; bytes: Uint8Array<SharedArrayBuffer> }
-  | { kind: 'url'; url: string; size: number; etag: string | undefined; headers: Record<string, string> };
+  | { kind: 'bytes'; bytes: Uint8Array }
+  | { kind: 'joined'; parts: SourceDescription[] }
+  | {
+      kind: 'url';
+      url: string;
+      size: number;
+      etag: string | undefined;
+      headers: Record<string, string>;
+      attempts?: number | undefined;
+      patience?: number | undefined;
+    };
 
 /** What tells a file from another that has taken its name, or from itself after a change. */
 export interface FileIdentity {

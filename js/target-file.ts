@@ -27,12 +27,21 @@ export class FileTarget implements ResumableTarget {
   #part: FileHandle | undefined;
   #journal: FileHandle | undefined;
   #heart: NodeJS.Timeout | undefined;
+  #size = 0;
 
   constructor(path: string) {
     this.#path = path;
   }
 
+  async fits(size: number): Promise<void> {
+    await this.#doing('cannot write', async () => {
+      if (this.#final === '') await this.#prepare();
+      await this.#checkSpace(size);
+    });
+  }
+
   async open(size: number): Promise<void> {
+    this.#size = size;
     await this.#doing('cannot write', async () => {
       if (this.#part) return this.#beginAnew();
       await this.#prepare();
@@ -44,6 +53,7 @@ export class FileTarget implements ResumableTarget {
 
   async reopen(size: number): Promise<Uint8Array<ArrayBuffer> | undefined> {
     let left: Uint8Array<ArrayBuffer> | undefined;
+    this.#size = size;
     await this.#doing('cannot write', async () => {
       await this.#prepare();
       const found = await this.#takeOver();
@@ -89,10 +99,19 @@ export class FileTarget implements ResumableTarget {
     });
   }
 
+  async flush(): Promise<void> {
+    await this.#doing('cannot complete', async () => {
+      const part = this.#open();
+      // What was taken over may have been begun as something longer.
+      if ((await part.stat()).size > this.#size) await part.truncate(this.#size);
+      await part.sync();
+    });
+  }
+
   async close(): Promise<void> {
+    await this.flush();
     await this.#doing('cannot complete', async () => {
       const { part, journal } = this.#files();
-      await this.#open().sync();
       await this.#letGo();
       await fs().rename(part, this.#final);
       this.#unfinished = undefined;

@@ -1,7 +1,9 @@
 /** The door to the targets: whatever the caller has. */
 
 import { QuantpressError } from './error.js';
+import { shardSuffix } from './model-names.js';
 import { pathTarget } from './target-file.js';
+import { joinTargets } from './target-joined.js';
 import { StreamTarget } from './target-stream.js';
 import { AccessHandleTarget, WebFileTarget, type AccessHandle } from './target-web-file.js';
 import type { Target } from './target.js';
@@ -28,4 +30,47 @@ export async function openTarget(input: TargetInput): Promise<Target> {
   }
   const message = 'a target is a path, a file handle, a WritableStream or { write, close, abort }';
   throw new QuantpressError('ARGUMENT', message, {});
+}
+
+/** One of the files that a model is written to, see {@link TargetSet}. */
+export interface TargetShard {
+  /** Which it is, from 0, and how many there are. */
+  index: number;
+  count: number;
+  /** What its name ends with, as llama.cpp finds shards: `-00001-of-00003.gguf`; `.gguf` of a model in one file. */
+  suffix: string;
+  /** Bytes it will have. */
+  size: number;
+}
+
+/**
+ * Gives a target for each file of a model that is written in shards:
+ *
+ * ```ts
+ * quantizeModel(model, ({ suffix }) => new OpfsTarget(folder, `model${suffix}`), { preset: 'Q4_K_M', splitMaxSize: '500MB' });
+ * ```
+ */
+export type TargetSet = (shard: TargetShard) => TargetInput | Promise<TargetInput>;
+
+/** The target of everything a plan writes. A path is that of the one file; of several what their names begin with. */
+export async function openTargets(
+  input: TargetInput | TargetSet,
+  { shards, split }: { shards: readonly { size: number }[]; split: boolean },
+): Promise<Target> {
+  if (typeof input !== 'function' && (!split || (typeof input !== 'string' && shards.length === 1)))
+    return openTarget(input);
+  if (typeof input !== 'function' && typeof input !== 'string') {
+    const message = `the model is written to ${shards.length} files: the target has to be a path or a function that gives one for each`;
+    throw new QuantpressError('ARGUMENT', message, { shards: shards.length });
+  }
+  const stem = typeof input === 'string' ? input.replace(/\.gguf$/i, '') : '';
+  const set = typeof input === 'function' ? input : ({ suffix }: TargetShard) => `${stem}${suffix}`;
+  const count = shards.length;
+  const parts: { target: Target; size: number }[] = [];
+  for (const [index, { size }] of shards.entries()) {
+    const suffix = split ? `${shardSuffix(index, count)}.gguf` : '.gguf';
+    parts.push({ target: await openTarget(await set({ index, count, suffix, size })), size });
+  }
+  const [only] = parts;
+  return only && count === 1 ? only.target : joinTargets(parts);
 }

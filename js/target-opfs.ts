@@ -54,11 +54,15 @@ export class OpfsTarget implements ResumableTarget {
   }
 
   async open(size: number): Promise<void> {
-    if (!this.#writer) await this.#start();
+    if (!this.#writer) {
+      await this.#checkSpace(size);
+      await this.#start();
+    }
     await this.#call({ op: 'clear', size });
   }
 
   async reopen(size: number): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    await this.#checkSpace(size);
     const journal = await this.#start();
     if (journal.length > 0) return journal;
     await this.#call({ op: 'clear', size });
@@ -67,6 +71,19 @@ export class OpfsTarget implements ResumableTarget {
 
   async write(offset: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
     await this.#call({ op: 'write', offset, bytes });
+  }
+
+  /** By the browser's own estimate; where it gives none, only writing can tell. */
+  async fits(size: number): Promise<void> {
+    const { quota, usage = 0 } = (await globalThis.navigator?.storage?.estimate?.()) ?? {};
+    if (quota === undefined || quota - usage >= size) return;
+    const free = Math.max(0, quota - usage);
+    const message = `cannot write '${this.#name}': it needs ${size} bytes, and the browser gives ${free} more`;
+    throw new QuantpressError('NO_SPACE', message, { name: this.#name, needed: size, free });
+  }
+
+  async flush(): Promise<void> {
+    await this.#call({ op: 'flush' });
   }
 
   async read(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
@@ -94,6 +111,12 @@ export class OpfsTarget implements ResumableTarget {
 
   async suspend(): Promise<void> {
     await this.#stop(async () => {});
+  }
+
+  /** What an earlier run has left counts already, and is used or thrown away. */
+  async #checkSpace(size: number): Promise<void> {
+    const left = await this.#folder.getFileHandle(this.#part).catch(() => undefined);
+    await this.fits(Math.max(0, size - ((await left?.getFile())?.size ?? 0)));
   }
 
   get #part(): string {

@@ -45,9 +45,13 @@ export class WebFileTarget implements Target {
 
 /** What `createSyncAccessHandle()` of a file in OPFS gives, in a worker. */
 export interface AccessHandle {
+  /** Writes at a place, and says how many bytes it took. */
   write(bytes: Uint8Array<ArrayBuffer>, options: { at: number }): number;
+  /** Makes the file as long as told. */
   truncate(size: number): void;
+  /** Has all that was written on the disk. */
   flush(): void;
+  /** Lets go of the file. */
   close(): void;
 }
 
@@ -66,7 +70,10 @@ export class AccessHandleTarget implements Target {
   async write(offset: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
     this.#doing(() => {
       for (let done = 0; done < bytes.length; ) {
-        done += this.#handle.write(bytes.subarray(done), { at: offset + done });
+        const written = this.#handle.write(bytes.subarray(done), { at: offset + done });
+        // The next try would write nothing either.
+        if (!(written > 0)) throw new DOMException('nothing was written', 'QuotaExceededError');
+        done += written;
       }
     });
   }

@@ -11,8 +11,12 @@ export interface Target {
   readonly ordered?: boolean;
   /** Makes ready for `size` bytes; fails with `NO_SPACE` if they will not fit. */
   open?(size: number): Promise<void>;
+  /** Fails with `NO_SPACE` if so many bytes more will not fit where the target is: asked for several targets together. */
+  fits?(size: number): Promise<void>;
   /** Writes `bytes` at `offset`. Once it has resolved the bytes are the caller's again. */
   write(offset: number, bytes: Uint8Array<ArrayBuffer>): Promise<void>;
+  /** All bytes are written: brings them to the disk, so that nothing is left for `close` that could fail for want of space. */
+  flush?(): Promise<void>;
   /** All bytes are written: makes the result appear. */
   close(): Promise<void>;
   /** Leaves nothing behind. Never called after `close` has resolved. */

@@ -10,6 +10,7 @@ export type OpfsCall =
   | { op: 'write'; offset: number; bytes: Uint8Array<ArrayBuffer> }
   | { op: 'read'; offset: number; length: number }
   | { op: 'log'; entries: Uint8Array<ArrayBuffer> }
+  | { op: 'flush' }
   | { op: 'close' };
 
 interface Handle {
@@ -61,6 +62,10 @@ const OPERATIONS: { [K in OpfsCall['op']]: (call: Extract<OpfsCall, { op: K }>) 
       part?.flush();
       writeTo(journal, entries, journal?.getSize() ?? 0);
       journal?.flush();
+      return NONE();
+    },
+    async flush() {
+      part?.flush();
       return NONE();
     },
     async close() {

@@ -1,6 +1,7 @@
 /** What this thread and its workers say to each other. Every message is one member of a union. */
 
 import { QuantpressError, toQuantpressError, type ErrorCode, type ErrorDetails } from './error.js';
+import type { ErrorSums } from './error-sums.js';
 import type { SourceDescription } from './source.js';
 import type { OpfsCall } from './worker-opfs.js';
 
@@ -18,15 +19,67 @@ export interface EncodeTask {
   headRows: number;
   /** One weight per column. */
   importance?: Float32Array | undefined;
+  /** Sums of nothing, if those of the errors are wanted. */
+  errors?: ErrorSums | undefined;
+  /** Of NF4 and FP4, what the file's scales are decoded to, if the errors are to be those of them. */
+  scales?: Float32Array | undefined;
+}
+
+/** Try formats on whole rows. */
+export interface AnalyzeTask {
+  kind: 'analyze';
+  input: TaskInput;
+  from: string;
+  rowLength: number;
+  formats: string[];
+  /** One weight per column. */
+  importance?: Float32Array | undefined;
+}
+
+/** Widen whole rows, and say what they come back as from a format. */
+export interface RoundTripTask {
+  kind: 'roundTrip';
+  input: TaskInput;
+  from: string;
+  /** The format; none if the weights alone are wanted. */
+  to: string | undefined;
+  rowLength: number;
+  /** One weight per column. */
+  importance?: Float32Array | undefined;
+}
+
+/** Compare weights with others, of another file. */
+export interface CompareTask {
+  kind: 'compare';
+  input: TaskInput;
+  from: string;
+  other: Uint8Array<ArrayBuffer>;
+  otherType: string;
 }
 
 /** One piece of work. */
-export type Task = EncodeTask;
+export type Task = EncodeTask | AnalyzeTask | RoundTripTask | CompareTask;
 
 /** What the kinds of work give back. */
 export interface Results {
-  encode: Uint8Array<ArrayBuffer>;
+  /** The bytes, the sums of the errors if they were wanted, and of NF4 and FP4 the scales. */
+  encode: {
+    bytes: Uint8Array<ArrayBuffer>;
+    errors?: ErrorSums | undefined;
+    absmax?: Float32Array<ArrayBuffer> | undefined;
+  };
+  /** The sums of each format's errors, or why the rows cannot have it. */
+  analyze: (ErrorSums | PostedError)[];
+  /** The rows as they were, and as they came back. */
+  roundTrip: { original: Float32Array<ArrayBuffer>; decoded?: Float32Array<ArrayBuffer> };
+  /** The sums of the difference; where the weights cannot be subtracted, only whether there is one. */
+  compare: ErrorSums | 'same' | 'differs';
+  /** What a call of `worker-opfs.ts` gives back. */
+  opfs: Uint8Array<ArrayBuffer>;
 }
+
+/** What a message from a worker may carry. */
+export type Result = Results[keyof Results];
 
 /** To a worker. `start` comes first and once; one that only writes to OPFS needs none. */
 export type ToWorker =
@@ -36,7 +89,7 @@ export type ToWorker =
 
 /** From a worker. */
 export type FromWorker =
-  | { type: 'done'; id: number; result: Results[Task['kind']] }
+  | { type: 'done'; id: number; result: Result }
   | { type: 'failed'; id: number; error: PostedError; poisoned: boolean };
 
 /** An error as a plain object: `postMessage` keeps of an `Error` only its message. */

@@ -1,8 +1,20 @@
 /** The work itself, the same in a worker and in the caller's own thread. */
 
 import { readInto, type Source } from './source.js';
+import { QuantpressError } from './error.js';
+import type { ErrorSums } from './error-sums.js';
+import { dequantize4bit, quantize4bit } from './nf4.js';
 import { call } from './wasm.js';
-import type { EncodeTask, Results, Task, TaskInput } from './worker-protocol.js';
+import {
+  packError,
+  type AnalyzeTask,
+  type CompareTask,
+  type EncodeTask,
+  type Results,
+  type RoundTripTask,
+  type Task,
+  type TaskInput,
+} from './worker-protocol.js';
 
 /** Runs tasks of one thread, whose source and buffers it keeps. */
 export class Workbench {
@@ -16,7 +28,8 @@ export class Workbench {
 
   /** Does one piece of work. The result's buffer may be transferred. */
   async run<T extends Task>(task: T): Promise<Results[T['kind']]> {
-    return TASKS[task.kind](this, task);
+    const work = TASKS[task.kind] as unknown as (bench: Workbench, task: T) => Promise<Results[T['kind']]>;
+    return work(this, task);
   }
 
   /** Calls `use` with the bytes of an input. They are good until it returns. */
@@ -41,10 +54,51 @@ export class Workbench {
 
 const TASKS: { [K in Task['kind']]: (bench: Workbench, task: Extract<Task, { kind: K }>) => Promise<Results[K]> } = {
   encode: (bench, task) => bench.withInput(task.input, (bytes) => encode(bytes, task)),
+  analyze: (bench, task) => bench.withInput(task.input, (bytes) => analyze(bytes, task)),
+  roundTrip: (bench, task) => bench.withInput(task.input, (bytes) => roundTrip(bytes, task)),
+  compare: (bench, task) => bench.withInput(task.input, (bytes) => compare(bytes, task)),
 };
 
-function encode(bytes: Uint8Array<ArrayBuffer>, { from, to, rowLength, headRows, importance }: EncodeTask) {
-  return call((engine) =>
-    engine.encodeTile(bytes, from, to, rowLength, importance, headRows),
-  ) as Uint8Array<ArrayBuffer>;
+function encode(bytes: Uint8Array, task: EncodeTask): Results['encode'] {
+  const { from, to, rowLength, headRows, importance, errors } = task;
+  if (to === 'NF4' || to === 'FP4') return encodeFourBit(bytes, to, task);
+  const encoded = call((engine) => engine.encodeTile(bytes, from, to, rowLength, importance, headRows, errors));
+  return { bytes: encoded as Uint8Array<ArrayBuffer>, errors };
+}
+
+/** A tile is whole blocks, but for the tensor's last. */
+function encodeFourBit(bytes: Uint8Array, to: 'NF4' | 'FP4', { from, errors, scales }: EncodeTask): Results['encode'] {
+  const weights = call((engine) => engine.widen(bytes, from)) as Float32Array;
+  const dataType = to === 'NF4' ? 'nf4' : 'fp4';
+  const { codes, absmax, length, blockSize } = quantize4bit(weights, { dataType });
+  if (errors) {
+    const decoded = dequantize4bit({ codes, absmax: scales ?? absmax, length, blockSize, dataType });
+    const other = new Uint8Array(decoded.buffer, decoded.byteOffset, decoded.byteLength);
+    errors.set(call((engine) => engine.compareRows(bytes, from, other, 'F32')));
+  }
+  return { bytes: codes as Uint8Array<ArrayBuffer>, absmax: absmax as Float32Array<ArrayBuffer>, errors };
+}
+
+function analyze(bytes: Uint8Array, { from, rowLength, formats, importance }: AnalyzeTask): Results['analyze'] {
+  const results = call((engine) => engine.analyzeRows(bytes, from, rowLength, formats, importance));
+  return results.map((result) => (result instanceof Float64Array ? (result as ErrorSums) : packError(result)));
+}
+
+function roundTrip(bytes: Uint8Array, { from, to, rowLength, importance }: RoundTripTask): Results['roundTrip'] {
+  return call((engine) => {
+    const original = engine.widen(bytes, from);
+    if (to === undefined) return { original };
+    return { original, decoded: engine.dequantize(engine.encodeTile(bytes, from, to, rowLength, importance, 0), to) };
+  }) as Results['roundTrip'];
+}
+
+function compare(bytes: Uint8Array, { from, other, otherType }: CompareTask): Results['compare'] {
+  try {
+    return call((engine) => engine.compareRows(bytes, from, other, otherType)) as ErrorSums;
+  } catch (error) {
+    // What is no number, or not read, can still be the same.
+    if (from === otherType && bytes.every((byte, index) => byte === other[index])) return 'same';
+    if (error instanceof QuantpressError && error.code === 'UNSUPPORTED') return 'differs';
+    throw error;
+  }
 }

@@ -6,7 +6,7 @@ import { reopenSource } from './source-open.js';
 import { start as startEngine } from './wasm.js';
 import { Workbench } from './worker-tasks.js';
 import { opfs } from './worker-opfs.js';
-import { packError, type FromWorker, type Results, type Task, type ToWorker } from './worker-protocol.js';
+import { packError, type FromWorker, type Result, type ToWorker } from './worker-protocol.js';
 
 interface Port {
   postMessage(message: FromWorker, transfer: Transferable[]): void;
@@ -39,14 +39,20 @@ async function start({ module, source }: Extract<ToWorker, { type: 'start' }>): 
   return new Workbench(source && (await reopenSource(source)));
 }
 
-async function answer(id: number, work: () => Promise<Results[Task['kind']]>): Promise<void> {
+async function answer(id: number, work: () => Promise<Result>): Promise<void> {
   try {
     const result = await work();
-    port.postMessage({ type: 'done', id, result }, [result.buffer]);
+    port.postMessage({ type: 'done', id, result }, buffersOf(result));
   } catch (error) {
     const packed = packError(error);
     port.postMessage({ type: 'failed', id, error: packed, poisoned: POISONING.has(packed.code) }, []);
   }
+}
+
+/** What a result holds that is moved and not copied. */
+function buffersOf(result: Result): ArrayBuffer[] {
+  const parts: unknown[] = ArrayBuffer.isView(result) ? [result] : Object.values(result);
+  return parts.flatMap((part) => (ArrayBuffer.isView(part) ? [part.buffer as ArrayBuffer] : []));
 }
 
 if (parent) parent.on('message', receive);

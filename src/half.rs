@@ -6,21 +6,18 @@
 /// f32 to F16 bits, rounding half to even; overflow gives infinity, every NaN gives `0x7e00` with its sign.
 #[inline(always)]
 pub fn f16_from_f32(x: f32) -> u16 {
+    // All answers, and one chosen: what the compiler turns into vectors, where branches would go weight by weight.
     let bits = x.to_bits();
-    let sign = (bits >> 16) as u16 & 0x8000;
+    let sign = bits >> 16 & 0x8000;
     let magnitude = bits & 0x7fff_ffff;
-    if magnitude >= 0x4780_0000 {
-        // At least 65536, or not finite. What rounds up to 65536 from below is found by the arithmetic further down.
-        return sign | if magnitude > 0x7f80_0000 { 0x7e00 } else { 0x7c00 };
-    }
-    if magnitude < 0x3880_0000 {
-        // Below the smallest normal half, 2^-14: adding 0.5 aligns the mantissa to multiples of 2^-24 and rounds it.
-        let aligned = f32::from_bits(magnitude) + 0.5;
-        return sign | (aligned.to_bits() - 0.5f32.to_bits()) as u16;
-    }
+    // At least 65536, or not finite. What rounds up to 65536 from below comes out of the normal ones.
+    let beyond = if magnitude > 0x7f80_0000 { 0x7e00 } else { 0x7c00 };
+    // Below the smallest normal half, 2^-14: adding 0.5 aligns the mantissa to multiples of 2^-24 and rounds it.
+    let subnormal = (f32::from_bits(magnitude) + 0.5).to_bits().wrapping_sub(0.5f32.to_bits());
     let odd = magnitude >> 13 & 1;
-    let rounded = magnitude - 0x3800_0000 + 0x0fff + odd;
-    sign | (rounded >> 13) as u16
+    let normal = (magnitude.wrapping_sub(0x3800_0000)).wrapping_add(0x0fff + odd) >> 13;
+    let small = if magnitude < 0x3880_0000 { subnormal } else { normal };
+    (sign | if magnitude >= 0x4780_0000 { beyond } else { small }) as u16
 }
 
 /// F16 bits to f32, exact; a NaN keeps its payload and becomes quiet.
@@ -28,16 +25,13 @@ pub fn f16_from_f32(x: f32) -> u16 {
 pub fn f16_to_f32(h: u16) -> f32 {
     let sign = u32::from(h & 0x8000) << 16;
     let magnitude = u32::from(h & 0x7fff);
-    let bits = if magnitude >= 0x7c00 {
-        let quiet = if magnitude > 0x7c00 { 0x0040_0000 } else { 0 };
-        0x7f80_0000 | (magnitude & 0x3ff) << 13 | quiet
-    } else if magnitude >= 0x0400 {
-        (magnitude << 13) + 0x3800_0000
-    } else {
-        // Subnormal: the mantissa counts units of 2^-24.
-        (f32::from_bits(magnitude | 0.5f32.to_bits()) - 0.5).to_bits()
-    };
-    f32::from_bits(sign | bits)
+    // Infinity and NaN have every bit of the exponent set, and a NaN the highest of the mantissa.
+    let infinite = if magnitude >= 0x7c00 { 0x7f80_0000 } else { 0 };
+    let quiet = if magnitude > 0x7c00 { 0x0040_0000 } else { 0 };
+    let normal = ((magnitude << 13) + 0x3800_0000) | infinite | quiet;
+    // The mantissa counts units of 2^-24.
+    let subnormal = (f32::from_bits(magnitude | 0.5f32.to_bits()) - 0.5).to_bits();
+    f32::from_bits(sign | if magnitude < 0x0400 { subnormal } else { normal })
 }
 
 /// f32 to BF16 bits, rounding half to even; a NaN keeps its upper payload and becomes quiet.

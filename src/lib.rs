@@ -10,7 +10,7 @@
 //! analysis   qat   gguf      error statistics; fake quantization; Q4_0 and Q8_0 as tensors
 //! format   calibrate         GGUF block formats; observers
 //! container   nf4   affine   search     files; 4-bit; integers; scale searches
-//! half   error   json   lanes   round   check   wire   hash   small things everything uses
+//! half   error   json   lanes   round   order   check   wire   hash   tagged   small things everything uses
 //! ```
 
 pub mod check;
@@ -19,7 +19,9 @@ pub mod half;
 pub mod hash;
 pub mod json;
 pub mod lanes;
+mod order;
 pub mod round;
+mod tagged;
 pub mod wire;
 
 pub mod affine;
@@ -46,3 +48,12 @@ pub use error::{Code, Detail, Error, Kind, Result};
 pub use format::{Codec, dequantize, dequantize_into, formats, quantize, quantize_into, validate};
 pub use nf4::{dequantize_4bit, dequantize_4bit_double, quantize_4bit, quantize_4bit_double};
 pub use qat::{FakeQuantize, fake_quantize};
+
+/// The guide's code runs as well; what is not Rust runs in tests/js/guide.test.ts.
+#[cfg(doctest)]
+mod guide {
+    #[doc = include_str!("../docs/quick-start.md")]
+    struct QuickStart;
+    #[doc = include_str!("../docs/qlora-and-qat.md")]
+    struct QloraAndQat;
+}

@@ -9,6 +9,8 @@ use quantpress::affine::{
 use quantpress::analysis::*;
 use quantpress::bench::{generate_gaussian_weights, generate_multi_channel_weights, generate_weights_with_outliers};
 use quantpress::nf4::Quantize4BitOptions;
+use quantpress::recipe::{analyze_rows, compare_rows, encode_measured};
+use quantpress::{dequantize, quantize};
 
 fn gaussian(n: usize) -> Vec<f32> {
     generate_gaussian_weights(n, 0.0, 1.0, Some(7)).unwrap()
@@ -265,4 +267,78 @@ proptest! {
             prop_assert!((0.0..=1.0).contains(&stats.outlier_rate) && stats.cosine_similarity.abs() <= 1.0);
         }
     }
+}
+
+fn little_endian(weights: &[f32]) -> Vec<u8> {
+    weights.iter().flat_map(|x| x.to_le_bytes()).collect()
+}
+
+#[test]
+fn sums_of_tiles_are_those_of_the_decoded_weights_and_come_with_the_encoded_bytes() {
+    // Rows longer than the pieces in which they are decoded, and no multiple of them.
+    let (row, weights) = (4096 + 256, gaussian(3 * (4096 + 256)));
+    let importance: Vec<f32> = (0..row).map(|column| (column % 17) as f32).collect();
+    let bytes = little_endian(&weights);
+    for importance in [None, Some(&importance[..])] {
+        for format in ["Q4_K", "Q8_0", "IQ4_NL", "Q1_0", "F16"] {
+            let encoded = quantize(&weights, format, row, importance).unwrap();
+            let decoded = dequantize(&encoded, format).unwrap();
+            let error = |i: usize| f64::from(decoded[i]) - f64::from(weights[i]);
+            let sum = |term: &dyn Fn(usize) -> f64| (0..weights.len()).map(term).sum::<f64>();
+            let weight = |i: usize| importance.map_or(0.0, |columns| f64::from(columns[i % row]));
+            let expected = [
+                weights.len() as f64,
+                sum(&|i| error(i) * error(i)),
+                sum(&|i| f64::from(weights[i]) * f64::from(weights[i])),
+                sum(&|i| f64::from(decoded[i]) * f64::from(decoded[i])),
+                sum(&|i| f64::from(weights[i]) * f64::from(decoded[i])),
+                (0..weights.len()).map(|i| error(i).abs()).fold(0.0, f64::max),
+                sum(&|i| weight(i) * (error(i) * error(i))),
+                sum(&|i| weight(i) * f64::from(weights[i]) * f64::from(weights[i])),
+            ];
+            let mut sums = ErrorSums::default();
+            let tile = encode_measured(&bytes, "F32", format, row, importance, 0, Some(&mut sums)).unwrap();
+            assert_eq!(tile, encoded, "{format}");
+            for (sum, expected) in sums.to_array().into_iter().zip(expected) {
+                assert!((sum - expected).abs() <= 1e-12 * expected, "{format}: {sum} is not {expected}");
+            }
+            let rows = analyze_rows(&bytes, "F32", row, &[format.to_owned()], importance).unwrap();
+            assert_eq!(rows[0], Ok(sums), "{format}");
+        }
+    }
+}
+
+#[test]
+fn each_format_refuses_rows_for_itself() {
+    let formats = ["Q4_0", "Q4_K", "IQ2_XS", "Q8_1", "F32"].map(str::to_owned);
+    let codes = |weights: &[f32], row| {
+        let results = analyze_rows(&little_endian(weights), "F32", row, &formats, None).unwrap();
+        results.into_iter().map(|result| result.err().map(|error| error.code())).collect::<Vec<_>>()
+    };
+    let (length, read_only) = (Some(Code::LENGTH), Some(Code::UNSUPPORTED));
+    assert_eq!(codes(&[1.0; 96], 96), [None, length, length, read_only, None]);
+    let large = Some(Code::UNREPRESENTABLE);
+    assert_eq!(codes(&[1e30; 256], 256), [large, large, Some(Code::NEEDS_IMPORTANCE), read_only, None]);
+    assert_eq!(codes(&[f32::NAN; 256], 256), [Some(Code::NON_FINITE); 5]);
+    let of = |bytes: &[u8], from, importance| analyze_rows(bytes, from, 32, &formats, importance).unwrap_err().code();
+    assert_eq!(of(&[0; 7], "F32", None), Code::LENGTH);
+    assert_eq!(of(&[0; 128], "F32", Some(&[1.0; 31][..])), Code::LENGTH);
+    assert_eq!(of(&[0; 128], "Q5", None), Code::UNKNOWN_NAME);
+    assert_eq!(of(&[0; 128], "U32", None), Code::UNSUPPORTED);
+}
+
+#[test]
+fn two_tensors_of_any_types_are_compared_weight_by_weight() {
+    let weights = gaussian(2 * 256);
+    let bytes = little_endian(&weights);
+    let encoded = quantize(&weights, "Q4_K", 256, None).unwrap();
+    let expected = analyze_rows(&bytes, "F32", 512, &["Q4_K".to_owned()], None).unwrap()[0].clone().unwrap();
+    assert_eq!(compare_rows(&bytes, "F32", &encoded, "Q4_K").unwrap(), expected);
+    let back = compare_rows(&encoded, "Q4_K", &bytes, "F32").unwrap();
+    assert_eq!((back.error, back.original, back.decoded), (expected.error, expected.decoded, expected.original));
+    let code = |a: &[u8], of_a, b: &[u8], of_b| compare_rows(a, of_a, b, of_b).unwrap_err().code();
+    assert_eq!(code(&bytes, "F32", &encoded[..144], "Q4_K"), Code::LENGTH);
+    assert_eq!(code(&bytes, "F32", &encoded[1..], "Q4_K"), Code::LENGTH);
+    assert_eq!(code(&little_endian(&[f32::NAN]), "F32", &[0; 4], "F32"), Code::NON_FINITE);
+    assert_eq!(code(&[0; 8], "U64", &[0; 8], "F64"), Code::UNSUPPORTED);
 }

@@ -20,7 +20,7 @@ static ALLOCATOR: thrift::Thrift = thrift::Thrift;
 /// Mutations of each target in one run: a second or two.
 const RUNS: usize = 20_000;
 /// Inputs do not grow beyond this: what is wrong with a parser is wrong in small files too.
-const MAX_BYTES: usize = 4096;
+const MAX_BYTES: usize = 16384;
 
 /// SplitMix64.
 struct Random(u64);
@@ -52,7 +52,7 @@ const EDGES: [u64; 10] = [0, 1, 0x7f, 0xff, 0x7fff_ffff, 0x8000_0000, 0xffff_fff
 
 fn mutate(bytes: &mut Vec<u8>, other: &[u8], random: &mut Random) {
     let at = random.below(bytes.len());
-    match random.below(7) {
+    match random.below(8) {
         0 if !bytes.is_empty() => bytes[at] ^= 1 << random.below(8),
         1 if !bytes.is_empty() => bytes[at] = random.next() as u8,
         2 => bytes.truncate(at),
@@ -66,6 +66,13 @@ fn mutate(bytes: &mut Vec<u8>, other: &[u8], random: &mut Random) {
             }
         }
         5 => {
+            // The same in text: the digits from here on become another number.
+            let from = bytes[at..].iter().position(u8::is_ascii_digit).map_or(bytes.len(), |found| at + found);
+            let digits = bytes[from..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+            let number = EDGES[random.below(EDGES.len())].to_string();
+            bytes.splice(from..from + digits, number.into_bytes());
+        }
+        6 => {
             // A piece of another input, over or between.
             let from = random.below(other.len());
             let piece = &other[from..(from + random.below(64)).min(other.len())];
@@ -83,7 +90,8 @@ fn mutate(bytes: &mut Vec<u8>, other: &[u8], random: &mut Random) {
 
 fn run(name: &str, target: fn(&[u8]), bytes: &[u8]) {
     if catch_unwind(AssertUnwindSafe(|| target(bytes))).is_err() {
-        panic!("{name} panics on these {} bytes; keep them in fuzz/findings/{name}: {bytes:02x?}", bytes.len());
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        panic!("{name} panics on these {} bytes; keep them in fuzz/findings/{name}: {hex}", bytes.len());
     }
 }
 

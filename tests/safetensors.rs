@@ -206,7 +206,7 @@ fn small_precise_and_odd_tensors_follow_comfys_rules() {
         ("F32", vec![2048]),
         ("F32", vec![256, 4]),
         ("F16", vec![256, 9]),
-        ("F16", vec![256, 2, 1, 16]),
+        ("F32", vec![256, 2, 1, 16]),
     ];
     assert_eq!(found, want);
     let shape = header.get("comfy.gguf.orig_shape.a.conv.weight").unwrap().as_array().unwrap();

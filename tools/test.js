@@ -13,7 +13,7 @@ import { buildPlayground } from './lib/playground.js';
 import { wasmToolchain } from './lib/rust.js';
 import { tool } from './lib/say.js';
 import { npmStep, runSteps, step } from './lib/steps.js';
-import { chromium } from './lib/chromium.js';
+import { availableEngines } from './lib/engines.js';
 import { packageSteps } from './lib/package-check.js';
 
 const built = { QUANTPRESS_BUILT: '1' };
@@ -32,7 +32,7 @@ async function quick() {
 
 /** @returns {Promise<import('./lib/steps.js').Step[]>} */
 async function everything() {
-  const browser = await chromium();
+  const engines = await availableEngines();
   await buildEngine('release');
   await buildJavaScript();
   await buildPlayground();
@@ -47,13 +47,17 @@ async function everything() {
     step('Rust documentation', 'cargo', ['doc', '--locked', '--no-deps', '--quiet'], {
       RUSTDOCFLAGS: '--deny warnings',
     }),
+    step('TypeScript documentation', process.execPath, [
+      'tools/typedoc/node_modules/typedoc/bin/typedoc',
+      ...['--options', 'tools/typedoc/typedoc.json', '--emit', 'none'],
+    ]),
     npmStep('lint and format', 'biome', ['check', '--error-on-warnings', '.']),
     npmStep('types', 'tsc', ['--project', '.']),
     npmStep('types of the playground', 'tsc', ['--project', 'www']),
     ...packageSteps(),
     step('Rust, natively, and the live oracle', 'cargo', ['test', '--locked']),
-    ...testInWasm(browser),
-    npmStep('JavaScript in Node and in Chromium', 'vitest', ['run'], { ...built, CHROMIUM: browser }),
+    ...testInWasm(engines),
+    npmStep('JavaScript in Node and in browsers', 'vitest', ['run'], { ...built, QUANTPRESS_ENGINES: engines.join() }),
   ];
 }
 

@@ -3,16 +3,28 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a finding is a panic
 
-use quantpress::container::gguf::{Header, Parsed, Record, TensorType, Value, encode_pair, parse, write_header};
+use quantpress::container::gguf::{Header, Parsed, Record, TensorType, Value, encode_pair, join, parse, write_header};
 use quantpress::container::imatrix::ImportanceMatrix;
+use quantpress::container::safetensors::{self, SafetensorsHeader, SafetensorsTensor, parse_index};
+use quantpress::convert::{self, Folder};
 use quantpress::recipe::{KvOverride, Plan, Recipe, plan};
-use quantpress::{dequantize as decode, formats, quantize, validate};
+use quantpress::{dequantize as decode, formats, json, quantize, validate};
+use std::sync::LazyLock;
 
 /// A target: its name, which is its corpus' folder too, and what it does with any bytes.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: &[Target] = &[("gguf", gguf), ("imatrix", imatrix), ("recipe", recipe), ("dequantize", dequantize)];
+pub const TARGETS: &[Target] = &[
+    ("gguf", gguf),
+    ("shards", shards),
+    ("safetensors", safetensors),
+    ("index", index),
+    ("language", language),
+    ("imatrix", imatrix),
+    ("recipe", recipe),
+    ("dequantize", dequantize),
+];
 
 /// A GGUF file: its header is read whole and in parts, its values are walked, and what is planned for it is a file again.
 pub fn gguf(data: &[u8]) {
@@ -29,10 +41,14 @@ pub fn gguf(data: &[u8]) {
                 "a tensor outside the file"
             );
         }
-        for preset in ["Q4_K_M", "Q2_K", "F16", "COPY"] {
-            let recipe = Recipe { preset: preset.into(), dry_run: true, allow_requantize: true, ..Recipe::default() };
+        let _ = join(vec![*header.clone(), *header.clone()]);
+        for (preset, split_max_size) in [("Q4_K_M", None), ("Q2_K", Some(1000)), ("F16", None), ("COPY", Some(1 << 20))]
+        {
+            let preset = preset.into();
+            let recipe = Recipe { preset, dry_run: true, allow_requantize: true, split_max_size, ..Recipe::default() };
             if let Ok(plan) = plan(&header, &recipe, None) {
                 check_plan(&plan);
+                check_sources(&plan, size);
             }
         }
     }
@@ -65,16 +81,171 @@ fn walk(value: &Value, depth: u32) {
     }
 }
 
-/// What will be written is a file that we read ourselves, and every tensor has its own place in it.
+/// What will be written are files that we read ourselves, end to end, and every tensor has its own place in one of them.
 fn check_plan(plan: &Plan) {
-    let Ok(Parsed::Header(again)) = parse(&plan.header, plan.size) else {
-        panic!("a planned header is not one: {:?}", parse(&plan.header, plan.size).err());
-    };
-    assert_eq!(again.tensors().len(), plan.tensors.len());
-    for (written, planned) in again.tensors().iter().zip(&plan.tensors) {
-        assert_eq!((&written.name, written.kind), (&planned.name, planned.to));
-        assert_eq!((written.offset, written.bytes), (planned.place.offset, planned.place.bytes));
+    let first = plan.further.first().map_or(plan.size, |shard| shard.offset);
+    let mut files = vec![(&plan.header, 0, first)];
+    files.extend(plan.further.iter().map(|shard| (&shard.header, shard.offset, shard.size)));
+    let (mut end, mut written, mut headers) = (0, Vec::new(), Vec::new());
+    for (header, offset, size) in files {
+        assert_eq!(offset, end, "a file does not begin where the one before it ends");
+        end = offset + size;
+        let Ok(Parsed::Header(again)) = parse(header, size) else {
+            panic!("a planned header is not one: {:?}", parse(header, size).err());
+        };
+        let tensors = again.tensors().iter();
+        written.extend(tensors.map(|t| (t.name.clone(), t.kind, t.offset + offset, t.bytes)));
+        headers.push(*again);
     }
+    assert_eq!(end, plan.size, "the files are not as long as the plan");
+    let planned = plan.tensors.iter().map(|t| (t.name.clone(), t.to, t.place.offset, t.place.bytes));
+    assert_eq!(written, planned.collect::<Vec<_>>());
+    if headers.len() > 1 {
+        let whole = join(headers).expect("the files are one model");
+        let offsets = whole.tensors().iter().map(|t| t.offset);
+        assert!(whole.file_size() == end && offsets.eq(plan.tensors.iter().map(|t| t.place.offset)));
+    }
+}
+
+/// Every tensor is read from within the input.
+fn check_sources(plan: &Plan, size: u64) {
+    for tensor in &plan.tensors {
+        let end = tensor.source_offset.checked_add(tensor.source_bytes);
+        assert!(end.is_some_and(|end| end <= size), "'{}' is read from outside the file", tensor.name);
+    }
+}
+
+/// GGUF files that say they are one model: each begins with the magic. Joined, every tensor lies in the file that it came
+/// from; and what is planned for them is as many files again.
+pub fn shards(data: &[u8]) {
+    const SIZE: u64 = 1 << 32;
+    let magic = data.windows(4).enumerate().filter(|(_, bytes)| bytes == b"GGUF").map(|(at, _)| at);
+    let starts: Vec<usize> = magic.take(8).collect();
+    let ends = starts.iter().skip(1).copied().chain([data.len()]);
+    let headers = starts.iter().zip(ends).map(|(start, end)| match parse(&data[*start..end], SIZE) {
+        Ok(Parsed::Header(header)) => Some(*header),
+        Ok(Parsed::NeedsMore(_)) | Err(_) => None,
+    });
+    let Some(headers) = headers.collect::<Option<Vec<Header>>>() else { return };
+    let counts: Vec<usize> = headers.iter().map(|header| header.tensors().len()).collect();
+    let Ok(whole) = join(headers) else { return };
+    assert_eq!(whole.file_size(), SIZE * counts.len() as u64);
+    assert_eq!(whole.tensors().len(), counts.iter().sum::<usize>());
+    let owners = counts.iter().enumerate().flat_map(|(shard, count)| std::iter::repeat_n(shard, *count));
+    for (tensor, shard) in whole.tensors().iter().zip(owners) {
+        assert_eq!((whole.shard_of(tensor.offset), tensor.offset / SIZE), (shard, shard as u64), "'{}'", tensor.name);
+    }
+    for (keep_split, split_max_size) in [(true, None), (false, Some(1 << 20)), (false, None)] {
+        let preset = "Q4_0".into();
+        let recipe = Recipe { preset, keep_split, split_max_size, allow_requantize: true, ..Recipe::default() };
+        if let Ok(plan) = plan(&whole, &recipe, None) {
+            check_plan(&plan);
+            check_sources(&plan, whole.file_size());
+            assert!(keep_split || split_max_size.is_some() || plan.further.is_empty(), "files nobody asked for");
+        }
+    }
+}
+
+/// A safetensors file; and the same bytes as the header of one, with a length and data that fit it, which no mutation would
+/// find by itself.
+pub fn safetensors(data: &[u8]) {
+    safetensors_in_parts(data);
+    if let Ok(safetensors::Parsed::Header(header)) = safetensors::parse(data, data.len() as u64) {
+        check_safetensors(*header, data.len() as u64);
+    }
+    let prefix = [&(data.len() as u64).to_le_bytes(), data].concat();
+    let size = (prefix.len() as u64).saturating_add(claimed(data));
+    if let Ok(safetensors::Parsed::Header(header)) = safetensors::parse(&prefix, size) {
+        check_safetensors(*header, size);
+    }
+}
+
+fn safetensors_in_parts(data: &[u8]) {
+    let mut given = 0;
+    while let Ok(safetensors::Parsed::NeedsMore(more)) = safetensors::parse(&data[..given], data.len() as u64) {
+        assert!(more > given as u64 && more <= data.len() as u64, "{given} bytes given, {more} asked for");
+        given = more as usize;
+    }
+}
+
+/// Where the last tensor of a header ends by its own account.
+fn claimed(header: &[u8]) -> u64 {
+    let Ok(json) = json::parse(header, "the header") else { return 0 };
+    let members = json.as_object().unwrap_or(&[]).iter();
+    let end = |value: &json::Value| value.get("data_offsets")?.as_list()?.last()?.as_u64();
+    members.filter_map(|(_, value)| end(value)).max().unwrap_or(0)
+}
+
+/// Each byte of the data belongs to one tensor, and what the model becomes in GGUF reads only them.
+fn check_safetensors(header: SafetensorsHeader, size: u64) {
+    let bytes: u64 = header.tensors.iter().map(|tensor| tensor.bytes).sum();
+    assert_eq!(header.data_start + bytes, size, "bytes that belong to no tensor, or to two");
+    let mut folder = Folder::default();
+    folder.add(header.clone(), size).expect("names are unique within a file");
+    if !header.tensors.is_empty() {
+        assert!(folder.clone().add(header, size).is_err(), "the same file twice in one model");
+    }
+    for preset in ["Q4_K_M", "BF16"] {
+        let recipe = Recipe { preset: preset.into(), dry_run: true, ..Recipe::default() };
+        if let Ok(plan) = convert::plan(&folder, &recipe, None) {
+            check_plan(&plan);
+            check_sources(&plan, size);
+        }
+    }
+}
+
+/// The index of a model in several files: names of files in the same folder, each tensor in one of them.
+pub fn index(data: &[u8]) {
+    let Ok(index) = parse_index(data) else { return };
+    assert!(index.files.is_sorted_by(|a, b| a < b), "a file twice, or out of order");
+    for name in &index.files {
+        assert!(!name.is_empty() && !name.contains(['/', '\\', '\0']) && name != "..", "'{name}' is in another folder");
+    }
+    assert!(index.tensors.iter().all(|(_, file)| index.files.binary_search(file).is_ok()));
+}
+
+/// A folder of a language model: files one after the other, each a NUL, its name, a newline and its content. The tensors are a
+/// file of lines too: name, type, extents.
+pub fn language(data: &[u8]) {
+    let mut folder = Folder::default();
+    for file in data.split(|byte| *byte == 0).filter(|file| !file.is_empty()) {
+        let at = file.iter().position(|byte| *byte == b'\n').unwrap_or(file.len());
+        let (name, content) = (String::from_utf8_lossy(&file[..at]), &file[(at + 1).min(file.len())..]);
+        if name == "tensors" {
+            let header = listed(&String::from_utf8_lossy(content));
+            let size = header.tensors.iter().map(|tensor| tensor.bytes).sum();
+            if folder.add(header, size).is_err() {
+                return;
+            }
+        } else {
+            folder.add_file(&name, content.to_vec());
+        }
+    }
+    folder.set_name("Model-7B-Instruct");
+    let size = folder.size() + folder.generated().len() as u64;
+    for preset in ["BF16", "Q4_0"] {
+        let recipe = Recipe { preset: preset.into(), dry_run: true, ..Recipe::default() };
+        if let Ok(plan) = convert::plan(&folder, &recipe, None) {
+            check_plan(&plan);
+            check_sources(&plan, size);
+        }
+    }
+}
+
+/// Tensors end to end, by a list.
+fn listed(text: &str) -> SafetensorsHeader {
+    let mut header = SafetensorsHeader { metadata: Vec::new(), tensors: Vec::new(), data_start: 0 };
+    let mut offset = 0;
+    for line in text.lines() {
+        let [name, dtype, extents] = line.split(' ').collect::<Vec<_>>()[..] else { continue };
+        let Ok(kind) = TensorType::of_dtype(dtype) else { continue };
+        let Ok(shape) = extents.split(',').map(str::parse).collect::<Result<Vec<u64>, _>>() else { continue };
+        let weights = shape.iter().try_fold(1u64, |product, n| product.checked_mul(*n));
+        let Some(bytes) = weights.and_then(|n| kind.size_of(n)).filter(|bytes| *bytes < 1 << 40) else { continue };
+        header.tensors.push(SafetensorsTensor { name: name.into(), kind, shape, offset, bytes });
+        offset += bytes;
+    }
+    header
 }
 
 /// An importance matrix in either form: what is accepted are weights that may be used.
@@ -84,24 +255,23 @@ pub fn imatrix(data: &[u8]) {
         assert!(entry.values.iter().all(|x| x.is_finite() && *x >= 0.0), "importance that is none was accepted");
     }
     let recipe = Recipe { preset: "IQ2_XS".into(), dry_run: true, ..Recipe::default() };
-    if let Ok(plan) = plan(&small_model(), &recipe, Some(&matrix)) {
+    if let Ok(plan) = plan(&SMALL_MODEL, &recipe, Some(&matrix)) {
         check_plan(&plan);
     }
 }
 
 /// A recipe as JSON, on a small model; and the same text as a metadata override and as a pattern.
 pub fn recipe(data: &[u8]) {
-    let model = small_model();
     if let Ok(recipe) = serde_json::from_slice::<Recipe>(data)
-        && let Ok(plan) = plan(&model, &recipe, None)
+        && let Ok(plan) = plan(&SMALL_MODEL, &recipe, None)
     {
         check_plan(&plan);
     }
     let Ok(text) = str::from_utf8(data) else { return };
     let _ = KvOverride::parse(text);
-    let rule = quantpress::recipe::TensorTypeRule { pattern: text.into(), kind: "q5_k".into() };
+    let rule = quantpress::recipe::TensorTypeRule { pattern: text.into(), kind: "q5_k".into(), why: None };
     let recipe = Recipe { preset: "Q4_K_M".into(), tensor_types: vec![rule], ..Recipe::default() };
-    if let Ok(plan) = plan(&model, &recipe, None) {
+    if let Ok(plan) = plan(&SMALL_MODEL, &recipe, None) {
         check_plan(&plan);
     }
 }
@@ -125,17 +295,18 @@ pub fn dequantize(data: &[u8]) {
     if valid && !["MXFP4", "Q8_K"].contains(&codec.name) {
         assert!(weights.iter().all(|x| x.is_finite()), "{}: valid, and not finite", codec.name);
     }
-    if valid && codec.can_encode() && !weights.is_empty() {
-        let ones = vec![1.0; weights.len()];
-        let importance = codec.needs_importance.then_some(&ones[..]);
+    // Only a block by itself: it tells as much as many, some searches are slow, and of inputs a tenth is one.
+    if valid && codec.can_encode() && bytes.len() == codec.bytes {
+        let ones = [1.0; 256];
+        let importance = codec.needs_importance.then_some(&ones[..weights.len()]);
         if let Ok(again) = quantize(&weights, codec.name, weights.len(), importance) {
-            assert_eq!(again.len(), whole, "{}", codec.name);
+            assert_eq!(again.len(), codec.bytes, "{}", codec.name);
         }
     }
 }
 
 /// A model of one layer with the names and the metadata that the rules of the presets ask for.
-fn small_model() -> Header {
+static SMALL_MODEL: LazyLock<Header> = LazyLock::new(|| {
     let text = |key: &str, value: &str| encode_pair(key, &Value::String(value.as_bytes()));
     let number = |key: &str, value: u32| encode_pair(key, &Value::U32(value));
     let pairs = [
@@ -160,4 +331,4 @@ fn small_model() -> Header {
         Ok(Parsed::Header(header)) => *header,
         other => panic!("our own header is refused: {other:?}"),
     }
-}
+});

@@ -2,12 +2,13 @@
 
 use crate::check;
 use crate::error::{Code, Error, Result};
+use crate::tagged::{needed, unknown};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
 /// Which values share a scale and a zero point.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "camelCase")]
+#[serde(try_from = "Fields", tag = "kind", rename_all = "camelCase")]
 pub enum QuantGranularity {
     /// All of them.
     #[default]
@@ -22,6 +23,27 @@ pub enum QuantGranularity {
         /// Values per group.
         size: usize,
     },
+}
+
+/// What a granularity is read from.
+#[derive(Deserialize)]
+struct Fields {
+    kind: String,
+    axis: Option<usize>,
+    size: Option<usize>,
+}
+
+impl TryFrom<Fields> for QuantGranularity {
+    type Error = String;
+
+    fn try_from(Fields { kind, axis, size }: Fields) -> Result<Self, String> {
+        Ok(match &*kind {
+            "perTensor" => QuantGranularity::PerTensor,
+            "perChannel" => QuantGranularity::PerChannel { axis: needed(&kind, "axis", axis)? },
+            "perGroup" => QuantGranularity::PerGroup { size: needed(&kind, "size", size)? },
+            _ => return unknown(&kind, &["perTensor", "perChannel", "perGroup"]),
+        })
+    }
 }
 
 impl QuantGranularity {

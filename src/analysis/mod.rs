@@ -3,6 +3,7 @@
 //! | | |
 //! |---|---|
 //! | [`ErrorAccumulator`], [`QuantErrorStats`] | the statistics, tile by tile, in double precision |
+//! | [`ErrorSums`] | the error of encoded tiles as sums that merge |
 //! | [`analyze_error`], [`analyze_error_4bit`], [`analyze_error_format`] | of affine parameters, of NF4 / FP4 / INT4, of any block format by name |
 //! | [`Scheme`] | any of the three as a value, to compare them alike |
 //! | [`Histogram`] | of weights and of errors |
@@ -18,6 +19,7 @@ mod outliers;
 mod scheme;
 mod sensitivity;
 mod stats;
+mod sums;
 mod theory;
 
 #[cfg(target_arch = "wasm32")]
@@ -32,4 +34,5 @@ pub use sensitivity::{
     BitWidthError, ScalePoint, ScaleSensitivity, compare_bit_widths, scale_sensitivity, scale_sweep,
 };
 pub use stats::{ErrorAccumulator, QuantErrorStats, compare};
+pub use sums::ErrorSums;
 pub use theory::{Signal, error_within_bounds, theoretical_max_error, theoretical_sqnr, worst_error_in_steps};

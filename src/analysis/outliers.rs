@@ -5,8 +5,8 @@ use crate::affine::{QuantMode, QuantParams, QuantScheme, min_max};
 use crate::calibrate::percentile;
 use crate::check;
 use crate::error::{Code, Error, Result};
+use crate::order::keep_smallest;
 use serde::{Deserialize, Serialize};
-use std::cmp::Ordering;
 
 /// A value that stands out.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,7 +34,7 @@ pub fn find_outliers(values: &[f32], sigmas: f64, limit: usize) -> Result<Vec<Ou
         let distance = (f64::from(value) - mean).abs();
         Outlier { index, value, score: if distance == 0.0 { 0.0 } else { distance / deviation } }
     });
-    Ok(first(scored.filter(|outlier| outlier.score > sigmas).collect(), limit))
+    Ok(first(&scored.filter(|outlier| outlier.score > sigmas).collect::<Vec<_>>(), limit))
 }
 
 /// The values whose absolute errors are largest, the worst first, at most `limit` of them; none without an error.
@@ -50,17 +50,16 @@ pub fn worst_errors(original: &[f32], decoded: &[f32], limit: usize) -> Result<V
         value,
         score: (f64::from(value) - f64::from(decoded)).abs(),
     });
-    Ok(first(scored.filter(|outlier| outlier.score > 0.0).collect(), limit))
+    Ok(first(&scored.filter(|outlier| outlier.score > 0.0).collect::<Vec<_>>(), limit))
 }
 
-fn first(mut outliers: Vec<Outlier>, limit: usize) -> Vec<Outlier> {
-    let order = |a: &Outlier, b: &Outlier| -> Ordering { b.score.total_cmp(&a.score).then(a.index.cmp(&b.index)) };
-    if limit < outliers.len() {
-        outliers.select_nth_unstable_by(limit, order);
-        outliers.truncate(limit);
-    }
-    outliers.sort_unstable_by(order);
-    outliers
+/// The highest scores first, of equal ones the first of the tensor. Scores are not negative: their bits are in their order.
+fn first(outliers: &[Outlier], limit: usize) -> Vec<Outlier> {
+    let place = |(i, outlier): (usize, &Outlier)| u128::from(!outlier.score.to_bits()) << 64 | i as u128;
+    let mut places: Vec<u128> = outliers.iter().enumerate().map(place).collect();
+    keep_smallest(&mut places, limit);
+    places.sort_unstable();
+    places.into_iter().map(|place| outliers[place as u64 as usize]).collect()
 }
 
 /// Pairwise by blocks: the error of the sum does not grow with the length.

@@ -5,11 +5,12 @@ use crate::check;
 use crate::error::Result;
 use crate::format::Codec;
 use crate::nf4::{self, DataType4Bit, DoubleQuantized4Bit, Quantize4BitOptions, Quantized4Bit};
+use crate::tagged::{needed, unknown};
 use serde::{Deserialize, Serialize};
 
 /// A quantization and its parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[serde(try_from = "Fields", tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Scheme {
     /// Integers with a scale.
     Affine {
@@ -34,6 +35,42 @@ pub enum Scheme {
         /// Its name ("Q4_K").
         format: String,
     },
+}
+
+/// What a scheme is read from.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Fields {
+    kind: String,
+    bits: Option<u8>,
+    mode: Option<QuantMode>,
+    granularity: Option<QuantGranularity>,
+    data_type: Option<DataType4Bit>,
+    block_size: Option<usize>,
+    double: Option<bool>,
+    format: Option<String>,
+}
+
+impl TryFrom<Fields> for Scheme {
+    type Error = String;
+
+    fn try_from(fields: Fields) -> Result<Self, String> {
+        let Fields { kind, bits, mode, granularity, data_type, block_size, double, format } = fields;
+        Ok(match &*kind {
+            "affine" => Scheme::Affine {
+                bits: needed(&kind, "bits", bits)?,
+                mode: needed(&kind, "mode", mode)?,
+                granularity: needed(&kind, "granularity", granularity)?,
+            },
+            "fourBit" => Scheme::FourBit {
+                data_type: needed(&kind, "dataType", data_type)?,
+                block_size: needed(&kind, "blockSize", block_size)?,
+                double: needed(&kind, "double", double)?,
+            },
+            "block" => Scheme::Block { format: needed(&kind, "format", format)? },
+            _ => return unknown(&kind, &["affine", "fourBit", "block"]),
+        })
+    }
 }
 
 /// A tensor in whichever form its [`Scheme`] has.

@@ -1,7 +1,9 @@
 //! The statistics of an error, gathered tile by tile.
 
+use super::sums::each_pair;
 use crate::check;
 use crate::error::{Code, Error, Result};
+use crate::lanes::Doubles;
 use serde::{Deserialize, Serialize};
 
 /// What quantization did to some values `x`, which came back as `y`; `e = y - x`.
@@ -59,8 +61,6 @@ pub struct ErrorAccumulator {
 /// What is summed, in this order: `e, |e|, e^2, x^2, y^2, x y`. Half of `x^2 + y^2 - e^2` is not the last where one of the
 /// tensors is much smaller: nothing would be left of the smaller.
 const TERMS: usize = 6;
-/// Sums side by side: they vectorise, and each grows slower.
-const LANES: usize = 2;
 /// Values summed plainly before they are added to the compensated sums.
 const TILE: usize = 1024;
 
@@ -105,32 +105,21 @@ impl ErrorAccumulator {
     }
 
     fn add_tile(&mut self, x: &[f32], y: &[f32]) {
-        let mut sums = [[0.0f64; LANES]; TERMS];
-        let (mut largest, mut beyond) = ([0.0f64; LANES], [0u64; LANES]);
-        let mut add = |lane: usize, x: f32, y: f32| {
-            let (x, y) = (f64::from(x), f64::from(y));
+        let (zero, threshold) = (Doubles::splat(0.0), Doubles::splat(self.threshold));
+        let (mut sums, mut largest, mut beyond) = ([zero; TERMS], zero, zero);
+        each_pair(x, y, |x, y| {
             let e = y - x;
-            let terms = [e, e.abs(), e * e, x * x, y * y, x * y];
-            for (sum, term) in sums.iter_mut().zip(terms) {
-                sum[lane] += term;
+            for (sum, term) in sums.iter_mut().zip([e, e.abs(), e * e, x * x, y * y, x * y]) {
+                *sum = *sum + term;
             }
-            largest[lane] = if e.abs() > largest[lane] { e.abs() } else { largest[lane] };
-            beyond[lane] += u64::from(e.abs() > self.threshold);
-        };
-        let ((x, x_tail), (y, y_tail)) = (x.as_chunks::<LANES>(), y.as_chunks::<LANES>());
-        for (x, y) in x.iter().zip(y) {
-            for lane in 0..LANES {
-                add(lane, x[lane], y[lane]);
-            }
-        }
-        for (lane, (&x, &y)) in x_tail.iter().zip(y_tail).enumerate() {
-            add(lane, x, y);
-        }
+            largest = largest.max(e.abs());
+            beyond = beyond + e.abs().above(threshold);
+        });
         for (total, tile) in self.sums.iter_mut().zip(sums) {
-            total.add(tile.iter().sum());
+            total.add(tile.to_array().iter().sum());
         }
-        self.outliers += beyond.iter().sum::<u64>();
-        self.max_error = largest.into_iter().fold(self.max_error, f64::max);
+        self.outliers += beyond.to_array().iter().sum::<f64>() as u64;
+        self.max_error = largest.to_array().into_iter().fold(self.max_error, f64::max);
     }
 
     /// Adds what another accumulator gathered.

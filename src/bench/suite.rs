@@ -8,6 +8,7 @@ use crate::analysis::{Scheme, compare, compare_bit_widths};
 use crate::error::{Code, Error, Result};
 use crate::format::formats;
 use crate::nf4::DataType4Bit;
+use crate::order::sorted;
 use serde::{Deserialize, Serialize};
 
 /// One scheme on one tensor.
@@ -75,9 +76,8 @@ impl BenchmarkSuite {
 
     /// All results, the highest [quality score](QuantBenchmarkResult::quality_score) first.
     pub fn sorted_by_quality(&self) -> Vec<&QuantBenchmarkResult> {
-        let mut sorted: Vec<_> = self.results.iter().collect();
-        sorted.sort_by(|a, b| b.quality_score().total_cmp(&a.quality_score()));
-        sorted
+        let results: Vec<_> = self.results.iter().collect();
+        sorted(&results, |a, b| b.quality_score().total_cmp(&a.quality_score()))
     }
 }
 

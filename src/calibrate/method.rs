@@ -1,11 +1,12 @@
 //! The ways to choose a range.
 
 use crate::error::{Code, Error, Result};
+use crate::tagged::{needed, unknown};
 use serde::{Deserialize, Serialize};
 
 /// How a [`Calibrator`](super::Calibrator) chooses the range of a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[serde(try_from = "Fields", tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum CalibrationMethod {
     /// From the smallest value to the largest.
     MinMax,
@@ -36,6 +37,42 @@ pub enum CalibrationMethod {
         /// Bins of the histogram.
         bins: usize,
     },
+}
+
+/// What a method is read from.
+#[derive(Deserialize)]
+struct Fields {
+    kind: String,
+    lower: Option<f64>,
+    upper: Option<f64>,
+    momentum: Option<f64>,
+    variant: Option<EntropyVariant>,
+    bins: Option<usize>,
+    levels: Option<usize>,
+}
+
+impl TryFrom<Fields> for CalibrationMethod {
+    type Error = String;
+
+    fn try_from(fields: Fields) -> Result<Self, String> {
+        let Fields { kind, lower, upper, momentum, variant, bins, levels } = fields;
+        let number = |name, value| needed(&kind, name, value);
+        let count = |name, value| needed(&kind, name, value);
+        Ok(match &*kind {
+            "minMax" => CalibrationMethod::MinMax,
+            "percentile" => {
+                CalibrationMethod::Percentile { lower: number("lower", lower)?, upper: number("upper", upper)? }
+            }
+            "movingAverage" => CalibrationMethod::MovingAverage { momentum: number("momentum", momentum)? },
+            "entropy" => CalibrationMethod::Entropy {
+                variant: needed(&kind, "variant", variant)?,
+                bins: count("bins", bins)?,
+                levels: count("levels", levels)?,
+            },
+            "mse" => CalibrationMethod::Mse { bins: count("bins", bins)? },
+            _ => return unknown(&kind, &["minMax", "percentile", "movingAverage", "entropy", "mse"]),
+        })
+    }
 }
 
 /// Whose entropy calibration.

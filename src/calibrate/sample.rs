@@ -2,6 +2,7 @@
 
 use crate::check;
 use crate::error::{Code, Error, Result};
+use crate::order::keep_smallest;
 
 /// The `capacity` values with the smallest keys, where every value of the stream gets a pseudo-random 64-bit key.
 ///
@@ -13,15 +14,23 @@ pub struct Sample {
     capacity: usize,
     seed: u64,
     seen: u64,
-    /// Key and value. Unordered, up to twice the capacity: the surplus is cut off when that is full, which costs a
-    /// constant per value.
-    kept: Vec<(u64, f32)>,
+    /// Keys and below them values' bits ([`entry`]). Unordered, up to twice the capacity: the surplus is cut off when that
+    /// is full, which costs a constant per value.
+    kept: Vec<u128>,
     /// Keys at or above this one are no longer among the smallest.
     bound: u64,
 }
 
 /// Largest capacity: 12 MB of serialized sample.
 pub const MAX_SAMPLES: usize = 1 << 20;
+
+fn entry(key: u64, value: f32) -> u128 {
+    u128::from(key) << 32 | u128::from(value.to_bits())
+}
+
+fn key(entry: u128) -> u64 {
+    (entry >> 32) as u64
+}
 
 impl Sample {
     /// An empty sample. Equal seeds and equal streams give equal samples.
@@ -35,6 +44,7 @@ impl Sample {
 
     /// A sample from its parts, for deserialization; `None` if as many as `kept` cannot be left of `seen`.
     pub(super) fn from_parts(capacity: usize, seed: u64, seen: u64, kept: Vec<(u64, f32)>) -> Option<Self> {
+        let kept = kept.into_iter().map(|(key, value)| entry(key, value)).collect();
         let mut sample = Sample { kept, seen, ..Sample::new(capacity, seed).ok()? };
         sample.trim();
         (sample.kept.len() as u64 == seen.min(capacity as u64)).then_some(sample)
@@ -46,7 +56,7 @@ impl Sample {
             let key = mix(mix(self.seed ^ u64::from(value.to_bits())) ^ self.seen);
             self.seen += 1;
             if key < self.bound {
-                self.kept.push((key, value));
+                self.kept.push(entry(key, value));
                 if self.kept.len() >= 2 * self.capacity {
                     self.trim();
                 }
@@ -71,27 +81,26 @@ impl Sample {
 
     /// Forgets all but the smallest keys.
     fn trim(&mut self) {
-        if self.kept.len() > self.capacity {
-            self.kept.select_nth_unstable_by_key(self.capacity, |&(key, value)| (key, value.to_bits()));
-            self.kept.truncate(self.capacity);
-        }
+        keep_smallest(&mut self.kept, self.capacity);
         if self.kept.len() == self.capacity {
             // Equal keys are kept: which of two values with one key stays must not depend on the order.
-            self.bound = self.kept.iter().map(|&(key, _)| key).max().map_or(u64::MAX, |key| key.saturating_add(1));
+            self.bound = self.kept.iter().max().map_or(u64::MAX, |&entry| key(entry).saturating_add(1));
         }
     }
 
     /// The sampled values, keys in rising order: the same whatever the history of merges.
     pub(super) fn entries(&self) -> Vec<(u64, f32)> {
         let mut entries = self.kept.clone();
-        entries.sort_unstable_by_key(|&(key, value)| (key, value.to_bits()));
+        entries.sort_unstable();
         entries.truncate(self.capacity);
-        entries
+        entries.into_iter().map(|entry| (key(entry), f32::from_bits(entry as u32))).collect()
     }
 
     /// The sampled values, in no particular order.
     pub fn values(&self) -> Vec<f32> {
-        self.entries().into_iter().map(|(_, value)| value).collect()
+        let mut kept = self.kept.clone();
+        keep_smallest(&mut kept, self.capacity);
+        kept.into_iter().map(|entry| f32::from_bits(entry as u32)).collect()
     }
 
     /// How many values were offered.

@@ -165,6 +165,10 @@ impl Architecture {
 
     /// Integers and eight-bit floats aside, which tensors stay in F32.
     fn kind(&self, name: &str, tensor: &SafetensorsTensor, float: Float) -> TensorType {
+        if tensor.shape.len() > MAX_DIMS as usize {
+            // As fix_5d_tensors.py adds them: the loader has no layer that would widen these.
+            return TensorType::F32;
+        }
         let wide = !matches!(tensor.kind, TensorType::F16 | TensorType::F8_E4M3 | TensorType::F8_E5M2);
         let weights: u64 = tensor.shape.iter().product();
         let small = tensor.shape.len() <= 1 || weights <= SMALL;

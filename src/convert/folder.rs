@@ -1,10 +1,11 @@
 //! The files of a safetensors model, and the target they are converted to.
 
+use super::language;
 use super::{diffusion, plain};
 use crate::container::gguf::{Header, TensorType};
-use crate::container::safetensors::{SafetensorsHeader, SafetensorsTensor};
+use crate::container::safetensors::{Index, SafetensorsHeader, SafetensorsTensor};
 use crate::error::{Code, Error, Result};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 /// The type of weights that are not quantized, where there is a choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +50,10 @@ pub struct Folder {
     metadata: Vec<(String, String)>,
     size: u64,
     names: HashSet<String>,
+    files: BTreeMap<String, Vec<u8>>,
+    /// Where each file of tensors ends.
+    ends: Vec<u64>,
+    name: String,
 }
 
 impl Folder {
@@ -65,9 +70,56 @@ impl Folder {
             tensor.offset = tensor.offset.saturating_add(self.size);
             self.tensors.push(tensor);
         }
-        self.metadata.extend(header.metadata);
+        // Files of one model say the same of it: what the first says holds.
+        for (key, value) in header.metadata {
+            if self.metadata.iter().all(|(known, _)| *known != key) {
+                self.metadata.push((key, value));
+            }
+        }
         self.size = self.size.saturating_add(file_size);
+        self.ends.push(self.size);
         Ok(())
+    }
+
+    /// What the folder is called; a language model is named after it where nothing else names it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Sets what the folder is called.
+    pub fn set_name(&mut self, name: &str) {
+        name.clone_into(&mut self.name);
+    }
+
+    /// The number of the file a tensor is in.
+    pub(super) fn file_of(&self, tensor: &SafetensorsTensor) -> usize {
+        self.ends.partition_point(|end| *end <= tensor.offset)
+    }
+
+    /// Adds what lies beside the tensors: `config.json`, `tokenizer.json` and the like, by the name in the folder.
+    pub fn add_file(&mut self, name: &str, bytes: Vec<u8>) {
+        self.files.insert(name.to_owned(), bytes);
+    }
+
+    /// The content of a file beside the tensors.
+    pub fn file(&self, name: &str) -> Option<&[u8]> {
+        self.files.get(name).map(Vec::as_slice)
+    }
+
+    /// The files in a folder within the folder, by their names in it.
+    pub(super) fn files_under<'a>(&'a self, folder: &'a str) -> impl Iterator<Item = (&'a str, &'a [u8])> {
+        let files = self.files.iter();
+        files.filter_map(move |(name, bytes)| Some((name.strip_prefix(folder)?, bytes.as_slice())))
+    }
+
+    /// Refuses files that are not those of an index: every tensor it names must be there.
+    ///
+    /// # Errors
+    /// [`Code::MALFORMED`].
+    pub fn check_index(&self, index: &Index) -> Result<()> {
+        let Some((tensor, file)) = index.tensors.iter().find(|(tensor, _)| !self.has(tensor)) else { return Ok(()) };
+        let message = format!("the index has tensor '{tensor}' in '{file}', which does not have it");
+        Err(Error::new(Code::MALFORMED, message).with("tensor", tensor.as_str()).with("file", file.as_str()))
     }
 
     /// The tensors of all files; offsets count through all of them.
@@ -75,7 +127,7 @@ impl Folder {
         &self.tensors
     }
 
-    /// `__metadata__` of all files.
+    /// `__metadata__` of all files, each key once.
     pub fn metadata(&self) -> &[(String, String)] {
         &self.metadata
     }
@@ -90,29 +142,47 @@ impl Folder {
         self.size
     }
 
-    /// The model as GGUF, its float weights as `float` says.
+    /// The model as GGUF, its float weights as `float` says; `pre_tokenizer` is what GGUF calls the way a language model's
+    /// tokenizer cuts text, where its files do not tell.
     ///
     /// # Errors
-    /// [`Code::UNSUPPORTED`] for tensors that GGUF cannot hold, [`Code::TOO_LARGE`] for names and shapes beyond its limits.
-    pub fn to_gguf(&self, float: Float) -> Result<Header> {
+    /// [`Code::UNSUPPORTED`] for tensors that GGUF cannot hold, [`Code::TOO_LARGE`] for names and shapes beyond its limits;
+    /// of a language model also [`Code::MALFORMED`] for what lies beside its tensors.
+    pub fn to_gguf(&self, float: Float, pre_tokenizer: Option<&str>) -> Result<Header> {
         match diffusion::Architecture::of(self)? {
             Some((architecture, prefix)) => diffusion::header(self, architecture, prefix, float),
-            None => {
-                self.refuse_language_model()?;
-                plain::header(self, float)
-            }
+            None => match self.language_model() {
+                Some(tensor) => self.language_to_gguf(tensor, float, pre_tokenizer),
+                None => plain::header(self, float),
+            },
         }
     }
 
-    /// A language model needs its tokenizer and its parameters, and as plain tensors no program could run it.
-    fn refuse_language_model(&self) -> Result<()> {
-        const PARTS: &[&str] = &["layers.0.self_attn.", "encoder.layer.0.attention.", "h.0.attn.", "layers.0.mlp."];
-        let named = |tensor: &&SafetensorsTensor| PARTS.iter().any(|part| tensor.name.contains(part));
-        let Some(found) = self.tensors.iter().find(named) else { return Ok(()) };
+    /// Bytes that a conversion reads after the last file's end: what no file has, and is computed.
+    pub fn generated(&self) -> Vec<u8> {
+        if self.files.contains_key("config.json") { language::generated(self) } else { Vec::new() }
+    }
+
+    /// Ranges of the files (offset, bytes) that a conversion reads a second time, after what is [`Folder::generated`].
+    pub fn repeated(&self) -> Vec<(u64, u64)> {
+        if self.files.contains_key("config.json") { language::repeated(self) } else { Vec::new() }
+    }
+
+    /// A language model needs its tokenizer and its parameters: as plain tensors no program could run it.
+    fn language_to_gguf(&self, tensor: &str, float: Float, pre_tokenizer: Option<&str>) -> Result<Header> {
+        if self.files.contains_key("config.json") {
+            return language::header(self, float, pre_tokenizer);
+        }
         let message = format!(
-            "this is a language model (tensor '{}'), which is not converted from safetensors: make a GGUF of it first",
-            found.name
+            "this is a language model (tensor '{tensor}'), whose config.json and tokenizer are needed too: open its folder"
         );
-        Err(Error::new(Code::UNSUPPORTED, message).with("tensor", found.name.as_str()))
+        Err(Error::new(Code::UNSUPPORTED, message).with("tensor", tensor))
+    }
+
+    /// The name of a tensor that only language models have.
+    fn language_model(&self) -> Option<&str> {
+        const PARTS: &[&str] = &["layers.0.self_attn.", "encoder.layer.0.attention.", "h.0.attn.", "layers.0.mlp."];
+        let mut names = self.tensors.iter().map(|tensor| tensor.name.as_str());
+        names.find(|name| PARTS.iter().any(|part| name.contains(part)))
     }
 }

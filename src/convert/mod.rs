@@ -3,14 +3,16 @@
 //!
 //! ```text
 //! folder     the files of a model, and which of the targets below it is
+//! language   language models, as llama.cpp's convert_hf_to_gguf.py writes them
 //! diffusion  image and video models, as ComfyUI-GGUF's loader expects them
 //! plain      anything else: tensors under their own names, and no architecture that a program could run
 //! ```
 
 mod diffusion;
 mod folder;
+mod language;
 mod plain;
 mod plan;
 
 pub use folder::{Float, Folder};
-pub use plan::plan;
+pub use plan::{Source, plan};

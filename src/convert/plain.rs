@@ -38,6 +38,9 @@ pub(super) fn made(tensor: &SafetensorsTensor, name: &str, kind: TensorType, max
         Err(Error::new(code, format!("tensor '{}': {message}", tensor.name)).with("tensor", tensor.name.as_str()))
     };
     let dims = tensor.shape.len();
+    if name.is_empty() {
+        return refuse(Code::UNSUPPORTED, "it has no name, and GGUF holds no such tensors".to_owned());
+    }
     if name.len() as u64 > max_name {
         return refuse(Code::TOO_LARGE, format!("its name has {} bytes, and {max_name} is the limit", name.len()));
     }

@@ -1,7 +1,7 @@
 //! One step from safetensors to any preset.
 
 use super::folder::{Float, Folder};
-use crate::container::gguf::TensorType;
+use crate::container::gguf::{Header, TensorType};
 use crate::container::imatrix::ImportanceMatrix;
 use crate::error::{Code, Error, Result};
 use crate::recipe::{self, Plan, Recipe};
@@ -9,19 +9,58 @@ use crate::recipe::{self, Plan, Recipe};
 /// The presets that are a conversion and nothing more: what `convert_hf_to_gguf.py --outtype` makes.
 const FLOATS: &[TensorType] = &[TensorType::F32, TensorType::F16, TensorType::BF16];
 
-/// Plans the conversion of a model to GGUF. F32, F16 and BF16 write it in that precision; every other preset quantizes
-/// what a conversion in each tensor's own precision would have written, so that nothing is rounded twice.
+/// What a recipe makes its file of: a model as GGUF. It is the same for most recipes, and making it of a language model
+/// takes as long as reading its vocabulary.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Source {
+    float: Float,
+    /// Written as it is, not quantized.
+    whole: bool,
+    pre_tokenizer: Option<String>,
+}
+
+impl Source {
+    /// F32, F16 and BF16 write a model in that precision; every other preset quantizes what a conversion in each tensor's own
+    /// precision would have written, so that nothing is rounded twice.
+    pub fn of(recipe: &Recipe) -> Source {
+        let pre_tokenizer = recipe.pre_tokenizer.clone();
+        match FLOATS.iter().find(|kind| kind.name.eq_ignore_ascii_case(&recipe.preset)) {
+            Some(kind) if asks_no_more(recipe) => Source { float: Float::Of(*kind), whole: true, pre_tokenizer },
+            _ => Source { float: Float::Source, whole: false, pre_tokenizer },
+        }
+    }
+
+    /// The model as GGUF.
+    ///
+    /// # Errors
+    /// Those of [`Folder::to_gguf`]; [`Code::NO_DATA`] for a model without tensors.
+    pub fn header(&self, folder: &Folder) -> Result<Header> {
+        if folder.tensors().is_empty() {
+            return Err(Error::new(Code::NO_DATA, "the model has no tensors"));
+        }
+        folder.to_gguf(self.float, self.pre_tokenizer.as_deref())
+    }
+
+    /// What a recipe makes of that.
+    ///
+    /// # Errors
+    /// Those of [`recipe::plan`].
+    pub fn plan(&self, header: &Header, recipe: &Recipe, importance: Option<&ImportanceMatrix>) -> Result<Plan> {
+        if self.whole { recipe::transcribe(header, recipe) } else { recipe::plan(header, recipe, importance) }
+    }
+}
+
+/// Plans the conversion of a model to GGUF: [`Source`] in one step.
 ///
 /// # Errors
-/// Those of [`Folder::to_gguf`] and [`recipe::plan`]; [`Code::NO_DATA`] for a model without tensors.
+/// Those of [`Source::header`] and [`Source::plan`].
 pub fn plan(folder: &Folder, recipe: &Recipe, importance: Option<&ImportanceMatrix>) -> Result<Plan> {
-    if folder.tensors().is_empty() {
-        return Err(Error::new(Code::NO_DATA, "the model has no tensors"));
-    }
-    match FLOATS.iter().find(|kind| kind.name.eq_ignore_ascii_case(&recipe.preset)) {
-        Some(kind) if *recipe == (Recipe { preset: recipe.preset.clone(), ..Recipe::default() }) => {
-            recipe::transcribe(&folder.to_gguf(Float::Of(*kind))?)
-        }
-        _ => recipe::plan(&folder.to_gguf(Float::Source)?, recipe, importance),
-    }
+    let source = Source::of(recipe);
+    source.plan(&source.header(folder)?, recipe, importance)
+}
+
+/// Whether a recipe is a preset, how the file shall be split, and how text is cut.
+fn asks_no_more(recipe: &Recipe) -> bool {
+    let Recipe { preset, dry_run, split_max_size, pre_tokenizer, .. } = recipe.clone();
+    *recipe == Recipe { preset, dry_run, split_max_size, pre_tokenizer, ..Recipe::default() }
 }

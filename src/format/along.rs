@@ -5,7 +5,7 @@
 //! most (Q4_1 encoded 140 million weights per second instead of 630 with a block per lane, and 1400 as it is here). Shifts
 //! of bytes must be by constants: wasm on x86-64 has none by a variable, and decoding Q2_K fell from 5600 to 1600.
 
-use crate::lanes::{Best, Lanes, Mask};
+use crate::lanes::{Best, Lanes, Mask, look_up};
 
 /// A block of the small formats.
 pub type Block = [f32; 32];
@@ -149,6 +149,39 @@ pub fn decode_affine(codes: &[u8], step: f32, base: f32, out: &mut [f32]) {
     let (step, base) = (Best::splat(step), Best::splat(base));
     for (codes, out) in codes.as_chunks().0.iter().zip(out.as_chunks_mut().0) {
         Best::widen(codes, out, |q| step * q + base);
+    }
+}
+
+/// What the sixteen codes of four bits stand for, raised by so much that the lowest is not negative.
+pub struct Levels {
+    raised: [u8; 16],
+    zero: f32,
+}
+
+impl Levels {
+    /// Of levels no further apart than bytes go.
+    pub const fn new(levels: &[i8; 16]) -> Self {
+        let (mut lowest, mut raised, mut i) = (0, [0; 16], 0);
+        while i < 16 {
+            lowest = if levels[i] < lowest { levels[i] } else { lowest };
+            i += 1;
+        }
+        while i > 0 {
+            i -= 1;
+            raised[i] = levels[i].wrapping_sub(lowest) as u8;
+        }
+        Levels { raised, zero: -(lowest as f32) }
+    }
+}
+
+/// `step * level` of each nibble: the low ones first, then the high ones. `W` is 8 or 16.
+#[inline(always)]
+pub fn decode_levels<const W: usize>(nibbles: &[u8; W], levels: &Levels, step: f32, out: &mut [f32]) {
+    let mut codes = [0; 32];
+    codes[..W].copy_from_slice(&each(nibbles, |byte| byte & 15));
+    codes[W..2 * W].copy_from_slice(&each(nibbles, |byte| byte >> 4));
+    for (codes, out) in codes[..2 * W].as_chunks().0.iter().zip(out.chunks_exact_mut(16)) {
+        decode(&look_up(&levels.raised, codes), levels.zero, step, out);
     }
 }
 

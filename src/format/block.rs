@@ -23,6 +23,8 @@ pub trait BlockFormat: Copy + FromBytes + IntoBytes + Immutable + KnownLayout + 
 pub trait BlockEncoder: BlockFormat {
     /// Whether ggml refuses to encode without an importance vector.
     const NEEDS_IMPORTANCE: bool = false;
+    /// Whether ggml writes the same with importance as without: then [`Self::encode_weighted`] is not asked for.
+    const IGNORES_IMPORTANCE: bool = false;
 
     /// Encodes `weights` into as many blocks as they fill; all weights are finite.
     ///
@@ -31,7 +33,7 @@ pub trait BlockEncoder: BlockFormat {
 
     /// Encodes one row under an importance vector of its length (`ggml_quantize_chunk` with an imatrix).
     ///
-    /// Formats that ignore importance, as ggml does for them, keep this default.
+    /// Formats that [ignore importance](Self::IGNORES_IMPORTANCE) keep this default.
     fn encode_weighted<L: Lanes>(row: &[f32], _importance: &[f32], blocks: &mut [Self]) {
         Self::encode::<L>(row, blocks);
     }
@@ -39,6 +41,9 @@ pub trait BlockEncoder: BlockFormat {
 
 /// A format of small blocks: lane `i` is block `i`.
 pub trait GroupEncoder: BlockFormat {
+    /// Whether ggml writes the same with importance as without.
+    const IGNORES_IMPORTANCE: bool = false;
+
     /// Encodes `L::N` neighbouring blocks.
     fn encode_group<L: Lanes>(weights: &[f32], blocks: &mut [Self]);
 
@@ -49,31 +54,50 @@ pub trait GroupEncoder: BlockFormat {
 }
 
 impl<B: GroupEncoder> BlockEncoder for B {
+    const IGNORES_IMPORTANCE: bool = <B as GroupEncoder>::IGNORES_IMPORTANCE;
+
     fn encode<L: Lanes>(weights: &[f32], blocks: &mut [Self]) {
-        let group = L::N * Self::WEIGHTS;
-        let mut weights = weights.chunks_exact(group);
+        let mut weights = weights.chunks_exact(L::N * Self::WEIGHTS);
         let mut groups = blocks.chunks_exact_mut(L::N);
         for (weights, blocks) in weights.by_ref().zip(groups.by_ref()) {
             Self::encode_group::<L>(weights, blocks);
         }
-        let tail = weights.remainder().chunks_exact(Self::WEIGHTS);
-        for (weights, block) in tail.zip(groups.into_remainder().chunks_exact_mut(1)) {
-            Self::encode_group::<f32>(weights, block);
-        }
+        let tail = padded::<L>(weights.remainder(), Self::WEIGHTS);
+        fill(groups.into_remainder(), L::N, |blocks| Self::encode_group::<L>(&tail, blocks));
     }
 
     fn encode_weighted<L: Lanes>(row: &[f32], importance: &[f32], blocks: &mut [Self]) {
         let sigma2 = mean_square(row);
-        let full = blocks.len() / L::N * L::N;
-        let (groups, tail) = blocks.split_at_mut(full);
-        for (i, blocks) in groups.chunks_exact_mut(L::N).enumerate() {
-            let at = i * L::N * Self::WEIGHTS..(i + 1) * L::N * Self::WEIGHTS;
-            Self::encode_group_weighted::<L>(&row[at.clone()], &importance[at], sigma2, blocks);
+        let group = L::N * Self::WEIGHTS;
+        let (mut row, mut importance) = (row.chunks_exact(group), importance.chunks_exact(group));
+        let mut groups = blocks.chunks_exact_mut(L::N);
+        for ((weights, importance), blocks) in row.by_ref().zip(importance.by_ref()).zip(groups.by_ref()) {
+            Self::encode_group_weighted::<L>(weights, importance, sigma2, blocks);
         }
-        for (i, block) in tail.chunks_exact_mut(1).enumerate() {
-            let at = (full + i) * Self::WEIGHTS..(full + i + 1) * Self::WEIGHTS;
-            Self::encode_group_weighted::<f32>(&row[at.clone()], &importance[at], sigma2, block);
-        }
+        let weights = padded::<L>(row.remainder(), Self::WEIGHTS);
+        let importance = padded::<L>(importance.remainder(), Self::WEIGHTS);
+        fill(groups.into_remainder(), L::N, |blocks| {
+            Self::encode_group_weighted::<L>(&weights, &importance, sigma2, blocks);
+        });
+    }
+}
+
+/// The blocks that are left over, filled up to a group with zeros: the same code as for all others, where a second one
+/// over single floats would double every encoder. Nothing if none is left.
+fn padded<L: Lanes>(rest: &[f32], weights: usize) -> Vec<f32> {
+    let mut padded = rest.to_vec();
+    if !rest.is_empty() {
+        padded.resize(L::N * weights, 0.0);
+    }
+    padded
+}
+
+/// Lets a group of `n` blocks be encoded, and keeps those that there are.
+fn fill<B: BlockFormat>(tail: &mut [B], n: usize, encode: impl FnOnce(&mut [B])) {
+    if !tail.is_empty() {
+        let mut group = vec![B::new_zeroed(); n];
+        encode(&mut group);
+        tail.copy_from_slice(&group[..tail.len()]);
     }
 }
 

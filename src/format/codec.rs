@@ -28,8 +28,12 @@ pub struct Codec {
 #[derive(Clone, Copy, Debug)]
 struct EncodeFns {
     plain: fn(&[f32], &mut [u8]),
-    weighted: fn(&[f32], &[f32], &mut [u8]),
+    /// None for a format that ignores importance.
+    weighted: Option<EncodeRow>,
 }
+
+/// Encodes a row under importance.
+type EncodeRow = fn(&[f32], &[f32], &mut [u8]);
 
 impl Codec {
     /// A format that is only read.
@@ -50,7 +54,10 @@ impl Codec {
     pub(super) const fn encoder<B: BlockEncoder, L: Lanes>() -> Self {
         Codec {
             needs_importance: B::NEEDS_IMPORTANCE,
-            encode: Some(EncodeFns { plain: encode_blocks::<B, L>, weighted: encode_row_weighted::<B, L> }),
+            encode: Some(EncodeFns {
+                plain: encode_blocks::<B, L>,
+                weighted: if B::IGNORES_IMPORTANCE { None } else { Some(encode_row_weighted::<B, L>) },
+            }),
             ..Self::decoder::<B>()
         }
     }
@@ -146,8 +153,13 @@ impl Codec {
             Some(importance) => {
                 check_importance(importance, row_length)?;
                 let row_bytes = row_length / self.weights * self.bytes;
-                for (row, out) in weights.chunks_exact(row_length).zip(out.chunks_exact_mut(row_bytes)) {
-                    (encode.weighted)(row, importance, out);
+                match encode.weighted {
+                    None => (encode.plain)(weights, out),
+                    Some(weighted) => {
+                        for (row, out) in weights.chunks_exact(row_length).zip(out.chunks_exact_mut(row_bytes)) {
+                            weighted(row, importance, out);
+                        }
+                    }
                 }
             }
         }

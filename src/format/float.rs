@@ -1,4 +1,15 @@
-//! F32, F16, BF16: one weight is one block. They carry NaN and infinity.
+//! F32, F16, BF16: floats as they are, little-endian, one weight in 4, 2 and 2 bytes; 32, 16 and 16 bits per weight.
+//!
+//! ```text
+//! F32    bits 0..23 mantissa   23..31 exponent of bias 127   31 sign
+//! F16    bits 0..10 mantissa   10..15 exponent of bias 15    15 sign     largest 65504, smallest 2^-24
+//! BF16   bits 0..7  mantissa    7..15 exponent of bias 127   15 sign     the range of F32
+//! ```
+//!
+//! A weight is rounded to the nearest, a tie to the even one. They carry NaN and infinity: F16 makes infinity of what is
+//! beyond its range, BF16 keeps the range and has three decimal digits less a bit. What models are trained and published
+//! in; small tensors (norms, biases) stay in F32 in every mix.
+//! Source: ggml `ggml_fp32_to_fp16_row`, `ggml_fp32_to_bf16_row_ref` and their inverses; [`crate::half`].
 
 use super::block::{BlockEncoder, BlockFormat};
 use crate::half;
@@ -27,6 +38,8 @@ macro_rules! float {
         }
 
         impl BlockEncoder for $name {
+            const IGNORES_IMPORTANCE: bool = true;
+
             fn encode<L: Lanes>(weights: &[f32], blocks: &mut [Self]) {
                 for (block, &x) in blocks.iter_mut().zip(weights) {
                     block.0 = $encode(x);

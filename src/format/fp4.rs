@@ -1,5 +1,6 @@
 //! E2M1, the 4-bit float that MXFP4 and NVFP4 share: 1 sign, 2 exponent, 1 mantissa bits; 0, 0.5, 1, 1.5, 2, 3, 4, 6.
 
+use super::along::Levels;
 use crate::lanes::Lanes;
 
 /// Twice the value of each code. The scales of both formats are halved to match, as ggml does, so that all are whole.
@@ -33,11 +34,5 @@ pub(super) fn pair<L: Lanes>(low: L, high: L) -> L {
     low + high * L::splat(16.0)
 }
 
-/// Writes `value(code) d`, low nibbles to the first half of `out` and high nibbles to the second.
-pub(super) fn decode_nibbles(bytes: &[u8], d: f32, out: &mut [f32]) {
-    let (low, high) = out.split_at_mut(bytes.len());
-    for ((low, high), byte) in low.iter_mut().zip(high).zip(bytes) {
-        *low = f32::from(DOUBLED[usize::from(byte & 15)]) * d;
-        *high = f32::from(DOUBLED[usize::from(byte >> 4)]) * d;
-    }
-}
+/// What the codes stand for, doubled.
+pub(super) const LEVELS: Levels = Levels::new(&DOUBLED);

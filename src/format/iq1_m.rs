@@ -51,14 +51,14 @@ impl BlockFormat for Iq1M {
     fn decode(&self, out: &mut [f32]) {
         let levels = &*grid::IQ1;
         let d = f16(self.d());
-        let pairs = self.qs.as_chunks::<2>().0.iter().zip(self.qh).zip(out.as_chunks_mut::<16>().0);
-        for (i, ((qs, qh), out)) in pairs.enumerate() {
-            let s = u16::from_le_bytes(self.scales[i / 4]) >> (i % 4 * 3) & 7;
-            let scale = d * f32::from(2 * s + 1);
-            let [low, high] = out.as_chunks_mut::<8>().0 else { continue };
-            for (q, (nibble, out)) in qs.iter().zip([(qh & 15, low), (qh >> 4, high)]) {
+        let groups = self.qs.as_chunks::<4>().0.iter().zip(self.qh.as_chunks::<2>().0);
+        for (i, ((qs, &qh), out)) in groups.zip(out.as_chunks_mut::<32>().0).enumerate() {
+            let (qh, s) = (u16::from_le_bytes(qh), u16::from_le_bytes(self.scales[i / 2]) >> (i % 2 * 6));
+            let scales = [s, s >> 3].map(|s| d * f32::from(2 * (s & 7) + 1));
+            for (k, (&q, out)) in qs.iter().zip(out.as_chunks_mut::<8>().0).enumerate() {
+                let nibble = qh >> (4 * k);
                 let shift = if nibble & 8 == 8 { -SHIFT } else { SHIFT };
-                write_shifted(out, scale, &levels[usize::from(*q) | usize::from(nibble & 7) << 8], shift);
+                write_shifted(out, scales[k / 2], &levels[usize::from(q) | usize::from(nibble & 7) << 8], shift);
             }
         }
     }

@@ -40,12 +40,9 @@ impl BlockFormat for Iq3S {
         for (ib, out) in out.as_chunks_mut::<32>().0.iter_mut().enumerate() {
             let s = self.scales[ib / 2] >> (ib % 2 * 4) & 15;
             let scale = d * f32::from(1 + 2 * s);
-            let point = |k: usize| levels[usize::from(self.qs[ib][k]) | usize::from(self.qh[ib] >> k & 1) << 8];
-            for (i, out) in out.as_chunks_mut::<8>().0.iter_mut().enumerate() {
-                // Two points at once: eight weights make whole vectors.
-                let (low, high) = (point(2 * i), point(2 * i + 1));
-                let pair = std::array::from_fn(|j| if j < 4 { low[j] } else { high[j - 4] });
-                write_signed(out, scale, &pair, self.signs[ib][i]);
+            let point = |k: usize| &levels[usize::from(self.qs[ib][k]) | usize::from(self.qh[ib] >> k & 1) << 8];
+            for (k, out) in out.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+                write_signed(out, scale, point(k), self.signs[ib][k / 2] >> (k % 2 * 4));
             }
         }
     }

@@ -11,6 +11,7 @@
 //! `importance sqrt(2 mean(x^2) + x^2)`, the mean that of the block.
 //! Source: ggml `quantize_row_iq4_nl_impl`, `dequantize_row_iq4_nl`.
 
+use super::along;
 use super::block::{BlockFormat, GroupEncoder, finite_f16, transpose};
 use crate::half::{f16_from_f32, f16_to_f32};
 use crate::lanes::Lanes;
@@ -79,9 +80,10 @@ const MIDPOINTS: [f32; 15] = {
 /// Starts at `first` and adds `step(i)` for each midpoint that is not above `x`; NaN is above none, as in the reference.
 #[inline(always)]
 fn climb<L: Lanes>(x: L, first: f32, step: impl Fn(usize) -> f32) -> L {
-    MIDPOINTS.iter().enumerate().fold(L::splat(first), |sum, (i, &midpoint)| {
-        sum + L::select(x.lt(L::splat(midpoint)), L::splat(0.0), L::splat(step(i)))
-    })
+    MIDPOINTS
+        .iter()
+        .enumerate()
+        .fold(L::splat(first), |sum, (i, &midpoint)| sum + L::splat(step(i)).zero_where(x.lt(L::splat(midpoint))))
 }
 
 /// The level nearest to `x`, of two the higher.
@@ -109,9 +111,5 @@ pub(super) fn nibbles<L: Lanes>(x: &[L; 32], inverse: L) -> [L; 16] {
 
 /// Writes `d v[q]`, low nibbles to the first half of `out` and high nibbles to the second.
 pub(super) fn decode_nibbles(bytes: &[u8; 16], d: f32, out: &mut [f32]) {
-    let (low, high) = out.split_at_mut(16);
-    for ((low, high), byte) in low.iter_mut().zip(high).zip(bytes) {
-        *low = d * f32::from(LEVELS[usize::from(byte & 15)]);
-        *high = d * f32::from(LEVELS[usize::from(byte >> 4)]);
-    }
+    along::decode_levels(bytes, const { &along::Levels::new(&LEVELS) }, d, out);
 }

@@ -58,9 +58,9 @@ pub fn encode<L: Lanes>(x: &Super, importance: Option<&Super>, Rules { grid, cla
         let (sub_scale, sub_min) = scale_and_min(&packed, j);
         let sub_d = scale(d) * f32::from(sub_scale);
         if sub_d == 0.0 {
-            // A scale that vanished keeps the codes of the search. Rare: it is run again, for this sub-block alone.
-            let (fit, _) = search_sub_blocks::<f32>(x, importance, grid, j);
-            *codes = x_j.map(|x| fit.code(x) as u8);
+            // A scale that vanished keeps the codes of the search. Rare: it is run again.
+            let (fit, _) = search_sub_blocks::<L>(x, importance, grid, j - j % L::N);
+            *codes = x_j.map(|x| fit.code(L::splat(x)).lane(j % L::N) as u8);
         } else {
             requantize(x_j, scale(dmin) * f32::from(sub_min), sub_d, [0, grid.nmax as i32], 0, codes);
         }

@@ -1,84 +1,84 @@
 //! GGUF block formats: one file each, and the one table of them.
 //!
 //! A row of weights is cut into blocks; each holds codes of a few bits and the scales that turn them back into weights.
-//! The head of each format's file has its formula and its layout, field by field. The error is what remains of gaussian
+//! The page of each format has its formula and its layout, field by field. The error is what remains of gaussian
 //! weights (root mean square, in percent of theirs) without importance, or under equal importance where it is demanded.
 //!
 //! | format | id | weights | bytes | bits per weight | error % | good for |
 //! |---|---|---|---|---|---|---|
-//! | F32 | 0 | 1 | 4 | 32 | 0 | floats |
-//! | F16 | 1 | 1 | 2 | 16 | 0.02 | floats; beyond 65504 infinite |
-//! | Q4_0 | 2 | 32 | 18 | 4.5 | 8.6 | simple and fast |
-//! | Q4_1 | 3 | 32 | 20 | 5 | 7.8 | weights on one side of zero |
-//! | Q5_0 | 6 | 32 | 22 | 5.5 | 4.3 | simple |
-//! | Q5_1 | 7 | 32 | 24 | 6 | 3.8 | weights on one side of zero |
-//! | Q8_0 | 8 | 32 | 34 | 8.5 | 0.54 | all but lossless |
-//! | Q8_1 | 9 | 32 | 36 | 9 | - | activations; only read |
-//! | Q2_K | 10 | 256 | 84 | 2.625 | 30 | small files |
-//! | Q3_K | 11 | 256 | 110 | 3.4375 | 15 | small files |
-//! | Q4_K | 12 | 256 | 144 | 4.5 | 7.1 | the usual choice |
-//! | Q5_K | 13 | 256 | 176 | 5.5 | 3.6 | near lossless |
-//! | Q6_K | 14 | 256 | 210 | 6.5625 | 1.8 | near lossless; output tensors |
-//! | Q8_K | 15 | 256 | 292 | 9.125 | - | activations; only read |
-//! | IQ2_XXS | 16 | 256 | 66 | 2.0625 | 34 | with an importance matrix only |
-//! | IQ2_XS | 17 | 256 | 74 | 2.3125 | 30 | with an importance matrix only |
-//! | IQ3_XXS | 18 | 256 | 98 | 3.0625 | 21 | with an importance matrix |
-//! | IQ1_S | 19 | 256 | 50 | 1.5625 | 49 | with an importance matrix only; the last resort |
-//! | IQ4_NL | 20 | 32 | 18 | 4.5 | 7.6 | rows that are no multiple of 256 |
-//! | IQ3_S | 21 | 256 | 110 | 3.4375 | 17 | with an importance matrix |
-//! | IQ2_S | 22 | 256 | 82 | 2.5625 | 26 | with an importance matrix |
-//! | IQ4_XS | 23 | 256 | 136 | 4.25 | 7.7 | Q4_K's error in less space, read more slowly |
-//! | I8 | 24 | 1 | 1 | 8 | - | copied; only read |
-//! | I16 | 25 | 1 | 2 | 16 | - | copied; only read |
-//! | I32 | 26 | 1 | 4 | 32 | - | copied; only read |
-//! | I64 | 27 | 1 | 8 | 64 | - | copied; only read |
-//! | F64 | 28 | 1 | 8 | 64 | - | only read |
-//! | IQ1_M | 29 | 256 | 56 | 1.75 | 58 | with an importance matrix |
-//! | BF16 | 30 | 1 | 2 | 16 | 0.17 | floats of the range of F32 |
-//! | TQ1_0 | 34 | 256 | 54 | 1.6875 | 81 | models trained with ternary weights |
-//! | TQ2_0 | 35 | 256 | 66 | 2.0625 | 81 | models trained with ternary weights |
-//! | MXFP4 | 39 | 32 | 17 | 4.25 | 12 | models trained in it (gpt-oss) |
-//! | NVFP4 | 40 | 64 | 36 | 4.5 | 9.5 | models trained in it |
-//! | Q1_0 | 41 | 128 | 18 | 1.125 | 60 | models trained with binary weights |
-//! | Q2_0 | 42 | 64 | 18 | 2.25 | 72 | models trained with ternary weights |
+//! | [F32](float) | 0 | 1 | 4 | 32 | 0 | floats |
+//! | [F16](float) | 1 | 1 | 2 | 16 | 0.02 | floats; beyond 65504 infinite |
+//! | [Q4_0](q4_0) | 2 | 32 | 18 | 4.5 | 8.6 | simple and fast |
+//! | [Q4_1](q4_1) | 3 | 32 | 20 | 5 | 7.8 | weights on one side of zero |
+//! | [Q5_0](q5_0) | 6 | 32 | 22 | 5.5 | 4.3 | simple |
+//! | [Q5_1](q5_1) | 7 | 32 | 24 | 6 | 3.8 | weights on one side of zero |
+//! | [Q8_0](q8_0) | 8 | 32 | 34 | 8.5 | 0.54 | all but lossless |
+//! | [Q8_1](q8_1) | 9 | 32 | 36 | 9 | - | activations; only read |
+//! | [Q2_K](q2_k) | 10 | 256 | 84 | 2.625 | 30 | small files |
+//! | [Q3_K](q3_k) | 11 | 256 | 110 | 3.4375 | 15 | small files |
+//! | [Q4_K](q4_k) | 12 | 256 | 144 | 4.5 | 7.1 | the usual choice |
+//! | [Q5_K](q5_k) | 13 | 256 | 176 | 5.5 | 3.6 | near lossless |
+//! | [Q6_K](q6_k) | 14 | 256 | 210 | 6.5625 | 1.8 | near lossless; output tensors |
+//! | [Q8_K](q8_k) | 15 | 256 | 292 | 9.125 | - | activations; only read |
+//! | [IQ2_XXS](iq2_xxs) | 16 | 256 | 66 | 2.0625 | 34 | with an importance matrix only |
+//! | [IQ2_XS](iq2_xs) | 17 | 256 | 74 | 2.3125 | 30 | with an importance matrix only |
+//! | [IQ3_XXS](iq3_xxs) | 18 | 256 | 98 | 3.0625 | 21 | with an importance matrix |
+//! | [IQ1_S](iq1_s) | 19 | 256 | 50 | 1.5625 | 49 | with an importance matrix only; the last resort |
+//! | [IQ4_NL](iq4_nl) | 20 | 32 | 18 | 4.5 | 7.6 | rows that are no multiple of 256 |
+//! | [IQ3_S](iq3_s) | 21 | 256 | 110 | 3.4375 | 17 | with an importance matrix |
+//! | [IQ2_S](iq2_s) | 22 | 256 | 82 | 2.5625 | 26 | with an importance matrix |
+//! | [IQ4_XS](iq4_xs) | 23 | 256 | 136 | 4.25 | 7.7 | Q4_K's error in less space, read more slowly |
+//! | [I8](integers) | 24 | 1 | 1 | 8 | - | copied; only read |
+//! | [I16](integers) | 25 | 1 | 2 | 16 | - | copied; only read |
+//! | [I32](integers) | 26 | 1 | 4 | 32 | - | copied; only read |
+//! | [I64](integers) | 27 | 1 | 8 | 64 | - | copied; only read |
+//! | [F64](mod@f64) | 28 | 1 | 8 | 64 | - | only read |
+//! | [IQ1_M](iq1_m) | 29 | 256 | 56 | 1.75 | 58 | with an importance matrix |
+//! | [BF16](float) | 30 | 1 | 2 | 16 | 0.17 | floats of the range of F32 |
+//! | [TQ1_0](tq1_0) | 34 | 256 | 54 | 1.6875 | 81 | models trained with ternary weights |
+//! | [TQ2_0](tq2_0) | 35 | 256 | 66 | 2.0625 | 81 | models trained with ternary weights |
+//! | [MXFP4](mxfp4) | 39 | 32 | 17 | 4.25 | 12 | models trained in it (gpt-oss) |
+//! | [NVFP4](nvfp4) | 40 | 64 | 36 | 4.5 | 9.5 | models trained in it |
+//! | [Q1_0](q1_0) | 41 | 128 | 18 | 1.125 | 60 | models trained with binary weights |
+//! | [Q2_0](q2_0) | 42 | 64 | 18 | 2.25 | 72 | models trained with ternary weights |
 
 mod along;
 pub mod block;
 mod codec;
-mod f64;
-mod float;
+pub mod f64;
+pub mod float;
 mod fp4;
 mod grid;
-mod integers;
-mod iq1_m;
-mod iq1_s;
-mod iq2_s;
-mod iq2_xs;
-mod iq2_xxs;
-mod iq3_s;
-mod iq3_xxs;
-mod iq4_nl;
-mod iq4_xs;
+pub mod integers;
+pub mod iq1_m;
+pub mod iq1_s;
+pub mod iq2_s;
+pub mod iq2_xs;
+pub mod iq2_xxs;
+pub mod iq3_s;
+pub mod iq3_xxs;
+pub mod iq4_nl;
+pub mod iq4_xs;
 mod k_affine;
-mod mxfp4;
-mod nvfp4;
-mod q1_0;
-mod q2_0;
-mod q2_k;
-mod q3_k;
-mod q4_0;
-mod q4_1;
-mod q4_k;
-mod q5_0;
-mod q5_1;
-mod q5_k;
-mod q6_k;
-mod q8_0;
-mod q8_1;
-mod q8_k;
+pub mod mxfp4;
+pub mod nvfp4;
+pub mod q1_0;
+pub mod q2_0;
+pub mod q2_k;
+pub mod q3_k;
+pub mod q4_0;
+pub mod q4_1;
+pub mod q4_k;
+pub mod q5_0;
+pub mod q5_1;
+pub mod q5_k;
+pub mod q6_k;
+pub mod q8_0;
+pub mod q8_1;
+pub mod q8_k;
 mod super_block;
-mod tq1_0;
-mod tq2_0;
+pub mod tq1_0;
+pub mod tq2_0;
 
 pub use block::{BlockEncoder, BlockFormat};
 pub use codec::Codec;

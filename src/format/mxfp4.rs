@@ -10,6 +10,7 @@
 //! weight between 6 and 8 times the scale is clipped to 6. Importance is ignored, as ggml ignores it.
 //! Source: ggml `quantize_row_mxfp4_ref`, `dequantize_row_mxfp4`.
 
+use super::along;
 use super::block::{BlockFormat, GroupEncoder, transpose};
 use super::fp4;
 use crate::lanes::Lanes;
@@ -30,7 +31,7 @@ impl BlockFormat for MxFp4 {
     const WEIGHTS: usize = 32;
 
     fn decode(&self, out: &mut [f32]) {
-        fp4::decode_nibbles(&self.qs, half_scale(self.e), out);
+        along::decode_levels(&self.qs, &fp4::LEVELS, half_scale(self.e), out);
     }
 
     fn is_valid(&self) -> bool {
@@ -39,6 +40,8 @@ impl BlockFormat for MxFp4 {
 }
 
 impl GroupEncoder for MxFp4 {
+    const IGNORES_IMPORTANCE: bool = true;
+
     fn encode_group<L: Lanes>(weights: &[f32], blocks: &mut [Self]) {
         let x: [L; 32] = transpose(weights);
         let amax = search::max_abs(&x);

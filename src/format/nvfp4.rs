@@ -11,6 +11,7 @@
 //! this format carry a factor for the whole tensor beside it. Importance is ignored, as ggml ignores it.
 //! Source: ggml `quantize_row_nvfp4_ref`, `dequantize_row_nvfp4`, `ggml_fp32_to_ue4m3`.
 
+use super::along;
 use super::block::{BlockFormat, GroupEncoder, transpose};
 use super::fp4;
 use crate::lanes::Lanes;
@@ -32,7 +33,7 @@ impl BlockFormat for NvFp4 {
 
     fn decode(&self, out: &mut [f32]) {
         for ((out, d), qs) in out.chunks_exact_mut(16).zip(self.d).zip(&self.qs) {
-            fp4::decode_nibbles(qs, half_ue4m3_to_f32(d), out);
+            along::decode_levels(qs, &fp4::LEVELS, half_ue4m3_to_f32(d), out);
         }
     }
 
@@ -43,6 +44,8 @@ impl BlockFormat for NvFp4 {
 }
 
 impl GroupEncoder for NvFp4 {
+    const IGNORES_IMPORTANCE: bool = true;
+
     fn encode_group<L: Lanes>(weights: &[f32], blocks: &mut [Self]) {
         let x: [L; 64] = transpose(weights);
         for (i, x) in x.as_chunks::<16>().0.iter().enumerate() {

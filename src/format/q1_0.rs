@@ -42,6 +42,8 @@ impl BlockFormat for Q1_0 {
 }
 
 impl GroupEncoder for Q1_0 {
+    const IGNORES_IMPORTANCE: bool = true;
+
     fn encode_group<L: Lanes>(weights: &[f32], blocks: &mut [Self]) {
         let x: [L; 128] = transpose(weights);
         let zero = L::splat(0.0);

@@ -43,6 +43,8 @@ impl BlockFormat for Q2_0 {
 }
 
 impl GroupEncoder for Q2_0 {
+    const IGNORES_IMPORTANCE: bool = true;
+
     fn encode_group<L: Lanes>(weights: &[f32], blocks: &mut [Self]) {
         let x: [L; 64] = transpose(weights);
         let (zero, one) = (L::splat(0.0), L::splat(1.0));

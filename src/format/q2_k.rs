@@ -91,9 +91,9 @@ fn encode<L: Lanes>(x: &Super, importance: Option<&Super>) -> Q2K {
     for (j, (codes, x_j)) in codes.as_chunks_mut::<16>().0.iter_mut().zip(x.as_chunks::<16>().0).enumerate() {
         let sub_d = scale(d) * f32::from(scales[j] & 15);
         if sub_d == 0.0 {
-            // A scale that vanished keeps the codes of the search. Rare: it is run again, for this sub-block alone.
-            let (fit, _) = search_sub_blocks::<f32>(x, importance, j);
-            *codes = x_j.map(|x| fit.code(x) as u8);
+            // A scale that vanished keeps the codes of the search. Rare: it is run again.
+            let (fit, _) = search_sub_blocks::<L>(x, importance, j - j % L::N);
+            *codes = x_j.map(|x| fit.code(L::splat(x)).lane(j % L::N) as u8);
         } else {
             requantize(x_j, scale(dmin) * f32::from(scales[j] >> 4), sub_d, [0, 3], 0, codes);
         }

@@ -89,10 +89,10 @@ fn encode<L: Lanes>(x: &Super, importance: Option<&Super>) -> Q6K {
     for (j, (codes, x_j)) in codes.as_chunks_mut::<16>().0.iter_mut().zip(x.as_chunks::<16>().0).enumerate() {
         let sub_d = scale(d) * f32::from(scales[j]);
         if sub_d == 0.0 {
-            // A scale that vanished keeps the codes of the search. Rare: it is run again, for this sub-block alone.
-            let mut kept = [0.0; 16];
-            search_sub_blocks::<f32>(x, importance, j, &mut kept);
-            *codes = kept.map(|code| code as u8);
+            // A scale that vanished keeps the codes of the search. Rare: it is run again.
+            let mut kept = [L::splat(0.0); 16];
+            search_sub_blocks::<L>(x, importance, j - j % L::N, &mut kept);
+            *codes = kept.map(|code| code.lane(j % L::N) as u8);
         } else {
             requantize(x_j, 0.0, sub_d, [-32, 31], 32, codes);
         }

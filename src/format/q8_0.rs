@@ -41,6 +41,8 @@ impl BlockFormat for Q8_0 {
 }
 
 impl GroupEncoder for Q8_0 {
+    const IGNORES_IMPORTANCE: bool = true;
+
     fn encode_group<L: Lanes>(weights: &[f32], blocks: &mut [Self]) {
         for (block, x) in blocks.iter_mut().zip(weights.as_chunks().0) {
             let d = along::max_abs::<L>(x) / 127.0;

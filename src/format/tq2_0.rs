@@ -45,6 +45,8 @@ impl BlockFormat for Tq2_0 {
 }
 
 impl BlockEncoder for Tq2_0 {
+    const IGNORES_IMPORTANCE: bool = true;
+
     fn encode<L: Lanes>(weights: &[f32], blocks: &mut [Self]) {
         for (weights, block) in weights.as_chunks().0.iter().zip(blocks) {
             let (d, codes) = ternary::<L>(weights);

@@ -56,6 +56,17 @@ pub trait Lanes:
         }
     }
 
+    /// Writes `value(code)` of eight codes. By itself the compiler gathers such codes byte by byte where their places follow from bits.
+    #[inline(always)]
+    fn widen_signed(codes: &[i8; 8], out: &mut [f32; 8], value: impl Fn(Self) -> Self) {
+        for (codes, out) in codes.chunks_exact(Self::N).zip(out.chunks_exact_mut(Self::N)) {
+            let value = value(Self::from_fn(|lane| f32::from(codes[lane])));
+            for (lane, out) in out.iter_mut().enumerate() {
+                *out = value.lane(lane);
+            }
+        }
+    }
+
     /// Magnitude: clears the sign bit.
     fn abs(self) -> Self;
     /// Square root, correctly rounded.
@@ -70,6 +81,11 @@ pub trait Lanes:
     fn eq(self, other: Self) -> Self::Mask;
     /// Lane by lane: `mask ? yes : no`.
     fn select(mask: Self::Mask, yes: Self, no: Self) -> Self;
+    /// Lane by lane: `mask ? 0 : self`.
+    #[inline(always)]
+    fn zero_where(self, mask: Self::Mask) -> Self {
+        Self::select(mask, Self::splat(0.0), self)
+    }
     /// ggml's `nearest_int` as a float, what it does to huge values and NaN included ([`crate::round::nearest_int`]).
     fn nearest_int(self) -> Self;
 

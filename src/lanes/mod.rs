@@ -5,6 +5,8 @@
 
 mod array;
 mod lane;
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
+mod pair;
 mod scalar;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod simd128;
@@ -12,11 +14,24 @@ mod simd128;
 pub use array::Array;
 pub use lane::{Lanes, Mask};
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
-pub use simd128::Simd128;
+pub use simd128::{Simd128, look_up};
 
+/// What sums are kept in on this target.
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+pub type Doubles = simd128::SimdDoubles;
+/// What sums are kept in on this target.
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
+pub type Doubles = pair::Doubles;
 /// The lanes encoders use on this target.
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 pub type Best = Simd128;
 /// The lanes encoders use on this target.
 #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
 pub type Best = Array<4>;
+
+/// The bytes of a table at sixteen places in `0..16`.
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
+#[inline(always)]
+pub fn look_up(table: &[u8; 16], places: &[u8; 16]) -> [u8; 16] {
+    places.map(|place| table[usize::from(place & 15)])
+}

@@ -108,6 +108,17 @@ impl Lanes for Simd128 {
         }
     }
     #[inline(always)]
+    fn widen_signed(codes: &[i8; 8], out: &mut [f32; 8], value: impl Fn(Self) -> Self) {
+        // SAFETY: eight readable bytes.
+        let words = i16x8_extend_low_i8x16(unsafe { v128_load64_zero(codes.as_ptr().cast()) });
+        let words = [i32x4_extend_low_i16x8(words), i32x4_extend_high_i16x8(words)];
+        for (out, words) in out.as_chunks_mut::<4>().0.iter_mut().zip(words) {
+            let value = value(Simd128(f32x4_convert_i32x4(words)));
+            // SAFETY: sixteen writable bytes.
+            unsafe { v128_store(out.as_mut_ptr().cast(), value.0) };
+        }
+    }
+    #[inline(always)]
     fn abs(self) -> Self {
         Simd128(f32x4_abs(self.0))
     }
@@ -139,6 +150,11 @@ impl Lanes for Simd128 {
     fn select(mask: SimdMask, yes: Self, no: Self) -> Self {
         Simd128(v128_bitselect(yes.0, no.0, mask.0))
     }
+    /// One instruction; older engines make four of the selection.
+    #[inline(always)]
+    fn zero_where(self, mask: SimdMask) -> Self {
+        Simd128(v128_andnot(self.0, mask.0))
+    }
     #[inline(always)]
     fn nearest_int(self) -> Self {
         let shifted = f32x4_add(self.0, f32x4_splat(MAGIC));
@@ -155,4 +171,62 @@ impl Lanes for Simd128 {
     fn max(self, other: Self) -> Self {
         Simd128(f32x4_pmax(self.0, other.0))
     }
+}
+
+/// Two doubles in a `v128`, as `pair.rs` has them in an array.
+#[derive(Clone, Copy)]
+pub struct SimdDoubles(v128);
+
+macro_rules! operator {
+    ($($trait:ident $method:ident $instruction:ident)+) => {$(
+        impl $trait for SimdDoubles {
+            type Output = Self;
+            #[inline(always)]
+            fn $method(self, other: Self) -> Self {
+                SimdDoubles($instruction(self.0, other.0))
+            }
+        }
+    )+};
+}
+operator! { Add add f64x2_add  Sub sub f64x2_sub  Mul mul f64x2_mul }
+
+impl SimdDoubles {
+    #[inline(always)]
+    pub fn of(floats: &[f32; 4]) -> [Self; 2] {
+        let low = Simd128::load(floats).0;
+        let high = i64x2_shuffle::<1, 1>(low, low);
+        [low, high].map(|floats| SimdDoubles(f64x2_promote_low_f32x4(floats)))
+    }
+    #[inline(always)]
+    pub fn splat(value: f64) -> Self {
+        SimdDoubles(f64x2_splat(value))
+    }
+    #[inline(always)]
+    pub fn abs(self) -> Self {
+        SimdDoubles(f64x2_abs(self.0))
+    }
+    #[inline(always)]
+    pub fn max(self, other: Self) -> Self {
+        SimdDoubles(f64x2_pmax(self.0, other.0))
+    }
+    #[inline(always)]
+    pub fn above(self, other: Self) -> Self {
+        SimdDoubles(v128_and(f64x2_gt(self.0, other.0), f64x2_splat(1.0)))
+    }
+    #[inline(always)]
+    pub fn to_array(self) -> [f64; 2] {
+        [f64x2_extract_lane::<0>(self.0), f64x2_extract_lane::<1>(self.0)]
+    }
+}
+
+/// The bytes of a table at sixteen places in `0..16`.
+#[inline(always)]
+pub fn look_up(table: &[u8; 16], places: &[u8; 16]) -> [u8; 16] {
+    let mut found = [0; 16];
+    // SAFETY: sixteen readable bytes each, and sixteen writable ones.
+    unsafe {
+        let bytes = u8x16_swizzle(v128_load(table.as_ptr().cast()), v128_load(places.as_ptr().cast()));
+        v128_store(found.as_mut_ptr().cast(), bytes);
+    }
+    found
 }

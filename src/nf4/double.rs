@@ -140,6 +140,19 @@ impl DoubleQuantized4Bit {
     }
 }
 
+/// The second level by itself: the codes of the absmax, the nested absmax of every 256, and the offset, which is their mean.
+///
+/// # Errors
+/// [`Code::NON_FINITE`](crate::Code::NON_FINITE) for an absmax that is no number.
+pub fn double_absmax(absmax: Vec<f32>) -> Result<(Vec<u8>, Vec<f32>, f32)> {
+    check::finite(&absmax, "absmax")?;
+    let offset = mean(&absmax);
+    let mut codes = vec![0; absmax.len()];
+    let mut nested = vec![0.0; absmax.len().div_ceil(DOUBLE_QUANT_BLOCK_SIZE)];
+    quantize_absmax(absmax, offset, &mut codes, &mut nested)?;
+    Ok((codes, nested, offset))
+}
+
 fn mean(values: &[f32]) -> f32 {
     let sum: f64 = values.iter().map(|&x| f64::from(x)).sum();
     if values.is_empty() { 0.0 } else { (sum / values.len() as f64) as f32 }

@@ -1,5 +1,6 @@
 //! bitsandbytes' dynamic 8-bit map, which holds the absmax of absmax: many small values, few large ones.
 
+use crate::order::sorted;
 use std::array;
 use std::sync::LazyLock;
 
@@ -24,7 +25,7 @@ pub static DYNAMIC_MAP: LazyLock<[f32; 256]> = LazyLock::new(|| {
             values.extend([decade * mean, -(decade * mean)]);
         }
     }
-    values.sort_by(f32::total_cmp);
+    let values = sorted(&values, f32::total_cmp);
     array::from_fn(|i| values[i])
 });
 

@@ -17,7 +17,7 @@ pub mod state;
 
 pub use codebook::DataType4Bit;
 pub use double::{
-    DOUBLE_QUANT_BLOCK_SIZE, DoubleQuantized4Bit, dequantize_4bit_double, dequantize_4bit_double_into,
+    DOUBLE_QUANT_BLOCK_SIZE, DoubleQuantized4Bit, dequantize_4bit_double, dequantize_4bit_double_into, double_absmax,
     quantize_4bit_double, quantize_4bit_double_into,
 };
 pub use dynamic::DYNAMIC_MAP;
@@ -27,4 +27,4 @@ pub use single::{
 };
 #[cfg(target_arch = "wasm32")]
 pub(crate) use single::{decode_blocks, quantize_blocks};
-pub use state::{LoadedState, StateDtype, StateTensor, Tensor4Bit, from_state_dict};
+pub use state::{LoadedState, StateDtype, StateTensor, Tensor4Bit, from_state_dict, state_json};

@@ -120,25 +120,43 @@ fn state_dict(
     absmax: StateTensor,
     nested: Option<(&[f32], f32)>,
 ) -> Result<Vec<StateTensor>> {
+    check::shape("the tensor", len, shape)?;
+    let kind = data_type.name();
+    let json = state_json(data_type, block_size, dtype, shape, nested.map(|(_, offset)| offset))?;
+    let mut tensors = vec![bytes(name, "", vec![codes.len(), 1], codes), absmax];
+    tensors.push(floats(name, ".quant_map", data_type.table()));
+    if let Some((absmax, _)) = nested {
+        tensors.push(floats(name, ".nested_absmax", absmax));
+        tensors.push(floats(name, ".nested_quant_map", &*DYNAMIC_MAP));
+    }
+    tensors.push(bytes(name, &format!(".{STATE}{kind}"), vec![json.len()], json.as_bytes()));
+    Ok(tensors)
+}
+
+/// What is not in tensors of its own, as JSON: spaced as Python does. `nested_offset` if the absmax have a second level.
+///
+/// # Errors
+/// [`Code::UNSUPPORTED`] for INT4, which bitsandbytes does not have; [`Code::UNKNOWN_NAME`] for another `dtype`.
+pub fn state_json(
+    data_type: DataType4Bit,
+    block_size: usize,
+    dtype: &str,
+    shape: &[usize],
+    nested_offset: Option<f32>,
+) -> Result<String> {
     if data_type == DataType4Bit::Int4 {
         return Err(Error::new(Code::UNSUPPORTED, "bitsandbytes has no linear INT4: use nf4 or fp4 to share a tensor"));
     }
     check_dtype(dtype)?;
-    check::shape("the tensor", len, shape)?;
     let kind = data_type.name();
     let mut json =
         format!(r#"{{"quant_type": "{kind}", "blocksize": {block_size}, "dtype": "{dtype}", "shape": {shape:?}"#);
-    let mut tensors = vec![bytes(name, "", vec![codes.len(), 1], codes), absmax];
-    tensors.push(floats(name, ".quant_map", data_type.table()));
-    if let Some((absmax, offset)) = nested {
-        tensors.push(floats(name, ".nested_absmax", absmax));
-        tensors.push(floats(name, ".nested_quant_map", &*DYNAMIC_MAP));
+    if let Some(offset) = nested_offset {
         let (size, offset) = (DOUBLE_QUANT_BLOCK_SIZE, python_number(offset.into()));
         json += &format!(r#", "nested_blocksize": {size}, "nested_dtype": "float32", "nested_offset": {offset}"#);
     }
     json.push('}');
-    tensors.push(bytes(name, &format!(".{STATE}{kind}"), vec![json.len()], json.as_bytes()));
-    Ok(tensors)
+    Ok(json)
 }
 
 fn check_dtype(dtype: &str) -> Result<()> {

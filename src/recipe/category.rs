@@ -1,5 +1,6 @@
 //! What a tensor's name says: its kind, and whether it may be quantized at all.
 
+use super::image;
 use crate::container::gguf::Tensor;
 
 /// The kinds of tensor that rules tell apart.
@@ -149,6 +150,6 @@ pub(super) fn kept(tensor: &Tensor, name: &str, architecture: &str) -> Option<&'
         let own = KEPT_IN
             .iter()
             .find(|(owner, parts, _)| *owner == architecture && parts.iter().any(|part| name.contains(part)));
-        own.map(|(.., why)| *why)
+        own.map(|(.., why)| *why).or_else(|| image::kept(architecture, tensor, name))
     })
 }

@@ -3,6 +3,7 @@
 use super::category::{Category, PER_LAYER_EMBEDDING, kept};
 use super::facts::Facts;
 use super::fallback::fitting;
+use super::image::{self, ImageMix};
 use super::mix::{Situation, section};
 use super::options::Options;
 use super::preset::Preset;
@@ -26,6 +27,7 @@ pub(super) struct Chooser<'a> {
     tied: bool,
     value_tensors: u64,
     counts: Counts,
+    image: Option<ImageMix>,
 }
 
 /// How many of a kind were decided so far.
@@ -63,7 +65,8 @@ impl<'a> Chooser<'a> {
             tied &= category != Category::Output;
             value_tensors += u64::from(category.is_values());
         }
-        Chooser { preset, options, facts, has_importance, tied, value_tensors, counts: Counts::default() }
+        let image = ImageMix::of(&facts.architecture, preset.ftype);
+        Chooser { preset, options, facts, has_importance, tied, value_tensors, counts: Counts::default(), image }
     }
 
     /// Decides one tensor, which is written as `name`.
@@ -78,6 +81,7 @@ impl<'a> Chooser<'a> {
         if let Some(why) = self.kept(tensor, name) {
             return decided(tensor.kind, why);
         }
+        image::check_layout(&self.facts.architecture, name)?;
         let category = Category::of(name);
         if let (Some(kind), Category::TokenEmbedding) = (options.embedding_type, category) {
             // The per-layer table is large, so a pattern may speak for it.
@@ -92,11 +96,17 @@ impl<'a> Chooser<'a> {
             return decided(default, "the preset's type");
         }
         let (kind, why) = match options.pattern_type(name) {
-            Some(kind) => (kind, "a pattern of the recipe"),
+            Some(asked) => asked,
             None if options.recipe.pure || self.preset.uniform => (default, "pure: the preset's type throughout"),
-            None => self.mixed(tensor, name, category, default)?,
+            None => match &mut self.image {
+                Some(image) => image.choose(self.preset.ftype, name, default),
+                None => self.mixed(tensor, name, category, default)?,
+            },
         };
-        let fitted = fitting(kind, tensor.row_length())?;
+        let fitted = match self.image {
+            Some(_) => image::fitting(kind, tensor.row_length()),
+            None => fitting(kind, tensor.row_length())?,
+        };
         if fitted == kind {
             return decided(kind, why);
         }

@@ -1,8 +1,9 @@
 //! The metadata of the file that is written.
 
+use super::image::is_image;
 use super::names::Pruner;
 use super::options::{MAX_OVERRIDE_BYTES, Options};
-use crate::container::gguf::{ALIGNMENT_KEY, DEFAULT_ALIGNMENT, Header, MAX_ALIGNMENT, Value, encode_pair};
+use crate::container::gguf::{ALIGNMENT_KEY, DEFAULT_ALIGNMENT, Header, MAX_ALIGNMENT, SPLIT_KEYS, Value, encode_pair};
 use crate::container::imatrix::ImportanceMatrix;
 use crate::error::{Code, Error, Result};
 
@@ -12,13 +13,31 @@ const QUANTIZATION_VERSION: u32 = 2;
 /// Metadata in the order it is written.
 #[derive(Debug)]
 pub(super) struct Pairs {
-    pub pairs: Vec<Vec<u8>>,
+    pairs: Builder,
     pub alignment: u32,
 }
 
+impl Pairs {
+    /// The pairs of a header, as they are.
+    pub fn of(header: &Header) -> Pairs {
+        let pairs = header.metadata().map(|pair| (pair.key.to_owned(), pair.raw.to_vec())).collect();
+        Pairs { pairs: Builder { pairs, in_place: false }, alignment: header.alignment() }
+    }
+
+    /// All pairs as they are written, with some set at the end.
+    pub fn and<'a>(&self, more: impl Iterator<Item = (&'a str, &'a Value<'a>)>) -> Vec<Vec<u8>> {
+        let mut out = self.pairs.clone();
+        more.for_each(|(key, value)| out.set(key, value));
+        out.pairs.into_iter().map(|(_, raw)| raw).collect()
+    }
+}
+
 /// Ordered pairs; setting a key moves it to the end, as `gguf_set_val_*` does.
+#[derive(Clone, Debug)]
 struct Builder {
     pairs: Vec<(String, Vec<u8>)>,
+    /// Keys that are there stay where they are, as in the llama.cpp that ComfyUI-GGUF patches.
+    in_place: bool,
 }
 
 impl Builder {
@@ -27,8 +46,13 @@ impl Builder {
     }
 
     fn set(&mut self, key: &str, value: &Value) {
+        let pair = encode_pair(key, value);
+        if let Some((_, raw)) = self.pairs.iter_mut().find(|(present, _)| self.in_place && present == key) {
+            *raw = pair;
+            return;
+        }
         self.remove(key);
-        self.pairs.push((key.to_owned(), encode_pair(key, value)));
+        self.pairs.push((key.to_owned(), pair));
     }
 }
 
@@ -44,14 +68,13 @@ pub(super) fn pairs(
     pruner: &Pruner,
     architecture: &str,
 ) -> Result<Pairs> {
-    let pairs = header.metadata().map(|pair| (pair.key.to_owned(), pair.raw.to_vec())).collect();
-    let mut out = Builder { pairs };
+    let Pairs { pairs: mut out, mut alignment } = Pairs::of(header);
+    out.in_place = is_image(architecture);
     out.set("general.quantization_version", &Value::U32(QUANTIZATION_VERSION));
     out.set("general.file_type", &Value::U32(ftype));
-    for key in ["split.no", "split.count", "split.tensors.count"] {
+    for key in SPLIT_KEYS {
         out.remove(key);
     }
-    let mut alignment = header.alignment();
     for entry in &options.overrides {
         let value = entry.value.as_value();
         if entry.key == ALIGNMENT_KEY {
@@ -65,7 +88,7 @@ pub(super) fn pairs(
     if pruner.is_active() {
         out.set(&format!("{architecture}.block_count"), &Value::U32(pruner.next));
     }
-    Ok(Pairs { pairs: out.pairs.into_iter().map(|(_, raw)| raw).collect(), alignment })
+    Ok(Pairs { pairs: out, alignment })
 }
 
 fn overridden_alignment(value: &Value) -> Result<u32> {

@@ -8,8 +8,10 @@
 //! facts      what the rules ask of a model: architecture, layers, heads, experts
 //! recipe     the options, with llama-quantize's names
 //! plan       header + recipe + importance -> every tensor's decision, place and reason, and the final header
+//! split      the files that are written, if there shall be several
 //! transcribe a made header written as it is: what a conversion without a preset of formats does
-//! tile       one tile of whole rows: widen, encode, check
+//! tile       one tile of whole rows: widen, encode, check, measure
+//! rows       what each format would make of some rows, and how two tensors differ
 //! ```
 //!
 //! Every decision and every byte of the plan is what llama.cpp's `llama_model_quantize` makes of the same input; the
@@ -21,12 +23,15 @@ mod category;
 mod choose;
 mod facts;
 mod fallback;
+mod image;
 mod metadata;
 mod mix;
 mod names;
 mod options;
 mod plan;
 mod preset;
+mod rows;
+mod split;
 mod tile;
 mod transcribe;
 
@@ -34,5 +39,7 @@ pub use crate::container::gguf::Place;
 pub use options::{KvOverride, OverrideValue, Recipe, TensorTypeRule};
 pub use plan::{Plan, PlannedTensor, plan};
 pub use preset::{Preset, presets};
-pub use tile::{encode_tile, widen};
+pub use rows::{analyze_rows, compare_rows};
+pub use split::Shard;
+pub use tile::{encode_measured, encode_tile, widen};
 pub use transcribe::transcribe;

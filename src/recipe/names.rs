@@ -1,6 +1,7 @@
 //! Names as llama.cpp reads them: the layer in them, the order they put tensors in, and what pruning makes of them.
 
 use crate::error::{Code, Error, Result};
+use crate::order::sorted;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
@@ -34,8 +35,7 @@ pub(super) struct Pruner {
 
 impl Pruner {
     pub fn new(layers: &[u32]) -> Self {
-        let mut pruned = layers.to_vec();
-        pruned.sort_unstable();
+        let mut pruned = sorted(layers, Ord::cmp);
         pruned.dedup();
         Pruner { pruned, mapped: BTreeMap::new(), next: 0 }
     }

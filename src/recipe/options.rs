@@ -2,7 +2,7 @@
 
 use crate::container::gguf::{TensorType, Value};
 use crate::error::{Code, Error, Result};
-use regex_lite::Regex;
+use regex_lite::{Regex, RegexBuilder};
 use serde::Deserialize;
 
 /// What to make of a model.
@@ -33,22 +33,31 @@ pub struct Recipe {
     pub prune_layers: Vec<u32>,
     /// Keep the input's shards, and with them its order of tensors.
     pub keep_split: bool,
+    /// Write files of so many bytes at most, headers not counted; a larger tensor gets a file of its own.
+    pub split_max_size: Option<u64>,
     /// Only to see what would be done: needing importance, requantizing and formats that cannot be written are no
     /// errors then, and the plan says which tensors need importance.
     pub dry_run: bool,
     /// The importance matrix's file name, for `quantize.imatrix.file`; without it that key is not written.
     pub imatrix_file: Option<String>,
+    /// What GGUF calls the way a tokenizer cuts text (`tokenizer.ggml.pre`): only for language models from safetensors whose
+    /// files do not tell.
+    pub pre_tokenizer: Option<String>,
 }
 
 /// A type for tensors of certain names.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TensorTypeRule {
-    /// A regular expression that is searched for in the name. It is put in lower case first, as llama-quantize does.
+    /// A regular expression that is searched for in the name. It is put in lower case first, as llama-quantize does, but for
+    /// what a backslash stands before: `\\D` stays what it means.
     pub pattern: String,
     /// The type's name, in any case.
     #[serde(rename = "type")]
     pub kind: String,
+    /// The reason to state for it in the plan, in place of "a pattern of the recipe".
+    #[serde(default)]
+    pub why: Option<String>,
 }
 
 /// One metadata pair to set.
@@ -78,6 +87,11 @@ pub(super) const MAX_OVERRIDE_BYTES: usize = 127;
 
 /// Patterns, so many that no recipe needs more.
 const MAX_TENSOR_TYPES: usize = 65_536;
+
+/// Bytes that all patterns may take when they are compiled: counted repetitions in each other make gigabytes of a line.
+const MAX_PATTERN_BYTES: usize = 64 << 20;
+/// Bytes that one pattern may take, however few there are; that of a name of a hundred letters takes half of the least.
+const PATTERN_BYTES: [usize; 2] = [8 << 10, 1 << 20];
 
 impl KvOverride {
     /// Reads "KEY=TYPE:VALUE".
@@ -119,13 +133,21 @@ impl OverrideValue {
     }
 }
 
+/// A type for tensors of certain names, and the reason.
+#[derive(Debug)]
+struct Pattern<'a> {
+    regex: Regex,
+    kind: TensorType,
+    why: &'a str,
+}
+
 /// A recipe's names and patterns, resolved once.
 #[derive(Debug)]
 pub(super) struct Options<'a> {
     pub recipe: &'a Recipe,
     pub output_type: Option<TensorType>,
     pub embedding_type: Option<TensorType>,
-    pub patterns: Vec<(Regex, TensorType)>,
+    patterns: Vec<Pattern<'a>>,
     pub overrides: Vec<KvOverride>,
 }
 
@@ -144,26 +166,40 @@ impl<'a> Options<'a> {
             return Err(Error::new(Code::TOO_LARGE, message).with("count", count));
         }
         let named = |name: &Option<String>| name.as_deref().map(TensorType::by_name).transpose();
+        let [least, most] = PATTERN_BYTES;
+        let size_limit = (MAX_PATTERN_BYTES / recipe.tensor_types.len().max(1)).clamp(least, most);
         Ok(Options {
             recipe,
             output_type: named(&recipe.output_tensor_type)?,
             embedding_type: named(&recipe.token_embedding_type)?,
-            patterns: recipe.tensor_types.iter().map(compile).collect::<Result<_>>()?,
+            patterns: recipe.tensor_types.iter().map(|rule| compile(rule, size_limit)).collect::<Result<_>>()?,
             overrides: recipe.override_kv.iter().map(|text| KvOverride::parse(text)).collect::<Result<_>>()?,
         })
     }
 
-    /// The type the first pattern that finds the name asks for.
-    pub fn pattern_type(&self, name: &str) -> Option<TensorType> {
-        self.patterns.iter().find(|(pattern, _)| pattern.is_match(name)).map(|(_, kind)| *kind)
+    /// The type the first pattern that finds the name asks for, and why.
+    pub fn pattern_type(&self, name: &str) -> Option<(TensorType, &'a str)> {
+        self.patterns.iter().find(|pattern| pattern.regex.is_match(name)).map(|pattern| (pattern.kind, pattern.why))
     }
 }
 
-fn compile(rule: &TensorTypeRule) -> Result<(Regex, TensorType)> {
-    let TensorTypeRule { pattern, kind } = rule;
-    let compiled = Regex::new(&pattern.to_ascii_lowercase()).map_err(|error| {
+fn compile(rule: &TensorTypeRule, size_limit: usize) -> Result<Pattern<'_>> {
+    let TensorTypeRule { pattern, kind, why } = rule;
+    let regex = RegexBuilder::new(&lower_case(pattern)).size_limit(size_limit).build().map_err(|error| {
         let message = format!("tensor pattern '{pattern}' is no regular expression: {error}");
         Error::new(Code::ARGUMENT, message).with("pattern", pattern.as_str())
     })?;
-    Ok((compiled, TensorType::by_name(kind)?))
+    let why = why.as_deref().unwrap_or("a pattern of the recipe");
+    Ok(Pattern { regex, kind: TensorType::by_name(kind)?, why })
+}
+
+/// A pattern in lower case, as the names of tensors are, without changing what its escapes mean.
+fn lower_case(pattern: &str) -> String {
+    let mut escaped = false;
+    let lower = |c: char| {
+        let kept = escaped;
+        escaped = c == '\\' && !kept;
+        if kept { c } else { c.to_ascii_lowercase() }
+    };
+    pattern.chars().map(lower).collect()
 }

@@ -2,14 +2,17 @@
 
 use super::choose::Chooser;
 use super::facts::{Facts, Lookup};
+use super::image::is_image;
 use super::metadata;
 use super::names::{Pruner, compare};
 use super::options::{Options, Recipe};
 use super::preset::{Preset, PresetSet, ftype, guessed_ftype};
-use crate::container::gguf::{Header, Place, Record, Tensor, TensorType, write_header};
+use super::split::{Shard, Split};
+use crate::container::gguf::{Header, Place, Tensor, TensorType};
 use crate::container::imatrix::ImportanceMatrix;
 use crate::error::{Code, Error, Result};
 use crate::format::Codec;
+use crate::order::sorted;
 use std::collections::{BTreeMap, HashSet};
 
 /// Everything that is decided before the first weight is read.
@@ -17,6 +20,8 @@ use std::collections::{BTreeMap, HashSet};
 pub struct Plan {
     /// The final header, padded to where tensor data begins. It is written first: nothing in it changes later.
     pub header: Vec<u8>,
+    /// The files after the first, where the output is split; offsets of tensors count through all of them end to end.
+    pub further: Vec<Shard>,
     /// What becomes of every tensor, in the order they stand in the output.
     pub tensors: Vec<PlannedTensor>,
     /// The size of the whole output.
@@ -59,6 +64,11 @@ pub struct PlannedTensor {
 }
 
 impl PlannedTensor {
+    /// Bytes it will have, without padding.
+    pub(super) fn target_bytes(&self) -> u64 {
+        self.to.size_of(self.rows.saturating_mul(self.row_length)).unwrap_or(0)
+    }
+
     /// A tensor under its own name, without importance; its place is found when all sizes are known.
     pub(super) fn of(tensor: &Tensor, to: TensorType, why: String) -> Self {
         PlannedTensor {
@@ -99,7 +109,7 @@ impl Plan {
 /// - [`Code::ARGUMENT`]: a tensor is quantized already and the recipe does not allow requantizing.
 /// - [`Code::LENGTH`]: the importance of a tensor has another length than its rows times experts, or a type the recipe
 ///   demands does not fit a tensor's rows.
-/// - [`Code::UNSUPPORTED`]: a type cannot be read or written, or no type fits; a file that is one shard of several.
+/// - [`Code::UNSUPPORTED`]: a type cannot be read or written, or no type fits; one shard of several without the others.
 pub fn plan(header: &Header, recipe: &Recipe, importance: Option<&ImportanceMatrix>) -> Result<Plan> {
     let preset = Preset::by_name(&recipe.preset)?;
     let options = Options::resolve(recipe)?;
@@ -108,7 +118,7 @@ pub fn plan(header: &Header, recipe: &Recipe, importance: Option<&ImportanceMatr
     let facts = Facts::of(header, &options.overrides);
 
     let mut pruner = Pruner::new(&recipe.prune_layers);
-    let written = written_tensors(header, recipe, &mut pruner)?;
+    let written = written_tensors(header, recipe, &facts, &mut pruner)?;
     let names = written.iter().map(|(_, name)| name.as_str());
     let mut chooser = Chooser::new(preset, &options, &facts, importance.is_some(), names);
     let mut tensors = Vec::with_capacity(written.len());
@@ -116,12 +126,16 @@ pub fn plan(header: &Header, recipe: &Recipe, importance: Option<&ImportanceMatr
         let placed = |error: Error| error.within(&format!("tensor '{name}'"));
         let decision = chooser.choose(tensor, name).map_err(placed)?;
         let needs_importance = decision.kind != tensor.kind && needs_importance(name, decision.kind, preset.ftype);
-        let planned = PlannedTensor {
+        let mut planned = PlannedTensor {
             name: name.clone(),
             needs_importance,
             has_importance: has_importance(tensor, decision.kind, importance.as_ref()).map_err(placed)?,
             ..PlannedTensor::of(tensor, decision.kind, decision.why)
         };
+        if !is_image(&facts.architecture) {
+            // As ggml does; what was written by others may have dimensions of one at the end.
+            planned.shape.truncate(tensor.dimensions());
+        }
         if tensor.stored == tensor.kind || decision.kind != tensor.kind {
             check_conversion(&planned, recipe).map_err(placed)?;
         }
@@ -131,22 +145,18 @@ pub fn plan(header: &Header, recipe: &Recipe, importance: Option<&ImportanceMatr
     let number = if preset.is_copy() { stated_ftype(header, &options, &written) } else { preset.ftype };
     let architecture = &facts.architecture;
     let pairs = metadata::pairs(header, &options, number, importance.as_ref(), &pruner, architecture)?;
-    let records: Vec<_> = tensors.iter().map(|t| Record { name: &t.name, shape: &t.shape, kind: t.to }).collect();
-    let written = write_header(&pairs.pairs, &records, pairs.alignment)?;
-    for (tensor, place) in tensors.iter_mut().zip(written.places) {
-        tensor.place = place;
-    }
-    Ok(Plan { header: written.header, tensors, size: written.size, importance })
+    let split = Split::of(recipe, header, &tensors)?;
+    Ok(Plan { importance, ..split.plan(&pairs, tensors)? })
 }
 
 /// A shard holds only some tensors of a model, and rules ask how many there are.
 fn refuse_shard(header: &Header) -> Result<()> {
-    let count = header.get("split.count").and_then(|value| value.as_u64()).unwrap_or(1);
-    if count <= 1 {
+    let count = header.split_count();
+    if count <= 1 || !header.shards().is_empty() {
         return Ok(());
     }
-    let number = header.get("split.no").and_then(|value| value.as_u64()).unwrap_or(0).saturating_add(1);
-    let message = format!("this file is shard {number} of {count}; merge the shards into one file first");
+    let number = header.split_number().saturating_add(1);
+    let message = format!("this file is shard {number} of {count}; open all of them together");
     Err(Error::new(Code::UNSUPPORTED, message).with("shard", number).with("shards", count))
 }
 
@@ -164,10 +174,19 @@ fn selected(matrix: &ImportanceMatrix, recipe: &Recipe) -> Option<ImportanceMatr
     any.then_some(matrix)
 }
 
-/// The tensors that are written, in order, with the names they get.
-fn written_tensors<'a>(header: &'a Header, recipe: &Recipe, pruner: &mut Pruner) -> Result<Vec<(&'a Tensor, String)>> {
-    let mut order: Vec<&Tensor> = header.tensors().iter().collect();
-    order.sort_by(|a, b| compare(&a.name, &b.name));
+/// The tensors that are written, in order, with the names they get. Those of image models stay in the order of the file, as
+/// in the llama.cpp that ComfyUI-GGUF patches.
+fn written_tensors<'a>(
+    header: &'a Header,
+    recipe: &Recipe,
+    facts: &Facts,
+    pruner: &mut Pruner,
+) -> Result<Vec<(&'a Tensor, String)>> {
+    let tensors: Vec<&Tensor> = header.tensors().iter().collect();
+    let order = match is_image(&facts.architecture) {
+        true => tensors,
+        false => sorted(&tensors, |a, b| compare(&a.name, &b.name)),
+    };
     let mut written = Vec::with_capacity(order.len());
     let mut names = HashSet::new();
     for tensor in order {
@@ -179,7 +198,7 @@ fn written_tensors<'a>(header: &'a Header, recipe: &Recipe, pruner: &mut Pruner)
         written.push((tensor, name));
     }
     if recipe.keep_split {
-        // Shards are kept by keeping the order of the file.
+        // The order of the files, and within each of its bytes.
         written.sort_by_key(|(tensor, _)| tensor.offset);
     }
     Ok(written)

@@ -1,5 +1,6 @@
 //! One tile of whole rows, from the bytes of one type to the bytes of another.
 
+use crate::analysis::ErrorSums;
 use crate::container::gguf::TensorType;
 use crate::error::{Code, Error, Result};
 use crate::format::Codec;
@@ -23,12 +24,31 @@ pub fn encode_tile(
     importance: Option<&[f32]>,
     head_rows: usize,
 ) -> Result<Vec<u8>> {
+    encode_measured(bytes, from, to, row_length, importance, head_rows, None)
+}
+
+/// [`encode_tile`], which adds what it did to the weights to `errors`: nothing, if the type stays.
+///
+/// # Errors
+/// Those of [`encode_tile`]: that errors are measured makes none.
+pub fn encode_measured(
+    bytes: &[u8],
+    from: &str,
+    to: &str,
+    row_length: usize,
+    importance: Option<&[f32]>,
+    head_rows: usize,
+    errors: Option<&mut ErrorSums>,
+) -> Result<Vec<u8>> {
     let (from, to) = (TensorType::by_name(from)?, TensorType::by_name(to)?);
     if head_rows > 0 {
-        let permuted = interleave(bytes, row_length.saturating_mul(from.bytes as usize), head_rows)?;
-        return convert(&permuted, from, to, row_length, importance);
+        let row = row_length.saturating_mul(from.bytes as usize);
+        // Of a bias every weight is a row; no tile of whole heads has but one row.
+        let row = if bytes.len() == row { from.bytes as usize } else { row };
+        let permuted = interleave(bytes, row, head_rows)?;
+        return convert(&permuted, from, to, row_length, importance, errors);
     }
-    convert(bytes, from, to, row_length, importance)
+    convert(bytes, from, to, row_length, importance, errors)
 }
 
 fn convert(
@@ -37,25 +57,47 @@ fn convert(
     to: TensorType,
     row_length: usize,
     importance: Option<&[f32]>,
+    errors: Option<&mut ErrorSums>,
 ) -> Result<Vec<u8>> {
     if from == to {
         // Integers and other types without a codec are bytes to be copied.
         return Codec::by_id(from.id).map_or(Ok(()), |codec| codec.validate(bytes)).map(|()| bytes.to_vec());
     }
     let target = codec(to)?;
+    let weights = finite_weights(bytes, from)?;
+    let out = encode(&weights, from, target, row_length, importance)?;
+    if let Some(errors) = errors {
+        errors.add_encoded(&weights, target, &out, row_length, importance)?;
+    }
+    Ok(out)
+}
+
+/// Finite weights in a format, which has to hold them.
+pub(super) fn encode(
+    weights: &[f32],
+    from: TensorType,
+    target: &Codec,
+    row_length: usize,
+    importance: Option<&[f32]>,
+) -> Result<Vec<u8>> {
+    let mut out = vec![0; target.encoded_len(weights.len(), row_length)?];
+    target.encode_rows(weights, row_length, importance, &mut out)?;
+    if target.carries_non_finite() {
+        target.validate(&out).map_err(|_| {
+            let message = format!("a weight of {} does not fit {}", from.name, target.name);
+            Error::new(Code::UNREPRESENTABLE, message).with("format", target.name)
+        })?;
+    }
+    Ok(out)
+}
+
+/// [`widen`], where no weight may be NaN or infinite.
+pub(super) fn finite_weights(bytes: &[u8], from: TensorType) -> Result<Vec<f32>> {
     let weights = widen(bytes, from)?;
     if Codec::by_id(from.id).is_none() {
         crate::check::finite(&weights, "weight")?; // of other types the codec has validated the bytes
     }
-    let mut out = vec![0; target.encoded_len(weights.len(), row_length)?];
-    target.encode_rows(&weights, row_length, importance, &mut out)?;
-    if target.carries_non_finite() {
-        target.validate(&out).map_err(|_| {
-            let message = format!("a weight of {} does not fit {}", from.name, to.name);
-            Error::new(Code::UNREPRESENTABLE, message).with("format", to.name)
-        })?;
-    }
-    Ok(out)
+    Ok(weights)
 }
 
 /// Weights of any type that can be read, as f32: exact but for F64, which is rounded.

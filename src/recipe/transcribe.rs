@@ -1,21 +1,19 @@
 //! A header that was made from another container, written as it is.
 
+use super::metadata::Pairs;
+use super::options::Recipe;
 use super::plan::{Plan, PlannedTensor};
-use crate::container::gguf::{Header, Record, write_header};
+use super::split::Split;
+use crate::container::gguf::Header;
 use crate::error::Result;
 
-/// The plan that writes what `header` says: its metadata, and its tensors in their order, each as its `kind`.
+/// The plan that writes what `header` says: its metadata, and its tensors in their order, each as its `kind`. Of the recipe
+/// only how the file is split counts.
 ///
 /// # Errors
-/// Those of [`write_header`].
-pub fn transcribe(header: &Header) -> Result<Plan> {
-    let pairs: Vec<&[u8]> = header.metadata().map(|pair| pair.raw).collect();
-    let tensors = header.tensors();
-    let records: Vec<_> = tensors.iter().map(|t| Record { name: &t.name, shape: &t.shape, kind: t.kind }).collect();
-    let written = write_header(&pairs, &records, header.alignment())?;
-    let planned = tensors.iter().zip(written.places).map(|(tensor, place)| PlannedTensor {
-        place,
-        ..PlannedTensor::of(tensor, tensor.kind, "conversion".to_owned())
-    });
-    Ok(Plan { header: written.header, tensors: planned.collect(), size: written.size, importance: None })
+/// [`Code::RANGE`](crate::Code::RANGE) and [`Code::TOO_LARGE`](crate::Code::TOO_LARGE) for a split that cannot be.
+pub fn transcribe(header: &Header, recipe: &Recipe) -> Result<Plan> {
+    let planned = |tensor| PlannedTensor::of(tensor, tensor.kind, "conversion".to_owned());
+    let tensors: Vec<_> = header.tensors().iter().map(planned).collect();
+    Split::of(recipe, header, &tensors)?.plan(&Pairs::of(header), tensors)
 }

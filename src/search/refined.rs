@@ -33,11 +33,16 @@ pub fn refined<L: Lanes, const W: usize>(x: &[L; W], nmax: f32, codes: &mut [L; 
             let without_lx = sumlx - w * x * *l;
             let without_l2 = suml2 - w * *l * *l;
             let code = code(x * without_l2 / without_lx);
+            let moved = !code.eq(*l);
+            // Most codes stay, in all lanes.
+            if !moved.any() {
+                continue;
+            }
             let with_lx = without_lx + w * x * code;
             let with_l2 = without_l2 + w * code * code;
             let better = live
+                & moved
                 & zero.lt(without_lx)
-                & !code.eq(*l)
                 & zero.lt(with_l2)
                 & (sumlx * sumlx * with_l2).lt(with_lx * with_lx * suml2);
             // Most are not, in no lane: the branch pays (selecting always halves the speed).

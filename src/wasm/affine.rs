@@ -7,7 +7,7 @@ use crate::affine::{
     SymmetricRule,
 };
 use crate::check;
-use crate::error::Error;
+use crate::error::{Code, Error};
 use js_sys::{Float32Array, Uint8Array};
 use serde::{Deserialize, Serialize};
 use wasm_bindgen::prelude::*;
@@ -21,39 +21,37 @@ struct SchemeOptions {
     mode: QuantMode,
     #[serde(default)]
     granularity: QuantGranularity,
-    range: Option<RangeOption>,
     #[serde(default)]
     rule: SymmetricRule,
 }
 
-/// A range by its name or by its ends.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum RangeOption {
-    Name(RangeName),
-    Ends(QuantRange),
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-enum RangeName {
-    Signed,
-    Narrow,
-    Unsigned,
-}
-
 impl SchemeOptions {
-    fn scheme(&self) -> Result<QuantScheme, Error> {
+    /// The scheme; `range` is what the options' field of that name holds, a name or both ends.
+    fn scheme(&self, range: JsValue) -> Result<QuantScheme, Error> {
         let scheme = QuantScheme::new(self.bits, self.mode)?.with_rule(self.rule);
-        let range = match &self.range {
-            None => return Ok(scheme),
-            Some(RangeOption::Name(RangeName::Signed)) => QuantRange::signed(self.bits)?,
-            Some(RangeOption::Name(RangeName::Narrow)) => QuantRange::narrow(self.bits)?,
-            Some(RangeOption::Name(RangeName::Unsigned)) => QuantRange::unsigned(self.bits)?,
-            Some(RangeOption::Ends(range)) => *range,
+        if range.is_undefined() || range.is_null() {
+            return Ok(scheme);
+        }
+        let range = match range.as_string().as_deref() {
+            None => from_js("range", range)?,
+            Some("signed") => QuantRange::signed(self.bits)?,
+            Some("narrow") => QuantRange::narrow(self.bits)?,
+            Some("unsigned") => QuantRange::unsigned(self.bits)?,
+            Some(name) => {
+                let message = format!("range: '{name}' is none of signed, narrow, unsigned");
+                return Err(Error::new(Code::ARGUMENT, message).with("argument", "range"));
+            }
         };
         scheme.with_range(range)
     }
+}
+
+/// The options of a scheme, and the scheme.
+fn scheme_from_js(options: JsValue) -> Result<(SchemeOptions, QuantScheme), Error> {
+    let range = Fields(&options).get("range");
+    let options: SchemeOptions = from_js("options", options)?;
+    let scheme = options.scheme(range)?;
+    Ok((options, scheme))
 }
 
 fn to_js<T: Serialize>(value: &T) -> JsValue {
@@ -101,9 +99,8 @@ fn tensor_from_js(value: &JsValue) -> Result<QuantizedTensor, Error> {
 /// See [`affine::calibrate`]; `options` are bits, mode, granularity, range, rule.
 #[wasm_bindgen(js_name = calibrateTensor)]
 pub fn calibrate_tensor(values: &Float32Array, shape: &JsValue, options: JsValue) -> Result<JsValue, Error> {
-    let options: SchemeOptions = from_js("options", options)?;
+    let (options, scheme) = scheme_from_js(options)?;
     let shape = shape_from_js(shape)?;
-    let scheme = options.scheme()?;
     check::shape("the tensor", values.len(), &shape)?;
     let mut ranges = GroupRanges::new(options.granularity.layout(&shape)?);
     for_each_tile(values, |values| ranges.add(values))?;
@@ -113,8 +110,7 @@ pub fn calibrate_tensor(values: &Float32Array, shape: &JsValue, options: JsValue
 /// See [`affine::QuantScheme::parameters`]: `[scale, zeroPoint]`.
 #[wasm_bindgen(js_name = rangeParameters)]
 pub fn range_parameters(low: f32, high: f32, options: JsValue) -> Result<Vec<f64>, Error> {
-    let options: SchemeOptions = from_js("options", options)?;
-    let (scale, zero_point) = options.scheme()?.parameters(low, high)?;
+    let (scale, zero_point) = scheme_from_js(options)?.1.parameters(low, high)?;
     Ok(vec![scale.into(), zero_point.into()])
 }
 
@@ -164,9 +160,9 @@ pub fn dequantize_with_params_into(
 /// See [`affine::quantize_tensor_with`].
 #[wasm_bindgen(js_name = quantizeTensor)]
 pub fn quantize_tensor(values: &[f32], shape: &JsValue, options: JsValue) -> Result<JsValue, Error> {
-    let options: SchemeOptions = from_js("options", options)?;
+    let (options, scheme) = scheme_from_js(options)?;
     let shape = shape_from_js(shape)?;
-    let tensor = affine::quantize_tensor_with(values, &shape, options.granularity, &options.scheme()?)?;
+    let tensor = affine::quantize_tensor_with(values, &shape, options.granularity, &scheme)?;
     Ok(tensor_to_js(&tensor))
 }
 

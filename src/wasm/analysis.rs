@@ -1,31 +1,13 @@
 //! `analysis/` for JavaScript.
 
+use super::affine::params_from_js;
 use super::plain::{read, write};
 use super::tiles::for_each_tile;
-use crate::affine::{QuantGranularity, QuantMode, QuantParams, QuantRange};
 use crate::analysis::{self, Histogram, QuantErrorStats, Scheme};
 use crate::check;
 use crate::error::Error;
 use js_sys::Float32Array;
-use serde::Deserialize;
 use wasm_bindgen::prelude::*;
-
-/// [`QuantParams`] as a plain object with typed arrays.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Params {
-    scales: Vec<f32>,
-    zero_points: Vec<i32>,
-    granularity: QuantGranularity,
-    mode: QuantMode,
-    bits: u8,
-    range: QuantRange,
-}
-
-fn params(value: JsValue) -> Result<QuantParams, Error> {
-    let Params { scales, zero_points, granularity, mode, bits, range } = read("params", value)?;
-    Ok(QuantParams { scales, zero_points, granularity, mode, bits, range })
-}
 
 fn shape(shape: &[u32]) -> Vec<usize> {
     shape.iter().map(|&n| n as usize).collect()
@@ -73,7 +55,7 @@ pub fn analyze_error(
     of_params: JsValue,
     outlier_threshold: f64,
 ) -> Result<JsValue, Error> {
-    let (params, shape) = (params(of_params)?, shape(of_shape));
+    let (params, shape) = (params_from_js(&of_params)?, shape(of_shape));
     check::shape("the tensor", original.length() as usize, &shape)?;
     let mut errors = analysis::AffineErrors::new(&params, &shape, outlier_threshold)?;
     for_each_tile(original, |values| errors.add(values))?;
@@ -125,20 +107,20 @@ pub fn theoretical_sqnr(bits: u8, signal: JsValue) -> Result<f64, Error> {
 /// See [`analysis::theoretical_max_error`].
 #[wasm_bindgen(js_name = theoreticalMaxError)]
 pub fn theoretical_max_error(of_params: JsValue) -> Result<f64, Error> {
-    analysis::theoretical_max_error(&params(of_params)?)
+    analysis::theoretical_max_error(&params_from_js(&of_params)?)
 }
 
 /// See [`analysis::error_within_bounds`].
 #[wasm_bindgen(js_name = errorWithinBounds)]
 pub fn error_within_bounds(stats: JsValue, of_params: JsValue, tolerance: f64) -> Result<bool, Error> {
     let stats: QuantErrorStats = read("stats", stats)?;
-    analysis::error_within_bounds(&stats, &params(of_params)?, tolerance)
+    analysis::error_within_bounds(&stats, &params_from_js(&of_params)?, tolerance)
 }
 
 /// See [`analysis::worst_error_in_steps`].
 #[wasm_bindgen(js_name = worstErrorInSteps)]
 pub fn worst_error_in_steps(original: &[f32], of_shape: &[u32], of_params: JsValue) -> Result<f64, Error> {
-    analysis::worst_error_in_steps(original, &shape(of_shape), &params(of_params)?)
+    analysis::worst_error_in_steps(original, &shape(of_shape), &params_from_js(&of_params)?)
 }
 
 /// See [`analysis::scale_sensitivity`].
@@ -149,13 +131,13 @@ pub fn scale_sensitivity(
     of_params: JsValue,
     perturbation: f64,
 ) -> Result<JsValue, Error> {
-    write(&analysis::scale_sensitivity(values, &shape(of_shape), &params(of_params)?, perturbation)?)
+    write(&analysis::scale_sensitivity(values, &shape(of_shape), &params_from_js(&of_params)?, perturbation)?)
 }
 
 /// See [`analysis::scale_sweep`].
 #[wasm_bindgen(js_name = scaleSweep)]
 pub fn scale_sweep(values: &[f32], of_shape: &[u32], of_params: JsValue, factors: &[f64]) -> Result<JsValue, Error> {
-    write(&analysis::scale_sweep(values, &shape(of_shape), &params(of_params)?, factors)?)
+    write(&analysis::scale_sweep(values, &shape(of_shape), &params_from_js(&of_params)?, factors)?)
 }
 
 /// See [`analysis::compare_bit_widths`].

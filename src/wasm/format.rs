@@ -1,5 +1,7 @@
 //! `format/` for JavaScript.
 
+use super::tiles::{Array as _, Input, Output, map_blocks, tiles_of};
+use crate::check;
 use crate::error::Error;
 use crate::format::{self, Codec};
 use js_sys::{Float32Array, Uint8Array};
@@ -50,18 +52,43 @@ pub fn quantize(
     format::quantize(weights, format, row_length, importance.as_deref())
 }
 
-/// See [`format::quantize_into`]. `out` is the caller's memory: the bytes are copied once, from the engine's to it.
+/// See [`format::quantize_into`]. `out` is the caller's memory, written once, at the end: after an error it is as it was.
 #[wasm_bindgen(js_name = quantizeInto)]
 pub fn quantize_into(
-    weights: &[f32],
+    weights: &Float32Array,
     format: &str,
     row_length: usize,
     importance: Option<Box<[f32]>>,
     out: &Uint8Array,
 ) -> Result<(), Error> {
+    let codec = Codec::by_name(format)?;
+    let importance = importance.as_deref();
     let mut bytes = vec![0; out.length() as usize];
-    format::quantize_into(weights, format, row_length, importance.as_deref(), &mut bytes)?;
+    if encode_tiles(codec, weights, row_length, importance, &mut bytes).is_err() {
+        // The whole tells it: its errors count from the first weight of all, and a NaN comes before what does not fit.
+        codec.encode_rows(&weights.to_vec(), row_length, importance, &mut bytes)?;
+    }
     out.copy_from(&bytes);
+    Ok(())
+}
+
+/// [`Codec::encode_rows`] by tiles that stay in the processor's cache.
+fn encode_tiles(
+    codec: &Codec,
+    weights: &Float32Array,
+    row_length: usize,
+    importance: Option<&[f32]>,
+    mut out: &mut [u8],
+) -> Result<(), Error> {
+    check::length("the output", out.len(), codec.encoded_len(weights.len(), row_length)?)?;
+    let (blocks, mut input) = (weights.len() / codec.weights, Input::new(weights));
+    // Under importance a row is one problem; without it a block is.
+    let row = importance.map(|_| row_length / codec.weights);
+    for tile in tiles_of(blocks, codec.weights, row.unwrap_or(1)) {
+        let part = out.split_off_mut(..tile.len() * codec.bytes).unwrap_or_default();
+        let weights = input.read(tile.start * codec.weights..tile.end * codec.weights);
+        codec.encode_rows(weights, if row.is_some() { row_length } else { weights.len() }, importance, part)?;
+    }
     Ok(())
 }
 
@@ -73,11 +100,10 @@ pub fn dequantize(bytes: &[u8], format: &str) -> Result<Vec<f32>, Error> {
 
 /// See [`format::dequantize_into`]. `out` is the caller's memory, written once.
 #[wasm_bindgen(js_name = dequantizeInto)]
-pub fn dequantize_into(bytes: &[u8], format: &str, out: &Float32Array) -> Result<(), Error> {
-    let mut weights = vec![0.0; out.length() as usize];
-    format::dequantize_into(bytes, format, &mut weights)?;
-    out.copy_from(&weights);
-    Ok(())
+pub fn dequantize_into(bytes: &Uint8Array, format: &str, out: &Float32Array) -> Result<(), Error> {
+    let codec = Codec::by_name(format)?;
+    let out = Output::new("the output", out, codec.decoded_len(bytes.length() as usize)?)?;
+    map_blocks(bytes, out, [codec.bytes, codec.weights], |bytes, weights| codec.decode(bytes, weights))
 }
 
 /// See [`format::validate`].

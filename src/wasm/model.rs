@@ -1,10 +1,12 @@
 //! `container/` and `recipe/` for JavaScript: open a model, plan its conversion, convert one tile.
 
 use super::object::{Object, count, given, integer};
+use crate::analysis::ErrorSums;
 use crate::container::gguf::{self, Header, Parsed, Value};
 use crate::container::imatrix;
 use crate::error::{Code, Error};
 use crate::recipe::{self, Plan, Recipe};
+use js_sys::Float64Array;
 use serde::Serialize;
 use std::rc::Rc;
 use wasm_bindgen::prelude::*;
@@ -26,6 +28,23 @@ impl ModelHeader {
             Parsed::Header(header) => ModelHeader(*header).into(),
             Parsed::NeedsMore(bytes) => JsValue::from(bytes as f64),
         })
+    }
+
+    /// See [`gguf::join`]. The headers are used up.
+    pub fn join(shards: Vec<ModelHeader>) -> Result<ModelHeader, Error> {
+        Ok(ModelHeader(gguf::join(shards.into_iter().map(|shard| shard.0).collect())?))
+    }
+
+    /// Which shard this file says it is, from 0.
+    #[wasm_bindgen(getter, js_name = splitNumber)]
+    pub fn split_number(&self) -> f64 {
+        self.0.split_number() as f64
+    }
+
+    /// How many shards it says the model has; 1 if it is whole.
+    #[wasm_bindgen(getter, js_name = splitCount)]
+    pub fn split_count(&self) -> f64 {
+        self.0.split_count() as f64
     }
 
     /// `[{ name, type, shape, offset, bytes }]` in file order; `offset` counts from the start of the file.
@@ -189,6 +208,18 @@ impl ModelPlan {
         self.0.header.clone()
     }
 
+    /// `[{ header, offset, size }]`: the files after the first, where the output is split.
+    pub fn further(&self) -> js_sys::Array {
+        let shards = self.0.further.iter();
+        shards
+            .map(|shard| {
+                let header = js_sys::Uint8Array::from(shard.header.as_slice());
+                let object = Object::new().value("header", header);
+                object.number("offset", shard.offset).number("size", shard.size).done()
+            })
+            .collect()
+    }
+
     /// The tensors in output order; `targetOffset` counts from the start of the file.
     pub fn tensors(&self) -> js_sys::Array {
         let tensors = self.0.tensors.iter();
@@ -222,7 +253,7 @@ impl ModelPlan {
     }
 }
 
-/// See [`recipe::encode_tile`].
+/// See [`recipe::encode_measured`]; `errors` gets the eight [sums](ErrorSums) of what it did to the weights.
 #[wasm_bindgen(js_name = encodeTile)]
 pub fn encode_tile(
     bytes: &[u8],
@@ -231,8 +262,38 @@ pub fn encode_tile(
     #[wasm_bindgen(js_name = rowLength)] row_length: usize,
     importance: Option<Box<[f32]>>,
     #[wasm_bindgen(js_name = headRows)] head_rows: usize,
+    errors: Option<Float64Array>,
 ) -> Result<Vec<u8>, Error> {
-    recipe::encode_tile(bytes, from, to, row_length, importance.as_deref(), head_rows)
+    let mut sums = errors.as_ref().map(|_| ErrorSums::default());
+    let encoded =
+        recipe::encode_measured(bytes, from, to, row_length, importance.as_deref(), head_rows, sums.as_mut())?;
+    if let (Some(errors), Some(sums)) = (errors, sums) {
+        errors.copy_from(&sums.to_array());
+    }
+    Ok(encoded)
+}
+
+/// The eight [sums](ErrorSums) of a difference. See [`recipe::compare_rows`].
+#[wasm_bindgen(js_name = compareRows)]
+pub fn compare_rows(bytes: &[u8], from: &str, other: &[u8], other_type: &str) -> Result<Vec<f64>, Error> {
+    recipe::compare_rows(bytes, from, other, other_type).map(|sums| sums.to_array().to_vec())
+}
+
+/// The eight [sums](ErrorSums) of each format, or its error. See [`recipe::analyze_rows`].
+#[wasm_bindgen(js_name = analyzeRows)]
+pub fn analyze_rows(
+    bytes: &[u8],
+    from: &str,
+    #[wasm_bindgen(js_name = rowLength)] row_length: usize,
+    formats: Vec<String>,
+    importance: Option<Box<[f32]>>,
+) -> Result<js_sys::Array, Error> {
+    let results = recipe::analyze_rows(bytes, from, row_length, &formats, importance.as_deref())?;
+    let value = |result: Result<ErrorSums, Error>| match result {
+        Ok(sums) => Float64Array::from(&sums.to_array()[..]).into(),
+        Err(error) => JsValue::from(error),
+    };
+    Ok(results.into_iter().map(value).collect())
 }
 
 #[derive(Serialize)]

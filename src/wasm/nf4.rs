@@ -261,3 +261,29 @@ pub fn from_state_dict(tensors: &Array, name: &str) -> Result<JsValue, Error> {
 pub fn table_4bit(data_type: &str) -> Result<Vec<f32>, Error> {
     Ok(options(data_type, nf4::BLOCK_SIZE)?.data_type.table().to_vec())
 }
+
+/// See [`nf4::double_absmax`]: `{ codes, nestedAbsmax, nestedMap, offset }`.
+#[wasm_bindgen(js_name = doubleAbsmax)]
+pub fn double_absmax(absmax: Vec<f32>) -> Result<JsValue, Error> {
+    let (codes, nested, offset) = nf4::double_absmax(absmax)?;
+    Ok(object(&[
+        ("codes", bytes(&codes)),
+        ("nestedAbsmax", floats(&nested)),
+        ("nestedMap", floats(&*nf4::DYNAMIC_MAP)),
+        ("offset", offset.into()),
+    ]))
+}
+
+/// See [`nf4::state_json`].
+#[wasm_bindgen(js_name = fourBitState)]
+pub fn four_bit_state(
+    data_type: &str,
+    block_size: usize,
+    dtype: &str,
+    shape: &[u32],
+    #[wasm_bindgen(js_name = nestedOffset)] nested_offset: Option<f32>,
+) -> Result<String, Error> {
+    let options = options(data_type, block_size)?;
+    let shape: Vec<usize> = shape.iter().map(|n| *n as usize).collect();
+    nf4::state_json(options.data_type, block_size, dtype, &shape, nested_offset)
+}

@@ -3,17 +3,22 @@
 use super::model::{ModelPlan, SharedMatrix, shared_matrix};
 use super::object::{Object, count};
 use super::plain;
-use crate::container::gguf::TensorType;
+use crate::container::gguf::{Header, TensorType};
 use crate::container::safetensors::{self, Parsed};
-use crate::convert::{self, Folder};
+use crate::convert::{Folder, Source};
 use crate::error::Error;
 use crate::recipe::{self, Recipe};
+use std::cell::RefCell;
 use wasm_bindgen::prelude::*;
 
 /// A safetensors model.
 #[wasm_bindgen]
 #[derive(Debug, Default)]
-pub struct SafetensorsModel(Folder);
+pub struct SafetensorsModel {
+    folder: Folder,
+    /// The model as GGUF, as the last plan needed it: most need the same.
+    made: RefCell<Option<(Source, Header)>>,
+}
 
 #[wasm_bindgen]
 impl SafetensorsModel {
@@ -30,15 +35,46 @@ impl SafetensorsModel {
             Parsed::NeedsMore(bytes) => Object::new().number("needed", bytes).done(),
             Parsed::Header(header) => {
                 let start = header.data_start;
-                self.0.add(*header, size)?;
+                self.made.take();
+                self.folder.add(*header, size)?;
                 Object::new().number("dataStart", start).done()
             }
         })
     }
 
-    /// `[{ name, type, shape, offset, bytes }]`; the first extent is the row length.
+    /// Adds a file that lies beside the tensors, such as `config.json`.
+    #[wasm_bindgen(js_name = addFile)]
+    pub fn add_file(&mut self, name: &str, bytes: Vec<u8>) {
+        self.made.take();
+        self.folder.add_file(name, bytes);
+    }
+
+    /// See [`Folder::set_name`].
+    #[wasm_bindgen(js_name = setName)]
+    pub fn set_name(&mut self, name: &str) {
+        self.made.take();
+        self.folder.set_name(name);
+    }
+
+    /// See [`Folder::generated`].
+    pub fn generated(&self) -> Vec<u8> {
+        self.folder.generated()
+    }
+
+    /// See [`Folder::repeated`]: offset and bytes of each range, one after the other.
+    pub fn repeated(&self) -> Vec<f64> {
+        self.folder.repeated().into_iter().flat_map(|(offset, bytes)| [offset as f64, bytes as f64]).collect()
+    }
+
+    /// See [`Folder::check_index`].
+    #[wasm_bindgen(js_name = checkIndex)]
+    pub fn check_index(&self, text: &[u8]) -> Result<(), Error> {
+        self.folder.check_index(&safetensors::parse_index(text)?)
+    }
+
+    /// `[{ name, type, shape, dims, offset, bytes }]`; the first extent is the row length, and a scalar has none but `[1]`.
     pub fn tensors(&self) -> js_sys::Array {
-        let tensors = self.0.tensors().iter();
+        let tensors = self.folder.tensors().iter();
         tensors
             .map(|tensor| {
                 let shape: Vec<u64> = tensor.shape.iter().rev().copied().collect();
@@ -46,6 +82,7 @@ impl SafetensorsModel {
                     .value("name", &tensor.name)
                     .value("type", tensor.kind.name)
                     .numbers("shape", if shape.is_empty() { &[1] } else { &shape })
+                    .number("dims", tensor.shape.len() as u64)
                     .number("offset", tensor.offset)
                     .number("bytes", tensor.bytes)
                     .done()
@@ -55,7 +92,7 @@ impl SafetensorsModel {
 
     /// `[[key, { type: "str", value }]]`.
     pub fn metadata(&self) -> js_sys::Array {
-        let pairs = self.0.metadata().iter();
+        let pairs = self.folder.metadata().iter();
         pairs
             .map(|(key, value)| {
                 let value = Object::new().value("type", "str").value("value", value).done();
@@ -64,12 +101,23 @@ impl SafetensorsModel {
             .collect()
     }
 
-    /// The plan of its conversion to GGUF: see [`convert::plan`].
+    /// The plan of its conversion to GGUF: see [`Source`].
     pub fn plan(&self, recipe: JsValue, imatrix: Option<SharedMatrix>) -> Result<ModelPlan, Error> {
         let recipe: Recipe = plain::read("recipe", super::object::given(&recipe))?;
         let imatrix = shared_matrix(imatrix)?;
-        Ok(ModelPlan::new(convert::plan(&self.0, &recipe, imatrix.as_deref())?))
+        let source = Source::of(&recipe);
+        let made = self.made.take().filter(|(known, _)| *known == source);
+        let header = made.map_or_else(|| source.header(&self.folder), |(_, header)| Ok(header))?;
+        let plan = source.plan(&header, &recipe, imatrix.as_deref());
+        self.made.replace(Some((source, header)));
+        Ok(ModelPlan::new(plan?))
     }
+}
+
+/// The names of the files of an index (`model.safetensors.index.json`), each once.
+#[wasm_bindgen(js_name = indexFiles)]
+pub fn index_files(text: &[u8]) -> Result<js_sys::Array, Error> {
+    Ok(safetensors::parse_index(text)?.files.into_iter().map(JsValue::from).collect())
 }
 
 /// Weights of a tensor of any type as f32.

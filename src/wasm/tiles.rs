@@ -17,6 +17,13 @@ pub fn tiles(len: usize, apart: bool) -> impl Iterator<Item = Range<usize>> {
     (0..len).step_by(tile).map(move |start| start..len.min(start + tile))
 }
 
+/// The tiles of `count` units of `size` elements, each of whole groups of `together` units.
+pub fn tiles_of(count: usize, size: usize, together: usize) -> impl Iterator<Item = Range<usize>> {
+    let together = together.max(1);
+    let step = (TILE / size / together).max(1) * together;
+    (0..count).step_by(step).map(move |start| start..count.min(start + step))
+}
+
 /// A typed array, as far as tiles need it.
 pub trait Array {
     /// What it holds.
@@ -94,6 +101,25 @@ pub fn map_tiles<I: Array, O: Array>(
     tiles(input.len(), apart).try_for_each(|range| {
         let values = tile.read(range.clone());
         out.write(range.clone(), |out| make(range.start, values, out))
+    })
+}
+
+/// Calls `make` with tile after tile of whole blocks and with what is to become of them; a block has `sizes` elements of
+/// `input` and of `out`.
+///
+/// # Errors
+/// What `make` fails with: the tiles before it are written.
+pub fn map_blocks<I: Array, O: Array>(
+    input: &I,
+    mut out: Output<'_, O>,
+    sizes: [usize; 2],
+    mut make: impl FnMut(&[I::Item], &mut [O::Item]) -> Result<()>,
+) -> Result<()> {
+    let (apart, mut tile) = (out.is_apart(input), Input::new(input));
+    let (blocks, [from, to]) = (input.len() / sizes[0], sizes);
+    tiles_of(blocks, from.max(to), if apart { 1 } else { blocks }).try_for_each(|range| {
+        let values = tile.read(range.start * from..range.end * from);
+        out.write(range.start * to..range.end * to, |out| make(values, out))
     })
 }
 

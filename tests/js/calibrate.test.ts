@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Calibrator, calibrateMinMax, calibratePercentile, calibrationParams, init, percentile } from 'quantpress';
 import type { CalibrationMethod } from 'quantpress';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { fromBase64 } from './support/golden.js';
 
 beforeAll(() => init());
 
@@ -12,7 +13,7 @@ function golden(name: string) {
 
 /** Little-endian floats in base64. */
 function floats(base64: string): Float32Array {
-  return new Float32Array(new Uint8Array(Buffer.from(base64, 'base64')).buffer);
+  return new Float32Array(fromBase64(base64).buffer);
 }
 
 const methods: CalibrationMethod[] = [

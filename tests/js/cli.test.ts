@@ -1,44 +1,11 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { readFileSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
+import { CLI, expectSentence, quantpress } from './support/cli.js';
 import { folder, sha256 } from './support/files.js';
 import { ggufHeader, LLAMA, padded, TYPE } from './support/gguf.js';
 import { serve } from './support/range-server.js';
 import { WHALE, WHALE_IMATRIX, WHALE_IMATRIX_SHA256, WHALE_SHA256 } from './support/whale.js';
-
-const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
-
-interface Outcome {
-  code: number | null;
-  stdout: string;
-  stderr: string;
-}
-
-/** Runs the command line; `act` may do something to it while it runs. */
-function quantpress(
-  args: string[],
-  cwd?: string,
-  act?: (child: ChildProcess, stderr: string) => void,
-): Promise<Outcome> {
-  const child = spawn(process.execPath, [CLI, ...args], { cwd });
-  let stdout = '';
-  let stderr = '';
-  child.stdout.on('data', (chunk) => {
-    stdout += chunk;
-  });
-  child.stderr.on('data', (chunk) => {
-    stderr += chunk;
-    act?.(child, stderr);
-  });
-  return new Promise((resolve) => child.on('close', (code) => resolve({ code, stdout, stderr })));
-}
-
-/** A message is one sentence that begins with the program's name. */
-function expectSentence({ stderr }: Outcome): void {
-  expect(stderr).toMatch(/^quantpress: [^\n]+\n/);
-  expect(stderr).not.toMatch(/\n\s+at /);
-}
 
 describe('quantize', () => {
   test.each(['Q4_0', 'Q8_0', 'Q6_K', 'Q4_K_M'] as const)('%s', async (preset) => {

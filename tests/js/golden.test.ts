@@ -1,7 +1,6 @@
 /** Every format through WebAssembly against the golden vectors; their layout is told in tests/oracle/golden.rs. */
 
 import { readdirSync, readFileSync } from 'node:fs';
-import { basename } from 'node:path';
 import {
   dequantize,
   dequantizeInto,
@@ -15,6 +14,7 @@ import {
   validate,
 } from 'quantpress';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { fromBase64 as bytes } from './support/golden.js';
 
 const FOLDER = 'tests/golden/formats';
 
@@ -35,7 +35,7 @@ interface Inputs {
 const inputs: Inputs = read('inputs');
 // The list of tests is the directory.
 const names = readdirSync(FOLDER)
-  .map((file) => basename(file, '.json'))
+  .map((file) => file.replace(/\.json$/, ''))
   .filter((name) => name !== 'inputs') as FormatName[];
 
 let known: Format[];
@@ -134,10 +134,6 @@ describe.each(names)('%s', (name) => {
 
 function read<T>(name: string): T {
   return JSON.parse(readFileSync(`${FOLDER}/${name}.json`, 'utf8'));
-}
-
-function bytes(base64: string): Uint8Array {
-  return new Uint8Array(Buffer.from(base64, 'base64'));
 }
 
 function floats(base64: string): Float32Array {

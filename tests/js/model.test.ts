@@ -3,7 +3,10 @@ import { init, type Model, openImportance, openModel, planModel, presets } from 
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { failure } from './support/failure.js';
 import { floats, gguf, LLAMA, wave } from './support/gguf.js';
-import { WHALE, WHALE_IMATRIX } from './support/whale.js';
+import { WHALE as PATH, WHALE_IMATRIX } from './support/whale.js';
+
+// As bytes, which pages have too; tests/js/source.test.ts is about paths.
+const WHALE = readFileSync(PATH);
 
 beforeAll(() => init());
 
@@ -76,7 +79,7 @@ describe('readTensor', () => {
 
 describe('planModel', () => {
   test('says what would be done, without reading a tensor', async () => {
-    const bytes = readFileSync(WHALE);
+    const bytes = WHALE;
     let read = 0;
     const model = await open({
       size: bytes.length,
@@ -107,7 +110,7 @@ describe('planModel', () => {
     expect(without.missingImportance).toContain('blk.0.ffn_up.weight');
     expect(without.missingImportance).not.toContain('token_embd.weight');
     without.free();
-    const imatrix = await openImportance(WHALE_IMATRIX);
+    const imatrix = await openImportance(readFileSync(WHALE_IMATRIX));
     const plan = await planModel(model, 'IQ2_XXS', { imatrix });
     expect(plan.missingImportance).toEqual([]);
     expect(plan.importance(plan.tensors.findIndex(({ name }) => name === 'blk.0.ffn_down.weight'))).toHaveLength(768);

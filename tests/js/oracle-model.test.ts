@@ -1,6 +1,8 @@
 /** Whole files against the live reference: llama.cpp's own llama_model_quantize makes them in the same test. */
 
+import { writeFileSync } from 'node:fs';
 import {
+  generateGaussianWeights,
   init,
   openImportance,
   openModel,
@@ -94,6 +96,26 @@ describe.runIf(hasGgml)('SmolLM2-135M, whose rows of 576 make most tensors fall 
     expect(sha256(file('ours'))).toBe(sha256(file('theirs')));
   });
 
+  test.each(PRESETS)('%s with an importance matrix', async (preset) => {
+    const { file } = folder();
+    const model = await openModel(whole);
+    const weighed = model.tensors.filter(({ name, shape }) => name.startsWith('blk.') && shape.length > 1);
+    await model.close();
+    const values = weighed.map(({ name, shape }, seed) => ({ name, values: importances(shape[0] ?? 0, seed) }));
+    writeFileSync(file('matrix.dat'), legacyImatrix(values));
+    const imatrix = await openImportance(file('matrix.dat'));
+    await convert(whole, file('ours'), { preset, imatrixFile: 'matrix.dat' }, { imatrix });
+    imatrix.free();
+    const overrides = [
+      { key: 'quantize.imatrix.file', value: 'matrix.dat' },
+      { key: 'quantize.imatrix.dataset', value: 'generated' },
+      { key: 'quantize.imatrix.entries_count', value: values.length },
+      { key: 'quantize.imatrix.chunks_count', value: 1 },
+    ];
+    await llamaQuantize({ input: whole, output: file('theirs'), ftype: ftypeOf(preset), imatrix: values, overrides });
+    expect(sha256(file('ours'))).toBe(sha256(file('theirs')));
+  });
+
   test('knows the capital of France in llama.cpp', async () => {
     const { file } = folder();
     await convert(whole, file('model.gguf'), { preset: 'Q4_K_M' });
@@ -101,3 +123,21 @@ describe.runIf(hasGgml)('SmolLM2-135M, whose rows of 576 make most tensors fall 
     expect(text).toMatch(/^ Paris\b/);
   });
 });
+
+/** Importances as models have them: most near their mean, a few far above it. */
+function importances(columns: number, seed: number): Float32Array {
+  return Float32Array.from(generateGaussianWeights(columns, 0, 1, seed), (x) => x ** 2);
+}
+
+/** An importance matrix in llama.cpp's older form, of one chunk. */
+function legacyImatrix(entries: readonly { name: string; values: Float32Array }[]): Uint8Array {
+  const int = (value: number) => new Uint8Array(Int32Array.of(value).buffer);
+  const text = (words: string) => [int(words.length), new TextEncoder().encode(words)];
+  const parts = entries.flatMap(({ name, values }) => [
+    ...text(name),
+    int(1),
+    int(values.length),
+    new Uint8Array(values.buffer),
+  ]);
+  return Buffer.concat([int(entries.length), ...parts, int(1), ...text('generated')]);
+}

@@ -12,7 +12,7 @@ const SCRIPT = `
     if (type !== 'run') return;
     const fail = (poisoned) => parentPort.postMessage({ type: 'failed', id, error: { code: 'PANIC', message: 'ouch', details: {} }, poisoned });
     ({
-      0: () => parentPort.postMessage({ type: 'done', id, result: Uint8Array.of(threadId) }),
+      0: () => parentPort.postMessage({ type: 'done', id, result: { bytes: Uint8Array.of(threadId) } }),
       1: () => fail(true),
       2: () => fail(false),
       3: () => process.exit(7),
@@ -36,9 +36,10 @@ function pool(workers: number): void {
 
 afterEach(() => runner.close(new Error('the test is over')));
 
-function run(order: number): Promise<Uint8Array> {
+async function run(order: number): Promise<Uint8Array> {
   const input = Uint8Array.of(order);
-  return runner.run({ kind: 'encode', input, from: 'F16', to: 'Q8_0', rowLength: 1, headRows: 0 }, signal);
+  const task = { kind: 'encode', input, from: 'F16', to: 'Q8_0', rowLength: 1, headRows: 0 } as const;
+  return (await runner.run(task, signal)).bytes;
 }
 
 async function thread(): Promise<number> {

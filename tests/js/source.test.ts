@@ -1,7 +1,8 @@
 import { appendFileSync, renameSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { openSource, type Source } from 'quantpress';
+import { init, openModel, openSource, type Source } from 'quantpress';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { JoinedSource } from '../../dist/source-joined.js';
 import { reopenSource } from '../../dist/source-open.js';
 import { failure } from './support/failure.js';
 import { folder } from './support/files.js';
@@ -44,6 +45,22 @@ const KINDS: Record<string, { open: () => Promise<Source>; described: boolean }>
   },
   'a URL': { open: async () => openSource(await serve(BYTES)), described: true },
   'a URL by a fetch of the caller': { open: async () => openSource(await serve(BYTES), { fetch }), described: false },
+  'blobs end to end': {
+    open: async () => {
+      const cuts = [0, 600, 601, 601, 50_000, BYTES.length];
+      const blobs = cuts.slice(1).map((end, index) => openSource(new Blob([BYTES.subarray(cuts[index], end)])));
+      return new JoinedSource(await Promise.all(blobs));
+    },
+    described: true,
+  },
+  'a file and bytes end to end': {
+    open: async () => {
+      const path = folder().file('half');
+      writeFileSync(path, BYTES.subarray(0, 12_346));
+      return new JoinedSource(await Promise.all([openSource(path), openSource(BYTES.slice(12_346))]));
+    },
+    described: false,
+  },
   'an object': {
     open: () => openSource({ size: BYTES.length, read: async (at, n) => BYTES.slice(at, at + n) }),
     described: false,
@@ -73,7 +90,7 @@ describe.each(Object.entries(KINDS))('%s', (_, { open, described }) => {
     const source = await open();
     const description = source.describe?.();
     expect(description !== undefined).toBe(described);
-    if (!description) return;
+    if (!description) return source.close?.();
     const again = await reopenSource(structuredClone(description));
     expect(same(await again.read(500, 60_000), 500, 60_000)).toBe(true);
     await again.close?.();
@@ -188,6 +205,40 @@ describe('a URL', () => {
     expect(await failure(source.read(0, 10))).toMatchObject({ code });
   });
 
+  test.each([
+    ['a strong ETag', '"7"', '"7"'],
+    ['a weak one', 'W/"7"', undefined],
+  ])('with %s is asked for ranges of what it was', async (_, etag, sent) => {
+    const seen: unknown[] = [];
+    const url = await serve(BYTES, (request, response) => {
+      seen.push(request.headers['if-range']);
+      answer(BYTES, request, response, { etag });
+      return true;
+    });
+    const source = await openSource(url);
+    await source.read(5, 10);
+    expect(seen).toEqual([undefined, sent]);
+  });
+
+  test('that was changed and sends all of itself', async () => {
+    const url = await serve(BYTES, (request, response) => {
+      const { 'if-range': condition } = request.headers;
+      return condition !== undefined && !!response.writeHead(200, { etag: '"2"' }).end(BYTES);
+    });
+    const source = await openSource(url);
+    expect(await failure(source.read(5, 10))).toMatchObject({ code: 'CHANGED' });
+  });
+
+  test('is tried as often in a worker as in the thread that opened it', async () => {
+    let requests = 0;
+    const url = await serve(BYTES, (_, response) => ++requests > 1 && !!response.writeHead(503).end());
+    const source = await openSource(url, { attempts: 3, patience: 1 });
+    const description = structuredClone(source.describe?.());
+    const again = description && (await reopenSource(description));
+    expect(await failure(again?.read(0, 1) ?? Promise.resolve())).toMatchObject({ code: 'IO' });
+    expect(requests).toBe(1 + 3);
+  });
+
   test('that sends fewer bytes than it says', async () => {
     const url = await serve(BYTES, (_, response, count) => {
       if (count === 0) return false;
@@ -196,6 +247,19 @@ describe('a URL', () => {
     });
     const source = await openSource(url, quick);
     expect(await failure(source.read(0, 100))).toMatchObject({ code: 'IO', details: { got: 5, expected: 100 } });
+  });
+
+  /** A second try would wait for ever. */
+  const once = { patience: 2 ** 30 };
+
+  test.each([
+    ['is none', 'http://', {}],
+    ['has a password in it', 'http://user:word@127.0.0.1:9/model.gguf', {}],
+    ['is asked for with an impossible header', 'http://127.0.0.1:9/model.gguf', { headers: { 'a b': 'c' } }],
+    ["is a file's, on another machine", 'file://elsewhere/model.gguf', {}],
+  ])('that %s is refused, and not asked for again', async (_, url, options) => {
+    expect(await failure(openSource(url, { ...once, ...options }))).toMatchObject({ code: 'ARGUMENT' });
+    expect(await failure(openModel(url, { ...once, ...options }))).toMatchObject({ code: 'ARGUMENT' });
   });
 
   test('that nobody answers', async () => {
@@ -210,6 +274,31 @@ describe('a URL', () => {
     });
     const source = await openSource(url);
     await expect(source.read(0, 10, stop.signal)).rejects.toThrow('enough');
+  });
+});
+
+describe('several sources end to end', () => {
+  const parts = [0, 20_000, 20_001, 20_001, 60_000, BYTES.length].map((start, index, all) =>
+    BYTES.slice(start, all[index + 1] ?? start),
+  );
+
+  test('are recognised by all of them, in their order', async () => {
+    await init(); // hashes bytes
+    const print = async (parts: Uint8Array[]) =>
+      new JoinedSource(await Promise.all(parts.map((bytes) => openSource(bytes)))).fingerprint();
+    const [a, b] = [BYTES.slice(0, 9), BYTES.slice(9, 18)];
+    const prints = await Promise.all([[a, b], [b, a], [a], [a, b, new Uint8Array()], [BYTES.slice(0, 18)]].map(print));
+    expect(new Set(prints).size).toBe(prints.length);
+    const unknown = { size: 3, read: async () => new Uint8Array(3) };
+    expect(await new JoinedSource([await openSource(a), unknown]).fingerprint()).toBeUndefined();
+  });
+
+  test('one of which was changed', async () => {
+    const path = file();
+    const source = new JoinedSource(await Promise.all([openSource(parts[0] ?? ''), openSource(path)]));
+    appendFileSync(path, 'more');
+    expect(await failure(source.check())).toMatchObject({ code: 'CHANGED' });
+    await source.close();
   });
 });
 

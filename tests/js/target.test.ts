@@ -1,7 +1,7 @@
 import { lstatSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import fc from 'fast-check';
-import { BlobTarget, MemoryTarget, openTarget, type Target } from 'quantpress';
-import { describe, expect, test } from 'vitest';
+import { BlobTarget, MemoryTarget, openTarget, OpfsTarget, type Target } from 'quantpress';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { InOrder } from '../../dist/target.js';
 import { failure } from './support/failure.js';
 import { folder } from './support/files.js';
@@ -187,5 +187,39 @@ describe('pieces in any order', () => {
     const waiting = target.write(10, text('late'));
     stop.abort(new Error('enough'));
     await expect(waiting).rejects.toThrow('enough');
+  });
+});
+
+describe("the browser's own storage", () => {
+  test('that takes no more bytes is full, not tried for ever', async () => {
+    let room = 7;
+    const handle = {
+      write: (bytes: Uint8Array) => {
+        const written = Math.min(bytes.length, room);
+        room -= written;
+        return written;
+      },
+      truncate: () => {},
+      flush: () => {},
+      close: () => {},
+    };
+    const target = await openTarget(handle);
+    await target.write(0, text('hello'));
+    expect(await failure(target.write(5, text('world')))).toMatchObject({ code: 'NO_SPACE' });
+  });
+
+  test.each([
+    ['too little', { quota: 1000, usage: 400 }, { code: 'NO_SPACE', details: { needed: 601, free: 600 } }],
+    ['enough', { quota: 1001, usage: 400 }, undefined],
+    ['unknown', {}, undefined],
+  ])('with room of %s', async (_, estimate, refusal) => {
+    vi.stubGlobal('navigator', { storage: { estimate: async () => estimate } });
+    onTestFinished(() => {
+      vi.unstubAllGlobals();
+    });
+    const folder = { getFileHandle: async () => Promise.reject(new DOMException('none', 'NotFoundError')) };
+    const fits = new OpfsTarget(folder as unknown as FileSystemDirectoryHandle, 'model.gguf').fits(601);
+    if (refusal) expect(await failure(fits)).toMatchObject(refusal);
+    else await fits;
   });
 });

@@ -3,9 +3,8 @@
  * expect the library ends its process. Started by `fork`, it is sent one {@link Job} and ends with 0 or 1.
  */
 
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import koffi from 'koffi';
+import { llama } from './llama.js';
 
 /**
  * @typedef {object} Job
@@ -13,20 +12,12 @@ import koffi from 'koffi';
  * @property {string} output
  * @property {number} ftype the number of the preset
  * @property {boolean} [allowRequantize]
+ * @property {boolean} [keepSplit] `output` is then what the names begin with
+ * @property {boolean} [onlyCopy]
  * @property {number} [threads] 2 unless told
  * @property {{ name: string, values: Float32Array }[]} [imatrix] importance, as llama-quantize's command line would have made it
  * @property {{ key: string, value: string | number }[]} [overrides] metadata: texts and integers
  */
-
-const installed = new URL(
-  '../../node_modules/@node-llama-cpp/linux-x64/bins/linux-x64/libggml-base.so',
-  import.meta.url,
-);
-const folder = dirname(process.env.QUANTPRESS_GGML ?? fileURLToPath(installed));
-/** Each needs those before it. */
-const NAMES = ['libggml-base.so', 'libggml.v0.5.0.so', 'libllama.v0.5.0.so'];
-const [, , llama] = NAMES.map((name) => koffi.load(join(folder, name), { global: true }));
-if (!llama) throw new Error('unreachable');
 
 koffi.struct('Importance', { name: 'const char *', data: 'float *', size: 'size_t' });
 // llama_model_kv_override: the value is a union, of which a text is the longest and an int64 the most aligned.
@@ -52,10 +43,8 @@ const Params = koffi.struct('Params', {
   prune_layers: 'void *',
   max_buf_size: 'size_t',
 });
-const defaults = llama.func('Params llama_model_quantize_default_params()');
-const quantize = llama.func(
-  'uint32_t llama_model_quantize(const char *input, const char *output, const Params *params)',
-);
+const defaults = llama('Params llama_model_quantize_default_params()');
+const quantize = llama('uint32_t llama_model_quantize(const char *input, const char *output, const Params *params)');
 
 /** Tags of an override's value. */
 const INTEGER = 0;
@@ -71,7 +60,17 @@ function override({ key, value }) {
 }
 
 process.once('message', (/** @type {Job} */ job) => {
-  const { input, output, ftype, allowRequantize = false, threads = 2, imatrix, overrides } = job;
+  const {
+    input,
+    output,
+    ftype,
+    allowRequantize = false,
+    keepSplit = false,
+    onlyCopy = false,
+    threads = 2,
+    imatrix,
+    overrides,
+  } = job;
   if (koffi.sizeof(Params) !== 64) throw new Error('llama_model_quantize_params has another layout');
   /** Both lists end with an empty entry. */
   const importance = imatrix?.map(({ name, values }) => ({ name, data: values, size: values.length }));
@@ -80,6 +79,8 @@ process.once('message', (/** @type {Job} */ job) => {
     nthread: threads,
     ftype,
     allow_requantize: allowRequantize,
+    keep_split: keepSplit,
+    only_copy: onlyCopy,
     imatrix: importance ? [...importance, { name: null, data: null, size: 0 }] : null,
     kv_overrides: overrides ? [...overrides, { key: '', value: 0 }].map(override) : null,
   };

@@ -16,11 +16,19 @@ pub fn header(file: &[u8]) -> Result<Header> {
 
 /// The file a recipe makes of another.
 pub fn convert(file: &[u8], recipe: &Recipe, importance: Option<&ImportanceMatrix>) -> Result<Vec<u8>> {
-    let plan = plan(&header(file)?, recipe, importance)?;
+    written(&plan(&header(file)?, recipe, importance)?, file)
+}
+
+/// The file a plan makes of another.
+pub fn written(plan: &Plan, file: &[u8]) -> Result<Vec<u8>> {
     let mut out = plan.header.clone();
+    let mut further = plan.further.iter().peekable();
     for (index, tensor) in plan.tensors.iter().enumerate() {
+        if let Some(shard) = further.next_if(|shard| shard.offset == out.len() as u64) {
+            out.extend(&shard.header);
+        }
         assert_eq!(out.len() as u64, tensor.place.offset, "{} is not where the plan says", tensor.name);
-        let bytes = encode(file, &plan, index, tensor)?;
+        let bytes = encode(file, plan, index, tensor)?;
         assert_eq!(bytes.len() as u64, tensor.place.bytes, "{} is not as long as the plan says", tensor.name);
         out.extend(bytes);
         out.resize((tensor.place.offset + tensor.place.padded) as usize, 0);

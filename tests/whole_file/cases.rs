@@ -1,8 +1,11 @@
 //! What is compared: every preset on every model, and every option.
 
 use super::models::{self, BASE, Spec};
+use crate::support::convert::convert;
 use crate::support::weights::Rng;
-use quantpress::recipe::presets;
+use quantpress::container::imatrix::ImportanceMatrix;
+use quantpress::formats;
+use quantpress::recipe::{Recipe, presets};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -29,7 +32,8 @@ pub fn all(folder: &Path, seed: u64) -> Vec<Case> {
         }
     }
     every_option(folder, &mut cases);
-    whale(&mut cases);
+    every_source(folder, &mut cases);
+    whale(folder, &mut cases);
     cases
 }
 
@@ -79,6 +83,8 @@ fn every_option(folder: &Path, cases: &mut Vec<Case>) {
         json!({ "preset": "Q4_K_M", "outputTensorType": "bf16", "tokenEmbeddingType": "Q4_0" }),
         json!({ "preset": "F16", "tokenEmbeddingType": "q8_0" }),
         json!({ "preset": "Q4_K_M", "tensorTypes": [{ "pattern": "blk\\.[0-3]\\.ATTN_(q|k)", "type": "q8_0" }, { "pattern": "attn_q", "type": "q5_1" }] }),
+        json!({ "preset": "Q4_K_M", "tensorTypes": [{ "pattern": "attn_q", "type": "q5_1" }, { "pattern": "attn", "type": "q8_0" }, { "pattern": "attn_q", "type": "q4_0" }] }),
+        json!({ "preset": "Q4_K_M", "tensorTypes": [{ "pattern": "blk\\.\\d\\.attn_\\D\\.weight", "type": "q8_0" }] }),
         json!({ "preset": "Q4_K_M", "pure": true, "tensorTypes": [{ "pattern": "ffn_down", "type": "Q6_K" }] }),
         json!({ "preset": "F16", "tensorTypes": [{ "pattern": "ffn_down", "type": "Q6_K" }] }),
         json!({ "preset": "Q5_K_M", "tensorTypes": [{ "pattern": "^output", "type": "F16" }, { "pattern": "token_embd", "type": "BF16" }] }),
@@ -118,11 +124,42 @@ fn whale_files() -> Files {
     Files { input: folder.join("tiny-whale-f16.gguf"), importance: folder.join("tiny-whale.imatrix.gguf") }
 }
 
-/// The trained model, under presets that cost little time.
-fn whale(cases: &mut Vec<Case>) {
-    for preset in ["Q4_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K_M", "Q4_K_M", "Q5_K_S", "Q6_K", "IQ4_XS", "TQ2_0", "BF16"] {
-        for importance in [false, true] {
-            cases.push(case("whale", &whale_files(), importance, &json!({ "preset": preset })));
+/// A model whose blocks are of each type in turn: refused, requantized where that is allowed, and copied.
+fn every_source(folder: &Path, cases: &mut Vec<Case>) {
+    let plain = folder.join("bf16.gguf");
+    let importance = folder.join("bf16.dat");
+    let matrix = ImportanceMatrix::parse(&std::fs::read(&importance).unwrap()).unwrap();
+    for codec in formats().iter().filter(|codec| codec.can_encode() && codec.weights > 1) {
+        let of_type = json!({ "preset": "Q8_0", "tensorTypes": [{ "pattern": "blk", "type": codec.name }] });
+        let recipe: Recipe = serde_json::from_value(of_type).unwrap();
+        let input = folder.join(format!("of-{}.gguf", codec.name));
+        std::fs::write(&input, convert(&std::fs::read(&plain).unwrap(), &recipe, Some(&matrix)).unwrap()).unwrap();
+        let files = Files { input, importance: importance.clone() };
+        let mut add = |importance, recipe| {
+            cases.push(case(&format!("of-{}", codec.name), &files, importance, &recipe));
+        };
+        add(false, json!({ "preset": "Q4_K_M" }));
+        add(false, json!({ "preset": "COPY" }));
+        for preset in ["Q4_K_M", "Q5_0", "F16", "IQ4_XS"] {
+            add(false, json!({ "preset": preset, "allowRequantize": true }));
+        }
+        add(true, json!({ "preset": "IQ3_M", "allowRequantize": true }));
+    }
+}
+
+/// The trained model under every preset, from each type that models are published in.
+fn whale(folder: &Path, cases: &mut Vec<Case>) {
+    let whale = whale_files();
+    let f16 = std::fs::read(&whale.input).unwrap();
+    for kind in ["F16", "BF16", "F32"] {
+        let recipe: Recipe = serde_json::from_value(json!({ "preset": kind })).unwrap();
+        let input = folder.join(format!("whale-{kind}.gguf"));
+        std::fs::write(&input, convert(&f16, &recipe, None).unwrap()).unwrap();
+        let files = Files { input, importance: whale.importance.clone() };
+        for preset in preset_names() {
+            for importance in [false, true] {
+                cases.push(case(&format!("whale-{kind}"), &files, importance, &json!({ "preset": preset })));
+            }
         }
     }
 }

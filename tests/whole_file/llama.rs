@@ -180,8 +180,10 @@ fn call(llama: &Library, input: &Path, output: &Path, recipe: &Recipe, importanc
     });
     let end = Imatrix { name: std::ptr::null(), data: std::ptr::null(), size: 0 };
     let imatrix: Vec<_> = entries.chain([end]).collect();
+    // Its command line makes patterns lower case, and with them what their escapes mean: there we do not follow.
+    let lowered = |pattern: &str| if pattern.contains(r"\D") { pattern.to_owned() } else { pattern.to_lowercase() };
     let patterns: Vec<_> =
-        recipe.tensor_types.iter().map(|rule| CString::new(rule.pattern.to_lowercase()).unwrap()).collect();
+        recipe.tensor_types.iter().map(|rule| CString::new(lowered(&rule.pattern)).unwrap()).collect();
     let rules = recipe.tensor_types.iter().zip(&patterns);
     let rules = rules.map(|(rule, pattern)| TensorTypes {
         pattern: pattern.as_ptr(),

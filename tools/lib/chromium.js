@@ -1,4 +1,4 @@
-/** A Chromium or Chrome of the machine, for the tests in a browser. CHROMIUM and CHROMEDRIVER name others. */
+/** A Chromium or Chrome of the machine, for the tests in a browser. CHROMIUM names another. */
 
 import { aptInstall, isDebianRoot, isProgram, which } from './run.js';
 import { say, Stop } from './say.js';
@@ -30,17 +30,8 @@ export async function chromium() {
   throw new Stop('the tests need a browser: install Chromium or Chrome, or set CHROMIUM to its program');
 }
 
-/** @returns {Promise<string>} the path of the browser's driver */
-export async function chromedriver() {
-  const named = process.env.CHROMEDRIVER;
-  if (named && isProgram(named)) return named;
-  const found = which('chromedriver') ?? ((await install()) ? which('chromedriver') : undefined);
-  if (found) return found;
-  throw new Stop("the engine's tests in a browser need chromedriver: install it, or set CHROMEDRIVER to its program");
-}
-
 async function install() {
   if (!isDebianRoot()) return false;
-  say("installing Debian's chromium and chromium-driver");
-  return (await aptInstall(['chromium', 'chromium-driver'])) === 0;
+  say("installing Debian's chromium");
+  return (await aptInstall(['chromium'])) === 0;
 }

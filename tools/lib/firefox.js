@@ -19,6 +19,15 @@ export async function firefox() {
   throw new Stop('the tests need Firefox too: install it, or set FIREFOX to its program');
 }
 
+/**
+ * Starts it. playwright drives only a Firefox of its own, so this one speaks WebDriver BiDi.
+ * @returns {Promise<import('puppeteer-core').Browser>} the caller closes it
+ */
+export async function launchFirefox() {
+  const { default: puppeteer } = await import('puppeteer-core');
+  return puppeteer.launch({ browser: 'firefox', executablePath: await firefox(), headless: true, timeout: 60_000 });
+}
+
 async function install() {
   if (!isDebianRoot()) return false;
   say("installing Debian's firefox-esr");

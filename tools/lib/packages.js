@@ -19,7 +19,7 @@ function installed() {
   const wanted = JSON.parse(readFileSync(at('package-lock.json'), 'utf8')).packages;
   const found = JSON.parse(readFileSync(here, 'utf8')).packages;
   return Object.entries(wanted).every(([path, { version, optional, link }]) => {
-    if (!path.startsWith('node_modules/') || link) return true;
+    if (!path.includes('node_modules/') || link) return true;
     return found[path] ? found[path].version === version : optional === true;
   });
 }

@@ -4,7 +4,15 @@ import { at } from './run.js';
 import { say, Stop } from './say.js';
 import { digest, once } from './stamp.js';
 
-const INPUTS = ['www/index.html', 'www/src', 'www/public', 'www/vite.config.ts', 'dist', 'package-lock.json'];
+const INPUTS = [
+  'www/index.html',
+  'www/src',
+  'www/build',
+  'www/public',
+  'www/vite.config.ts',
+  'dist',
+  'package-lock.json',
+];
 
 /** Builds it, unless it is built. */
 export async function buildPlayground() {

@@ -1,37 +1,34 @@
-import { Drop } from './views/drop.tsx';
-import { Presets } from './views/presets.tsx';
-import { Press } from './views/press.tsx';
-import { Shrink } from './views/shrink.tsx';
-import { Tensors } from './views/tensors.tsx';
-import { Verdict } from './views/verdict.tsx';
-import { opened, problem } from './state.ts';
+import { useEffect, useRef } from 'preact/hooks';
+import { reachesNetwork } from './open/reach.ts';
+import { view } from './route.ts';
+import { ShrinkPage } from './shrink-page.tsx';
+import { Lazy, type Part } from './ui/lazy.tsx';
+
+/** The views beside the first: each is fetched when it is opened. */
+const PARTS: Record<string, { readonly label: string; readonly part: Part }> = {
+  blocks: { label: 'Blocks', part: () => import('./blocks/index.tsx') },
+  benchmarks: { label: 'Benchmarks', part: () => import('./benchmarks/index.tsx') },
+};
 
 export function App() {
+  const main = useRef<HTMLElement>(null);
+  const first = useRef(true);
+  const current = PARTS[view.value];
+  useEffect(() => {
+    document.title = current ? `${current.label} · Quantpress` : 'Quantpress: shrink model weights in your browser';
+    // Whoever follows a link is taken to what it leads to; the first view is there by itself.
+    if (!first.current) main.current?.focus({ preventScroll: true });
+    if (!first.current) scrollTo(0, 0);
+    first.current = false;
+  }, [current]);
   return (
     <div class="page">
-      <header class="masthead">
-        <h1>Quantpress</h1>
-        <p class="soft">shrinks model weights where they already are</p>
-        <p class="offline">Nothing leaves this computer</p>
-      </header>
-      <main>
-        <Drop />
-        {problem.value && (
-          <p class="error" role="alert">
-            {problem.value}
-          </p>
-        )}
-        {opened.value && (
-          <>
-            <Verdict />
-            <Press />
-            <div class="columns">
-              <Presets />
-              <Shrink />
-            </div>
-            <Tensors />
-          </>
-        )}
+      <a class="button skip" href={`#/${view.value}`} onClick={(event) => skip(event, main.current)}>
+        Skip to the content
+      </a>
+      <Masthead />
+      <main ref={main} tabIndex={-1}>
+        {current ? <Lazy key={current.label} part={current.part} name={current.label} /> : <ShrinkPage />}
       </main>
       <footer class="soft">
         The file saved here is, byte for byte, the one <code>llama-quantize</code> writes. Everything runs in this tab,
@@ -39,4 +36,39 @@ export function App() {
       </footer>
     </div>
   );
+}
+
+function Masthead() {
+  const link = (name: string, label: string) => (
+    <a href={`#/${name}`} aria-current={(PARTS[view.value] ? view.value : '') === name ? 'page' : undefined}>
+      {label}
+    </a>
+  );
+  return (
+    <header class="masthead">
+      <h1>
+        <a href="#/">Quantpress</a>
+      </h1>
+      <nav aria-label="Views">
+        {link('', 'Shrink')}
+        {Object.entries(PARTS).map(([name, { label }]) => link(name, label))}
+      </nav>
+      <Reach />
+    </header>
+  );
+}
+
+/** What the page may reach, in words: the browser sees to it. */
+function Reach() {
+  if (!reachesNetwork) return <p class="promise">Nothing leaves this computer</p>;
+  return (
+    <p class="promise open">
+      Reads from the address you gave, sends nothing · <a href={`./${location.hash}`}>close the network</a>
+    </p>
+  );
+}
+
+function skip(event: Event, main: HTMLElement | null): void {
+  event.preventDefault();
+  main?.focus();
 }

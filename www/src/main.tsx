@@ -1,10 +1,20 @@
 import { render } from 'preact';
 import { App } from './app.tsx';
-import { openSample } from './state.ts';
-import './style.css';
+import { keepOffline } from './offline.ts';
+import { reachesNetwork, wantedAddress } from './open/reach.ts';
+import { openAddress, openSample } from './state/model.ts';
+import './styles/tokens.css';
+import './styles/base.css';
+import './styles/shell.css';
+import './styles/open.css';
+import './styles/understand.css';
+import './styles/choose.css';
+import './styles/shrink.css';
 
 const root = document.getElementById('app');
 root?.replaceChildren();
 if (root) render(<App />, root);
+const address = reachesNetwork ? wantedAddress() : undefined;
 // The sample is there at once, so that there is something to see before a file is chosen.
-void openSample();
+void (address ? openAddress(address) : openSample());
+keepOffline();

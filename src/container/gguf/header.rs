@@ -15,6 +15,7 @@ pub struct Header {
     pub(super) data_start: u64,
     pub(super) pairs: Vec<Pair>,
     pub(super) tensors: Vec<Tensor>,
+    pub(super) shards: Vec<u64>,
 }
 
 /// Where a pair stands in the header.
@@ -102,7 +103,8 @@ impl Header {
             Pair { key: key.clone(), kind: value.kind(), whole: start..end, value: at..end }
         });
         let pairs = pairs.collect();
-        Header { bytes, version: 3, alignment: DEFAULT_ALIGNMENT, file_size, data_start: 0, pairs, tensors }
+        let (version, alignment, shards) = (3, DEFAULT_ALIGNMENT, Vec::new());
+        Header { bytes, version, alignment, file_size, data_start: 0, pairs, tensors, shards }
     }
 
     /// The version the file states, 2 or 3.

@@ -14,12 +14,14 @@
 
 mod header;
 mod parse;
+mod shards;
 mod types;
 mod value;
 mod write;
 
 pub use header::{Header, KeyValue, Tensor};
 pub use parse::{Parsed, parse};
+pub use shards::{SPLIT_KEYS, join};
 pub use types::TensorType;
 pub use value::{Array, Value, ValueType, array_items};
 pub use write::{Place, Record, Writer, encode_pair, write_header};
@@ -40,6 +42,8 @@ pub const MAX_NAME_BYTES: u64 = 1024;
 pub const MAX_NESTING: u32 = 4;
 /// Dimensions of a tensor, as in ggml.
 pub const MAX_DIMS: u32 = 4;
+/// Dimensions of a tensor that is read: kernels of video models have five in files for ComfyUI-GGUF.
+pub const MAX_READ_DIMS: u32 = 5;
 /// `general.alignment`: padding is written for every tensor, so it bounds what a small file can grow to.
 pub const MAX_ALIGNMENT: u32 = 1 << 20;
 /// `general.alignment` where a file does not say.

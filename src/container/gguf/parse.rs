@@ -3,11 +3,12 @@
 use super::header::{Header, Pair, Tensor};
 use super::value::{ValueType, read, read_string};
 use super::{
-    ALIGNMENT_KEY, DEFAULT_ALIGNMENT, MAGIC, MAX_ALIGNMENT, MAX_DIMS, MAX_HEADER_BYTES, MAX_KEY_BYTES, MAX_NAME_BYTES,
-    MAX_PAIRS, MAX_TENSORS, TensorType,
+    ALIGNMENT_KEY, DEFAULT_ALIGNMENT, MAGIC, MAX_ALIGNMENT, MAX_HEADER_BYTES, MAX_KEY_BYTES, MAX_NAME_BYTES, MAX_PAIRS,
+    MAX_READ_DIMS, MAX_TENSORS, TensorType,
 };
 use crate::container::reader::{Read, Reader, Stop};
 use crate::error::{Code, Error, Result};
+use crate::order::sorted;
 use std::collections::HashSet;
 
 /// What [`parse`] has to say.
@@ -74,6 +75,7 @@ fn header(prefix: &[u8], file_size: u64) -> Read<Header> {
         data_start: 0,
         pairs,
         tensors: Vec::new(),
+        shards: Vec::new(),
     };
     header.alignment = check_alignment(&header)?;
 
@@ -187,11 +189,11 @@ fn record(reader: &mut Reader) -> Read<Tensor> {
 
 fn rest_of_record(reader: &mut Reader, name: &str) -> Read<Tensor> {
     let dims = reader.u32()?;
-    if dims > MAX_DIMS {
-        let message = format!("it claims {dims} dimensions, and {MAX_DIMS} is the limit");
+    if dims > MAX_READ_DIMS {
+        let message = format!("it claims {dims} dimensions, and {MAX_READ_DIMS} is the limit");
         return Err(Error::new(Code::TOO_LARGE, message).with("dimensions", dims).into());
     }
-    let mut shape = Vec::with_capacity(MAX_DIMS as usize);
+    let mut shape = Vec::with_capacity(MAX_READ_DIMS as usize);
     for _ in 0..dims {
         shape.push(reader.u64()?);
     }
@@ -245,8 +247,8 @@ fn place(header: &mut Header) -> Result<()> {
         }
         *offset = absolute;
     }
-    let mut order: Vec<&Tensor> = header.tensors.iter().collect();
-    order.sort_by_key(|tensor| tensor.offset);
+    let tensors: Vec<&Tensor> = header.tensors.iter().collect();
+    let order = sorted(&tensors, |a, b| a.offset.cmp(&b.offset));
     for (left, right) in order.iter().zip(order.iter().skip(1)) {
         if left.offset.saturating_add(left.bytes) > right.offset {
             let message = format!("tensors '{}' and '{}' share bytes of the file", left.name, right.name);

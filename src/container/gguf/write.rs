@@ -10,7 +10,7 @@ use crate::error::{Code, Error, Result};
 pub struct Record<'a> {
     /// The name.
     pub name: &'a str,
-    /// The shape; trailing dimensions of one are left out, as ggml does.
+    /// The shape, which is written as it is.
     pub shape: &'a [u64],
     /// How it is stored.
     pub kind: TensorType,
@@ -100,11 +100,11 @@ fn stored_bytes(record: &Record) -> Result<u64> {
 }
 
 fn write_record(record: &Record, offset: u64, out: &mut Vec<u8>) {
-    let dims = record.shape.iter().rposition(|n| *n > 1).map_or(1, |last| last.saturating_add(1));
+    let shape = if record.shape.is_empty() { &[1] } else { record.shape };
     write_string(record.name.as_bytes(), out);
-    out.extend((dims as u32).to_le_bytes());
-    for index in 0..dims {
-        out.extend(record.shape.get(index).copied().unwrap_or(1).to_le_bytes());
+    out.extend((shape.len() as u32).to_le_bytes());
+    for n in shape {
+        out.extend(n.to_le_bytes());
     }
     out.extend(record.kind.id.to_le_bytes());
     out.extend(offset.to_le_bytes());

@@ -2,6 +2,7 @@
 
 use crate::error::{Code, Error, Result};
 use crate::json;
+use crate::order::sorted;
 
 /// The files of a model, and where its tensors are.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,8 +31,8 @@ pub fn parse_index(text: &[u8]) -> Result<Index> {
         };
         tensors.push((tensor.clone(), name.to_owned()));
     }
-    let mut files: Vec<String> = tensors.iter().map(|(_, file)| file.clone()).collect();
-    files.sort_unstable();
+    let files: Vec<&String> = tensors.iter().map(|(_, file)| file).collect();
+    let mut files: Vec<String> = sorted(&files, Ord::cmp).into_iter().cloned().collect();
     files.dedup();
     if files.is_empty() {
         return Err(malformed("the index names no tensors".to_owned()));

@@ -4,6 +4,7 @@ use super::{MAX_DIMS, MAX_HEADER_BYTES};
 use crate::container::gguf::TensorType;
 use crate::error::{Code, Error, Result};
 use crate::json::{self, Value};
+use crate::order::sorted;
 use std::collections::HashSet;
 
 /// What a header says.
@@ -151,8 +152,8 @@ fn counts(value: &Value, name: &str) -> Result<Vec<u64>> {
 
 /// Every byte of the data belongs to exactly one tensor.
 fn check_places(header: &SafetensorsHeader, file_size: u64) -> Result<()> {
-    let mut order: Vec<&SafetensorsTensor> = header.tensors.iter().collect();
-    order.sort_by_key(|tensor| (tensor.offset, tensor.bytes));
+    let tensors: Vec<&SafetensorsTensor> = header.tensors.iter().collect();
+    let order = sorted(&tensors, |a, b| (a.offset, a.bytes).cmp(&(b.offset, b.bytes)));
     let mut at = header.data_start;
     for tensor in order {
         let (name, offset) = (&tensor.name, tensor.offset);

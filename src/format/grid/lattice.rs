@@ -35,7 +35,7 @@ impl<const H: usize, const R: usize> Lattice<H, R> {
     const HALF: usize = R.pow(H as u32);
 
     /// Up to this many neighbours are compared one by one; for more the sums of all halves pay.
-    const SHORT: usize = if H == 2 { 24 } else { 12 };
+    const SHORT: usize = 12;
 
     /// The grid of a set, with the neighbours in the `shells` smallest distances.
     pub fn new(set: &[u64], shells: usize) -> Self {
@@ -72,8 +72,7 @@ impl<const H: usize, const R: usize> Lattice<H, R> {
         w: &[[f32; H]; 2],
         scale: f32,
     ) -> Option<Point> {
-        let key = Self::key(point);
-        let neighbours = &self.neighbours[self.starts[key] as usize..self.starts[key + 1] as usize];
+        let neighbours = self.neighbours(point);
         let [lower, upper] = std::array::from_fn(|half| Errors { x: &x[half], w: &w[half], scale });
         let (mut best, mut nearest) = (f32::MAX, None);
         if neighbours.len() <= Self::SHORT {
@@ -104,6 +103,18 @@ impl<const H: usize, const R: usize> Lattice<H, R> {
             }
         }
         nearest
+    }
+
+    /// The neighbours of a point; none if it is on the grid.
+    #[inline(always)]
+    pub fn neighbours(&self, point: Point) -> &[Point] {
+        let key = Self::key(point);
+        &self.neighbours[self.starts[key] as usize..self.starts[key + 1] as usize]
+    }
+
+    /// Every possible point, by its key.
+    pub fn all() -> impl Iterator<Item = Point> {
+        (0..Self::HALF * Self::HALF).map(Self::point)
     }
 
     fn find_neighbours(&mut self, points: &[Point], shells: usize) {
@@ -153,7 +164,9 @@ impl<const H: usize, const R: usize> Lattice<H, R> {
         self.starts.push(self.neighbours.len() as u32);
     }
 
-    fn key(point: Point) -> usize {
+    /// The place of a point among all.
+    #[inline(always)]
+    pub fn key(point: Point) -> usize {
         usize::from(point[0]) + Self::HALF * usize::from(point[1])
     }
 
@@ -227,7 +240,7 @@ mod tests {
         let mut number = 0;
         for key in 0..lattice.numbers.len() {
             let point = Lattice::<H, R>::point(key);
-            let neighbours = &lattice.neighbours[lattice.starts[key] as usize..lattice.starts[key + 1] as usize];
+            let neighbours = lattice.neighbours(point);
             if let Some(here) = lattice.number(point) {
                 assert_eq!(here, number);
                 assert!(neighbours.is_empty());

@@ -5,17 +5,18 @@
 //!
 //! | grid | points | digits | levels | stored | decode table | formats |
 //! |---|---|---|---|---|---|---|
-//! | [`IQ2_XXS`] | 256 | 8 of 0..3 | 8 25 43 | 824 B | 2 kB | IQ2_XXS |
-//! | [`IQ2_XS`] | 512 | 8 of 0..3 | 8 25 43 | 824 B | 4 kB | IQ2_XS |
-//! | [`IQ2_S`] | 1024 | 8 of 0..3 | 8 25 43 | 824 B | 8 kB | IQ2_S |
+//! | [`IQ2_XXS`] | 256 | 8 of 0..3 | 8 25 43 | 824 B | 8 kB | IQ2_XXS |
+//! | [`IQ2_XS`] | 512 | 8 of 0..3 | 8 25 43 | 824 B | 16 kB | IQ2_XS |
+//! | [`IQ2_S`] | 1024 | 8 of 0..3 | 8 25 43 | 824 B | 32 kB | IQ2_S |
 //! | [`IQ1`] | 2048 | 8 of 0..3 | -1 0 1 | 824 B | 16 kB | IQ1_S, IQ1_M |
-//! | [`IQ3_XXS`] | 256 | 4 of 0..8 | 4 12 20 28 36 44 52 62 | 512 B | 1 kB | IQ3_XXS |
-//! | [`IQ3_S`] | 512 | 4 of 0..8 | 1 3 5 7 9 11 13 15 | 512 B | 2 kB | IQ3_S |
+//! | [`IQ3_XXS`] | 256 | 4 of 0..8 | 4 12 20 28 36 44 52 62 | 512 B | 4 kB | IQ3_XXS |
+//! | [`IQ3_S`] | 512 | 4 of 0..8 | 1 3 5 7 9 11 13 15 | 512 B | 8 kB | IQ3_S |
 //!
 //! What is stored is one bit per possible point ([`points`]); what is looked up is made from it on first use.
 
 mod lattice;
 mod points;
+mod quads;
 mod rules;
 mod search;
 mod signs;
@@ -26,26 +27,28 @@ pub(super) use signs::{SignsAndScale, even_signs, write_signed};
 
 pub(super) use ternary::{cut_halves, cut_whole, weigh};
 
+use crate::lanes::{Best, Lanes};
 use search::Odd;
 use std::sync::LazyLock;
 use ternary::Ternary;
 
-/// For each point on a grid its `D` levels; `N` is a power of two, so a masked number needs no check.
-type Levels<const D: usize, const N: usize> = LazyLock<[[i8; D]; N]>;
+/// For each point on a grid its `D` levels; `N` is a power of two, so a masked number needs no check. As floats they are
+/// multiplied as they are loaded; those of the largest grid would no longer fit the nearest cache.
+type Levels<T, const D: usize, const N: usize> = LazyLock<[[T; D]; N]>;
 
 /// What IQ2_XXS multiplies its scale by.
-pub(super) static IQ2_XXS: Levels<8, 256> = LazyLock::new(|| levels(&points::IQ2_XXS, &[8, 25, 43]));
+pub(super) static IQ2_XXS: Levels<f32, 8, 256> = LazyLock::new(|| levels(&points::IQ2_XXS, &[8, 25, 43]));
 /// What IQ2_XS multiplies its scales by.
-pub(super) static IQ2_XS: Levels<8, 512> = LazyLock::new(|| levels(&points::IQ2_XS, &[8, 25, 43]));
+pub(super) static IQ2_XS: Levels<f32, 8, 512> = LazyLock::new(|| levels(&points::IQ2_XS, &[8, 25, 43]));
 /// What IQ2_S multiplies its scales by.
-pub(super) static IQ2_S: Levels<8, 1024> = LazyLock::new(|| levels(&points::IQ2_S, &[8, 25, 43]));
+pub(super) static IQ2_S: Levels<f32, 8, 1024> = LazyLock::new(|| levels(&points::IQ2_S, &[8, 25, 43]));
 /// What IQ1_S and IQ1_M add their shift to.
-pub(super) static IQ1: Levels<8, 2048> = LazyLock::new(|| levels(&points::IQ1, &[-1, 0, 1]));
+pub(super) static IQ1: Levels<i8, 8, 2048> = LazyLock::new(|| levels(&points::IQ1, &[-1, 0, 1]));
 /// What IQ3_XXS multiplies its scales by.
-pub(super) static IQ3_XXS: Levels<4, 256> =
+pub(super) static IQ3_XXS: Levels<f32, 4, 256> =
     LazyLock::new(|| levels(&points::IQ3_XXS, &[4, 12, 20, 28, 36, 44, 52, 62]));
 /// What IQ3_S multiplies its scales by.
-pub(super) static IQ3_S: Levels<4, 512> = LazyLock::new(|| levels(&points::IQ3_S, &[1, 3, 5, 7, 9, 11, 13, 15]));
+pub(super) static IQ3_S: Levels<f32, 4, 512> = LazyLock::new(|| levels(&points::IQ3_S, &[1, 3, 5, 7, 9, 11, 13, 15]));
 
 /// IQ2_XXS for its encoder: 0.25 MB.
 pub(super) static ODD_IQ2_XXS: LazyLock<Odd<4, 3>> = LazyLock::new(|| Odd::new(&points::IQ2_XXS, 2));
@@ -70,9 +73,8 @@ pub(super) const SHIFT: f32 = 0.125;
 /// Writes `scale * (level + shift)`.
 #[inline(always)]
 pub(super) fn write_shifted(out: &mut [f32; 8], scale: f32, levels: &[i8; 8], shift: f32) {
-    for (out, &level) in out.iter_mut().zip(levels) {
-        *out = scale * (f32::from(level) + shift);
-    }
+    let (scale, shift) = (Best::splat(scale), Best::splat(shift));
+    Best::widen_signed(levels, out, |level| scale * (level + shift));
 }
 
 /// The keys of a set in ascending order: the positions of its bits.
@@ -90,10 +92,10 @@ fn digits<const D: usize>(mut key: usize, radix: usize) -> [u8; D] {
 }
 
 /// The points of a set in order, each digit replaced by its level; there are as many levels as digits.
-fn levels<const D: usize, const N: usize>(set: &[u64], levels: &[i8]) -> [[i8; D]; N] {
-    let mut table = [[0; D]; N];
+fn levels<T: Copy + From<i8>, const D: usize, const N: usize>(set: &[u64], levels: &[i8]) -> [[T; D]; N] {
+    let mut table = [[T::from(0); D]; N];
     for (point, key) in table.iter_mut().zip(keys(set)) {
-        *point = digits(key, levels.len()).map(|digit| levels[usize::from(digit)]);
+        *point = digits(key, levels.len()).map(|digit| T::from(levels[usize::from(digit)]));
     }
     table
 }
@@ -118,11 +120,11 @@ mod tests {
     }
 
     /// FNV-1a of a whole table as bytes.
-    fn fingerprint<const D: usize, const N: usize>(table: &[[i8; D]; N]) -> u64 {
-        table
-            .as_flattened()
-            .iter()
-            .fold(0xcbf2_9ce4_8422_2325, |hash, &level| (hash ^ u64::from(level as u8)).wrapping_mul(0x100_0000_01b3))
+    fn fingerprint<T: Copy + Into<f64>, const D: usize, const N: usize>(table: &[[T; D]; N]) -> u64 {
+        table.as_flattened().iter().fold(0xcbf2_9ce4_8422_2325, |hash, &level| {
+            let level: f64 = level.into();
+            (hash ^ u64::from(level as i8 as u8)).wrapping_mul(0x100_0000_01b3)
+        })
     }
 
     /// The fingerprints are those of the tables in ggml-common.h, which spells every level out.

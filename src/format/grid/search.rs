@@ -8,6 +8,7 @@
 //! `quantize_row_iq3_xxs_impl`, `quantize_row_iq3_s_impl`, which differ in the numbers of [`Rules`].
 
 use super::lattice::{Lattice, Levels, Point};
+use super::quads::Quads;
 use super::rules::{Candidate, Refine, Rules, prepare, starts};
 use crate::format::super_block::{SUPER, Super};
 use crate::half::f16_from_f32;
@@ -35,6 +36,8 @@ pub struct Codes {
 pub struct Odd<const H: usize, const R: usize> {
     lattice: Lattice<H, R>,
     levels: Levels<H>,
+    /// The neighbours again, for points of four digits.
+    quads: Option<Quads>,
 }
 
 /// A scale and its points.
@@ -47,7 +50,15 @@ impl<const H: usize, const R: usize> Odd<H, R> {
     /// The grid of a set, with the neighbours in the `shells` smallest distances.
     pub fn new(set: &[u64], shells: usize) -> Self {
         let levels = Lattice::<H, R>::levels(|digit| f32::from(2 * digit + 1));
-        Odd { lattice: Lattice::new(set, shells), levels }
+        let lattice = Lattice::new(set, shells);
+        let quads = (H == 2).then(|| {
+            let lists = Lattice::<H, R>::all().map(|point| lattice.neighbours(point));
+            Quads::new(lists, |[low, high]| {
+                let [low, high] = [low, high].map(|half| levels[usize::from(half)]);
+                [low[0], low[1], high[0], high[1]].map(|level| level as u8)
+            })
+        });
+        Odd { lattice, levels, quads }
     }
 
     /// Encodes 256 weights, `W` to a scale; `None` where ggml gives up because no point is near.
@@ -146,13 +157,7 @@ impl<const H: usize, const R: usize> Odd<H, R> {
                     for lane in 0..live {
                         found[lane] = rounded.map(|half| half.int(lane) as u8);
                         if moved[k][lane] {
-                            found[lane] = self.lattice.nearest(
-                                found[lane],
-                                &self.levels,
-                                &halves[k],
-                                &roots[k],
-                                scales.lane(lane),
-                            )?;
+                            found[lane] = self.nearest(found[lane], &halves[k], &roots[k], scales.lane(lane))?;
                         }
                     }
                     for half in 0..2 {
@@ -196,7 +201,7 @@ impl<const H: usize, const R: usize> Odd<H, R> {
                 let rounded = self.round(inverse, &x[2 * H * k..2 * H * (k + 1)], &mut level[..2 * H]);
                 points[k] = rounded.map(|half| half as u8);
                 if self.lattice.number(points[k]).is_none() {
-                    points[k] = self.lattice.nearest(points[k], &self.levels, &halves[k], &roots[k], scale)?;
+                    points[k] = self.nearest(points[k], &halves[k], &roots[k], scale)?;
                 }
             }
             let (mut sumqx, mut sumq2) = (0.0f32, 0.0f32);
@@ -210,6 +215,18 @@ impl<const H: usize, const R: usize> Odd<H, R> {
             }
         }
         Some(Fit { scale, points })
+    }
+
+    /// [`Lattice::nearest`], four neighbours at a time where points have four digits.
+    #[inline(always)]
+    fn nearest(&self, point: Point, x: &[[f32; H]; 2], w: &[[f32; H]; 2], scale: f32) -> Option<Point> {
+        match (&self.quads, x.as_flattened().try_into(), w.as_flattened().try_into()) {
+            (Some(quads), Ok(x), Ok(w)) => {
+                let place = quads.nearest(Lattice::<H, R>::key(point), x, w, scale)?;
+                Some(self.lattice.neighbours(point)[place])
+            }
+            _ => self.lattice.nearest(point, &self.levels, x, w, scale),
+        }
     }
 
     /// Rounds the weights of a point to odd levels `2 digit + 1`, and answers the point's halves.

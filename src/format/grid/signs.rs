@@ -36,13 +36,29 @@ pub fn even_signs(seven: u8) -> u8 {
     seven | ((seven.count_ones() & 1) << 7) as u8
 }
 
+/// What four weights are multiplied by, by their signs: looked up faster than made.
+static FACTORS: [[f32; 4]; 16] = {
+    let mut factors = [[1.0; 4]; 16];
+    let mut i = 0;
+    while i < 64 {
+        if (i / 4) >> (i % 4) & 1 == 1 {
+            factors[i / 4][i % 4] = -1.0;
+        }
+        i += 1;
+    }
+    factors
+};
+
 /// Writes `scale * level`, negated where the bit of `signs` is set.
 #[inline(always)]
-pub fn write_signed<const D: usize>(out: &mut [f32; D], scale: f32, levels: &[i8; D], signs: u8) {
-    for j in 0..D {
-        // A product, as in the reference: it leaves the sign of a NaN alone.
-        let sign = if signs & (1 << j) == 0 { 1.0 } else { -1.0 };
-        out[j] = scale * f32::from(levels[j]) * sign;
+pub fn write_signed<const D: usize>(out: &mut [f32; D], scale: f32, levels: &[f32; D], signs: u8) {
+    let fours = out.as_chunks_mut::<4>().0.iter_mut().zip(levels.as_chunks::<4>().0);
+    for (i, (out, levels)) in fours.enumerate() {
+        let factors = &FACTORS[usize::from(signs >> (4 * i) & 15)];
+        for j in 0..4 {
+            // A product, as in the reference: it leaves the sign of a NaN alone.
+            out[j] = scale * levels[j] * factors[j];
+        }
     }
 }
 

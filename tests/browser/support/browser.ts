@@ -1,18 +1,14 @@
 /** The machine's Chromium, driven by playwright-core, and its Firefox, by puppeteer-core. */
 
 import { type Browser, chromium, type JSHandle, type Page } from 'playwright-core';
-import puppeteer, { type Browser as Firefox } from 'puppeteer-core';
+import { expect } from 'vitest';
 import { chromium as find, FLAGS } from '../../../tools/lib/chromium.js';
-import { firefox } from '../../../tools/lib/firefox.js';
+
+export { launchFirefox } from '../../../tools/lib/firefox.js';
 
 /** Starts it. The caller closes it. */
 export async function launch(): Promise<Browser> {
   return chromium.launch({ executablePath: await find(), args: FLAGS, timeout: 60_000 });
-}
-
-/** Starts Firefox: playwright drives only a Firefox of its own, so this one speaks WebDriver BiDi. The caller closes it. */
-export async function launchFirefox(): Promise<Firefox> {
-  return puppeteer.launch({ browser: 'firefox', executablePath: await firefox(), headless: true, timeout: 60_000 });
 }
 
 /** A page that remembers what goes wrong in it. */
@@ -26,6 +22,13 @@ export async function open(browser: Browser, url: string): Promise<{ page: Page;
   page.on('requestfailed', (request) => problems.push(`${request.url()}: ${request.failure()?.errorText}`));
   await page.goto(url);
   return { page, problems };
+}
+
+/** Leaves the page or loads it again by `act`: what it was asking for goes with it, and nothing else may have gone wrong. */
+export async function leave(problems: string[], act: () => Promise<unknown>): Promise<void> {
+  expect(problems).toEqual([]);
+  await act();
+  problems.splice(0, Infinity, ...problems.filter((problem) => !problem.endsWith('net::ERR_ABORTED')));
 }
 
 /** A module in the page, to hand to `page.evaluate`. As text: Vite would rewrite an `import()` in a function. */

@@ -37,9 +37,9 @@ export function ggufHeader(
     out.text(name).u32(shape.length);
     for (const n of shape) out.u64(n);
     out.u32(type).u64(offset);
-    offset += padded(size);
+    offset += padded(size, alignmentOf(metadata));
   }
-  return out.padTo(ALIGNMENT).bytes();
+  return out.padTo(alignmentOf(metadata)).bytes();
 }
 
 /** A whole file. */
@@ -48,16 +48,18 @@ export function gguf(metadata: Record<string, TestValue>, tensors: readonly Test
     metadata,
     tensors.map((tensor) => ({ ...tensor, size: tensor.bytes.length })),
   );
-  const parts = [
-    header,
-    ...tensors.flatMap(({ bytes }) => [bytes, new Uint8Array(padded(bytes.length) - bytes.length)]),
-  ];
+  const padding = ({ length }: Uint8Array) => new Uint8Array(padded(length, alignmentOf(metadata)) - length);
+  const parts = [header, ...tensors.flatMap(({ bytes }) => [bytes, padding(bytes)])];
   return joined(parts);
 }
 
 /** The size a tensor takes in the file. */
-export function padded(size: number): number {
-  return Math.ceil(size / ALIGNMENT) * ALIGNMENT;
+export function padded(size: number, alignment = ALIGNMENT): number {
+  return Math.ceil(size / alignment) * alignment;
+}
+
+function alignmentOf({ 'general.alignment': alignment }: Record<string, TestValue>): number {
+  return typeof alignment === 'number' ? alignment : ALIGNMENT;
 }
 
 /** A tensor of f32 weights, by a function of the place. */

@@ -14,9 +14,12 @@ export function golden<T>(name: string): T {
   return JSON.parse(readFileSync(`tests/golden/${name}`, 'utf8')) as T;
 }
 
-function buffer({ base64 }: Packed): ArrayBuffer {
-  return new Uint8Array(Buffer.from(base64, 'base64')).buffer;
+/** Bytes of a text, also where there is no `Buffer`. */
+export function fromBase64(text: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
 }
+
+const buffer = ({ base64 }: Packed): ArrayBuffer => fromBase64(base64).buffer;
 
 /** Bytes of a packed array. */
 export const bytes = (packed: Packed): Uint8Array => new Uint8Array(buffer(packed));

@@ -2,6 +2,7 @@
 
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import type { Job as Embedding } from '../../oracle/llama_embed.js';
 import type { Job as Generation } from '../../oracle/llama_generate.js';
 import type { Job as Quantization } from '../../oracle/llama_quantize.js';
 
@@ -21,7 +22,18 @@ export async function llamaGenerate(job: Generation): Promise<string> {
   return text;
 }
 
-function start(script: string, job: Generation | Quantization): ChildProcess {
+/** The vectors that a model in llama.cpp gives for texts. */
+export async function llamaEmbed(job: Embedding): Promise<number[][]> {
+  const child = start('llama_embed.js', job);
+  let vectors: number[][] = [];
+  child.on('message', (message) => {
+    vectors = message as number[][];
+  });
+  await finished(child);
+  return vectors;
+}
+
+function start(script: string, job: Embedding | Generation | Quantization): ChildProcess {
   const path = fileURLToPath(new URL(`../../oracle/${script}`, import.meta.url));
   const child = fork(path, [], { serialization: 'advanced', stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
   child.send(job);

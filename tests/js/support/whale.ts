@@ -1,14 +1,17 @@
 /** Tiny Whale, and what llama.cpp's own llama_model_quantize makes of it. */
 
-import { fileURLToPath } from 'node:url';
-
-const fixture = (name: string) => fileURLToPath(new URL(`../../fixtures/tiny-whale/${name}`, import.meta.url));
+// Not by `node:url`: pages read it too.
+const fixture = (name: string) =>
+  decodeURIComponent(new URL(`../../fixtures/tiny-whale/${name}`, import.meta.url).pathname);
 
 /** The model, in F16. */
 export const WHALE = fixture('tiny-whale-f16.gguf');
 
 /** Its importance matrix. */
 export const WHALE_IMATRIX = fixture('tiny-whale.imatrix.gguf');
+
+/** Text that it was not trained on. */
+export const WHALE_TEXT = fixture('eval.txt');
 
 /**
  * The sha256 of what `llama_model_quantize` writes: npm @node-llama-cpp/linux-x64 3.22.1 (llama.cpp v0.5.0), called with
@@ -27,3 +30,12 @@ export const WHALE_SHA256 = {
  * (the tool stores the matrix's name as given). By the model's makers, with the real tool.
  */
 export const WHALE_IMATRIX_SHA256 = '1e0fd3ac6d2cdbd38aaffcd23fa7f6fd772d1e7910b0f065ae7de8a3e92bb3b0';
+
+/** The Hugging Face folder it was trained in, but for its weights. */
+export const WHALE_FOLDER = fixture('tiny-whale-hf');
+
+/**
+ * The sha256 of what convert_hf_to_gguf.py writes of that folder with `--outtype f16`, told that its tokenizer is gpt-2's:
+ * see tests/golden/language/README.md.
+ */
+export const WHALE_FOLDER_SHA256 = '4f8e7345773df2e9686c45a6632c3d8f7bd5bdbea58e97f69a856e39af0636f5';

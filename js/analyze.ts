@@ -1,0 +1,256 @@
+/** What every format would make of every tensor of a model, measured on a sample of its rows; nothing is written. */
+
+import { strataOf, STRATA, type Stratum } from './analyze-sample.js';
+import { expectArray, expectInstance, expectObject, expectText } from './check.js';
+import { QuantpressError, type ErrorCode } from './error.js';
+import { addErrors, errorFigures, noErrors, type ErrorFigures } from './error-sums.js';
+import { formats, type Format, type FormatName } from './format.js';
+import { openImportance, type Importance, type ImportanceInput } from './model-importance.js';
+import { Model, type SourceType, type TensorInfo } from './model.js';
+import { inLanes } from './pool-lanes.js';
+import { createRunner, type Runner, type RunnerOptions } from './pool.js';
+import { compiledModule } from './wasm.js';
+import type { Results } from './worker-protocol.js';
+
+/** Options of {@link analyzeModel}. */
+export interface AnalyzeModelOptions extends RunnerOptions {
+  /** The formats to try; unless told, F16, BF16 and every format of blocks that is written. */
+  formats?: readonly FormatName[] | undefined;
+  /**
+   * Weights of each tensor to look at, in up to 16 strata of rows from all over it; 262144 unless told, and the whole tensor
+   * where it has no more. Of these, formats that encode slowly (IQ) are tried on one stratum of eight; with `'all'` every
+   * format is on every weight.
+   */
+  sample?: number | 'all' | undefined;
+  /** The importance matrix: formats are tried with it, and {@link ErrorFigures.weightedError} is measured. */
+  imatrix?: ImportanceInput | undefined;
+  /** Stops the work at once. */
+  signal?: AbortSignal | undefined;
+  /** Called after every step. */
+  onProgress?: ((progress: AnalyzeProgress) => void) | undefined;
+}
+
+/** What `onProgress` of {@link analyzeModel} is told. */
+export interface AnalyzeProgress {
+  /** The tensor the last step was of. */
+  tensor: string;
+  /** Steps that are done, and in all. */
+  done: number;
+  total: number;
+  /** The tensor's analysis, when this step was its last. */
+  finished?: TensorAnalysis;
+}
+
+/** What {@link analyzeModel} has found. It is plain data, and can be kept as JSON. */
+export interface ModelAnalysis {
+  /** The tensors, in the order of the file. */
+  tensors: TensorAnalysis[];
+}
+
+/** One tensor under all formats. */
+export interface TensorAnalysis {
+  name: string;
+  /** How it is stored. */
+  type: SourceType;
+  shape: number[];
+  /** Its weights, and its bytes as it is stored. */
+  weights: number;
+  bytes: number;
+  /** How many weights were looked at; 0 for tensors that are not quantized: of one dimension, or of integers. */
+  sampled: number;
+  /** One entry per format, in the order they were asked for; none if nothing was looked at. */
+  formats: FormatAnalysis[];
+}
+
+/** One format on one tensor: its size and error, or why it cannot be. */
+export type FormatAnalysis = FormatError | FormatRefusal;
+
+/** What a format does to a tensor. */
+export interface FormatError extends ErrorFigures {
+  format: FormatName;
+  /** Bytes of the whole tensor in this format. */
+  bytes: number;
+  bitsPerWeight: number;
+  /** How many weights it was tried on. */
+  sampled: number;
+  refusal?: undefined;
+}
+
+/** A format that a tensor cannot have. */
+export interface FormatRefusal {
+  format: FormatName;
+  /** The code and the sentence of the error that encoding fails with. */
+  refusal: { code: ErrorCode; message: string };
+}
+
+const SAMPLE = 1 << 18;
+
+/** Slow formats are tried on one stratum of so many. */
+const SLOW_EVERY = STRATA / 2;
+const SLOW = /^IQ/;
+
+/** What can be converted. Integers are copied. */
+const FLOATS = new Set<SourceType>(['F32', 'F16', 'BF16', 'F64', 'F8_E4M3', 'F8_E5M2']);
+
+/**
+ * Tries every format on every tensor of a model: how large it would be, and how much would be lost. In a pool of workers, on
+ * a sample of rows, so that a model of gigabytes takes seconds. The same model and options give the same figures, whatever
+ * the number of workers.
+ *
+ * @throws {@link QuantpressError} `UNKNOWN_NAME` for a format, `RANGE` for a sample, `LENGTH` for importance that does not fit
+ * a tensor, and what reading throws. A format that a tensor cannot have is a finding, see {@link FormatRefusal}.
+ * @example
+ * ```ts
+ * const { tensors } = await analyzeModel(model, { formats: ['Q4_K', 'Q6_K'] });
+ * for (const { name, formats } of tensors) {
+ *   for (const result of formats) if (!result.refusal) console.log(name, result.format, result.sqnrDb);
+ * }
+ * ```
+ */
+export async function analyzeModel(model: Model, options: AnalyzeModelOptions = {}): Promise<ModelAnalysis> {
+  expectObject('options', options);
+  expectInstance('model', Model, model);
+  const wanted = chosenFormats(options.formats);
+  const budget = sampleOf(options.sample);
+  options.signal?.throwIfAborted();
+  const importance = options.imatrix === undefined ? undefined : await openImportance(options.imatrix);
+  try {
+    const jobs = model.tensors.map((tensor) => new TensorJob(tensor, wanted, budget, importance));
+    await runJobs(createRunner(model.source, compiledModule(), options), jobs, options);
+    return { tensors: jobs.map((job) => job.result()) };
+  } finally {
+    if (importance !== options.imatrix) importance?.free();
+  }
+}
+
+async function runJobs(runner: Runner, jobs: TensorJob[], { signal, onProgress }: AnalyzeModelOptions): Promise<void> {
+  const total = jobs.reduce((sum, { strata }) => sum + strata.length, 0);
+  let done = 0;
+  function* steps() {
+    for (const job of jobs) for (const index of job.strata.keys()) yield { job, index };
+  }
+  await inLanes(runner, steps(), signal, async ({ job, index }, signal) => {
+    await job.run(index, runner, signal);
+    done += 1;
+    onProgress?.({ tensor: job.tensor.name, done, total, ...(job.left === 0 && { finished: job.result() }) });
+  });
+}
+
+/** One tensor: its strata, and what they gave. */
+class TensorJob {
+  readonly tensor: TensorInfo;
+  readonly strata: Stratum[];
+  /** Strata that are not done. */
+  left: number;
+  readonly #formats: readonly Format[];
+  readonly #whole: boolean;
+  readonly #importance: Importance | undefined;
+  #weighted = false;
+  readonly #results: Results['analyze'][] = [];
+
+  constructor(tensor: TensorInfo, wanted: readonly Format[], budget: number, importance: Importance | undefined) {
+    this.tensor = tensor;
+    this.strata = isQuantizable(tensor) ? strataOf(tensor, budget) : [];
+    this.left = this.strata.length;
+    this.#formats = wanted;
+    this.#whole = budget === Infinity;
+    this.#importance = importance;
+  }
+
+  async run(index: number, runner: Runner, signal: AbortSignal): Promise<void> {
+    const stratum = this.strata[index];
+    if (!stratum) return;
+    const { input, columns } = stratum;
+    const values = importanceOf(this.tensor, this.#importance);
+    this.#weighted = values !== undefined;
+    const start = stratum.matrix * (this.tensor.shape[0] ?? 0);
+    const importance = values?.slice(start, start + columns);
+    const from = this.tensor.type;
+    const names = this.#formatsOf(index).map(({ name }) => name);
+    const task = { kind: 'analyze', input, from, rowLength: columns, formats: names, importance } as const;
+    this.#results[index] = await runner.run(task, signal);
+    this.left -= 1;
+  }
+
+  result(): TensorAnalysis {
+    const { name, type, shape, bytes } = this.tensor;
+    const weights = shape.reduce((product, n) => product * n, 1);
+    const looked = this.strata.length > 0;
+    return {
+      name,
+      type,
+      shape,
+      weights,
+      bytes,
+      sampled: this.strata.reduce((sum, { rows, columns }) => sum + rows * columns, 0),
+      formats: looked ? this.#formats.map((format) => this.#resultOf(format, weights)) : [],
+    };
+  }
+
+  #resultOf(format: Format, weights: number): FormatAnalysis {
+    const sums = noErrors();
+    for (const [index, results] of this.#results.entries()) {
+      const result = results[this.#formatsOf(index).indexOf(format)];
+      if (result === undefined) continue;
+      if (!(result instanceof Float64Array)) {
+        return { format: format.name, refusal: { code: result.code, message: result.message } };
+      }
+      addErrors(sums, result);
+    }
+    return {
+      format: format.name,
+      bytes: (weights / format.weights) * format.bytes,
+      bitsPerWeight: format.bitsPerWeight,
+      sampled: sums[0] ?? 0,
+      ...errorFigures(sums, this.#weighted),
+    };
+  }
+
+  #formatsOf(stratum: number): readonly Format[] {
+    if (this.#whole || stratum % SLOW_EVERY === 0) return this.#formats;
+    return this.#formats.filter(({ name }) => !SLOW.test(name));
+  }
+}
+
+/** Whether a tensor may be quantized as far as its shape and type say. */
+function isQuantizable({ shape, type }: TensorInfo): boolean {
+  return shape.length > 1 && (FLOATS.has(type) || formats().some(({ name, weights }) => name === type && weights > 1));
+}
+
+/** @internal The importance of a tensor's columns, for every matrix of a stack in turn. That of a table of tokens never fits. */
+export function importanceOf(tensor: TensorInfo, importance: Importance | undefined): Float32Array | undefined {
+  const { name, shape } = tensor;
+  const [rowLength = 0, , matrices = 1, further = 1] = shape;
+  const values = importance?.get(name);
+  if (values === undefined || (values.length === rowLength * matrices && further === 1)) return values;
+  if (/^(per_layer_)?token_embd\.weight$/.test(name)) return undefined;
+  const [actual, expected] = [values.length, rowLength * matrices];
+  const message = `tensor '${name}': its importance has ${actual} values, and its columns times experts are ${expected}`;
+  throw new QuantpressError('LENGTH', message, { tensor: name, actual, expected });
+}
+
+function chosenFormats(names: readonly FormatName[] | undefined): Format[] {
+  const known = formats();
+  if (names === undefined) {
+    return known.filter(({ name, weights, canEncode }) => canEncode && (weights > 1 || /F16$/.test(name)));
+  }
+  expectArray('formats', names);
+  return names.map((name) => {
+    expectText('a format', name);
+    const format = known.find((candidate) => candidate.name === name);
+    if (format) return format;
+    const message = `unknown format '${name}'; known are ${known.map(({ name }) => name).join(', ')}`;
+    throw new QuantpressError('UNKNOWN_NAME', message, { format: name });
+  });
+}
+
+/** @internal How many weights of each tensor to look at. */
+export function sampleOf(sample: number | 'all' = SAMPLE): number {
+  if (sample === 'all') return Infinity;
+  if (Number.isSafeInteger(sample) && sample > 0) return sample;
+  throw new QuantpressError(
+    'RANGE',
+    `sample is ${String(sample)}, and has to be 'all' or a whole number from 1 up`,
+    {},
+  );
+}

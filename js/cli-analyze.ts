@@ -1,0 +1,89 @@
+/** `quantpress analyze`. */
+
+import { analyzeModel, type FormatAnalysis, type FormatError, type ModelAnalysis } from './analyze.js';
+import { readAnalyze } from './cli-args.js';
+import { percent } from './cli-figures.js';
+import { createDisplay } from './cli-progress.js';
+import { bytes, printable, table } from './cli-text.js';
+import { formats, type FormatName } from './format.js';
+import { openModel } from './model.js';
+
+/** Runs the command. */
+export async function analyze(args: string[], signal: AbortSignal): Promise<void> {
+  const { file, formats: wanted, imatrix, sample, threads, json, quiet } = readAnalyze(args, formats());
+  const model = await openModel(file, { signal });
+  const display = createDisplay(process.stderr, quiet);
+  try {
+    const onProgress = display.step.bind(display);
+    const options = { formats: wanted, imatrix, sample, workers: threads, signal, onProgress };
+    const analysis = await analyzeModel(model, options).finally(() => display.clear());
+    process.stdout.write(json ? `${JSON.stringify(analysis, null, 2)}\n` : `${asText(analysis, wanted)}\n`);
+  } finally {
+    await model.close();
+  }
+}
+
+/** The columns of the table of tensors, if none are asked for: more do not fit a terminal. */
+const COLUMNS: readonly FormatName[] = ['Q2_K', 'Q3_K', 'IQ4_XS', 'Q4_K', 'Q5_K', 'Q6_K', 'Q8_0'];
+
+function asText({ tensors }: ModelAnalysis, wanted: readonly FormatName[] = COLUMNS): string {
+  const measured = tensors.filter(({ formats }) => formats.length > 0);
+  const weighted = measured.some(({ formats }) =>
+    formats.some((result) => !result.refusal && 'weightedError' in result),
+  );
+  const rows = measured.map(({ name, type, shape, formats }) => [
+    ...[printable(name), type, shape.join(' x ')],
+    ...wanted.map((format) => cell(formats.find((result) => result.format === format))),
+  ]);
+  const weights = measured.reduce((sum, { weights }) => sum + weights, 0);
+  const sampled = measured.reduce((sum, { sampled }) => sum + sampled, 0);
+  return [
+    table(['tensor', 'type', 'shape', ...wanted.map((format) => `>${format}`)], rows),
+    '',
+    table(['format', '>bits', '>bytes', '>error %', '>worst %', 'worst tensor'], totals(measured)),
+    '',
+    `${weighted ? 'Importance-weighted relative' : 'Relative'} errors in percent, on ${sampled} of ${weights} weights in ${measured.length} tensors; ${tensors.length - measured.length} others are kept.`,
+  ].join('\n');
+}
+
+function errorOf({ weightedError, relativeRmse }: FormatError): number {
+  return weightedError ?? relativeRmse;
+}
+
+function cell(result: FormatAnalysis | undefined): string {
+  if (!result) return '';
+  return result.refusal ? (REFUSALS[result.refusal.code] ?? 'refused') : percent(errorOf(result));
+}
+
+/** Why a tensor cannot have a format, in a word. */
+const REFUSALS: Partial<Record<string, string>> = {
+  LENGTH: 'rows',
+  NEEDS_IMPORTANCE: 'imatrix',
+  NON_FINITE: 'NaN',
+  UNREPRESENTABLE: 'range',
+  UNSUPPORTED: 'read only',
+};
+
+/** Each format over all tensors that can have it; weights count alike. */
+function totals(measured: ModelAnalysis['tensors']): string[][] {
+  return (measured[0]?.formats ?? []).map(({ format }) => {
+    const results = measured.flatMap(({ name, weights, formats }) => {
+      const result = formats.find((candidate) => candidate.format === format);
+      return result && !result.refusal ? [{ name, weights, result }] : [];
+    });
+    const [first] = results;
+    if (!first) return [format, '', '', cell(measured[0]?.formats.find((result) => result.format === format))];
+    const weights = results.reduce((sum, { weights }) => sum + weights, 0);
+    const squares = results.reduce((sum, { weights, result }) => sum + weights * errorOf(result) ** 2, 0);
+    const worst = results.reduce((a, b) => (errorOf(b.result) > errorOf(a.result) ? b : a));
+    const others = measured.length - results.length;
+    return [
+      format,
+      first.result.bitsPerWeight.toFixed(4),
+      bytes(results.reduce((sum, { result }) => sum + result.bytes, 0)),
+      percent(Math.sqrt(squares / weights)),
+      percent(errorOf(worst.result)),
+      `${printable(worst.name)}${others > 0 ? ` (${others} tensors cannot have it)` : ''}`,
+    ];
+  });
+}

@@ -1,0 +1,162 @@
+/** How two model files differ: metadata, tensors, and how far the weights of each are apart. */
+
+import { expectInstance, expectObject } from './check.js';
+import { QuantpressError } from './error.js';
+import { addErrors, errorFigures, noErrors, unchanged, type ErrorFigures, type ErrorSums } from './error-sums.js';
+import { Model, type MetadataValue, type SourceType, type TensorInfo } from './model.js';
+import { inLanes } from './pool-lanes.js';
+import { createRunner, type Runner, type RunnerOptions } from './pool.js';
+import { readExactly } from './source.js';
+import { compiledModule } from './wasm.js';
+
+/** Options of {@link diffModels}. */
+export interface DiffOptions extends RunnerOptions {
+  /** Stops the work at once. */
+  signal?: AbortSignal | undefined;
+  /** Called after every step. */
+  onProgress?: ((progress: { tensor: string; done: number; total: number }) => void) | undefined;
+}
+
+/** What {@link diffModels} has found. */
+export interface ModelDiff {
+  /** Whether nothing differs: metadata, tensors, types, shapes and weights. The order and the place of tensors are no difference. */
+  equal: boolean;
+  /** The tensors of both, in the order of the first file, then those of the second alone. */
+  tensors: TensorDiff[];
+  /** Metadata that is not the same. Only files of the same container are compared in it. */
+  metadata: MetadataDiff[];
+}
+
+/** One tensor in two files. */
+export interface TensorDiff {
+  name: string;
+  /** `same`: to the last bit of every weight, and in the same type. `missing` from one of them, or of another `shape`. */
+  status: 'same' | 'type' | 'weights' | 'shape' | 'missing';
+  /** Types and shapes, in each file that has it. */
+  types: [a: SourceType | undefined, b: SourceType | undefined];
+  shapes: [a: number[] | undefined, b: number[] | undefined];
+  /** How far the second is from the first; not for what is missing, of another shape, or of types without weights. */
+  error?: ErrorFigures;
+}
+
+/** A metadata value that is not the same; `undefined` where a file does not have it. */
+export interface MetadataDiff {
+  key: string;
+  values: [a: MetadataValue | undefined, b: MetadataValue | undefined];
+}
+
+/** Weights compared at once, 4 MiB of F32; whole blocks of every format, and a row is whole blocks. */
+const TILE = 1 << 20;
+
+/**
+ * Compares two models, of any types and containers, tensor by tensor as their names match: what quantizing cost, whether two
+ * tools wrote the same, what a new version changed. Arrays in metadata are compared as far as they are known (64 elements).
+ *
+ * @throws {@link QuantpressError} `NON_FINITE` or `INVALID_BLOCK` with the tensor for weights that differ and are no numbers, and
+ * what reading throws.
+ * @example
+ * ```ts
+ * const { tensors } = await diffModels(await openModel('f16.gguf'), await openModel('q4.gguf'));
+ * for (const { name, error } of tensors) console.log(name, error?.sqnrDb);
+ * ```
+ */
+export async function diffModels(a: Model, b: Model, options: DiffOptions = {}): Promise<ModelDiff> {
+  expectObject('options', options);
+  expectInstance('a', Model, a);
+  expectInstance('b', Model, b);
+  options.signal?.throwIfAborted();
+  const others = new Map(b.tensors.map((tensor) => [tensor.name, tensor]));
+  const pairs = a.tensors.map((tensor) => new Pair(tensor, others.get(tensor.name)));
+  const names = new Set(a.tensors.map(({ name }) => name));
+  for (const tensor of b.tensors) if (!names.has(tensor.name)) pairs.push(new Pair(undefined, tensor));
+  const total = pairs.reduce((sum, pair) => sum + pair.tiles, 0);
+  let done = 0;
+  function* steps() {
+    for (const pair of pairs) for (let index = 0; index < pair.tiles; index++) yield { pair, index };
+  }
+  const runner = createRunner(a.source, compiledModule(), options);
+  await inLanes(runner, steps(), options.signal, async ({ pair, index }, signal) => {
+    await pair.compare(index, runner, b, signal);
+    done += 1;
+    options.onProgress?.({ tensor: pair.name, done, total });
+  });
+  const tensors = pairs.map((pair) => pair.result());
+  const metadata = a.container === b.container ? metadataDiff(a.metadata, b.metadata) : [];
+  return { equal: metadata.length === 0 && tensors.every(({ status }) => status === 'same'), tensors, metadata };
+}
+
+/** A tensor of both files, or of one. */
+class Pair {
+  readonly name: string;
+  /** Steps it takes. */
+  readonly tiles: number;
+  readonly #a: TensorInfo | undefined;
+  readonly #b: TensorInfo | undefined;
+  readonly #weights: number;
+  readonly #sums: (ErrorSums | 'same' | 'differs')[] = [];
+
+  constructor(a: TensorInfo | undefined, b: TensorInfo | undefined) {
+    this.name = (a ?? b)?.name ?? '';
+    this.#a = a;
+    this.#b = b;
+    this.#weights = a?.shape.reduce((product, n) => product * n, 1) ?? 0;
+    this.tiles = a && b && isSameShape(a, b) ? Math.ceil(this.#weights / TILE) : 0;
+  }
+
+  async compare(index: number, runner: Runner, other: Model, signal: AbortSignal): Promise<void> {
+    const [a, b] = [this.#a, this.#b];
+    if (!a || !b) return;
+    const bytes = await readExactly(other.source, ...this.#range(b, index), signal);
+    const [offset, length] = this.#range(a, index);
+    const task = { kind: 'compare', input: { offset, length }, from: a.type, other: bytes, otherType: b.type } as const;
+    this.#sums[index] = await runner.run(task, signal).catch((error: unknown) => {
+      if (!(error instanceof QuantpressError)) throw error;
+      const details = { ...error.details, tensor: this.name };
+      throw new QuantpressError(error.code, `tensor '${this.name}': ${error.message}`, details);
+    });
+  }
+
+  result(): TensorDiff {
+    const [a, b] = [this.#a, this.#b];
+    const { name } = this;
+    const described = { name, types: [a?.type, b?.type], shapes: [a?.shape, b?.shape] } satisfies Partial<TensorDiff>;
+    if (!a || !b) return { status: 'missing', ...described };
+    if (!isSameShape(a, b)) return { status: 'shape', ...described };
+    const sums = noErrors();
+    for (const tile of this.#sums) {
+      if (tile === 'differs') return { status: 'weights', ...described };
+      if (tile !== 'same') addErrors(sums, tile);
+    }
+    const different = sums[ERROR] !== 0;
+    const status = different ? 'weights' : a.type === b.type ? 'same' : 'type';
+    return { status, ...described, error: different ? errorFigures(sums, false) : unchanged(false) };
+  }
+
+  #range({ offset, bytes }: TensorInfo, index: number): [offset: number, length: number] {
+    // Exact: a block of any format has a power of two of weights.
+    const rate = bytes / this.#weights;
+    const [from, to] = [index * TILE, Math.min((index + 1) * TILE, this.#weights)];
+    return [offset + from * rate, (to - from) * rate];
+  }
+}
+
+/** Where the sum of squared errors is in the sums. */
+const ERROR = 1;
+
+function isSameShape(a: TensorInfo, b: TensorInfo): boolean {
+  // Dimensions of 1 at the end mean nothing: GGUF leaves them out.
+  const trimmed = ({ shape }: TensorInfo) => shape.join(' ').replace(/( 1)+$/, '');
+  return trimmed(a) === trimmed(b);
+}
+
+function metadataDiff(a: Model['metadata'], b: Model['metadata']): MetadataDiff[] {
+  const keys = new Set([...a.keys(), ...b.keys()]);
+  return [...keys].flatMap((key) => {
+    const [x, y] = [a.get(key), b.get(key)];
+    return asText(x) === asText(y) ? [] : [{ key, values: [x, y] }];
+  });
+}
+
+function asText(value: MetadataValue | undefined): string {
+  return JSON.stringify(value, (_, part: unknown) => (typeof part === 'bigint' ? `${part}n` : part)) ?? '';
+}

@@ -1,0 +1,121 @@
+//! Whether the files that say which tokens were added to a vocabulary say the same. transformers, through which the script
+//! reads them, mixes them in ways that depend on the tokenizer's class and its own version; here tokenizer.json says it, and
+//! where another file says more or otherwise, the model is refused.
+
+use super::files::{Files, bad};
+use super::tokens::{SETTINGS, TOKENIZER, content, settings};
+use crate::error::{Code, Result};
+use crate::json::Value;
+use std::collections::HashMap;
+
+/// Classes that take tokenizer.json as it is.
+const GENERIC: &[&str] = &["PreTrainedTokenizerFast", "TokenizersBackend"];
+/// Classes that build a tokenizer from its parts, and what they add to it if it is not there.
+const KNOWN: &[(&str, Option<&str>)] = &[
+    ("LlamaTokenizer", None),
+    ("CodeLlamaTokenizer", None),
+    ("BertTokenizer", None),
+    ("GPT2Tokenizer", Some("<|endoftext|>")),
+    ("Qwen2Tokenizer", Some("<|endoftext|>")),
+];
+const MAP: &str = "special_tokens_map.json";
+const ADDED: &str = "added_tokens.json";
+
+/// An added token: what it is called, its number, and whether it is special and normalized.
+type Added<'a> = (&'a str, Option<u64>, bool, bool);
+
+fn added<'a>(token: &'a Value, id: Option<u64>) -> Option<Added<'a>> {
+    let flag = |name: &str| token.get(name) == Some(&Value::Bool(true));
+    Some((token.get("content")?.as_str()?, id, flag("special"), flag("normalized")))
+}
+
+/// Refuses files that do not agree.
+///
+/// # Errors
+/// [`Code::UNSUPPORTED`].
+pub(super) fn check(files: &Files, tokenizer: &Value) -> Result<()> {
+    let refuse = |file: &str, message: String| Err(bad(file, Code::UNSUPPORTED, message));
+    let class = settings(files, "tokenizer_class").and_then(Value::as_str);
+    let known = class.and_then(|class| KNOWN.iter().find(|(known, _)| *known == class.trim_end_matches("Fast")));
+    let generic = class.is_some_and(|class| GENERIC.contains(&class));
+    if let Some(class) = class.filter(|_| !generic && known.is_none()) {
+        return refuse(SETTINGS, format!("tokenizer_class is {class}, which is not converted"));
+    }
+    if settings(files, "split_special_tokens") == Some(&Value::Bool(true)) {
+        return refuse(SETTINGS, "split_special_tokens: special tokens in parts are not converted".to_owned());
+    }
+    let list = tokenizer.get("added_tokens").and_then(Value::as_list).unwrap_or(&[]);
+    let list = list.iter().map(|token| added(token, token.get("id").and_then(Value::as_u64)));
+    let Some(list) = list.collect::<Option<Vec<Added>>>() else {
+        return Ok(()); // which is an error of its own
+    };
+    let model = tokenizer.get("model");
+    let vocabulary = model.and_then(|model| model.get("vocab")).and_then(Value::as_object).unwrap_or(&[]);
+    check_numbers(&list, vocabulary)?;
+    let by_text: HashMap<&str, &Added> = list.iter().map(|token| (token.0, token)).collect();
+
+    let decoder = settings(files, "added_tokens_decoder").and_then(Value::as_object);
+    if let Some(decoder) = decoder.filter(|decoder| !decoder.is_empty() || !generic) {
+        let odd = decoder.iter().find(|(id, token)| {
+            let token = added(token, id.parse().ok());
+            token.is_none_or(|token| by_text.get(token.0).is_none_or(|known| **known != token))
+        });
+        if odd.is_some() || decoder.len() != by_text.len() {
+            let id = odd.map_or("none", |(id, _)| id);
+            let message = format!(
+                "added_tokens_decoder has {} tokens, and tokenizer.json adds {}; the first that differs is number {id}",
+                decoder.len(),
+                by_text.len()
+            );
+            return refuse(SETTINGS, message);
+        }
+    }
+    for (text, id) in files.json(ADDED).and_then(Value::as_object).unwrap_or(&[]) {
+        if by_text.get(text.as_str()).is_none_or(|known| known.1 != id.as_u64()) {
+            return refuse(ADDED, format!("token '{text}' is not in tokenizer.json by this number"));
+        }
+    }
+    let special = |text: &str| by_text.get(text).is_some_and(|known| known.2);
+    const MORE: &[&str] = &["additional_special_tokens", "extra_special_tokens", "model_specific_special_tokens"];
+    let stated = MORE.iter().filter_map(|key| Some((SETTINGS, settings(files, key)?)));
+    for (file, stated) in stated.chain(files.json(MAP).map(|map| (MAP, map))) {
+        if let Some(text) = texts(stated, 0).into_iter().find(|text| !special(text)) {
+            return refuse(file, format!("token '{text}' is not among the special tokens of tokenizer.json"));
+        }
+    }
+    match known.and_then(|(_, adds)| *adds).filter(|text| !by_text.contains_key(text)) {
+        Some(text) => refuse(TOKENIZER, format!("its class adds token '{text}', which it does not have")),
+        None => Ok(()),
+    }
+}
+
+/// Added tokens are given the numbers that follow the vocabulary's, whatever stands there.
+fn check_numbers(list: &[Added], vocabulary: &[(String, Value)]) -> Result<()> {
+    if vocabulary.is_empty() {
+        return Ok(()); // which is an error of its own
+    }
+    let ids: HashMap<&str, Option<u64>> = vocabulary.iter().map(|(text, id)| (text.as_str(), id.as_u64())).collect();
+    let mut next = vocabulary.len() as u64;
+    for (text, id, ..) in list {
+        let given = ids.get(text).copied().unwrap_or(Some(next));
+        if *id != given {
+            let number = |id: Option<u64>| id.map_or_else(|| "none".to_owned(), |id| id.to_string());
+            let message = format!("added token '{text}' has number {}, and gets {}", number(*id), number(given));
+            return Err(bad(TOKENIZER, Code::UNSUPPORTED, message));
+        }
+        next = next.max(id.map_or(0, |id| id.saturating_add(1)));
+    }
+    Ok(())
+}
+
+/// The texts of tokens in a text, a token, or a list or an object of such.
+fn texts(value: &Value, depth: u32) -> Vec<&str> {
+    match (content(value), value) {
+        (Some(text), _) => vec![text],
+        (None, Value::List(items)) if depth < 2 => items.iter().flat_map(|item| texts(item, depth + 1)).collect(),
+        (None, Value::Object(members)) if depth < 2 => {
+            members.iter().flat_map(|(_, member)| texts(member, depth + 1)).collect()
+        }
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,165 @@
+//! The model card: the YAML between two lines of `---` at the beginning of README.md, as much of it as cards use.
+
+use super::files::bad;
+use crate::error::{Code, Result};
+
+const FILE: &str = "README.md";
+/// What ends a line in Python.
+const LINE_ENDS: &[char] =
+    &['\n', '\r', '\u{b}', '\u{c}', '\u{1c}', '\u{1d}', '\u{1e}', '\u{85}', '\u{2028}', '\u{2029}'];
+/// Words that are no texts.
+const WORDS: &[&str] = &["yes", "no", "true", "false", "on", "off"];
+
+/// One key's value.
+#[derive(Clone, Debug)]
+enum Value {
+    /// A scalar, unquoted; `None` for null.
+    Text(Option<String>),
+    /// A list of scalars.
+    List(Vec<String>),
+    /// Anything else: an error when it is asked for, and only then.
+    Other,
+}
+
+/// What a card says.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Card(Vec<(String, Value)>);
+
+impl Card {
+    /// Reads the beginning of README.md; without the lines of `---` a card says nothing.
+    ///
+    /// # Errors
+    /// [`Code::UNSUPPORTED`] for a line that is neither a key, an item nor part of what is nested.
+    pub fn parse(text: &str) -> Result<Card> {
+        let mut lines = text.split(LINE_ENDS);
+        if lines.next() != Some("---") {
+            return Ok(Card::default());
+        }
+        let mut card = Card::default();
+        // What the nested lines after a key make of it.
+        for line in lines.take_while(|line| *line != "---") {
+            let line = &line.replace('\t', "  ");
+            let bare = line.trim_start();
+            if bare.is_empty() || bare.starts_with('#') {
+                continue;
+            }
+            let item = bare.strip_prefix("- ").or((bare == "-").then_some(""));
+            match (card.0.last_mut(), item) {
+                (Some((_, value)), Some(item)) => add(value, item),
+                (Some((_, value)), None) if bare.len() < line.len() => *value = Value::Other,
+                _ => {
+                    let pair = line.split_once(':').filter(|(_, rest)| rest.is_empty() || rest.starts_with(' '));
+                    let Some((key, rest)) = pair.filter(|_| bare.len() == line.len()) else {
+                        let message =
+                            format!("its card has the line '{line}', which is not understood; leave the file out");
+                        return Err(bad(FILE, Code::UNSUPPORTED, message));
+                    };
+                    card.0.push((key.trim_end().trim_matches(['"', '\'']).to_owned(), scalar_or_list(rest)));
+                }
+            }
+        }
+        Ok(card)
+    }
+
+    /// Whether there is such a key.
+    pub fn has(&self, key: &str) -> bool {
+        self.0.iter().any(|(known, _)| known == key)
+    }
+
+    fn value(&self, key: &str) -> Result<Option<&Value>> {
+        match self.0.iter().rev().find(|(known, _)| known == key).map(|(_, value)| value) {
+            Some(Value::Other) => {
+                let message = format!("'{key}' of its card is neither a text nor a list of texts; leave the file out");
+                Err(bad(FILE, Code::UNSUPPORTED, message))
+            }
+            found => Ok(found),
+        }
+    }
+
+    /// A text.
+    pub fn text(&self, key: &str) -> Result<Option<String>> {
+        match self.value(key)? {
+            Some(Value::List(_)) => {
+                Err(bad(FILE, Code::UNSUPPORTED, format!("'{key}' of its card is a list, not a text")))
+            }
+            Some(Value::Text(text)) => Ok(text.clone()),
+            _ => Ok(None),
+        }
+    }
+
+    /// A list, or a text as the only item of one.
+    pub fn list(&self, key: &str) -> Result<Vec<String>> {
+        Ok(match self.value(key)? {
+            Some(Value::List(items)) => items.clone(),
+            Some(Value::Text(text)) => text.clone().into_iter().collect(),
+            _ => Vec::new(),
+        })
+    }
+}
+
+/// An item under a key. "no" is a text there, for the script sees to it: a language is called so.
+fn add(value: &mut Value, item: &str) {
+    let plain = if item == "no" { Some(Some(item.to_owned())) } else { scalar(item) };
+    match (value, plain) {
+        (Value::List(items), Some(Some(text))) => items.push(text),
+        (value @ Value::Text(None), Some(Some(text))) => *value = Value::List(vec![text]),
+        (value, _) => *value = Value::Other,
+    }
+}
+
+fn scalar_or_list(text: &str) -> Value {
+    let text = without_comment(text.trim());
+    if let Some(inner) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        let items = inner.split(',').map(str::trim).filter(|item| !item.is_empty()).map(|item| scalar(item).flatten());
+        return items.collect::<Option<_>>().map_or(Value::Other, Value::List);
+    }
+    scalar(text).map_or(Value::Other, Value::Text)
+}
+
+/// A scalar without its quotes; `Some(None)` for null, `None` for what is no plain text.
+fn scalar(text: &str) -> Option<Option<String>> {
+    let text = without_comment(text.trim());
+    if let Some(quote @ ('"' | '\'')) = text.chars().next() {
+        let inner = text.get(1..)?.strip_suffix(quote)?;
+        return (!inner.contains(['\\', quote])).then(|| Some(inner.to_owned()));
+    }
+    if ["", "~", "null", "Null", "NULL"].contains(&text) {
+        return Some(None);
+    }
+    let nested = text.contains(": ")
+        || text.ends_with(':')
+        || text.starts_with("- ")
+        || ["-", "=", "<<"].contains(&text)
+        || text.starts_with(['{', '[', '|', '>', '&', '*', '!', '%', '@', '`']);
+    (!nested && !is_typed(text)).then(|| Some(text.to_owned()))
+}
+
+/// Whether YAML takes a text without quotes for a truth value, a number or a date.
+fn is_typed(text: &str) -> bool {
+    let lower = text.to_ascii_lowercase();
+    let cased = lower == text || lower.to_ascii_uppercase() == text || text.get(1..) == lower.get(1..);
+    if cased && (WORDS.contains(&lower.as_str()) || [".nan", ".inf"].contains(&lower.trim_start_matches(['+', '-']))) {
+        return true;
+    }
+    let digits =
+        |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || b"_:".contains(&byte));
+    let number = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let date = number.split('-').take(3).map(|part| part.bytes().take_while(u8::is_ascii_digit).count());
+    let (whole, part) = number.split_once('.').unwrap_or((number, ""));
+    let part =
+        part.split_once(['e', 'E']).filter(|(_, power)| power.starts_with(['+', '-'])).map_or(part, |(part, _)| part);
+    number.starts_with("0x")
+        || number.starts_with("0b")
+        || date.eq([4, 2, 2])
+        || number.starts_with(|c: char| c.is_ascii_digit() || c == '.')
+            && (digits(whole) || whole.is_empty() && digits(part))
+            && (part.is_empty() || digits(part))
+}
+
+fn without_comment(text: &str) -> &str {
+    let quoted = text.starts_with(['"', '\'']);
+    if text.starts_with('#') {
+        return "";
+    }
+    text.find(" #").filter(|_| !quoted).map_or(text, |at| text[..at].trim_end())
+}

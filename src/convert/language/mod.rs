@@ -1,0 +1,151 @@
+//! Language models: a Hugging Face folder as the GGUF that llama.cpp's `convert_hf_to_gguf.py` writes of it, byte for byte.
+//!
+//! ```text
+//! files         the small files of the folder, as JSON
+//! architecture  the table: which models are known, how their tensors are called here and there
+//! parameters    config.json to `ARCH.*`
+//! rope          the factors of Llama 3.1's positions, which are a tensor
+//! general       the folder's name, the model card and generation_config.json to `general.*`
+//! model_id      what a model's name says of it
+//! card          the beginning of README.md
+//! agreement     whether the files that add tokens say the same
+//! tokens        tokenizer.json to tokens, their types and merges
+//! pieces        the same of SentencePiece's vocabularies
+//! template      how a chat is written
+//! rerank        what rerankers have instead of an output
+//! special       which tokens are special, and when they are added
+//! pre           how text is cut before merging, by the name that llama.cpp has for it
+//! pairs         metadata as it is collected
+//! ```
+//!
+//! Source: `conversion/base.py`, `llama.py`, `qwen.py`, `bert.py` and `gguf-py` of llama.cpp (MIT) as in llama-cpp-python
+//! 0.3.36; the defaults of missing keys are those of transformers 5.24 (Apache-2.0), through which the script reads them.
+
+mod agreement;
+mod architecture;
+mod card;
+mod files;
+mod general;
+mod model_id;
+mod pairs;
+mod parameters;
+mod pieces;
+mod pre;
+mod rerank;
+mod rope;
+mod special;
+mod template;
+mod tokens;
+
+use super::folder::{Float, Folder};
+use super::plain::made;
+use crate::container::gguf::{Header, Tensor, TensorType};
+use crate::container::safetensors::SafetensorsTensor;
+use crate::error::{Code, Error, Result};
+use architecture::{Architecture, Row};
+use files::Files;
+use pairs::Pairs;
+use parameters::Parameters;
+use rerank::Reranker;
+
+/// Names of more bytes are not read back by ggml.
+const MAX_NAME: u64 = 63;
+
+const CONFIG: &str = "config.json";
+
+/// The header of a language model.
+///
+/// # Errors
+/// [`Code::UNSUPPORTED`] for an architecture, a tensor, a scaling of positions or a tokenizer that is not known;
+/// [`Code::MALFORMED`] for files that are not what they should be, or lack what is needed.
+pub(super) fn header(folder: &Folder, float: Float, pre_tokenizer: Option<&str>) -> Result<Header> {
+    let files = &Files::read(folder, pre_tokenizer)?;
+    let config = files.need(CONFIG)?;
+    let architecture = Architecture::of(config)?;
+    let parameters = Parameters::read(config, architecture)?;
+    let mut order: Vec<&SafetensorsTensor> = folder.tensors().iter().collect();
+    // By name within each file, the files in their order.
+    order.sort_by(|a, b| (folder.file_of(a), &a.name).cmp(&(folder.file_of(b), &b.name)));
+    let mut tensors = Vec::with_capacity(order.len());
+    if let Some(factors) = rope::factors(&parameters)? {
+        let (shape, bytes) = (vec![factors.len() as u64], (factors.len() as u64).saturating_mul(4));
+        let (name, kind, offset) = ("rope_freqs.weight".to_owned(), TensorType::F32, folder.size());
+        tensors.push(Tensor { name, shape, kind, stored: kind, head_rows: 0, offset, bytes });
+    }
+    let reranker = match rerank::is(files, folder, &parameters) {
+        true => Some(Reranker::of(files, folder, &parameters)?),
+        false => None,
+    };
+    for tensor in order {
+        if let Some(reranker) = reranker.as_ref().filter(|reranker| reranker.head == Some(tensor)) {
+            let rows = reranker.tensor(tensor, folder.size());
+            tensors.push(converted(&rows, Row::plain("cls.output.weight"), &parameters, float)?);
+            if !reranker.tied {
+                continue;
+            }
+        }
+        if let Some(row) = architecture.place(&tensor.name, parameters.layers)? {
+            tensors.push(converted(tensor, row, &parameters, float)?);
+        }
+    }
+    let weights = tensors.iter().map(|tensor| tensor.shape.iter().product::<u64>()).sum();
+    let kinds = folder.tensors().iter().filter(|tensor| tensor.shape.len() > 1).map(|tensor| tensor.kind);
+
+    let mut pairs = Pairs::default();
+    pairs.text("general.architecture", architecture.name);
+    pairs.text("general.type", "model");
+    general::write(files, folder.name(), weights, &mut pairs)?;
+    parameters.write(float.file_type(kinds), files, &mut pairs)?;
+    if reranker.is_some() {
+        rerank::write(&mut pairs);
+    }
+    pairs.u32("general.quantization_version", 2);
+    tokens::write(files, &parameters, &mut pairs)?;
+    Ok(Header::made(&pairs.values(), tensors, folder.size()))
+}
+
+/// What a conversion needs that no file of the model has, to be read after the last file's end. Nothing for most models, and
+/// for one that [`header`] refuses.
+pub(super) fn generated(folder: &Folder) -> Vec<u8> {
+    let factors = || -> Result<Option<Vec<f32>>> {
+        let files = Files::card(folder)?;
+        let config = files.need(CONFIG)?;
+        rope::factors(&Parameters::read(config, Architecture::of(config)?)?)
+    };
+    factors().ok().flatten().unwrap_or_default().iter().flat_map(|factor| factor.to_le_bytes()).collect()
+}
+
+/// What of the files is read a second time after that: offsets and lengths. Nothing for most models, as above.
+pub(super) fn repeated(folder: &Folder) -> Vec<(u64, u64)> {
+    let ranges = || -> Result<Vec<(u64, u64)>> {
+        let files = Files::card(folder)?;
+        let config = files.need(CONFIG)?;
+        let parameters = Parameters::read(config, Architecture::of(config)?)?;
+        if !rerank::is(&files, folder, &parameters) {
+            return Ok(Vec::new());
+        }
+        Ok(Reranker::of(&Files::read(folder, None)?, folder, &parameters)?.ranges())
+    };
+    ranges().unwrap_or_default()
+}
+
+/// One tensor under its new name: norms, biases and whatever has one dimension in F32, the rest as `float` says.
+fn converted(tensor: &SafetensorsTensor, row: Row, parameters: &Parameters, float: Float) -> Result<Tensor> {
+    let precise = row.precise || tensor.shape.len() <= 1 || row.name.ends_with("_norm.weight");
+    let kind = if precise || !row.name.ends_with(".weight") { TensorType::F32 } else { float.of(tensor.kind) };
+    let refuse = |message: String| {
+        let message = format!("tensor '{}': {message}", tensor.name);
+        Err(Error::new(Code::UNSUPPORTED, message).with("tensor", tensor.name.as_str()))
+    };
+    const FLOATS: &[TensorType] = &[TensorType::F32, TensorType::F16, TensorType::BF16];
+    if !FLOATS.contains(&tensor.kind) {
+        return refuse(format!("weights of a language model are F32, F16 or BF16, and these are {}", tensor.kind.name));
+    }
+    let heads = parameters.heads_of(row.rotary);
+    let rows = tensor.shape.first().copied().unwrap_or(0);
+    let head_rows = rows.checked_div(heads).unwrap_or(0);
+    if heads > 0 && (!rows.is_multiple_of(heads) || !head_rows.is_multiple_of(2)) {
+        return refuse(format!("its {rows} rows are not {heads} heads of an even number of rows"));
+    }
+    Ok(Tensor { head_rows, ..made(tensor, &row.name, kind, MAX_NAME)? })
+}

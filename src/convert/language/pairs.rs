@@ -1,0 +1,91 @@
+//! Metadata as it is collected: in order, each key once.
+
+use crate::container::gguf::{Array, Value, ValueType};
+
+/// A value that owns what it holds.
+#[derive(Debug)]
+enum Owned {
+    U32(u32),
+    I32(i32),
+    F32(f32),
+    Bool(bool),
+    Text(String),
+    Array { element: ValueType, len: u64, items: Vec<u8> },
+}
+
+/// Pairs in the order in which their keys came first; a key that comes again changes its value where it stands, as in the
+/// dictionary of gguf-py.
+#[derive(Debug, Default)]
+pub(super) struct Pairs(Vec<(String, Owned)>);
+
+impl Pairs {
+    fn set(&mut self, key: &str, value: Owned) {
+        match self.0.iter_mut().find(|(known, _)| known == key) {
+            Some((_, old)) => *old = value,
+            None => self.0.push((key.to_owned(), value)),
+        }
+    }
+
+    pub fn u32(&mut self, key: &str, value: u32) {
+        self.set(key, Owned::U32(value));
+    }
+
+    pub fn i32(&mut self, key: &str, value: i32) {
+        self.set(key, Owned::I32(value));
+    }
+
+    pub fn f32(&mut self, key: &str, value: f64) {
+        self.set(key, Owned::F32(value as f32));
+    }
+
+    pub fn bool(&mut self, key: &str, value: bool) {
+        self.set(key, Owned::Bool(value));
+    }
+
+    /// A text; gguf-py writes no empty ones.
+    pub fn text(&mut self, key: &str, value: impl Into<String>) {
+        let value = value.into();
+        if !value.is_empty() {
+            self.set(key, Owned::Text(value));
+        }
+    }
+
+    /// An array of texts.
+    pub fn texts<'a>(&mut self, key: &str, values: impl Iterator<Item = &'a str>) {
+        let (mut len, mut items) = (0u64, Vec::new());
+        for value in values {
+            len = len.saturating_add(1);
+            items.extend((value.len() as u64).to_le_bytes());
+            items.extend(value.as_bytes());
+        }
+        self.set(key, Owned::Array { element: ValueType::STRING, len, items });
+    }
+
+    /// An array of small numbers.
+    pub fn i32s(&mut self, key: &str, values: &[i32]) {
+        let items = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.set(key, Owned::Array { element: ValueType::I32, len: values.len() as u64, items });
+    }
+
+    /// An array of scores.
+    pub fn f32s(&mut self, key: &str, values: &[f32]) {
+        let items = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.set(key, Owned::Array { element: ValueType::F32, len: values.len() as u64, items });
+    }
+
+    /// All of them, borrowed.
+    pub fn values(&self) -> Vec<(String, Value<'_>)> {
+        let values = self.0.iter().map(|(key, value)| {
+            let value = match value {
+                Owned::U32(x) => Value::U32(*x),
+                Owned::I32(x) => Value::I32(*x),
+                Owned::F32(x) => Value::F32(*x),
+                Owned::Bool(x) => Value::Bool(*x),
+                Owned::Text(x) => Value::String(x.as_bytes()),
+                Owned::Array { element, len, items } => Value::Array(Array { element: *element, len: *len, items }),
+            };
+            (key.clone(), value)
+        });
+        values.collect()
+    }
+}

@@ -1,0 +1,226 @@
+//! SentencePiece vocabularies: tokenizer.model, or tokenizer.json where it has the same tokens with bytes to fall back to.
+//!
+//! ```text
+//! ModelProto     1 pieces: SentencePiece (repeated)
+//! SentencePiece  1 piece: string   2 score: float   3 type: 1 normal, 2 unknown, 3 control, 4 user's, 5 unused, 6 byte
+//! ```
+//!
+//! Source: `_create_vocab_sentencepiece` and `LlamaHfVocab` of llama.cpp (MIT); `sentencepiece_model.proto` (Apache-2.0).
+
+use super::files::{Files, bad};
+use super::pairs::Pairs;
+use super::parameters::Parameters;
+use super::tokens::{
+    CONTROL, MAX_TOKENS, NORMAL, SETTINGS, TOKENIZER, UNUSED, USER_DEFINED, id_of, looks_special, named, settings,
+};
+use crate::error::{Code, Result};
+use crate::json::Value;
+
+const MODEL: &str = "tokenizer.model";
+const BYTE: i32 = 6;
+
+/// Tokens with their scores and types.
+#[derive(Debug, Default)]
+pub(super) struct Pieces {
+    texts: Vec<String>,
+    scores: Vec<f32>,
+    types: Vec<i32>,
+}
+
+impl Pieces {
+    fn push(&mut self, text: String, score: f32, kind: i32) {
+        self.texts.push(text);
+        self.scores.push(score);
+        self.types.push(kind);
+    }
+
+    /// Sets one of the tokens that are there; one beyond them is passed over, as the script does.
+    fn set(&mut self, id: usize, text: &str, score: f32, kind: i32) {
+        let places = (self.texts.get_mut(id), self.scores.get_mut(id), self.types.get_mut(id));
+        if let (Some(old_text), Some(old_score), Some(old_kind)) = places {
+            text.clone_into(old_text);
+            (*old_score, *old_kind) = (score, kind);
+        }
+    }
+
+    pub fn len(&self) -> u64 {
+        self.texts.len() as u64
+    }
+
+    /// Writes them.
+    pub fn write(&self, out: &mut Pairs) {
+        out.text("tokenizer.ggml.model", "llama");
+        out.text("tokenizer.ggml.pre", "default");
+        out.texts("tokenizer.ggml.tokens", self.texts.iter().map(String::as_str));
+        out.f32s("tokenizer.ggml.scores", &self.scores);
+        out.i32s("tokenizer.ggml.token_type", &self.types);
+    }
+}
+
+/// The pieces of tokenizer.model, as many as the model has tokens, and what was added to them.
+pub(super) fn of_model(bytes: &[u8], files: &Files, parameters: &Parameters) -> Result<Pieces> {
+    let count = parameters.tokens as usize;
+    let mut pieces = Pieces::default();
+    for id in 0..count {
+        pieces.push(format!("[PAD{id}]"), -10000.0, UNUSED);
+    }
+    let (mut rest, mut id) = (bytes, 0usize);
+    while !rest.is_empty() {
+        if let (1, Field::Bytes(piece)) = field(&mut rest)? {
+            let (text, score, kind) = read_piece(piece)?;
+            pieces.set(id, text, score, kind);
+            id = id.saturating_add(1);
+        }
+    }
+    for (text, id) in files.json("added_tokens.json").and_then(Value::as_object).unwrap_or(&[]) {
+        let id = id.as_u64().ok_or_else(|| bad("added_tokens.json", Code::MALFORMED, format!("'{text}' has no id")))?;
+        pieces.set(id as usize, text, -1000.0, USER_DEFINED);
+    }
+    for (id, token) in settings(files, "added_tokens_decoder").and_then(Value::as_object).unwrap_or(&[]) {
+        let text = token.get("content").and_then(Value::as_str);
+        let (Ok(id), Some(text)) = (id.parse::<usize>(), text) else {
+            let message = format!("added_tokens_decoder: '{id}' is no id, or its token has no content");
+            return Err(bad(SETTINGS, Code::MALFORMED, message));
+        };
+        let control = token.get("special") == Some(&Value::Bool(true)) || looks_special(text);
+        if control {
+            pieces.set(id, text, -1000.0, CONTROL);
+        } else {
+            pieces.set(id, &text.replace('\u{2581}', " "), -1000.0, USER_DEFINED);
+        }
+    }
+    Ok(pieces)
+}
+
+/// Whether a tokenizer.json has SentencePiece's tokens, as BPE with bytes to fall back to.
+pub(super) fn are_in(tokenizer: &Value) -> bool {
+    let model = tokenizer.get("model");
+    let fallback = model.and_then(|model| model.get("byte_fallback")) == Some(&Value::Bool(true));
+    let decoder = tokenizer.get("decoder").and_then(|decoder| decoder.get("type")).and_then(Value::as_str);
+    fallback && decoder == Some("Sequence")
+}
+
+/// The tokens of such a tokenizer.json, in their order, then those that were added.
+pub(super) fn of_json(tokenizer: &Value, files: &Files) -> Result<Pieces> {
+    let malformed = |message: &str| bad(TOKENIZER, Code::MALFORMED, message);
+    let vocabulary = tokenizer.get("model").and_then(|model| model.get("vocab")).and_then(Value::as_object);
+    let vocabulary = vocabulary.ok_or_else(|| malformed("its model has no vocab"))?;
+    let mut base: Vec<Option<&str>> = vec![None; vocabulary.len()];
+    for (text, id) in vocabulary {
+        let place = id.as_u64().and_then(|id| base.get_mut(id as usize));
+        *place.ok_or_else(|| malformed("its tokens are not numbered from 0 on"))? = Some(text);
+    }
+    let named = named(files, tokenizer);
+    if let Some(text) = named.iter().find(|text| id_of(tokenizer, text).is_none()) {
+        return Err(bad(
+            SETTINGS,
+            Code::UNSUPPORTED,
+            format!("it names token '{text}', which tokenizer.json does not have"),
+        ));
+    }
+    let mut pieces = Pieces::default();
+    for text in base {
+        let text = text.ok_or_else(|| malformed("two of its tokens have the same number"))?;
+        let kind = if is_byte(text) {
+            BYTE
+        } else if named.contains(&text) {
+            CONTROL
+        } else {
+            NORMAL
+        };
+        pieces.push(text.to_owned(), -1000.0, kind);
+    }
+    let added = tokenizer.get("added_tokens").and_then(Value::as_list).unwrap_or(&[]);
+    let mut added: Vec<(u64, &str)> = added
+        .iter()
+        .map(|token| Some((token.get("id")?.as_u64()?, token.get("content")?.as_str()?)))
+        .collect::<Option<_>>()
+        .ok_or_else(|| malformed("an added token has no id or no content"))?;
+    added.sort_unstable();
+    for (_, text) in added.into_iter().filter(|(id, _)| *id >= vocabulary.len() as u64) {
+        pieces.push(text.to_owned(), -1000.0, if named.contains(&text) { CONTROL } else { USER_DEFINED });
+    }
+    if pieces.len() > MAX_TOKENS {
+        return Err(bad(
+            TOKENIZER,
+            Code::TOO_LARGE,
+            format!("it has {} tokens, and {MAX_TOKENS} is the limit", pieces.len()),
+        ));
+    }
+    Ok(pieces)
+}
+
+/// `<0x0A>`
+fn is_byte(text: &str) -> bool {
+    let digits = text.strip_prefix("<0x").and_then(|rest| rest.strip_suffix('>'));
+    digits.is_some_and(|digits| digits.len() == 2 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
+fn read_piece(mut piece: &[u8]) -> Result<(&str, f32, i32)> {
+    let (mut text, mut score, mut kind) = ("", 0.0, NORMAL);
+    while !piece.is_empty() {
+        match field(&mut piece)? {
+            (1, Field::Bytes(bytes)) => {
+                text = std::str::from_utf8(bytes).map_err(|_| bad(MODEL, Code::MALFORMED, "a piece is not UTF-8"))?;
+            }
+            (2, Field::Four(bytes)) => score = f32::from_le_bytes(bytes),
+            // What is the user's is not told apart.
+            (3, Field::Number(number @ (2 | 3 | 5 | 6))) => kind = number as i32,
+            _ => {}
+        }
+    }
+    Ok((text, score, kind))
+}
+
+/// A value of Protocol Buffers.
+enum Field<'a> {
+    Number(u64),
+    Four([u8; 4]),
+    Bytes(&'a [u8]),
+    Other,
+}
+
+/// Takes the next field off a message: its number and value.
+fn field<'a>(rest: &mut &'a [u8]) -> Result<(u64, Field<'a>)> {
+    let cut = || bad(MODEL, Code::MALFORMED, "it is no SentencePiece model: a message is cut");
+    let tag = number(rest)?;
+    let mut take = |len: usize| {
+        let (taken, left) = rest.split_at_checked(len).ok_or_else(cut)?;
+        *rest = left;
+        Ok(taken)
+    };
+    let value = match tag & 7 {
+        1 => take(8).map(|_| Field::Other)?,
+        5 => Field::Four(take(4)?.try_into().unwrap_or_default()),
+        0 => Field::Number(number(rest)?),
+        2 => {
+            let len = number(rest)?;
+            let (taken, left) = usize::try_from(len).ok().and_then(|len| rest.split_at_checked(len)).ok_or_else(cut)?;
+            *rest = left;
+            Field::Bytes(taken)
+        }
+        kind => {
+            return Err(bad(
+                MODEL,
+                Code::MALFORMED,
+                format!("it is no SentencePiece model: a field is of type {kind}"),
+            ));
+        }
+    };
+    Ok((tag >> 3, value))
+}
+
+fn number(rest: &mut &[u8]) -> Result<u64> {
+    let mut value = 0u64;
+    for shift in (0..64).step_by(7) {
+        let (byte, left) = rest
+            .split_first()
+            .ok_or_else(|| bad(MODEL, Code::MALFORMED, "it is no SentencePiece model: a number is cut"))?;
+        *rest = left;
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Ok(value);
+        }
+    }
+    Err(bad(MODEL, Code::MALFORMED, "it is no SentencePiece model: a number has more than 64 bits"))
+}

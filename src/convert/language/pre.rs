@@ -1,0 +1,111 @@
+//! How text is cut before merging. llama.cpp knows the ways by name, and so does a GGUF file; tokenizer.json says it in
+//! steps. The script finds the name by the hash of a text's tokens; here the steps themselves are looked up.
+
+use super::files::bad;
+use super::tokens::TOKENIZER;
+use crate::error::{Code, Result};
+use crate::json::Value;
+use std::fmt::Write;
+
+/// A way to cut.
+struct Way {
+    name: &'static str,
+    /// The steps as [`steps`] writes them.
+    steps: &'static str,
+    /// A token that its template puts first: what tells two models of the same steps apart.
+    first: Option<&'static str>,
+}
+
+static WAYS: &[Way] = &[
+    Way { name: "gpt-2", steps: "ByteLevel+regex", first: None },
+    Way { name: "smollm", steps: "Digits+single ByteLevel+regex", first: None },
+    Way {
+        name: "llama-bpe",
+        steps: r"Split((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+) ByteLevel",
+        first: None,
+    },
+    Way {
+        name: "deepseek-r1-qwen",
+        steps: r"Split((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+) ByteLevel",
+        first: Some("<\u{ff5c}begin\u{2581}of\u{2581}sentence\u{ff5c}>"),
+    },
+    Way {
+        name: "qwen2",
+        steps: r"Split((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+) ByteLevel",
+        first: None,
+    },
+    Way {
+        name: "tekken",
+        steps: r"Split([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+) ByteLevel",
+        first: None,
+    },
+    // The script's name for every vocabulary of bert-base-uncased; WordPiece is cut the same way whatever the name.
+    Way { name: "jina-v2-en", steps: "BertPreTokenizer", first: None },
+];
+
+/// The name a GGUF file has for it; `given`, where the caller knows better.
+///
+/// # Errors
+/// [`Code::UNSUPPORTED`] for steps that no known name stands for.
+pub(super) fn name(tokenizer: &Value, given: Option<&str>) -> Result<String> {
+    if let Some(given) = given {
+        return Ok(given.to_owned());
+    }
+    let mut found = String::new();
+    if let Some(step) = tokenizer.get("pre_tokenizer") {
+        steps(step, &mut found, 0);
+    }
+    let first = first_token(tokenizer);
+    let way = WAYS.iter().find(|way| way.steps == found && way.first.is_none_or(|wanted| first == Some(wanted)));
+    way.map(|way| way.name.to_owned()).ok_or_else(|| {
+        let names: Vec<_> = WAYS.iter().map(|way| way.name).collect();
+        let message = format!(
+            "its pre_tokenizer ('{found}') is none whose name is known ({}): name it (preTokenizer)",
+            names.join(", ")
+        );
+        bad(TOKENIZER, Code::UNSUPPORTED, message)
+    })
+}
+
+/// The steps in one line.
+fn steps(step: &Value, out: &mut String, depth: u32) {
+    let kind = step.get("type").and_then(Value::as_str).unwrap_or("none");
+    let flag = |name: &str, default: bool| step.get(name).and_then(Value::as_bool).unwrap_or(default);
+    if !out.is_empty() {
+        out.push(' ');
+    }
+    match kind {
+        "Sequence" if depth < 4 => {
+            for part in step.get("pretokenizers").and_then(Value::as_list).unwrap_or(&[]) {
+                steps(part, out, depth.saturating_add(1));
+            }
+        }
+        "Split" => {
+            let pattern = step.get("pattern");
+            let regex = pattern.and_then(|pattern| pattern.get("Regex")).and_then(Value::as_str);
+            let isolated = step.get("behavior").and_then(Value::as_str) == Some("Isolated") && !flag("invert", false);
+            let _ = write!(out, "Split{}({})", if isolated { "" } else { "+otherwise" }, regex.unwrap_or("a text"));
+        }
+        "ByteLevel" => {
+            out.push_str(kind);
+            for (name, default, said) in [("add_prefix_space", true, "+space"), ("use_regex", true, "+regex")] {
+                out.push_str(if flag(name, default) { said } else { "" });
+            }
+        }
+        "Digits" => {
+            let _ = write!(out, "{kind}{}", if flag("individual_digits", false) { "+single" } else { "" });
+        }
+        _ => out.push_str(kind),
+    }
+    let trimmed = out.trim_end().len();
+    out.truncate(trimmed);
+}
+
+/// The token a template puts before every text.
+fn first_token(tokenizer: &Value) -> Option<&str> {
+    let processor = tokenizer.get("post_processor")?;
+    let several = processor.get("processors").and_then(Value::as_list).unwrap_or(std::slice::from_ref(processor));
+    several
+        .iter()
+        .find_map(|processor| processor.get("single")?.as_list()?.first()?.get("SpecialToken")?.get("id")?.as_str())
+}

@@ -1,0 +1,63 @@
+//! The neighbours of points with four digits, four at a time: a lane sums what one neighbour costs.
+//!
+//! Nine of ten points are not on the octal grids, and each has five to seven neighbours: this is where the time of
+//! IQ3_XXS and IQ3_S goes. One by one, a neighbour of two halves fills half of two vectors; four of them fill four.
+//! Tried and slower: the sums of all halves, which pay for the long lists of the ternary grids.
+
+use super::lattice::Point;
+use crate::lanes::{Best, Lanes};
+
+/// The levels of four neighbours, digit by digit.
+type Quad = [u8; 16];
+
+/// The neighbours of all points, by the points' keys. A point's last neighbour is repeated until it fills a quad.
+pub struct Quads {
+    quads: Vec<Quad>,
+    /// Where the quads of each point start; they end where the next one's start.
+    starts: Vec<u32>,
+}
+
+impl Quads {
+    /// Of the neighbours of each point, and the levels of a neighbour.
+    pub fn new<'a>(lists: impl Iterator<Item = &'a [Point]>, levels: impl Fn(Point) -> [u8; 4]) -> Self {
+        let (mut quads, mut starts) = (Vec::new(), vec![0]);
+        for list in lists {
+            quads.extend(list.chunks(4).map(|points| -> Quad {
+                std::array::from_fn(|i| levels(points[(i % 4).min(points.len() - 1)])[i / 4])
+            }));
+            starts.push(quads.len() as u32);
+        }
+        Quads { quads, starts }
+    }
+
+    /// The place among its neighbours of the one that makes `sum w (scale level - x)^2` smallest: see
+    /// [`Lattice::nearest`](super::lattice::Lattice::nearest).
+    #[inline(always)]
+    pub fn nearest(&self, key: usize, x: &[f32; 4], w: &[f32; 4], scale: f32) -> Option<usize> {
+        let (x, w, scale) = (x.map(Best::splat), w.map(Best::splat), Best::splat(scale));
+        let (mut least, mut place) = (Best::splat(f32::MAX), Best::splat(-1.0));
+        let mut here = Best::from_fn(|lane| lane as f32);
+        for quad in &self.quads[self.starts[key] as usize..self.starts[key + 1] as usize] {
+            let mut levels = [0.0; 16];
+            Best::widen(quad, &mut levels, |level| level);
+            let mut sum = Best::splat(0.0);
+            for (i, levels) in levels.chunks_exact(4).enumerate() {
+                let diff = scale * Best::load(levels) - x[i];
+                sum = sum + w[i] * diff * diff;
+            }
+            let better = sum.lt(least);
+            least = Best::select(better, sum, least);
+            place = Best::select(better, here, place);
+            here = here + Best::splat(4.0);
+        }
+        let (mut best, mut nearest) = (f32::MAX, -1.0);
+        for lane in 0..4 {
+            let (sum, place) = (least.lane(lane), place.lane(lane));
+            // Of equals the first in the list wins, in whatever lane it is.
+            if sum < best || sum == best && place < nearest {
+                (best, nearest) = (sum, place);
+            }
+        }
+        (nearest >= 0.0).then_some(nearest as usize)
+    }
+}

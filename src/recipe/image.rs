@@ -1,0 +1,269 @@
+//! Image and video models: what ComfyUI-GGUF's patch of `llama-quantize` keeps of them, and its own mixes for the rest.
+//!
+//! Three kinds of matrices have rules of their own; of a kind's rules the first for the preset decides, and a matrix no rule
+//! speaks of gets the preset's type. Rows that are not whole blocks become F16, where language models get smaller blocks.
+//!
+//! Source: `tools/lcpp.patch` of ComfyUI-GGUF (Apache-2.0, commit 795e451); the lists are its facts (see NOTICE). It was made
+//! for llama.cpp b3962 and refuses most IQ presets, which its loader reads meanwhile; those, and the presets that came after it,
+//! follow llama-quantize's rules here.
+
+use super::preset::{PresetSet, ftype};
+use crate::container::gguf::{Tensor, TensorType};
+use crate::error::{Code, Error, Result};
+
+/// Architectures and what they keep.
+struct Image {
+    architectures: &'static [&'static str],
+    /// Parts of names.
+    parts: &'static [&'static str],
+    /// Whole names.
+    names: &'static [&'static str],
+}
+
+static IMAGES: &[Image] = &[
+    Image {
+        architectures: &["flux", "hyvid"],
+        parts: &["txt_in.", "img_in.", "time_in.", "vector_in.", "guidance_in.", "final_layer."],
+        names: &[],
+    },
+    Image {
+        architectures: &["sd1", "sdxl"],
+        parts: &[
+            "class_embedding.",
+            "time_embedding.",
+            "add_embedding.",
+            "time_embed.",
+            "label_emb.",
+            "conv_in.",
+            "conv_out.",
+        ],
+        names: &["input_blocks.0.0.weight", "out.2.weight"],
+    },
+    Image {
+        architectures: &["sd3"],
+        parts: &["final_layer.", "time_text_embed.", "context_embedder.", "t_embedder.", "y_embedder.", "x_embedder."],
+        names: &["proj_out.weight", "pos_embed"],
+    },
+    Image {
+        architectures: &["aura"],
+        parts: &["t_embedder.", "init_x_linear."],
+        names: &[
+            "modF.1.weight",
+            "cond_seq_linear.weight",
+            "final_linear.weight",
+            "positional_encoding",
+            "register_tokens",
+        ],
+    },
+    Image {
+        architectures: &["ltxv"],
+        parts: &["adaln_single.", "caption_projection.", "patchify_proj.", "proj_out.", "scale_shift_table"],
+        names: &[],
+    },
+    Image {
+        architectures: &["wan"],
+        parts: &[
+            "modulation.",
+            "patch_embedding.",
+            "text_embedding.",
+            "time_projection.",
+            "time_embedding.",
+            "img_emb.",
+            "head.",
+        ],
+        names: &[],
+    },
+    Image {
+        architectures: &["hidream"],
+        parts: &[
+            "p_embedder.",
+            "t_embedder.",
+            "x_embedder.",
+            "final_layer.",
+            ".ff_i.gate.weight",
+            "caption_projection.",
+        ],
+        names: &[],
+    },
+    Image {
+        architectures: &["cosmos"],
+        parts: &["p_embedder.", "t_embedder.", "t_embedding_norm.", "x_embedder.", "pos_embedder.", "final_layer."],
+        names: &[],
+    },
+    Image {
+        architectures: &["lumina2"],
+        parts: &["t_embedder.", "x_embedder.", "final_layer.", "cap_embedder.", "context_refiner.", "noise_refiner."],
+        names: &[],
+    },
+];
+
+fn image(architecture: &str) -> Option<&'static Image> {
+    IMAGES.iter().find(|image| image.architectures.contains(&architecture))
+}
+
+/// Whether a model of this architecture makes images or video. Its tensors keep dimensions of one, which its loader wants
+/// and ggml leaves out.
+pub(crate) fn is_image(architecture: &str) -> bool {
+    image(architecture).is_some()
+}
+
+/// Why a tensor written as `name` keeps its type, if it does.
+pub(super) fn kept(architecture: &str, tensor: &Tensor, name: &str) -> Option<&'static str> {
+    let image = image(architecture)?;
+    if tensor.dimensions() != 2 {
+        return Some("only matrices of image models are quantized");
+    }
+    let kept = image.names.contains(&name) || image.parts.iter().any(|part| name.contains(part));
+    kept.then_some("what image models take in and give out is kept")
+}
+
+/// The presets the patch has rules or at least a type for. IQ3_XS is not among the IQ presets it refuses.
+const PRESETS: PresetSet = PresetSet::of(&[
+    ftype::Q4_0,
+    ftype::Q4_1,
+    ftype::Q5_0,
+    ftype::Q5_1,
+    ftype::Q8_0,
+    ftype::Q2_K,
+    ftype::Q2_K_S,
+    ftype::Q3_K_S,
+    ftype::Q3_K_M,
+    ftype::Q3_K_L,
+    ftype::Q4_K_S,
+    ftype::Q4_K_M,
+    ftype::Q5_K_S,
+    ftype::Q5_K_M,
+    ftype::Q6_K,
+    ftype::IQ3_XS,
+    ftype::TQ1_0,
+    ftype::TQ2_0,
+]);
+
+/// A kind of matrix.
+struct Kind {
+    /// It is one if its name has all the parts of one list.
+    names: &'static [&'static [&'static str]],
+    rules: &'static [Rule],
+    why: &'static str,
+}
+
+/// Under this preset, this type.
+struct Rule {
+    preset: u32,
+    /// For so many of the kind, in the order of the file.
+    first: u64,
+    kind: TensorType,
+}
+
+const fn rule(preset: u32, kind: TensorType) -> Rule {
+    first(u64::MAX, preset, kind)
+}
+
+const fn first(first: u64, preset: u32, kind: TensorType) -> Rule {
+    Rule { preset, first, kind }
+}
+
+/// A name belongs to the first that it matches.
+const KINDS: [Kind; 3] = [
+    Kind {
+        names: &[
+            &["attn_v.weight"],
+            &[".to_v.weight"],
+            &[".v.weight"],
+            &[".attn.w1v.weight"],
+            &[".attn.w2v.weight"],
+            &["_attn.v_proj.weight"],
+        ],
+        rules: &[
+            rule(ftype::Q2_K, TensorType::Q3_K),
+            first(2, ftype::Q3_K_M, TensorType::Q5_K),
+            rule(ftype::Q3_K_M, TensorType::Q4_K),
+            rule(ftype::Q3_K_L, TensorType::Q5_K),
+            first(4, ftype::Q4_K_S, TensorType::Q5_K),
+            rule(ftype::Q4_K_M, TensorType::Q6_K),
+            rule(ftype::Q5_K_M, TensorType::Q6_K),
+        ],
+        why: "attention values of image models get more bits",
+    },
+    Kind {
+        names: &[&["attn_qkv.weight"], &["attn.qkv.weight"], &["attention.qkv.weight"]],
+        rules: &[
+            rule(ftype::Q3_K_M, TensorType::Q4_K),
+            rule(ftype::Q3_K_L, TensorType::Q4_K),
+            rule(ftype::Q4_K_M, TensorType::Q5_K),
+            rule(ftype::Q5_K_M, TensorType::Q6_K),
+        ],
+        why: "attention values of image models, stored with queries and keys, get more bits",
+    },
+    Kind {
+        names: &[
+            &["ffn_down"],
+            &["experts.", ".w2.weight"],
+            &[".ffn.2.weight"],
+            &[".ff.net.2.weight"],
+            &[".mlp.layer2.weight"],
+            &[".adaln_modulation_mlp.2.weight"],
+            &[".feed_forward.w2.weight"],
+        ],
+        rules: &[
+            rule(ftype::Q3_K_M, TensorType::Q4_K),
+            rule(ftype::Q3_K_L, TensorType::Q5_K),
+            rule(ftype::Q4_K_S, TensorType::Q5_K),
+            rule(ftype::Q4_K_M, TensorType::Q6_K),
+            rule(ftype::Q5_K_M, TensorType::Q6_K),
+            rule(ftype::Q4_0, TensorType::Q4_1),
+            rule(ftype::Q5_0, TensorType::Q5_1),
+        ],
+        why: "the second matrices of image models' feed-forward layers get more bits",
+    },
+];
+
+/// Parts of names in diffusers' layout and in whole checkpoints, which the loader does not take.
+const FOREIGN: &[&str] =
+    &["model.diffusion_model.", "first_stage_model.", "single_transformer_blocks.", "joint_transformer_blocks."];
+
+/// Refuses a tensor of a layout that is not the one its architecture has in GGUF.
+///
+/// # Errors
+/// [`Code::UNSUPPORTED`].
+pub(super) fn check_layout(architecture: &str, name: &str) -> Result<()> {
+    match FOREIGN.iter().find(|part| is_image(architecture) && name.contains(**part)) {
+        None => Ok(()),
+        Some(part) => {
+            let message =
+                format!("a {architecture} model in GGUF has no '{part}' in its names; convert the model itself");
+            Err(Error::new(Code::UNSUPPORTED, message).with("architecture", architecture))
+        }
+    }
+}
+
+/// The mixes of a preset for the image models; they count the matrices of each kind.
+#[derive(Debug, Default)]
+pub(super) struct ImageMix {
+    counts: [u64; KINDS.len()],
+}
+
+impl ImageMix {
+    /// None if llama-quantize's own rules are for this architecture and preset.
+    pub fn of(architecture: &str, preset: u32) -> Option<Self> {
+        (is_image(architecture) && PRESETS.has(preset)).then(Self::default)
+    }
+
+    /// The type of the next matrix, and why; `default` is the preset's.
+    pub fn choose(&mut self, preset: u32, name: &str, default: TensorType) -> (TensorType, &'static str) {
+        let is_of = |kind: &Kind| kind.names.iter().any(|parts| parts.iter().all(|part| name.contains(part)));
+        let found = KINDS.iter().zip(&mut self.counts).find(|(kind, _)| is_of(kind));
+        let rule = found.and_then(|(kind, count)| {
+            let index = *count;
+            *count += 1;
+            let rule = kind.rules.iter().find(|rule| rule.preset == preset && index < rule.first)?;
+            Some((rule.kind, kind.why))
+        });
+        rule.unwrap_or((default, "the preset's default type"))
+    }
+}
+
+/// `wanted` if rows of this length are whole blocks of it, or F16.
+pub(super) fn fitting(wanted: TensorType, row_length: u64) -> TensorType {
+    if row_length.is_multiple_of(wanted.weights) { wanted } else { TensorType::F16 }
+}

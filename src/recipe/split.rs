@@ -1,0 +1,139 @@
+//! The files a plan writes: one, as many as were read, or as few as a largest size allows.
+//!
+//! Source: llama.cpp `src/llama-quant.cpp` (`keep_split`) and `tools/gguf-split/gguf-split.cpp` (`--split-max-size`).
+
+use super::metadata::Pairs;
+use super::options::Recipe;
+use super::plan::{Plan, PlannedTensor};
+use crate::container::gguf::{DEFAULT_ALIGNMENT, Header, Record, SPLIT_KEYS, Value, encode_pair, write_header};
+use crate::error::{Code, Error, Result};
+
+/// Files of one model: names have five digits, and no model has nearly as many.
+const MAX_SHARDS: usize = 4096;
+
+/// A file that is written after the first.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shard {
+    /// Its header, padded to where its tensors begin.
+    pub header: Vec<u8>,
+    /// Where it begins among the bytes of all files, end to end.
+    pub offset: u64,
+    /// Its size.
+    pub size: u64,
+}
+
+impl Shard {
+    /// Where the next one begins.
+    pub(super) fn end(&self) -> u64 {
+        self.offset.saturating_add(self.size)
+    }
+}
+
+/// How many tensors go to each file, and in which order a file says which shard it is (indices of [`SPLIT_KEYS`]).
+pub(super) struct Split {
+    counts: Vec<usize>,
+    keys: &'static [usize],
+}
+
+impl Split {
+    /// What the recipe asks for, of tensors in the order they are written.
+    ///
+    /// # Errors
+    /// [`Code::ARGUMENT`] for two ways at once and where pruning leaves a shard without tensors, [`Code::RANGE`] for a
+    /// size of nothing, [`Code::TOO_LARGE`] for too many files.
+    pub fn of(recipe: &Recipe, header: &Header, tensors: &[PlannedTensor]) -> Result<Split> {
+        let split = match (recipe.keep_split, recipe.split_max_size) {
+            (true, Some(_)) => {
+                return Err(Error::new(Code::ARGUMENT, "keepSplit and splitMaxSize cannot be used together"));
+            }
+            (_, Some(0)) => return Err(Error::new(Code::RANGE, "splitMaxSize must be more than 0")),
+            (true, None) => kept(header, tensors)?,
+            (false, Some(most)) => by_size(most, tensors),
+            (false, None) => Split { counts: vec![tensors.len()], keys: &[] },
+        };
+        let count = split.counts.len();
+        if count > MAX_SHARDS {
+            let message = format!("the model would be written to {count} files, and {MAX_SHARDS} is the limit");
+            return Err(Error::new(Code::TOO_LARGE, message).with("count", count).with("limit", MAX_SHARDS));
+        }
+        Ok(split)
+    }
+
+    /// The plan of `tensors`, which get their places, counted from the start of the first file.
+    ///
+    /// # Errors
+    /// Those of [`write_header`].
+    pub fn plan(&self, pairs: &Pairs, mut tensors: Vec<PlannedTensor>) -> Result<Plan> {
+        let mut shards: Vec<Shard> = Vec::with_capacity(self.counts.len());
+        let (total, mut rest) = (tensors.len(), tensors.as_mut_slice());
+        for (number, count) in self.counts.iter().enumerate() {
+            let (mine, others) = rest.split_at_mut(*count);
+            rest = others;
+            let values = [
+                Value::U16(number as u16),
+                Value::U16(self.counts.len() as u16),
+                Value::I32(i32::try_from(total).unwrap_or(i32::MAX)),
+            ];
+            let split = self.keys.iter().map(|key| (SPLIT_KEYS[*key], &values[*key]));
+            let raw: Vec<Vec<u8>> = if number == 0 {
+                pairs.and(split)
+            } else {
+                split.map(|(key, value)| encode_pair(key, value)).collect()
+            };
+            let records: Vec<_> = mine.iter().map(|t| Record { name: &t.name, shape: &t.shape, kind: t.to }).collect();
+            let alignment = if number == 0 { pairs.alignment } else { DEFAULT_ALIGNMENT };
+            let written = write_header(&raw, &records, alignment)?;
+            let offset = shards.last().map_or(0, Shard::end);
+            for (tensor, mut place) in mine.iter_mut().zip(written.places) {
+                place.offset = place.offset.saturating_add(offset);
+                tensor.place = place;
+            }
+            shards.push(Shard { header: written.header, offset, size: written.size });
+        }
+        let size = shards.last().map_or(0, Shard::end);
+        if i64::try_from(size).is_err() {
+            let message = format!("the files would have {size} bytes in all");
+            return Err(Error::new(Code::TOO_LARGE, message).with("size", size));
+        }
+        let mut shards = shards.into_iter();
+        let header = shards.next().map(|first| first.header).unwrap_or_default();
+        Ok(Plan { header, further: shards.collect(), tensors, size, importance: None })
+    }
+}
+
+/// Each tensor to the shard it was read from; the first may have none.
+fn kept(header: &Header, tensors: &[PlannedTensor]) -> Result<Split> {
+    let mut counts = vec![0usize];
+    for tensor in tensors {
+        let shard = header.shard_of(tensor.source_offset);
+        counts.resize(counts.len().max(shard + 1), 0);
+        counts[shard] += 1;
+    }
+    if let Some(empty) = counts.iter().skip(1).position(|count| *count == 0) {
+        let message = format!("pruning layers would leave shard {} without tensors", empty + 2);
+        return Err(Error::new(Code::ARGUMENT, message).with("shard", empty + 2));
+    }
+    // One file says nothing of shards.
+    let keys: &[usize] = if counts.len() > 1 { &[0, 1, 2] } else { &[] };
+    Ok(Split { counts, keys })
+}
+
+/// Tensors in their order, as many to each file as fit; one that is larger than `most` gets a file of its own. Headers do
+/// not count, and padding does.
+fn by_size(most: u64, tensors: &[PlannedTensor]) -> Split {
+    let mut counts = vec![0usize];
+    let mut size = 0u64;
+    for tensor in tensors {
+        let bytes = tensor.target_bytes().checked_next_multiple_of(DEFAULT_ALIGNMENT.into()).unwrap_or(u64::MAX);
+        size = size.saturating_add(bytes);
+        match counts.last_mut() {
+            Some(count) if size <= most || *count == 0 => *count += 1,
+            _ => {
+                counts.push(1);
+                size = bytes;
+            }
+        }
+    }
+    // The count is set last, when all files are known.
+    Split { counts, keys: &[0, 2, 1] }
+}

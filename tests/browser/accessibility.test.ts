@@ -1,0 +1,161 @@
+/** Every view for everybody: no serious finding of axe, in light and dark, wide and narrow; all of it from the keyboard. */
+
+import { readFile } from 'node:fs/promises';
+import type { AxeResults } from 'axe-core';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { launch, open } from './support/browser.js';
+import { type Server, serve } from './support/server.js';
+
+let browser: Browser;
+let server: Server;
+let axe: string;
+
+beforeAll(async () => {
+  axe = await readFile('node_modules/axe-core/axe.min.js', 'utf8');
+  server = await serve('www/dist');
+  browser = await launch();
+});
+
+afterAll(async () => {
+  await browser?.close();
+  await server?.close();
+});
+
+/** What axe finds that matters, as sentences. */
+async function findings(page: Page): Promise<string[]> {
+  await page.evaluate(axe);
+  const { violations } = await page.evaluate<AxeResults>('axe.run(document, { resultTypes: ["violations"] })');
+  return violations
+    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+    .flatMap(({ id, help, nodes }) =>
+      nodes.map(({ target, html }) => `${id}: ${help}: ${target} ${html.slice(0, 120)}`),
+    );
+}
+
+/** Each view, in each state that looks different. */
+const VIEWS: Record<string, { hash: string; ready: (page: Page) => Promise<void> }> = {
+  Shrink: {
+    hash: '#/',
+    ready: async (page) => {
+      await page.getByRole('button', { name: 'Shrink to Q4_K_M' }).waitFor();
+    },
+  },
+  'Shrink, done': {
+    hash: '#/',
+    ready: async (page) => {
+      await page.getByRole('button', { name: 'Shrink to Q4_K_M' }).click();
+      await page.getByRole('link', { name: 'Save the file' }).waitFor();
+    },
+  },
+  Blocks: {
+    hash: '#/blocks',
+    ready: async (page) => {
+      await page.locator('[data-i="143"]').waitFor();
+    },
+  },
+  'Blocks, a byte looked at, its tables and forms open': {
+    hash: '#/blocks?format=IQ2_XXS',
+    ready: async (page) => {
+      await page.locator('[data-i="9"]').click();
+      await page.locator('.twin summary').click();
+      await page.getByRole('button', { name: 'Own numbers' }).click();
+    },
+  },
+  'Blocks, from the model': {
+    hash: '#/blocks?format=Q8_K',
+    ready: async (page) => {
+      await page.getByRole('button', { name: 'From the open model' }).click();
+      await page.getByLabel('Tensor').waitFor();
+    },
+  },
+  Benchmarks: {
+    hash: '#/benchmarks',
+    ready: async (page) => {
+      await page.getByRole('button', { name: 'Run all three' }).waitFor();
+    },
+  },
+  'Benchmarks, done': {
+    hash: '#/benchmarks',
+    ready: async (page) => {
+      for (const title of ['What a bit buys', 'What is left of a skill']) {
+        const part = page.getByRole('region', { name: title, exact: true });
+        await part.getByRole('button', { name: 'Run' }).click();
+        await part.locator('.finding strong').first().waitFor();
+        await part.locator('.twin summary').click();
+      }
+    },
+  },
+};
+
+describe.each(['light', 'dark'] as const)('%s', (colorScheme) => {
+  test.each(Object.entries(VIEWS))('%s', async (_, { hash, ready }) => {
+    const { page, problems } = await open(browser, `${server.url}/${hash}`);
+    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+    await page.setViewportSize({ width: 1280, height: 900 });
+    await ready(page);
+    expect(await findings(page)).toEqual([]);
+    await page.setViewportSize({ width: 360, height: 740 });
+    expect(await findings(page)).toEqual([]);
+    // Nothing sticks out of a narrow page, down to 320 pixels.
+    await page.setViewportSize({ width: 320, height: 640 });
+    await expect
+      .poll(() => page.evaluate(() => document.documentElement.scrollWidth - innerWidth))
+      .toBeLessThanOrEqual(0);
+    expect(problems).toEqual([]);
+    await page.close();
+  });
+});
+
+/** What has the focus, by name or by class. */
+const focused = (page: Page): Promise<string> =>
+  page.evaluate(() => {
+    const element = document.activeElement;
+    return (element?.getAttribute('aria-label') ?? element?.textContent ?? '').trim().replace(/\s+/g, ' ').slice(0, 60);
+  });
+
+test('the views are reached and left with the keyboard alone, and the way past the navigation is the first stop', async () => {
+  const { page, problems } = await open(browser, server.url);
+  await page.getByRole('button', { name: 'Shrink to Q4_K_M' }).waitFor();
+  await page.keyboard.press('Tab');
+  expect(await focused(page)).toBe('Skip to the content');
+  await page.keyboard.press('Enter');
+  expect(await page.evaluate(() => document.activeElement?.tagName)).toBe('MAIN');
+  await page.getByRole('link', { name: 'Blocks' }).focus();
+  await page.keyboard.press('Enter');
+  await page.locator('.hex').waitFor();
+  expect(await page.evaluate(() => document.activeElement?.tagName)).toBe('MAIN');
+  const stops: string[] = [];
+  for (let i = 0; i < 40; i += 1) {
+    await page.keyboard.press('Tab');
+    // After the last stop the browser's own controls have the focus.
+    if (await page.evaluate(() => document.activeElement === document.body)) break;
+    const stop = await focused(page);
+    // Where the focus is can be seen.
+    const seen = await page.evaluate(() => {
+      const element = document.activeElement;
+      const shown = element?.matches('input') ? (element.closest('label') ?? element) : element;
+      return shown ? getComputedStyle(shown).outlineStyle : 'none';
+    });
+    expect(seen, stop).not.toBe('none');
+    stops.push(stop);
+  }
+  expect(stops).toContain('Weight 0 of 256');
+  expect(stops.filter((stop) => stop.startsWith('byte '))).toEqual(['byte 0, d: a8']);
+  expect(problems).toEqual([]);
+  await page.close();
+});
+
+test('a benchmark is run and stopped with the keyboard alone', async () => {
+  const { page, problems } = await open(browser, `${server.url}/#/benchmarks`);
+  const part = page.getByRole('region', { name: 'Speed on this machine', exact: true });
+  await part.getByRole('button', { name: 'Run' }).focus();
+  await page.keyboard.press('Enter');
+  // The button that was pressed has become the one that stops: the focus is still there.
+  await part.getByRole('button', { name: 'Stop' }).waitFor();
+  expect(await focused(page)).toBe('Stop');
+  await page.keyboard.press('Enter');
+  await part.getByText('Stopped before its end').waitFor();
+  expect(problems).toEqual([]);
+  await page.close();
+});

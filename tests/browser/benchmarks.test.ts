@@ -1,0 +1,94 @@
+/** The benchmarks in the page: run, watched, stopped, taken home. */
+
+import { readFile } from 'node:fs/promises';
+import type { Browser, Page } from 'playwright-core';
+import { formats, init, runFullBenchmarkSuite } from 'quantpress';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { launch, open } from './support/browser.js';
+import { type Server, serve } from './support/server.js';
+
+let browser: Browser;
+let server: Server;
+let page: Page;
+let problems: string[];
+
+beforeAll(async () => {
+  await init();
+  server = await serve('www/dist');
+  browser = await launch();
+});
+
+afterAll(async () => {
+  await browser?.close();
+  await server?.close();
+});
+
+beforeEach(async () => {
+  ({ page, problems } = await open(browser, `${server.url}/#/benchmarks`));
+  await page.setViewportSize({ width: 1280, height: 900 });
+});
+
+afterEach(async () => {
+  expect(problems).toEqual([]);
+  await page.close();
+});
+
+const part = (title: string) => page.getByRole('region', { name: title, exact: true });
+
+async function take(title: string, what: 'CSV' | 'JSON' | 'PNG'): Promise<Buffer> {
+  const arriving = page.waitForEvent('download');
+  await part(title).getByRole('button', { name: what }).click();
+  const file = await arriving;
+  expect(file.suggestedFilename()).toMatch(new RegExp(`^quantpress-\\w+\\.${what.toLowerCase()}$`));
+  return readFile(await file.path());
+}
+
+test('the suite runs to its end, says what it found, and its files have the figures', async () => {
+  const title = 'What a bit buys';
+  await part(title).getByRole('combobox').selectOption('16384');
+  await part(title).getByRole('button', { name: 'Run' }).click();
+  await part(title).getByText('Within 4.6 bits').waitFor();
+  const expected = runFullBenchmarkSuite(16_384, 1).results;
+  const rows = JSON.parse((await take(title, 'JSON')).toString()) as { name: string; sqnrDb: number }[];
+  expect(rows.map(({ name, sqnrDb }) => [name, sqnrDb])).toEqual(expected.map(({ name, sqnrDb }) => [name, sqnrDb]));
+  const lines = (await take(title, 'CSV')).toString().trim().split('\r\n');
+  expect(lines.length).toBe(1 + expected.length);
+  expect(lines[0]).toContain('bitsPerWeight');
+  const png = await take(title, 'PNG');
+  expect(png.subarray(1, 4).toString()).toBe('PNG');
+  expect(png.readUInt32BE(16)).toBeGreaterThan(1000);
+  // The table says what the chart says.
+  await part(title).getByText('The chart as a table').click();
+  const q4 = part(title).getByRole('row', { name: /^Q4_K/ });
+  const decibels = expected.filter(({ name }) => name.endsWith(': Q4_K')).map(({ sqnrDb }) => sqnrDb.toFixed(2));
+  expect(await q4.getByRole('cell').allTextContents()).toEqual(['4.5', ...decibels]);
+});
+
+test('speeds are measured one format after another, and can be stopped', async () => {
+  const title = 'Speed on this machine';
+  const table = part(title).locator('tbody tr');
+  await part(title).getByRole('button', { name: 'Run' }).click();
+  await expect.poll(() => table.count()).toBeGreaterThan(2);
+  await part(title).getByRole('button', { name: 'Stop' }).click();
+  await part(title).getByText('Stopped before its end').waitFor();
+  const stopped = await table.count();
+  expect(stopped).toBeLessThan(formats().length);
+  await page.waitForTimeout(500);
+  expect(await table.count()).toBe(stopped);
+});
+
+test('accuracy is measured, and leaving the view ends what runs', async () => {
+  const title = 'What is left of a skill';
+  await part(title).getByRole('button', { name: 'Run' }).click();
+  await part(title)
+    .getByText(/two bits leave/)
+    .waitFor();
+  expect(await part(title).locator('.finding').textContent()).toMatch(/Of 97\.8 %, two bits leave 72\.4 % at best/);
+  await part('Speed on this machine').getByRole('button', { name: 'Run' }).click();
+  await part('Speed on this machine').getByRole('button', { name: 'Stop' }).waitFor();
+  await page.getByRole('link', { name: 'Blocks' }).click();
+  await page.locator('.hex').waitFor();
+  await page.getByRole('link', { name: 'Benchmarks' }).click();
+  await part('Speed on this machine').getByText('Stopped before its end').waitFor();
+  // What was measured is still there.
+});

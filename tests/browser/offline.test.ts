@@ -1,0 +1,138 @@
+/** Opened once, the page works without a network, and can be installed. */
+
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import type { Browser, Page } from 'playwright-core';
+import { init, MemoryTarget, openModel, quantizeModel } from 'quantpress';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { launch, leave, open } from './support/browser.js';
+import { type Server, serve } from './support/server.js';
+
+const SAMPLE = 'tests/fixtures/tiny-whale/tiny-whale-f16.gguf';
+
+let browser: Browser;
+let server: Server;
+
+beforeAll(async () => {
+  await init();
+  server = await serve('www/dist');
+  browser = await launch();
+});
+
+afterAll(async () => {
+  await browser?.close();
+  await server?.close();
+});
+
+const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
+
+/** Waits until all that was built is kept. */
+async function kept(page: Page): Promise<void> {
+  await page.evaluate(async () => {
+    await navigator.serviceWorker.ready;
+    if (navigator.serviceWorker.controller) return;
+    await new Promise((resolve) => navigator.serviceWorker.addEventListener('controllerchange', resolve));
+  });
+}
+
+test('after the server has gone the page is opened again, shrinks the sample, and shows its other views', async () => {
+  const gone = await serve('www/dist');
+  const { page, problems } = await open(browser, gone.url);
+  await kept(page);
+  await gone.close();
+  await leave(problems, () => page.reload());
+  await page.getByRole('button', { name: 'Shrink to Q4_K_M' }).click();
+  const save = page.getByRole('link', { name: 'Save the file' });
+  await save.waitFor();
+  const arriving = page.waitForEvent('download');
+  await save.click();
+  const bytes = await readFile(await (await arriving).path());
+  const model = await openModel(SAMPLE);
+  const target = new MemoryTarget();
+  await quantizeModel(model, target, 'Q4_K_M', { workers: 0 });
+  await model.close();
+  expect(sha256(bytes)).toBe(sha256(target.bytes ?? new Uint8Array(0)));
+  await page.getByRole('link', { name: 'Blocks' }).click();
+  await page.locator('[data-i="143"]').waitFor();
+  await page.getByRole('link', { name: 'Benchmarks' }).click();
+  const suite = page.getByRole('region', { name: 'What is left of a skill' });
+  await suite.getByRole('button', { name: 'Run' }).click();
+  await suite.getByText(/two bits leave/).waitFor();
+  await leave(problems, () => page.goto(`${gone.url}/url.html`));
+  await page.getByText('Shrink to Q4_K_M').waitFor();
+  expect(problems).toEqual([]);
+  await page.close();
+});
+
+test('all that was built is kept, but what only few want', async () => {
+  const { page } = await open(browser, server.url);
+  await kept(page);
+  const addresses = await page.evaluate(async () => {
+    const [name = ''] = await caches.keys();
+    return (await (await caches.open(name)).keys()).map(({ url }) => new URL(url).pathname.slice(1));
+  });
+  const worker = await readFile('www/dist/sw.js', 'utf8');
+  const files = JSON.parse(/FILES = .*?(\[[^\]]+\])/.exec(worker)?.[1] ?? '[]') as string[];
+  expect(addresses.sort()).toEqual(files.sort());
+  for (const needed of [/^index\.html$/, /^url\.html$/, /\.wasm$/, /tiny-whale-f16.*\.gguf$/, /^assets\/worker/]) {
+    expect(
+      files.some((file) => needed.test(file)),
+      String(needed),
+    ).toBe(true);
+  }
+  await page.close();
+});
+
+test('a new version replaces what was kept, once no page of the old one is open', async () => {
+  const script = await readFile('www/dist/sw.js', 'utf8');
+  const version = /VERSION = .*?"(\w+)"/.exec(script)?.[1] ?? '';
+  const pages: Record<string, { type: string; body: string }> = {};
+  const changing = await serve('www/dist', pages);
+  const context = await browser.newContext();
+  const first = await context.newPage();
+  await first.goto(changing.url);
+  await kept(first);
+  pages['/sw.js'] = { type: 'text/javascript', body: script.replace(version, 'another-version') };
+  const names = (page: Page) => page.evaluate(() => caches.keys());
+  await first.evaluate(async () => {
+    const registration = await navigator.serviceWorker.ready;
+    await registration.update();
+  });
+  // Both are kept while a page of the old one is open.
+  await expect
+    .poll(async () => (await names(first)).sort())
+    .toEqual([`quantpress-${version}`, 'quantpress-another-version'].sort());
+  await first.close();
+  // The browser lets the new one begin in its own time after the last page has gone.
+  const later = async (): Promise<string[]> => {
+    const page = await context.newPage();
+    await page.goto(`${changing.url}/icon.svg`);
+    const now = await names(page);
+    await page.close();
+    return now;
+  };
+  await expect.poll(later, { timeout: 20_000, interval: 1000 }).toEqual(['quantpress-another-version']);
+  await context.close();
+  await changing.close();
+});
+
+test('the browser finds nothing in the way of installing it', async () => {
+  const { page, problems } = await open(browser, server.url);
+  await kept(page);
+  const session = await page.context().newCDPSession(page);
+  const { errors, data } = await session.send('Page.getAppManifest');
+  expect(errors).toEqual([]);
+  const { icons, ...manifest } = JSON.parse(data ?? '{}') as { icons: { src: string; sizes: string; type: string }[] };
+  expect(manifest).toMatchObject({ name: 'Quantpress', display: 'standalone', start_url: './' });
+  for (const { src, sizes, type } of icons) {
+    const response = await fetch(`${server.url}/${src}`);
+    expect(response.headers.get('content-type'), src).toBe(type);
+    const bytes = Buffer.from(await response.arrayBuffer());
+    if (type === 'image/png') expect(`${bytes.readUInt32BE(16)}x${bytes.readUInt32BE(20)}`, src).toBe(sizes);
+  }
+  const { installabilityErrors } = await session.send('Page.getInstallabilityErrors');
+  // A private window, which a test is, is the one thing that is.
+  expect(installabilityErrors.map(({ errorId }) => errorId).filter((id) => id !== 'in-incognito')).toEqual([]);
+  expect(problems).toEqual([]);
+  await page.close();
+});

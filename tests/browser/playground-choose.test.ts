@@ -1,0 +1,116 @@
+/** A recipe can be changed, compared, and taken elsewhere, where it makes the same bytes. */
+
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Recipe } from 'quantpress';
+import { expect, onTestFinished, test } from 'vitest';
+import { quantpress } from '../js/support/cli.js';
+import { download, inNode, measured, SAMPLE, sha256, usePlayground } from './support/playground.js';
+
+const app = usePlayground();
+
+/** What a shell makes of a command, as far as the page's commands go. */
+function words(command: string): string[] {
+  return [...command.matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? '');
+}
+
+async function taken(label: string): Promise<string> {
+  return (await app.page.locator('.copyable', { hasText: label }).locator('code').textContent()) ?? '';
+}
+
+/** Makes a recipe of one's own: a rule, a type for one tensor, and an option. */
+async function change(): Promise<void> {
+  const { page } = app;
+  await measured(page);
+  await page.getByText('Rules for tensors').click();
+  await page.getByLabel('Pattern of tensor names, a regular expression').fill('attn_v|blk\\.3\\.ffn_(up|down)');
+  await page.getByLabel('Type of these tensors').selectOption('Q8_0');
+  await page.getByRole('button', { name: 'Add', exact: true }).click();
+  await page.getByText('Q8_0, 6 tensors').waitFor();
+  await page.locator('.heatmap [data-tensor="blk.1.attn_q.weight"]').click();
+  await page.locator('.types [value="Q6_K"]').check();
+  await page.getByText('More options').click();
+  await page.locator('.field', { hasText: 'Output tensor' }).locator('select').selectOption('Q5_K');
+  await page.getByText('Q4_K_M with 3 changes').first().waitFor();
+}
+
+test('a recipe of one’s own makes the same file in the page, in the library, and on the command line', async () => {
+  const { page } = app;
+  await change();
+  await page.getByRole('button', { name: 'Shrink to Q4_K_M with 3 changes' }).click();
+  const { name, bytes } = await download(page);
+  expect(name).toBe('tiny-whale-Q4_K_M-mix.gguf');
+  const recipe = JSON.parse(await taken('As JSON')) as Recipe;
+  expect(sha256(bytes)).toBe(await inNode(recipe));
+
+  const folder = await mkdtemp(join(tmpdir(), 'quantpress-'));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  const line = words(await taken('For the command line'));
+  expect(line.slice(0, 3)).toEqual(['npx', 'quantpress', 'quantize']);
+  const at = line.indexOf('tiny-whale-f16.gguf');
+  line[at] = join(process.cwd(), SAMPLE);
+  const { code, stderr } = await quantpress(line.slice(2), folder);
+  expect([code, stderr.includes('error')]).toEqual([0, false]);
+  expect(sha256(await readFile(join(folder, name)))).toBe(sha256(bytes));
+
+  // The same words for llama.cpp's tool, which writes the same bytes.
+  expect(words(await taken('For llama.cpp')).slice(1)).toEqual(words(await taken('For the command line')).slice(3));
+});
+
+test('the address brings the recipe along, and names no file', async () => {
+  const { page, browser } = app;
+  await change();
+  const link = await taken('As a link');
+  expect(new URL(link).hash).toBe(new URL(page.url()).hash);
+  expect(link).not.toContain('whale');
+  const recipe = await taken('As JSON');
+  const other = await browser.newPage();
+  await other.goto(link);
+  await other.getByRole('button', { name: 'Shrink to Q4_K_M with 3 changes' }).waitFor();
+  const there = other.locator('.copyable', { hasText: 'As JSON' }).locator('code');
+  expect(JSON.parse((await there.textContent()) ?? '')).toEqual(JSON.parse(recipe));
+  await other.close();
+});
+
+test('an address that somebody has spoilt says what is wrong', async () => {
+  const { page, url } = app;
+  await page.goto(`${url}/#/?preset=Q9_Z`);
+  await page.locator('.recipe').getByText(/Q9_Z/).last().waitFor();
+  expect(await page.getByRole('button', { name: /^Shrink to/ }).isDisabled()).toBe(true);
+  await page.locator('.preset [value="Q6_K"]').check();
+  await page.getByRole('button', { name: 'Shrink to Q6_K' }).waitFor();
+});
+
+test('two recipes stand side by side', async () => {
+  const { page } = app;
+  await measured(page);
+  await page.getByRole('button', { name: 'Keep Q4_K_M to compare' }).click();
+  await page.locator('.preset [value="Q5_K_M"]').check();
+  const table = page.getByRole('region', { name: 'Two recipes side by side' });
+  await table.getByText('2.66 MB').waitFor();
+  const [head, size] = await table.locator('tr').allInnerTexts();
+  expect(head?.split(/\s+/).filter(Boolean)).toEqual(['Figure', 'Q4_K_M', 'Q5_K_M']);
+  expect(size).toMatch(/Size\s+2\.29 MB\s+2\.66 MB/);
+  await table.getByText('tensors differ').waitFor();
+  await page.getByRole('button', { name: 'Swap' }).click();
+  await page.getByRole('button', { name: 'Shrink to Q4_K_M' }).waitFor();
+  // The address keeps both.
+  expect(new URLSearchParams(new URL(page.url()).hash.slice(3)).get('vs')).toBe('preset=Q5_K_M');
+});
+
+test('what an address brings along is shown as chosen, and the button that carries it out is in sight', async () => {
+  const { page, browser, url } = app;
+  const other = await browser.newPage({ viewport: { width: 1280, height: 800 } });
+  await other.goto(`${url}/#/?preset=Q4_K_M&type=ffn_down=Q6_K&output=Q8_0`);
+  const start = other.getByRole('button', { name: 'Shrink to Q4_K_M with 2 changes' });
+  await start.waitFor();
+  await other.getByText('More options').click();
+  const output = other.locator('.field', { hasText: 'Output tensor' }).locator('select');
+  expect(await output.inputValue()).toBe('Q8_0');
+  await other.locator('.heatmap').scrollIntoViewIfNeeded();
+  const box = await start.boundingBox();
+  expect(box && box.y >= 0 && box.y + box.height <= 800).toBe(true);
+  await other.close();
+  await page.bringToFront();
+});

@@ -1,0 +1,107 @@
+/** A job that is paused goes on, even in another tab on another day, and makes the same file. */
+
+import type { Page } from 'playwright-core';
+import { expect, test } from 'vitest';
+import { download, IMATRIX, inNode, sha256, usePlayground } from './support/playground.js';
+
+const app = usePlayground();
+
+/** A preset that is slow enough to be met at work. */
+const SLOW = 'IQ2_XXS';
+
+async function choose(page: Page): Promise<void> {
+  await page.getByRole('button', { name: 'Use the sample’s' }).click();
+  await page.locator(`.preset [value="${SLOW}"]:enabled`).check();
+}
+
+/** Starts the job, and once something of it is done presses a button: from within the page, for the job does not wait. */
+async function startThen(page: Page, label: string): Promise<void> {
+  await page.getByRole('button', { name: `Shrink to ${SLOW}` }).click();
+  await page.evaluate(async (label) => {
+    while ((document.querySelector('progress')?.value ?? 0) < 0.1) await new Promise(requestAnimationFrame);
+    [...document.querySelectorAll('button')].find((button) => button.textContent === label)?.click();
+  }, label);
+}
+
+async function stored(page: Page): Promise<string[]> {
+  return page.evaluate(async () => {
+    const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle('results', { create: true });
+    const names: string[] = [];
+    for await (const name of (folder as unknown as { keys(): AsyncIterable<string> }).keys()) names.push(name);
+    return names.sort();
+  });
+}
+
+test('paused, then gone on with: nothing is done twice, and the bytes are the same', async () => {
+  const { page } = app;
+  await choose(page);
+  await startThen(page, 'Pause');
+  await page.getByRole('button', { name: `Go on with ${SLOW}` }).click();
+  const { bytes } = await download(page);
+  expect(sha256(bytes)).toBe(await inNode(SLOW, IMATRIX));
+  await page.getByText('Done before').waitFor();
+});
+
+test('the tab is closed in the middle; another one offers to go on, and does', async () => {
+  const { browser, url } = app;
+  const context = await browser.newContext();
+  const first = await context.newPage();
+  await first.goto(url);
+  await choose(first);
+  await startThen(first, '');
+  await first.close();
+  const second = await context.newPage();
+  await second.goto(url);
+  await second.getByText('Not finished yet, and kept in this browser').waitFor();
+  await second.getByText(`tiny-whale-${SLOW}.gguf, from tiny-whale-f16.gguf`).waitFor();
+  await second.getByRole('link', { name: 'Take its recipe' }).click();
+  await second.getByRole('button', { name: 'Use the sample’s' }).click();
+  await second.getByRole('button', { name: `Go on with ${SLOW}` }).click();
+  const { bytes } = await download(second);
+  expect(sha256(bytes)).toBe(await inNode(SLOW, IMATRIX));
+  await second.getByText('Done before').waitFor();
+  expect(await second.getByText('Not finished yet').count()).toBe(0);
+  await context.close();
+});
+
+test('cancelled or thrown away, nothing of a job stays', async () => {
+  const { page } = app;
+  await choose(page);
+  const start = page.getByRole('button', { name: `Shrink to ${SLOW}` });
+  await startThen(page, 'Cancel');
+  await start.waitFor();
+  await expect.poll(() => stored(page)).toEqual([]);
+  await startThen(page, 'Pause');
+  await page.getByRole('button', { name: 'Throw away' }).click();
+  await start.waitFor();
+  await expect.poll(() => stored(page)).toEqual([]);
+});
+
+test('the result of a tab that is closed is taken away by the next one', async () => {
+  const { browser, url } = app;
+  const context = await browser.newContext();
+  const first = await context.newPage();
+  await first.goto(url);
+  await first.getByRole('button', { name: /^Shrink to/ }).click();
+  await first.getByRole('link', { name: 'Save the file' }).waitFor();
+  const beside = await context.newPage();
+  await beside.goto(url);
+  await beside.getByRole('button', { name: /^Shrink to/ }).waitFor();
+  expect(await stored(beside)).toEqual(['tiny-whale-Q4_K_M.gguf']);
+  await first.close();
+  await beside.reload();
+  await beside.getByRole('button', { name: /^Shrink to/ }).waitFor();
+  await expect.poll(() => stored(beside)).toEqual([]);
+  await context.close();
+});
+
+test('what the browser has no room for is said before the work begins', async () => {
+  const { page } = app;
+  await page.evaluate(() => {
+    navigator.storage.estimate = async () => ({ quota: 2_000_000, usage: 1_000_000 });
+  });
+  await page.getByRole('button', { name: 'Shrink to Q4_K_M' }).click();
+  const alert = page.getByRole('alert');
+  await alert.getByText('The result has 2.29 MB, and the browser has room for 1.00 MB').waitFor();
+  expect(await stored(page)).toEqual([]);
+});

@@ -1,0 +1,180 @@
+/** Models from elsewhere: behind an address, in several files, in a folder; and a page that reaches no further than it says. */
+
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { MemoryTarget, openModel, quantizeModel } from 'quantpress';
+import { expect, onTestFinished, test } from 'vitest';
+import { answer } from '../js/support/range-server.js';
+import { leave } from './support/browser.js';
+import { download, inNode, SAMPLE, sha256, usePlayground } from './support/playground.js';
+
+const app = usePlayground();
+
+/** A server elsewhere that lets pages read a file in parts. Gives its address and what it was asked for. */
+async function elsewhere(bytes: Uint8Array): Promise<{ address: string; asked: string[] }> {
+  const asked: string[] = [];
+  const server = createServer((request, response) => {
+    asked.push(`${request.method} ${request.url}`);
+    answer(bytes, request, response, {
+      'access-control-allow-origin': '*',
+      'access-control-expose-headers': 'content-range, etag',
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return { address: `http://localhost:${(server.address() as AddressInfo).port}/whale-f16.gguf`, asked };
+}
+
+test('a model behind an address is shrunk without being downloaded first', async () => {
+  const { page, url } = app;
+  const { address, asked } = await elsewhere(await readFile(SAMPLE));
+  await page.locator('.preset [value="Q6_K"]').check();
+  await page.getByRole('button', { name: 'A URL' }).click();
+  await page.getByLabel('Address of a model file').fill(address);
+  expect(asked).toEqual([]);
+  await leave(app.problems, async () => {
+    await page.getByRole('button', { name: 'Open', exact: true }).click();
+    // The page that may reach the network, with the recipe that was chosen.
+    await page.waitForURL(`${url}/url.html#**`);
+    await page.getByText('Reads from the address you gave').waitFor();
+  });
+  await page.locator('.drop strong').getByText('whale-f16.gguf', { exact: true }).waitFor();
+  await page.getByRole('button', { name: 'Shrink to Q6_K' }).click();
+  const { name, bytes } = await download(page);
+  expect(name).toBe('whale-Q6_K.gguf');
+  expect(sha256(bytes)).toBe(await inNode('Q6_K'));
+  expect(new Set(asked)).toEqual(new Set(['GET /whale-f16.gguf']));
+  // Back on the page that reaches nothing; opened anew, neither asks for the address again.
+  await leave(app.problems, async () => {
+    await page.getByRole('link', { name: 'close the network' }).click();
+    await page.getByText('Nothing leaves this computer').waitFor();
+  });
+  const before = asked.length;
+  await leave(app.problems, () => page.goto(`${url}/url.html`));
+  await page.locator('.drop strong').getByText('tiny-whale-f16.gguf').waitFor();
+  expect(asked).toHaveLength(before);
+});
+
+test('what is no address is said to be none', async () => {
+  const { page } = app;
+  await page.getByRole('button', { name: 'A URL' }).click();
+  await page.getByLabel('Address of a model file').fill('model');
+  await page.keyboard.press('Enter');
+  await page.getByRole('alert').getByText('not the address of a file').waitFor();
+});
+
+test('neither the page nor its workers can reach another address: the browser sees to that', async () => {
+  const { page, problems } = app;
+  const { address, asked } = await elsewhere(new Uint8Array(10));
+  const outcome = await page.evaluate(async (address) => {
+    const here = await fetch(address).then(
+      () => 'reached',
+      () => 'refused',
+    );
+    // The way the page starts its workers.
+    const script = `fetch(${JSON.stringify(address)}).then(() => postMessage('reached'), () => postMessage('refused'))`;
+    const worker = new Worker(URL.createObjectURL(new Blob([script])));
+    const there = await new Promise((resolve) => {
+      worker.onmessage = ({ data }) => resolve(data);
+    });
+    return [here, there];
+  }, address);
+  expect(outcome).toEqual(['refused', 'refused']);
+  expect(asked).toEqual([]);
+  // And workers are started that way, not by their script's address.
+  const workers = page.workers().map((worker) => worker.url());
+  expect(workers.every((url) => url.startsWith('blob:'))).toBe(true);
+  expect(problems.length).toBeGreaterThan(0);
+  expect(problems.splice(0).every((problem) => /Content Security Policy|ERR_BLOCKED_BY_CSP|csp/i.test(problem))).toBe(
+    true,
+  );
+});
+
+/** The sample cut into shards, as quantizeModel writes them, in a folder of their own. */
+async function shards(): Promise<string[]> {
+  const folder = await mkdtemp(join(tmpdir(), 'quantpress-'));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  await mkdir(join(folder, 'model'));
+  const model = await openModel(SAMPLE);
+  await quantizeModel(
+    model,
+    join(folder, 'model', 'whale'),
+    { preset: 'COPY', splitMaxSize: 3_000_000 },
+    { workers: 0 },
+  );
+  await model.close();
+  const names = (await readdir(join(folder, 'model'))).sort();
+  expect(names.length).toBeGreaterThan(2);
+  return names.map((name) => join(folder, 'model', name));
+}
+
+test('a model in several files is one, whether they are chosen or their folder is', async () => {
+  const { page } = app;
+  const files = await shards();
+  await page.getByLabel('Model file', { exact: true }).setInputFiles([...files].reverse());
+  const name = page.locator('.drop strong');
+  await name.getByText(/^whale-00001-of-/).waitFor();
+  await page.getByRole('button', { name: 'Shrink to Q4_K_M' }).click();
+  const { name: saved, bytes } = await download(page);
+  expect(saved).toBe('whale-Q4_K_M.gguf');
+  expect(sha256(bytes)).toBe(await inShards(files));
+  await leave(app.problems, () => page.reload());
+  await page.getByLabel('Folder of a model').setInputFiles(join(files[0] ?? '', '..'));
+  await name.getByText(/^whale-00001-of-/).waitFor();
+  // One that is missing is missed.
+  await page.getByLabel('Model file', { exact: true }).setInputFiles(files.slice(1));
+  await page
+    .getByRole('alert')
+    .getByText(/00001|first|missing/i)
+    .waitFor();
+});
+
+async function inShards(files: readonly string[]): Promise<string> {
+  const model = await openModel([...files]);
+  const target = new MemoryTarget();
+  await quantizeModel(model, target, 'Q4_K_M', { workers: 0 });
+  await model.close();
+  return sha256(target.bytes ?? new Uint8Array(0));
+}
+
+test('files that are dropped are opened', async () => {
+  const { page } = app;
+  await page.evaluate(async () => {
+    const sample = performance.getEntriesByType('resource').find(({ name }) => name.endsWith('.gguf'));
+    const data = new DataTransfer();
+    data.items.add(new File([await (await fetch(sample?.name ?? '')).blob()], 'dropped-f16.gguf'));
+    document.querySelector('.drop')?.dispatchEvent(new DragEvent('drop', { dataTransfer: data, bubbles: true }));
+  });
+  await page.locator('.drop strong').getByText('dropped-f16.gguf').waitFor();
+});
+
+test('a safetensors model becomes GGUF', async () => {
+  const { page } = app;
+  const header = { 'a.weight': { dtype: 'F32', shape: [8, 256], data_offsets: [0, 8192] } };
+  const json = new TextEncoder().encode(JSON.stringify(header));
+  const bytes = new Uint8Array(8 + json.length + 8192);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(json.length), true);
+  bytes.set(json, 8);
+  new Float32Array(2048).forEach((_, i) => {
+    new DataView(bytes.buffer).setFloat32(8 + json.length + 4 * i, Math.sin(i), true);
+  });
+  const folder = await mkdtemp(join(tmpdir(), 'quantpress-'));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  const path = join(folder, 'plain.safetensors');
+  await writeFile(path, bytes);
+  await page.getByLabel('Model file', { exact: true }).setInputFiles(path);
+  await page.locator('.drop strong').getByText('plain.safetensors').waitFor();
+  await page.locator('.preset [value="Q8_0"]').check();
+  await page.getByRole('button', { name: 'Shrink to Q8_0' }).click();
+  const { name, bytes: made } = await download(page);
+  expect(name).toBe('plain-Q8_0.gguf');
+  const model = await openModel(new Uint8Array(made));
+  expect(model.tensor('a.weight').type).toBe('Q8_0');
+  await model.close();
+});

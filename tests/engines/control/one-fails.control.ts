@@ -1,0 +1,11 @@
+/** Run by tests/browser/control.test.ts, which wants to hear of the second. */
+
+import { init, quantize } from 'quantpress';
+import { expect, test } from 'vitest';
+
+test('zeros have no bits', async () => {
+  await init();
+  expect([...quantize(new Float32Array(32), 'Q8_0')]).toEqual(Array(34).fill(0));
+});
+
+test('a page is no page', () => expect(typeof document).toBe('undefined'));

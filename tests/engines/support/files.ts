@@ -1,0 +1,27 @@
+/**
+ * The files of the project for tests that run in a page: `node:fs`, as much of it as they use, over the address that
+ * {@link serveFiles} answers.
+ */
+
+/** A file: text, or bytes. */
+export function readFileSync(path: string, encoding: 'utf8'): string;
+export function readFileSync(path: string): Uint8Array<ArrayBuffer>;
+export function readFileSync(path: string, encoding?: 'utf8'): string | Uint8Array<ArrayBuffer> {
+  const bytes = Uint8Array.from(get(path), (character) => character.charCodeAt(0) & 0xff);
+  return encoding ? new TextDecoder().decode(bytes) : bytes;
+}
+
+/** The names in a folder. */
+export function readdirSync(path: string): string[] {
+  return JSON.parse(get(`${path.replace(/\/$/, '')}/`));
+}
+
+/** Synchronously, as the tests have it in Node; each character is a byte. */
+function get(path: string): string {
+  const request = new XMLHttpRequest();
+  request.open('GET', `/project-files/${path.replace(/^\//, '')}`, false);
+  request.overrideMimeType('text/plain; charset=x-user-defined');
+  request.send();
+  if (request.status !== 200) throw new Error(`${path}: status ${request.status}`);
+  return request.responseText;
+}

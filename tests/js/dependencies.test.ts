@@ -1,0 +1,57 @@
+/** What is imported is declared, and what is shipped may be, with its authors named. */
+
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { bareImports, packagesIn, undeclaredImports } from '../../tools/lib/imports.js';
+import { crates, playgroundPackages, satisfies, withLists } from '../../tools/lib/licences.js';
+
+test('every package that is imported is declared by the package.json that owns the file', () => {
+  expect(undeclaredImports()).toEqual([]);
+  expect(new Set(bareImports('tests').map(({ name }) => name))).toContain('vitest');
+});
+
+test('the package itself needs no other', () => {
+  expect(bareImports('js')).toEqual([]);
+  const { dependencies, peerDependencies, scripts } = JSON.parse(readFileSync('package.json', 'utf8'));
+  expect([dependencies, peerDependencies]).toEqual([undefined, undefined]);
+  for (const hook of ['preinstall', 'install', 'postinstall', 'prepare']) expect(scripts).not.toHaveProperty(hook);
+});
+
+// Quotes are written as ^ here: this file is read too.
+test.each([
+  ['import a from ^one^', ['one']],
+  ['import type { A } from ^@scope/two/deep^;\nexport * from ^three^', ['@scope/two', 'three']],
+  ['await import(^four^); require(^five/x^); import ^six^', ['four', 'five', 'six']],
+  ['/** @type {import(^seven^).Type} */', ['seven']],
+  ['import ^node:fs^; import ^fs^; import ^./a.js^; import ^quantpress/slim^; import(name)', []],
+])('imports are found in %s', (text, names) => {
+  expect(packagesIn(text.replaceAll('^', "'"))).toEqual(names);
+});
+
+test.each([
+  ['MIT OR Apache-2.0', true],
+  ['(MIT OR Apache-2.0) AND Unicode-3.0', true],
+  ['MIT AND GPL-3.0', false],
+  ['GPL-3.0 OR MIT', true],
+  ['Unlicense/MIT', true],
+  ['LGPL-3.0-only', false],
+  ['', false],
+])('the licence %s', (expression, may) => {
+  expect(satisfies(expression)).toBe(may);
+});
+
+test('what is shipped is under licences that allow it, and NOTICE names all of it (npm run notice writes it)', () => {
+  const parts = [...crates(), ...playgroundPackages()];
+  expect(parts.map(({ name }) => name)).toEqual(expect.arrayContaining(['wasm-bindgen', 'serde', 'preact']));
+  expect(parts.filter(({ licence }) => !satisfies(licence))).toEqual([]);
+  const notice = readFileSync('NOTICE', 'utf8');
+  expect(notice).toBe(withLists(notice));
+});
+
+test("the fuzz targets' own lock file is what they need", () => {
+  // Nobody builds them in a test; without this their lock file would be the last to know of a new dependency.
+  expect(() =>
+    execFileSync('cargo', ['metadata', '--locked', '--format-version', '1'], { cwd: 'fuzz', stdio: 'pipe' }),
+  ).not.toThrow();
+});

@@ -1,0 +1,116 @@
+/** safetensors models in several files: with an index or without, in any order, in a folder, with what lies beside them. */
+
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { init, MemoryTarget, openModel, quantizeModel } from 'quantpress';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { failure } from './support/failure.js';
+import { folder } from './support/files.js';
+import { safetensorsFile as safetensors } from './support/safetensors.js';
+
+beforeAll(() => init());
+
+describe('a model in several files', () => {
+  const part = (name: string, shape: number[], from: number) => {
+    const data = new Uint8Array(Float32Array.from({ length: 64 }, (_, i) => Math.sin(i + from)).buffer);
+    return safetensors({ [name]: { dtype: 'F32', shape, data } });
+  };
+  const names = ['model-00001-of-00002.safetensors', 'model-00002-of-00002.safetensors'] as const;
+  const [first, second] = [part('z.weight', [2, 32], 0), part('a.weight', [2, 32], 500)];
+  const map = { 'z.weight': names[0], 'a.weight': names[1] };
+  const text = (content: unknown) => new TextEncoder().encode(JSON.stringify(content));
+  const index = (weight_map: Record<string, string>) => text({ metadata: { total_size: 512 }, weight_map });
+  const file = (name: string, bytes: Uint8Array, relative = '') => {
+    const made = new File([new Uint8Array(bytes)], name);
+    if (relative) Object.defineProperty(made, 'webkitRelativePath', { value: `${relative}/${name}` });
+    return made;
+  };
+
+  /** All of it in a folder; gives its path. */
+  function onDisk(map_: Record<string, string> = map): string {
+    const path = folder().file('hf');
+    mkdirSync(`${path}/1_Pooling`, { recursive: true });
+    const files = { 'model.safetensors.index.json': index(map_), [names[0]]: first, [names[1]]: second };
+    for (const [name, bytes] of Object.entries(files)) writeFileSync(`${path}/${name}`, bytes);
+    writeFileSync(`${path}/config.json`, '{"model_type":"nothing"}');
+    writeFileSync(`${path}/1_Pooling/config.json`, '{}');
+    writeFileSync(`${path}/pytorch_model.bin`, 'not read');
+    return path;
+  }
+
+  const files = [
+    file(names[1], second),
+    file('config.json', text({})),
+    file('.gitattributes', text('')),
+    file(names[0], first),
+  ];
+
+  it.each([
+    ['a folder of Node', () => onDisk()],
+    ['the path of an index', () => `${onDisk()}/model.safetensors.index.json`],
+    ['files, in any order', () => files],
+    ['files with an index', () => [...files, file('model.safetensors.index.json', index(map))]],
+    [
+      'a folder that was picked',
+      () => [file(names[1], second, 'hf'), file('config.json', text({}), 'hf'), file(names[0], first, 'hf')],
+    ],
+  ])('is opened from %s', async (_, input) => {
+    const model = await openModel(input());
+    expect(model.tensors.map(({ name }) => name).sort()).toEqual(['a.weight', 'z.weight']);
+    expect((await model.readTensor('a.weight'))[1]).toBe(Math.fround(Math.sin(501)));
+    expect((await model.readTensor('z.weight', { rows: [1, 2] }))[0]).toBe(Math.fround(Math.sin(32)));
+    expect([...model.files.keys()]).toContain('config.json');
+    const target = new MemoryTarget();
+    await quantizeModel(model, target, 'Q8_0', { workers: 2 });
+    const made = await openModel(target.bytes as Uint8Array);
+    expect(made.tensors.map(({ name, type }) => [name, type])).toEqual([
+      ['a.weight', 'Q8_0'],
+      ['z.weight', 'Q8_0'],
+    ]);
+    await made.close();
+    await model.close();
+  });
+
+  it('has what lies beside its tensors', async () => {
+    const model = await openModel(onDisk());
+    expect([...model.files.keys()].sort()).toEqual(['1_Pooling/config.json', 'config.json']);
+    expect(new TextDecoder().decode(model.files.get('config.json'))).toBe('{"model_type":"nothing"}');
+    await model.close();
+  });
+
+  it.each([
+    [
+      'a file that is not there',
+      () => [file(names[0], first), file('m.safetensors.index.json', index(map))],
+      'NOT_FOUND',
+      names[1],
+    ],
+    [
+      'a tensor that is not there',
+      () => onDisk({ ...map, 'b.weight': names[0] }),
+      'MALFORMED',
+      "'b.weight' in 'model-00001",
+    ],
+    ['a file elsewhere', () => onDisk({ 'z.weight': '../x.safetensors' }), 'MALFORMED', 'no file of the same folder'],
+    [
+      'a tensor in two files',
+      () => [file('a.safetensors', first), file('b.safetensors', first)],
+      'MALFORMED',
+      'two files',
+    ],
+    [
+      'a file that is broken',
+      () => [file('a.safetensors', first.slice(0, -1)), file('b.safetensors', second)],
+      'TRUNCATED',
+      "'a.safetensors': ",
+    ],
+    [
+      'a GGUF file among them',
+      () => [file('a.safetensors', first), new Uint8Array([71, 71, 85, 70, 3, ...new Array(19).fill(0)])],
+      'ARGUMENT',
+      'two models',
+    ],
+    ['no tensors', () => [file('config.json', text({}))], 'NOT_FOUND', 'no GGUF or safetensors file'],
+  ])('is refused with %s', async (_, input, code, says) => {
+    expect(await failure(openModel(input()))).toMatchObject({ code, message: expect.stringContaining(says) });
+  });
+});

@@ -1,0 +1,98 @@
+/**
+ * Every block of the guide and of the README runs as it stands, and prints what stands under it. Pages in HTML run in
+ * tests/browser/guide.test.ts, Rust by `cargo test --doc`.
+ */
+
+import { spawnSync } from 'node:child_process';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { type Block, blocksOf } from './support/pages.js';
+import { safetensorsFile } from './support/safetensors.js';
+import { WHALE, WHALE_IMATRIX } from './support/whale.js';
+
+const PAGES = ['README.md', ...readdirSync('docs').map((name) => `docs/${name}`)];
+
+/** What blocks of a shell may say besides: it is run elsewhere, and would need a network. */
+const ELSEWHERE = /^(npm (install quantpress|start|test)|cargo add quantpress)\b/;
+
+/** How a block of each language is run, in a folder with a model; what it prints. */
+const RUN: Record<string, (block: Block, folder: string) => string> = {
+  js: ({ code, line }, folder) => {
+    const file = `${line}.mjs`;
+    writeFileSync(join(folder, file), code);
+    return node(folder, [0], file);
+  },
+  sh: ({ code }, folder) =>
+    code
+      .split('\n')
+      .filter((command) => command !== '' && !ELSEWHERE.test(command))
+      .map((command) => {
+        const [, args] = /^npx quantpress (.*)$/.exec(command) ?? [];
+        if (args === undefined) throw new Error(`who runs '${command}'?`);
+        // Files that differ are what `diff` is asked about: it says so by its exit code.
+        return node(folder, args.startsWith('diff ') ? [0, 1] : [0], resolve('dist/cli.js'), ...args.split(' '));
+      })
+      .join(''),
+};
+
+const OTHERS = ['html', 'rust'];
+
+function node(folder: string, fine: number[], ...args: string[]): string {
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, { cwd: folder, encoding: 'utf8' });
+  expect(fine, stderr).toContain(status);
+  return stdout;
+}
+
+/** A small model as Hugging Face has it, its weights all the same: those of tests/golden/language are made by a formula. */
+function writeModel(path: string): void {
+  const from = 'tests/golden/language/SmolLM9-21K-Instruct';
+  mkdirSync(path, { recursive: true });
+  for (const name of readdirSync(from)) copyFileSync(join(from, name), join(path, name));
+  const lines = readFileSync(join(from, 'tensors.txt'), 'utf8').trim().split('\n');
+  const tensors = lines.map((line) => {
+    const [, name = '', dtype = '', extents = ''] = line.split(' ');
+    const shape = extents.split(',').map(Number);
+    const count = shape.reduce((product, n) => product * n, 1);
+    return [name, { dtype, shape, data: new Uint8Array(count * (dtype === 'F32' ? 4 : 2)).fill(0x3c) }] as const;
+  });
+  writeFileSync(join(path, 'model.safetensors'), safetensorsFile(Object.fromEntries(tensors)));
+}
+
+test('the guide has its pages', () => {
+  expect(readdirSync('docs').sort()).toEqual([
+    'formats-and-how-to-choose.md',
+    'how-exactness-is-checked.md',
+    'qlora-and-qat.md',
+    'quick-start.md',
+    'whole-models.md',
+  ]);
+});
+
+describe.each(PAGES)('%s', (page) => {
+  // Inside of the package its own name resolves, through its exports.
+  const folder = resolve('.cache/guide', page);
+  beforeAll(() => {
+    rmSync(folder, { recursive: true, force: true });
+    mkdirSync(folder, { recursive: true });
+    copyFileSync(WHALE, join(folder, 'model-f16.gguf'));
+    copyFileSync(WHALE_IMATRIX, join(folder, 'imatrix.gguf'));
+    writeModel(join(folder, 'hf-model'));
+  });
+
+  const blocks = blocksOf(page).filter(({ language }) => !OTHERS.includes(language));
+  test.each(blocks.map((block) => [`line ${block.line}`, block] as const))('%s', (_, block) => {
+    const run = RUN[block.language];
+    if (!run) throw new Error(`a block of ${block.language} is run by nobody`);
+    // What shell commands say on a page is theirs to change; they must not fail.
+    const printed = run(block, folder);
+    if (block.prints !== undefined) expect(printed).toBe(block.prints);
+  });
+});
+
+describe.each([...PAGES, 'CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md', 'fuzz/README.md'])('%s', (page) => {
+  test('links to files that are there', () => {
+    const links = [...readFileSync(page, 'utf8').matchAll(/\]\((?!https?:|#)([^)#\s]+)/g)].map(([, link = '']) => link);
+    for (const link of links) expect(existsSync(join(dirname(page), link)), link).toBe(true);
+  });
+});

@@ -1,0 +1,24 @@
+/** Journals and manifests as strangers may hand them to us: the corpus, what was ever found, and some thousand mutations. */
+
+import { expect, test } from 'vitest';
+import { Finding, fuzz, runOnce, seeds, TARGETS } from '../../fuzz/javascript.js';
+
+/** Mutations of each target in one run: a second or two. */
+const RUNS = 20_000;
+
+test.each(Object.keys(TARGETS))('%s', (target) => {
+  const known = seeds(target);
+  expect(known.length).toBeGreaterThan(2);
+  for (const bytes of known) runOnce(target, bytes);
+  const seed = Math.floor(Math.random() * 2 ** 32);
+  try {
+    fuzz(target, RUNS, seed);
+  } catch (error) {
+    const bytes = error instanceof Finding ? error.bytes.toString('base64') : '';
+    throw new Error(`seed ${seed}; keep these bytes in fuzz/findings/${target}: ${bytes}`, { cause: error });
+  }
+});
+
+test('what breaks a promise is found', () => {
+  expect(() => runOnce('journal', undefined as never)).toThrow(Finding);
+});

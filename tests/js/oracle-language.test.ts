@@ -1,0 +1,39 @@
+/** A real model from its folder: all-MiniLM-L6-v2, and what llama.cpp makes of it. */
+
+import { readFileSync } from 'node:fs';
+import { init, openModel, quantizeModel } from 'quantpress';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { folder, sha256 } from './support/files.js';
+import { hasGgml } from './support/ggml.js';
+import { llamaEmbed } from './support/llama.js';
+import { minilm } from './support/minilm.js';
+
+beforeAll(() => init());
+
+/** Of the file convert_hf_to_gguf.py writes of the same folder with `--outtype f32`: see tests/golden/language/README.md. */
+const SHA256 = 'd7789a32f129eb1c40149073cdfdda11c538029695c7ff52eac04ae4af1130bb';
+
+const GOLDEN = new URL('../golden/language/minilm-embeddings.json', import.meta.url);
+
+function cosine(a: readonly number[], b: readonly number[]): number {
+  const dot = (x: readonly number[], y: readonly number[]) =>
+    x.reduce((sum, value, at) => sum + value * (y[at] ?? 0), 0);
+  return dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b));
+}
+
+describe.runIf(hasGgml)('all-MiniLM-L6-v2', () => {
+  test('is the script’s file, and embeds in llama.cpp as the original does in PyTorch', async () => {
+    const output = folder().file('minilm.gguf');
+    const model = await openModel(minilm());
+    await quantizeModel(model, output, 'F32');
+    await model.close();
+    expect(sha256(output)).toBe(SHA256);
+    const texts = ['The whale is a mammal.', 'Sea captains seldom forgive a lost leg.'];
+    const vectors = await llamaEmbed({ model: output, texts });
+    const originals: number[][] = JSON.parse(readFileSync(GOLDEN, 'utf8'));
+    for (const [index, original] of originals.entries()) {
+      expect(cosine(vectors[index] ?? [], original)).toBeGreaterThan(0.9999);
+    }
+    expect(cosine(vectors[0] ?? [], originals[1] ?? [])).toBeLessThan(0.9);
+  });
+});

@@ -1,0 +1,40 @@
+/** The command line, run as people run it. */
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { expect } from 'vitest';
+
+/** Where it is. */
+export const CLI = fileURLToPath(new URL('../../../dist/cli.js', import.meta.url));
+
+/** How a command line ended. */
+export interface Outcome {
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+/** Runs the command line; `act` may do something to it while it runs. */
+export function quantpress(
+  args: string[],
+  cwd?: string,
+  act?: (child: ChildProcess, stderr: string) => void,
+): Promise<Outcome> {
+  const child = spawn(process.execPath, [CLI, ...args], { cwd });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.on('data', (chunk) => {
+    stdout += chunk;
+  });
+  child.stderr.on('data', (chunk) => {
+    stderr += chunk;
+    act?.(child, stderr);
+  });
+  return new Promise((resolve) => child.on('close', (code) => resolve({ code, stdout, stderr })));
+}
+
+/** A message is one sentence that begins with the program's name. */
+export function expectSentence({ stderr }: Outcome): void {
+  expect(stderr).toMatch(/^quantpress: [^\n]+\n/);
+  expect(stderr).not.toMatch(/\n\s+at /);
+}

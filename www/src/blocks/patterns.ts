@@ -1,0 +1,51 @@
+/** Weights to look at: patterns that show what a format does well and badly. */
+
+import { generateGaussianWeights, generateUniformWeights } from 'quantpress';
+
+/** As many weights as the largest block has. */
+export const MOST = 256;
+
+/** A way to make {@link MOST} weights; equal seeds make equal ones. */
+export interface Pattern {
+  readonly label: string;
+  readonly about: string;
+  readonly make: (seed: number) => Float32Array;
+}
+
+export const PATTERNS: Readonly<Record<string, Pattern>> = {
+  normal: {
+    label: 'Normal',
+    about: 'Most near zero, few far from it, as in a trained model',
+    make: (seed) => generateGaussianWeights(MOST, 0, 1, seed),
+  },
+  outlier: {
+    label: 'Outlier',
+    about: 'Normal weights, and one of each 32 eight times as large',
+    make: (seed) => generateGaussianWeights(MOST, 0, 1, seed).map((w, i) => (i % 32 === 11 ? w * 8 : w)),
+  },
+  uniform: {
+    label: 'Uniform',
+    about: 'All values between −1 and 1 alike',
+    make: (seed) => generateUniformWeights(MOST, -1, 1, seed),
+  },
+  shifted: {
+    label: 'Off centre',
+    about: 'Normal weights around 3: formats with a minimum do better',
+    make: (seed) => generateGaussianWeights(MOST, 3, 1, seed),
+  },
+  wave: {
+    label: 'Wave',
+    about: 'A sine: the steps of the format are plain to see',
+    make: (seed) => Float32Array.from({ length: MOST }, (_, i) => Math.sin((i + 7 * seed) / 10)),
+  },
+  growing: {
+    label: 'Growing',
+    about: 'Each 32 weights twice as large as those before: what scales of sub-blocks are for',
+    make: (seed) => generateGaussianWeights(MOST, 0, 1, seed).map((w, i) => (w * 2 ** (i >> 5)) / 64),
+  },
+  ternary: {
+    label: 'Ternary',
+    about: 'Only −1, 0 and 1, as in a model trained so',
+    make: (seed) => generateUniformWeights(MOST, -1.5, 1.5, seed).map(Math.round),
+  },
+};

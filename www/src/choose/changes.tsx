@@ -1,0 +1,91 @@
+import { useSignal } from '@preact/signals';
+import type { FormatName } from 'quantpress';
+import { busy } from '../state/model.ts';
+import { changeRecipe, changesOf, choosePreset, plan, recipe } from '../state/recipe.ts';
+import { encodable } from './encodable.ts';
+
+/** So many rules are shown at once; a mix has one for each tensor. */
+const OPEN = 6;
+
+/** Rules of one's own: patterns of names, and the type of the tensors that have them. The first that fits decides. */
+export function Changes() {
+  const rules = recipe.value.tensorTypes ?? [];
+  const pattern = useSignal('');
+  const type = useSignal<FormatName>('Q6_K');
+  const remove = (index: number): void => changeRecipe({ tensorTypes: rules.filter((_, other) => other !== index) });
+  const add = (event: Event): void => {
+    event.preventDefault();
+    if (!pattern.value.trim()) return;
+    changeRecipe({ tensorTypes: [{ pattern: pattern.value.trim(), type: type.value }, ...rules] });
+    pattern.value = '';
+  };
+  return (
+    <details class="changes" open={rules.length > 0 && rules.length <= OPEN}>
+      <summary>Rules for tensors{rules.length > 0 && `: ${rules.length}`}</summary>
+      {rules.length > 0 && (
+        <ul>
+          {rules.map((rule, index) => (
+            <li key={rule.pattern}>
+              <code>{rule.pattern}</code>
+              <span class="soft">
+                {rule.type}, {fits(rule.pattern)}
+              </span>
+              <button
+                type="button"
+                class="small"
+                disabled={busy.value}
+                aria-label={`Remove the rule ${rule.pattern}`}
+                onClick={() => remove(index)}
+              >
+                Remove
+              </button>
+            </li>
+          ))}
+        </ul>
+      )}
+      <form class="rule" onSubmit={add}>
+        <input
+          type="text"
+          placeholder="attn_v|ffn_down"
+          aria-label="Pattern of tensor names, a regular expression"
+          spellcheck={false}
+          value={pattern.value}
+          onInput={(event) => (pattern.value = event.currentTarget.value)}
+        />
+        <select
+          aria-label="Type of these tensors"
+          value={type.value}
+          onChange={(event) => (type.value = event.currentTarget.value as FormatName)}
+        >
+          {encodable().map((name) => (
+            <option key={name}>{name}</option>
+          ))}
+        </select>
+        <button type="submit" class="small" disabled={busy.value}>
+          Add
+        </button>
+      </form>
+      {changesOf(recipe.value) > 0 && (
+        <button
+          type="button"
+          class="plain small"
+          disabled={busy.value}
+          onClick={() => choosePreset(recipe.value.preset)}
+        >
+          Back to {recipe.value.preset} as it is
+        </button>
+      )}
+    </details>
+  );
+}
+
+/** How many tensors a pattern finds, as far as JavaScript reads it as the engine does. */
+function fits(pattern: string): string {
+  try {
+    const expression = new RegExp(pattern.toLowerCase());
+    const found = plan.value?.tensors.filter(({ name }) => expression.test(name)).length ?? 0;
+    return found === 1 ? '1 tensor' : `${found} tensors`;
+  } catch {
+    return 'not understood';
+  }
+}

@@ -1,0 +1,114 @@
+import { keptTotal, total } from '../state/analysis.ts';
+import { busy, opened } from '../state/model.ts';
+import { kept, nameOf, recipe } from '../state/recipe.ts';
+import { bytes, digits, percent } from '../text.ts';
+import { decibels, worst, type Total } from '../understand/damage.ts';
+
+const SHOWN = 50;
+
+/** Two recipes side by side: one that was kept, and the one that is being changed. */
+export function Compare() {
+  const [a, b] = [keptTotal.value, total.value];
+  return (
+    <section class="compare" aria-labelledby="compare">
+      <h2 id="compare">Two recipes side by side</h2>
+      <p class="actions">
+        <button type="button" disabled={busy.value} onClick={() => (kept.value = recipe.value)}>
+          Keep {nameOf(recipe.value)} to compare
+        </button>
+        {kept.value && (
+          <>
+            <button type="button" class="plain" disabled={busy.value} onClick={swap}>
+              Swap
+            </button>
+            <button type="button" class="plain" onClick={() => (kept.value = undefined)}>
+              Stop comparing
+            </button>
+          </>
+        )}
+      </p>
+      {a && b && kept.value ? (
+        <>
+          <div class="scroll">
+            <table>
+              <thead>
+                <tr>
+                  <th scope="col">
+                    <span class="visually-hidden">Figure</span>
+                  </th>
+                  <th scope="col">{nameOf(kept.value)}</th>
+                  <th scope="col">{nameOf(recipe.value)}</th>
+                </tr>
+              </thead>
+              <tbody>
+                {FIGURES.map(([label, figure]) => (
+                  <tr key={label}>
+                    <th scope="row">{label}</th>
+                    <td class="number">{figure(a)}</td>
+                    <td class="number">{figure(b)}</td>
+                  </tr>
+                ))}
+              </tbody>
+            </table>
+          </div>
+          <Differences a={a} b={b} />
+        </>
+      ) : (
+        <p class="soft">Keep this recipe, then choose another: their sizes and errors will stand here.</p>
+      )}
+    </section>
+  );
+}
+
+function swap(): void {
+  const other = kept.value;
+  if (!other) return;
+  kept.value = recipe.value;
+  recipe.value = other;
+}
+
+const FIGURES: readonly [string, (total: Total) => string][] = [
+  ['Size', ({ size }) => bytes(size)],
+  ['Of the original', ({ size }) => percent(size / (opened.value?.model.source.size ?? size))],
+  ['Bits a weight', ({ bitsPerWeight }) => digits(bitsPerWeight, 3)],
+  ['Typical error', ({ error }) => (error ? `${percent(error)}, ${digits(decibels(error), 3)} dB` : '')],
+  [
+    'Most damaged',
+    ({ tensors }) => {
+      const [first] = worst(tensors);
+      return first?.error ? `${first.name}, ${percent(first.error)}` : '';
+    },
+  ],
+];
+
+/** The tensors that the two treat differently. */
+function Differences({ a, b }: { a: Total; b: Total }) {
+  const others = new Map(a.tensors.map((tensor) => [tensor.name, tensor]));
+  const different = b.tensors.filter(({ name, planned }) => others.get(name)?.planned.to !== planned.to);
+  if (different.length === 0) return <p class="soft">They give every tensor the same type.</p>;
+  const cell = (error: number | undefined) => (error ? percent(error) : '');
+  return (
+    <details class="twin">
+      <summary>
+        {different.length} {different.length === 1 ? 'tensor differs' : 'tensors differ'}
+      </summary>
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable from the keyboard */}
+      <section class="scroll" tabIndex={0} aria-label="Tensors that differ">
+        <table>
+          <tbody>
+            {different.slice(0, SHOWN).map(({ name, planned, error }) => (
+              <tr key={name}>
+                <td class="name">{name}</td>
+                <td>{others.get(name)?.planned.to ?? 'left out'}</td>
+                <td class="number">{cell(others.get(name)?.error)}</td>
+                <td>{planned.to}</td>
+                <td class="number">{cell(error)}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </section>
+      {different.length > SHOWN && <p class="soft small">The first {SHOWN} are shown.</p>}
+    </details>
+  );
+}

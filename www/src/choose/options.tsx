@@ -1,0 +1,57 @@
+import type { FormatName } from 'quantpress';
+import { busy } from '../state/model.ts';
+import { changeRecipe, requantizes, recipe } from '../state/recipe.ts';
+import { encodable } from './encodable.ts';
+
+type Flag = 'pure' | 'leaveOutputTensor' | 'allowRequantize';
+type TypeOption = 'outputTensorType' | 'tokenEmbeddingType';
+
+/** llama-quantize's options, in words. */
+export function Options() {
+  const flag = (key: Flag, label: string) => (
+    <label>
+      <input
+        type="checkbox"
+        checked={recipe.value[key] ?? false}
+        disabled={busy.value}
+        onChange={(event) => changeRecipe({ [key]: event.currentTarget.checked })}
+      />{' '}
+      {label}
+    </label>
+  );
+  const type = (key: TypeOption, label: string) => (
+    <label class="field">
+      {label}
+      <select
+        disabled={busy.value}
+        onChange={(event) =>
+          changeRecipe({ [key]: (event.currentTarget.value || undefined) as FormatName | undefined })
+        }
+      >
+        <option value="">as the preset says</option>
+        {encodable().map((name) => (
+          <option key={name} selected={name === recipe.value[key]}>
+            {name}
+          </option>
+        ))}
+      </select>
+    </label>
+  );
+  return (
+    <>
+      {requantizes.value && (
+        <div class="note small">
+          This file is quantized already. Doing it again costs more than doing it from the original.
+          {flag('allowRequantize', 'Do it all the same')}
+        </div>
+      )}
+      <details class="options">
+        <summary>More options</summary>
+        {type('outputTensorType', 'Output tensor')}
+        {type('tokenEmbeddingType', 'Token embeddings')}
+        {flag('leaveOutputTensor', 'Leave the output tensor as it is')}
+        {flag('pure', 'One type for all, no mixture')}
+      </details>
+    </>
+  );
+}

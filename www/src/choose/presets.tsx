@@ -1,0 +1,55 @@
+import { useEffect, useRef } from 'preact/hooks';
+import { points } from '../state/analysis.ts';
+import { busy, opened } from '../state/model.ts';
+import { choices, choosePreset, mixRecipe, recipe, type Choice } from '../state/recipe.ts';
+import { bytes, percent } from '../text.ts';
+
+/** Every preset with the size it gives on this model, exact, since sizes follow from shapes; and its error, measured. */
+export function Presets() {
+  const size = opened.value?.model.source.size ?? 1;
+  const errors = new Map(points.value.map(({ name, error }) => [name, error]));
+  const list = useRef<HTMLFieldSetElement>(null);
+  const { preset } = recipe.value;
+  const listed = useRef(choices.value);
+  // What is chosen is in sight, whoever chose it.
+  useEffect(() => {
+    const row = list.current?.querySelector<HTMLElement>('.preset:has(:checked)');
+    if (!list.current || !row) return;
+    const above = row.offsetTop - list.current.scrollTop;
+    const outside = above < 0 || above + row.offsetHeight > list.current.clientHeight;
+    if (outside || listed.current !== choices.value)
+      list.current.scrollTop = row.offsetTop - list.current.clientHeight / 2;
+    listed.current = choices.value;
+  }, [preset, choices.value]);
+  return (
+    <fieldset ref={list} class="presets" disabled={busy.value}>
+      <legend class="visually-hidden">Preset</legend>
+      {choices.value.map((choice) => (
+        <Row key={choice.preset.name} choice={choice} size={size} error={errors.get(choice.preset.name)} />
+      ))}
+    </fieldset>
+  );
+}
+
+function Row({ choice, size, error }: { choice: Choice; size: number; error: number | undefined }) {
+  const { preset, plan, refusal, lacksImportance } = choice;
+  return (
+    <label class={refusal ? 'preset refused' : 'preset'} title={refusal ?? preset.description}>
+      <input
+        type="radio"
+        name="preset"
+        value={preset.name}
+        checked={recipe.value.preset === preset.name && recipe.value !== mixRecipe.value}
+        disabled={refusal !== undefined}
+        onChange={() => choosePreset(preset.name)}
+      />
+      <span>{preset.name}</span>
+      <span class="track" aria-hidden="true">
+        {plan && <i style={{ width: `${Math.min(100, (plan.size / size) * 100)}%` }} />}
+      </span>
+      <span class="number">{plan && bytes(plan.size)}</span>
+      <span class="number soft">{lacksImportance ? 'imatrix' : error ? percent(error) : ''}</span>
+      {refusal && !lacksImportance && <span class="why">{refusal}</span>}
+    </label>
+  );
+}

@@ -1,0 +1,126 @@
+import { useSignal } from '@preact/signals';
+import { useRef } from 'preact/hooks';
+import { busy, openAddress, opened, opening, openFiles, openSample, problem, SAMPLE_NAME } from '../state/model.ts';
+import { filesOf } from './files.ts';
+import { cleanAddress, goToNetwork, reachesNetwork } from './reach.ts';
+
+/** Where a model comes in: dropped, chosen, from an address, or the built-in sample. */
+export function Drop() {
+  const over = useSignal(false);
+  const asking = useSignal(false);
+  const input = useRef<HTMLInputElement>(null);
+  const folder = useRef<HTMLInputElement>(null);
+  const take = (event: Event & { readonly currentTarget: HTMLInputElement }): void => {
+    void openFiles([...(event.currentTarget.files ?? [])]);
+    event.currentTarget.value = '';
+  };
+  const current = opened.value;
+  return (
+    // biome-ignore lint/a11y/noStaticElementInteractions: dropping is a short cut; the button does the same
+    <div
+      class={over.value ? 'drop over' : 'drop'}
+      onDragOver={(event) => {
+        event.preventDefault();
+        over.value = true;
+      }}
+      onDragLeave={() => (over.value = false)}
+      onDrop={(event) => {
+        event.preventDefault();
+        over.value = false;
+        if (event.dataTransfer) void filesOf(event.dataTransfer).then(openFiles);
+      }}
+    >
+      <p>
+        <strong>{current?.fileName ?? SAMPLE_NAME}</strong>
+        <br />
+        <span class="soft" aria-live="polite">
+          {/* The sample is there before one has read this; what moves then is only noise. */}
+          {opening.value === undefined || !current
+            ? STORY[current?.from ?? 'sample']
+            : `Reading the header of ${opening.value}…`}
+        </span>
+      </p>
+      <div class="actions">
+        <span class="soft small">Open</span>
+        <button type="button" disabled={busy.value} onClick={() => input.current?.click()}>
+          A file
+        </button>
+        <button type="button" disabled={busy.value} onClick={() => folder.current?.click()}>
+          A folder
+        </button>
+        <button
+          type="button"
+          disabled={busy.value}
+          aria-expanded={asking.value}
+          onClick={() => (asking.value = !asking.value)}
+        >
+          A URL
+        </button>
+        {current && current.from !== 'sample' && (
+          <button type="button" class="plain" disabled={busy.value} onClick={() => void openSample()}>
+            Use the sample
+          </button>
+        )}
+      </div>
+      {asking.value && <Address />}
+      <input
+        ref={input}
+        class="visually-hidden"
+        type="file"
+        multiple
+        accept=".gguf,.safetensors,.json"
+        tabIndex={-1}
+        aria-label="Model file"
+        onChange={take}
+      />
+      <input
+        ref={folder}
+        class="visually-hidden"
+        type="file"
+        {...{ webkitdirectory: true }}
+        tabIndex={-1}
+        aria-label="Folder of a model"
+        onChange={take}
+      />
+    </div>
+  );
+}
+
+const STORY = {
+  sample:
+    'The built-in sample, a small model trained on Moby-Dick. Drop your own here: GGUF or safetensors, of any size.',
+  disk: 'From this computer, and read where it lies. Drop another one here.',
+  network: 'Read from its address in parts, as they are needed.',
+};
+
+/** A model behind an address. */
+function Address() {
+  const text = useSignal('');
+  const open = (event: Event): void => {
+    event.preventDefault();
+    const address = cleanAddress(text.value);
+    if (!address) problem.value = 'That is not the address of a file: it begins with https:// and ends with a name.';
+    else if (reachesNetwork) void openAddress(address);
+    else goToNetwork(address);
+  };
+  return (
+    <form class="address" noValidate onSubmit={open}>
+      <input
+        type="url"
+        placeholder="https://huggingface.co/…/model-f16.gguf"
+        aria-label="Address of a model file"
+        ref={(field) => field?.focus()}
+        value={text.value}
+        onInput={(event) => (text.value = event.currentTarget.value)}
+      />
+      <button type="submit" class="primary">
+        Open
+      </button>
+      <p class="soft small">
+        {reachesNetwork
+          ? 'Only the parts that are needed are read. Nothing is sent but the request for them.'
+          : 'This page is not allowed to reach the network, so a page that is opens in its place.'}
+      </p>
+    </form>
+  );
+}

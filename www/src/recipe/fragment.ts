@@ -1,0 +1,46 @@
+/** A recipe as the parameters of an address: `preset=Q4_K_M&type=attn_v=Q8_0&pure`. Readable, and safe to edit by hand. */
+
+import type { FormatName, Recipe } from 'quantpress';
+
+const FLAGS = { pure: 'pure', leaveOutputTensor: 'leave-output', allowRequantize: 'requantize' } as const;
+const TYPES = { outputTensorType: 'output', tokenEmbeddingType: 'embedding' } as const;
+const LISTS = { includeWeights: 'include', excludeWeights: 'exclude', overrideKv: 'kv' } as const;
+
+/** An address that somebody made holds at most this many rules. */
+const MOST = 10_000;
+
+/** The parameters of a recipe. */
+export function recipeQuery(recipe: Recipe): URLSearchParams {
+  const query = new URLSearchParams({ preset: recipe.preset });
+  for (const [key, name] of entries(FLAGS)) if (recipe[key]) query.set(name, '');
+  for (const [key, name] of entries(TYPES)) if (recipe[key]) query.set(name, recipe[key]);
+  for (const [key, name] of entries(LISTS)) for (const value of recipe[key] ?? []) query.append(name, value);
+  for (const { pattern, type } of recipe.tensorTypes ?? []) query.append('type', `${pattern}=${type}`);
+  if (recipe.pruneLayers?.length) query.set('prune', recipe.pruneLayers.join(','));
+  return query;
+}
+
+/** The recipe of parameters; nothing if they name no preset. What its names mean is the engine's to check. */
+export function parseRecipe(query: URLSearchParams): Recipe | undefined {
+  const preset = query.get('preset');
+  if (!preset) return undefined;
+  const recipe: { -readonly [K in keyof Recipe]: Recipe[K] } = { preset };
+  for (const [key, name] of entries(FLAGS)) if (query.has(name)) recipe[key] = true;
+  for (const [key, name] of entries(TYPES)) if (query.get(name)) recipe[key] = query.get(name) as FormatName;
+  for (const [key, name] of entries(LISTS)) if (query.has(name)) recipe[key] = query.getAll(name).slice(0, MOST);
+  const rules = query.getAll('type').slice(0, MOST).flatMap(rule);
+  if (rules.length > 0) recipe.tensorTypes = rules;
+  const layers = (query.get('prune') ?? '').split(',').filter(Boolean).map(Number).filter(Number.isInteger);
+  if (layers.length > 0) recipe.pruneLayers = layers.slice(0, MOST);
+  return recipe;
+}
+
+/** `PATTERN=TYPE`: a pattern may have an equals sign, a type has none. */
+function rule(text: string): { pattern: string; type: FormatName }[] {
+  const at = text.lastIndexOf('=');
+  return at > 0 ? [{ pattern: text.slice(0, at), type: text.slice(at + 1) as FormatName }] : [];
+}
+
+function entries<K extends string, V extends string>(table: Record<K, V>): [K, V][] {
+  return Object.entries(table) as [K, V][];
+}

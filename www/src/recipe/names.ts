@@ -1,0 +1,11 @@
+import type { Recipe } from 'quantpress';
+
+/** `tiny-whale-f16.gguf` and `Q4_K_M` -> `tiny-whale-Q4_K_M.gguf`; with changes of one's own, `-mix` after it. */
+export function outputName(fileName: string, recipe: Recipe): string {
+  const stem = fileName
+    .replace(/\.(gguf|safetensors)$/i, '')
+    .replace(/-\d{5}-of-\d{5}$/, '')
+    .replace(/[-._](f32|f16|bf16|fp16|fp32)$/i, '');
+  const changed = (recipe.tensorTypes?.length ?? 0) > 0 || recipe.outputTensorType || recipe.tokenEmbeddingType;
+  return `${stem}-${recipe.preset}${changed ? '-mix' : ''}.gguf`;
+}

@@ -1,0 +1,46 @@
+import { Compare } from './choose/compare.tsx';
+import { RecipeCard } from './choose/recipe.tsx';
+import { TakeAlong } from './choose/take-along.tsx';
+import { Drop } from './open/drop.tsx';
+import { Shrink } from './shrink/shrink.tsx';
+import { problem } from './state/model.ts';
+import { Try } from './try/section.tsx';
+import { Chart } from './understand/chart.tsx';
+import { Heatmap } from './understand/heatmap.tsx';
+import { Offenders } from './understand/offenders.tsx';
+import { SizeBar } from './understand/size-bar.tsx';
+import { TensorPanel } from './understand/tensor-panel.tsx';
+import { TensorTable } from './understand/tensor-table.tsx';
+import { Verdict } from './understand/verdict.tsx';
+
+/** The first view: a model, what a recipe makes of it, and the smaller file. */
+export function ShrinkPage() {
+  return (
+    <>
+      <Drop />
+      {problem.value && (
+        <p class="error" role="alert">
+          {problem.value}
+        </p>
+      )}
+      <Verdict />
+      <SizeBar />
+      <div class="work">
+        <Chart />
+        <aside class="side" aria-label="Recipe and press">
+          <RecipeCard />
+          <Shrink />
+        </aside>
+        <div class="where">
+          <Heatmap />
+          <TensorPanel />
+          <Offenders />
+        </div>
+      </div>
+      <Try />
+      <Compare />
+      <TensorTable />
+      <TakeAlong />
+    </>
+  );
+}

@@ -1,0 +1,87 @@
+import { analysing } from '../state/analysis.ts';
+import { canPick, interrupted, job, result, shrink, shrinkInto, throwAway } from '../state/job.ts';
+import { busy, opened } from '../state/model.ts';
+import { plan, recipe, recipeName, refusal } from '../state/recipe.ts';
+import { recipeQuery } from '../recipe/fragment.ts';
+import { outputName } from '../recipe/names.ts';
+import { bytes } from '../text.ts';
+import { Done } from './done.tsx';
+import { Running } from './running.tsx';
+
+/** The press itself: start, watch, stop, take the result. */
+export function Shrink() {
+  const current = job.value;
+  return (
+    <section class="card shrink" aria-labelledby="shrink">
+      <h2 id="shrink">Shrink</h2>
+      {current.state === 'running' ? (
+        <Running progress={current.progress} />
+      ) : (
+        <>
+          {current.state === 'failed' && (
+            <p class="error" role="alert">
+              {current.message}
+            </p>
+          )}
+          {result.value && <Done result={result.value} />}
+          <Start />
+        </>
+      )}
+      {current.state !== 'running' && <Interrupted />}
+    </section>
+  );
+}
+
+function Start() {
+  const ready = plan.value !== undefined && refusal.value === undefined && !busy.value;
+  const name = opened.value && outputName(opened.value.fileName, recipe.value);
+  const goOn = interrupted.value.some((job) => job.name === name && job.query === recipeQuery(recipe.value).toString());
+  const done = result.value?.name === name;
+  return (
+    <>
+      <p class="actions">
+        <button type="button" class={done ? undefined : 'primary'} disabled={!ready} onClick={() => void shrink()}>
+          {goOn ? 'Go on with' : done ? 'Shrink again to' : 'Shrink to'} {recipeName.value}
+        </button>
+        {canPick && (
+          <button type="button" class="plain small" disabled={!ready} onClick={() => void shrinkInto()}>
+            straight into a file…
+          </button>
+        )}
+      </p>
+      <p class="soft small">
+        {plan.value ? `Makes ${bytes(plan.value.size)}` : 'Runs'} in this tab, on every core
+        {analysing.value.state === 'running' ? ', beside the measuring' : ''}. You can pause it, even by closing the
+        tab.
+      </p>
+    </>
+  );
+}
+
+/** Jobs of this or an earlier visit that were not finished. */
+function Interrupted() {
+  if (interrupted.value.length === 0) return null;
+  return (
+    <div class="note small">
+      <p>Not finished yet, and kept in this browser:</p>
+      <ul class="interrupted">
+        {interrupted.value.map((left) => (
+          <li key={left.name}>
+            <span>
+              {left.name}, from {left.input}
+            </span>
+            <span class="actions">
+              <a class="small" href={`#/?${left.query}`}>
+                Take its recipe
+              </a>
+              <button type="button" class="plain small" onClick={() => void throwAway(left)}>
+                Throw away
+              </button>
+            </span>
+          </li>
+        ))}
+      </ul>
+      <p>Open the same model with the same recipe, and the work goes on where it was.</p>
+    </div>
+  );
+}

@@ -1,0 +1,170 @@
+/** The press at work: one job at a time, kept when it is paused or the tab is closed. */
+
+import { effect, signal } from '@preact/signals';
+import {
+  BlobTarget,
+  OpfsTarget,
+  quantizeModel,
+  type Progress,
+  type Recipe,
+  type Report,
+  type TargetInput,
+} from 'quantpress';
+import { recipeQuery } from '../recipe/fragment.ts';
+import { outputName } from '../recipe/names.ts';
+import { folder, forget, hold, note, remove, room, sweep, unfinished, type Unfinished } from '../shrink/storage.ts';
+import { bytes } from '../text.ts';
+import { sentence } from '../ui/sentence.ts';
+import { busy, opened } from './model.ts';
+import { imatrix, plan, recipe, refusal } from './recipe.ts';
+import { worker } from './workers.ts';
+
+export type Job =
+  | { readonly state: 'idle' }
+  | { readonly state: 'running'; readonly name: string; readonly progress?: Progress }
+  | { readonly state: 'failed'; readonly message: string };
+
+/** A finished file. */
+export interface Result {
+  readonly name: string;
+  readonly recipe: Recipe;
+  readonly file: Blob;
+  readonly report: Report;
+  /** Where to save it from; nothing if it was written where it shall be. */
+  readonly url?: string;
+}
+
+export const job = signal<Job>({ state: 'idle' });
+export const result = signal<Result | undefined>(undefined);
+/** Jobs that were interrupted and can be taken up. */
+export const interrupted = signal<readonly Unfinished[]>([]);
+
+/** Whether a file can be written where it shall be, without a copy in the browser. */
+export const canPick = 'showSaveFilePicker' in globalThis;
+
+let abort = new AbortController();
+let pausing = false;
+let letGo: (() => void) | undefined;
+
+void sweep();
+effect(() => {
+  if (job.value.state !== 'running') void unfinished().then((found) => (interrupted.value = found));
+});
+
+/** Shrinks the open model and keeps the result in the browser until it is saved; goes on with what was interrupted. */
+export async function shrink(): Promise<void> {
+  await work(async (name, size) => {
+    const place = await folder();
+    if (!place) {
+      const target = new BlobTarget();
+      return { target, finished: async () => target.blob ?? new Blob() };
+    }
+    const free = await room();
+    if (free !== undefined && free < size) {
+      throw new Error(
+        `The result has ${bytes(size)}, and the browser has room for ${bytes(free)}: ${canPick ? 'write it straight to a file, or free some space' : 'free some space, or choose a smaller preset'}`,
+      );
+    }
+    await remove(name);
+    const target = new OpfsTarget(place, name, await worker);
+    return { target, resume: true, finished: async () => (await place.getFileHandle(name)).getFile() };
+  });
+}
+
+/** Shrinks the open model into a file of the person's choice. */
+export async function shrinkInto(): Promise<void> {
+  const name = outputName(opened.value?.fileName ?? '', recipe.value);
+  let handle: FileSystemFileHandle;
+  try {
+    handle = await (globalThis as unknown as Picker).showSaveFilePicker({ suggestedName: name });
+  } catch {
+    return; // no file was chosen
+  }
+  await work(async () => ({ target: handle, picked: true, finished: () => handle.getFile() }));
+}
+
+interface Picker {
+  showSaveFilePicker(options: { suggestedName: string }): Promise<FileSystemFileHandle>;
+}
+
+/** Where the bytes go, and what file they are then. */
+interface Place {
+  readonly target: TargetInput;
+  readonly resume?: boolean;
+  readonly picked?: boolean;
+  finished(): Promise<Blob>;
+}
+
+async function work(prepare: (name: string, size: number) => Promise<Place>): Promise<void> {
+  const [current, planned, which] = [opened.value, plan.value, recipe.value];
+  if (!current || !planned || refusal.value || busy.value) return;
+  const name = outputName(current.fileName, which);
+  abort = new AbortController();
+  pausing = false;
+  busy.value = true;
+  job.value = { state: 'running', name };
+  const awake = await stayAwake();
+  let place: Place | undefined;
+  try {
+    if (result.value) await discard(result.value);
+    place = await prepare(name, planned.size);
+    const { target, resume = false, picked = false } = place;
+    if (resume) note({ name, input: current.fileName, query: `${recipeQuery(which)}`, imatrix: imatrix.value?.name });
+    const report = await quantizeModel(current.model, target, which, {
+      imatrix: imatrix.value,
+      resume,
+      hashes: true,
+      workerUrl: await worker,
+      signal: abort.signal,
+      onProgress: (progress) => {
+        if (!abort.signal.aborted) job.value = { state: 'running', name, progress };
+      },
+    });
+    const file = await place.finished();
+    if (resume) forget(name);
+    letGo = hold(name);
+    const url = picked ? {} : { url: URL.createObjectURL(file) };
+    result.value = { name, recipe: which, file, report, ...url };
+    job.value = { state: 'idle' };
+  } catch (error) {
+    if (abort.signal.aborted && !pausing && place?.target instanceof OpfsTarget) {
+      await place.target.discard();
+      forget(name);
+    }
+    job.value = abort.signal.aborted ? { state: 'idle' } : { state: 'failed', message: sentence(error) };
+  } finally {
+    busy.value = false;
+    awake?.release().catch(() => {});
+  }
+}
+
+/** Stops the running job; nothing of it is kept. */
+export function cancel(): void {
+  abort.abort(new Error('cancelled'));
+}
+
+/** Stops the running job, to go on with it later, even after the tab was closed. */
+export function pause(): void {
+  pausing = true;
+  abort.abort(new Error('paused'));
+}
+
+/** Throws away what an interrupted job has left. */
+export async function throwAway({ name }: Unfinished): Promise<void> {
+  const place = await folder();
+  if (place) await new OpfsTarget(place, name).discard();
+  forget(name);
+  interrupted.value = await unfinished();
+}
+
+async function discard({ name, url }: Result): Promise<void> {
+  result.value = undefined;
+  if (url) URL.revokeObjectURL(url);
+  letGo?.();
+  if (url) await remove(name);
+}
+
+/** A computer that falls asleep does no work. */
+async function stayAwake(): Promise<{ release(): Promise<void> } | undefined> {
+  return navigator.wakeLock?.request('screen').catch(() => undefined);
+}

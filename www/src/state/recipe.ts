@@ -1,0 +1,221 @@
+/** The recipe: a preset, and what the person changed of it. */
+
+import { computed, effect, signal } from '@preact/signals';
+import { planModel, presets, type FormatName, type PlannedTensor, type Preset, type Recipe } from 'quantpress';
+import { parseRecipe, recipeQuery } from '../recipe/fragment.ts';
+import { replaceQuery, route } from '../route.ts';
+import { sentence } from '../ui/sentence.ts';
+import { opened, problem, sampleImatrix } from './model.ts';
+
+/** What a recipe makes of the open model, without the engine's memory behind it. */
+export interface Planned {
+  readonly size: number;
+  readonly tensors: readonly PlannedTensor[];
+  /** Names of tensors that lack the importance vector their type demands. */
+  readonly missing: readonly string[];
+}
+
+/** What a preset would make of the open model, and why it cannot be made if it cannot. */
+export interface Choice {
+  readonly preset: Preset;
+  readonly plan?: Planned;
+  readonly refusal?: string;
+  /** Whether an importance matrix is all it lacks. */
+  readonly lacksImportance?: boolean;
+}
+
+export const recipe = signal<Recipe>(parseRecipe(route.value.query) ?? { preset: 'Q4_K_M' });
+export const imatrix = signal<File | undefined>(undefined);
+/** Every preset, by the size it gives. */
+export const choices = signal<readonly Choice[]>([]);
+/** What the recipe gives; nothing while that is not known, or cannot be. */
+export const plan = signal<Planned | undefined>(undefined);
+/** Why the recipe cannot be carried out. */
+export const refusal = signal<string | undefined>(undefined);
+/** The recipe that is kept to compare with, and what it gives. */
+export const kept = signal<Recipe | undefined>(undefined);
+export const keptPlan = signal<Planned | undefined>(undefined);
+
+/** Whether the recipe is a preset as it is. */
+export const isPlain = computed(() => Object.keys(recipe.value).every((key) => key === 'preset'));
+/** The recipe of the last mix that was found for a size. */
+export const mixRecipe = signal<Recipe | undefined>(undefined);
+/** What to call it. */
+export const recipeName = computed(() => nameOf(recipe.value));
+
+export function nameOf(recipe: Recipe): string {
+  if (recipe === mixRecipe.value) return 'the best mix';
+  const changes = changesOf(recipe);
+  return changes === 0 ? recipe.preset : `${recipe.preset} with ${changes} ${changes === 1 ? 'change' : 'changes'}`;
+}
+
+/** How many things a recipe changes of its preset. */
+export function changesOf({ preset: _, tensorTypes = [], ...options }: Recipe): number {
+  return tensorTypes.length + Object.values(options).filter((value) => value !== undefined && value !== false).length;
+}
+
+/** Whether the recipe quantizes what is quantized already. */
+export const requantizes = computed(
+  () => plan.value?.tensors.some(({ from, to }) => from !== to && !PLAIN.test(from)) ?? false,
+);
+
+/** Types of which nothing has been lost yet. */
+const PLAIN = /^(F|BF|I)\d/;
+
+/** Takes a preset as it is. */
+export function choosePreset(name: string): void {
+  recipe.value = { preset: name };
+}
+
+/** Sets options of the recipe; `undefined` and `false` take them away. */
+export function changeRecipe(changes: { [K in keyof Recipe]?: Recipe[K] | undefined }): void {
+  const next = Object.entries({ ...recipe.value, ...changes }).filter(
+    ([, value]) => value !== undefined && value !== false && !(Array.isArray(value) && value.length === 0),
+  );
+  recipe.value = Object.fromEntries(next) as unknown as Recipe;
+}
+
+/** Gives one tensor a type of its own; the rule goes before the others, for the first that fits decides. */
+export function setTensorType(name: string, type: FormatName | undefined): void {
+  const pattern = exactly(name);
+  const others = (recipe.value.tensorTypes ?? []).filter((rule) => rule.pattern !== pattern);
+  changeRecipe({ tensorTypes: type === undefined ? others : [{ pattern, type }, ...others] });
+}
+
+/** The type a tensor was given by name, if it was. */
+export function ownType(name: string): FormatName | undefined {
+  const pattern = exactly(name);
+  return recipe.value.tensorTypes?.find((rule) => rule.pattern === pattern)?.type;
+}
+
+/**
+ * `blk.0.attn_q.weight` -> `^blk\.0\.attn_q\.weight$`. llama-quantize puts patterns in lower case and names not, so a
+ * capital letter has to be any letter.
+ */
+function exactly(name: string): string {
+  return `^${name.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&').replace(/[A-Z]/g, '.')}$`;
+}
+
+/** Takes an importance matrix for the open model; the sample has one of its own. Nothing: goes on without. */
+export async function useImatrix(file: File | 'sample' | undefined): Promise<void> {
+  const model = opened.value?.model;
+  if (!model) return;
+  problem.value = undefined;
+  try {
+    const matrix = file === 'sample' ? await sampleImatrix() : file;
+    // Read once before any plan, so that a file that is none is said once.
+    if (matrix) (await planModel(model, 'Q8_0', { imatrix: matrix })).free();
+    imatrix.value = matrix;
+  } catch (error) {
+    problem.value = sentence(error);
+  }
+}
+
+/** A plan as plain data. */
+async function planned(which: Recipe): Promise<Planned> {
+  const model = opened.peek()?.model;
+  if (!model) throw new Error('No model is open');
+  const made = await planModel(model, which, { imatrix: imatrix.peek() });
+  const { size, tensors, missingImportance: missing } = made;
+  made.free();
+  return { size, tensors, missing };
+}
+
+/** Runs what is asynchronous whenever what it reads changes; an answer that comes late is thrown away. */
+function following(read: () => unknown, act: (current: () => boolean) => Promise<void>): void {
+  let turn = 0;
+  effect(() => {
+    read();
+    const mine = ++turn;
+    void act(() => mine === turn);
+  });
+}
+
+following(
+  () => [opened.value, imatrix.value],
+  async (current) => {
+    const model = opened.peek()?.model;
+    if (!model) return;
+    const all = await Promise.all(distinct().map(choiceOf));
+    if (!current()) return;
+    // Whoever comes here wants a smaller file.
+    const smaller = all.filter(({ plan }) => !plan || plan.size < model.source.size);
+    // Of two of a size the plainer name first: without experts MXFP4_MOE is Q8_0.
+    choices.value = smaller.sort(
+      (a, b) => (b.plan?.size ?? 0) - (a.plan?.size ?? 0) || a.preset.name.length - b.preset.name.length,
+    );
+  },
+);
+
+following(
+  () => [opened.value, imatrix.value, recipe.value],
+  async (current) => {
+    if (!opened.peek()) return;
+    try {
+      const next = await planned(recipe.peek());
+      if (!current()) return;
+      plan.value = next;
+      refusal.value = refusalOf(next);
+    } catch (error) {
+      if (!current()) return;
+      plan.value = undefined;
+      refusal.value = sentence(error);
+    }
+  },
+);
+
+following(
+  () => [opened.value, imatrix.value, kept.value],
+  async (current) => {
+    const which = kept.peek();
+    const next = which && opened.peek() ? await planned(which).catch(() => undefined) : undefined;
+    if (current()) keptPlan.value = next;
+  },
+);
+
+// The recipe is in the address, so that a link brings it along; never the name of a file.
+effect(() => {
+  const query = recipeQuery(recipe.value);
+  if (kept.value) query.set('vs', recipeQuery(kept.value).toString());
+  if (opened.value && route.peek().view === '' && query.toString() !== route.peek().query.toString())
+    replaceQuery(query);
+});
+
+// And whoever follows such a link, or edits it, gets it.
+effect(() => {
+  if (route.value.view !== '') return;
+  const wanted = parseRecipe(route.value.query);
+  if (wanted && recipeQuery(wanted).toString() !== recipeQuery(recipe.peek()).toString()) recipe.value = wanted;
+  const other = parseRecipe(new URLSearchParams(route.value.query.get('vs') ?? ''));
+  if (other && !kept.peek()) kept.value = other;
+});
+
+/** Why a plan cannot be carried out. */
+function refusalOf({ missing }: Planned): string | undefined {
+  if (missing.length > 0) return needsImportance(missing);
+  if (requantizes.peek() && !recipe.peek().allowRequantize) return 'The file is quantized already.';
+  return undefined;
+}
+
+function needsImportance(missing: readonly string[]): string {
+  return `${missing.length === 1 ? `${missing[0]} needs` : `${missing.length} tensors need`} an importance matrix.`;
+}
+
+/** Each preset once: `Q4_K` is another name of `Q4_K_M`, and the longer name says more. */
+function distinct(): Preset[] {
+  const all = presets();
+  return all.filter(
+    ({ name, ftype }) => !all.some((other) => other.ftype === ftype && other.name.length > name.length),
+  );
+}
+
+async function choiceOf(preset: Preset): Promise<Choice> {
+  try {
+    const plan = await planned({ preset: preset.name });
+    return plan.missing.length > 0
+      ? { preset, plan, refusal: needsImportance(plan.missing), lacksImportance: true }
+      : { preset, plan };
+  } catch (error) {
+    return { preset, refusal: sentence(error) };
+  }
+}

@@ -1,0 +1,67 @@
+/** A language model that runs in this tab: llama.cpp in WebAssembly, in a worker of its own. */
+
+import { Wllama } from '@wllama/wllama/esm/index.js';
+import wasmUrl from '@wllama/wllama/esm/single-thread/wllama.wasm?url';
+
+/** Tokens that a model looks back at here. */
+export const CONTEXT = 256;
+
+const silent = { debug() {}, log() {}, warn() {}, error() {} };
+
+export class Runner {
+  readonly #wllama = new Wllama(
+    { 'single-thread/wllama.wasm': new URL(wasmUrl, location.href).href },
+    { suppressNativeLog: true, allowOffline: true, logger: silent },
+  );
+
+  /** Loads a model from its files, which stay where they are. */
+  static async load(files: readonly Blob[]): Promise<Runner> {
+    const runner = new Runner();
+    try {
+      await runner.#wllama.loadModel(files, { n_ctx: CONTEXT, n_threads: 1, seed: 1 });
+    } catch (error) {
+      await runner.close();
+      throw error;
+    }
+    return runner;
+  }
+
+  /** The tokens of a text, with the one that begins a text before them where the model wants it. */
+  async tokens(text: string): Promise<number[]> {
+    const found = await this.#wllama.tokenize(text, false);
+    return this.begins.concat(found);
+  }
+
+  /** What every text begins with: one token, or none. */
+  get begins(): number[] {
+    return this.#wllama.mustAddBosToken() ? [this.#wllama.getBOS()] : [];
+  }
+
+  /** Forgets all tokens. */
+  async clear(): Promise<void> {
+    await this.#wllama.kvClear();
+  }
+
+  /** Reads tokens, and says how likely every token is to be the next. */
+  async read(tokens: readonly number[]): Promise<Map<number, number>> {
+    await this.#wllama.decode(tokens, {});
+    const all = await this.#wllama.getLogits(-1);
+    return new Map(all.map(({ token, p }) => [token, p]));
+  }
+
+  /** Reads tokens, and says which token is the likeliest to be the next; nothing if the text ends here. */
+  async likeliest(tokens: readonly number[]): Promise<number | undefined> {
+    await this.#wllama.decode(tokens, {});
+    const [first] = await this.#wllama.getLogits(1);
+    return first && !this.#wllama.isTokenEOG(first.token) ? first.token : undefined;
+  }
+
+  /** Tokens as bytes of UTF-8, which may end within a character. */
+  async bytes(tokens: readonly number[]): Promise<Uint8Array> {
+    return this.#wllama.detokenize(tokens);
+  }
+
+  async close(): Promise<void> {
+    await this.#wllama.exit().catch(() => {});
+  }
+}

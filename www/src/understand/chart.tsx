@@ -1,0 +1,154 @@
+import { useRef } from 'preact/hooks';
+import { keptTotal, points, total, type Point } from '../state/analysis.ts';
+import { kept, nameOf, recipeName } from '../state/recipe.ts';
+import { bytes, digits, percent } from '../text.ts';
+import { linear, logarithmic, logTicks, ticks, type Scale } from '../ui/scale.ts';
+import { Twin } from '../ui/twin.tsx';
+import { useWidth } from '../ui/width.ts';
+import { placeLabels } from './chart-labels.ts';
+import { SizeTarget } from './size-target.tsx';
+import { decibels } from './damage.ts';
+import { frontier } from './frontier.ts';
+
+const HEIGHT = 320;
+/** Half of a number on the axis: nearer to the edge there is no room for it. */
+const TICK = 28;
+/** Room for the axes. */
+export const MARGIN = { left: 46, right: 14, top: 12, bottom: 30 };
+
+/** Size against damage: every preset on this model, the best of them joined, the recipe among them. */
+export function Chart() {
+  const box = useRef<HTMLDivElement>(null);
+  const width = useWidth(box);
+  const shown = points.value.filter((point): point is Measured => !!point.error);
+  return (
+    <section class="chart" aria-labelledby="chart">
+      <h2 id="chart">What each preset costs</h2>
+      <p class="soft small">
+        Each dot is a preset on this model: further left is smaller, further down is closer to the original. The line
+        joins those that no other beats.
+      </p>
+      <div class="plot" ref={box}>
+        {width.value > 0 && shown.length > 1 ? (
+          <Plot points={shown} width={width.value} />
+        ) : (
+          <p class="soft placeholder">Measuring every preset on this model…</p>
+        )}
+      </div>
+      <Twin
+        caption="Size and error of each preset"
+        columns={[
+          ['Preset'],
+          ['Size', 'number'],
+          ['Bits a weight', 'number'],
+          ['Error', 'number'],
+          ['SQNR', 'number'],
+          ['Best for its size'],
+        ]}
+        rows={rows(shown)}
+      />
+    </section>
+  );
+}
+
+/** A preset whose error is known. */
+export interface Measured extends Point {
+  readonly error: number;
+}
+
+function rows(shown: readonly Measured[]) {
+  const best = new Set(frontier(shown));
+  return shown.map((point) => [
+    point.name,
+    bytes(point.size),
+    digits(point.bitsPerWeight, 3),
+    percent(point.error),
+    `${digits(decibels(point.error), 3)} dB`,
+    best.has(point) ? 'yes' : '',
+  ]);
+}
+
+function Plot({ points, width }: { points: readonly Measured[]; width: number }) {
+  const sizes = points.map(({ size }) => size);
+  const errors = points.map(({ error }) => error);
+  const domain = [Math.min(...sizes) * 0.96, Math.max(...sizes) * 1.03] as const;
+  const range = [Math.min(...errors) * 0.85, Math.max(...errors) * 1.15] as const;
+  const x = linear(domain, [MARGIN.left, width - MARGIN.right]);
+  const y = logarithmic(range, [HEIGHT - MARGIN.bottom, MARGIN.top]);
+  const best = frontier(points);
+  const now = total.value;
+  return (
+    <>
+      <svg width={width} height={HEIGHT} aria-hidden="true">
+        <Axes x={x} y={y} xs={ticks(domain, width / 110)} ys={logTicks(range)} width={width} />
+        <polyline class="frontier" points={best.map((p) => `${x(p.size)},${y(p.error)}`).join(' ')} />
+        {points.map((point) => (
+          <circle
+            key={point.name}
+            class={point.refused ? 'dot refused' : best.includes(point) ? 'dot best' : 'dot'}
+            cx={x(point.size)}
+            cy={y(point.error)}
+            r={best.includes(point) ? 4.5 : 3.5}
+          >
+            <title>{`${point.name}: ${bytes(point.size)}, error ${percent(point.error)}`}</title>
+          </circle>
+        ))}
+        {placeLabels(best, points, x, y, [MARGIN.left, width]).map(({ text, left, top, anchor }) => (
+          <text key={text} class="label" x={left} y={top} text-anchor={anchor}>
+            {text}
+          </text>
+        ))}
+        <Mark x={x} y={y} at={keptTotal.value} label={kept.value && nameOf(kept.value)} kind="kept" width={width} />
+        <Mark x={x} y={y} at={now} label={recipeName.value} kind="chosen" width={width} />
+      </svg>
+      <SizeTarget domain={domain} x={x} width={width} height={HEIGHT} />
+    </>
+  );
+}
+
+interface AxesProps {
+  x: Scale;
+  y: Scale;
+  xs: readonly number[];
+  ys: readonly number[];
+  width: number;
+}
+
+function Axes({ x, y, xs, ys, width }: AxesProps) {
+  const bottom = HEIGHT - MARGIN.bottom;
+  return (
+    <g class="axes">
+      {ys.map((value) => (
+        <g key={value}>
+          <line x1={MARGIN.left} x2={width - MARGIN.right} y1={y(value)} y2={y(value)} />
+          <text x={MARGIN.left - 8} y={y(value) + 4} text-anchor="end">
+            {percent(value)}
+          </text>
+        </g>
+      ))}
+      {xs.map((value) => (
+        <text key={value} x={x(value)} y={bottom + 20} text-anchor={x(value) > width - TICK ? 'end' : 'middle'}>
+          {bytes(value)}
+        </text>
+      ))}
+      <line class="base" x1={MARGIN.left} x2={width - MARGIN.right} y1={bottom} y2={bottom} />
+    </g>
+  );
+}
+
+interface MarkProps {
+  x: Scale;
+  y: Scale;
+  at: { size: number; error: number | undefined } | undefined;
+  label: string | undefined;
+  kind: 'kept' | 'chosen';
+  width: number;
+}
+
+/** A recipe: a ring where it is, and its name. */
+function Mark({ x, y, at, label, kind, width }: MarkProps) {
+  if (!at?.error || !label) return null;
+  const [cx, cy] = [x(at.size), y(at.error)];
+  if (cx < 0 || cx > width || !Number.isFinite(cy)) return null;
+  return <circle class={`mark ${kind}`} cx={cx} cy={Math.min(Math.max(cy, 8), HEIGHT - 8)} r={7} />;
+}

@@ -1,0 +1,91 @@
+import { busy } from '../state/model.ts';
+import { total } from '../state/analysis.ts';
+import { ownType, setTensorType } from '../state/recipe.ts';
+import { selected } from '../state/selection.ts';
+import { bytes, digits, percent, shape } from '../text.ts';
+import { decibels, figure, possible, type Damage } from './damage.ts';
+import { Histograms } from './histograms.tsx';
+
+/** One tensor: what becomes of it and why, how its weights lie, and what every type would make of it. */
+export function TensorPanel() {
+  const tensor = total.value?.tensors.find(({ name }) => name === selected.value);
+  return (
+    <section class="tensor" aria-labelledby="tensor">
+      <h2 id="tensor" class="mono">
+        {tensor?.name ?? 'No tensor'}
+      </h2>
+      {tensor && <Inside key={tensor.name} tensor={tensor} />}
+    </section>
+  );
+}
+
+function Inside({ tensor }: { tensor: Damage }) {
+  const { planned, error, analysis } = tensor;
+  const figures = figure(analysis, planned.to);
+  return (
+    <>
+      <p>
+        {planned.from === planned.to ? `${planned.to}, kept` : `${planned.from} → ${planned.to}`}
+        <span class="soft"> because: {planned.why}</span>
+      </p>
+      <dl class="facts small">
+        <dt>Shape</dt>
+        <dd class="number">{shape(planned.shape)}</dd>
+        <dt>Size</dt>
+        <dd class="number">
+          {bytes(planned.sourceBytes)} → {bytes(planned.targetBytes)}
+        </dd>
+        <dt>Error</dt>
+        <dd class="number">
+          {error === undefined
+            ? 'not measured'
+            : error === 0
+              ? 'none'
+              : `${percent(error)} (${digits(decibels(error), 3)} dB)`}
+        </dd>
+        {figures && (
+          <>
+            <dt>Cosine</dt>
+            <dd class="number">{figures.cosine.toFixed(6)}</dd>
+            <dt>Largest error</dt>
+            <dd class="number">{figures.maxError.toPrecision(3)}</dd>
+          </>
+        )}
+      </dl>
+      <Histograms name={planned.sourceName} format={planned.from === planned.to ? undefined : planned.to} />
+      <Types tensor={tensor} />
+    </>
+  );
+}
+
+/** Every type this tensor can have, as a choice. */
+function Types({ tensor: { name, planned, analysis } }: { tensor: Damage }) {
+  const own = ownType(name);
+  const all = possible(analysis).sort((a, b) => b.bitsPerWeight - a.bitsPerWeight || a.relativeRmse - b.relativeRmse);
+  if (all.length === 0) return null;
+  return (
+    <fieldset class="types" disabled={busy.value}>
+      <legend class="small">Its type</legend>
+      <div class="scroll">
+        <label>
+          <input type="radio" name="type" checked={own === undefined} onChange={() => setTensorType(name, undefined)} />
+          <span>as the recipe decides</span>
+        </label>
+        {all.map(({ format, bytes: size, relativeRmse }) => (
+          <label key={format} class={planned.to === format ? 'now' : undefined}>
+            <input
+              type="radio"
+              name="type"
+              value={format}
+              checked={own === format}
+              onChange={() => setTensorType(name, format)}
+            />
+            <span>{format}</span>
+            <span class="number">{bytes(size)}</span>
+            <span class="number soft">{relativeRmse === 0 ? 'exact' : percent(relativeRmse)}</span>
+          </label>
+        ))}
+      </div>
+    </fieldset>
+  );
+}
