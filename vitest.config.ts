@@ -10,6 +10,8 @@ const MEMORY = 'tests/js/memory.test.ts';
 
 const HOSTILE = 'tests/js/hostile.test.ts';
 
+const SEED = 'tests/js/support/seed.ts';
+
 /** Those of the tests in Node that need nothing of Node: they run in every engine as they stand. */
 const IN_ENGINES = [
   'affine',
@@ -51,7 +53,10 @@ export default defineConfig({
     hookTimeout: 120_000,
     expect: { poll: { timeout: 60_000 } },
     projects: [
-      { extends: true, test: { name: 'node', include: ['tests/js/**/*.test.ts'], exclude: [MEMORY] } },
+      {
+        extends: true,
+        test: { name: 'node', include: ['tests/js/**/*.test.ts'], exclude: [MEMORY], setupFiles: [SEED] },
+      },
       // Alone and last: beside others on two cores the collector runs late, and its lateness is what would be measured.
       { extends: true, test: { name: 'memory', include: [MEMORY], sequence: { groupOrder: 1 } } },
       { extends: true, test: { name: 'browser', include: ['tests/browser/**/*.test.ts'], fileParallelism: false } },
@@ -68,6 +73,7 @@ export default defineConfig({
         test: {
           name: 'engines',
           include: [...IN_ENGINES, 'tests/engines/**/*.test.ts'],
+          setupFiles: [SEED],
           fileParallelism: false,
           isolate: false,
           sequence: { groupOrder: 2 },

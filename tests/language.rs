@@ -379,3 +379,18 @@ fn tensors_go_where_the_table_says_or_nowhere() {
     let error = plan(&folder, &recipe("F16"), None).unwrap_err();
     assert!(error.code() == Code::UNSUPPORTED && error.message().contains("a qwen3 model of 2 layers"), "{error}");
 }
+
+#[test]
+fn two_tensors_of_one_place_are_refused() {
+    let name = "qwen3";
+    let (files, from) = (shards(name), golden().join(name));
+    for twin in ["norm.weight", "model.norm.gamma"] {
+        let mut folder = open(name, &files, &from);
+        let norm = format!(r#"{{"{twin}":{{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}}}"#);
+        let norm = [&(norm.len() as u64).to_le_bytes()[..], norm.as_bytes(), &[0; 4]].concat();
+        let Parsed::Header(header) = parse(&norm, norm.len() as u64).unwrap() else { panic!() };
+        folder.add(*header, norm.len() as u64).unwrap();
+        let error = plan(&folder, &recipe("F16"), None).unwrap_err();
+        assert!(error.code() == Code::MALFORMED && error.message().contains("'output_norm.weight'"), "{error}");
+    }
+}

@@ -47,6 +47,7 @@ use files::Files;
 use pairs::Pairs;
 use parameters::Parameters;
 use rerank::Reranker;
+use std::collections::HashSet;
 
 /// Names of more bytes are not read back by ggml.
 const MAX_NAME: u64 = 63;
@@ -57,7 +58,7 @@ const CONFIG: &str = "config.json";
 ///
 /// # Errors
 /// [`Code::UNSUPPORTED`] for an architecture, a tensor, a scaling of positions or a tokenizer that is not known;
-/// [`Code::MALFORMED`] for files that are not what they should be, or lack what is needed.
+/// [`Code::MALFORMED`] for files that are not what they should be, or lack what is needed, and for two tensors of one place.
 pub(super) fn header(folder: &Folder, float: Float, pre_tokenizer: Option<&str>) -> Result<Header> {
     let files = &Files::read(folder, pre_tokenizer)?;
     let config = files.need(CONFIG)?;
@@ -88,6 +89,7 @@ pub(super) fn header(folder: &Folder, float: Float, pre_tokenizer: Option<&str>)
             tensors.push(converted(tensor, row, &parameters, float)?);
         }
     }
+    distinct(&tensors)?;
     let weights = tensors.iter().map(|tensor| tensor.shape.iter().product::<u64>()).sum();
     let kinds = folder.tensors().iter().filter(|tensor| tensor.shape.len() > 1).map(|tensor| tensor.kind);
 
@@ -102,6 +104,14 @@ pub(super) fn header(folder: &Folder, float: Float, pre_tokenizer: Option<&str>)
     pairs.u32("general.quantization_version", 2);
     tokens::write(files, &parameters, &mut pairs)?;
     Ok(Header::made(&pairs.values(), tensors, folder.size()))
+}
+
+/// Refuses two tensors of one place: it has several spellings (`model.norm` and `norm`, `gamma` and `weight`).
+fn distinct(tensors: &[Tensor]) -> Result<()> {
+    let mut names = HashSet::new();
+    let Some(tensor) = tensors.iter().find(|tensor| !names.insert(tensor.name.as_str())) else { return Ok(()) };
+    let message = format!("two tensors of the model are '{}', under different spellings", tensor.name);
+    Err(Error::new(Code::MALFORMED, message).with("tensor", tensor.name.as_str()))
 }
 
 /// What a conversion needs that no file of the model has, to be read after the last file's end. Nothing for most models, and
