@@ -34,6 +34,47 @@ pub fn f16_to_f32(h: u16) -> f32 {
     f32::from_bits(sign | if magnitude < 0x0400 { subnormal } else { normal })
 }
 
+/// How far above the smallest a normal half is, in units of its last place, doubled: below [`NORMAL`] if it is one.
+#[inline(always)]
+fn rank(h: u16) -> u16 {
+    (h << 1).wrapping_sub(0x0800)
+}
+
+/// Exponents 1 to 30 of 31: neither zero, subnormal, infinite nor NaN.
+const NORMAL: u16 = 0xf000;
+
+/// What a normal half is in f32: its exponent moves up by the difference of the biases.
+#[inline(always)]
+fn normal_to_f32(h: u16) -> f32 {
+    let spread = (i32::from(h as i16) << 13) as u32 & 0x8fff_e000;
+    f32::from_bits(spread + 0x3800_0000)
+}
+
+/// A block's F16 scale, exact as by [`f16_to_f32`]. Nearly all are normal, and one by one a branch is faster than a choice.
+#[inline(always)]
+pub fn f16_scale(bits: [u8; 2]) -> f32 {
+    #[cold]
+    fn rare(h: u16) -> f32 {
+        f16_to_f32(h)
+    }
+    let h = u16::from_le_bytes(bits);
+    if rank(h) < NORMAL { normal_to_f32(h) } else { rare(h) }
+}
+
+/// A row of little-endian F16 to f32, each as [`f16_to_f32`] has it: 32 at once where all are normal, as most of a model are.
+pub fn f16_row_to_f32(row: &[[u8; 2]], out: &mut [f32]) {
+    let (halves, rest) = row.as_chunks::<32>();
+    let (floats, last) = out.as_chunks_mut::<32>();
+    for (halves, floats) in halves.iter().zip(floats) {
+        let halves = halves.map(u16::from_le_bytes);
+        let highest = halves.iter().fold(0, |highest: u16, h| highest.max(rank(*h)));
+        *floats = if highest < NORMAL { halves.map(normal_to_f32) } else { halves.map(f16_to_f32) };
+    }
+    for (bits, x) in rest.iter().zip(last) {
+        *x = f16_scale(*bits);
+    }
+}
+
 /// f32 to BF16 bits, rounding half to even; a NaN keeps its upper payload and becomes quiet.
 #[inline(always)]
 pub fn bf16_from_f32(x: f32) -> u16 {
@@ -47,6 +88,18 @@ pub fn bf16_from_f32(x: f32) -> u16 {
 #[inline(always)]
 pub fn bf16_to_f32(h: u16) -> f32 {
     f32::from_bits(u32::from(h) << 16)
+}
+
+/// A row of little-endian BF16 to f32.
+pub fn bf16_row_to_f32(row: &[[u8; 2]], out: &mut [f32]) {
+    let (halves, rest) = row.as_chunks::<32>();
+    let (floats, last) = out.as_chunks_mut::<32>();
+    for (halves, floats) in halves.iter().zip(floats) {
+        *floats = halves.map(|h| bf16_to_f32(u16::from_le_bytes(h)));
+    }
+    for (h, x) in rest.iter().zip(last) {
+        *x = bf16_to_f32(u16::from_le_bytes(*h));
+    }
 }
 
 /// F8_E4M3 (the OCP's, without infinities; `0x7f` is NaN) to f32, exact.
@@ -79,6 +132,23 @@ mod tests {
             assert_eq!(f16_from_f32(f16_to_f32(h)), if nan { h & 0x8000 | 0x7e00 } else { h }, "{h:04x}");
             let nan = h & 0x7fff > 0x7f80;
             assert_eq!(bf16_from_f32(bf16_to_f32(h)), if nan { h | 64 } else { h }, "{h:04x}");
+            assert_eq!(f16_scale(h.to_le_bytes()).to_bits(), f16_to_f32(h).to_bits(), "{h:04x}");
+        }
+    }
+
+    #[test]
+    fn rows_are_their_halves() {
+        // Every half in a row of its like, which is all normal or has none that is, and among strangers; and what is left over.
+        let sorted: Vec<u16> = (0..=u16::MAX).collect();
+        let mixed = sorted.iter().map(|h| h.wrapping_mul(40503));
+        for row in [sorted.clone(), mixed.collect(), sorted[0x0bf3..0x0c2c].to_vec()] {
+            let bytes: Vec<_> = row.iter().map(|h| h.to_le_bytes()).collect();
+            let single: [fn(u16) -> f32; 2] = [f16_to_f32, bf16_to_f32];
+            for (rows, single) in [f16_row_to_f32, bf16_row_to_f32].into_iter().zip(single) {
+                let mut out = vec![0.0; row.len()];
+                rows(&bytes, &mut out);
+                assert!(out.iter().zip(&row).all(|(x, h)| x.to_bits() == single(*h).to_bits()));
+            }
         }
     }
 

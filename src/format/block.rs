@@ -15,6 +15,13 @@ pub trait BlockFormat: Copy + FromBytes + IntoBytes + Immutable + KnownLayout + 
     /// Writes the block's [`Self::WEIGHTS`] weights to `out`, which has that length.
     fn decode(&self, out: &mut [f32]);
 
+    /// Writes the weights of all blocks to `out`, which has their length: for formats that have more to gain from neighbours.
+    fn decode_all(blocks: &[Self], out: &mut [f32]) {
+        for (block, out) in blocks.iter().zip(out.chunks_exact_mut(Self::WEIGHTS)) {
+            block.decode(out);
+        }
+    }
+
     /// Whether `ggml_validate_row_data` accepts the block: its scales are finite.
     fn is_valid(&self) -> bool;
 }

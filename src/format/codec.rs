@@ -238,9 +238,7 @@ fn blocks_mut<B: BlockFormat>(bytes: &mut [u8]) -> &mut [B] {
 }
 
 fn decode_blocks<B: BlockFormat>(bytes: &[u8], out: &mut [f32]) {
-    for (block, out) in blocks::<B>(bytes).iter().zip(out.chunks_exact_mut(B::WEIGHTS)) {
-        block.decode(out);
-    }
+    B::decode_all(blocks::<B>(bytes), out);
 }
 
 fn first_invalid_block<B: BlockFormat>(bytes: &[u8]) -> Option<usize> {

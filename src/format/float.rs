@@ -17,7 +17,7 @@ use crate::lanes::Lanes;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 macro_rules! float {
-    ($(#[$doc:meta])+ $name:ident $id:literal $bytes:literal, $decode:expr, $encode:expr, finite $finite:expr) => {
+    ($(#[$doc:meta])+ $name:ident $id:literal $bytes:literal, $decode:expr, $encode:expr, finite $finite:expr $(, row $row:expr)?) => {
         $(#[$doc])+
         #[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
         #[repr(C)]
@@ -32,6 +32,9 @@ macro_rules! float {
             fn decode(&self, out: &mut [f32]) {
                 out[0] = $decode(self.0);
             }
+            $(fn decode_all(blocks: &[Self], out: &mut [f32]) {
+                $row(blocks, out);
+            })?
             fn is_valid(&self) -> bool {
                 $finite(self.0)
             }
@@ -58,12 +61,14 @@ float! {
     F16 1 2,
     |b| half::f16_to_f32(u16::from_le_bytes(b)),
     |x| half::f16_from_f32(x).to_le_bytes(),
-    finite super::block::finite_f16
+    finite super::block::finite_f16,
+    row |blocks: &[Self], out: &mut [f32]| half::f16_row_to_f32(zerocopy::transmute_ref!(blocks), out)
 }
 float! {
     /// bfloat16: the upper half of an f32; 1 sign, 8 exponent, 7 mantissa bits.
     BF16 30 2,
     |b| half::bf16_to_f32(u16::from_le_bytes(b)),
     |x| half::bf16_from_f32(x).to_le_bytes(),
-    finite |b| u16::from_le_bytes(b) & 0x7f80 != 0x7f80
+    finite |b| u16::from_le_bytes(b) & 0x7f80 != 0x7f80,
+    row |blocks: &[Self], out: &mut [f32]| half::bf16_row_to_f32(zerocopy::transmute_ref!(blocks), out)
 }

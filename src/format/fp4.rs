@@ -1,6 +1,5 @@
 //! E2M1, the 4-bit float that MXFP4 and NVFP4 share: 1 sign, 2 exponent, 1 mantissa bits; 0, 0.5, 1, 1.5, 2, 3, 4, 6.
 
-use super::along::Levels;
 use crate::lanes::Lanes;
 
 /// Twice the value of each code. The scales of both formats are halved to match, as ggml does, so that all are whole.
@@ -33,6 +32,3 @@ pub(super) fn nearest<L: Lanes>(x: L, d: L) -> L {
 pub(super) fn pair<L: Lanes>(low: L, high: L) -> L {
     low + high * L::splat(16.0)
 }
-
-/// What the codes stand for, doubled.
-pub(super) const LEVELS: Levels = Levels::new(&DOUBLED);

@@ -13,7 +13,7 @@
 
 use super::along;
 use super::block::{BlockFormat, GroupEncoder, finite_f16, transpose};
-use crate::half::{f16_from_f32, f16_to_f32};
+use crate::half::{f16_from_f32, f16_scale};
 use crate::lanes::Lanes;
 use crate::search;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -32,7 +32,7 @@ impl BlockFormat for Iq4Nl {
     const WEIGHTS: usize = 32;
 
     fn decode(&self, out: &mut [f32]) {
-        decode_nibbles(&self.qs, f16_to_f32(u16::from_le_bytes(self.d)), out);
+        decode_nibbles(&self.qs, f16_scale(self.d), out);
     }
 
     fn is_valid(&self) -> bool {
@@ -111,5 +111,5 @@ pub(super) fn nibbles<L: Lanes>(x: &[L; 32], inverse: L) -> [L; 16] {
 
 /// Writes `d v[q]`, low nibbles to the first half of `out` and high nibbles to the second.
 pub(super) fn decode_nibbles(bytes: &[u8; 16], d: f32, out: &mut [f32]) {
-    along::decode_levels(bytes, const { &along::Levels::new(&LEVELS) }, d, out);
+    along::decode_levels(bytes, &LEVELS, d, out);
 }

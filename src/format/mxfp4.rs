@@ -31,7 +31,7 @@ impl BlockFormat for MxFp4 {
     const WEIGHTS: usize = 32;
 
     fn decode(&self, out: &mut [f32]) {
-        along::decode_levels(&self.qs, &fp4::LEVELS, half_scale(self.e), out);
+        along::decode_levels(&self.qs, &fp4::DOUBLED, half_scale(self.e), out);
     }
 
     fn is_valid(&self) -> bool {

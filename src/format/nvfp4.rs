@@ -33,7 +33,7 @@ impl BlockFormat for NvFp4 {
 
     fn decode(&self, out: &mut [f32]) {
         for ((out, d), qs) in out.chunks_exact_mut(16).zip(self.d).zip(&self.qs) {
-            along::decode_levels(qs, &fp4::LEVELS, half_ue4m3_to_f32(d), out);
+            along::decode_levels(qs, &fp4::DOUBLED, half_ue4m3_to_f32(d), out);
         }
     }
 

@@ -10,7 +10,7 @@
 //! Importance is ignored, as ggml ignores it. Source: ggml `quantize_row_q1_0_ref`, `dequantize_row_q1_0`.
 
 use super::block::{BlockFormat, GroupEncoder, finite_f16, transpose};
-use crate::half::{f16_from_f32, f16_to_f32};
+use crate::half::{f16_from_f32, f16_scale};
 use crate::lanes::Lanes;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
@@ -28,7 +28,7 @@ impl BlockFormat for Q1_0 {
     const WEIGHTS: usize = 128;
 
     fn decode(&self, out: &mut [f32]) {
-        let d = f16_to_f32(u16::from_le_bytes(self.d));
+        let d = f16_scale(self.d);
         for (out, byte) in out.chunks_exact_mut(8).zip(self.qs) {
             for (bit, out) in out.iter_mut().enumerate() {
                 *out = if byte >> bit & 1 == 1 { d } else { -d };

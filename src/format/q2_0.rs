@@ -10,7 +10,7 @@
 //! little. Importance is ignored, as ggml ignores it. Source: ggml `quantize_row_q2_0_ref`, `dequantize_row_q2_0`.
 
 use super::block::{BlockFormat, GroupEncoder, finite_f16, transpose};
-use crate::half::{f16_from_f32, f16_to_f32};
+use crate::half::{f16_from_f32, f16_scale};
 use crate::lanes::Lanes;
 use crate::search;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -29,7 +29,7 @@ impl BlockFormat for Q2_0 {
     const WEIGHTS: usize = 64;
 
     fn decode(&self, out: &mut [f32]) {
-        let d = f16_to_f32(u16::from_le_bytes(self.d));
+        let d = f16_scale(self.d);
         for (out, byte) in out.chunks_exact_mut(4).zip(self.qs) {
             for (i, out) in out.iter_mut().enumerate() {
                 *out = (f32::from(byte >> (i * 2) & 3) - 1.0) * d;

@@ -47,7 +47,8 @@ impl BlockFormat for Q3K {
                 let codes = along::or(low, &along::each(&self.hmask, |h| if h & bit == 0 { 0 } else { 4 }));
                 for (side, codes) in codes.as_chunks::<16>().0.iter().enumerate() {
                     let j = 2 * quarter + side;
-                    along::decode(codes, 4.0, d * self.sub_scale(8 * half + j), &mut out[16 * j..][..16]);
+                    let step = d * self.sub_scale(8 * half + j);
+                    along::decode(&along::less(codes, 4), step, &mut out[16 * j..][..16]);
                 }
             }
         }

@@ -32,8 +32,8 @@ impl BlockFormat for Q4_0 {
 
     fn decode(&self, out: &mut [f32]) {
         let (d, (low, high)) = (scale(self.d), out.split_at_mut(16));
-        along::decode(&along::each(&self.qs, |q| q & 15), 8.0, d, low);
-        along::decode(&along::each(&self.qs, |q| q >> 4), 8.0, d, high);
+        along::decode(&along::less(&along::each(&self.qs, |q| q & 15), 8), d, low);
+        along::decode(&along::less(&along::each(&self.qs, |q| q >> 4), 8), d, high);
     }
 
     fn is_valid(&self) -> bool {

@@ -50,7 +50,7 @@ impl BlockFormat for Q6K {
                 for (side, codes) in codes.as_chunks::<16>().0.iter().enumerate() {
                     let j = 2 * quarter + side;
                     let step = d * f32::from(self.scales[8 * half + j]);
-                    along::decode(codes, 32.0, step, &mut out[16 * j..][..16]);
+                    along::decode(&along::less(codes, 32), step, &mut out[16 * j..][..16]);
                 }
             }
         }

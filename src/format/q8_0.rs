@@ -10,7 +10,7 @@
 
 use super::along;
 use super::block::{BlockFormat, GroupEncoder, finite_f16};
-use crate::half::{f16_from_f32, f16_to_f32};
+use crate::half::{f16_from_f32, f16_scale};
 use crate::lanes::Lanes;
 use crate::round::half_away_i8;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -29,7 +29,7 @@ impl BlockFormat for Q8_0 {
     const WEIGHTS: usize = 32;
 
     fn decode(&self, out: &mut [f32]) {
-        let d = f16_to_f32(u16::from_le_bytes(self.d));
+        let d = f16_scale(self.d);
         for (out, q) in out.iter_mut().zip(self.qs) {
             *out = f32::from(q) * d;
         }

@@ -1,7 +1,7 @@
 //! What the K-quants share: super-blocks of 256 weights whose sub-blocks have quantized scales of their own.
 
 use super::along;
-use crate::half::f16_to_f32;
+use crate::half::f16_scale;
 use crate::lanes::Lanes;
 use crate::round::nearest_int;
 
@@ -41,7 +41,7 @@ pub fn sum_of_squares(x: &Super) -> f32 {
 /// An F16 as the number it is.
 #[inline(always)]
 pub fn scale(bits: [u8; 2]) -> f32 {
-    f16_to_f32(u16::from_le_bytes(bits))
+    f16_scale(bits)
 }
 
 /// The codes of one sub-block under its final scale: `(x + offset) / d`, rounded half to even, clamped, plus `bias`.

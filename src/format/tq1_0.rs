@@ -16,7 +16,7 @@
 
 use super::block::{BlockEncoder, BlockFormat, finite_f16};
 use super::tq2_0::ternary;
-use crate::half::f16_to_f32;
+use crate::half::f16_scale;
 use crate::lanes::Lanes;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
@@ -36,7 +36,7 @@ impl BlockFormat for Tq1_0 {
     const WEIGHTS: usize = 256;
 
     fn decode(&self, out: &mut [f32]) {
-        let d = f16_to_f32(u16::from_le_bytes(self.d));
+        let d = f16_scale(self.d);
         let (wide, rest) = out.split_at_mut(160);
         let (narrow, last) = rest.split_at_mut(80);
         unpack(&self.wide, d, wide);

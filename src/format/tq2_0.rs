@@ -12,7 +12,7 @@
 
 use super::block::{BlockEncoder, BlockFormat, finite_f16};
 use super::super_block::{SUPER, Super, pack_two_bits};
-use crate::half::{f16_from_f32, f16_to_f32};
+use crate::half::{f16_from_f32, f16_scale};
 use crate::lanes::Lanes;
 use crate::search;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -31,7 +31,7 @@ impl BlockFormat for Tq2_0 {
     const WEIGHTS: usize = 256;
 
     fn decode(&self, out: &mut [f32]) {
-        let d = f16_to_f32(u16::from_le_bytes(self.d));
+        let d = f16_scale(self.d);
         for (i, out) in out.chunks_exact_mut(32).enumerate() {
             for (out, byte) in out.iter_mut().zip(self.qs[i / 4]) {
                 *out = (f32::from(byte >> (i % 4 * 2) & 3) - 1.0) * d;

@@ -45,9 +45,9 @@ pub trait Lanes:
             *byte = self.lane(lane) as u8;
         }
     }
-    /// Writes `value(code)` of sixteen codes.
+    /// Writes `value(code)` of sixteen codes. Signed ones: of unsigned integers the conversion takes eight instructions on x86-64.
     #[inline(always)]
-    fn widen(codes: &[u8; 16], out: &mut [f32; 16], value: impl Fn(Self) -> Self) {
+    fn widen(codes: &[i8; 16], out: &mut [f32; 16], value: impl Fn(Self) -> Self) {
         for (codes, out) in codes.chunks_exact(Self::N).zip(out.chunks_exact_mut(Self::N)) {
             let value = value(Self::from_fn(|lane| f32::from(codes[lane])));
             for (lane, out) in out.iter_mut().enumerate() {

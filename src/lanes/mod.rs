@@ -32,6 +32,6 @@ pub type Best = Array<4>;
 /// The bytes of a table at sixteen places in `0..16`.
 #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
 #[inline(always)]
-pub fn look_up(table: &[u8; 16], places: &[u8; 16]) -> [u8; 16] {
+pub fn look_up(table: &[i8; 16], places: &[u8; 16]) -> [i8; 16] {
     places.map(|place| table[usize::from(place & 15)])
 }

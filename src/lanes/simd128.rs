@@ -90,18 +90,17 @@ impl Lanes for Simd128 {
         bytes[..4].copy_from_slice(&u32x4_extract_lane::<0>(packed).to_le_bytes());
     }
     #[inline(always)]
-    fn widen(codes: &[u8; 16], out: &mut [f32; 16], value: impl Fn(Self) -> Self) {
+    fn widen(codes: &[i8; 16], out: &mut [f32; 16], value: impl Fn(Self) -> Self) {
         // SAFETY: sixteen readable bytes.
         let codes = unsafe { v128_load(codes.as_ptr().cast()) };
-        let (low, high) = (u16x8_extend_low_u8x16(codes), u16x8_extend_high_u8x16(codes));
+        let (low, high) = (i16x8_extend_low_i8x16(codes), i16x8_extend_high_i8x16(codes));
         let words = [
-            u32x4_extend_low_u16x8(low),
-            u32x4_extend_high_u16x8(low),
-            u32x4_extend_low_u16x8(high),
-            u32x4_extend_high_u16x8(high),
+            i32x4_extend_low_i16x8(low),
+            i32x4_extend_high_i16x8(low),
+            i32x4_extend_low_i16x8(high),
+            i32x4_extend_high_i16x8(high),
         ];
         for (out, words) in out.as_chunks_mut::<4>().0.iter_mut().zip(words) {
-            // Signed, though codes are not: of unsigned integers the conversion takes eight instructions on x86-64.
             let value = value(Simd128(f32x4_convert_i32x4(words)));
             // SAFETY: sixteen writable bytes.
             unsafe { v128_store(out.as_mut_ptr().cast(), value.0) };
@@ -221,7 +220,7 @@ impl SimdDoubles {
 
 /// The bytes of a table at sixteen places in `0..16`.
 #[inline(always)]
-pub fn look_up(table: &[u8; 16], places: &[u8; 16]) -> [u8; 16] {
+pub fn look_up(table: &[i8; 16], places: &[u8; 16]) -> [i8; 16] {
     let mut found = [0; 16];
     // SAFETY: sixteen readable bytes each, and sixteen writable ones.
     unsafe {

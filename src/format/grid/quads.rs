@@ -8,7 +8,7 @@ use super::lattice::Point;
 use crate::lanes::{Best, Lanes};
 
 /// The levels of four neighbours, digit by digit.
-type Quad = [u8; 16];
+type Quad = [i8; 16];
 
 /// The neighbours of all points, by the points' keys. A point's last neighbour is repeated until it fills a quad.
 pub struct Quads {
@@ -23,7 +23,7 @@ impl Quads {
         let (mut quads, mut starts) = (Vec::new(), vec![0]);
         for list in lists {
             quads.extend(list.chunks(4).map(|points| -> Quad {
-                std::array::from_fn(|i| levels(points[(i % 4).min(points.len() - 1)])[i / 4])
+                std::array::from_fn(|i| levels(points[(i % 4).min(points.len() - 1)])[i / 4] as i8)
             }));
             starts.push(quads.len() as u32);
         }
