@@ -1,38 +1,17 @@
 /** Whole files against the live reference: llama.cpp's own llama_model_quantize makes them in the same test. */
 
-import { writeFileSync } from 'node:fs';
-import {
-  generateGaussianWeights,
-  init,
-  openImportance,
-  openModel,
-  presets,
-  quantizeModel,
-  type QuantizeModelOptions,
-  type Recipe,
-} from 'quantpress';
+import { init, openImportance, openModel } from 'quantpress';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { folder, sha256 } from './support/files.js';
 import { hasGgml } from './support/ggml.js';
 import { llamaGenerate, llamaQuantize } from './support/llama.js';
 import { smol } from './support/smol.js';
 import { WHALE, WHALE_IMATRIX } from './support/whale.js';
+import { byBoth, convert, ftypeOf, smolInF16, weighingOf } from './support/whole-file.js';
 
 beforeAll(() => init());
 
 const PRESETS = ['Q4_0', 'Q8_0', 'Q6_K', 'Q4_K_M'];
-
-async function convert(input: string, output: string, recipe: Recipe, options?: QuantizeModelOptions): Promise<void> {
-  const model = await openModel(input);
-  await quantizeModel(model, output, recipe, options);
-  await model.close();
-}
-
-function ftypeOf(preset: string): number {
-  const found = presets().find(({ name }) => name === preset);
-  if (!found) throw new Error(`no preset ${preset}`);
-  return found.ftype;
-}
 
 describe.runIf(hasGgml)('Tiny Whale', () => {
   test.each(PRESETS)('%s', async (preset) => {
@@ -73,47 +52,31 @@ describe.runIf(hasGgml)('Tiny Whale', () => {
 });
 
 describe.runIf(hasGgml)('SmolLM2-135M, whose rows of 576 make most tensors fall back', () => {
-  let quantized: string;
   let whole: string;
 
   beforeAll(async () => {
-    quantized = await smol();
-    whole = `${quantized}.f16`;
-    await convert(quantized, whole, { preset: 'F16', allowRequantize: true });
+    whole = await smolInF16();
   });
 
   test('F16, re-created from Q4_1', async () => {
     const { file } = folder();
-    const ftype = ftypeOf('F16');
-    await llamaQuantize({ input: quantized, output: file('theirs'), ftype, allowRequantize: true });
+    const input = await smol();
+    await llamaQuantize({ input, output: file('theirs'), ftype: ftypeOf('F16'), allowRequantize: true });
+    await convert(input, file('ours'), { preset: 'F16', allowRequantize: true });
+    expect(sha256(file('ours'))).toBe(sha256(file('theirs')));
     expect(sha256(whole)).toBe(sha256(file('theirs')));
   });
 
+  // tests/large has all presets.
   test.each(PRESETS)('%s', async (preset) => {
-    const { file } = folder();
-    await llamaQuantize({ input: whole, output: file('theirs'), ftype: ftypeOf(preset) });
-    await convert(whole, file('ours'), { preset });
-    expect(sha256(file('ours'))).toBe(sha256(file('theirs')));
+    const { ours, theirs } = await byBoth(whole, preset);
+    expect(ours).toBe(theirs);
   });
 
   test.each(PRESETS)('%s with an importance matrix', async (preset) => {
-    const { file } = folder();
-    const model = await openModel(whole);
-    const weighed = model.tensors.filter(({ name, shape }) => name.startsWith('blk.') && shape.length > 1);
-    await model.close();
-    const values = weighed.map(({ name, shape }, seed) => ({ name, values: importances(shape[0] ?? 0, seed) }));
-    writeFileSync(file('matrix.dat'), legacyImatrix(values));
-    const imatrix = await openImportance(file('matrix.dat'));
-    await convert(whole, file('ours'), { preset, imatrixFile: 'matrix.dat' }, { imatrix });
-    imatrix.free();
-    const overrides = [
-      { key: 'quantize.imatrix.file', value: 'matrix.dat' },
-      { key: 'quantize.imatrix.dataset', value: 'generated' },
-      { key: 'quantize.imatrix.entries_count', value: values.length },
-      { key: 'quantize.imatrix.chunks_count', value: 1 },
-    ];
-    await llamaQuantize({ input: whole, output: file('theirs'), ftype: ftypeOf(preset), imatrix: values, overrides });
-    expect(sha256(file('ours'))).toBe(sha256(file('theirs')));
+    const weighing = await weighingOf(whole, folder().file('matrix.dat'));
+    const { ours, theirs } = await byBoth(whole, preset, weighing);
+    expect(ours).toBe(theirs);
   });
 
   test('knows the capital of France in llama.cpp', async () => {
@@ -123,21 +86,3 @@ describe.runIf(hasGgml)('SmolLM2-135M, whose rows of 576 make most tensors fall 
     expect(text).toMatch(/^ Paris\b/);
   });
 });
-
-/** Importances as models have them: most near their mean, a few far above it. */
-function importances(columns: number, seed: number): Float32Array {
-  return Float32Array.from(generateGaussianWeights(columns, 0, 1, seed), (x) => x ** 2);
-}
-
-/** An importance matrix in llama.cpp's older form, of one chunk. */
-function legacyImatrix(entries: readonly { name: string; values: Float32Array }[]): Uint8Array {
-  const int = (value: number) => new Uint8Array(Int32Array.of(value).buffer);
-  const text = (words: string) => [int(words.length), new TextEncoder().encode(words)];
-  const parts = entries.flatMap(({ name, values }) => [
-    ...text(name),
-    int(1),
-    int(values.length),
-    new Uint8Array(values.buffer),
-  ]);
-  return Buffer.concat([int(entries.length), ...parts, int(1), ...text('generated')]);
-}

@@ -1,9 +1,8 @@
-import type { Progress } from 'quantpress';
-import { cancel, pause } from '../state/job.ts';
+import { cancel, type Job, pause } from '../state/job.ts';
 import { bytes, duration } from '../text.ts';
 
 /** How far the job is, how fast, and how long it will take. */
-export function Running({ progress }: { progress: Progress | undefined }) {
+export function Running({ job: { progress, kept } }: { job: Job & { state: 'running' } }) {
   const share = progress ? progress.bytesDone / progress.bytesTotal : 0;
   return (
     <>
@@ -27,9 +26,11 @@ export function Running({ progress }: { progress: Progress | undefined }) {
         )}
       </dl>
       <p class="actions">
-        <button type="button" onClick={pause}>
-          Pause
-        </button>
+        {kept && (
+          <button type="button" onClick={pause}>
+            Pause
+          </button>
+        )}
         <button type="button" class="plain" onClick={cancel}>
           Cancel
         </button>

@@ -7,6 +7,7 @@ import { outputName } from '../recipe/names.ts';
 import { bytes } from '../text.ts';
 import { Done } from './done.tsx';
 import { Running } from './running.tsx';
+import { canKeep } from './storage.ts';
 
 /** The press itself: start, watch, stop, take the result. */
 export function Shrink() {
@@ -15,7 +16,7 @@ export function Shrink() {
     <section class="card shrink" aria-labelledby="shrink">
       <h2 id="shrink">Shrink</h2>
       {current.state === 'running' ? (
-        <Running progress={current.progress} />
+        <Running job={current} />
       ) : (
         <>
           {current.state === 'failed' && (
@@ -51,8 +52,8 @@ function Start() {
       </p>
       <p class="soft small">
         {plan.value ? `Makes ${bytes(plan.value.size)}` : 'Runs'} in this tab, on every core
-        {analysing.value.state === 'running' ? ', beside the measuring' : ''}. You can pause it, even by closing the
-        tab.
+        {analysing.value.state === 'running' ? ', beside the measuring' : ''}.
+        {canKeep && ' You can pause it, even by closing the tab.'}
       </p>
     </>
   );

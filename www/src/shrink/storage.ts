@@ -15,6 +15,9 @@ const FOLDER = 'results';
 const NOTES = 'quantpress.unfinished';
 const HELD = 'quantpress result ';
 
+/** Whether the browser has such a storage at all. */
+export const canKeep = 'getDirectory' in (navigator.storage ?? {});
+
 /** The folder of results; nothing where the browser has none, as in a private window of some. */
 export async function folder(): Promise<FileSystemDirectoryHandle | undefined> {
   try {

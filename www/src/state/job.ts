@@ -19,9 +19,10 @@ import { busy, opened } from './model.ts';
 import { imatrix, plan, recipe, refusal } from './recipe.ts';
 import { worker } from './workers.ts';
 
+/** `kept` is what a running job has done when it is stopped: then it can be paused. */
 export type Job =
   | { readonly state: 'idle' }
-  | { readonly state: 'running'; readonly name: string; readonly progress?: Progress }
+  | { readonly state: 'running'; readonly name: string; readonly kept: boolean; readonly progress?: Progress }
   | { readonly state: 'failed'; readonly message: string };
 
 /** A finished file. */
@@ -67,31 +68,38 @@ export async function shrink(): Promise<void> {
     }
     await remove(name);
     const target = new OpfsTarget(place, name, await worker);
-    return { target, resume: true, finished: async () => (await place.getFileHandle(name)).getFile() };
+    return { target, kept: true, finished: async () => (await place.getFileHandle(name)).getFile() };
   });
 }
 
 /** Shrinks the open model into a file of the person's choice. */
 export async function shrinkInto(): Promise<void> {
   const name = outputName(opened.value?.fileName ?? '', recipe.value);
-  let handle: FileSystemFileHandle;
+  let handle: PickedFile;
   try {
     handle = await (globalThis as unknown as Picker).showSaveFilePicker({ suggestedName: name });
-  } catch {
-    return; // no file was chosen
+  } catch (error) {
+    const chosenNone = error instanceof DOMException && error.name === 'AbortError';
+    if (!chosenNone) job.value = { state: 'failed', message: sentence(error) };
+    return;
   }
-  await work(async () => ({ target: handle, picked: true, finished: () => handle.getFile() }));
+  await work(async () => ({ target: handle, picked: handle, finished: () => handle.getFile() }));
 }
 
 interface Picker {
-  showSaveFilePicker(options: { suggestedName: string }): Promise<FileSystemFileHandle>;
+  showSaveFilePicker(options: { suggestedName: string }): Promise<PickedFile>;
 }
+
+/** A file that did not exist before is there, empty, once it is chosen. Not every browser can take it away again. */
+type PickedFile = FileSystemFileHandle & { remove?(): Promise<void> };
 
 /** Where the bytes go, and what file they are then. */
 interface Place {
   readonly target: TargetInput;
-  readonly resume?: boolean;
-  readonly picked?: boolean;
+  /** Whether what is done is kept when the job is stopped, to go on with it. */
+  readonly kept?: boolean;
+  /** The file of the person's choice. */
+  readonly picked?: PickedFile;
   finished(): Promise<Blob>;
 }
 
@@ -102,26 +110,27 @@ async function work(prepare: (name: string, size: number) => Promise<Place>): Pr
   abort = new AbortController();
   pausing = false;
   busy.value = true;
-  job.value = { state: 'running', name };
+  job.value = { state: 'running', name, kept: false };
   const awake = await stayAwake();
   let place: Place | undefined;
   try {
     if (result.value) await discard(result.value);
     place = await prepare(name, planned.size);
-    const { target, resume = false, picked = false } = place;
-    if (resume) note({ name, input: current.fileName, query: `${recipeQuery(which)}`, imatrix: imatrix.value?.name });
+    const { target, kept = false, picked } = place;
+    job.value = { state: 'running', name, kept };
+    if (kept) note({ name, input: current.fileName, query: `${recipeQuery(which)}`, imatrix: imatrix.value?.name });
     const report = await quantizeModel(current.model, target, which, {
       imatrix: imatrix.value,
-      resume,
+      resume: kept,
       hashes: true,
       workerUrl: await worker,
       signal: abort.signal,
       onProgress: (progress) => {
-        if (!abort.signal.aborted) job.value = { state: 'running', name, progress };
+        if (!abort.signal.aborted) job.value = { state: 'running', name, kept, progress };
       },
     });
     const file = await place.finished();
-    if (resume) forget(name);
+    if (kept) forget(name);
     letGo = hold(name);
     const url = picked ? {} : { url: URL.createObjectURL(file) };
     result.value = { name, recipe: which, file, report, ...url };
@@ -131,11 +140,17 @@ async function work(prepare: (name: string, size: number) => Promise<Place>): Pr
       await place.target.discard();
       forget(name);
     }
+    await takeBack(place?.picked).catch(() => {});
     job.value = abort.signal.aborted ? { state: 'idle' } : { state: 'failed', message: sentence(error) };
   } finally {
     busy.value = false;
     awake?.release().catch(() => {});
   }
+}
+
+/** Takes a chosen file away if there is nothing in it. One that was there before still has what it had. */
+async function takeBack(file: PickedFile | undefined): Promise<void> {
+  if (file && (await file.getFile()).size === 0) await file.remove?.();
 }
 
 /** Stops the running job; nothing of it is kept. */

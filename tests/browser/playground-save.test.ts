@@ -1,0 +1,132 @@
+/**
+ * The result straight into a file of the person's choice. The dialogue is the operating system's, and no test can click in it:
+ * the page is given a file of the browser's own storage as the one that was chosen, and everything after that is real.
+ */
+
+import type { Page } from 'playwright-core';
+import { expect, test } from 'vitest';
+import { inNode, sha256, usePlayground } from './support/playground.js';
+
+const app = usePlayground();
+
+const BUTTON = 'straight into a file…';
+
+/** Answers the dialogue: with a file that has these bytes, with one that is new, or with an error. */
+async function answer(page: Page, with_: { content?: number[] } | { error: string }): Promise<void> {
+  await page.evaluate(async (with_) => {
+    const scope = globalThis as unknown as { showSaveFilePicker: unknown; suggested: string[] };
+    scope.suggested = [];
+    scope.showSaveFilePicker = async ({ suggestedName }: { suggestedName: string }) => {
+      scope.suggested.push(suggestedName);
+      if ('error' in with_) throw new DOMException('made up', with_.error);
+      const file = await (await navigator.storage.getDirectory()).getFileHandle('chosen.gguf', { create: true });
+      const stream = await file.createWritable();
+      await stream.write(Uint8Array.from(with_.content ?? []));
+      await stream.close();
+      return file;
+    };
+  }, with_);
+}
+
+/** What is in the chosen file; nothing if there is none. */
+async function chosen(page: Page): Promise<Buffer | undefined> {
+  const text = await page.evaluate(async () => {
+    try {
+      const file = await (await navigator.storage.getDirectory()).getFileHandle('chosen.gguf');
+      const bytes = new Uint8Array(await (await file.getFile()).arrayBuffer());
+      let text = '';
+      for (let at = 0; at < bytes.length; at += 8192) text += String.fromCharCode(...bytes.subarray(at, at + 8192));
+      return btoa(text);
+    } catch {
+      return undefined;
+    }
+  });
+  return text === undefined ? undefined : Buffer.from(text, 'base64');
+}
+
+/** Starts a job that is slow enough to be met at work, and cancels it there. */
+async function startThenCancel(page: Page): Promise<void> {
+  await page.getByRole('button', { name: 'Use the sample’s' }).click();
+  await page.locator('.preset [value="IQ2_XXS"]:enabled').check();
+  await page.getByRole('button', { name: BUTTON }).click();
+  await page.evaluate(async () => {
+    while ((document.querySelector('progress')?.value ?? 0) < 0.1) await new Promise(requestAnimationFrame);
+    const buttons = [...document.querySelectorAll('.shrink button')];
+    if (buttons.some(({ textContent }) => textContent === 'Pause')) throw new Error('there is nothing to go on with');
+    (buttons.find(({ textContent }) => textContent === 'Cancel') as HTMLButtonElement).click();
+  });
+  await page.getByRole('button', { name: 'Shrink to IQ2_XXS' }).waitFor();
+}
+
+test('the chosen file is the one the command line makes, and the screen stays on meanwhile', async () => {
+  const { page } = app;
+  await answer(page, {});
+  await page.evaluate(() => {
+    const log: string[] = [];
+    Object.assign(globalThis, { log });
+    navigator.wakeLock.request = async (kind) => {
+      log.push(`${kind} on`);
+      return { release: async () => void log.push('off') } as unknown as WakeLockSentinel;
+    };
+  });
+  await page.getByRole('button', { name: BUTTON }).click();
+  await page.getByText('It is in the file you chose.').waitFor();
+  const sum = await inNode('Q4_K_M');
+  expect(sha256((await chosen(page)) ?? Buffer.alloc(0))).toBe(sum);
+  expect(await page.locator('.shrink .hash').textContent()).toBe(sum);
+  expect(await page.evaluate(() => (globalThis as unknown as { suggested: string[] }).suggested)).toEqual([
+    'tiny-whale-Q4_K_M.gguf',
+  ]);
+  expect(await page.evaluate(() => (globalThis as unknown as { log: string[] }).log)).toEqual(['screen on', 'off']);
+  // It is where it shall be: there is nothing to download.
+  expect(await page.getByRole('link', { name: 'Save the file' }).count()).toBe(0);
+});
+
+test('no file is chosen: nothing happens, and nothing is said', async () => {
+  const { page } = app;
+  await answer(page, { error: 'AbortError' });
+  await page.getByRole('button', { name: BUTTON }).click();
+  await page.waitForFunction(() => (globalThis as unknown as { suggested: string[] }).suggested.length === 1);
+  await page.getByRole('button', { name: 'Shrink to Q4_K_M' }).waitFor();
+  expect(await page.getByRole('alert').count()).toBe(0);
+});
+
+test('the browser refuses the dialogue: it is said', async () => {
+  const { page } = app;
+  await answer(page, { error: 'SecurityError' });
+  await page.getByRole('button', { name: BUTTON }).click();
+  await page.getByRole('alert').getByText('Made up.').waitFor();
+});
+
+test('cancelled, a new file is taken away again', async () => {
+  const { page } = app;
+  await answer(page, {});
+  await startThenCancel(page);
+  expect(await chosen(page)).toBeUndefined();
+});
+
+test('cancelled, a file that was there before is as it was', async () => {
+  const { page } = app;
+  await answer(page, { content: [1, 2, 3] });
+  await startThenCancel(page);
+  expect(await chosen(page)).toEqual(Buffer.from([1, 2, 3]));
+});
+
+test('a file that cannot be written is an error a person can act on', async () => {
+  const { page } = app;
+  await answer(page, { content: [1, 2, 3] });
+  await page.evaluate(() => {
+    const { prototype } = FileSystemFileHandle;
+    const { createWritable } = prototype;
+    let times = 0;
+    prototype.createWritable = function (options) {
+      times += 1;
+      // The first is the dialogue's own.
+      if (times > 1) throw new DOMException('the disk is full', 'QuotaExceededError');
+      return createWritable.call(this, options);
+    };
+  });
+  await page.getByRole('button', { name: BUTTON }).click();
+  await page.getByRole('alert').getByText('Free some space, or save to another disk.').waitFor();
+  expect(await chosen(page)).toEqual(Buffer.from([1, 2, 3]));
+});

@@ -1,0 +1,120 @@
+/** One file by both: by this package and by llama.cpp's own llama_model_quantize. */
+
+import { existsSync, writeFileSync } from 'node:fs';
+import {
+  generateGaussianWeights,
+  openImportance,
+  openModel,
+  presets,
+  quantizeModel,
+  type QuantizeModelOptions,
+  type Recipe,
+} from 'quantpress';
+import { folder, sha256 } from './files.js';
+import type { Job } from '../../oracle/llama_quantize.js';
+import { llamaQuantize } from './llama.js';
+import { smol } from './smol.js';
+
+/** Converts a file. */
+export async function convert(
+  input: string,
+  output: string,
+  recipe: Recipe,
+  options?: QuantizeModelOptions,
+): Promise<void> {
+  const model = await openModel(input);
+  try {
+    await quantizeModel(model, output, recipe, options);
+  } finally {
+    await model.close();
+  }
+}
+
+/** llama.cpp's number of a preset. */
+export function ftypeOf(preset: string): number {
+  const found = presets().find(({ name }) => name === preset);
+  if (!found) throw new Error(`no preset ${preset}`);
+  return found.ftype;
+}
+
+/** SmolLM2-135M in F16, re-created from the Q4_1 that can be had. */
+export async function smolInF16(): Promise<string> {
+  const quantized = await smol();
+  const whole = `${quantized}.f16`;
+  if (!existsSync(whole)) await convert(quantized, whole, { preset: 'F16', allowRequantize: true });
+  return whole;
+}
+
+/** An importance matrix of a model, in a file and as llama_model_quantize takes it. */
+export interface Weighing {
+  path: string;
+  imatrix: NonNullable<Job['imatrix']>;
+  overrides: NonNullable<Job['overrides']>;
+}
+
+/** A made-up importance matrix of all layers of a model. */
+export async function weighingOf(input: string, path: string): Promise<Weighing> {
+  const model = await openModel(input);
+  const weighed = model.tensors.filter(({ name, shape }) => name.startsWith('blk.') && shape.length > 1);
+  await model.close();
+  const imatrix = weighed.map(({ name, shape }, seed) => ({ name, values: importances(shape[0] ?? 0, seed) }));
+  writeFileSync(path, legacyImatrix(imatrix));
+  const overrides = [
+    { key: 'quantize.imatrix.file', value: 'matrix.dat' },
+    { key: 'quantize.imatrix.dataset', value: 'generated' },
+    { key: 'quantize.imatrix.entries_count', value: imatrix.length },
+    { key: 'quantize.imatrix.chunks_count', value: 1 },
+  ];
+  return { path, imatrix, overrides };
+}
+
+/** What each makes of a file: the sum of its bytes, or `refused`. */
+export async function byBoth(
+  input: string,
+  preset: string,
+  weighing?: Weighing,
+): Promise<{ ours: string; theirs: string }> {
+  const { file } = folder();
+  const job = { input, output: file('theirs'), ftype: ftypeOf(preset), onlyCopy: preset === 'COPY' };
+  const theirs = await orRefused(
+    file('theirs'),
+    llamaQuantize(weighing ? { ...job, imatrix: weighing.imatrix, overrides: weighing.overrides } : job),
+  );
+  const importance = weighing && (await openImportance(weighing.path));
+  const recipe = { preset, ...(weighing && { imatrixFile: 'matrix.dat' }) };
+  const ours = await orRefused(
+    file('ours'),
+    convert(input, file('ours'), recipe, importance && { imatrix: importance }),
+  );
+  importance?.free();
+  return { ours, theirs };
+}
+
+/** Only the one refusal that llama.cpp has for a preset as such. */
+async function orRefused(path: string, making: Promise<void>): Promise<string> {
+  try {
+    await making;
+    return sha256(path);
+  } catch (error) {
+    if (/(requires|needs) an (imatrix|importance)/.test(String(error))) return 'refused: without an importance matrix';
+    throw error;
+  }
+}
+
+/** Importances as models have them: most near their mean, a few far above it. */
+function importances(columns: number, seed: number): Float32Array {
+  return Float32Array.from(generateGaussianWeights(columns, 0, 1, seed), (x) => x ** 2);
+}
+
+/** An importance matrix in llama.cpp's older form, of one chunk. */
+function legacyImatrix(entries: readonly { name: string; values: Float32Array }[]): Uint8Array {
+  const int = (value: number) => new Uint8Array(Int32Array.of(value).buffer);
+  const text = (words: string) => [int(words.length), new TextEncoder().encode(words)];
+  const parts = entries.flatMap(({ name, values }) => [
+    ...text(name),
+    int(1),
+    int(values.length),
+    new Uint8Array(values.buffer),
+  ]);
+  return Buffer.concat([int(entries.length), ...parts, int(1), ...text('generated')]);
+}
