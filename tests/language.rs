@@ -394,3 +394,24 @@ fn two_tensors_of_one_place_are_refused() {
         assert!(error.code() == Code::MALFORMED && error.message().contains("'output_norm.weight'"), "{error}");
     }
 }
+
+/// The two names of Llama 3's steps: the script's hash is of tokens, the first of which only a template puts there.
+#[test]
+fn a_tokenizer_that_puts_nothing_first_has_another_name() {
+    let name = "llama-3";
+    let (files, from) = (shards(name), golden().join(name));
+    let tokenizer = fs::read(from.join("tokenizer.json")).unwrap();
+    for (processor, pre) in
+        [(None, "llama-bpe"), (Some("null"), "smaug-bpe"), (Some(r#"{"type": "ByteLevel"}"#), "smaug-bpe")]
+    {
+        let mut folder = open(name, &files, &from);
+        if let Some(processor) = processor {
+            let mut changed: serde_json::Value = serde_json::from_slice(&tokenizer).unwrap();
+            changed["post_processor"] = serde_json::from_str(processor).unwrap();
+            folder.add_file("tokenizer.json", serde_json::to_vec(&changed).unwrap());
+        }
+        let header = plan(&folder, &recipe("F16"), None).unwrap().header;
+        let at = header.windows(18).position(|bytes| bytes == b"tokenizer.ggml.pre").unwrap();
+        assert!(header[at + 30..].starts_with(pre.as_bytes()), "{pre}");
+    }
+}

@@ -12,35 +12,51 @@ struct Way {
     name: &'static str,
     /// The steps as [`steps`] writes them.
     steps: &'static str,
-    /// A token that its template puts first: what tells two models of the same steps apart.
-    first: Option<&'static str>,
+    first: First,
+}
+
+/// The token that a template puts before a text: it is among the tokens whose hash the script looks up, and so tells apart
+/// two names of the same steps.
+enum First {
+    /// Any, or none.
+    Whatever,
+    /// None.
+    Nothing,
+    Is(&'static str),
 }
 
 static WAYS: &[Way] = &[
-    Way { name: "gpt-2", steps: "ByteLevel+regex", first: None },
-    Way { name: "smollm", steps: "Digits+single ByteLevel+regex", first: None },
+    Way { name: "gpt-2", steps: "ByteLevel+regex", first: First::Whatever },
+    Way { name: "smollm", steps: "Digits+single ByteLevel+regex", first: First::Whatever },
+    // The hash of Llama 3's vocabulary without its first token. (The two hashes were made of the script's text with the
+    // vocabulary of llama3-tokenizer-js 1.2.0.)
+    Way {
+        name: "smaug-bpe",
+        steps: r"Split((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+) ByteLevel",
+        first: First::Nothing,
+    },
     Way {
         name: "llama-bpe",
         steps: r"Split((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+) ByteLevel",
-        first: None,
+        first: First::Whatever,
     },
     Way {
         name: "deepseek-r1-qwen",
         steps: r"Split((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+) ByteLevel",
-        first: Some("<\u{ff5c}begin\u{2581}of\u{2581}sentence\u{ff5c}>"),
+        first: First::Is("<\u{ff5c}begin\u{2581}of\u{2581}sentence\u{ff5c}>"),
     },
     Way {
         name: "qwen2",
         steps: r"Split((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+) ByteLevel",
-        first: None,
+        first: First::Whatever,
     },
     Way {
         name: "tekken",
         steps: r"Split([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+) ByteLevel",
-        first: None,
+        first: First::Whatever,
     },
     // The script's name for every vocabulary of bert-base-uncased; WordPiece is cut the same way whatever the name.
-    Way { name: "jina-v2-en", steps: "BertPreTokenizer", first: None },
+    Way { name: "jina-v2-en", steps: "BertPreTokenizer", first: First::Whatever },
 ];
 
 /// The name a GGUF file has for it; `given`, where the caller knows better.
@@ -56,7 +72,11 @@ pub(super) fn name(tokenizer: &Value, given: Option<&str>) -> Result<String> {
         steps(step, &mut found, 0);
     }
     let first = first_token(tokenizer);
-    let way = WAYS.iter().find(|way| way.steps == found && way.first.is_none_or(|wanted| first == Some(wanted)));
+    let way = WAYS.iter().filter(|way| way.steps == found).find(|way| match way.first {
+        First::Whatever => true,
+        First::Nothing => first.is_none(),
+        First::Is(token) => first == Some(token),
+    });
     way.map(|way| way.name.to_owned()).ok_or_else(|| {
         let names: Vec<_> = WAYS.iter().map(|way| way.name).collect();
         let message = format!(
