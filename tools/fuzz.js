@@ -8,6 +8,9 @@
  */
 
 import { cpSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { buildEngine } from './lib/engine.js';
+import { buildJavaScript } from './lib/javascript.js';
+import { ensurePackages } from './lib/packages.js';
 import { at, output, run } from './lib/run.js';
 import { say, Stop, tool } from './lib/say.js';
 
@@ -26,13 +29,15 @@ await tool(async () => {
   const targets = readdirSync(at('fuzz', 'corpus'));
   if (!targets.includes(target)) throw new Stop(`which target? ${targets.join(', ')}`);
   mkdirSync(at('fuzz', 'artifacts'), { recursive: true });
-  const { TARGETS } = await import('../fuzz/javascript.js');
-  if (TARGETS[target]) await inNode(target, Number(runs));
-  else await inLibFuzzer(target, runs);
+  if (existsSync(at('fuzz', 'fuzz_targets', `${target}.rs`))) await inLibFuzzer(target, runs);
+  else await inNode(target, Number(runs));
 });
 
 /** @param {string} target @param {number} runs */
 async function inNode(target, runs) {
+  await ensurePackages();
+  await buildEngine('release');
+  await buildJavaScript();
   const { Finding, fuzz } = await import('../fuzz/javascript.js');
   const seed = Math.floor(Math.random() * 2 ** 32);
   say(`${target}: ${runs} executions, seed ${seed}`);
