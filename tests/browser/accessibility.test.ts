@@ -2,24 +2,17 @@
 
 import { readFile } from 'node:fs/promises';
 import type { AxeResults } from 'axe-core';
-import type { Browser, Page } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { launch, open } from './support/browser.js';
-import { type Server, serve } from './support/server.js';
+import type { Page } from 'playwright-core';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { open } from './support/browser.js';
+import { useServed } from './support/playground.js';
 
-let browser: Browser;
-let server: Server;
+const app = useServed();
+
 let axe: string;
 
 beforeAll(async () => {
   axe = await readFile('node_modules/axe-core/axe.min.js', 'utf8');
-  server = await serve('www/dist');
-  browser = await launch();
-});
-
-afterAll(async () => {
-  await browser?.close();
-  await server?.close();
 });
 
 /** What axe finds that matters, as sentences. */
@@ -90,7 +83,7 @@ const VIEWS: Record<string, { hash: string; ready: (page: Page) => Promise<void>
 
 describe.each(['light', 'dark'] as const)('%s', (colorScheme) => {
   test.each(Object.entries(VIEWS))('%s', async (_, { hash, ready }) => {
-    const { page, problems } = await open(browser, `${server.url}/${hash}`);
+    const { page, problems } = await open(app.browser, `${app.url}/${hash}`);
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
     await page.setViewportSize({ width: 1280, height: 900 });
     await ready(page);
@@ -115,7 +108,7 @@ const focused = (page: Page): Promise<string> =>
   });
 
 test('the views are reached and left with the keyboard alone, and the way past the navigation is the first stop', async () => {
-  const { page, problems } = await open(browser, server.url);
+  const { page, problems } = await open(app.browser, app.url);
   await page.getByRole('button', { name: 'Shrink to Q4_K_M' }).waitFor();
   await page.keyboard.press('Tab');
   expect(await focused(page)).toBe('Skip to the content');
@@ -147,7 +140,7 @@ test('the views are reached and left with the keyboard alone, and the way past t
 });
 
 test('a benchmark is run and stopped with the keyboard alone', async () => {
-  const { page, problems } = await open(browser, `${server.url}/#/benchmarks`);
+  const { page, problems } = await open(app.browser, `${app.url}/#/benchmarks`);
   const part = page.getByRole('region', { name: 'Speed on this machine', exact: true });
   await part.getByRole('button', { name: 'Run' }).focus();
   await page.keyboard.press('Enter');

@@ -1,36 +1,19 @@
 /** The benchmarks in the page: run, watched, stopped, taken home. */
 
 import { readFile } from 'node:fs/promises';
-import type { Browser, Page } from 'playwright-core';
-import { formats, init, runFullBenchmarkSuite } from 'quantpress';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { launch, open } from './support/browser.js';
-import { type Server, serve } from './support/server.js';
+import type { Page } from 'playwright-core';
+import { formats, runFullBenchmarkSuite } from 'quantpress';
+import { beforeEach, expect, test } from 'vitest';
+import { usePlayground } from './support/playground.js';
 
-let browser: Browser;
-let server: Server;
-let page: Page;
-let problems: string[];
-
-beforeAll(async () => {
-  await init();
-  server = await serve('www/dist');
-  browser = await launch();
-});
-
-afterAll(async () => {
-  await browser?.close();
-  await server?.close();
-});
-
-beforeEach(async () => {
-  ({ page, problems } = await open(browser, `${server.url}/#/benchmarks`));
+const app = usePlayground('/#/benchmarks', async (page) => {
   await page.setViewportSize({ width: 1280, height: 900 });
 });
 
-afterEach(async () => {
-  expect(problems).toEqual([]);
-  await page.close();
+let page: Page;
+
+beforeEach(() => {
+  page = app.page;
 });
 
 const part = (title: string) => page.getByRole('region', { name: title, exact: true });

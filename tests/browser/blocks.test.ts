@@ -1,45 +1,27 @@
 /** The microscope on one block, used as a person would use it: mouse, keyboard, numbers, a model's own block. */
 
-import type { Browser, Page } from 'playwright-core';
+import type { Page } from 'playwright-core';
 import {
   dequantize,
   formats,
   generateGaussianWeights,
-  init,
   MemoryTarget,
   openModel,
   quantize,
   quantizeModel,
 } from 'quantpress';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { launch, open } from './support/browser.js';
-import { type Server, serve } from './support/server.js';
+import { beforeEach, expect, test } from 'vitest';
+import { usePlayground } from './support/playground.js';
 
-let browser: Browser;
-let server: Server;
-let page: Page;
-let problems: string[];
-
-beforeAll(async () => {
-  await init();
-  server = await serve('www/dist');
-  browser = await launch();
-});
-
-afterAll(async () => {
-  await browser?.close();
-  await server?.close();
-});
-
-beforeEach(async () => {
-  ({ page, problems } = await open(browser, `${server.url}/#/blocks`));
+const app = usePlayground('/#/blocks', async (page) => {
   await page.setViewportSize({ width: 1280, height: 900 });
   await page.locator('[data-i="143"]').waitFor();
 });
 
-afterEach(async () => {
-  expect(problems).toEqual([]);
-  await page.close();
+let page: Page;
+
+beforeEach(() => {
+  page = app.page;
 });
 
 /** The bytes as the page shows them. */

@@ -1,30 +1,13 @@
 /** Opened once, the page works without a network, and can be installed. */
 
-import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import type { Browser, Page } from 'playwright-core';
-import { init, MemoryTarget, openModel, quantizeModel } from 'quantpress';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { launch, leave, open } from './support/browser.js';
-import { type Server, serve } from './support/server.js';
+import type { Page } from 'playwright-core';
+import { expect, test } from 'vitest';
+import { leave, open } from './support/browser.js';
+import { download, inNode, sha256, useServed } from './support/playground.js';
+import { serve } from './support/server.js';
 
-const SAMPLE = 'tests/fixtures/tiny-whale/tiny-whale-f16.gguf';
-
-let browser: Browser;
-let server: Server;
-
-beforeAll(async () => {
-  await init();
-  server = await serve('www/dist');
-  browser = await launch();
-});
-
-afterAll(async () => {
-  await browser?.close();
-  await server?.close();
-});
-
-const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
+const app = useServed();
 
 /** Waits until all that was built is kept. */
 async function kept(page: Page): Promise<void> {
@@ -37,21 +20,13 @@ async function kept(page: Page): Promise<void> {
 
 test('after the server has gone the page is opened again, shrinks the sample, and shows its other views', async () => {
   const gone = await serve('www/dist');
-  const { page, problems } = await open(browser, gone.url);
+  const { page, problems } = await open(app.browser, gone.url);
   await kept(page);
   await gone.close();
   await leave(problems, () => page.reload());
   await page.getByRole('button', { name: 'Shrink to Q4_K_M' }).click();
-  const save = page.getByRole('link', { name: 'Save the file' });
-  await save.waitFor();
-  const arriving = page.waitForEvent('download');
-  await save.click();
-  const bytes = await readFile(await (await arriving).path());
-  const model = await openModel(SAMPLE);
-  const target = new MemoryTarget();
-  await quantizeModel(model, target, 'Q4_K_M', { workers: 0 });
-  await model.close();
-  expect(sha256(bytes)).toBe(sha256(target.bytes ?? new Uint8Array(0)));
+  const { bytes } = await download(page);
+  expect(sha256(bytes)).toBe(await inNode('Q4_K_M'));
   await page.getByRole('link', { name: 'Blocks' }).click();
   await page.locator('[data-i="143"]').waitFor();
   await page.getByRole('link', { name: 'Benchmarks' }).click();
@@ -65,7 +40,7 @@ test('after the server has gone the page is opened again, shrinks the sample, an
 });
 
 test('all that was built is kept, but what only few want', async () => {
-  const { page } = await open(browser, server.url);
+  const { page } = await open(app.browser, app.url);
   await kept(page);
   const addresses = await page.evaluate(async () => {
     const [name = ''] = await caches.keys();
@@ -88,7 +63,7 @@ test('a new version replaces what was kept, once no page of the old one is open'
   const version = /VERSION = .*?"(\w+)"/.exec(script)?.[1] ?? '';
   const pages: Record<string, { type: string; body: string }> = {};
   const changing = await serve('www/dist', pages);
-  const context = await browser.newContext();
+  const context = await app.browser.newContext();
   const first = await context.newPage();
   await first.goto(changing.url);
   await kept(first);
@@ -117,7 +92,7 @@ test('a new version replaces what was kept, once no page of the old one is open'
 });
 
 test('the browser finds nothing in the way of installing it', async () => {
-  const { page, problems } = await open(browser, server.url);
+  const { page, problems } = await open(app.browser, app.url);
   await kept(page);
   const session = await page.context().newCDPSession(page);
   const { errors, data } = await session.send('Page.getAppManifest');
@@ -125,7 +100,7 @@ test('the browser finds nothing in the way of installing it', async () => {
   const { icons, ...manifest } = JSON.parse(data ?? '{}') as { icons: { src: string; sizes: string; type: string }[] };
   expect(manifest).toMatchObject({ name: 'Quantpress', display: 'standalone', start_url: './' });
   for (const { src, sizes, type } of icons) {
-    const response = await fetch(`${server.url}/${src}`);
+    const response = await fetch(`${app.url}/${src}`);
     expect(response.headers.get('content-type'), src).toBe(type);
     const bytes = Buffer.from(await response.arrayBuffer());
     if (type === 'image/png') expect(`${bytes.readUInt32BE(16)}x${bytes.readUInt32BE(20)}`, src).toBe(sizes);

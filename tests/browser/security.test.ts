@@ -1,23 +1,12 @@
 /** What the page promises about safety: its policy, its silence, and that a stranger's names are only ever text. */
 
-import type { Browser, Page } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Page } from 'playwright-core';
+import { describe, expect, test } from 'vitest';
 import { gguf, LLAMA, TYPE, type TestTensor } from '../js/support/gguf.js';
-import { launch, open } from './support/browser.js';
-import { type Server, serve } from './support/server.js';
+import { open } from './support/browser.js';
+import { useServed } from './support/playground.js';
 
-let browser: Browser;
-let server: Server;
-
-beforeAll(async () => {
-  server = await serve('www/dist');
-  browser = await launch();
-});
-
-afterAll(async () => {
-  await browser?.close();
-  await server?.close();
-});
+const app = useServed();
 
 /** A policy as directives. */
 function parse(policy: string): Map<string, string[]> {
@@ -30,7 +19,7 @@ function parse(policy: string): Map<string, string[]> {
 }
 
 async function policyOf(path: string): Promise<Map<string, string[]>> {
-  const html = await (await fetch(`${server.url}/${path}`)).text();
+  const html = await (await fetch(`${app.url}/${path}`)).text();
   const content = /http-equiv="Content-Security-Policy"\s+content="([^"]+)"/.exec(html)?.[1] ?? '';
   // What comes before the policy is not under it.
   expect(html.indexOf('<script')).toBeGreaterThan(html.indexOf('Content-Security-Policy'));
@@ -55,7 +44,7 @@ describe.each(['index.html', 'url.html'])('the policy of %s', (path) => {
 });
 
 test('the browser enforces it: no text becomes code, nothing is fetched from elsewhere', async () => {
-  const { page } = await open(browser, server.url);
+  const { page } = await open(app.browser, app.url);
   await page.getByText('Shrink to Q4_K_M').waitFor();
   const broken = await page.evaluate(async () => {
     const refused: string[] = [];
@@ -84,12 +73,12 @@ test('the browser enforces it: no text becomes code, nothing is fetched from els
 });
 
 test('from opening to saving, in every view, nothing is asked of any other address', async () => {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
+  const context = await app.browser.newContext({ viewport: { width: 1280, height: 900 } });
   const page = await context.newPage();
   const asked: string[] = [];
   // Of the context: what workers and the service worker ask is seen too.
   context.on('request', (request) => asked.push(request.url()));
-  await page.goto(server.url);
+  await page.goto(app.url);
   await page.getByRole('button', { name: 'Shrink to Q4_K_M' }).click();
   await page.getByRole('link', { name: 'Save the file' }).click();
   await page.getByRole('link', { name: 'Blocks' }).click();
@@ -99,7 +88,7 @@ test('from opening to saving, in every view, nothing is asked of any other addre
   await part.getByRole('button', { name: 'Run' }).click();
   await part.locator('.finding strong').first().waitFor();
   await page.evaluate(() => navigator.serviceWorker.ready);
-  const own = (url: string): boolean => url.startsWith(`${server.url}/`) || url.startsWith(`blob:${server.url}/`);
+  const own = (url: string): boolean => url.startsWith(`${app.url}/`) || url.startsWith(`blob:${app.url}/`);
   expect(asked.some((url) => url.endsWith('.wasm'))).toBe(true);
   expect(asked.filter((url) => !own(url) && !url.startsWith('data:'))).toEqual([]);
   await context.close();
@@ -150,7 +139,7 @@ async function openIn(page: Page, name: string, bytes: Uint8Array): Promise<void
 }
 
 test('a hostile model’s names and texts are text, wherever they are shown', async () => {
-  const { page, problems } = await open(browser, server.url);
+  const { page, problems } = await open(app.browser, app.url);
   await page.setViewportSize({ width: 1280, height: 900 });
   await page.getByText('Shrink to Q4_K_M').waitFor();
   const asked: string[] = [];
@@ -176,13 +165,13 @@ test('a hostile model’s names and texts are text, wherever they are shown', as
   await page.getByLabel('Tensor').selectOption(`blk.1.${HOSTILE[1]!.slice(0, 40)}.attn_q.weight`);
   await page.getByLabel(/^Row of 2/).waitFor();
   expect(await look()).toEqual({ taken: undefined, elements: 0, addresses: [], wide: false });
-  expect(asked.filter((url) => !url.startsWith(server.url) && !url.startsWith('blob:'))).toEqual([]);
+  expect(asked.filter((url) => !url.startsWith(app.url) && !url.startsWith('blob:'))).toEqual([]);
   expect(problems).toEqual([]);
   await page.close();
 });
 
 test('an error that carries a hostile name is text', async () => {
-  const { page, problems } = await open(browser, server.url);
+  const { page, problems } = await open(app.browser, app.url);
   await page.getByText('Shrink to Q4_K_M').waitFor();
   const bytes = hostile();
   await openIn(page, '<b>bold</b>.gguf', bytes.subarray(0, bytes.length - 3000));

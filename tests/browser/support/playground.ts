@@ -13,20 +13,23 @@ export const SAMPLE = 'tests/fixtures/tiny-whale/tiny-whale-f16.gguf';
 /** Its importance matrix. */
 export const IMATRIX = 'tests/fixtures/tiny-whale/tiny-whale.imatrix.gguf';
 
-/** What the tests of a file share. */
-export interface Playground {
-  readonly page: Page;
+/** The built page on a server, and a browser: what the tests of a file share. */
+export interface Served {
   readonly browser: Browser;
   readonly url: string;
+}
+
+/** With a fresh page for each test. */
+export interface Playground extends Served {
+  readonly page: Page;
   /** What went wrong in the page; a test that provokes something takes it out. */
   readonly problems: string[];
 }
 
-/** Serves the built page, and opens it before each test. `path` is added to its address. */
-export function usePlayground(path = ''): Playground {
+/** Serves the built page to tests that open it themselves. */
+export function useServed(): Served {
   let browser: Browser;
   let server: Server;
-  let opened: Awaited<ReturnType<typeof open>>;
   beforeAll(async () => {
     await init();
     server = await serve('www/dist');
@@ -36,9 +39,23 @@ export function usePlayground(path = ''): Playground {
     await browser?.close();
     await server?.close();
   });
+  return {
+    get browser() {
+      return browser;
+    },
+    get url() {
+      return server.url;
+    },
+  };
+}
+
+/** Serves the built page, and opens a view of it before each test, until it is ready to be used. */
+export function usePlayground(view = '', ready = untilShrinkable): Playground {
+  const served = useServed();
+  let opened: Awaited<ReturnType<typeof open>>;
   beforeEach(async () => {
-    opened = await open(browser, server.url + path);
-    await opened.page.getByRole('button', { name: /^Shrink to/ }).waitFor();
+    opened = await open(served.browser, served.url + view);
+    await ready(opened.page);
   });
   afterEach(async () => {
     expect(opened.problems).toEqual([]);
@@ -48,16 +65,20 @@ export function usePlayground(path = ''): Playground {
     get page() {
       return opened.page;
     },
-    get browser() {
-      return browser;
-    },
-    get url() {
-      return server.url;
-    },
     get problems() {
       return opened.problems;
     },
+    get browser() {
+      return served.browser;
+    },
+    get url() {
+      return served.url;
+    },
   };
+}
+
+async function untilShrinkable(page: Page): Promise<void> {
+  await page.getByRole('button', { name: /^Shrink to/ }).waitFor();
 }
 
 export const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
