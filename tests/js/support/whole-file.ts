@@ -6,6 +6,7 @@ import {
   openImportance,
   openModel,
   presets,
+  QuantpressError,
   quantizeModel,
   type QuantizeModelOptions,
   type Recipe,
@@ -90,14 +91,15 @@ export async function byBoth(
   return { ours, theirs };
 }
 
-/** Only the one refusal that llama.cpp has for a preset as such. */
 async function orRefused(path: string, making: Promise<void>): Promise<string> {
   try {
     await making;
     return sha256(path);
   } catch (error) {
-    if (/(requires|needs) an (imatrix|importance)/.test(String(error))) return 'refused: without an importance matrix';
-    throw error;
+    // llama.cpp's words, or a typed error of ours; whatever else goes wrong is wrong.
+    const refusal = /failed to quantize: (.*)/.exec(String(error)) ?? error instanceof QuantpressError;
+    if (!refusal) throw error;
+    return 'refused';
   }
 }
 
