@@ -9,9 +9,9 @@
 //! error; that error is about 0.6 of the standard deviation of gaussian weights, which no other model survives.
 //! Importance is ignored, as ggml ignores it. Source: ggml `quantize_row_q1_0_ref`, `dequantize_row_q1_0`.
 
-use super::block::{BlockFormat, GroupEncoder, finite_f16, transpose};
+use super::block::{BlockFormat, GroupEncoder, finite_f16};
 use crate::half::{f16_from_f32, f16_scale};
-use crate::lanes::Lanes;
+use crate::lanes::{Lanes, Mask};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// One block of Q1_0.
@@ -45,19 +45,16 @@ impl GroupEncoder for Q1_0 {
     const IGNORES_IMPORTANCE: bool = true;
 
     fn encode_group<L: Lanes>(weights: &[f32], blocks: &mut [Self]) {
-        let x: [L; 128] = transpose(weights);
+        // The sum has an order, so its lanes are blocks; the signs have none, and theirs are neighbours.
         let zero = L::splat(0.0);
-        let d = x.iter().fold(zero, |sum, x| sum + x.abs()) / L::splat(128.0);
-        let bytes: [L; 16] = std::array::from_fn(|i| {
-            // From the highest bit down; -0 counts as positive.
-            x[i * 8..i * 8 + 8]
-                .iter()
-                .rev()
-                .fold(zero, |byte, &x| byte + byte + L::select(zero.le(x), L::splat(1.0), zero))
-        });
-        for (lane, block) in blocks.iter_mut().enumerate() {
+        let d = (0..128).fold(zero, |sum, j| sum + L::gather(&weights[j..], 128).abs()) / L::splat(128.0);
+        for (lane, (block, x)) in blocks.iter_mut().zip(weights.as_chunks::<128>().0).enumerate() {
             block.d = f16_from_f32(d.lane(lane)).to_le_bytes();
-            block.qs = bytes.map(|byte| byte.int(lane) as u8);
+            for (byte, x) in block.qs.iter_mut().zip(x.as_chunks::<8>().0) {
+                // -0 counts as positive.
+                let signs = x.chunks_exact(L::N).map(|x| zero.le(L::load(x)).bits());
+                *byte = signs.rev().fold(0, |byte, bits| byte.checked_shl(L::N as u32).unwrap_or(0) | bits);
+            }
         }
     }
 }

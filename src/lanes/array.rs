@@ -57,6 +57,10 @@ impl<const N: usize> Mask for ArrayMask<N> {
     fn any(self) -> bool {
         self.0.contains(&true)
     }
+    #[inline(always)]
+    fn bits(self) -> u8 {
+        self.0.iter().rev().fold(0, |bits, lane| bits << 1 | u8::from(*lane))
+    }
 }
 
 impl<const N: usize> Lanes for Array<N> {

@@ -11,6 +11,8 @@ pub trait Mask: Copy + BitAnd<Output = Self> + BitOr<Output = Self> + Not<Output
     fn all(self) -> bool {
         !(!self).any()
     }
+    /// Bit `i` is whether lane `i` holds.
+    fn bits(self) -> u8;
 }
 
 /// N floats, each of them a problem of its own.

@@ -8,6 +8,10 @@ impl Mask for bool {
     fn any(self) -> bool {
         self
     }
+    #[inline(always)]
+    fn bits(self) -> u8 {
+        u8::from(self)
+    }
 }
 
 impl Lanes for f32 {

@@ -52,6 +52,10 @@ impl Mask for SimdMask {
     fn any(self) -> bool {
         v128_any_true(self.0)
     }
+    #[inline(always)]
+    fn bits(self) -> u8 {
+        i32x4_bitmask(self.0)
+    }
 }
 
 impl Lanes for Simd128 {
