@@ -2,25 +2,24 @@
 
 import type { Page } from 'playwright-core';
 import { expect, test } from 'vitest';
-import { download, IMATRIX, inNode, sha256, usePlayground } from './support/playground.js';
+import {
+  download,
+  inNode,
+  openSlow,
+  pressAtWork,
+  SLOW,
+  sha256,
+  usePlayground,
+  useSlowModel,
+} from './support/playground.js';
 
 const app = usePlayground();
+const slow = useSlowModel();
 
-/** A preset that is slow enough to be met at work. */
-const SLOW = 'IQ2_XXS';
-
-async function choose(page: Page): Promise<void> {
-  await page.getByRole('button', { name: 'Use the sample’s' }).click();
-  await page.locator(`.preset [value="${SLOW}"]:enabled`).check();
-}
-
-/** Starts the job, and once something of it is done presses a button: from within the page, for the job does not wait. */
+/** Starts the job, and once something of it is done presses a button. */
 async function startThen(page: Page, label: string): Promise<void> {
   await page.getByRole('button', { name: `Shrink to ${SLOW}` }).click();
-  await page.evaluate(async (label) => {
-    while ((document.querySelector('progress')?.value ?? 0) < 0.1) await new Promise(requestAnimationFrame);
-    [...document.querySelectorAll('button')].find((button) => button.textContent === label)?.click();
-  }, label);
+  await pressAtWork(page, label);
 }
 
 async function stored(page: Page): Promise<string[]> {
@@ -34,11 +33,11 @@ async function stored(page: Page): Promise<string[]> {
 
 test('paused, then gone on with: nothing is done twice, and the bytes are the same', async () => {
   const { page } = app;
-  await choose(page);
+  await openSlow(page, slow);
   await startThen(page, 'Pause');
   await page.getByRole('button', { name: `Go on with ${SLOW}` }).click();
   const { bytes } = await download(page);
-  expect(sha256(bytes)).toBe(await inNode(SLOW, IMATRIX));
+  expect(sha256(bytes)).toBe(await inNode(SLOW, undefined, slow.path));
   await page.getByText('Done before').waitFor();
 });
 
@@ -47,18 +46,18 @@ test('the tab is closed in the middle; another one offers to go on, and does', a
   const context = await browser.newContext();
   const first = await context.newPage();
   await first.goto(url);
-  await choose(first);
+  await openSlow(first, slow);
   await startThen(first, '');
   await first.close();
   const second = await context.newPage();
   await second.goto(url);
   await second.getByText('Not finished yet, and kept in this browser').waitFor();
-  await second.getByText(`tiny-whale-${SLOW}.gguf, from tiny-whale-f16.gguf`).waitFor();
+  await second.getByText(`slow-${SLOW}.gguf, from slow-f16.gguf`).waitFor();
   await second.getByRole('link', { name: 'Take its recipe' }).click();
-  await second.getByRole('button', { name: 'Use the sample’s' }).click();
+  await second.getByLabel('Model file', { exact: true }).setInputFiles(slow.path);
   await second.getByRole('button', { name: `Go on with ${SLOW}` }).click();
   const { bytes } = await download(second);
-  expect(sha256(bytes)).toBe(await inNode(SLOW, IMATRIX));
+  expect(sha256(bytes)).toBe(await inNode(SLOW, undefined, slow.path));
   await second.getByText('Done before').waitFor();
   expect(await second.getByText('Not finished yet').count()).toBe(0);
   await context.close();
@@ -66,7 +65,7 @@ test('the tab is closed in the middle; another one offers to go on, and does', a
 
 test('cancelled or thrown away, nothing of a job stays', async () => {
   const { page } = app;
-  await choose(page);
+  await openSlow(page, slow);
   const start = page.getByRole('button', { name: `Shrink to ${SLOW}` });
   await startThen(page, 'Cancel');
   await start.waitFor();

@@ -5,9 +5,10 @@
 
 import type { Page } from 'playwright-core';
 import { expect, test } from 'vitest';
-import { inNode, sha256, usePlayground } from './support/playground.js';
+import { inNode, openSlow, pressAtWork, SLOW, sha256, usePlayground, useSlowModel } from './support/playground.js';
 
 const app = usePlayground();
+const slow = useSlowModel();
 
 const BUTTON = 'straight into a file…';
 
@@ -46,16 +47,13 @@ async function chosen(page: Page): Promise<Buffer | undefined> {
 
 /** Starts a job that is slow enough to be met at work, and cancels it there. */
 async function startThenCancel(page: Page): Promise<void> {
-  await page.getByRole('button', { name: 'Use the sample’s' }).click();
-  await page.locator('.preset [value="IQ2_XXS"]:enabled').check();
+  await openSlow(page, slow);
   await page.getByRole('button', { name: BUTTON }).click();
-  await page.evaluate(async () => {
-    while ((document.querySelector('progress')?.value ?? 0) < 0.1) await new Promise(requestAnimationFrame);
-    const buttons = [...document.querySelectorAll('.shrink button')];
-    if (buttons.some(({ textContent }) => textContent === 'Pause')) throw new Error('there is nothing to go on with');
-    (buttons.find(({ textContent }) => textContent === 'Cancel') as HTMLButtonElement).click();
-  });
-  await page.getByRole('button', { name: 'Shrink to IQ2_XXS' }).waitFor();
+  await pressAtWork(page, 'Pause');
+  // There is nothing to go on with: that was no button.
+  expect(await page.getByRole('button', { name: 'Pause' }).count()).toBe(0);
+  await pressAtWork(page, 'Cancel');
+  await page.getByRole('button', { name: `Shrink to ${SLOW}` }).waitFor();
 }
 
 test('the chosen file is the one the command line makes, and the screen stays on meanwhile', async () => {

@@ -1,10 +1,14 @@
 /** The playground as it is served, for a file of tests: a fresh page for each, and nothing in it may go wrong. */
 
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { init, MemoryTarget, openModel, quantizeModel, type Recipe } from 'quantpress';
 import { afterAll, afterEach, beforeAll, beforeEach, expect } from 'vitest';
+import { gguf, LLAMA, TYPE } from '../../js/support/gguf.js';
+import { uniform } from '../../js/support/random.js';
 import { launch, open } from './browser.js';
 import { type Server, serve } from './server.js';
 
@@ -83,9 +87,9 @@ async function untilShrinkable(page: Page): Promise<void> {
 
 export const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
-/** What the package makes of the sample in Node: itself held against the live llama.cpp by the tests in tests/js. */
-export async function inNode(recipe: Recipe | string, imatrix?: string): Promise<string> {
-  const model = await openModel(SAMPLE);
+/** What the package makes of a model in Node: itself held against the live llama.cpp by the tests in tests/js. */
+export async function inNode(recipe: Recipe | string, imatrix?: string, path = SAMPLE): Promise<string> {
+  const model = await openModel(path);
   const target = new MemoryTarget();
   const matrix = imatrix && new File([await readFile(imatrix)], imatrix.split('/').pop() ?? '');
   await quantizeModel(model, target, recipe, { workers: 0, ...(matrix && { imatrix: matrix }) });
@@ -104,4 +108,49 @@ export async function download(page: Page): Promise<{ name: string; bytes: Buffe
 /** Waits until every weight of the model was measured. */
 export async function measured(page: Page): Promise<void> {
   await page.getByText('measured on all of them').waitFor();
+}
+
+/** A preset that takes its time. */
+export const SLOW = 'IQ3_S';
+
+/** A model of 34 million weights: in {@link SLOW} seconds of work on any machine, enough to be met at it. */
+export function useSlowModel(): { readonly path: string } {
+  let folder: string;
+  const path = () => join(folder, 'slow-f16.gguf');
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'quantpress-'));
+    const random = uniform(1);
+    // Halves of either sign between 2^-6 and 2^-3.
+    const halves = Uint16Array.from(
+      { length: 2 ** 23 },
+      () => (0x2400 + random() * 0x0c00) | (random() < 0.5 ? 0x8000 : 0),
+    );
+    const bytes = new Uint8Array(halves.buffer);
+    const names = ['attn_q', 'attn_output', 'ffn_gate', 'ffn_up'].map((name) => `blk.0.${name}.weight`);
+    const tensors = names.map((name) => ({ name, type: TYPE.F16, shape: [2048, 4096], bytes }));
+    await writeFile(path(), gguf(LLAMA, tensors));
+  });
+  afterAll(async () => {
+    await rm(folder, { recursive: true, force: true });
+  });
+  return {
+    get path() {
+      return path();
+    },
+  };
+}
+
+/** Opens the slow model and chooses the slow preset. */
+export async function openSlow(page: Page, { path }: { path: string }): Promise<void> {
+  await page.getByLabel('Model file', { exact: true }).setInputFiles(path);
+  await page.locator('.drop strong').getByText('slow-f16.gguf').waitFor();
+  await page.locator(`.preset [value="${SLOW}"]:enabled`).check();
+}
+
+/** Presses a button once something of the running job is done: from within the page, for the job does not wait. */
+export async function pressAtWork(page: Page, label: string): Promise<void> {
+  await page.evaluate(async (label) => {
+    while ((document.querySelector('progress')?.value ?? 0) < 0.1) await new Promise(requestAnimationFrame);
+    [...document.querySelectorAll('button')].find((button) => button.textContent === label)?.click();
+  }, label);
 }
