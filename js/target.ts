@@ -59,12 +59,14 @@ export function isResumable(target: Target): target is ResumableTarget {
 export class InOrder implements Target {
   readonly ordered = false;
   readonly #target: Target;
+  readonly #signal: AbortSignal;
   readonly #waiting = new Map<number, { resolve: () => void; reject: (reason: unknown) => void }>();
   #position = 0;
 
-  /** Pieces that wait when `signal` aborts are rejected with its reason: those before them may never come. */
+  /** Pieces that wait when `signal` aborts, or come later, are rejected with its reason: those before them may never come. */
   constructor(target: Target, signal: AbortSignal) {
     this.#target = target;
+    this.#signal = signal;
     const giveUp = () => {
       for (const { reject } of this.#waiting.values()) reject(signal.reason);
     };
@@ -77,6 +79,7 @@ export class InOrder implements Target {
 
   async write(offset: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
     if (bytes.length === 0) return;
+    this.#signal.throwIfAborted();
     if (offset !== this.#position) {
       await new Promise<void>((resolve, reject) => this.#waiting.set(offset, { resolve, reject }));
     }

@@ -160,6 +160,32 @@ describe.each([0, 2])('with %i workers, a target that', (workers) => {
   });
 });
 
+test('a write that ends after the work was given up: its hash does not wait for pieces that never come', async () => {
+  const stop = new AbortController();
+  const reason = new Error('enough');
+  let first = true;
+  const model = await openModel(source(() => undefined));
+  const read = model.source.read.bind(model.source);
+  model.source.read = (...range) => {
+    if (!first) return read(...range);
+    first = false;
+    return new Promise(() => {}); // the first tile never comes
+  };
+  const inner = new MemoryTarget();
+  const target: Target = {
+    open: (size) => inner.open(size),
+    async write(offset, bytes) {
+      if (offset > 0) stop.abort(reason);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      await inner.write(offset, bytes);
+    },
+    close: () => inner.close(),
+    abort: () => inner.abort(),
+  };
+  const options = { workers: 2, hashes: true, signal: stop.signal };
+  await expect(quantizeModel(model, target, 'Q8_0', options)).rejects.toBe(reason);
+});
+
 test('workers that are killed at any moment: an error of theirs or the right file, and none is left', async () => {
   const workers: Worker[] = [];
   const random = uniform(Date.now());

@@ -187,6 +187,7 @@ describe('pieces in any order', () => {
     const waiting = target.write(10, text('late'));
     stop.abort(new Error('enough'));
     await expect(waiting).rejects.toThrow('enough');
+    await expect(target.write(20, text('later still'))).rejects.toThrow('enough');
   });
 });
 
