@@ -165,6 +165,9 @@ class Conversion {
     this.#callers?.addEventListener('abort', stopped, { once: true });
     signal.addEventListener('abort', closeRunner, { once: true });
     try {
+      // It may have been while the plan was made, when nobody listened.
+      if (this.#callers?.aborted) stopped();
+      signal.throwIfAborted();
       await (this.#progress ? this.#progress.open(this.#plan.size) : this.#target.open?.(this.#plan.size));
       const headers = await this.#writeHeaders();
       await this.#writeTiles();

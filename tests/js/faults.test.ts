@@ -160,6 +160,24 @@ describe.each([0, 2])('with %i workers, a target that', (workers) => {
   });
 });
 
+test.each([0, 2])(
+  'with %i workers, given up before the work has begun, and at any moment of its beginning',
+  async (workers) => {
+    for (let turns = 0; turns < 40; turns++) {
+      const { file, names } = folder();
+      const stop = new AbortController();
+      const reason = new Error('enough');
+      const model = await openModel(WHALE);
+      const work = quantizeModel(model, file('out'), 'Q8_0', { workers, signal: stop.signal });
+      for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+      stop.abort(reason);
+      await expect(work).rejects.toBe(reason);
+      expect(names()).toEqual([]);
+      await model.close();
+    }
+  },
+);
+
 test('a write that ends after the work was given up: its hash does not wait for pieces that never come', async () => {
   const stop = new AbortController();
   const reason = new Error('enough');
