@@ -154,3 +154,31 @@ fn mix(x: u64) -> u64 {
     let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     x ^ (x >> 31)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a test fails by panicking
+    use super::*;
+
+    #[test]
+    fn what_is_let_go_is_never_of_the_smallest() {
+        // Keys as they come, keys all in one bucket, keys that are all equal: however the surplus goes.
+        for spread in [|key: u64| key, |key: u64| key >> 30, |_| 7] {
+            let all: Vec<_> = (0..50_000u64).map(|i| (spread(mix(i)), i as f32)).collect();
+            let mut sample = Sample::new(1000, 0).unwrap();
+            for &(key, value) in &all {
+                if key < sample.bound {
+                    sample.kept.push(entry(key, value));
+                }
+                if sample.kept.len() >= 2000 {
+                    sample.trim();
+                }
+            }
+            let mut smallest = all;
+            smallest.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
+            smallest.truncate(1000);
+            assert_eq!(sample.entries(), smallest);
+            assert_eq!(sample.values().len(), 1000);
+        }
+    }
+}

@@ -49,8 +49,8 @@ async function chosen(page: Page): Promise<Buffer | undefined> {
 async function startThenCancel(page: Page): Promise<void> {
   await openSlow(page, slow);
   await page.getByRole('button', { name: BUTTON }).click();
-  await pressAtWork(page, 'Pause');
-  // There is nothing to go on with: that was no button.
+  await pressAtWork(page, 'no button');
+  // There would be nothing to go on with.
   expect(await page.getByRole('button', { name: 'Pause' }).count()).toBe(0);
   await pressAtWork(page, 'Cancel');
   await page.getByRole('button', { name: `Shrink to ${SLOW}` }).waitFor();
