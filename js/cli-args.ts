@@ -3,11 +3,11 @@
 import { parseArgs, type ParseArgsConfig } from 'node:util';
 import type { MixTarget } from './best-mix.js';
 import { readSize } from './check.js';
-import { nearest } from './cli-text.js';
 import { QuantpressError } from './error.js';
 import type { Format, FormatName } from './format.js';
 import { FOUR_BIT_PRESETS } from './four-bit-plan.js';
 import type { Preset, Recipe } from './model-plan.js';
+import { nearest } from './nearest.js';
 
 /** The command line cannot be understood: exit code 2. */
 export class UsageError extends Error {

@@ -34,30 +34,3 @@ export function printable(text: string, longest = 400): string {
   });
   return safe.length <= longest ? safe : `${safe.slice(0, longest)}... (${safe.length} characters)`;
 }
-
-/** The names nearest to one that is not known, nearest first: for "did you mean". */
-export function nearest(name: string, known: readonly string[], most = 3): string[] {
-  const scored = known.map((candidate) => ({
-    candidate,
-    distance: distance(name.toUpperCase(), candidate.toUpperCase()),
-  }));
-  const close = scored.filter(({ distance, candidate }) => distance <= Math.max(2, candidate.length / 3));
-  return close
-    .sort((a, b) => a.distance - b.distance)
-    .slice(0, most)
-    .map(({ candidate }) => candidate);
-}
-
-/** How many letters to insert, delete or change to make one word the other (Levenshtein). */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const change = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(change, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[b.length] ?? 0;
-}
