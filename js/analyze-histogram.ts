@@ -2,6 +2,7 @@
 
 import { importanceOf, sampleOf } from './analyze.js';
 import { strataOf } from './analyze-sample.js';
+import { analyzedTensors } from './analyze-tensors.js';
 import { errorHistogram, histogram, type Histogram } from './analysis.js';
 import { expectCount, expectInstance, expectObject, expectText } from './check.js';
 import type { FormatName } from './format.js';
@@ -39,7 +40,7 @@ export interface TensorHistogram {
 /**
  * The histogram of a tensor's weights and of the errors of a format, over the sample of rows that `analyzeModel` looks at.
  *
- * @param name - The tensor's name.
+ * @param name - The tensor's name, in the analysis or in the file.
  * @throws {@link QuantpressError} `UNKNOWN_NAME` for a tensor or a format, `NO_DATA` for a tensor without weights,
  * `NON_FINITE`, `RANGE` for bins or a sample, what the format refuses with, and what reading throws.
  */
@@ -53,19 +54,33 @@ export async function tensorHistogram(
   const { bins = 64, format, signal } = options;
   expectCount('bins', bins);
   if (format !== undefined) expectText('format', format);
-  const tensor = model.tensor(name);
+  expectText('name', name);
+  const tensor = (await analyzedTensors(model)).find((known) => known.name === name) ?? model.tensor(name);
   const strata = strataOf(tensor, sampleOf(options.sample));
   const matrix = options.imatrix === undefined ? undefined : await openImportance(options.imatrix);
   const parts: Results['roundTrip'][] = [];
   try {
     const values = importanceOf(tensor, matrix);
     const runner = createRunner(model.source, compiledModule(), { ...options, workers: options.workers ?? 1 });
-    await inLanes(runner, strata.entries(), signal, async ([index, { input, columns, matrix }], signal) => {
-      const start = matrix * (tensor.shape[0] ?? 0);
-      const importance = values?.slice(start, start + columns);
-      const task = { kind: 'roundTrip', input, from: tensor.type, to: format, rowLength: columns, importance } as const;
-      parts[index] = await runner.run(task, signal);
-    });
+    await inLanes(
+      runner,
+      strata.entries(),
+      signal,
+      async ([index, { input: whole, pieces, columns, matrix }], signal) => {
+        const input = pieces ?? whole;
+        const start = matrix * (tensor.shape[0] ?? 0);
+        const importance = values?.slice(start, start + columns);
+        const task = {
+          kind: 'roundTrip',
+          input,
+          from: tensor.type,
+          to: format,
+          rowLength: columns,
+          importance,
+        } as const;
+        parts[index] = await runner.run(task, signal);
+      },
+    );
   } finally {
     if (matrix !== options.imatrix) matrix?.free();
   }

@@ -1,11 +1,17 @@
 /** Which rows of a tensor are looked at: a few, from all over it, and always the same ones. */
 
-import type { TensorInfo } from './model.js';
+import type { AnalyzedTensor } from './analyze-tensors.js';
+import type { ByteRange } from './worker-protocol.js';
+
+/** A tensor to take rows of. */
+type Sampled = Omit<AnalyzedTensor, 'headRows'> & { headRows?: number };
 
 /** Neighbouring rows of one matrix of a tensor, and of them the columns from the first on: all of them but for endless rows. */
 export interface Stratum {
   /** Where their bytes are in the source. */
-  input: { offset: number; length: number };
+  input: ByteRange;
+  /** The same in several pieces, where a conversion interleaves rows: neighbours there are not neighbours in the source. */
+  pieces?: ByteRange[];
   /** Columns looked at, and rows. */
   columns: number;
   rows: number;
@@ -28,7 +34,7 @@ const BLOCK = 256;
  * Each stratum lies somewhere else within its part of the tensor (by the golden ratio), or attention heads of so many rows
  * would show always the same of their rows.
  */
-export function strataOf(tensor: TensorInfo, budget: number): Stratum[] {
+export function strataOf(tensor: Sampled, budget: number): Stratum[] {
   const [rowLength = 0] = tensor.shape;
   const rows = tensor.shape.slice(1).reduce((product, n) => product * n, 1);
   if (rows === 0 || rowLength === 0) return [];
@@ -37,7 +43,7 @@ export function strataOf(tensor: TensorInfo, budget: number): Stratum[] {
   return wanted >= rows ? allRows(tensor, rows, columns) : someRows(tensor, rows, columns, wanted);
 }
 
-function someRows(tensor: TensorInfo, rows: number, columns: number, wanted: number): Stratum[] {
+function someRows(tensor: Sampled, rows: number, columns: number, wanted: number): Stratum[] {
   const count = Math.min(STRATA, wanted);
   const perMatrix = matrixRows(tensor, rows);
   const most = Math.max(1, Math.floor(MOST / columns));
@@ -53,7 +59,7 @@ function someRows(tensor: TensorInfo, rows: number, columns: number, wanted: num
 const GOLDEN = (Math.sqrt(5) - 1) / 2;
 
 /** The whole tensor, in strata that are small and do not cross matrices. */
-function allRows(tensor: TensorInfo, rows: number, columns: number): Stratum[] {
+function allRows(tensor: Sampled, rows: number, columns: number): Stratum[] {
   const perMatrix = matrixRows(tensor, rows);
   const step = Math.max(1, Math.min(Math.ceil(rows / STRATA), Math.floor(MOST / columns)));
   const strata: Stratum[] = [];
@@ -64,19 +70,43 @@ function allRows(tensor: TensorInfo, rows: number, columns: number): Stratum[] {
   return strata;
 }
 
-function stratum(tensor: TensorInfo, at: number, length: number, columns: number, rows: number): Stratum {
+function stratum(tensor: Sampled, at: number, length: number, columns: number, rows: number): Stratum {
   const [rowLength = columns] = tensor.shape;
   const rowBytes = tensor.bytes / rows;
   // Of an endless row only its beginning is read.
-  const bytes = columns === rowLength ? rowBytes * length : (rowBytes / rowLength) * columns;
+  const bytesOf = (rows: number) => (columns === rowLength ? rowBytes * rows : (rowBytes / rowLength) * columns);
+  const place = (from: number, to: number) => ({ offset: tensor.offset + from * rowBytes, length: bytesOf(to - from) });
+  const { headRows = 0 } = tensor;
   return {
-    input: { offset: tensor.offset + at * rowBytes, length: bytes },
+    input: place(at, at + length),
+    ...(headRows > 0 && { pieces: halvesOf(at, at + length, headRows).map(([from, to]) => place(from, to)) }),
     columns,
     rows: length,
     matrix: Math.floor(at / matrixRows(tensor, rows)),
   };
 }
 
-function matrixRows({ shape }: TensorInfo, rows: number): number {
+function matrixRows({ shape }: Sampled, rows: number): number {
   return shape.length > 2 ? (shape[1] ?? rows) : rows;
+}
+
+/**
+ * The rows of the source that become the rows `from` to `to` of a conversion that interleaves the halves of each head: within
+ * a head of `h` rows, row `j h/2 + i` becomes row `2 i + j`. They come in another order, which no figure depends on.
+ */
+function halvesOf(from: number, to: number, headRows: number): [from: number, to: number][] {
+  const found: [from: number, to: number][] = [];
+  for (let head = Math.floor(from / headRows) * headRows; head < to; head += headRows) {
+    const [a, b] = [Math.max(from - head, 0), Math.min(to - head, headRows)];
+    const second = head + headRows / 2;
+    for (const [start, end] of [
+      [head + Math.ceil(a / 2), head + Math.ceil(b / 2)],
+      [second + Math.floor(a / 2), second + Math.floor(b / 2)],
+    ] as const) {
+      const last = found.at(-1);
+      if (last?.[1] === start) last[1] = end;
+      else if (end > start) found.push([start, end]);
+    }
+  }
+  return found;
 }

@@ -1,6 +1,7 @@
 /** What every format would make of every tensor of a model, measured on a sample of its rows; nothing is written. */
 
 import { strataOf, STRATA, type Stratum } from './analyze-sample.js';
+import { analyzedTensors, type AnalyzedTensor } from './analyze-tensors.js';
 import { expectArray, expectInstance, expectObject, expectText } from './check.js';
 import { QuantpressError, type ErrorCode } from './error.js';
 import { addErrors, errorFigures, noErrors, type ErrorFigures } from './error-sums.js';
@@ -43,12 +44,13 @@ export interface AnalyzeProgress {
 
 /** What {@link analyzeModel} has found. It is plain data, and can be kept as JSON. */
 export interface ModelAnalysis {
-  /** The tensors, in the order of the file. */
+  /** The tensors, in the order of the file; of a safetensors model, in the order of the GGUF file it is converted to. */
   tensors: TensorAnalysis[];
 }
 
 /** One tensor under all formats. */
 export interface TensorAnalysis {
+  /** The name that plans have for it (`sourceName`): of a safetensors model that is converted, GGUF's. */
   name: string;
   /** How it is stored. */
   type: SourceType;
@@ -95,7 +97,8 @@ const FLOATS = new Set<SourceType>(['F32', 'F16', 'BF16', 'F64', 'F8_E4M3', 'F8_
 /**
  * Tries every format on every tensor of a model: how large it would be, and how much would be lost. In a pool of workers, on
  * a sample of rows, so that a model of gigabytes takes seconds. The same model and options give the same figures, whatever
- * the number of workers.
+ * the number of workers. Of a safetensors model, the tensors are those of its conversion to GGUF, under the names of its plans;
+ * one that cannot be converted keeps its own names.
  *
  * @throws {@link QuantpressError} `UNKNOWN_NAME` for a format, `RANGE` for a sample, `LENGTH` for importance that does not fit
  * a tensor, and what reading throws. A format that a tensor cannot have is a finding, see {@link FormatRefusal}.
@@ -115,7 +118,8 @@ export async function analyzeModel(model: Model, options: AnalyzeModelOptions = 
   options.signal?.throwIfAborted();
   const importance = options.imatrix === undefined ? undefined : await openImportance(options.imatrix);
   try {
-    const jobs = model.tensors.map((tensor) => new TensorJob(tensor, wanted, budget, importance));
+    const tensors = await analyzedTensors(model);
+    const jobs = tensors.map((tensor) => new TensorJob(tensor, wanted, budget, importance));
     await runJobs(createRunner(model.source, compiledModule(), options), jobs, options);
     return { tensors: jobs.map((job) => job.result()) };
   } finally {
@@ -138,7 +142,7 @@ async function runJobs(runner: Runner, jobs: TensorJob[], { signal, onProgress }
 
 /** One tensor: its strata, and what they gave. */
 class TensorJob {
-  readonly tensor: TensorInfo;
+  readonly tensor: AnalyzedTensor;
   readonly strata: Stratum[];
   /** Strata that are not done. */
   left: number;
@@ -148,7 +152,7 @@ class TensorJob {
   #weighted = false;
   readonly #results: Results['analyze'][] = [];
 
-  constructor(tensor: TensorInfo, wanted: readonly Format[], budget: number, importance: Importance | undefined) {
+  constructor(tensor: AnalyzedTensor, wanted: readonly Format[], budget: number, importance: Importance | undefined) {
     this.tensor = tensor;
     this.strata = isQuantizable(tensor) ? strataOf(tensor, budget) : [];
     this.left = this.strata.length;
@@ -160,7 +164,8 @@ class TensorJob {
   async run(index: number, runner: Runner, signal: AbortSignal): Promise<void> {
     const stratum = this.strata[index];
     if (!stratum) return;
-    const { input, columns } = stratum;
+    const { pieces, columns } = stratum;
+    const input = pieces ?? stratum.input;
     const values = importanceOf(this.tensor, this.#importance);
     this.#weighted = values !== undefined;
     const start = stratum.matrix * (this.tensor.shape[0] ?? 0);

@@ -163,7 +163,7 @@ class Search {
   async #items(analysis: ModelAnalysis) {
     const [one, other, small] = await Promise.all(['Q8_0', 'Q4_0', 'IQ3_XXS'].map((type) => this.#uniform(type)));
     const copied = await this.#plan({ preset: 'COPY' });
-    const results = resultsByOffset(this.#model, analysis);
+    const results = resultsOf(this.#model, analysis);
     const items: Item[] = [];
     const padded = (one?.tensors ?? []).reduce((sum, { paddedBytes }) => sum + paddedBytes, 0);
     let fixed = one?.size ?? 0;
@@ -173,7 +173,7 @@ class Search {
       const important = small?.tensors[index];
       const candidates = this.#candidates(
         planned,
-        results.get(planned.sourceOffset),
+        results(planned),
         important?.needsImportance === true && !important.hasImportance,
       );
       const kept = copied.tensors[index];
@@ -196,7 +196,7 @@ class Search {
 
   #candidates(planned: PlannedTensor, results: readonly FormatAnalysis[] | undefined, unimportant: boolean) {
     if (!results) {
-      const message = `the analysis knows nothing of tensor '${planned.name}': it is of another model`;
+      const message = `the analysis has no figures for tensor '${planned.name}': analyze all of this model first`;
       throw new QuantpressError('ARGUMENT', message, { tensor: planned.name });
     }
     const { from, rows, rowLength } = planned;
@@ -280,8 +280,8 @@ function checked(target: MixTarget): { targetSize: number | undefined; targetBpw
   throw new QuantpressError('RANGE', `targetBpw is ${targetBpw}, and must be above 0 and at most 64`, { targetBpw });
 }
 
-/** Names change on the way, places in the source do not. */
-function resultsByOffset(model: Model, { tensors }: ModelAnalysis): Map<number, readonly FormatAnalysis[]> {
+/** Finds a tensor's results: by its name in plans, or by its own name in the file, which a conversion changes. */
+function resultsOf(model: Model, { tensors }: ModelAnalysis) {
   const byName = new Map<string, readonly FormatAnalysis[]>();
   for (const tensor of tensors) {
     expectObject('a tensor of the analysis', tensor);
@@ -289,12 +289,9 @@ function resultsByOffset(model: Model, { tensors }: ModelAnalysis): Map<number, 
     expectArray("a tensor's formats", tensor.formats);
     byName.set(tensor.name, tensor.formats);
   }
-  const offsets = new Map<number, readonly FormatAnalysis[]>();
-  for (const { name, offset } of model.tensors) {
-    const results = byName.get(name);
-    if (results) offsets.set(offset, results);
-  }
-  return offsets;
+  const names = new Map(model.tensors.map(({ name, offset }) => [offset, name]));
+  return ({ sourceName, sourceOffset }: PlannedTensor) =>
+    byName.get(sourceName) ?? byName.get(names.get(sourceOffset) ?? '');
 }
 
 /**

@@ -3,9 +3,9 @@
 import { QuantpressError } from './error.js';
 import { canStartThreads, startThread, type Thread } from './pool-thread.js';
 import { breathe, cores } from './runtime.js';
-import { readExactly, type Source } from './source.js';
+import type { Source } from './source.js';
 import { unpackError, type FromWorker, type Result, type Results, type Task } from './worker-protocol.js';
-import { Workbench } from './worker-tasks.js';
+import { readInput, Workbench } from './worker-tasks.js';
 
 /** Runs tasks on a source. */
 export interface Runner {
@@ -112,7 +112,7 @@ class Pool implements Runner {
   /** Workers cannot open every source: then its bytes are read in this thread and handed over. */
   async #readHere({ input }: Task, signal: AbortSignal): Promise<Task['input']> {
     if (input instanceof Uint8Array || this.#source.describe?.()) return input;
-    return readExactly(this.#source, input.offset, input.length, signal);
+    return readInput(this.#source, input, signal);
   }
 
   #dispatch(): void {

@@ -5,8 +5,14 @@ import type { ErrorSums } from './error-sums.js';
 import type { SourceDescription } from './source.js';
 import type { OpfsCall } from './worker-opfs.js';
 
-/** Bytes to work on: a range of the worker's own source, or the bytes themselves. */
-export type TaskInput = { offset: number; length: number } | Uint8Array<ArrayBuffer>;
+/** Neighbouring bytes of a source. */
+export interface ByteRange {
+  offset: number;
+  length: number;
+}
+
+/** Bytes to work on: a range of the worker's own source, several of them one after the other, or the bytes themselves. */
+export type TaskInput = ByteRange | readonly ByteRange[] | Uint8Array<ArrayBuffer>;
 
 /** Widen whole rows of one format to f32 and encode them in another. */
 export interface EncodeTask {

@@ -8,6 +8,7 @@ import { call } from './wasm.js';
 import {
   packError,
   type AnalyzeTask,
+  type ByteRange,
   type CompareTask,
   type EncodeTask,
   type Results,
@@ -35,11 +36,13 @@ export class Workbench {
   /** Calls `use` with the bytes of an input. They are good until it returns. */
   async withInput<T>(input: TaskInput, use: (bytes: Uint8Array<ArrayBuffer>) => T): Promise<T> {
     if (input instanceof Uint8Array) return use(input);
-    if (!this.#source) throw new TypeError('a range was sent to a worker without a source');
-    const buffer = this.#take(input.length);
+    const source = this.#source;
+    if (!source) throw new TypeError('a range was sent to a worker without a source');
+    const length = lengthOf(input);
+    const buffer = this.#take(length);
     try {
-      const bytes = new Uint8Array(buffer, 0, input.length);
-      await readInto(this.#source, bytes, input.offset);
+      const bytes = new Uint8Array(buffer, 0, length);
+      await readRanges(source, input, bytes);
       return use(bytes);
     } finally {
       this.#spare.push(buffer);
@@ -50,6 +53,41 @@ export class Workbench {
     const spare = this.#spare.pop();
     return spare !== undefined && spare.byteLength >= length ? spare : new ArrayBuffer(length);
   }
+}
+
+/** Bytes of an input in all. */
+function lengthOf(input: Exclude<TaskInput, Uint8Array>): number {
+  return rangesOf(input).reduce((sum, { length }) => sum + length, 0);
+}
+
+/** Reads the ranges of an input, one after the other, into `bytes`. */
+async function readRanges(
+  source: Source,
+  input: Exclude<TaskInput, Uint8Array>,
+  bytes: Uint8Array<ArrayBuffer>,
+  signal?: AbortSignal,
+): Promise<void> {
+  let at = 0;
+  const reads = rangesOf(input).map(({ offset, length }) => {
+    at += length;
+    return readInto(source, bytes.subarray(at - length, at), offset, signal);
+  });
+  await Promise.all(reads);
+}
+
+/** @internal Reads an input in this thread, for a worker that cannot. */
+export async function readInput(
+  source: Source,
+  input: Exclude<TaskInput, Uint8Array>,
+  signal: AbortSignal,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const bytes = new Uint8Array(lengthOf(input));
+  await readRanges(source, input, bytes, signal);
+  return bytes;
+}
+
+function rangesOf(input: Exclude<TaskInput, Uint8Array>): readonly ByteRange[] {
+  return 'offset' in input ? [input] : input;
 }
 
 const TASKS: { [K in Task['kind']]: (bench: Workbench, task: Extract<Task, { kind: K }>) => Promise<Results[K]> } = {
