@@ -34,7 +34,8 @@ export async function buildEngine(mode) {
   return once('engine', value, outputs, async () => {
     say(mode === 'dev' ? 'compiling the engine, quickly' : 'compiling the engine');
     const profile = mode === 'dev' ? 'quick' : 'release';
-    const folder = await cargoWasm(['build', '--quiet', '--lib', '--profile', profile]);
+    // Only this build makes a WebAssembly module: a program that depends on the crate links no shared library.
+    const folder = await cargoWasm(['rustc', '--quiet', '--lib', '--crate-type', 'cdylib', '--profile', profile]);
     await glue(join(folder, profile, 'quantpress.wasm'));
     if (mode === 'release') await optimise();
     carryInline();

@@ -29,15 +29,19 @@ export const step = (name, program, args, more) => ({
 export const npmStep = (name, program, args, more) => step(name, npmBin(program), args, more);
 
 /**
- * Runs every step, also after one has failed: one run tells everything.
+ * Runs every step, also after one has failed: one run tells everything. Each step's line says how long the one before it
+ * took; the last step's own summary says that of itself.
  * @param {Step[]} steps
  * @returns {Promise<boolean>} whether all of them passed
  */
 export async function runSteps(steps) {
   const failed = [];
+  let before = '';
   for (const { name, run } of steps) {
-    say(`— ${name}`);
+    say(`— ${name}${before}`);
+    const started = performance.now();
     if ((await run()) !== 0) failed.push(name);
+    before = ` (${name}: ${Math.round((performance.now() - started) / 1000)} s)`;
   }
   if (failed.length > 0) say(`FAILED: ${failed.join(', ')}`);
   return failed.length === 0;
