@@ -2,6 +2,7 @@ import { render } from 'preact';
 import { App } from './app.tsx';
 import { keepOffline } from './offline.ts';
 import { reachesNetwork, wantedAddress } from './open/reach.ts';
+import { takeDrops } from './open/window.ts';
 import { openAddress, openSample } from './state/model.ts';
 import './styles/tokens.css';
 import './styles/base.css';
@@ -11,10 +12,11 @@ import './styles/understand.css';
 import './styles/choose.css';
 import './styles/shrink.css';
 
-const root = document.getElementById('app');
-root?.replaceChildren();
-if (root) render(<App />, root);
+takeDrops();
 const address = reachesNetwork ? wantedAddress() : undefined;
 // The sample is there at once, so that there is something to see before a file is chosen.
 void (address ? openAddress(address) : openSample());
+const root = document.getElementById('app');
+root?.replaceChildren();
+if (root) render(<App />, root);
 keepOffline();

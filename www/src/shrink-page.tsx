@@ -3,7 +3,7 @@ import { RecipeCard } from './choose/recipe.tsx';
 import { TakeAlong } from './choose/take-along.tsx';
 import { Drop } from './open/drop.tsx';
 import { Shrink } from './shrink/shrink.tsx';
-import { problem } from './state/model.ts';
+import { notice, opened, problem } from './state/model.ts';
 import { Try } from './try/section.tsx';
 import { Chart } from './understand/chart.tsx';
 import { Heatmap } from './understand/heatmap.tsx';
@@ -23,11 +23,21 @@ export function ShrinkPage() {
           {problem.value}
         </p>
       )}
+      {opened.value?.obstacle && (
+        <p class="error" role="alert">
+          {opened.value.obstacle}
+        </p>
+      )}
+      {notice.value && (
+        <p class="note small" role="status">
+          {notice.value}
+        </p>
+      )}
       <Verdict />
       <SizeBar />
       <div class="work">
         <Chart />
-        <aside class="side" aria-label="Recipe and press">
+        <aside class="side" aria-label="Recipe and conversion">
           <RecipeCard />
           <Shrink />
         </aside>

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Browser, Page } from 'playwright-core';
+import type { Browser, Locator, Page } from 'playwright-core';
 import { init, MemoryTarget, openModel, quantizeModel, type Recipe } from 'quantpress';
 import { afterAll, afterEach, beforeAll, beforeEach, expect } from 'vitest';
 import { gguf, LLAMA, TYPE } from '../../js/support/gguf.js';
@@ -103,6 +103,22 @@ export async function download(page: Page): Promise<{ name: string; bytes: Buffe
   await page.getByRole('link', { name: 'Save the file' }).click();
   const file = await arriving;
   return { name: file.suggestedFilename(), bytes: await readFile(await file.path()) };
+}
+
+/** Drops files or folders onto an element, as the system does: a drop that nobody takes opens them in the tab. */
+export async function dropAt(page: Page, element: Locator, files: string[]): Promise<void> {
+  await element.scrollIntoViewIfNeeded();
+  const { x = 0, y = 0, width = 0, height = 0 } = (await element.boundingBox()) ?? {};
+  const place = { x: x + width / 2, y: y + height / 2 };
+  const session = await page.context().newCDPSession(page);
+  for (const type of ['dragEnter', 'dragOver', 'drop'] as const) {
+    await session.send('Input.dispatchDragEvent', {
+      type,
+      ...place,
+      data: { items: [], files, dragOperationsMask: 1 },
+    });
+  }
+  await session.detach();
 }
 
 /** Waits until every weight of the model was measured. */

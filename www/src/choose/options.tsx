@@ -1,9 +1,9 @@
 import type { FormatName } from 'quantpress';
 import { busy } from '../state/model.ts';
-import { changeRecipe, requantizes, recipe } from '../state/recipe.ts';
+import { changeRecipe, recipe } from '../state/recipe.ts';
 import { encodable } from './encodable.ts';
 
-type Flag = 'pure' | 'leaveOutputTensor' | 'allowRequantize';
+type Flag = 'pure' | 'leaveOutputTensor';
 type TypeOption = 'outputTensorType' | 'tokenEmbeddingType';
 
 /** llama-quantize's options, in words. */
@@ -38,20 +38,12 @@ export function Options() {
     </label>
   );
   return (
-    <>
-      {requantizes.value && (
-        <div class="note small">
-          This file is quantized already. Doing it again costs more than doing it from the original.
-          {flag('allowRequantize', 'Do it all the same')}
-        </div>
-      )}
-      <details class="options">
-        <summary>More options</summary>
-        {type('outputTensorType', 'Output tensor')}
-        {type('tokenEmbeddingType', 'Token embeddings')}
-        {flag('leaveOutputTensor', 'Leave the output tensor as it is')}
-        {flag('pure', 'One type for all, no mixture')}
-      </details>
-    </>
+    <details class="options">
+      <summary>More options</summary>
+      {type('outputTensorType', 'Output tensor')}
+      {type('tokenEmbeddingType', 'Token embeddings')}
+      {flag('leaveOutputTensor', 'Leave the output tensor as it is')}
+      {flag('pure', 'One type for all, no mixture')}
+    </details>
   );
 }

@@ -1,4 +1,4 @@
-import { plan, recipeName, refusal } from '../state/recipe.ts';
+import { plan, recipeName } from '../state/recipe.ts';
 import { bytes } from '../text.ts';
 import { Changes } from './changes.tsx';
 import { ImatrixFile } from './imatrix-file.tsx';
@@ -14,11 +14,6 @@ export function RecipeCard() {
         <strong>{recipeName.value}</strong>
         <span class="number">{plan.value ? bytes(plan.value.size) : ' '}</span>
       </p>
-      {refusal.value && (
-        <p class="note small" role="status">
-          {refusal.value}
-        </p>
-      )}
       <Presets />
       <ImatrixFile />
       <Changes />

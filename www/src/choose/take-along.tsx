@@ -1,7 +1,7 @@
-import { llamaCommand, quantpressCommand } from '../recipe/command.ts';
+import { llamaCommand, llamaFolderCommands, outTypeOf, quantpressCommand, type Files } from '../recipe/command.ts';
 import { recipeQuery } from '../recipe/fragment.ts';
 import { outputName } from '../recipe/names.ts';
-import { opened } from '../state/model.ts';
+import { opened, type Opened } from '../state/model.ts';
 import { imatrix, recipe } from '../state/recipe.ts';
 import { Copyable } from '../ui/copy.tsx';
 
@@ -14,9 +14,21 @@ export function TakeAlong() {
     <section class="along" aria-labelledby="along">
       <h2 id="along">Take the recipe along</h2>
       <Copyable label="For the command line" text={quantpressCommand(recipe.value, files)} />
-      <Copyable label="For llama.cpp, the same bytes" text={llamaCommand(recipe.value, files)} />
+      <LlamaCpp model={opened.value} files={files} />
       <Copyable label="As JSON, for the library" text={JSON.stringify(recipe.value)} />
       <Copyable label="As a link, without the model" text={link} />
     </section>
   );
+}
+
+/** The way by llama.cpp's own tools, where there is one: other safetensors models than language models they do not read. */
+function LlamaCpp({ model, files }: { model: Opened | undefined; files: Files }) {
+  if (!model || model.model.container === 'gguf') {
+    return <Copyable label="For llama.cpp, the same bytes" text={llamaCommand(recipe.value, files)} />;
+  }
+  if (!model.asGguf?.metadata.has('tokenizer.ggml.model')) return null;
+  // The script wants the folder: where only its files were chosen, it is the one they are in.
+  const folder = model.isFolder ? files : { ...files, input: '.' };
+  const text = llamaFolderCommands(recipe.value, folder, outTypeOf(model.model.tensors));
+  return <Copyable label="For llama.cpp, in two steps" text={text} />;
 }

@@ -1,12 +1,11 @@
 import { useSignal } from '@preact/signals';
 import { useRef } from 'preact/hooks';
-import { busy, openAddress, opened, opening, openFiles, openSample, problem, SAMPLE_NAME } from '../state/model.ts';
-import { filesOf } from './files.ts';
+import { busy, type From, openAddress, opened, opening, openFiles, openSample, problem } from '../state/model.ts';
 import { cleanAddress, goToNetwork, reachesNetwork } from './reach.ts';
+import { over } from './window.ts';
 
 /** Where a model comes in: dropped, chosen, from an address, or the built-in sample. */
 export function Drop() {
-  const over = useSignal(false);
   const asking = useSignal(false);
   const input = useRef<HTMLInputElement>(null);
   const folder = useRef<HTMLInputElement>(null);
@@ -16,28 +15,12 @@ export function Drop() {
   };
   const current = opened.value;
   return (
-    // biome-ignore lint/a11y/noStaticElementInteractions: dropping is a short cut; the button does the same
-    <div
-      class={over.value ? 'drop over' : 'drop'}
-      onDragOver={(event) => {
-        event.preventDefault();
-        over.value = true;
-      }}
-      onDragLeave={() => (over.value = false)}
-      onDrop={(event) => {
-        event.preventDefault();
-        over.value = false;
-        if (event.dataTransfer) void filesOf(event.dataTransfer).then(openFiles);
-      }}
-    >
+    <div class={over.value ? 'drop over' : 'drop'}>
       <p>
-        <strong>{current?.fileName ?? SAMPLE_NAME}</strong>
+        <strong>{current?.fileName ?? opening.value?.fileName ?? 'No model is open'}</strong>
         <br />
         <span class="soft" aria-live="polite">
-          {/* The sample is there before one has read this; what moves then is only noise. */}
-          {opening.value === undefined || !current
-            ? STORY[current?.from ?? 'sample']
-            : `Reading the header of ${opening.value}…`}
+          {story()}
         </span>
       </p>
       <div class="actions">
@@ -56,7 +39,7 @@ export function Drop() {
         >
           A URL
         </button>
-        {current && current.from !== 'sample' && (
+        {!opening.value && current?.from !== 'sample' && (
           <button type="button" class="plain" disabled={busy.value} onClick={() => void openSample()}>
             Use the sample
           </button>
@@ -86,12 +69,20 @@ export function Drop() {
   );
 }
 
-const STORY = {
+const STORY: Record<From, string> = {
   sample:
     'The built-in sample, a small model trained on Moby-Dick. Drop your own here: GGUF or safetensors, of any size.',
-  disk: 'From this computer, and read where it lies. Drop another one here.',
+  disk: 'From this computer, and read in place. Drop another one anywhere on this page.',
   network: 'Read from its address in parts, as they are needed.',
 };
+
+/** Where the open model is from; of one that is being opened, that it is. */
+function story(): string {
+  const [current, next] = [opened.value, opening.value];
+  // The sample is there before one has read this; what moves then is only noise.
+  if (next) return !current && next.from === 'sample' ? STORY.sample : `Reading the header of ${next.what}…`;
+  return current ? STORY[current.from] : 'Open a file, a folder or a URL, drop one here, or use the sample.';
+}
 
 /** A model behind an address. */
 function Address() {
@@ -99,7 +90,8 @@ function Address() {
   const open = (event: Event): void => {
     event.preventDefault();
     const address = cleanAddress(text.value);
-    if (!address) problem.value = 'That is not the address of a file: it begins with https:// and ends with a name.';
+    if (!address)
+      problem.value = 'That is not the address of a file. It begins with https:// and ends with the name of the file.';
     else if (reachesNetwork) void openAddress(address);
     else goToNetwork(address);
   };

@@ -1,25 +1,69 @@
-/** The files of a drop: those that were dropped, and those in the folders that were. */
+/** The files of a drop or a choice, each with its path in the folder it came in. */
+
+/** The files that were dropped, and those in the folders that were. */
 export async function filesOf(data: DataTransfer): Promise<File[]> {
   // Asked for before anything is awaited: afterwards the drop is over.
   const entries = [...data.items].map((item) => item.webkitGetAsEntry()).filter((entry) => entry !== null);
   if (entries.length === 0) return [...data.files];
-  const found = await Promise.all(entries.map(inside));
+  const found = await Promise.all(entries.map((entry) => inside(entry, '')));
   return found.flat();
 }
 
-/** A folder's own files, not those of folders in it. */
-async function inside(entry: FileSystemEntry): Promise<File[]> {
-  if (entry.isFile) return [await file(entry as FileSystemFileEntry)];
+/** Folders in a model's folder may have files of it; those in them have none. */
+const DEPTH = 2;
+
+/** A folder's own files, and those of folders in it. */
+async function inside(entry: FileSystemEntry, path: string): Promise<File[]> {
+  const depth = path === '' ? 0 : path.split('/').length;
+  if (entry.isFile)
+    return [withPath(await file(entry as FileSystemFileEntry), depth > 0 ? `${path}/${entry.name}` : '')];
+  if (depth >= DEPTH || (depth > 0 && entry.name.startsWith('.'))) return [];
   const reader = (entry as FileSystemDirectoryEntry).createReader();
   const files: File[] = [];
   for (;;) {
     // Some at a time, until there are none.
     const some = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject));
     if (some.length === 0) return files;
-    for (const each of some) if (each.isFile) files.push(await file(each as FileSystemFileEntry));
+    for (const each of some) files.push(...(await inside(each, depth > 0 ? `${path}/${entry.name}` : entry.name)));
   }
 }
 
 function file(entry: FileSystemFileEntry): Promise<File> {
   return new Promise((resolve, reject) => entry.file(resolve, reject));
+}
+
+/**
+ * The same file with a path in its folder, as a browser gives it of a folder that was chosen. A dropped file has none, and one
+ * that was posted to a worker may have lost it.
+ */
+export function withPath(file: File, path: string): File {
+  return file.webkitRelativePath === path ? file : Object.defineProperty(file, 'webkitRelativePath', { value: path });
+}
+
+/** What the folder is called that all files came in; nothing if they came as files. */
+export function folderOf(files: readonly { readonly webkitRelativePath: string }[]): string | undefined {
+  const names = new Set(files.map(({ webkitRelativePath: path }) => path.slice(0, Math.max(0, path.indexOf('/')))));
+  const [name] = names;
+  return names.size === 1 && name ? name : undefined;
+}
+
+/**
+ * Of the files of a folder, those a model can be of: its own, and the few that conversions read of folders in it. A copy of
+ * the model for another program in such a folder is another model.
+ */
+export function filesOfModel<F extends { readonly webkitRelativePath: string }>(files: readonly F[]): F[] {
+  return files.filter(({ webkitRelativePath: path }) => {
+    const [, ...within] = path.split('/');
+    return within.length < 2 || INNER.test(within.join('/'));
+  });
+}
+
+const INNER = /^(1_Pooling\/config\.json|additional_chat_templates\/[^/]*\.jinja)$/;
+
+/** What the page calls a model: a folder of safetensors with a config.json by the folder's name, any other by its file's. */
+export function nameOfModel(files: readonly { readonly name: string }[], folder: string | undefined): string {
+  const models = files.map(({ name }) => name).filter((name) => /\.(gguf|safetensors)$/i.test(name));
+  const [first = files[0]?.name ?? ''] = models.sort();
+  const whole = files.some(({ name }) => name === 'config.json') && !models.some((name) => /\.gguf$/i.test(name));
+  return whole && folder !== undefined ? folder : first;
 }

@@ -1,7 +1,7 @@
-import type { Result } from '../state/job.ts';
+import { discard, type Result } from '../state/job.ts';
 import { bytes, duration } from '../text.ts';
 
-/** The finished file: what it is, its hash, and the way to take it home. */
+/** The finished file: what it is, the way to save it, and its hash. */
 export function Done({ result: { name, file, report, url } }: { result: Result }) {
   return (
     <div class="done" role="status">
@@ -9,9 +9,9 @@ export function Done({ result: { name, file, report, url } }: { result: Result }
         <dt>File</dt>
         <dd>{name}</dd>
         <dt>Size</dt>
-        <dd class="number">{bytes(file.size)}</dd>
-        <dt>Time</dt>
-        <dd class="number">{report.seconds < 10 ? `${report.seconds.toFixed(1)} s` : duration(report.seconds)}</dd>
+        <dd class="number">
+          {bytes(file.size)}, in {report.seconds < 10 ? `${report.seconds.toFixed(1)} s` : duration(report.seconds)}
+        </dd>
         {report.bytesResumed > 0 && (
           <>
             <dt>Done before</dt>
@@ -29,6 +29,29 @@ export function Done({ result: { name, file, report, url } }: { result: Result }
         ) : (
           'It is in the file you chose.'
         )}
+      </p>
+    </div>
+  );
+}
+
+/** The finished file of a model that was open before: it may not be saved yet, so only its owner takes it away. */
+export function Earlier({ result }: { result: Result }) {
+  const { name, of, url } = result;
+  return (
+    <div class="note small earlier">
+      <p>
+        {name} was made from {of.fileName}, which was open before.
+        {url && ' The next result replaces it.'}
+      </p>
+      <p class="actions">
+        {url && (
+          <a class="small" href={url} download={name}>
+            Save {name}
+          </a>
+        )}
+        <button type="button" class="plain small" onClick={() => void discard(result)}>
+          Discard
+        </button>
       </p>
     </div>
   );

@@ -1,15 +1,15 @@
 import { analysing } from '../state/analysis.ts';
-import { canPick, interrupted, job, result, shrink, shrinkInto, throwAway } from '../state/job.ts';
-import { busy, opened } from '../state/model.ts';
-import { plan, recipe, recipeName, refusal } from '../state/recipe.ts';
+import { canPick, earlier, interrupted, job, result, shrink, shrinkInto, throwAway } from '../state/job.ts';
+import { busy, opened, opening } from '../state/model.ts';
+import { changeRecipe, plan, recipe, recipeName, refusal, requantizes } from '../state/recipe.ts';
 import { recipeQuery } from '../recipe/fragment.ts';
 import { outputName } from '../recipe/names.ts';
 import { bytes } from '../text.ts';
-import { Done } from './done.tsx';
+import { Done, Earlier } from './done.tsx';
 import { Running } from './running.tsx';
 import { canKeep } from './storage.ts';
 
-/** The press itself: start, watch, stop, take the result. */
+/** The conversion: start, watch, stop, take the result. */
 export function Shrink() {
   const current = job.value;
   return (
@@ -26,6 +26,7 @@ export function Shrink() {
           )}
           {result.value && <Done result={result.value} />}
           <Start />
+          {earlier.value && <Earlier result={earlier.value} />}
         </>
       )}
       {current.state !== 'running' && <Interrupted />}
@@ -37,11 +38,19 @@ function Start() {
   const ready = plan.value !== undefined && refusal.value === undefined && !busy.value;
   const name = opened.value && outputName(opened.value.fileName, recipe.value);
   const goOn = interrupted.value.some((job) => job.name === name && job.query === recipeQuery(recipe.value).toString());
-  const done = result.value?.name === name;
+  const done = name !== undefined && result.value?.name === name;
+  const reason = reasonNotReady();
   return (
     <>
+      {requantizes.value && <Consent />}
       <p class="actions">
-        <button type="button" class={done ? undefined : 'primary'} disabled={!ready} onClick={() => void shrink()}>
+        <button
+          type="button"
+          class={done ? undefined : 'primary'}
+          disabled={!ready}
+          aria-describedby={reason ? 'not-ready' : undefined}
+          onClick={() => void shrink()}
+        >
           {goOn ? 'Go on with' : done ? 'Shrink again to' : 'Shrink to'} {recipeName.value}
         </button>
         {canPick && (
@@ -50,12 +59,44 @@ function Start() {
           </button>
         )}
       </p>
-      <p class="soft small">
-        {plan.value ? `Makes ${bytes(plan.value.size)}` : 'Runs'} in this tab, on every core
-        {analysing.value.state === 'running' ? ', beside the measuring' : ''}.
-        {canKeep && ' You can pause it, even by closing the tab.'}
-      </p>
+      {reason ? (
+        <p class="note small" id="not-ready" role="status">
+          {reason}
+        </p>
+      ) : (
+        <p class="soft small">
+          {plan.value ? `Makes ${bytes(plan.value.size)}` : 'Runs'} in this tab, on every core
+          {analysing.value.state === 'running' ? ', beside the measuring' : ''}.
+          {canKeep && ' You can pause it, even by closing the tab.'}
+        </p>
+      )}
     </>
+  );
+}
+
+/** Why the button cannot be pressed. Next to the button, for it is there that one asks. */
+function reasonNotReady(): string | undefined {
+  if (!opened.value) return opening.value ? undefined : 'Open a model first.';
+  if (opened.value.obstacle !== undefined) return 'This model cannot be converted: see above.';
+  if (requantizes.value && !recipe.value.allowRequantize) return 'Tick the box above to quantize this file again.';
+  return refusal.value;
+}
+
+/** Consent to quantize again what is quantized already. */
+function Consent() {
+  return (
+    <div class="note small">
+      <p>This file is quantized already. Quantizing it again loses more than quantizing the original.</p>
+      <label>
+        <input
+          type="checkbox"
+          checked={recipe.value.allowRequantize ?? false}
+          disabled={busy.value}
+          onChange={(event) => changeRecipe({ allowRequantize: event.currentTarget.checked })}
+        />{' '}
+        Do it all the same
+      </label>
+    </div>
   );
 }
 

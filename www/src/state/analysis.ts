@@ -4,8 +4,9 @@ import { batch, computed, effect, signal } from '@preact/signals';
 import { analyzeModel, type Model, type TensorAnalysis } from 'quantpress';
 import { damageOf } from '../understand/damage.ts';
 import { sentence } from '../ui/sentence.ts';
-import { opened } from './model.ts';
+import { opened, opening } from './model.ts';
 import { choices, imatrix, kept, keptPlan, plan } from './recipe.ts';
+import { standingOf } from './transitions.ts';
 import { worker } from './workers.ts';
 
 export type Analysing =
@@ -15,6 +16,25 @@ export type Analysing =
 
 export const analysing = signal<Analysing>({ state: 'idle' });
 export const analyses = signal<ReadonlyMap<string, TensorAnalysis>>(new Map());
+/** Whether a pass over all tensors of the open model has ended: from then on no figure is missing, they only get better. */
+export const covered = signal(false);
+
+/** What the page is doing with a model: see www/STATES.md. */
+export const standing = computed(() =>
+  standingOf({
+    open: opened.value !== undefined,
+    opening: opening.value !== undefined,
+    obstacle: opened.value?.obstacle,
+    measuring: analysing.value.state,
+    covered: covered.value,
+  }),
+);
+
+/** How far the pass under way is, from 0 to 1. */
+export const share = computed(() => {
+  const now = analysing.value;
+  return now.state === 'running' ? now.done / Math.max(1, now.all) : 0;
+});
 
 /** What the recipe costs. */
 export const total = computed(() => plan.value && damageOf(plan.value, analyses.value));
@@ -60,10 +80,14 @@ effect(() => {
   const current = opened.value;
   const matrix = imatrix.value;
   stop.abort();
-  analyses.value = new Map();
+  batch(() => {
+    analyses.value = new Map();
+    covered.value = false;
+    analysing.value = { state: 'idle' };
+  });
   // Behind an address every piece is a request: there the first look has to do, until more is asked for.
   const passes = PASSES.filter(({ asked }, pass) => !asked && (pass === 0 || current?.from !== 'network'));
-  if (current) void measure(current.model, matrix, passes);
+  if (current && current.obstacle === undefined) void measure(current.model, matrix, passes);
 });
 
 /** Looks at every weight. */
@@ -105,7 +129,10 @@ async function measure(model: Model, matrix: File | undefined, passes: typeof PA
         },
       });
       if (signal.aborted) return;
-      analyses.value = found;
+      batch(() => {
+        analyses.value = found;
+        covered.value = true;
+      });
     }
     analysing.value = { state: 'done' };
   } catch (error) {

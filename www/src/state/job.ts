@@ -1,6 +1,6 @@
-/** The press at work: one job at a time, kept when it is paused or the tab is closed. */
+/** The conversion: one job at a time, kept when it is paused or the tab is closed. */
 
-import { effect, signal } from '@preact/signals';
+import { computed, effect, signal } from '@preact/signals';
 import {
   BlobTarget,
   OpfsTarget,
@@ -15,7 +15,7 @@ import { outputName } from '../recipe/names.ts';
 import { folder, forget, hold, note, remove, room, sweep, unfinished, type Unfinished } from '../shrink/storage.ts';
 import { bytes } from '../text.ts';
 import { sentence } from '../ui/sentence.ts';
-import { busy, opened } from './model.ts';
+import { busy, opened, type Opened } from './model.ts';
 import { imatrix, plan, recipe, refusal } from './recipe.ts';
 import { worker } from './workers.ts';
 
@@ -27,6 +27,8 @@ export type Job =
 
 /** A finished file. */
 export interface Result {
+  /** The model it was made of. */
+  readonly of: Opened;
   readonly name: string;
   readonly recipe: Recipe;
   readonly file: Blob;
@@ -36,7 +38,12 @@ export interface Result {
 }
 
 export const job = signal<Job>({ state: 'idle' });
-export const result = signal<Result | undefined>(undefined);
+/** The last finished file. It stays until it is taken away or another one is begun, whichever model is open. */
+export const finished = signal<Result | undefined>(undefined);
+/** The finished file of the open model. */
+export const result = computed(() => (finished.value?.of === opened.value ? finished.value : undefined));
+/** A finished file of a model that was open before: it is kept, for it may not be saved yet. */
+export const earlier = computed(() => (result.value ? undefined : finished.value));
 /** Jobs that were interrupted and can be taken up. */
 export const interrupted = signal<readonly Unfinished[]>([]);
 
@@ -114,7 +121,7 @@ async function work(prepare: (name: string, size: number) => Promise<Place>): Pr
   const awake = await stayAwake();
   let place: Place | undefined;
   try {
-    if (result.value) await discard(result.value);
+    if (finished.value) await discard(finished.value);
     place = await prepare(name, planned.size);
     const { target, kept = false, picked } = place;
     job.value = { state: 'running', name, kept };
@@ -133,7 +140,7 @@ async function work(prepare: (name: string, size: number) => Promise<Place>): Pr
     if (kept) forget(name);
     letGo = hold(name);
     const url = picked ? {} : { url: URL.createObjectURL(file) };
-    result.value = { name, recipe: which, file, report, ...url };
+    finished.value = { of: current, name, recipe: which, file, report, ...url };
     job.value = { state: 'idle' };
   } catch (error) {
     if (abort.signal.aborted && !pausing && place?.target instanceof OpfsTarget) {
@@ -172,8 +179,9 @@ export async function throwAway({ name }: Unfinished): Promise<void> {
   interrupted.value = await unfinished();
 }
 
-async function discard({ name, url }: Result): Promise<void> {
-  result.value = undefined;
+/** Takes a finished file away. */
+export async function discard({ name, url }: Result): Promise<void> {
+  finished.value = undefined;
   if (url) URL.revokeObjectURL(url);
   letGo?.();
   if (url) await remove(name);

@@ -1,13 +1,14 @@
 /** Looks for the best mix in a thread of its own: of a large model it takes a while, and a drag shall stay smooth. */
 
-import { bestMix, init, openModel, type Mix, type Model, type ModelAnalysis, type ModelInput } from 'quantpress';
+import { bestMix, init, openModel, type Mix, type Model, type ModelAnalysis } from 'quantpress';
+import { type PackedInput, unpacked } from '../open/input.ts';
 
 /** What is asked of this worker. */
 export interface Wanted {
   readonly id: number;
   /** Where the engine is: a script from a `blob:` has no place to look beside. */
   readonly wasm: string;
-  readonly input: ModelInput;
+  readonly input: PackedInput;
   /** Tells whether the input is the one of the question before. */
   readonly serial: number;
   readonly analysis: ModelAnalysis;
@@ -26,7 +27,7 @@ self.onmessage = async ({ data }: MessageEvent<Wanted>) => {
   const answer = (found: Found): void => postMessage(found);
   try {
     await init({ wasm });
-    if (last?.serial !== serial) last = { serial, model: openModel(input) };
+    if (last?.serial !== serial) last = { serial, model: openModel(unpacked(input)) };
     const model = await last.model;
     const recipe = allowRequantize ? { allowRequantize } : {};
     answer({ id, mix: await bestMix(model, analysis, { targetSize }, { imatrix, recipe }) });

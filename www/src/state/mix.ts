@@ -4,6 +4,7 @@ import type { Mix, TensorAnalysis } from 'quantpress';
 import wasmUrl from '../../../dist/quantpress.wasm?url';
 import scriptUrl from './mix-worker.ts?worker&url';
 import type { Found, Wanted } from './mix-worker.ts';
+import { packed } from '../open/input.ts';
 import type { Opened } from './model.ts';
 import { fromBlob } from './workers.ts';
 
@@ -30,7 +31,15 @@ export async function findMix(
   const id = ++lastId;
   const wasm = new URL(wasmUrl, location.href).href;
   const targetSize = Math.floor(size);
-  const wanted: Wanted = { id, wasm, input: opened.input, serial, analysis: { tensors }, targetSize, ...options };
+  const wanted: Wanted = {
+    id,
+    wasm,
+    input: packed(opened.input),
+    serial,
+    analysis: { tensors },
+    targetSize,
+    ...options,
+  };
   return new Promise((resolve, reject) => {
     const answered = ({ data }: MessageEvent<Found>): void => {
       if (data.id !== id) return;

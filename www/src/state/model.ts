@@ -1,29 +1,51 @@
 /** The model that is open. Views read signals; only the functions here change them. */
 
-import { computed, signal } from '@preact/signals';
+import { batch, computed, signal } from '@preact/signals';
 import { init, openModel, type Model, type ModelInput } from 'quantpress';
 import sampleUrl from '../../../tests/fixtures/tiny-whale/tiny-whale-f16.gguf?url';
 import sampleImatrixUrl from '../../../tests/fixtures/tiny-whale/tiny-whale.imatrix.gguf?url';
+import { type Converted, convertedOf } from '../open/converted.ts';
+import { filesOfModel, folderOf, nameOfModel } from '../open/files.ts';
 import { sentence } from '../ui/sentence.ts';
+import { refusesOpening } from './transitions.ts';
+
+/** Where a model is from. */
+export type From = 'sample' | 'disk' | 'network';
 
 /** A model, and where it is from. */
 export interface Opened {
   readonly model: Model;
-  /** The name of its file, or of its first one. */
+  /** What it is called: the name of its folder, of its file, or of the first of its files. */
   readonly fileName: string;
-  readonly from: 'sample' | 'disk' | 'network';
+  /** Whether that is a folder's name. */
+  readonly isFolder: boolean;
+  readonly from: From;
   readonly weights: number;
   /** What it was opened from, for a worker to open it too. */
   readonly input: ModelInput;
-  /** Its files, if they are at hand as a whole. */
+  /** Its files, if it is GGUF and they are at hand as a whole. */
   readonly files?: readonly Blob[];
+  /** What it is as GGUF: a safetensors model after its conversion, in the precision it has. Not of very many tensors. */
+  readonly asGguf?: Converted | undefined;
+  /** Why it cannot be converted or quantized at all. */
+  readonly obstacle?: string | undefined;
+}
+
+/** What is being opened. */
+export interface Opening {
+  /** As it is spoken of: a name or an address. */
+  readonly what: string;
+  /** As the model will be called. */
+  readonly fileName: string;
+  readonly from: From;
 }
 
 export const opened = signal<Opened | undefined>(undefined);
-/** What is being opened. */
-export const opening = signal<string | undefined>(undefined);
-/** Why the last thing that was opened could not be, or an importance matrix could not be read. */
+export const opening = signal<Opening | undefined>(undefined);
+/** Why the last thing that was asked for could not be opened or read. */
 export const problem = signal<string | undefined>(undefined);
+/** What was taken away because another model was opened. */
+export const notice = signal<string | undefined>(undefined);
 /** Set while a job reads the model: then no other is opened. */
 export const busy = signal(false);
 
@@ -32,24 +54,34 @@ export const weights = computed(() => opened.value?.weights ?? 0);
 /** The file name of the built-in model. */
 export const SAMPLE_NAME = 'tiny-whale-f16.gguf';
 
+type Change = (before: Opened, next: Opened) => void;
+
+const changes: Change[] = [];
+
+/** Has the owner of a fact about a model act when another one is opened in its place, in one step with that. */
+export function whenModelChanges(change: Change): void {
+  changes.push(change);
+}
+
 /** Opens the built-in model. */
 export function openSample(): Promise<void> {
-  return open('the sample', 'sample', SAMPLE_NAME, () => fetchFile(sampleUrl, SAMPLE_NAME));
+  const sample: Opening = { what: 'the sample', fileName: SAMPLE_NAME, from: 'sample' };
+  return open(sample, () => fetchFile(sampleUrl, SAMPLE_NAME));
 }
 
 /** Opens what the person chose or dropped: one file, or all the files of one model. */
-export function openFiles(files: readonly File[]): Promise<void> {
+export function openFiles(all: readonly File[]): Promise<void> {
+  const files = filesOfModel(all);
   const [first] = files;
   if (!first) return Promise.resolve();
-  const models = files.filter(({ name }) => /\.(gguf|safetensors)$/i.test(name));
-  const [name = first.name] = models.map(({ name }) => name).sort();
-  return open(name, 'disk', name, async () => (files.length === 1 ? first : files));
+  const fileName = nameOfModel(files, folderOf(files));
+  const isFolder = fileName === folderOf(files);
+  return open({ what: fileName, fileName, from: 'disk' }, async () => (files.length === 1 ? first : files), isFolder);
 }
 
 /** Opens a model behind an address, which is read in parts: what is needed, when it is needed. */
 export function openAddress(address: string): Promise<void> {
-  const name = decodeURIComponent(new URL(address).pathname.split('/').pop() || 'model.gguf');
-  return open(address, 'network', name, async () => address);
+  return open({ what: address, fileName: lastPart(address), from: 'network' }, async () => address);
 }
 
 /** The sample's own importance matrix. */
@@ -57,26 +89,67 @@ export function sampleImatrix(): Promise<File> {
   return fetchFile(sampleImatrixUrl, 'tiny-whale.imatrix.gguf');
 }
 
-async function open(
-  what: string,
-  from: Opened['from'],
-  fileName: string,
-  get: () => Promise<ModelInput>,
-): Promise<void> {
-  if (opening.value !== undefined || busy.value) return;
-  opening.value = what;
-  problem.value = undefined;
+/** How many openings were begun: the last one counts, whichever ends first. */
+let turn = 0;
+
+async function open(next: Opening, get: () => Promise<ModelInput>, isFolder = false): Promise<void> {
+  const refused = refusesOpening(busy.value);
+  if (refused !== undefined) {
+    problem.value = refused;
+    return;
+  }
+  const mine = ++turn;
+  batch(() => {
+    opening.value = next;
+    problem.value = undefined;
+    notice.value = undefined;
+  });
   try {
     const [input] = await Promise.all([get(), init()]);
     const model = await openModel(input);
+    const { fileName, from } = next;
+    const files = model.container === 'gguf' ? partsOf(input) : undefined;
+    const converted = await convertedFrom(model);
+    const now = {
+      model,
+      fileName,
+      isFolder,
+      from,
+      weights: weightsOf(model),
+      input,
+      ...(files && { files }),
+      ...converted,
+    };
+    // Another one was asked for meanwhile, or a job has begun on the model that is open.
+    if (mine !== turn || busy.value) {
+      await model.close();
+      if (mine === turn) problem.value = refusesOpening(busy.value);
+      return;
+    }
     const before = opened.value;
-    const files = partsOf(input);
-    opened.value = { model, fileName, from, weights: weightsOf(model), input, ...(files && { files }) };
+    batch(() => {
+      opened.value = now;
+      if (before) for (const change of changes) change(before, now);
+    });
     await before?.model.close();
   } catch (error) {
-    problem.value = sentence(error);
+    if (mine === turn) problem.value = sentence(error);
   } finally {
-    opening.value = undefined;
+    if (mine === turn) opening.value = undefined;
+  }
+}
+
+/** With more tensors than this a model is not planned when it is opened. */
+const MANY = 4000;
+
+/** What a model is as GGUF, or why it is none. */
+async function convertedFrom(model: Model): Promise<{ asGguf?: Converted; obstacle?: string }> {
+  // Planning so many tensors would be felt, and no language model has them.
+  if (model.tensors.length > MANY) return {};
+  try {
+    return { asGguf: await convertedOf(model) };
+  } catch (error) {
+    return { obstacle: sentence(error) };
   }
 }
 
@@ -90,6 +163,16 @@ function partsOf(input: ModelInput): Blob[] | undefined {
 
 function weightsOf(model: Model): number {
   return model.tensors.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+}
+
+/** The name of the file an address leads to, as it is written there if that cannot be read. */
+function lastPart(address: string): string {
+  const name = new URL(address).pathname.split('/').pop() || 'model.gguf';
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    return name;
+  }
 }
 
 async function fetchFile(url: string, name: string): Promise<File> {

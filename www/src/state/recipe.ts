@@ -1,11 +1,12 @@
 /** The recipe: a preset, and what the person changed of it. */
 
-import { computed, effect, signal } from '@preact/signals';
+import { batch, computed, effect, signal } from '@preact/signals';
 import { planModel, presets, type FormatName, type PlannedTensor, type Preset, type Recipe } from 'quantpress';
 import { parseRecipe, recipeQuery } from '../recipe/fragment.ts';
 import { replaceQuery, route } from '../route.ts';
 import { sentence } from '../ui/sentence.ts';
-import { opened, problem, sampleImatrix } from './model.ts';
+import { notice, opened, problem, sampleImatrix, whenModelChanges } from './model.ts';
+import { addressStep, firstRecipe, withAnotherModel } from './transitions.ts';
 
 /** What a recipe makes of the open model, without the engine's memory behind it. */
 export interface Planned {
@@ -24,7 +25,13 @@ export interface Choice {
   readonly lacksImportance?: boolean;
 }
 
-export const recipe = signal<Recipe>(parseRecipe(route.value.query) ?? { preset: 'Q4_K_M' });
+/** What the page begins with where nothing else is asked for. */
+const DEFAULT: Recipe = { preset: 'Q4_K_M' };
+const REMEMBERED = 'quantpress.recipe';
+
+export const recipe = signal<Recipe>(
+  firstRecipe(route.peek().view, parseRecipe(route.peek().query), remembered(), DEFAULT),
+);
 export const imatrix = signal<File | undefined>(undefined);
 /** Every preset, by the size it gives. */
 export const choices = signal<readonly Choice[]>([]);
@@ -134,8 +141,13 @@ function following(read: () => unknown, act: (current: () => boolean) => Promise
 following(
   () => [opened.value, imatrix.value],
   async (current) => {
-    const model = opened.peek()?.model;
+    const { model, obstacle } = opened.peek() ?? {};
     if (!model) return;
+    // What no preset can be made of is said once, of the model.
+    if (obstacle !== undefined) {
+      choices.value = [];
+      return;
+    }
     const all = await Promise.all(distinct().map(choiceOf));
     if (!current()) return;
     // Whoever comes here wants a smaller file.
@@ -150,7 +162,13 @@ following(
 following(
   () => [opened.value, imatrix.value, recipe.value],
   async (current) => {
-    if (!opened.peek()) return;
+    const now = opened.peek();
+    if (!now) return;
+    if (now.obstacle !== undefined) {
+      plan.value = undefined;
+      refusal.value = now.obstacle;
+      return;
+    }
     try {
       const next = await planned(recipe.peek());
       if (!current()) return;
@@ -173,21 +191,63 @@ following(
   },
 );
 
-// The recipe is in the address, so that a link brings it along; never the name of a file.
+/** What this page wrote into the address last. */
+let written: string | undefined;
+
+// The recipe is in the address of the first view, so that a link brings it along; never the name of a file. And whoever
+// follows such a link, or edits it, gets it.
 effect(() => {
-  const query = recipeQuery(recipe.value);
-  if (kept.value) query.set('vs', recipeQuery(kept.value).toString());
-  if (opened.value && route.peek().view === '' && query.toString() !== route.peek().query.toString())
-    replaceQuery(query);
+  const { view, query } = route.value;
+  const now = recipeQuery(recipe.value);
+  if (kept.value) now.set('vs', recipeQuery(kept.value).toString());
+  if (view !== '') return;
+  const there = query.toString();
+  const wanted = parseRecipe(query);
+  const step = addressStep({ query: there, named: wanted !== undefined }, written, now.toString());
+  if (step === 'read' && wanted) {
+    written = there;
+    const other = parseRecipe(new URLSearchParams(query.get('vs') ?? ''));
+    batch(() => {
+      if (recipeQuery(wanted).toString() !== recipeQuery(recipe.peek()).toString()) recipe.value = wanted;
+      if (other && !kept.peek()) kept.value = other;
+    });
+  } else if (step === 'nothing') {
+    written = there;
+  } else if (opened.value) {
+    written = now.toString();
+    replaceQuery(now);
+  }
 });
 
-// And whoever follows such a link, or edits it, gets it.
+// The addresses of other views have no recipe: there the tab remembers it.
 effect(() => {
-  if (route.value.view !== '') return;
-  const wanted = parseRecipe(route.value.query);
-  if (wanted && recipeQuery(wanted).toString() !== recipeQuery(recipe.peek()).toString()) recipe.value = wanted;
-  const other = parseRecipe(new URLSearchParams(route.value.query.get('vs') ?? ''));
-  if (other && !kept.peek()) kept.value = other;
+  const query = recipeQuery(recipe.value).toString();
+  try {
+    sessionStorage.setItem(REMEMBERED, query);
+  } catch {
+    // Without storage it is remembered until the page is loaded anew.
+  }
+});
+
+function remembered(): Recipe | undefined {
+  try {
+    return parseRecipe(new URLSearchParams(sessionStorage.getItem(REMEMBERED) ?? ''));
+  } catch {
+    return undefined;
+  }
+}
+
+// The importance matrix was measured on the model that was open, and the consent to quantize again was given for it.
+whenModelChanges((before) => {
+  const session = { recipe: recipe.peek(), mixRecipe: mixRecipe.peek(), imatrix: imatrix.peek()?.name };
+  const after = withAnotherModel(session, DEFAULT, before.fileName);
+  recipe.value = after.recipe;
+  mixRecipe.value = undefined;
+  imatrix.value = after.imatrix;
+  notice.value = after.notice;
+  plan.value = undefined;
+  refusal.value = undefined;
+  choices.value = [];
 });
 
 /** Why a plan cannot be carried out. */

@@ -1,21 +1,31 @@
 /** The size one wants, and what is made to fit in it: a preset, or a mix of types that is found for it. */
 
-import { batch, effect, signal } from '@preact/signals';
+import { batch, computed, effect, signal } from '@preact/signals';
 import type { Mix, Recipe } from 'quantpress';
 import { bestWithin } from '../understand/frontier.ts';
 import { sentence } from '../ui/sentence.ts';
-import { analyses, analysing, points } from './analysis.ts';
+import { analyses, points, share, standing } from './analysis.ts';
 import { findMix } from './mix.ts';
-import { opened } from './model.ts';
+import { opened, whenModelChanges } from './model.ts';
 import { choosePreset, imatrix, mixRecipe, recipe } from './recipe.ts';
+import { mixStep, mixWaits } from './transitions.ts';
 
 /** Bytes that were aimed at; nothing while the recipe came from elsewhere. */
 export const aim = signal<number | undefined>(undefined);
 /** What is taken for a size. */
 export const taking = signal<'preset' | 'mix'>('preset');
-/** The last mix that was found, and why there is none. */
+/** The last mix that was found. */
 export const mix = signal<Mix | undefined>(undefined);
-export const mixTrouble = signal<string | undefined>(undefined);
+/** The size of the mix that waits until there are figures to choose by. */
+const waiting = signal<number | undefined>(undefined);
+/** Why the last search has found none. */
+const failure = signal<string | undefined>(undefined);
+/** Why there is no mix, or none yet. */
+export const mixTrouble = computed(() => {
+  const step = mixStep(standing.value);
+  if (waiting.value !== undefined && step !== 'search') return mixWaits(step, share.value);
+  return failure.value;
+});
 
 /** A drag is a hundred aims: the mix is found for the one it ends with, or rests on. Milliseconds. */
 const REST = 120;
@@ -39,34 +49,46 @@ export function aimAt(size: number): void {
     return;
   }
   setTimeout(() => {
-    if (mine === turn) void find(size, () => mine === turn);
+    if (mine === turn) waiting.value = size;
   }, REST);
 }
 
 /** From presets to mixes and back, for the same size. */
 export function take(what: 'preset' | 'mix', size: number): void {
-  taking.value = what;
-  mixTrouble.value = undefined;
+  batch(() => {
+    taking.value = what;
+    failure.value = undefined;
+    waiting.value = undefined;
+  });
   aimAt(aim.peek() ?? size);
 }
 
+// A size that waits is searched for as soon as every tensor has figures.
+effect(() => {
+  const size = waiting.value;
+  if (size === undefined || mixStep(standing.value) !== 'search') return;
+  const mine = turn;
+  waiting.value = undefined;
+  void find(size, () => mine === turn);
+});
+
 async function find(size: number, current: () => boolean): Promise<void> {
   const model = opened.peek();
-  if (!model || analysing.peek().state === 'failed') return;
+  if (!model) return;
   try {
-    const tensors = model.model.tensors.flatMap(({ name }) => analyses.peek().get(name) ?? []);
+    const tensors = [...analyses.peek().values()];
     const allowRequantize = recipe.peek().allowRequantize ?? false;
     const found = await findMix(model, tensors, size, { imatrix: imatrix.peek(), allowRequantize });
     if (!current()) return;
-    mixTrouble.value = undefined;
     batch(() => {
+      failure.value = undefined;
       mix.value = found;
       mixRecipe.value = found.recipe;
       recipe.value = found.recipe;
       aimed = found.recipe;
     });
   } catch (error) {
-    if (current()) mixTrouble.value = sentence(error);
+    if (current()) failure.value = sentence(error);
   }
 }
 
@@ -77,4 +99,13 @@ effect(() => {
   aimedAt = model;
   aimed = undefined;
   aim.value = undefined;
+});
+
+// A mix is of one model, and so is a search for it.
+whenModelChanges(() => {
+  turn += 1;
+  taking.value = 'preset';
+  mix.value = undefined;
+  waiting.value = undefined;
+  failure.value = undefined;
 });

@@ -5,6 +5,7 @@ import { agreed, prompt, stopTrying, texts, trouble, tryIt, trying, type Trying 
 import './try.css';
 
 const DOING: Record<Exclude<Trying, 'idle'>, string> = {
+  converting: 'Converting the original to GGUF, in memory…',
   loading: 'Loading both models…',
   writing: 'Both go on with your words, always by the likeliest…',
   reading: 'Both read the sample text…',

@@ -1,14 +1,15 @@
 /** Trying a result: both models loaded, a text gone on with, another one foreseen. */
 
-import { signal } from '@preact/signals';
+import { effect, signal } from '@preact/signals';
 import { result } from '../state/job.ts';
 import { opened } from '../state/model.ts';
 import { sentence } from '../ui/sentence.ts';
+import { originalFiles } from './original.ts';
 import { agreement, continuation, type Agreement } from './compare.ts';
 import { Runner } from './runner.ts';
 import sample from './sample.txt?raw';
 
-export type Trying = 'idle' | 'loading' | 'writing' | 'reading';
+export type Trying = 'idle' | 'converting' | 'loading' | 'writing' | 'reading';
 
 export const trying = signal<Trying>('idle');
 export const trouble = signal<string | undefined>(undefined);
@@ -25,30 +26,38 @@ let stop = new AbortController();
 /** Loads both, lets both go on with the prompt, and reads the sample text with both. */
 export async function tryIt(): Promise<void> {
   const [current, made] = [opened.value, result.value];
-  if (!current?.files || !made || trying.value !== 'idle') return;
+  if (!current || !made || trying.value !== 'idle') return;
   stop = new AbortController();
+  const { signal } = stop;
   trouble.value = undefined;
   texts.value = ['', ''];
   agreed.value = undefined;
-  trying.value = 'loading';
+  trying.value = current.files ? 'loading' : 'converting';
   const runners: Runner[] = [];
   try {
-    for (const files of [current.files, [made.file]]) runners.push(await Runner.load(files));
+    const originals = await originalFiles(current, signal);
+    trying.value = 'loading';
+    for (const files of [originals, [made.file]]) {
+      signal.throwIfAborted();
+      runners.push(await Runner.load(files));
+    }
+    signal.throwIfAborted();
     const [original, shrunk] = runners as [Runner, Runner];
     trying.value = 'writing';
-    await Promise.all([original, shrunk].map((runner, side) => write(runner, side)));
+    await Promise.all([original, shrunk].map((runner, side) => write(runner, side, signal)));
     trying.value = 'reading';
-    for await (const now of agreement(original, shrunk, sample, SCORED, stop.signal)) agreed.value = now;
+    for await (const now of agreement(original, shrunk, sample, SCORED, signal)) agreed.value = now;
   } catch (error) {
-    if (!stop.signal.aborted) trouble.value = sentence(error);
+    if (!signal.aborted) trouble.value = sentence(error);
   } finally {
     await Promise.all(runners.map((runner) => runner.close()));
     trying.value = 'idle';
   }
 }
 
-async function write(runner: Runner, side: number): Promise<void> {
-  for await (const text of continuation(runner, prompt.value, WORDS, stop.signal)) {
+async function write(runner: Runner, side: number, signal: AbortSignal): Promise<void> {
+  for await (const text of continuation(runner, prompt.value, WORDS, signal)) {
+    if (signal.aborted) return;
     const [a, b] = texts.value;
     texts.value = side === 0 ? [text, b] : [a, text];
   }
@@ -58,3 +67,12 @@ async function write(runner: Runner, side: number): Promise<void> {
 export function stopTrying(): void {
   stop.abort();
 }
+
+// What was written belongs to the two models that were run: with another original or another result it goes.
+effect(() => {
+  void [opened.value, result.value];
+  stop.abort();
+  trouble.value = undefined;
+  texts.value = ['', ''];
+  agreed.value = undefined;
+});

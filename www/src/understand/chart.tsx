@@ -1,6 +1,7 @@
 import { useRef } from 'preact/hooks';
-import { keptTotal, points, total, type Point } from '../state/analysis.ts';
+import { keptTotal, points, standing, total, type Point } from '../state/analysis.ts';
 import { kept, nameOf, recipeName } from '../state/recipe.ts';
+import type { Standing } from '../state/transitions.ts';
 import { bytes, digits, percent } from '../text.ts';
 import { linear, logarithmic, logTicks, ticks, type Scale } from '../ui/scale.ts';
 import { Twin } from '../ui/twin.tsx';
@@ -32,7 +33,7 @@ export function Chart() {
         {width.value > 0 && shown.length > 1 ? (
           <Plot points={shown} width={width.value} />
         ) : (
-          <p class="soft placeholder">Measuring every preset on this model…</p>
+          <p class="soft placeholder">{PLACEHOLDER[standing.value]}</p>
         )}
       </div>
       <Twin
@@ -50,6 +51,16 @@ export function Chart() {
     </section>
   );
 }
+
+/** What stands where the chart will be, or why there is none. */
+const PLACEHOLDER: Record<Standing, string> = {
+  none: 'Open a model to see what each preset costs.',
+  opening: 'Measuring every preset on this model…',
+  unusable: 'This model cannot be converted, so there is nothing to measure.',
+  measuring: 'Measuring every preset on this model…',
+  measured: 'Too few presets can be measured on this model for a chart.',
+  unmeasured: 'The presets could not be measured on this model.',
+};
 
 /** A preset whose error is known. */
 export interface Measured extends Point {

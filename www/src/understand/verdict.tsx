@@ -1,4 +1,4 @@
-import { analysing, measureAll, sampled, total } from '../state/analysis.ts';
+import { analysing, measureAll, sampled, standing, total } from '../state/analysis.ts';
 import { opened } from '../state/model.ts';
 import { recipeName } from '../state/recipe.ts';
 import { bytes, count, digits, percent } from '../text.ts';
@@ -23,7 +23,7 @@ export function Verdict() {
             {count(current.weights)} weights in {bytes(current.model.source.size)}.
           </>
         ) : (
-          <span class="soft">Opening the model…</span>
+          <span class="soft">{standing.value === 'opening' ? 'Opening the model…' : 'No model is open.'}</span>
         )}
       </p>
       <p class="soft small" key={`${looked} ${analysing.value.state} ${after?.size}`}>
@@ -38,7 +38,9 @@ export function Verdict() {
 }
 
 function Cost({ total: { error, outstanding } }: { total: Total }) {
-  if (error === undefined) return <span class="soft">Measuring what that costs…</span>;
+  if (error === undefined) {
+    return standing.value === 'measuring' ? <span class="soft">Measuring what that costs…</span> : null;
+  }
   const [worst] = outstanding;
   return (
     <>

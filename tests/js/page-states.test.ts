@@ -1,0 +1,197 @@
+/** The states of the playground (www/STATES.md), as plain functions: no browser. */
+
+import { openModel, init, type Recipe } from 'quantpress';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { convertedOf } from '../../www/src/open/converted.js';
+import { filesOfModel, folderOf, nameOfModel } from '../../www/src/open/files.js';
+import { llamaCommand, llamaFolderCommands, outTypeOf, quantpressCommand } from '../../www/src/recipe/command.js';
+import { outputName } from '../../www/src/recipe/names.js';
+import {
+  addressStep,
+  type Facts,
+  firstRecipe,
+  mixStep,
+  mixWaits,
+  refusesOpening,
+  standingOf,
+  withAnotherModel,
+} from '../../www/src/state/transitions.js';
+import { whyNotRun } from '../../www/src/try/runnable.js';
+import { folder } from './support/files.js';
+import { goldenFolder } from './support/hugging-face.js';
+import { WHALE } from './support/whale.js';
+
+beforeAll(() => init());
+
+describe('standing', () => {
+  const facts: Facts = { open: true, opening: false, obstacle: undefined, measuring: 'running', covered: false };
+
+  test.each<[string, Partial<Facts>, string]>([
+    ['the first model is being opened', { open: false, opening: true, measuring: 'idle' }, 'opening'],
+    ['the first model could not be opened', { open: false, measuring: 'idle' }, 'none'],
+    ['a model is open and nothing is measured yet', { measuring: 'idle' }, 'measuring'],
+    ['some tensors have figures', {}, 'measuring'],
+    ['all tensors have figures and get better ones', { covered: true }, 'measured'],
+    ['all tensors have their figures', { covered: true, measuring: 'done' }, 'measured'],
+    ['measuring has failed', { measuring: 'failed' }, 'unmeasured'],
+    ['a later pass has failed', { measuring: 'failed', covered: true }, 'measured'],
+    ['the model cannot be converted', { obstacle: 'It is a part.', measuring: 'idle' }, 'unusable'],
+    ['another model is being opened', { opening: true, covered: true, measuring: 'done' }, 'measured'],
+  ])('%s', (_, change, expected) => {
+    expect(standingOf({ ...facts, ...change })).toBe(expected);
+  });
+});
+
+describe('a mix', () => {
+  test('waits until every tensor has figures, and is given up where there will be none', () => {
+    const steps = (['opening', 'measuring', 'measured', 'unmeasured', 'unusable', 'none'] as const).map(mixStep);
+    expect(steps).toEqual(['wait', 'wait', 'search', 'give up', 'give up', 'give up']);
+    expect(mixWaits('wait', 0.419)).toBe('Still measuring (41%).');
+    expect(mixWaits('give up', 0)).toMatch(/without measured errors/);
+  });
+});
+
+describe('another model', () => {
+  const fallback: Recipe = { preset: 'Q4_K_M' };
+
+  test('keeps preset, rules and options, and drops matrix and consent', () => {
+    const rules = [{ pattern: 'attn_v', type: 'Q8_0' }] as const;
+    const recipe: Recipe = { preset: 'Q3_K_M', pure: true, tensorTypes: rules, allowRequantize: true };
+    const after = withAnotherModel({ recipe, mixRecipe: undefined, imatrix: 'a.imatrix' }, fallback, 'a.gguf');
+    expect(after.recipe).toEqual({ preset: 'Q3_K_M', pure: true, tensorTypes: rules });
+    expect(after.imatrix).toBeUndefined();
+    expect(after.notice).toBe('The importance matrix a.imatrix was removed: made for a.gguf.');
+  });
+
+  test('drops the best mix, which was found by the errors of the model before', () => {
+    const recipe: Recipe = { preset: 'Q4_K', tensorTypes: [{ pattern: '^output\\.weight$', type: 'Q8_0' }] };
+    const after = withAnotherModel({ recipe, mixRecipe: recipe, imatrix: 'a.imatrix' }, fallback, 'a.gguf');
+    expect(after.recipe).toBe(fallback);
+    expect(after.notice).toBe('The importance matrix a.imatrix and the best mix were removed: made for a.gguf.');
+  });
+
+  test('changes nothing, and says nothing, where nothing is of the model before', () => {
+    const recipe: Recipe = { preset: 'Q6_K' };
+    const after = withAnotherModel({ recipe, mixRecipe: undefined, imatrix: undefined }, fallback, 'a.gguf');
+    expect(after.recipe).toBe(recipe);
+    expect(after.notice).toBeUndefined();
+  });
+
+  test('is not opened while a file is being written', () => {
+    expect(refusesOpening(true)).toMatch(/being written/);
+    expect(refusesOpening(false)).toBeUndefined();
+  });
+});
+
+describe('address and recipe', () => {
+  const [old, current] = ['preset=Q4_K_M', 'preset=Q3_K_M'];
+
+  test('a choice is written, and not taken back by the address that the page began with', () => {
+    expect(addressStep({ query: old, named: true }, old, current)).toBe('write');
+    expect(addressStep({ query: current, named: true }, current, current)).toBe('nothing');
+  });
+
+  test('an address without a recipe gets the current one', () => {
+    expect(addressStep({ query: '', named: false }, current, current)).toBe('write');
+  });
+
+  test('a link that is followed is read, once', () => {
+    const link = 'preset=Q8_0';
+    expect(addressStep({ query: link, named: true }, current, current)).toBe('read');
+    expect(addressStep({ query: link, named: true }, link, current)).toBe('write');
+  });
+
+  test('the page begins with its address, and in another view with what the tab remembers', () => {
+    expect(firstRecipe('', 'address', 'tab', 'default')).toBe('address');
+    expect(firstRecipe('', undefined, 'tab', 'default')).toBe('default');
+    expect(firstRecipe('blocks', undefined, 'tab', 'default')).toBe('tab');
+    expect(firstRecipe('blocks', undefined, undefined, 'default')).toBe('default');
+  });
+});
+
+describe('the name of a model', () => {
+  const at = (webkitRelativePath: string) => ({
+    webkitRelativePath,
+    name: webkitRelativePath.replace(/^.*\//, ''),
+  });
+  const hub = ['config.json', 'model-00002-of-00002.safetensors', 'model-00001-of-00002.safetensors', 'tokenizer.json'];
+
+  test('of a Hugging Face folder is the folder’s, of anything else the first file’s', () => {
+    const files = hub.map((name) => at(`SmolLM2-135M/${name}`));
+    expect(nameOfModel(files, folderOf(files))).toBe('SmolLM2-135M');
+    const loose = hub.map((name) => ({ name, webkitRelativePath: '' }));
+    expect(nameOfModel(loose, folderOf(loose))).toBe('model-00001-of-00002.safetensors');
+    const shards = ['w-00002-of-00002.gguf', 'w-00001-of-00002.gguf'].map((name) => at(`models/${name}`));
+    expect(nameOfModel(shards, folderOf(shards))).toBe('w-00001-of-00002.gguf');
+    const single = [at('unet/flux1-dev.safetensors')];
+    expect(nameOfModel(single, folderOf(single))).toBe('flux1-dev.safetensors');
+    expect(outputName('SmolLM2-135M', { preset: 'Q4_K_M' })).toBe('SmolLM2-135M-Q4_K_M.gguf');
+  });
+
+  test('of folders within the folder only the files that conversions read are of the model', () => {
+    const paths = [
+      'm/model.safetensors',
+      'm/1_Pooling/config.json',
+      'm/additional_chat_templates/tool_use.jinja',
+      'm/onnx/model.safetensors',
+      'm/onnx/config.json',
+    ];
+    expect(filesOfModel(paths.map(at)).map((file) => file.webkitRelativePath)).toEqual(paths.slice(0, 3));
+  });
+});
+
+describe('commands', () => {
+  const recipe: Recipe = { preset: 'Q4_K_M', outputTensorType: 'Q6_K' };
+
+  test('of a folder are our own, and llama.cpp’s script before llama-quantize', () => {
+    const files = { input: 'my model', output: 'my model-Q4_K_M.gguf', imatrix: 'm.imatrix' };
+    expect(quantpressCommand(recipe, files)).toBe(
+      "npx quantpress quantize --imatrix m.imatrix --output-tensor-type Q6_K 'my model' 'my model-Q4_K_M.gguf' Q4_K_M",
+    );
+    expect(llamaFolderCommands(recipe, files, 'bf16')).toBe(
+      "python convert_hf_to_gguf.py 'my model' --outtype bf16 --outfile 'my model-bf16.gguf'\n" +
+        "llama-quantize --imatrix m.imatrix --output-tensor-type Q6_K 'my model-bf16.gguf' 'my model-Q4_K_M.gguf' Q4_K_M",
+    );
+    expect(llamaFolderCommands({ preset: 'F16' }, { input: 'm', output: 'm-F16.gguf' }, 'f32')).toBe(
+      'python convert_hf_to_gguf.py m --outtype f16 --outfile m-F16.gguf',
+    );
+    expect(llamaCommand(recipe, { input: 'm.gguf', output: 'n.gguf' })).toBe(
+      'llama-quantize --output-tensor-type Q6_K m.gguf n.gguf Q4_K_M',
+    );
+  });
+
+  test('round nothing twice: the script keeps the type that all weights have, or F32', () => {
+    const of = (...types: string[]) => outTypeOf(types.map((type) => ({ type, shape: [32, 4] })));
+    expect([of('BF16', 'BF16'), of('F16'), of('F16', 'BF16'), of('F32')]).toEqual(['bf16', 'f16', 'f32', 'f32']);
+    expect(
+      outTypeOf([
+        { type: 'F16', shape: [32, 4] },
+        { type: 'F32', shape: [32] },
+      ]),
+    ).toBe('f16');
+  });
+});
+
+describe('what can be run', () => {
+  const asGguf = async (name: string) => {
+    const model = await openModel(name === WHALE ? WHALE : goldenFolder(folder().path, name));
+    const { metadata, size } = await convertedOf(model);
+    await model.close();
+    return { metadata, size };
+  };
+
+  test('is every family that writes text; of the others the page says why not', async () => {
+    const here = { from: 'disk' };
+    for (const name of [WHALE, 'llama-3', 'qwen3', 'mistral-pieces', 'Qwen2.5-0.5B-Instruct']) {
+      expect(whyNotRun({ ...here, asGguf: await asGguf(name) }), name).toBeUndefined();
+    }
+    for (const name of ['mini-bert-L2-v1', 'masked-bert', 'ranker']) {
+      expect(whyNotRun({ ...here, asGguf: await asGguf(name) }), name).toMatch(/embeddings or scores/);
+    }
+    const whale = await asGguf(WHALE);
+    expect(whyNotRun({ from: 'network', asGguf: whale })).toMatch(/Download it/);
+    expect(whyNotRun({ ...here, asGguf: { ...whale, size: 2 ** 31 } })).toMatch(/larger than the 2 GB/);
+    expect(whyNotRun({ ...here, asGguf: { ...whale, metadata: new Map() } })).toMatch(/not a language model/);
+    expect(whyNotRun({ ...here, obstacle: 'It is a part.' })).toMatch(/cannot be converted/);
+  });
+});

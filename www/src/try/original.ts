@@ -1,0 +1,22 @@
+/** The original as llama.cpp runs it: its own files if it is GGUF, else the model converted, in memory. */
+
+import { BlobTarget, planModel, quantizeModel, type Model } from 'quantpress';
+import type { Opened } from '../state/model.ts';
+import { worker } from '../state/workers.ts';
+import { MOST } from './runnable.ts';
+
+/** The original's files, to be run. A safetensors model is converted: in F16 if all its weights are, else in F32 if that fits. */
+export async function originalFiles({ model, files }: Opened, signal: AbortSignal): Promise<readonly Blob[]> {
+  if (files) return files;
+  const target = new BlobTarget();
+  await quantizeModel(model, target, await preciseIn(model), { workerUrl: await worker, signal });
+  return [target.blob ?? new Blob()];
+}
+
+async function preciseIn(model: Model): Promise<'F16' | 'F32'> {
+  if (model.tensors.every(({ type, shape }) => shape.length < 2 || type === 'F16')) return 'F16';
+  const plan = await planModel(model, 'F32');
+  const { size } = plan;
+  plan.free();
+  return size <= MOST ? 'F32' : 'F16';
+}

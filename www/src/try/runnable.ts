@@ -1,0 +1,41 @@
+/** Whether a model can be run in a browser. */
+
+import type { MetadataValue } from 'quantpress';
+
+/** More than this llama.cpp in a browser does not load from one file. */
+export const MOST = 2 ** 31 - 1;
+
+/** What of a model decides whether it can be run here. */
+export interface Runnable {
+  readonly obstacle?: string | undefined;
+  readonly asGguf?: { readonly metadata: ReadonlyMap<string, MetadataValue>; readonly size: number } | undefined;
+  readonly from: string;
+  readonly files?: readonly { readonly size: number }[] | undefined;
+}
+
+/** Why a model cannot be run here, as a sentence. */
+export function whyNotRun({ obstacle, asGguf, from, files }: Runnable): string | undefined {
+  if (obstacle !== undefined) return 'This model cannot be converted, so there is nothing to run.';
+  if (!asGguf) return 'This model has too many tensors to be run in a browser.';
+  const { metadata, size } = asGguf;
+  if (!metadata.has('tokenizer.ggml.model')) {
+    return 'This is not a language model, or its tokenizer is missing, so there are no outputs to compare.';
+  }
+  if (!writesText(metadata))
+    return 'This model makes embeddings or scores, not text, so there are no outputs to compare.';
+  if (from === 'network') return 'To run a model behind a URL all of it is needed. Download it and open the file.';
+  const largest = files ? Math.max(...files.map((file) => file.size)) : size;
+  return largest > MOST ? 'The original is larger than the 2 GB that can be run in a browser.' : undefined;
+}
+
+/** Whether a model writes text token by token: encoders do not, nor do models whose outputs are pooled. */
+function writesText(metadata: ReadonlyMap<string, MetadataValue>): boolean {
+  const plain = (key: string) => {
+    const found = metadata.get(key);
+    return found && 'value' in found ? found.value : undefined;
+  };
+  const architecture = String(plain('general.architecture'));
+  return (
+    plain(`${architecture}.attention.causal`) !== false && !(Number(plain(`${architecture}.pooling_type`) ?? 0) > 0)
+  );
+}
