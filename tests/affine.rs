@@ -261,3 +261,45 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn codes_outside_of_the_range_are_errors_with_their_index() {
+    let params = |qmin, qmax| QuantParams {
+        scales: vec![0.5],
+        zero_points: vec![],
+        granularity: QuantGranularity::PerTensor,
+        mode: QuantMode::Symmetric,
+        bits: 4,
+        range: QuantRange { qmin, qmax },
+    };
+    let fails = |codes: &[u8], qmin, qmax| {
+        let error = dequantize_with_params(codes, &[codes.len()], &params(qmin, qmax)).unwrap_err();
+        (error.code(), error.message().to_owned())
+    };
+    assert_eq!(fails(&[1, 7, 100], -7, 7), (Code::RANGE, "code 2 is 100, and must be from -7 to 7".to_owned()));
+    assert_eq!(fails(&[0xf8, 0xf9], -7, 7), (Code::RANGE, "code 0 is -8, and must be from -7 to 7".to_owned()));
+    assert_eq!(fails(&[15, 16], 0, 15), (Code::RANGE, "code 1 is 16, and must be from 0 to 15".to_owned()));
+    assert_eq!(dequantize_with_params(&[0xf9, 7], &[2], &params(-7, 7)).unwrap(), [-3.5, 3.5]);
+    // Packed codes too: a narrow range leaves one code unused.
+    let tensor = QuantizedTensor { data: vec![0x80], params: params(-7, 7), shape: vec![2] };
+    assert_eq!(dequantize_tensor(&tensor).unwrap_err().code(), Code::RANGE);
+}
+
+#[test]
+fn the_largest_floats_come_back_finite() {
+    for bits in 2..=8 {
+        for mode in [QuantMode::Symmetric, QuantMode::Asymmetric] {
+            for values in [[f32::MAX, 1.0], [f32::MIN, f32::MAX], [f32::MIN, 0.0]] {
+                let tensor = quantize_tensor(&values, &[2], QuantGranularity::PerTensor, mode, bits).unwrap();
+                let decoded = dequantize_tensor(&tensor).unwrap();
+                assert!(decoded.iter().all(|x| x.is_finite()), "{bits} {mode:?} {values:?}: {decoded:?}");
+                assert!((decoded[0] / values[0] - 1.0).abs() < 1e-6 || mode == QuantMode::Asymmetric);
+            }
+        }
+    }
+    let scales = vec![f32::MAX];
+    let (granularity, mode) = (QuantGranularity::PerTensor, QuantMode::Symmetric);
+    let range = QuantRange::narrow(8).unwrap();
+    let params = QuantParams { scales, zero_points: vec![], granularity, mode, bits: 8, range };
+    assert_eq!(params.check().unwrap_err().code(), Code::RANGE);
+}

@@ -282,11 +282,16 @@ fn learned_steps_start_where_the_paper_starts_them_and_stay_positive() {
     }
     learned.scales[0] = -1.0;
     assert_eq!(learned.forward(&values, &[1000, 4]).unwrap_err().code(), Code::RANGE);
-    learned.scales[1] = f32::NAN;
-    learned.zero_points[2] = -99.0;
+    let tiny = f32::MIN_POSITIVE / 4.0;
+    (learned.scales[1], learned.scales[2], learned.zero_points[2]) = (1e-20, tiny, -99.0);
     learned.clamp_parameters();
-    assert!(learned.scales.iter().all(|s| *s > 0.0) && learned.zero_points[2] == -8.0);
+    // A step below zero is PyTorch's smallest; one that is only small stays.
+    assert_eq!(learned.scales[..3], [f32::EPSILON, 1e-20, f32::MIN_POSITIVE]);
+    assert_eq!(learned.zero_points[2], -8.0);
     assert!(learned.forward(&values, &[1000, 4]).is_ok());
+    learned.scales[1] = f32::NAN;
+    learned.clamp_parameters();
+    assert_eq!(learned.forward(&values, &[1000, 4]).unwrap_err().code(), Code::RANGE);
 }
 
 #[test]

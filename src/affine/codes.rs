@@ -5,7 +5,7 @@
 //! complement of `bits` bits.
 
 use crate::check;
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 
 /// How many bytes `count` codes of `bits` bits take: `ceil(count bits / 8)`.
 pub fn packed_len(count: usize, bits: u8) -> usize {
@@ -16,11 +16,12 @@ pub fn packed_len(count: usize, bits: u8) -> usize {
 /// Packs one code per byte into `bits` bits per code.
 ///
 /// # Errors
-/// [`Code::RANGE`](crate::Code::RANGE) unless `bits` is 2..=8, [`Code::LENGTH`](crate::Code::LENGTH) if `packed` is not
-/// [`packed_len`] bytes long.
+/// [`Code::RANGE`] unless `bits` is 2..=8, and with the index of the first code that takes more bits, be it unsigned or
+/// signed; [`Code::LENGTH`] if `packed` is not [`packed_len`] bytes long.
 pub fn pack_codes_into(codes: &[u8], bits: u8, packed: &mut [u8]) -> Result<()> {
     check::within("bits", bits, 2, 8)?;
     check::length("the packed output", packed.len(), packed_len(codes.len(), bits))?;
+    check_width(codes, bits, None)?;
     pack(codes, bits, packed);
     Ok(())
 }
@@ -30,10 +31,31 @@ pub fn pack_codes_into(codes: &[u8], bits: u8, packed: &mut [u8]) -> Result<()> 
 /// # Errors
 /// As [`pack_codes_into`].
 pub fn pack_codes(codes: &[u8], bits: u8) -> Result<Vec<u8>> {
-    check::within("bits", bits, 2, 8)?;
     let mut packed = vec![0; packed_len(codes.len(), bits)];
-    pack(codes, bits, &mut packed);
+    pack_codes_into(codes, bits, &mut packed)?;
     Ok(packed)
+}
+
+/// Every code takes at most `bits` bits: as an unsigned number or in two's complement, unless it is said which.
+///
+/// # Errors
+/// [`Code::RANGE`] unless `bits` is 2..=8, and with the index of the first code that takes more.
+pub fn check_width(codes: &[u8], bits: u8, signed: Option<bool>) -> Result<()> {
+    check::within("bits", bits, 2, 8)?;
+    let half = 1i32 << (bits - 1);
+    let fits = |code: u8| {
+        let unsigned = i32::from(code) < 2 * half;
+        let twos_complement = (-half..half).contains(&i32::from(code as i8));
+        match signed {
+            None => unsigned || twos_complement,
+            Some(true) => twos_complement,
+            Some(false) => unsigned,
+        }
+    };
+    let Some(index) = codes.iter().position(|&code| !fits(code)) else { return Ok(()) };
+    let code = if signed == Some(true) { i32::from(codes[index] as i8) } else { i32::from(codes[index]) };
+    let message = format!("code {index} is {code}, and takes more than {bits} bits");
+    Err(Error::new(Code::RANGE, message).with("index", index).with("code", f64::from(code)))
 }
 
 /// Unpacks to one code per byte; signed codes become `i8`s, others `u8`s.
@@ -59,6 +81,28 @@ pub fn unpack_codes(packed: &[u8], bits: u8, signed: bool, count: usize) -> Resu
     let mut codes = vec![0; count];
     unpack(packed, bits, signed, &mut codes);
     Ok(codes)
+}
+
+/// Every code, an `i8` if `qmin` is negative and a `u8` otherwise, is from `qmin` to `qmax`; `start` is the index of the
+/// first one.
+///
+/// # Errors
+/// [`Code::RANGE`] with the index of the first that is not.
+pub(super) fn check_range(codes: &[u8], start: usize, qmin: i32, qmax: i32) -> Result<()> {
+    // Moved up by 128, signed codes are in the order of unsigned ones: one loop without branches serves for both.
+    let flip = if qmin < 0 { 0x80 } else { 0 };
+    let (low, high) = codes.iter().fold((u8::MAX, 0), |(low, high), &code| {
+        let code = code ^ flip;
+        (if code < low { code } else { low }, if code > high { code } else { high })
+    });
+    let inside = |code: u8| (qmin..=qmax).contains(&(i32::from(code ^ flip) - i32::from(flip)));
+    if codes.is_empty() || (inside(low ^ flip) && inside(high ^ flip)) {
+        return Ok(());
+    }
+    let index = codes.iter().position(|&code| !inside(code)).unwrap_or(0);
+    let code = i32::from(codes[index] ^ flip) - i32::from(flip);
+    let message = format!("code {} is {code}, and must be from {qmin} to {qmax}", start + index);
+    Err(Error::new(Code::RANGE, message).with("index", start + index).with("code", f64::from(code)))
 }
 
 /// One function per width, so that shifts are constants; `bits` was checked.
@@ -143,7 +187,6 @@ fn spread<const BITS: usize>(word: u64) -> [u8; 8] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Code;
 
     /// Bit by bit, the slow and obvious way.
     fn pack_slowly(codes: &[u8], bits: u8) -> Vec<u8> {
@@ -162,13 +205,13 @@ mod tests {
         let codes: Vec<u8> = (0..67u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
         for bits in 2..=8u8 {
             for count in 0..codes.len() {
-                let codes = &codes[..count];
-                let packed = pack_codes(codes, bits).unwrap();
-                assert_eq!(packed, pack_slowly(codes, bits), "{bits} bits, {count}");
                 let mask = (1u16 << bits) as u8;
-                let unsigned: Vec<u8> = codes.iter().map(|c| c & mask.wrapping_sub(1)).collect();
+                let unsigned: Vec<u8> = codes[..count].iter().map(|c| c & mask.wrapping_sub(1)).collect();
+                let signed: Vec<u8> = unsigned.iter().map(|c| ((c << (8 - bits)) as i8 >> (8 - bits)) as u8).collect();
+                let packed = pack_codes(&unsigned, bits).unwrap();
+                assert_eq!(packed, pack_slowly(&unsigned, bits), "{bits} bits, {count}");
+                assert_eq!(packed, pack_codes(&signed, bits).unwrap(), "{bits} bits, {count}");
                 assert_eq!(unpack_codes(&packed, bits, false, count).unwrap(), unsigned);
-                let signed: Vec<u8> = codes.iter().map(|c| ((c << (8 - bits)) as i8 >> (8 - bits)) as u8).collect();
                 assert_eq!(unpack_codes(&packed, bits, true, count).unwrap(), signed);
             }
         }
@@ -177,6 +220,19 @@ mod tests {
     #[test]
     fn four_bits_are_the_low_nibble_first() {
         assert_eq!(pack_codes(&[1, 2, 0xff], 4).unwrap(), [0x21, 0x0f]);
+    }
+
+    #[test]
+    fn codes_that_take_more_bits_are_errors() {
+        let error = pack_codes(&[7, 0xf8, 100], 4).unwrap_err();
+        assert_eq!((error.code(), error.message()), (Code::RANGE, "code 2 is 100, and takes more than 4 bits"));
+        assert!(check_width(&[12], 4, None).is_ok() && check_width(&[12], 4, Some(false)).is_ok());
+        assert_eq!(check_width(&[12], 4, Some(true)).unwrap_err().code(), Code::RANGE);
+        assert_eq!(check_width(&[0xf8], 4, Some(false)).unwrap_err().code(), Code::RANGE);
+        for bits in 2..=8 {
+            let all = |signed| (0..=255u8).filter(|&code| check_width(&[code], bits, signed).is_ok()).count();
+            assert_eq!((all(Some(true)), all(Some(false))), (1 << bits, 1 << bits), "{bits}");
+        }
     }
 
     #[test]

@@ -9,7 +9,8 @@ use crate::error::{Code, Error, Result};
 /// The mean of `(original - decoded)^2`, summed in double precision.
 ///
 /// # Errors
-/// [`Code::LENGTH`] if the two differ in length, [`Code::NO_DATA`] if they are empty.
+/// [`Code::LENGTH`] if the two differ in length, [`Code::NO_DATA`] if they are empty, [`Code::NON_FINITE`] with the index of
+/// the first NaN or infinity.
 pub fn quantization_mse(original: &[f32], decoded: &[f32]) -> Result<f64> {
     check::length("the decoded tensor", decoded.len(), original.len())?;
     if original.is_empty() {
@@ -30,7 +31,13 @@ pub fn quantization_mse(original: &[f32], decoded: &[f32]) -> Result<f64> {
     for (lane, (&a, &b)) in a_tail.iter().zip(b_tail).enumerate() {
         add(lane, a, b);
     }
-    Ok(sums.iter().sum::<f64>() / original.len() as f64)
+    let sum = sums.iter().sum::<f64>();
+    // No finite floats have squares of which a double could not hold the sum.
+    if !sum.is_finite() {
+        check::finite(original, "original value")?;
+        check::finite(decoded, "decoded value")?;
+    }
+    Ok(sum / original.len() as f64)
 }
 
 /// One granularity's error and size.

@@ -23,7 +23,7 @@ pub use calibrate::{
     GroupRanges, calibrate, calibrate_into, calibrate_per_channel, calibrate_per_group, calibrate_per_tensor,
     for_each_range, min_max,
 };
-pub use codes::{pack_codes, pack_codes_into, packed_len, unpack_codes, unpack_codes_into};
+pub use codes::{check_width, pack_codes, pack_codes_into, packed_len, unpack_codes, unpack_codes_into};
 pub use layout::{Layout, QuantGranularity, Run};
 pub use metrics::{GranularityError, compare_granularities, quantization_mse};
 pub use params::QuantParams;

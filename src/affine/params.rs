@@ -63,8 +63,8 @@ impl QuantParams {
     /// The parameters are usable in themselves.
     ///
     /// # Errors
-    /// [`Code::RANGE`] for bits, codes, a scale or a zero point that cannot be, [`Code::LENGTH`] if there are zero
-    /// points but not one per scale.
+    /// [`Code::RANGE`] for bits, codes, a scale or a zero point that cannot be, or a code that decodes to infinity;
+    /// [`Code::LENGTH`] if there are zero points but not one per scale.
     pub fn check(&self) -> Result<()> {
         self.range.check(self.bits)?;
         if let Some(index) = self.scales.iter().position(|s| !(s.is_finite() && *s >= f32::MIN_POSITIVE)) {
@@ -76,12 +76,24 @@ impl QuantParams {
             check::length("the list of zero points", self.zero_points.len(), self.scales.len())?;
         }
         let QuantRange { qmin, qmax } = self.range;
-        match self.zero_points.iter().position(|z| !(qmin..=qmax).contains(z)) {
+        if let Some(index) = self.zero_points.iter().position(|z| !(qmin..=qmax).contains(z)) {
+            let zero_point = self.zero_points[index];
+            let message = format!("zero point {index} is {zero_point}, and must be from {qmin} to {qmax}");
+            return Err(Error::new(Code::RANGE, message).with("index", index).with("zeroPoint", f64::from(zero_point)));
+        }
+        // Codes lie at most 255 steps from zero: other scales need no look at their zero points.
+        const SMALL: f32 = f32::MAX / 256.0;
+        let overflows = |(index, &scale): (usize, &f32)| {
+            let zero_point = self.zero_point(index);
+            scale > SMALL && !(scale * (qmax - zero_point).max(zero_point - qmin) as f32).is_finite()
+        };
+        match self.scales.iter().enumerate().position(overflows) {
             None => Ok(()),
             Some(index) => {
-                let zero_point = self.zero_points[index];
-                let message = format!("zero point {index} is {zero_point}, and the codes are {qmin} to {qmax}");
-                Err(Error::new(Code::RANGE, message).with("index", index).with("zeroPoint", f64::from(zero_point)))
+                let scale = self.scales[index];
+                let message =
+                    format!("scale {index} is {scale:e}, and must be small enough for codes {qmin} to {qmax}");
+                Err(Error::new(Code::RANGE, message).with("index", index).with("scale", scale))
             }
         }
     }

@@ -104,13 +104,13 @@ pub fn dequantize_with_params(codes: &[u8], shape: &[usize], params: &QuantParam
 /// [`dequantize_with_params`] into a buffer of one value per code.
 ///
 /// # Errors
-/// [`Code::LENGTH`](crate::Code::LENGTH) if codes, shape, parameters and output do not fit each other, and those of
-/// [`QuantParams::check`].
+/// [`Code::LENGTH`](crate::Code::LENGTH) if codes, shape, parameters and output do not fit each other,
+/// [`Code::RANGE`](crate::Code::RANGE) with the index of the first code that is not in the range of the parameters, and
+/// those of [`QuantParams::check`]. After an error the output holds nothing of meaning.
 pub fn dequantize_with_params_into(codes: &[u8], shape: &[usize], params: &QuantParams, out: &mut [f32]) -> Result<()> {
     let prepared = Prepared::new(params, shape, codes.len())?;
     check::length("the output of values", out.len(), codes.len())?;
-    prepared.dequantize(codes, 0, out);
-    Ok(())
+    prepared.dequantize(codes, 0, out)
 }
 
 /// Calibrates a tensor by its smallest and largest values and quantizes it with the usual codes of the mode
@@ -180,14 +180,14 @@ pub fn dequantize_tensor(tensor: &QuantizedTensor) -> Result<Vec<f32>> {
 /// [`dequantize_tensor`] into a buffer of one value per element.
 ///
 /// # Errors
-/// [`Code::LENGTH`](crate::Code::LENGTH) for an output of another length, and those of [`QuantizedTensor::check`].
+/// [`Code::LENGTH`](crate::Code::LENGTH) for an output of another length, [`Code::RANGE`](crate::Code::RANGE) with the
+/// index of the first code that is not in the range of the parameters, and those of [`QuantizedTensor::check`].
 pub fn dequantize_tensor_into(tensor: &QuantizedTensor, out: &mut [f32]) -> Result<()> {
     let layout = tensor.check()?;
     check::length("the output of values", out.len(), layout.len())?;
     let QuantizedTensor { data, params, shape } = tensor;
     let prepared = Prepared::new(params, shape, out.len())?;
-    prepared.unpack(data, 0, out);
-    Ok(())
+    prepared.unpack(data, 0, out)
 }
 
 /// Parameters that fit their tensor, as the loops use them.
@@ -262,7 +262,10 @@ impl<'a> Prepared<'a> {
     }
 
     /// Values from `start` on, a multiple of 8, of their packed codes.
-    pub(crate) fn unpack(&self, packed: &[u8], start: usize, out: &mut [f32]) {
+    ///
+    /// # Errors
+    /// As [`dequantize`](Self::dequantize).
+    pub(crate) fn unpack(&self, packed: &[u8], start: usize, out: &mut [f32]) -> Result<()> {
         let bits = self.params.bits;
         if bits == 8 {
             return self.dequantize(packed, start, out);
@@ -272,8 +275,9 @@ impl<'a> Prepared<'a> {
         for (index, (out, packed)) in pieces.enumerate() {
             let codes = &mut buffer[..out.len()];
             codes::unpack(packed, bits, self.params.is_signed(), codes);
-            self.dequantize(codes, start + index * PIECE, out);
+            self.dequantize(codes, start + index * PIECE, out)?;
         }
+        Ok(())
     }
 
     /// What the values from `start` on come back as, without codes on the way.
@@ -305,12 +309,17 @@ impl<'a> Prepared<'a> {
     }
 
     /// Values from `start` on of one code per byte.
-    pub(crate) fn dequantize(&self, codes: &[u8], start: usize, out: &mut [f32]) {
-        let signed = self.params.is_signed();
+    ///
+    /// # Errors
+    /// [`Code::RANGE`](crate::Code::RANGE) with the index of the first code that is not in the range of the parameters.
+    pub(crate) fn dequantize(&self, codes: &[u8], start: usize, out: &mut [f32]) -> Result<()> {
+        let (signed, range) = (self.params.is_signed(), self.params.range);
+        codes::check_range(codes, start, range.qmin, range.qmax)?;
         let run = |codes: &[u8], affine, out: &mut [f32]| kernel::dequantize(codes, signed, affine, out);
         self.zip(codes, start, out, run, |&code, affine, out| {
             let code = if signed { i32::from(code as i8) } else { i32::from(code) };
             *out = (code - affine.zero_point) as f32 * affine.scale;
         });
+        Ok(())
     }
 }

@@ -173,7 +173,8 @@ impl QuantScheme {
     ///
     /// Asymmetric: `s = (max - min) / (qmax - qmin)`, `z = clamp(qmin - round_half_even(min / s))`; symmetric: as
     /// [`SymmetricRule`], `z` the [middle](QuantRange::middle). All in single precision, as PyTorch computes them. The
-    /// one floor is `s >= f32::MIN_POSITIVE`, below which `1 / s` is no number: an all-zero range has that scale.
+    /// one floor is `s >= f32::MIN_POSITIVE`, below which `1 / s` is no number: an all-zero range has that scale. Within a
+    /// code of the largest float a scale is rounded down instead of up, so that every code decodes to a finite value.
     ///
     /// # Errors
     /// [`Code::NON_FINITE`] for a bound that is no number, [`Code::RANGE`] if `min > max` or if the codes all lie on one
@@ -210,13 +211,23 @@ impl QuantScheme {
 
     /// A range with codes on one side of zero only has no scale for values on the other.
     fn finite(&self, scale: f32, zero_point: i32) -> Result<(f32, i32)> {
-        if scale.is_finite() {
-            return Ok((scale, zero_point));
-        }
         let QuantRange { qmin, qmax } = self.range;
+        if scale.is_finite() {
+            return Ok((decodable(scale, (qmax - zero_point).max(zero_point - qmin)), zero_point));
+        }
         let message = format!("codes {qmin} to {qmax} with zero at {zero_point} have no finite scale for these values");
         Err(Error::new(Code::RANGE, message).with("qmin", f64::from(qmin)).with("qmax", f64::from(qmax)))
     }
+}
+
+/// The scale, or the largest one below it at which `steps` of it are a finite number.
+fn decodable(scale: f32, steps: i32) -> f32 {
+    let steps = steps as f32;
+    if (scale * steps).is_finite() {
+        return scale;
+    }
+    let most = f32::MAX / steps;
+    if (most * steps).is_finite() { most } else { most.next_down() }
 }
 
 fn floor(scale: f32) -> f32 {
@@ -269,6 +280,28 @@ mod tests {
         assert_eq!(scale(full, SymmetricRule::Positive).0, 2.0 / 127.0);
         assert_eq!(scale(full, SymmetricRule::NoClipping).0, 2.0 / 128.0);
         assert_eq!(scale(QuantRange::unsigned(8).unwrap(), SymmetricRule::Span), (2.0 / 127.5, 128));
+    }
+
+    #[test]
+    fn every_code_of_the_largest_floats_decodes_to_a_finite_value() {
+        let rules = [SymmetricRule::Span, SymmetricRule::Positive, SymmetricRule::NoClipping];
+        for bits in 2..=8 {
+            let ranges = [QuantRange::signed(bits), QuantRange::narrow(bits), QuantRange::unsigned(bits)];
+            for (mode, range, rule) in [QuantMode::Symmetric, QuantMode::Asymmetric].into_iter().flat_map(|mode| {
+                ranges.iter().flat_map(move |range| rules.map(|rule| (mode, *range.as_ref().unwrap(), rule)))
+            }) {
+                let scheme = QuantScheme::new(bits, mode).unwrap().with_range(range).unwrap().with_rule(rule);
+                for (min, max) in [(f32::MIN, f32::MAX), (0.0, f32::MAX), (f32::MIN, 0.0), (f32::MIN, 1.0)] {
+                    let Ok((scale, zero)) = scheme.parameters(min, max) else { continue };
+                    for code in [range.qmin, range.qmax] {
+                        let value = (code - zero) as f32 * scale;
+                        assert!(value.is_finite(), "{bits} {mode:?} {range:?} {rule:?} {min} {max}: {value}");
+                    }
+                    let largest = (range.qmax - zero).max(zero - range.qmin) as f32 * scale;
+                    assert!(largest > f32::MAX * 0.2, "{bits} {mode:?} {range:?} {rule:?}: {largest}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -102,10 +102,17 @@ impl LearnedFakeQuantize {
         self.config
     }
 
-    /// Keeps every step a positive number and every zero point among the codes, after an optimizer moved them.
+    /// Keeps every step positive and every zero point among the codes, after an optimizer moved them.
+    ///
+    /// A step that is zero or negative becomes `f32::EPSILON`, to which PyTorch's `_LearnableFakeQuantize` clamps. A NaN stays:
+    /// training has diverged, and [`to_params`](Self::to_params) fails.
     pub fn clamp_parameters(&mut self) {
         for scale in &mut self.scales {
-            *scale = if *scale > f32::MIN_POSITIVE { *scale } else { f32::MIN_POSITIVE };
+            if *scale <= 0.0 {
+                *scale = f32::EPSILON;
+            } else if *scale < f32::MIN_POSITIVE {
+                *scale = f32::MIN_POSITIVE;
+            }
         }
         let (low, high) = (self.config.qmin as f32, self.config.qmax as f32);
         for zero_point in &mut self.zero_points {
@@ -116,7 +123,8 @@ impl LearnedFakeQuantize {
     /// Parameters that an optimizer moved, [clamped](Self::clamp_parameters), per tensor or per channel of the first axis.
     ///
     /// # Errors
-    /// Those of [`FakeQuantConfig::scheme`]; [`Code::NON_FINITE`] for a zero point that is no number.
+    /// Those of [`FakeQuantConfig::scheme`]; [`Code::RANGE`] for a step that is NaN or infinite, [`Code::NON_FINITE`] for such
+    /// a zero point.
     pub fn clamped(config: FakeQuantConfig, scales: Vec<f32>, zero_points: Vec<f32>) -> Result<Self> {
         config.scheme()?;
         let granularity =

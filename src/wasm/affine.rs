@@ -151,10 +151,7 @@ pub fn dequantize_with_params_into(
     let (params, shape) = (params_from_js(params)?, shape_from_js(shape)?);
     let prepared = Prepared::new(&params, &shape, codes.len())?;
     let out = Output::new("the output of values", out, codes.len())?;
-    map_tiles(codes, out, |start, codes, out| {
-        prepared.dequantize(codes, start, out);
-        Ok(())
-    })
+    map_tiles(codes, out, |start, codes, out| prepared.dequantize(codes, start, out))
 }
 
 /// See [`affine::quantize_tensor_with`].
@@ -206,10 +203,7 @@ pub fn dequantize_tensor_into(tensor: &JsValue, out: &Float32Array) -> Result<()
     let (apart, mut input) = (out.is_apart(&data), Input::new(&data));
     for range in tiles(len, apart) {
         let codes = input.read(packed(range.start)..packed(range.end));
-        out.write(range.clone(), |out| {
-            prepared.unpack(codes, range.start, out);
-            Ok(())
-        })?;
+        out.write(range.clone(), |out| prepared.unpack(codes, range.start, out))?;
     }
     Ok(())
 }
@@ -246,9 +240,10 @@ pub fn compare_granularities(
     Ok(to_js(&errors.into_iter().map(report).collect::<Vec<_>>()))
 }
 
-/// See [`affine::pack_codes`].
+/// See [`affine::pack_codes`]; codes that are known to be `signed` have to fit as such.
 #[wasm_bindgen(js_name = packCodes)]
-pub fn pack_codes(codes: &[u8], bits: u8) -> Result<Vec<u8>, Error> {
+pub fn pack_codes(codes: &[u8], bits: u8, signed: bool) -> Result<Vec<u8>, Error> {
+    affine::check_width(codes, bits, signed.then_some(true))?;
     affine::pack_codes(codes, bits)
 }
 

@@ -32,6 +32,13 @@ impl ErrorAccumulator {
         self.0.merge(&other.0)
     }
 
+    /// An object cannot be borrowed twice across the boundary.
+    #[wasm_bindgen(js_name = mergeSelf)]
+    pub fn merge_self(&mut self) -> Result<(), Error> {
+        let copy = self.0;
+        self.0.merge(&copy)
+    }
+
     pub fn length(&self) -> f64 {
         self.0.len() as f64
     }

@@ -4,6 +4,7 @@ use super::plain::{read, write};
 use super::tiles::for_each_tile;
 use crate::affine::{GroupRanges, QuantGranularity, QuantMode, QuantRange, QuantScheme, SymmetricRule};
 use crate::calibrate::{self, CalibrationMethod, CalibratorOptions, Extent, NonFinite};
+use crate::check;
 use crate::error::Error;
 use js_sys::Float32Array;
 use serde::Deserialize;
@@ -82,6 +83,13 @@ impl Calibrator {
         self.0.merge(&later.0)
     }
 
+    /// An object cannot be borrowed twice across the boundary.
+    #[wasm_bindgen(js_name = mergeSelf)]
+    pub fn merge_self(&mut self) -> Result<(), Error> {
+        let copy = self.0.clone();
+        self.0.merge(&copy)
+    }
+
     #[wasm_bindgen(js_name = toBytes)]
     pub fn to_bytes(&self) -> Vec<u8> {
         self.0.to_bytes()
@@ -119,6 +127,8 @@ pub fn calibrate_percentile(
 
 /// See [`calibrate::percentile`].
 #[wasm_bindgen]
-pub fn percentile(mut values: Vec<f32>, percent: f64) -> Option<f64> {
-    calibrate::percentile(&mut values, percent)
+pub fn percentile(mut values: Vec<f32>, percent: f64) -> Result<Option<f64>, Error> {
+    check::within("percent", percent, 0.0, 100.0)?;
+    check::finite(&values, "value")?;
+    Ok(calibrate::percentile(&mut values, percent))
 }

@@ -95,13 +95,17 @@ fn count(value: &JsValue) -> Option<usize> {
 }
 
 fn wrong(name: &str, kind: &str) -> Error {
-    Error::new(Code::ARGUMENT, format!("{name} has to be {kind}")).with("argument", name)
+    Error::new(Code::ARGUMENT, format!("{name} must be {kind}")).with("argument", name)
 }
 
 /// A plain value through serde; what does not fit is [`Code::ARGUMENT`].
 pub fn from_js<T: serde::de::DeserializeOwned>(name: &str, value: JsValue) -> Result<T> {
-    serde_wasm_bindgen::from_value(value)
-        .map_err(|error| Error::new(Code::ARGUMENT, format!("{name}: {error}")).with("argument", name))
+    serde_wasm_bindgen::from_value(value).map_err(|_| unfit(name))
+}
+
+/// JavaScript checks arguments field by field before it calls: this is for what it lets through, and names no type of Rust.
+pub fn unfit(name: &str) -> Error {
+    Error::new(Code::ARGUMENT, format!("{name} must be as its type declares it")).with("argument", name)
 }
 
 /// Copies into a caller's `Uint8Array` of the same length.

@@ -9,8 +9,7 @@ use wasm_bindgen::JsValue;
 /// # Errors
 /// [`Code::ARGUMENT`] with the name of the argument, for what does not fit.
 pub(super) fn read<T: DeserializeOwned>(name: &'static str, value: JsValue) -> Result<T> {
-    serde_wasm_bindgen::from_value(value)
-        .map_err(|error| Error::new(Code::ARGUMENT, format!("{name}: {error}")).with("argument", name))
+    super::fields::from_js(name, value)
 }
 
 /// A report as a plain object.
