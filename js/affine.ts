@@ -1,15 +1,18 @@
 /** Affine quantization at 2 to 8 bits: `src/affine/` for JavaScript. */
 
+import { typedArrayKind } from './brands.js';
 import {
   expectArray,
   expectBits,
   expectBytes,
   expectCodes,
   expectCount,
+  expectFlag,
   expectFloats,
-  expectObject,
   expectOffset,
+  expectShape,
 } from './check.js';
+import { modeReader, readGranularity, readParams, readQuantOptions, readTensor } from './affine-readers.js';
 import { call } from './wasm.js';
 
 /**
@@ -20,7 +23,10 @@ import { call } from './wasm.js';
  */
 export type QuantMode = 'symmetric' | 'asymmetric';
 
-/** Which values share a scale: all, those with one index on an axis, or `size` neighbours of a row (of the last axis). */
+/**
+ * Which values share a scale: all, those with one index on an axis, or `size` neighbours of a row (of the last axis). Where a
+ * shape is given with it, a negative axis counts from the end: -1 is the last one.
+ */
 export type QuantGranularity =
   | { kind: 'perTensor' }
   | { kind: 'perChannel'; axis: number }
@@ -53,13 +59,13 @@ export interface QuantOptions {
   /** Bits per code, 2 to 8. */
   bits: number;
   /** `symmetric` by default. */
-  mode?: QuantMode;
+  mode?: QuantMode | undefined;
   /** `{ kind: 'perTensor' }` by default. */
-  granularity?: QuantGranularity;
+  granularity?: QuantGranularity | undefined;
   /** `narrow` by default in symmetric mode, `unsigned` in asymmetric mode. */
-  range?: QuantRangeName | QuantRange;
+  range?: QuantRangeName | QuantRange | undefined;
   /** `span` by default. */
-  rule?: SymmetricRule;
+  rule?: SymmetricRule | undefined;
 }
 
 /** The fields of {@link QuantParams}. */
@@ -93,7 +99,8 @@ export class QuantParams implements QuantParamsFields {
    * @throws {@link QuantpressError} `RANGE` for bits, codes, a scale or a zero point that cannot be, `LENGTH`, `ARGUMENT`.
    */
   constructor(fields: QuantParamsFields) {
-    call((engine) => engine.checkParams(fields));
+    const params = readParams(fields);
+    call((engine) => engine.checkParams(params));
     ({
       scales: this.scales,
       zeroPoints: this.zeroPoints,
@@ -101,7 +108,7 @@ export class QuantParams implements QuantParamsFields {
       mode: this.mode,
       bits: this.bits,
       range: this.range,
-    } = fields);
+    } = params);
   }
 
   /** How many scales there are. */
@@ -121,7 +128,8 @@ export class QuantParams implements QuantParamsFields {
 
   /** As bytes, for {@link QuantParams.fromBytes}. */
   toBytes(): Uint8Array<ArrayBuffer> {
-    return call((engine) => engine.paramsToBytes(this)) as Uint8Array<ArrayBuffer>;
+    const params = readParams(this);
+    return call((engine) => engine.paramsToBytes(params)) as Uint8Array<ArrayBuffer>;
   }
 
   /**
@@ -153,12 +161,9 @@ export class QuantizedTensor implements QuantizedTensorFields {
 
   /** From its fields, as they come out of storage or another thread. */
   constructor(fields: QuantizedTensorFields) {
-    expectObject('fields', fields);
-    const { data, params, shape } = fields;
-    expectBytes('data', data);
-    expectArray('shape', shape);
+    const { data, params, shape } = readTensor(fields);
     this.data = data;
-    this.params = params instanceof QuantParams ? params : new QuantParams(params);
+    this.params = fields.params instanceof QuantParams ? fields.params : new QuantParams(params);
     this.shape = shape;
   }
 
@@ -169,7 +174,8 @@ export class QuantizedTensor implements QuantizedTensorFields {
 
   /** As bytes, for {@link QuantizedTensor.fromBytes}. */
   toBytes(): Uint8Array<ArrayBuffer> {
-    return call((engine) => engine.quantizedTensorToBytes(this)) as Uint8Array<ArrayBuffer>;
+    const tensor = readTensor(this);
+    return call((engine) => engine.quantizedTensorToBytes(tensor)) as Uint8Array<ArrayBuffer>;
   }
 
   /**
@@ -200,13 +206,20 @@ export interface GranularityError {
  * group size that cannot be, `NO_DATA`, `NON_FINITE` with the index of the first NaN or infinity.
  */
 export function calibrateTensor(values: Float32Array, shape: readonly number[], options: QuantOptions): QuantParams {
+  return calibrate('calibrateTensor', values, shape, options);
+}
+
+function calibrate(owner: string, values: Float32Array, shape: readonly number[], options: QuantOptions): QuantParams {
   expectFloats('values', values);
-  return new QuantParams(call((engine) => engine.calibrateTensor(values, shape, options)) as QuantParamsFields);
+  expectShape(shape);
+  const given = readQuantOptions(owner, options, shape);
+  return new QuantParams(call((engine) => engine.calibrateTensor(values, shape, given)) as QuantParamsFields);
 }
 
 /** One scale and zero point for the whole tensor; see {@link calibrateTensor}. */
 export function calibratePerTensor(values: Float32Array, bits: number, mode: QuantMode = 'symmetric'): QuantParams {
-  return calibrateTensor(values, [values?.length], { bits, mode });
+  expectFloats('values', values);
+  return calibrate('calibratePerTensor', values, [values.length], { bits, mode });
 }
 
 /** One scale and zero point for every index on `axis`; see {@link calibrateTensor}. */
@@ -217,7 +230,7 @@ export function calibratePerChannel(
   bits: number,
   mode: QuantMode = 'symmetric',
 ): QuantParams {
-  return calibrateTensor(values, shape, { bits, mode, granularity: { kind: 'perChannel', axis } });
+  return calibrate('calibratePerChannel', values, shape, { bits, mode, granularity: { kind: 'perChannel', axis } });
 }
 
 /** One scale and zero point for every `size` neighbours of a row; no group crosses its end. See {@link calibrateTensor}. */
@@ -228,7 +241,7 @@ export function calibratePerGroup(
   bits: number,
   mode: QuantMode = 'symmetric',
 ): QuantParams {
-  return calibrateTensor(values, shape, { bits, mode, granularity: { kind: 'perGroup', size } });
+  return calibrate('calibratePerGroup', values, shape, { bits, mode, granularity: { kind: 'perGroup', size } });
 }
 
 /**
@@ -242,8 +255,10 @@ export function quantizeWithParams(
   params: QuantParamsFields,
 ): Int8Array<ArrayBuffer> | Uint8Array<ArrayBuffer> {
   expectFloats('values', values);
-  const codes = call((engine) => engine.quantizeWithParams(values, shape, params)) as Uint8Array<ArrayBuffer>;
-  return params.range.qmin < 0 ? new Int8Array(codes.buffer, codes.byteOffset, codes.length) : codes;
+  expectShape(shape);
+  const given = readParams(params);
+  const codes = call((engine) => engine.quantizeWithParams(values, shape, given)) as Uint8Array<ArrayBuffer>;
+  return given.range.qmin < 0 ? new Int8Array(codes.buffer, codes.byteOffset, codes.length) : codes;
 }
 
 /** {@link quantizeWithParams} into memory the caller has already, one code per value. */
@@ -254,14 +269,17 @@ export function quantizeWithParamsInto(
   out: Int8Array | Uint8Array,
 ): void {
   expectFloats('values', values);
-  const bytes = expectCodes('out', out);
-  call((engine) => engine.quantizeWithParamsInto(values, shape, params, bytes));
+  expectShape(shape);
+  const given = readParams(params);
+  const codes = expectCodes('out', out);
+  call((engine) => engine.quantizeWithParamsInto(values, shape, given, codes));
 }
 
 /**
  * The values of one code each: `x = s (q - z)`.
  *
- * @throws {@link QuantpressError} `LENGTH` if codes, shape and parameters do not fit each other.
+ * @throws {@link QuantpressError} `LENGTH` if codes, shape and parameters do not fit each other, `RANGE` with the index of the
+ * first code that is not in `params.range`.
  */
 export function dequantizeWithParams(
   codes: Int8Array | Uint8Array,
@@ -269,7 +287,9 @@ export function dequantizeWithParams(
   params: QuantParamsFields,
 ): Float32Array<ArrayBuffer> {
   const bytes = expectCodes('codes', codes);
-  return call((engine) => engine.dequantizeWithParams(bytes, shape, params)) as Float32Array<ArrayBuffer>;
+  expectShape(shape);
+  const given = readParams(params);
+  return call((engine) => engine.dequantizeWithParams(bytes, shape, given)) as Float32Array<ArrayBuffer>;
 }
 
 /** {@link dequantizeWithParams} into memory the caller has already, one value per code. */
@@ -280,8 +300,10 @@ export function dequantizeWithParamsInto(
   out: Float32Array,
 ): void {
   expectFloats('out', out);
+  expectShape(shape);
   const bytes = expectCodes('codes', codes);
-  call((engine) => engine.dequantizeWithParamsInto(bytes, shape, params, out));
+  const given = readParams(params);
+  call((engine) => engine.dequantizeWithParamsInto(bytes, shape, given, out));
 }
 
 /**
@@ -296,7 +318,9 @@ export function dequantizeWithParamsInto(
  */
 export function quantizeTensor(values: Float32Array, shape: readonly number[], options: QuantOptions): QuantizedTensor {
   expectFloats('values', values);
-  return new QuantizedTensor(call((engine) => engine.quantizeTensor(values, shape, options)) as QuantizedTensorFields);
+  expectShape(shape);
+  const given = readQuantOptions('quantizeTensor', options, shape);
+  return new QuantizedTensor(call((engine) => engine.quantizeTensor(values, shape, given)) as QuantizedTensorFields);
 }
 
 /** Quantizes with given parameters and packs into memory the caller has already: `packedLength(n, bits)` bytes. */
@@ -308,18 +332,22 @@ export function quantizePackedInto(
 ): void {
   expectFloats('values', values);
   expectBytes('out', out);
-  call((engine) => engine.quantizePackedInto(values, shape, params, out));
+  expectShape(shape);
+  const given = readParams(params);
+  call((engine) => engine.quantizePackedInto(values, shape, given, out));
 }
 
 /** The values of a quantized tensor. */
 export function dequantizeTensor(tensor: QuantizedTensorFields): Float32Array<ArrayBuffer> {
-  return call((engine) => engine.dequantizeTensor(tensor)) as Float32Array<ArrayBuffer>;
+  const given = readTensor(tensor);
+  return call((engine) => engine.dequantizeTensor(given)) as Float32Array<ArrayBuffer>;
 }
 
 /** {@link dequantizeTensor} into memory the caller has already, of as many values. */
 export function dequantizeTensorInto(tensor: QuantizedTensorFields, out: Float32Array): void {
   expectFloats('out', out);
-  call((engine) => engine.dequantizeTensorInto(tensor, out));
+  const given = readTensor(tensor);
+  call((engine) => engine.dequantizeTensorInto(given, out));
 }
 
 /**
@@ -342,11 +370,12 @@ export function compareGranularities(
   granularities: readonly QuantGranularity[],
 ): GranularityError[] {
   expectFloats('values', values);
-  expectCount('bits', bits);
+  expectShape(shape);
+  expectBits(bits);
+  const given = modeReader('mode', mode);
   expectArray('granularities', granularities);
-  const compare = () =>
-    call((engine) => engine.compareGranularities(values, shape, Math.min(bits, 255), mode, granularities));
-  return compare() as GranularityError[];
+  const each = granularities.map((value, index) => readGranularity(`granularities[${index}]`, value, shape));
+  return call((engine) => engine.compareGranularities(values, shape, bits, given, each)) as GranularityError[];
 }
 
 /** How many bytes `count` codes of `bits` bits take. */
@@ -357,14 +386,16 @@ export function packedLength(count: number, bits: number): number {
 }
 
 /**
- * Packs one code per byte into `bits` bits per code, from the low bit of the first byte on.
+ * Packs one code per byte into `bits` bits per code, from the low bit of the first byte on. An `Int8Array` has signed codes; the
+ * bytes of a `Uint8Array` may be signed codes too, in two's complement.
  *
- * @throws {@link QuantpressError} `RANGE` unless `bits` is 2 to 8.
+ * @throws {@link QuantpressError} `RANGE` unless `bits` is 2 to 8, and with the index of the first code that takes more bits.
  */
 export function packCodes(codes: Int8Array | Uint8Array, bits: number): Uint8Array<ArrayBuffer> {
-  expectCount('bits', bits);
+  expectBits(bits);
   const bytes = expectCodes('codes', codes);
-  return call((engine) => engine.packCodes(bytes, Math.min(bits, 255))) as Uint8Array<ArrayBuffer>;
+  const signed = typedArrayKind(codes) === 'Int8Array';
+  return call((engine) => engine.packCodes(bytes, bits, signed)) as Uint8Array<ArrayBuffer>;
 }
 
 /**
@@ -379,9 +410,9 @@ export function unpackCodes(
   signed: boolean,
 ): Int8Array<ArrayBuffer> | Uint8Array<ArrayBuffer> {
   expectBytes('packed', packed);
-  expectCount('bits', bits);
+  expectBits(bits);
   expectCount('count', count);
-  const unpack = () => call((engine) => engine.unpackCodes(packed, Math.min(bits, 255), signed, count));
-  const codes = unpack() as Uint8Array<ArrayBuffer>;
+  expectFlag('signed', signed);
+  const codes = call((engine) => engine.unpackCodes(packed, bits, signed, count)) as Uint8Array<ArrayBuffer>;
   return signed ? new Int8Array(codes.buffer, codes.byteOffset, codes.length) : codes;
 }

@@ -1,20 +1,28 @@
 /** How much quantization changes: `src/analysis/` for JavaScript. */
 
 import type { QuantMode, QuantParamsFields } from './affine.js';
+import { modeReader, readParams } from './affine-readers.js';
 import {
+  expectArray,
   expectBits,
+  expectChoice,
   expectCount,
   expectFloats,
   expectInstance,
   expectNumber,
-  expectObject,
   expectShape,
   expectText,
+  expectWhole,
+  wrongType,
 } from './check.js';
+import { typedArrayKind } from './brands.js';
+import { dispose, release } from './dispose.js';
 import type { ErrorAccumulator as EngineAccumulator } from './engine.js';
 import type { FormatName, QuantizeOptions } from './format.js';
-import type { DataType4Bit } from './nf4.js';
-import type { Scheme } from './scheme.js';
+import { blockSizeReader, dataTypeReader, QUANTIZE_OPTIONS } from './readers.js';
+import type { BlockSize4Bit, DataType4Bit } from './nf4.js';
+import { flag, number, readFields, readOptions, type Reader, type ReaderTable } from './options.js';
+import { readScheme, type Scheme } from './scheme.js';
 import { call } from './wasm.js';
 
 /** What quantization did to values `x`, which came back as `y`; `e = y - x`. All sums are in double precision. */
@@ -39,11 +47,36 @@ export interface QuantErrorStats {
   cosineSimilarity: number;
 }
 
-/** Root of the mean squared error, in the unit of the values. */
+/** A statistic: infinite where the values are exact, or beyond what a double holds. */
+const statistic: Reader<number> = (name, value) => {
+  if (typeof value !== 'number') throw wrongType(name, 'a number', value);
+  return value;
+};
+
+const STATS: ReaderTable<QuantErrorStats> = {
+  mse: statistic,
+  mae: statistic,
+  maxError: statistic,
+  sqnrDb: statistic,
+  outlierRate: statistic,
+  numSamples: statistic,
+  meanError: statistic,
+  relativeRmse: statistic,
+  cosineSimilarity: statistic,
+};
+
+/**
+ * Root of the mean squared error, in the unit of the values.
+ *
+ * @param stats - What {@link compareError} and its siblings return.
+ * @throws `ARGUMENT` for anything else, two arrays for example.
+ */
 export function rmse(stats: QuantErrorStats): number {
-  expectObject('stats', stats);
-  return Math.sqrt(stats.mse);
+  if (typedArrayKind(stats) !== undefined) throw wrongType('stats', 'the result of compareError(a, b)', stats);
+  return Math.sqrt(readFields(MSE, 'stats', stats).mse);
 }
+
+const MSE: ReaderTable<Pick<QuantErrorStats, 'mse'>> = { mse: statistic };
 
 /**
  * Gathers {@link QuantErrorStats} over any number of tiles in constant memory.
@@ -71,13 +104,13 @@ export class ErrorAccumulator {
   }
 
   /**
-   * Adds what another accumulator gathered.
+   * Adds what another accumulator gathered, or once more what this one did.
    *
    * @throws `ARGUMENT` if the outlier thresholds differ.
    */
   merge(other: ErrorAccumulator): void {
     expectInstance('other', ErrorAccumulator, other);
-    call(() => this.#engine.merge(other.#engine));
+    call(() => (other === this ? this.#engine.mergeSelf() : this.#engine.merge(other.#engine)));
   }
 
   /** How many values were added. */
@@ -94,9 +127,14 @@ export class ErrorAccumulator {
     return call(() => this.#engine.stats()) as QuantErrorStats;
   }
 
-  /** Gives the engine its memory back; the accumulator cannot be used any more. */
+  /** Gives the engine its memory back; the accumulator cannot be used any more. A second call does nothing. */
   free(): void {
-    call(() => this.#engine.free());
+    release(this.#engine);
+  }
+
+  /** {@link free}, for `using`. */
+  [dispose](): void {
+    this.free();
   }
 }
 
@@ -127,14 +165,17 @@ export function analyzeError(
   expectShape(shape);
   expectNumber('outlierThreshold', outlierThreshold);
   const dimensions = Uint32Array.from(shape);
-  return call((engine) => engine.analyzeError(original, dimensions, params, outlierThreshold)) as QuantErrorStats;
+  const given = readParams(params);
+  return call((engine) => engine.analyzeError(original, dimensions, given, outlierThreshold)) as QuantErrorStats;
 }
 
 /** Options of {@link analyzeErrorFormat}. */
 export interface AnalyzeFormatOptions extends QuantizeOptions {
   /** An absolute error above it counts as an outlier. */
-  outlierThreshold?: number;
+  outlierThreshold?: number | undefined;
 }
+
+const FORMAT_OPTIONS: ReaderTable<AnalyzeFormatOptions> = { ...QUANTIZE_OPTIONS, outlierThreshold: number };
 
 /**
  * The error of a GGUF block format.
@@ -148,11 +189,8 @@ export function analyzeErrorFormat(
 ): QuantErrorStats {
   expectFloats('original', original);
   expectText('format', format);
-  expectObject('options', options);
-  const { rowLength = original.length, importance, outlierThreshold = 0 } = options;
-  expectCount('rowLength', rowLength);
-  expectNumber('outlierThreshold', outlierThreshold);
-  if (importance !== undefined) expectFloats('importance', importance);
+  const given = readOptions('analyzeErrorFormat', FORMAT_OPTIONS, options);
+  const { rowLength = original.length, importance, outlierThreshold = 0 } = given;
   return call((engine) =>
     engine.analyzeErrorFormat(original, format, rowLength, importance, outlierThreshold),
   ) as QuantErrorStats;
@@ -160,15 +198,22 @@ export function analyzeErrorFormat(
 
 /** Options of {@link analyzeError4bit}. */
 export interface AnalyzeError4bitOptions {
-  /** NF4 unless told. */
-  dataType?: DataType4Bit;
-  /** Weights per absmax, 64 unless told. */
-  blockSize?: number;
+  /** NF4 by default. */
+  dataType?: DataType4Bit | undefined;
+  /** Weights per absmax, 64 by default. */
+  blockSize?: BlockSize4Bit | undefined;
   /** Whether the absmax values are quantized too. */
-  double?: boolean;
+  double?: boolean | undefined;
   /** An absolute error above it counts as an outlier. */
-  outlierThreshold?: number;
+  outlierThreshold?: number | undefined;
 }
+
+const FOUR_BIT_OPTIONS: ReaderTable<AnalyzeError4bitOptions> = {
+  dataType: dataTypeReader,
+  blockSize: blockSizeReader,
+  double: flag,
+  outlierThreshold: number,
+};
 
 /**
  * The error of bitsandbytes' 4-bit blocks.
@@ -176,9 +221,9 @@ export interface AnalyzeError4bitOptions {
  * @throws `RANGE` for a block size, `NON_FINITE`, `NO_DATA` for no values.
  */
 export function analyzeError4bit(original: Float32Array, options: AnalyzeError4bitOptions = {}): QuantErrorStats {
-  expectObject('options', options);
-  const { dataType = 'nf4', blockSize = 64, double = false, outlierThreshold = 0 } = options;
   expectFloats('original', original);
+  const given = readOptions('analyzeError4bit', FOUR_BIT_OPTIONS, options);
+  const { dataType = 'nf4', blockSize = 64, double = false, outlierThreshold = 0 } = given;
   return analyzeErrorScheme(
     original,
     [original.length],
@@ -202,7 +247,8 @@ export function analyzeErrorScheme(
   expectShape(shape);
   expectNumber('outlierThreshold', outlierThreshold);
   const dimensions = Uint32Array.from(shape);
-  return call((engine) => engine.analyzeErrorScheme(original, dimensions, scheme, outlierThreshold)) as QuantErrorStats;
+  const given = readScheme(scheme, shape);
+  return call((engine) => engine.analyzeErrorScheme(original, dimensions, given, outlierThreshold)) as QuantErrorStats;
 }
 
 /**
@@ -215,11 +261,13 @@ export function roundTrip(
   shape: readonly number[],
   scheme: Scheme,
   importance?: Float32Array,
-): Float32Array {
+): Float32Array<ArrayBuffer> {
   expectFloats('original', original);
   expectShape(shape);
+  if (importance !== undefined) expectFloats('importance', importance);
   const dimensions = Uint32Array.from(shape);
-  return call((engine) => engine.roundTrip(original, dimensions, scheme, importance));
+  const given = readScheme(scheme, shape);
+  return call((engine) => engine.roundTrip(original, dimensions, given, importance)) as Float32Array<ArrayBuffer>;
 }
 
 /**
@@ -229,26 +277,30 @@ export function roundTrip(
  * @throws `RANGE` unless `bits` is 1 to 32.
  */
 export function theoreticalSqnr(bits: number, signal: 'uniform' | 'sine'): number {
-  expectCount('bits', bits);
-  return call((engine) => engine.theoreticalSqnr(Math.min(bits, 255), signal));
+  expectWhole('bits', bits, 1, 32);
+  expectChoice('signal', signal, ['uniform', 'sine']);
+  return call((engine) => engine.theoreticalSqnr(bits, signal));
 }
 
 /** Half the largest step: no value within the range the parameters are for is further from its code. */
 export function theoreticalMaxError(params: QuantParamsFields): number {
-  return call((engine) => engine.theoreticalMaxError(params));
+  const given = readParams(params);
+  return call((engine) => engine.theoreticalMaxError(given));
 }
 
 /** Whether the largest error is at most the theoretical one, or larger by the share `tolerance`. */
 export function errorWithinBounds(stats: QuantErrorStats, params: QuantParamsFields, tolerance = 1e-5): boolean {
   expectNumber('tolerance', tolerance);
-  return call((engine) => engine.errorWithinBounds(stats, params, tolerance));
+  const [found, given] = [readFields(STATS, 'stats', stats), readParams(params)];
+  return call((engine) => engine.errorWithinBounds(found, given, tolerance));
 }
 
 /** The largest error in units of its own group's step: at most 0.5 where nothing is clipped. */
 export function worstErrorInSteps(original: Float32Array, shape: readonly number[], params: QuantParamsFields): number {
   expectFloats('original', original);
   expectShape(shape);
-  return call((engine) => engine.worstErrorInSteps(original, Uint32Array.from(shape), params));
+  const given = readParams(params);
+  return call((engine) => engine.worstErrorInSteps(original, Uint32Array.from(shape), given));
 }
 
 /** The error before and after the scales were changed. */
@@ -276,7 +328,8 @@ export function scaleSensitivity(
   expectShape(shape);
   expectNumber('perturbation', perturbation);
   const dimensions = Uint32Array.from(shape);
-  return call((engine) => engine.scaleSensitivity(values, dimensions, params, perturbation)) as ScaleSensitivity;
+  const given = readParams(params);
+  return call((engine) => engine.scaleSensitivity(values, dimensions, given, perturbation)) as ScaleSensitivity;
 }
 
 /** The error with every scale multiplied by each of `factors`: below 1 more is clipped, above 1 the steps are coarser. */
@@ -288,8 +341,11 @@ export function scaleSweep(
 ): { factor: number; stats: QuantErrorStats }[] {
   expectFloats('values', values);
   expectShape(shape);
+  expectArray('factors', factors);
+  for (const [index, factor] of factors.entries()) expectNumber(`factors[${index}]`, factor);
   const dimensions = Uint32Array.from(shape);
-  return call((engine) => engine.scaleSweep(values, dimensions, params, Float64Array.from(factors)));
+  const given = readParams(params);
+  return call((engine) => engine.scaleSweep(values, dimensions, given, Float64Array.from(factors)));
 }
 
 /** One bit width of a comparison. */
@@ -307,7 +363,8 @@ export interface BitWidthError {
 /** The error and the size of per-tensor integer quantization at 2 to 8 bits. */
 export function compareBitWidths(values: Float32Array, mode: QuantMode = 'symmetric'): BitWidthError[] {
   expectFloats('values', values);
-  return call((engine) => engine.compareBitWidths(values, mode)) as BitWidthError[];
+  const given = modeReader('mode', mode);
+  return call((engine) => engine.compareBitWidths(values, given)) as BitWidthError[];
 }
 
 /** What clipping the largest magnitudes does to the error. */
@@ -338,7 +395,8 @@ export function analyzeOutlierImpact(
   expectFloats('values', values);
   expectNumber('percent', percent);
   expectBits(bits);
-  return call((engine) => engine.analyzeOutlierImpact(values, percent, bits, mode)) as OutlierImpact;
+  const given = modeReader('mode', mode);
+  return call((engine) => engine.analyzeOutlierImpact(values, percent, bits, given)) as OutlierImpact;
 }
 
 /** A value that stands out. */

@@ -4,12 +4,13 @@ import { importanceOf, sampleOf } from './analyze.js';
 import { strataOf } from './analyze-sample.js';
 import { analyzedTensors } from './analyze-tensors.js';
 import { errorHistogram, histogram, type Histogram } from './analysis.js';
-import { expectCount, expectInstance, expectObject, expectText } from './check.js';
+import { expectInstance, expectText } from './check.js';
 import type { FormatName } from './format.js';
 import { openImportance, type ImportanceInput } from './model-importance.js';
 import { Model } from './model.js';
 import { inLanes } from './pool-lanes.js';
-import { createRunner, type RunnerOptions } from './pool.js';
+import { count, readOptions, signal as signalReader, text, unchecked, type ReaderTable } from './options.js';
+import { createRunner, RUNNER_OPTIONS, type RunnerOptions } from './pool.js';
 import { compiledModule } from './wasm.js';
 import type { Results } from './worker-protocol.js';
 
@@ -26,6 +27,15 @@ export interface TensorHistogramOptions extends RunnerOptions {
   /** Stops the work. */
   signal?: AbortSignal | undefined;
 }
+
+const OPTIONS: ReaderTable<TensorHistogramOptions> = {
+  ...RUNNER_OPTIONS,
+  bins: count,
+  format: text,
+  sample: unchecked,
+  imatrix: unchecked,
+  signal: signalReader,
+};
 
 /** What {@link tensorHistogram} has counted. */
 export interface TensorHistogram {
@@ -49,19 +59,17 @@ export async function tensorHistogram(
   name: string,
   options: TensorHistogramOptions = {},
 ): Promise<TensorHistogram> {
-  expectObject('options', options);
   expectInstance('model', Model, model);
-  const { bins = 64, format, signal } = options;
-  expectCount('bins', bins);
-  if (format !== undefined) expectText('format', format);
+  const given = readOptions('tensorHistogram', OPTIONS, options);
+  const { bins = 64, format, signal } = given;
   expectText('name', name);
   const tensor = (await analyzedTensors(model)).find((known) => known.name === name) ?? model.tensor(name);
-  const strata = strataOf(tensor, sampleOf(options.sample));
-  const matrix = options.imatrix === undefined ? undefined : await openImportance(options.imatrix);
+  const strata = strataOf(tensor, sampleOf(given.sample));
+  const matrix = given.imatrix === undefined ? undefined : await openImportance(given.imatrix);
   const parts: Results['roundTrip'][] = [];
   try {
     const values = importanceOf(tensor, matrix);
-    const runner = createRunner(model.source, compiledModule(), { ...options, workers: options.workers ?? 1 });
+    const runner = createRunner(model.source, compiledModule(), { ...given, workers: given.workers ?? 1 });
     await inLanes(
       runner,
       strata.entries(),
@@ -82,7 +90,7 @@ export async function tensorHistogram(
       },
     );
   } finally {
-    if (matrix !== options.imatrix) matrix?.free();
+    if (matrix !== given.imatrix) matrix?.free();
   }
   const original = joined(parts.map((part) => part.original));
   const decoded = joined(parts.flatMap((part) => part.decoded ?? []));

@@ -32,7 +32,7 @@ async function find(model: Model): Promise<readonly AnalyzedTensor[]> {
   if (model.container === 'gguf') return own;
   try {
     // Which tensors there are does not depend on how text is cut, which not every tokenizer tells.
-    const plan = await makePlan(model, { preset: 'COPY', preTokenizer: 'default' }, {}, true);
+    const plan = await makePlan('analyzeModel', model, { preset: 'COPY', preTokenizer: 'default' }, {}, true);
     const { tensors } = plan;
     plan.free();
     return tensors.map(({ sourceName, from, shape, sourceOffset, sourceBytes, headRows }) => {

@@ -2,14 +2,15 @@
 
 import { strataOf, STRATA, type Stratum } from './analyze-sample.js';
 import { analyzedTensors, type AnalyzedTensor } from './analyze-tensors.js';
-import { expectArray, expectInstance, expectObject, expectText } from './check.js';
+import { expectArray, expectInstance, expectText, expectWhole } from './check.js';
 import { QuantpressError, type ErrorCode } from './error.js';
 import { addErrors, errorFigures, noErrors, type ErrorFigures } from './error-sums.js';
 import { formats, type Format, type FormatName } from './format.js';
 import { openImportance, type Importance, type ImportanceInput } from './model-importance.js';
 import { Model, type SourceType, type TensorInfo } from './model.js';
 import { inLanes } from './pool-lanes.js';
-import { createRunner, type Runner, type RunnerOptions } from './pool.js';
+import { callback, readOptions, signal as signalReader, texts, unchecked, type ReaderTable } from './options.js';
+import { createRunner, RUNNER_OPTIONS, type Runner, type RunnerOptions } from './pool.js';
 import { compiledModule } from './wasm.js';
 import type { Results } from './worker-protocol.js';
 
@@ -30,6 +31,15 @@ export interface AnalyzeModelOptions extends RunnerOptions {
   /** Called after every step. */
   onProgress?: ((progress: AnalyzeProgress) => void) | undefined;
 }
+
+const OPTIONS: ReaderTable<AnalyzeModelOptions> = {
+  ...RUNNER_OPTIONS,
+  formats: texts,
+  sample: unchecked,
+  imatrix: unchecked,
+  signal: signalReader,
+  onProgress: callback,
+};
 
 /** What `onProgress` of {@link analyzeModel} is told. */
 export interface AnalyzeProgress {
@@ -111,19 +121,19 @@ const FLOATS = new Set<SourceType>(['F32', 'F16', 'BF16', 'F64', 'F8_E4M3', 'F8_
  * ```
  */
 export async function analyzeModel(model: Model, options: AnalyzeModelOptions = {}): Promise<ModelAnalysis> {
-  expectObject('options', options);
   expectInstance('model', Model, model);
-  const wanted = chosenFormats(options.formats);
-  const budget = sampleOf(options.sample);
-  options.signal?.throwIfAborted();
-  const importance = options.imatrix === undefined ? undefined : await openImportance(options.imatrix);
+  const given = readOptions('analyzeModel', OPTIONS, options);
+  const wanted = chosenFormats(given.formats);
+  const budget = sampleOf(given.sample);
+  given.signal?.throwIfAborted();
+  const importance = given.imatrix === undefined ? undefined : await openImportance(given.imatrix);
   try {
     const tensors = await analyzedTensors(model);
     const jobs = tensors.map((tensor) => new TensorJob(tensor, wanted, budget, importance));
-    await runJobs(createRunner(model.source, compiledModule(), options), jobs, options);
+    await runJobs(createRunner(model.source, compiledModule(), given), jobs, given);
     return { tensors: jobs.map((job) => job.result()) };
   } finally {
-    if (importance !== options.imatrix) importance?.free();
+    if (importance !== given.imatrix) importance?.free();
   }
 }
 
@@ -252,10 +262,6 @@ function chosenFormats(names: readonly FormatName[] | undefined): Format[] {
 /** @internal How many weights of each tensor to look at. */
 export function sampleOf(sample: number | 'all' = SAMPLE): number {
   if (sample === 'all') return Infinity;
-  if (Number.isSafeInteger(sample) && sample > 0) return sample;
-  throw new QuantpressError(
-    'RANGE',
-    `sample is ${String(sample)}, and has to be 'all' or a whole number from 1 up`,
-    {},
-  );
+  expectWhole('sample', sample, 1, Number.MAX_SAFE_INTEGER);
+  return sample;
 }

@@ -1,6 +1,7 @@
 /** Weight generators, the suite over every scheme, and what quantization costs a classifier: `src/bench/` for JavaScript. */
 
 import type { CalibrationMethod } from './calibrate.js';
+import { methodReader } from './readers.js';
 import {
   expectBits,
   expectBytes,
@@ -11,9 +12,12 @@ import {
   expectSeed,
   expectShape,
   expectText,
+  wrongType,
 } from './check.js';
+import { dispose, release } from './dispose.js';
 import type { AccuracyBenchmark as EngineBenchmark } from './engine.js';
-import type { Scheme } from './scheme.js';
+import { count, offset, readOptions, type ReaderTable } from './options.js';
+import { readScheme, type Scheme } from './scheme.js';
 import { call } from './wasm.js';
 
 /**
@@ -22,12 +26,12 @@ import { call } from './wasm.js';
  *
  * @throws `RANGE` for a mean or a deviation that cannot be.
  */
-export function generateGaussianWeights(n: number, mean = 0, stdDev = 1, seed?: number): Float32Array {
+export function generateGaussianWeights(n: number, mean = 0, stdDev = 1, seed?: number): Float32Array<ArrayBuffer> {
   expectCount('n', n);
-  expectNumber('mean', mean);
-  expectNumber('stdDev', stdDev);
+  expectNumber('mean', mean, true);
+  expectNumber('stdDev', stdDev, true);
   expectSeed(seed);
-  return call((engine) => engine.generateGaussianWeights(n, mean, stdDev, seed));
+  return call((engine) => engine.generateGaussianWeights(n, mean, stdDev, seed)) as Float32Array<ArrayBuffer>;
 }
 
 /**
@@ -35,12 +39,12 @@ export function generateGaussianWeights(n: number, mean = 0, stdDev = 1, seed?: 
  *
  * @throws `RANGE` unless `min <= max` are finite.
  */
-export function generateUniformWeights(n: number, min = -1, max = 1, seed?: number): Float32Array {
+export function generateUniformWeights(n: number, min = -1, max = 1, seed?: number): Float32Array<ArrayBuffer> {
   expectCount('n', n);
-  expectNumber('min', min);
-  expectNumber('max', max);
+  expectNumber('min', min, true);
+  expectNumber('max', max, true);
   expectSeed(seed);
-  return call((engine) => engine.generateUniformWeights(n, min, max, seed));
+  return call((engine) => engine.generateUniformWeights(n, min, max, seed)) as Float32Array<ArrayBuffer>;
 }
 
 /**
@@ -54,12 +58,14 @@ export function generateWeightsWithOutliers(
   outlierRatio = 0.01,
   outlierMagnitude = 10,
   seed?: number,
-): Float32Array {
+): Float32Array<ArrayBuffer> {
   expectCount('n', n);
   expectNumber('outlierRatio', outlierRatio);
-  expectNumber('outlierMagnitude', outlierMagnitude);
+  expectNumber('outlierMagnitude', outlierMagnitude, true);
   expectSeed(seed);
-  return call((engine) => engine.generateWeightsWithOutliers(n, outlierRatio, outlierMagnitude, seed));
+  return call((engine) =>
+    engine.generateWeightsWithOutliers(n, outlierRatio, outlierMagnitude, seed),
+  ) as Float32Array<ArrayBuffer>;
 }
 
 /**
@@ -73,12 +79,14 @@ export function generateMultiChannelWeights(
   featuresPerChannel: number,
   scaleVariance = 5,
   seed?: number,
-): Float32Array {
+): Float32Array<ArrayBuffer> {
   expectCount('numChannels', numChannels);
   expectCount('featuresPerChannel', featuresPerChannel);
-  expectNumber('scaleVariance', scaleVariance);
+  expectNumber('scaleVariance', scaleVariance, true);
   expectSeed(seed);
-  return call((engine) => engine.generateMultiChannelWeights(numChannels, featuresPerChannel, scaleVariance, seed));
+  return call((engine) =>
+    engine.generateMultiChannelWeights(numChannels, featuresPerChannel, scaleVariance, seed),
+  ) as Float32Array<ArrayBuffer>;
 }
 
 /** One scheme on one tensor. */
@@ -122,7 +130,10 @@ export class BenchmarkSuite {
   /** Adds a result. */
   add(result: QuantBenchmarkResult): void {
     expectObject('result', result);
-    for (const name of ['sqnrDb', 'mse', 'qualityScore'] as const) expectNumber(`result.${name}`, result[name]);
+    // Infinite where nothing was lost.
+    for (const name of ['sqnrDb', 'mse', 'qualityScore'] as const) {
+      if (typeof result[name] !== 'number') throw wrongType(`result.${name}`, 'a number', result[name]);
+    }
     this.results.push(result);
   }
 
@@ -168,7 +179,8 @@ export function runBenchmark(
   expectFloats('values', values);
   expectShape(shape);
   const dimensions = Uint32Array.from(shape);
-  return call((engine) => engine.runBenchmark(name, values, dimensions, scheme, now)) as QuantBenchmarkResult;
+  const given = readScheme(scheme, shape);
+  return call((engine) => engine.runBenchmark(name, values, dimensions, given, now)) as QuantBenchmarkResult;
 }
 
 /**
@@ -219,14 +231,16 @@ export function accuracyRetention(originalMetric: number, quantizedMetric: numbe
 /** How the classifier of {@link AccuracyBenchmark} is trained. */
 export interface AccuracyOptions {
   /** Chooses the split, the first weights and the order of training; 1 unless told. */
-  seed?: number;
+  seed?: number | undefined;
   /** Hidden units, 32 unless told. */
-  hidden?: number;
+  hidden?: number | undefined;
   /** Epochs of training in floating point, 30 unless told. */
-  epochs?: number;
+  epochs?: number | undefined;
   /** Epochs of quantization-aware training after them, 20 unless told. */
-  qatEpochs?: number;
+  qatEpochs?: number | undefined;
 }
+
+const OPTIONS: ReaderTable<AccuracyOptions> = { seed: offset, hidden: count, epochs: count, qatEpochs: count };
 
 /** Test accuracy of a quantized classifier. */
 export interface QatAccuracy {
@@ -274,10 +288,9 @@ export class AccuracyBenchmark {
    * @throws `MAGIC`, `TRUNCATED`, `MALFORMED` for another file, `RANGE` for options.
    */
   constructor(digits: Uint8Array, options: AccuracyOptions = {}) {
-    expectObject('options', options);
     expectBytes('digits', digits);
-    expectSeed(options.seed);
-    this.#engine = call((engine) => new engine.AccuracyBenchmark(digits, options));
+    const given = readOptions('AccuracyBenchmark', OPTIONS, options);
+    this.#engine = call((engine) => new engine.AccuracyBenchmark(digits, given));
   }
 
   /** Test accuracy in floating point. */
@@ -288,7 +301,8 @@ export class AccuracyBenchmark {
   /** Quantizes the trained classifier: no more training. */
   ptq(bits: number, method: CalibrationMethod): PtqAccuracy {
     expectBits(bits);
-    return call(() => this.#engine.ptq(bits, method)) as PtqAccuracy;
+    const chosen = methodReader('method', method);
+    return call(() => this.#engine.ptq(bits, chosen)) as PtqAccuracy;
   }
 
   /** Trains a copy of the classifier on with fake quantization and learned steps. */
@@ -302,9 +316,14 @@ export class AccuracyBenchmark {
     return call(() => this.#engine.report()) as AccuracyReport;
   }
 
-  /** Gives the engine its memory back; the benchmark cannot be used any more. */
+  /** Gives the engine its memory back; the benchmark cannot be used any more. A second call does nothing. */
   free(): void {
-    call(() => this.#engine.free());
+    release(this.#engine);
+  }
+
+  /** {@link free}, for `using`. */
+  [dispose](): void {
+    this.free();
   }
 }
 
@@ -315,8 +334,8 @@ export function calibrationMethods(): CalibrationMethod[] {
 
 /** Trains, quantizes in every way, and reports. Seconds. */
 export function runAccuracyBenchmark(digits: Uint8Array, options: AccuracyOptions = {}): AccuracyReport {
-  expectObject('options', options);
-  const benchmark = new AccuracyBenchmark(digits, options);
+  const given = readOptions('runAccuracyBenchmark', OPTIONS, options);
+  const benchmark = new AccuracyBenchmark(digits, given);
   try {
     return benchmark.report();
   } finally {
@@ -325,7 +344,10 @@ export function runAccuracyBenchmark(digits: Uint8Array, options: AccuracyOption
 }
 
 /** The images (64 pixels of 0 to 1 each, one after the other) and labels of a file of digits. */
-export function readDigits(digits: Uint8Array): { images: Float32Array; labels: Uint8Array } {
+export function readDigits(digits: Uint8Array): {
+  images: Float32Array<ArrayBuffer>;
+  labels: Uint8Array<ArrayBuffer>;
+} {
   expectBytes('digits', digits);
   return call((engine) => engine.readDigits(digits));
 }

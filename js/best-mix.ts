@@ -2,11 +2,12 @@
 
 import type { FormatAnalysis, ModelAnalysis } from './analyze.js';
 import { costOf, lossOf, solve, type Option } from './best-mix-solve.js';
-import { expectArray, expectInstance, expectNumber, expectObject, expectText, readSize } from './check.js';
+import { expectArray, expectInstance, expectObject, expectText, readSize } from './check.js';
 import { QuantpressError } from './error.js';
 import { formats, type FormatName } from './format.js';
+import { number, readNamedOptions, readOptions, unchecked, type ReaderTable } from './options.js';
 import { openImportance, type Importance, type ImportanceInput } from './model-importance.js';
-import { makePlan, presets, type PlannedTensor, type Recipe } from './model-plan.js';
+import { makePlan, presets, readRecipeOptions, type PlannedTensor, type Recipe } from './model-plan.js';
 import { Model } from './model.js';
 
 /** What a mix has to fit in: exactly one of the two. */
@@ -27,6 +28,10 @@ export interface BestMixOptions {
    */
   recipe?: Omit<Recipe, 'preset' | 'pure'> | undefined;
 }
+
+const TARGET: ReaderTable<MixTarget> = { targetSize: unchecked, targetBpw: number };
+
+const OPTIONS: ReaderTable<BestMixOptions> = { imatrix: unchecked, recipe: unchecked };
 
 /** What {@link bestMix} has found. */
 export interface Mix {
@@ -96,20 +101,20 @@ export async function bestMix(
   target: MixTarget,
   options: BestMixOptions = {},
 ): Promise<Mix> {
-  expectObject('options', options);
   expectInstance('model', Model, model);
+  const given = readOptions('bestMix', OPTIONS, options);
+  const recipe = given.recipe === undefined ? {} : readRecipeOptions('bestMix', given.recipe);
   expectObject('analysis', analysis);
   expectArray('analysis.tensors', analysis.tensors);
   const { targetSize, targetBpw } = checked(target);
-  if (options.recipe !== undefined) expectObject('options.recipe', options.recipe);
-  const imatrix = options.imatrix === undefined ? undefined : await openImportance(options.imatrix);
+  const imatrix = given.imatrix === undefined ? undefined : await openImportance(given.imatrix);
   try {
-    return await new Search(model, imatrix, options.recipe ?? {}).run(
+    return await new Search(model, imatrix, recipe).run(
       analysis,
       ({ header, weights }) => targetSize ?? header + Math.floor((targetBpw * weights) / 8),
     );
   } finally {
-    if (imatrix !== options.imatrix) imatrix?.free();
+    if (imatrix !== given.imatrix) imatrix?.free();
   }
 }
 
@@ -247,7 +252,7 @@ class Search {
 
   async #plan(recipe: Recipe) {
     const { keepSplit: _, splitMaxSize: __, ...options } = this.#options;
-    const plan = await makePlan(this.#model, { ...options, ...recipe }, { imatrix: this.#imatrix }, true);
+    const plan = await makePlan('bestMix', this.#model, { ...options, ...recipe }, { imatrix: this.#imatrix }, true);
     const { size, tensors, missingImportance } = plan;
     plan.free();
     return { size, tensors, missing: missingImportance.length > 0 };
@@ -269,13 +274,11 @@ class Search {
 }
 
 function checked(target: MixTarget): { targetSize: number | undefined; targetBpw: number } {
-  expectObject('target', target);
-  const { targetSize, targetBpw } = target;
+  const { targetSize, targetBpw } = readNamedOptions('bestMix', 'target', TARGET, target);
   if ((targetSize === undefined) === (targetBpw === undefined)) {
     throw new QuantpressError('ARGUMENT', 'exactly one of targetSize and targetBpw has to be given', {});
   }
   if (targetBpw === undefined) return { targetSize: readSize('targetSize', targetSize), targetBpw: 0 };
-  expectNumber('targetBpw', targetBpw);
   if (targetBpw > 0 && targetBpw <= 64) return { targetSize: undefined, targetBpw };
   throw new QuantpressError('RANGE', `targetBpw is ${targetBpw}, and must be above 0 and at most 64`, { targetBpw });
 }

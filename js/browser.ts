@@ -1,7 +1,7 @@
 /** The entry for browsers and bundlers: the engine lies beside this file. */
 
-import { expectObject } from './check.js';
-import { start, type InitOptions } from './wasm.js';
+import { readOptions } from './options.js';
+import { INIT_OPTIONS, start, type InitOptions } from './wasm.js';
 
 export * from './index.js';
 
@@ -10,7 +10,7 @@ export * from './index.js';
  *
  * @throws {@link QuantpressError} if the WebAssembly file is not there or is something else.
  */
-export function init(options: InitOptions = {}): Promise<void> {
-  expectObject('options', options);
-  return start(() => options.wasm ?? new URL('./quantpress.wasm', import.meta.url));
+export async function init(options: InitOptions = {}): Promise<void> {
+  const { wasm } = readOptions('init', INIT_OPTIONS, options);
+  return start(() => wasm ?? new URL('./quantpress.wasm', import.meta.url));
 }

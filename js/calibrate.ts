@@ -1,8 +1,20 @@
 /** Observers that find the range of a tensor from batches of it: `src/calibrate/` for JavaScript. */
 
-import { QuantParams, type QuantMode, type QuantRange } from './affine.js';
-import { expectBits, expectBytes, expectFloats, expectNumber, expectObject, expectSeed } from './check.js';
+import { QuantParams, type QuantMode, type QuantRange, type SymmetricRule } from './affine.js';
+import { bitsReader, codeReader, modeReader, rangeReader, ruleReader } from './affine-readers.js';
+import {
+  expectBits,
+  expectBytes,
+  expectChoice,
+  expectFlag,
+  expectFloats,
+  expectInstance,
+  expectNumber,
+} from './check.js';
+import { dispose, release } from './dispose.js';
 import type { Calibrator as EngineCalibrator } from './engine.js';
+import { count, number, offset, readFields, readOptions, type ReaderTable } from './options.js';
+import { methodReader } from './readers.js';
 import { call } from './wasm.js';
 
 /** How a {@link Calibrator} chooses a range. */
@@ -27,14 +39,27 @@ export interface CalibratorOptions {
    * The codes, if not the usual ones of the bits: `-(2^(bits-1) - 1)` to `2^(bits-1) - 1` symmetric, `0` to `2^bits - 1`
    * asymmetric. PyTorch's `quant_min` and `quant_max`.
    */
-  range?: QuantRange;
+  range?: QuantRange | undefined;
+  /** How a symmetric scale follows from the range; `span` by default. */
+  rule?: SymmetricRule | undefined;
   /** What happens to NaN and infinity: refuse the batch (the default), or leave them out and count them. */
-  nonFinite?: 'error' | 'skip';
+  nonFinite?: 'error' | 'skip' | undefined;
   /** Most values that a percentile calibrator keeps, 1 to 1,048,576 (default 65,536); exact while there are no more. */
-  maxSamples?: number;
+  maxSamples?: number | undefined;
   /** Chooses the sample, once there are more. */
-  seed?: number;
+  seed?: number | undefined;
 }
+
+const OPTIONS: ReaderTable<CalibratorOptions> = {
+  range: rangeReader,
+  rule: ruleReader,
+  nonFinite: (name, value) => {
+    expectChoice<'error' | 'skip'>(name, value, ['error', 'skip']);
+    return value;
+  },
+  maxSamples: count,
+  seed: offset,
+};
 
 /** What a calibrator found. */
 export interface CalibrationResult {
@@ -55,6 +80,14 @@ export interface CalibrationResult {
   /** The codes. */
   range: QuantRange;
 }
+
+const RESULT: ReaderTable<Pick<CalibrationResult, 'scale' | 'zeroPoint' | 'mode' | 'bits' | 'range'>> = {
+  scale: number,
+  zeroPoint: codeReader,
+  mode: modeReader,
+  bits: bitsReader,
+  range: rangeReader,
+};
 
 /**
  * A streaming observer of one tensor. Its memory is bounded whatever the stream; observers of shards {@link merge}, and
@@ -78,10 +111,11 @@ export class Calibrator {
    * @throws `RANGE` for numbers outside what the method or the codes allow, `ARGUMENT` for another method.
    */
   constructor(method: CalibrationMethod, bits: number, symmetric: boolean, options: CalibratorOptions = {}) {
-    expectObject('options', options);
+    const chosen = methodReader('method', method);
     expectBits(bits);
-    expectSeed(options.seed);
-    this.#engine = call((engine) => new engine.Calibrator(method, { ...options, bits, symmetric: Boolean(symmetric) }));
+    expectFlag('symmetric', symmetric);
+    const given = readOptions('Calibrator', OPTIONS, options);
+    this.#engine = call((engine) => new engine.Calibrator(chosen, { ...given, bits, symmetric }));
   }
 
   /** From the smallest value to the largest. */
@@ -129,7 +163,7 @@ export class Calibrator {
     expectBytes('bytes', bytes);
     const engine = call((engine) => engine.Calibrator.fromBytes(bytes));
     const calibrator = new Calibrator({ kind: 'minMax' }, 8, true);
-    calibrator.#engine.free();
+    release(calibrator.#engine);
     calibrator.#engine = engine;
     return calibrator;
   }
@@ -184,22 +218,28 @@ export class Calibrator {
   }
 
   /**
-   * As if the batches that `later` observed had followed here; `later` stays as it is.
+   * As if the batches that `later` observed had followed here; `later` stays as it is. It may be this one.
    *
    * @throws `ARGUMENT` if methods or codes differ.
    */
   merge(later: Calibrator): void {
-    call(() => this.#engine.merge(later.#engine));
+    expectInstance('later', Calibrator, later);
+    call(() => (later === this ? this.#engine.mergeSelf() : this.#engine.merge(later.#engine)));
   }
 
   /** Everything, as bytes for {@link fromBytes}. */
-  toBytes(): Uint8Array {
-    return call(() => this.#engine.toBytes());
+  toBytes(): Uint8Array<ArrayBuffer> {
+    return call(() => this.#engine.toBytes()) as Uint8Array<ArrayBuffer>;
   }
 
-  /** Gives the engine its memory back; the calibrator cannot be used any more. */
+  /** Gives the engine its memory back; the calibrator cannot be used any more. A second call does nothing. */
   free(): void {
-    call(() => this.#engine.free());
+    release(this.#engine);
+  }
+
+  /** {@link free}, for `using`. */
+  [dispose](): void {
+    this.free();
   }
 }
 
@@ -211,6 +251,7 @@ export class Calibrator {
 export function calibrateMinMax(values: Float32Array, bits: number, symmetric: boolean): CalibrationResult {
   expectFloats('values', values);
   expectBits(bits);
+  expectFlag('symmetric', symmetric);
   return call((engine) => engine.calibrateMinMax(values, bits, symmetric)) as CalibrationResult;
 }
 
@@ -228,12 +269,17 @@ export function calibratePercentile(
 ): CalibrationResult {
   expectFloats('values', values);
   expectBits(bits);
+  expectFlag('symmetric', symmetric);
   expectNumber('lower', lower);
   expectNumber('upper', upper);
   return call((engine) => engine.calibratePercentile(values, bits, symmetric, lower, upper)) as CalibrationResult;
 }
 
-/** The `percent`-th percentile, interpolated linearly as NumPy does; `undefined` for no values or no percentage. */
+/**
+ * The `percent`-th percentile, interpolated linearly as NumPy does; `undefined` for no values.
+ *
+ * @throws `RANGE` unless `percent` is 0 to 100, `NON_FINITE` with `details.index`.
+ */
 export function percentile(values: Float32Array, percent: number): number | undefined {
   expectFloats('values', values);
   expectNumber('percent', percent);
@@ -242,8 +288,7 @@ export function percentile(values: Float32Array, percent: number): number | unde
 
 /** The result as parameters of a whole tensor, for `quantizeWithParams` and `analyzeError`. */
 export function calibrationParams(result: CalibrationResult): QuantParams {
-  expectObject('result', result);
-  const { scale, zeroPoint, mode, bits, range } = result;
+  const { scale, zeroPoint, mode, bits, range } = readFields(RESULT, 'result', result);
   const zeroPoints = zeroPoint === 0 ? new Int32Array() : Int32Array.of(zeroPoint);
   return new QuantParams({
     scales: Float32Array.of(scale),

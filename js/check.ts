@@ -1,46 +1,57 @@
-/** Checks of arguments that the engine never sees in their own type: numbers become integers on the way, silently. */
+/**
+ * Checks of arguments. The engine never sees them in their own type: on the way numbers become integers, silently.
+ *
+ * Every message has one shape: what the argument is called, what it is, and what it must be. The code is `ARGUMENT` for a
+ * value of another type and `RANGE` for a number that is out of bounds.
+ */
 
+import { typedArrayKind } from './brands.js';
 import { QuantpressError } from './error.js';
 
-/** Refuses all but a `Float32Array`. */
+/** Rejects all but a `Float32Array`, of any realm. */
 export function expectFloats(name: string, value: unknown): asserts value is Float32Array {
-  if (!(value instanceof Float32Array)) throw wrongType(name, 'a Float32Array', value);
-  expectAttached(name, value);
+  if (typedArrayKind(value) !== 'Float32Array') throw wrongType(name, 'a Float32Array', value);
+  expectAttached(name, value as Float32Array);
 }
 
-/** Refuses all but a `Uint8Array`. */
+/** Rejects all but a `Uint8Array`, of any realm. */
 export function expectBytes(name: string, value: unknown): asserts value is Uint8Array {
-  if (!(value instanceof Uint8Array)) throw wrongType(name, 'a Uint8Array', value);
-  expectAttached(name, value);
+  if (typedArrayKind(value) !== 'Uint8Array') throw wrongType(name, 'a Uint8Array', value);
+  expectAttached(name, value as Uint8Array);
 }
 
-/** Refuses all but codes of one byte each, and gives them as bytes: the same memory. */
+/** Rejects all but an `Int32Array`, of any realm. */
+export function expectIntegers(name: string, value: unknown): asserts value is Int32Array {
+  if (typedArrayKind(value) !== 'Int32Array') throw wrongType(name, 'an Int32Array', value);
+  expectAttached(name, value as Int32Array);
+}
+
+/** Rejects all but codes of one byte each, and returns them as bytes: the same memory. */
 export function expectCodes(name: string, value: unknown): Uint8Array {
-  if (!(value instanceof Int8Array || value instanceof Uint8Array)) {
-    throw wrongType(name, 'an Int8Array or a Uint8Array', value);
-  }
-  expectAttached(name, value);
-  if (value instanceof Uint8Array) return value;
-  return new Uint8Array(value.buffer, value.byteOffset, value.length);
+  const kind = typedArrayKind(value);
+  if (kind !== 'Int8Array' && kind !== 'Uint8Array') throw wrongType(name, 'an Int8Array or a Uint8Array', value);
+  const codes = value as Int8Array | Uint8Array;
+  expectAttached(name, codes);
+  return kind === 'Uint8Array' ? (codes as Uint8Array) : new Uint8Array(codes.buffer, codes.byteOffset, codes.length);
 }
 
-/** Refuses an array whose memory went to another thread: it has no elements any more, and says no word of it. */
-function expectAttached(name: string, array: Float32Array | Uint8Array | Int8Array): void {
+/** Rejects an array whose memory was transferred to another thread: it has no elements any more. */
+function expectAttached(name: string, array: Float32Array | Int32Array | Uint8Array | Int8Array): void {
   if (array.length > 0) return;
   try {
     new Uint8Array(array.buffer);
   } catch {
-    const message = `${name} is detached: its memory was transferred, to a worker perhaps`;
+    const message = `${name} is detached: its memory was transferred, perhaps to a worker`;
     throw new QuantpressError('ARGUMENT', message, { argument: name });
   }
 }
 
-/** Refuses all but an object. */
+/** Rejects all but an object. */
 export function expectObject(name: string, value: unknown): asserts value is object {
   if (typeof value !== 'object' || value === null) throw wrongType(name, 'an object', value);
 }
 
-/** Refuses all but an object of a class. */
+/** Rejects all but an object of a class. */
 export function expectInstance<T>(
   name: string,
   Class: abstract new (...args: never[]) => T,
@@ -49,63 +60,79 @@ export function expectInstance<T>(
   if (!(value instanceof Class)) throw wrongType(name, `of class ${Class.name}`, value);
 }
 
-/** Refuses all but an offset or a size: a whole number from zero to 2^53 - 1. */
-export function expectOffset(name: string, value: unknown): asserts value is number {
-  if (typeof value !== 'number') throw wrongType(name, 'a whole number', value);
-  if (!Number.isSafeInteger(value) || value < 0) {
-    const message = `${name} is ${value}, but has to be a whole number from 0 to 2^53 - 1`;
-    throw new QuantpressError('RANGE', message, { [name]: value });
-  }
-}
-
-/** Refuses all but an array. */
+/** Rejects all but an array. */
 export function expectArray(name: string, value: unknown): asserts value is readonly unknown[] {
   if (!Array.isArray(value)) throw wrongType(name, 'an array', value);
 }
 
-/** Refuses all but a string. */
+/** Rejects all but a string. */
 export function expectText(name: string, value: unknown): asserts value is string {
   if (typeof value !== 'string') throw wrongType(name, 'a string', value);
 }
 
-/** Refuses all but a whole number from zero to 2^32 - 1, which is as far as the engine counts. */
+/** Rejects all but `true` and `false`. */
+export function expectFlag(name: string, value: unknown): asserts value is boolean {
+  if (typeof value !== 'boolean') throw wrongType(name, 'true or false', value);
+}
+
+/** Rejects all but a function. */
+export function expectFunction(name: string, value: unknown): void {
+  if (typeof value !== 'function') throw wrongType(name, 'a function', value);
+}
+
+/** The largest count of the engine: 2^32 - 1. */
+const MAX_COUNT = 0xffff_ffff;
+
+/** Rejects all but a whole number from `least` to `most`: the one check of every count, size, width and index. */
+export function expectWhole(name: string, value: unknown, least: number, most: number): asserts value is number {
+  const wanted = `a whole number from ${least} to ${most === Number.MAX_SAFE_INTEGER ? '2^53 - 1' : most}`;
+  if (typeof value !== 'number') throw wrongType(name, wanted, value);
+  if (!Number.isInteger(value) || value < least || value > most) throw outOfRange(name, value, wanted, { least, most });
+}
+
+/** Rejects all but a whole number from zero to 2^32 - 1, which is as far as the engine counts. */
 export function expectCount(name: string, value: unknown): asserts value is number {
-  if (typeof value !== 'number') throw wrongType(name, 'a whole number', value);
-  if (!Number.isInteger(value) || value < 0 || value > 0xffff_ffff) {
-    throw new QuantpressError('RANGE', `${name} is ${value}, but has to be a whole number from 0 to 4294967295`, {
-      [name]: value,
-    });
-  }
+  expectWhole(name, value, 0, MAX_COUNT);
 }
 
-/** Refuses all but a number. */
-export function expectNumber(name: string, value: unknown): asserts value is number {
-  if (typeof value !== 'number') throw wrongType(name, 'a number', value);
+/** Rejects all but an offset or a size: a whole number from zero to 2^53 - 1. */
+export function expectOffset(name: string, value: unknown): asserts value is number {
+  expectWhole(name, value, 0, Number.MAX_SAFE_INTEGER);
 }
 
-/** Refuses all but bits that integer codes can have, 2 to 8: the engine would see 258 as 2. */
-export function expectBits(value: unknown): asserts value is number {
-  expectNumber('bits', value);
-  if (!Number.isInteger(value) || value < 2 || value > 8) {
-    throw new QuantpressError('RANGE', `bits is ${value}, and must be from 2 to 8`, { bits: value });
-  }
+/** Rejects all but a finite number, and where the engine calculates in single precision, one that is finite there too. */
+export function expectNumber(name: string, value: unknown, single = false): asserts value is number {
+  const wanted = single ? 'a finite number within the range of f32' : 'a finite number';
+  if (typeof value !== 'number') throw wrongType(name, wanted, value);
+  if (!Number.isFinite(single ? Math.fround(value) : value)) throw outOfRange(name, value, wanted, {});
 }
 
-/** Refuses all but a shape: an array of counts. */
-export function expectShape(value: unknown): asserts value is readonly number[] {
-  if (!Array.isArray(value)) throw wrongType('shape', 'an array of whole numbers', value);
-  for (const n of value) expectCount('shape', n);
+/** Rejects all but the widths of integer codes, 2 to 8: the engine would see 258 as 2. */
+export function expectBits(value: unknown, name = 'bits'): asserts value is number {
+  expectWhole(name, value, 2, 8);
 }
 
-/** Refuses all but a seed, which may be left out: a whole number up to 2^53 - 1. */
+/** Rejects all but a shape: an array of counts. */
+export function expectShape(value: unknown, name = 'shape'): asserts value is readonly number[] {
+  if (!Array.isArray(value)) throw wrongType(name, 'an array of whole numbers', value);
+  for (const [axis, extent] of value.entries()) expectCount(`${name}[${axis}]`, extent);
+}
+
+/** Rejects all but a seed, which may be left out: a whole number up to 2^53 - 1. */
 export function expectSeed(value: unknown): asserts value is number | undefined {
-  if (value === undefined) return;
-  expectNumber('seed', value);
-  if (!Number.isSafeInteger(value) || value < 0) {
-    throw new QuantpressError('RANGE', `seed is ${value}, and must be a whole number from 0 to 2^53 - 1`, {
-      seed: value,
-    });
-  }
+  if (value !== undefined) expectOffset('seed', value);
+}
+
+/** Rejects all but one of some names. */
+export function expectChoice<T extends string>(
+  name: string,
+  value: unknown,
+  choices: readonly T[],
+): asserts value is T {
+  if ((choices as readonly unknown[]).includes(value)) return;
+  const quoted = choices.map((choice) => `'${choice}'`);
+  const wanted = quoted.length > 1 ? `${quoted.slice(0, -1).join(', ')} or ${quoted.at(-1)}` : quoted.join('');
+  throw wrongType(name, wanted, value);
 }
 
 /** Units of sizes: of 1000, as disks and llama-gguf-split have them. */
@@ -120,12 +147,48 @@ export function readSize(name: string, value: unknown): number {
   const [, number, unit = ''] = /^(\d+(?:\.\d+)?) ?([KMGT]?)B?$/i.exec(value.trim()) ?? [];
   const size = Math.floor(Number(number) * 1000 ** UNITS.indexOf(unit.toUpperCase()));
   if (number !== undefined && Number.isSafeInteger(size)) return size;
-  const message = `${name} is '${value}', and has to be a size such as 500MB or 2G`;
-  throw new QuantpressError('ARGUMENT', message, { [name]: value });
+  throw wrongType(name, 'a size such as 500MB or 2G', value);
 }
 
-function wrongType(name: string, wanted: string, value: unknown): QuantpressError {
-  const got =
-    value === null ? 'null' : typeof value === 'object' ? (value.constructor?.name ?? 'an object') : typeof value;
-  return new QuantpressError('ARGUMENT', `${name} has to be ${wanted}, not ${got}`, { argument: name, got });
+/** The error of a value of another type. */
+export function wrongType(name: string, wanted: string, value: unknown): QuantpressError {
+  const got = shown(value);
+  return new QuantpressError('ARGUMENT', `${name} is ${got}, and must be ${wanted}`, { argument: name, got });
+}
+
+/** The error of a number that is out of bounds. */
+function outOfRange(
+  name: string,
+  value: number,
+  wanted: string,
+  { least, most }: { least?: number; most?: number },
+): QuantpressError {
+  return new QuantpressError('RANGE', `${name} is ${value}, and must be ${wanted}`, {
+    argument: name,
+    // The name alone: of `granularity.axis` it is `axis`.
+    [name.replace(/^.*\./, '')]: value,
+    ...(least !== undefined && { minimum: least, maximum: most }),
+  });
+}
+
+/** A value in a message, by its class where it is an object. */
+function shown(value: unknown): string {
+  switch (typeof value) {
+    case 'string':
+      return `'${value.length > 60 ? `${value.slice(0, 60)}...` : value}'`;
+    case 'bigint':
+      return `the BigInt ${String(value).slice(0, 60)}`;
+    case 'symbol':
+      return 'a symbol';
+    case 'function':
+      return 'a function';
+    case 'object': {
+      if (value === null) return 'null';
+      const name: unknown = value.constructor?.name;
+      if (typeof name !== 'string' || name === '' || name === 'Object') return 'an object';
+      return `${/^[AEIOU]/.test(name) ? 'an' : 'a'} ${name}`;
+    }
+    default:
+      return String(value);
+  }
 }

@@ -1,11 +1,12 @@
 /** How two model files differ: metadata, tensors, and how far the weights of each are apart. */
 
-import { expectInstance, expectObject } from './check.js';
+import { expectInstance } from './check.js';
 import { QuantpressError } from './error.js';
 import { addErrors, errorFigures, noErrors, unchanged, type ErrorFigures, type ErrorSums } from './error-sums.js';
 import { Model, type MetadataValue, type SourceType, type TensorInfo } from './model.js';
 import { inLanes } from './pool-lanes.js';
-import { createRunner, type Runner, type RunnerOptions } from './pool.js';
+import { callback, readOptions, signal as signalReader, type ReaderTable } from './options.js';
+import { createRunner, RUNNER_OPTIONS, type Runner, type RunnerOptions } from './pool.js';
 import { readExactly } from './source.js';
 import { compiledModule } from './wasm.js';
 
@@ -16,6 +17,8 @@ export interface DiffOptions extends RunnerOptions {
   /** Called after every step. */
   onProgress?: ((progress: { tensor: string; done: number; total: number }) => void) | undefined;
 }
+
+const OPTIONS: ReaderTable<DiffOptions> = { ...RUNNER_OPTIONS, signal: signalReader, onProgress: callback };
 
 /** What {@link diffModels} has found. */
 export interface ModelDiff {
@@ -61,10 +64,10 @@ const TILE = 1 << 20;
  * ```
  */
 export async function diffModels(a: Model, b: Model, options: DiffOptions = {}): Promise<ModelDiff> {
-  expectObject('options', options);
   expectInstance('a', Model, a);
   expectInstance('b', Model, b);
-  options.signal?.throwIfAborted();
+  const { signal, onProgress, ...runnerOptions } = readOptions('diffModels', OPTIONS, options);
+  signal?.throwIfAborted();
   const others = new Map(b.tensors.map((tensor) => [tensor.name, tensor]));
   const pairs = a.tensors.map((tensor) => new Pair(tensor, others.get(tensor.name)));
   const names = new Set(a.tensors.map(({ name }) => name));
@@ -74,11 +77,11 @@ export async function diffModels(a: Model, b: Model, options: DiffOptions = {}):
   function* steps() {
     for (const pair of pairs) for (let index = 0; index < pair.tiles; index++) yield { pair, index };
   }
-  const runner = createRunner(a.source, compiledModule(), options);
-  await inLanes(runner, steps(), options.signal, async ({ pair, index }, signal) => {
+  const runner = createRunner(a.source, compiledModule(), runnerOptions);
+  await inLanes(runner, steps(), signal, async ({ pair, index }, signal) => {
     await pair.compare(index, runner, b, signal);
     done += 1;
-    options.onProgress?.({ tensor: pair.name, done, total });
+    onProgress?.({ tensor: pair.name, done, total });
   });
   const tensors = pairs.map((pair) => pair.result());
   const metadata = a.container === b.container ? metadataDiff(a.metadata, b.metadata) : [];

@@ -1,6 +1,8 @@
 /** The GGUF block formats: `src/format/` for JavaScript. */
 
-import { expectBytes, expectCount, expectFloats, expectObject, expectText } from './check.js';
+import { expectBytes, expectFloats, expectText } from './check.js';
+import { readOptions } from './options.js';
+import { QUANTIZE_OPTIONS } from './readers.js';
 import { call } from './wasm.js';
 
 /** The name of a format, spelled as llama.cpp spells it. */
@@ -62,12 +64,12 @@ export interface Format {
 /** Options of {@link quantize}. */
 export interface QuantizeOptions {
   /** Weights in a row: `weights` is whole rows of it. Without it, all weights are one row. */
-  rowLength?: number;
+  rowLength?: number | undefined;
   /**
    * How much each column matters: one non-negative weight for each of the `rowLength` columns, such as the mean square of
    * the activation that meets it. Errors of important columns are avoided at the cost of others.
    */
-  importance?: Float32Array;
+  importance?: Float32Array | undefined;
 }
 
 /** Every format, in the order of their ids. */
@@ -95,8 +97,7 @@ export function quantize(
   format: FormatName,
   options: QuantizeOptions = {},
 ): Uint8Array<ArrayBuffer> {
-  expectObject('options', options);
-  const { rowLength, importance } = checked(weights, format, options);
+  const { rowLength, importance } = checked('quantize', weights, format, options);
   return call((engine) => engine.quantize(weights, format, rowLength, importance)) as Uint8Array<ArrayBuffer>;
 }
 
@@ -113,8 +114,7 @@ export function quantizeInto(
   out: Uint8Array,
   options: QuantizeOptions = {},
 ): number {
-  expectObject('options', options);
-  const { rowLength, importance } = checked(weights, format, options);
+  const { rowLength, importance } = checked('quantizeInto', weights, format, options);
   expectBytes('out', out);
   call((engine) => engine.quantizeInto(weights, format, rowLength, importance, out));
   return out.length;
@@ -165,11 +165,9 @@ export function validate(bytes: Uint8Array, format: FormatName): void {
   call((engine) => engine.validate(bytes, format));
 }
 
-function checked(weights: Float32Array, format: FormatName, options: QuantizeOptions) {
-  const { rowLength = weights?.length, importance } = options ?? {};
+function checked(owner: string, weights: Float32Array, format: FormatName, options: QuantizeOptions) {
   expectFloats('weights', weights);
   expectText('format', format);
-  expectCount('rowLength', rowLength);
-  if (importance !== undefined) expectFloats('importance', importance);
+  const { rowLength = weights.length, importance } = readOptions(owner, QUANTIZE_OPTIONS, options);
   return { rowLength, importance };
 }

@@ -7,12 +7,14 @@
 import { wasm } from './inline-data.js';
 import { worker } from './inline-worker.js';
 import { carryWorker } from './pool-thread.js';
+import { readOptions } from './options.js';
 import { start } from './wasm.js';
 
 export * from './index.js';
 
 /** Loads the engine. Every other function needs it first; calling it again, even at the same time, costs nothing. */
-export function init(): Promise<void> {
+export async function init(options: Record<string, never> = {}): Promise<void> {
+  readOptions<object>('init', {}, options);
   carryWorker(worker);
   return start(() => Uint8Array.from(atob(wasm), (char) => char.charCodeAt(0)));
 }

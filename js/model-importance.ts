@@ -4,6 +4,7 @@ import { expectText } from './check.js';
 import type { ImportanceMatrix } from './engine.js';
 import { hashOf, sha256 } from './hash.js';
 import { openSource, type SourceInput } from './source-open.js';
+import { dispose, release } from './dispose.js';
 import { call } from './wasm.js';
 
 /** An importance matrix that is open, or anything that can be opened as one. */
@@ -41,14 +42,19 @@ export class Importance {
   }
 
   /** The vector of a tensor, or of a stack of matrices one after the other. */
-  get(name: string): Float32Array | undefined {
+  get(name: string): Float32Array<ArrayBuffer> | undefined {
     expectText('name', name);
-    return call(() => this.matrix.get(name));
+    return call(() => this.matrix.get(name)) as Float32Array<ArrayBuffer> | undefined;
   }
 
-  /** Lets go of the engine's memory. */
+  /** Gives the engine its memory back; the matrix cannot be used any more. A second call does nothing. */
   free(): void {
-    call(() => this.matrix.free());
+    release(this.matrix);
+  }
+
+  /** {@link free}, for `using`. */
+  [dispose](): void {
+    this.free();
   }
 }
 

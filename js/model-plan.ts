@@ -1,12 +1,24 @@
 /** What a recipe makes of a model, decided to the last byte before any weight is read. */
 
-import { expectInstance, expectObject, readSize } from './check.js';
+import { expectArray, expectInstance, expectText, readSize } from './check.js';
+import { dispose, release } from './dispose.js';
 import type { ModelPlan } from './engine.js';
 import { QuantpressError } from './error.js';
 import type { FormatName } from './format.js';
 import { FOUR_BIT_PRESETS, isFourBit, planFourBit, type FourBitPlan } from './four-bit-plan.js';
 import { openImportance, type ImportanceInput } from './model-importance.js';
 import { Model, type SourceType } from './model.js';
+import {
+  flag,
+  readNamedOptions,
+  readOptions,
+  shape,
+  text,
+  texts,
+  unchecked,
+  type Reader,
+  type ReaderTable,
+} from './options.js';
 import { call } from './wasm.js';
 
 /** How to quantize a model: a preset and llama-quantize's options, by the same names. */
@@ -102,6 +114,9 @@ export interface PlanOptions {
   imatrix?: ImportanceInput | undefined;
 }
 
+/** @internal Shared by the functions that plan. */
+export const PLAN_OPTIONS: ReaderTable<PlanOptions> = { imatrix: unchecked };
+
 /** One of the files that are written. */
 export interface PlannedShard {
   /** Where it begins among the bytes of all, end to end, and how many it has. */
@@ -154,13 +169,19 @@ export class Plan {
   }
 
   /** The importance of a tensor's columns: one vector, or one for each matrix of a stack. */
-  importance(index: number): Float32Array | undefined {
-    return this.tensors[index]?.hasImportance ? call(() => this.#plan.importance(index)) : undefined;
+  importance(index: number): Float32Array<ArrayBuffer> | undefined {
+    if (!this.tensors[index]?.hasImportance) return undefined;
+    return call(() => this.#plan.importance(index)) as Float32Array<ArrayBuffer> | undefined;
   }
 
-  /** Lets go of the engine's memory. */
+  /** Gives the engine its memory back; the plan cannot be used any more. A second call does nothing. */
   free(): void {
-    call(() => this.#plan.free());
+    release(this.#plan);
+  }
+
+  /** {@link free}, for `using`. */
+  [dispose](): void {
+    this.free();
   }
 }
 
@@ -171,22 +192,20 @@ export class Plan {
  * @param recipe - A preset's name, or a preset and options.
  * @throws {@link QuantpressError} `UNKNOWN_NAME` for a preset or type that does not exist, `ARGUMENT` for options that contradict.
  */
-export function planModel(model: Model, recipe: Recipe | string, options: PlanOptions = {}): Promise<Plan> {
-  expectObject('options', options);
-  return makePlan(model, recipe, options, true);
+export async function planModel(model: Model, recipe: Recipe | string, options: PlanOptions = {}): Promise<Plan> {
+  return makePlan('planModel', model, recipe, readOptions('planModel', PLAN_OPTIONS, options), true);
 }
 
 /** @internal A plan; unless it is a dry run, one that can be carried out. */
 export async function makePlan(
+  owner: string,
   model: Model,
   recipe: Recipe | string,
   options: PlanOptions,
   dryRun: boolean,
 ): Promise<Plan> {
   expectInstance('model', Model, model);
-  const given = typeof recipe === 'string' ? { preset: recipe } : recipe;
-  expectObject('recipe', given);
-  checkNames(given);
+  const given = readRecipe(owner, recipe);
   if (isFourBit(given)) return new Plan(planFourBit(model, given, options.imatrix), false);
   const { splitMaxSize, doubleQuant, excludeModules, ...rest } = given;
   if (doubleQuant !== undefined || excludeModules !== undefined) {
@@ -210,32 +229,54 @@ export async function makePlan(
   }
 }
 
-/** The engine reads the options it knows; one with a slip of the pen in its name must not be passed over. */
-const OPTIONS: Record<keyof Recipe, true> = {
-  preset: true,
-  pure: true,
-  leaveOutputTensor: true,
-  outputTensorType: true,
-  tokenEmbeddingType: true,
-  tensorTypes: true,
-  allowRequantize: true,
-  includeWeights: true,
-  excludeWeights: true,
-  overrideKv: true,
-  pruneLayers: true,
-  keepSplit: true,
-  splitMaxSize: true,
-  doubleQuant: true,
-  excludeModules: true,
-  imatrixFile: true,
-  preTokenizer: true,
+type Rule = NonNullable<Recipe['tensorTypes']>[number];
+
+const RULE: ReaderTable<Rule> = { pattern: text, type: text, why: text };
+
+const rules: Reader<readonly Rule[]> = (name, value) => {
+  expectArray(name, value);
+  return value.map((item, index) => {
+    const rule = readNamedOptions('a rule of tensorTypes', `${name}[${index}]`, RULE, item);
+    expectText(`${name}[${index}].pattern`, rule.pattern);
+    expectText(`${name}[${index}].type`, rule.type);
+    return rule;
+  });
 };
 
-function checkNames(recipe: Recipe): void {
-  const unknown = Object.keys(recipe).find((name) => !Object.hasOwn(OPTIONS, name));
-  if (unknown === undefined) return;
-  const message = `a recipe has no option '${unknown}'; it has ${Object.keys(OPTIONS).join(', ')}`;
-  throw new QuantpressError('ARGUMENT', message, { option: unknown });
+const RECIPE: ReaderTable<Recipe> = {
+  preset: text,
+  pure: flag,
+  leaveOutputTensor: flag,
+  outputTensorType: text,
+  tokenEmbeddingType: text,
+  tensorTypes: rules,
+  allowRequantize: flag,
+  includeWeights: texts,
+  excludeWeights: texts,
+  overrideKv: texts,
+  pruneLayers: shape,
+  keepSplit: flag,
+  splitMaxSize: (name, value) => {
+    readSize(name, value);
+    return value as number | string;
+  },
+  doubleQuant: flag,
+  excludeModules: texts,
+  imatrixFile: text,
+  preTokenizer: text,
+};
+
+function readRecipe(owner: string, recipe: unknown): Recipe {
+  if (typeof recipe === 'string') return { preset: recipe };
+  const given = readNamedOptions<Recipe>(`the recipe of ${owner}`, 'recipe', RECIPE, recipe);
+  expectText('recipe.preset', given.preset);
+  return given;
+}
+
+/** @internal The options of a recipe whose preset is chosen later. */
+export function readRecipeOptions(owner: string, recipe: unknown): Omit<Recipe, 'preset'> {
+  const { preset: _, pure: __, ...table } = RECIPE;
+  return readNamedOptions<Omit<Recipe, 'preset' | 'pure'>>(`the recipe of ${owner}`, 'recipe', table, recipe);
 }
 
 /** Every preset. */

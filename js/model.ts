@@ -1,11 +1,13 @@
 /** A model file: its metadata and tensors, and the weights of any of its rows. */
 
-import { expectObject, expectText } from './check.js';
+import { expectArray, expectOffset, expectText } from './check.js';
+import { release } from './dispose.js';
 import type { ModelHeader, SafetensorsModel } from './engine.js';
 import { QuantpressError } from './error.js';
 import { dequantize, formats, type FormatName } from './format.js';
 import { openFiles, type ModelInput, type OpenedModel } from './model-files.js';
-import type { UrlOptions } from './source-url.js';
+import { readOptions, signal, type ReaderTable } from './options.js';
+import { URL_OPTIONS, type UrlOptions } from './source-url.js';
 import { readExactly, type Source } from './source.js';
 import { call } from './wasm.js';
 
@@ -29,15 +31,24 @@ export interface TensorInfo {
 /** One metadata value. An array of more than 64 elements (a vocabulary) is only begun. */
 export type MetadataValue =
   | { type: string; value: string | number | boolean | bigint | unknown[] }
-  | { type: string; length: number; head: unknown[] };
+  | { type: string; length: number; head: unknown[]; value?: undefined };
 
 /** Options of {@link Model.readTensor}. */
 export interface ReadTensorOptions {
   /** The rows to read, from the first up to but not including the second. All of them unless told. */
-  rows?: readonly [from: number, to: number];
+  rows?: readonly [from: number, to: number] | undefined;
   /** Stops reading. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
+
+const READ_OPTIONS: ReaderTable<ReadTensorOptions> = {
+  rows: (name, value) => {
+    expectArray(name, value);
+    for (const row of value) expectOffset(name, row);
+    return value as unknown as [number, number];
+  },
+  signal,
+};
 
 /** An open model file. {@link openModel} makes them. */
 export class Model {
@@ -92,21 +103,16 @@ export class Model {
    * @throws {@link QuantpressError} `UNKNOWN_NAME`, `RANGE` for rows it does not have, and what reading throws.
    */
   async readTensor(name: string, options: ReadTensorOptions = {}): Promise<Float32Array<ArrayBuffer>> {
-    expectObject('options', options);
+    const given = readOptions('readTensor', READ_OPTIONS, options);
     const tensor = this.tensor(name);
     const rows = tensor.shape.slice(1).reduce((product, n) => product * n, 1);
-    const [from, to] = options.rows ?? [0, rows];
+    const [from, to] = given.rows ?? [0, rows];
     if (!Number.isInteger(from) || !Number.isInteger(to) || from < 0 || to < from || to > rows) {
       const message = `tensor '${name}' has rows 0 to ${rows}, and ${from} to ${to} were asked for`;
       throw new QuantpressError('RANGE', message, { tensor: name, rows, from, to });
     }
     const rowBytes = rows === 0 ? 0 : tensor.bytes / rows;
-    const bytes = await readExactly(
-      this.source,
-      tensor.offset + from * rowBytes,
-      (to - from) * rowBytes,
-      options.signal,
-    );
+    const bytes = await readExactly(this.source, tensor.offset + from * rowBytes, (to - from) * rowBytes, given.signal);
     const { type } = tensor;
     if (isFormat(type)) return dequantize(bytes, type);
     return call((engine) => engine.widen(bytes, type)) as Float32Array<ArrayBuffer>;
@@ -114,7 +120,7 @@ export class Model {
 
   /** Lets go of the source and of the engine's memory. */
   async close(): Promise<void> {
-    call(() => this.header.free());
+    release(this.header);
     await this.source.close?.();
   }
 
@@ -143,8 +149,7 @@ export class Model {
  * ```
  */
 export async function openModel(input: ModelInput, options: UrlOptions = {}): Promise<Model> {
-  expectObject('options', options);
-  return new Model(await openFiles(input, options));
+  return new Model(await openFiles(input, readOptions('openModel', URL_OPTIONS, options)));
 }
 
 /** Whether a type is one of the engine's formats. */

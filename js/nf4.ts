@@ -1,15 +1,19 @@
 /** QLoRA's 4-bit block-wise formats with double quantization: `src/nf4/` for JavaScript. */
 
-import {
-  expectArray,
-  expectBytes,
-  expectCount,
-  expectFloats,
-  expectNumber,
-  expectObject,
-  expectText,
-} from './check.js';
+import { expectArray, expectBytes, expectFloats, expectNumber, expectShape, expectText } from './check.js';
 import { QuantpressError } from './error.js';
+import {
+  bytes,
+  count,
+  floats,
+  readFields,
+  readOptions,
+  shape,
+  text,
+  type Reader,
+  type ReaderTable,
+} from './options.js';
+import { blockSizeReader, dataTypeReader } from './readers.js';
 import { call } from './wasm.js';
 
 /**
@@ -33,9 +37,9 @@ export const DOUBLE_QUANT_BLOCK_SIZE = 256;
 /** Options of {@link quantize4bit}. */
 export interface Quantize4BitOptions {
   /** The meaning of the codes; `nf4` by default. */
-  dataType?: DataType4Bit;
+  dataType?: DataType4Bit | undefined;
   /** Weights per block; 64 by default. */
-  blockSize?: BlockSize4Bit;
+  blockSize?: BlockSize4Bit | undefined;
 }
 
 /** Options of {@link quantize4bitDouble}. */
@@ -44,8 +48,21 @@ export interface Quantize4BitDoubleOptions extends Quantize4BitOptions {
    * What is subtracted from the absmax values before they are quantized: their mean by default, up to 4 units in the last
    * place from `torch.mean`, whose last bits depend on the machine. Give one to have the bytes of a particular run.
    */
-  offset?: number;
+  offset?: number | undefined;
 }
+
+const single: Reader<number> = (name, value) => {
+  expectNumber(name, value, true);
+  return value;
+};
+
+const OPTIONS: ReaderTable<Quantize4BitOptions> = { dataType: dataTypeReader, blockSize: blockSizeReader };
+
+const DOUBLE_OPTIONS: ReaderTable<Quantize4BitDoubleOptions> = {
+  dataType: dataTypeReader,
+  blockSize: blockSizeReader,
+  offset: single,
+};
 
 /** The fields of a {@link Quantized4Bit}. */
 export interface Quantized4BitFields {
@@ -79,6 +96,27 @@ export interface DoubleQuantized4BitFields {
   dataType: DataType4Bit;
 }
 
+const SINGLE: ReaderTable<Quantized4BitFields> = {
+  codes: bytes,
+  absmax: floats,
+  length: count,
+  blockSize: blockSizeReader,
+  dataType: dataTypeReader,
+};
+
+const DOUBLE: ReaderTable<DoubleQuantized4BitFields> = {
+  codes: bytes,
+  absmaxCodes: bytes,
+  nestedAbsmax: floats,
+  offset: single,
+  length: count,
+  blockSize: blockSizeReader,
+  dataType: dataTypeReader,
+};
+
+const readSingle = (tensor: unknown): Quantized4BitFields => readFields(SINGLE, 'tensor', tensor);
+const readDouble = (tensor: unknown): DoubleQuantized4BitFields => readFields(DOUBLE, 'tensor', tensor);
+
 /** One tensor of a state dict, as safetensors has it. */
 export interface StateTensor {
   /** The full name. */
@@ -104,6 +142,8 @@ export interface LoadedState {
   dtype: StateDtype;
 }
 
+const STATE: ReaderTable<StateTensor> = { name: text, dtype: text, shape: shape as Reader<number[]>, data: bytes };
+
 interface Sizes {
   memoryBytes: number;
   compressionRatio?: number;
@@ -118,17 +158,15 @@ export class Quantized4Bit implements Quantized4BitFields {
   readonly blockSize: BlockSize4Bit;
   readonly dataType: DataType4Bit;
 
-  /** From its fields, as they come out of storage or another thread. They are checked where they are used. */
+  /** From its fields, as they come out of storage or another thread. That they fit each other is checked where they are used. */
   constructor(fields: Quantized4BitFields) {
-    expectBytes('codes', fields?.codes);
-    expectFloats('absmax', fields.absmax);
     ({
       codes: this.codes,
       absmax: this.absmax,
       length: this.length,
       blockSize: this.blockSize,
       dataType: this.dataType,
-    } = fields);
+    } = readSingle(fields));
   }
 
   /** The bytes that are stored: codes and absmax. */
@@ -147,7 +185,8 @@ export class Quantized4Bit implements Quantized4BitFields {
 
   /** As bytes, for {@link Quantized4Bit.fromBytes}. For other programs see {@link Quantized4Bit.toStateDict}. */
   toBytes(): Uint8Array<ArrayBuffer> {
-    return call((engine) => engine.quantized4bitToBytes(this)) as Uint8Array<ArrayBuffer>;
+    const tensor = readSingle(this);
+    return call((engine) => engine.quantized4bitToBytes(tensor)) as Uint8Array<ArrayBuffer>;
   }
 
   /**
@@ -170,7 +209,8 @@ export class Quantized4Bit implements Quantized4BitFields {
   }
 
   #sizes(): Sizes {
-    return call((engine) => engine.size4bit(this)) as Sizes;
+    const tensor = readSingle(this);
+    return call((engine) => engine.size4bit(tensor)) as Sizes;
   }
 }
 
@@ -184,11 +224,8 @@ export class DoubleQuantized4Bit implements DoubleQuantized4BitFields {
   readonly blockSize: BlockSize4Bit;
   readonly dataType: DataType4Bit;
 
-  /** From its fields, as they come out of storage or another thread. They are checked where they are used. */
+  /** From its fields, as they come out of storage or another thread. That they fit each other is checked where they are used. */
   constructor(fields: DoubleQuantized4BitFields) {
-    expectBytes('codes', fields?.codes);
-    expectBytes('absmaxCodes', fields.absmaxCodes);
-    expectFloats('nestedAbsmax', fields.nestedAbsmax);
     ({
       codes: this.codes,
       absmaxCodes: this.absmaxCodes,
@@ -197,20 +234,22 @@ export class DoubleQuantized4Bit implements DoubleQuantized4BitFields {
       length: this.length,
       blockSize: this.blockSize,
       dataType: this.dataType,
-    } = fields);
+    } = readDouble(fields));
   }
 
   /** Quantizes the absmax of a tensor. `offset` is as in {@link Quantize4BitDoubleOptions}. */
   static fromSingle(tensor: Quantized4Bit, offset?: number): DoubleQuantized4Bit {
-    if (offset !== undefined) expectNumber('offset', offset);
+    if (offset !== undefined) expectNumber('offset', offset, true);
+    const single = readSingle(tensor);
     return new DoubleQuantized4Bit(
-      call((engine) => engine.doubleQuantize(tensor, offset)) as DoubleQuantized4BitFields,
+      call((engine) => engine.doubleQuantize(single, offset)) as DoubleQuantized4BitFields,
     );
   }
 
   /** The tensor with its absmax as floats again. */
   toSingle(): Quantized4Bit {
-    return new Quantized4Bit(call((engine) => engine.singleQuantized(this)) as Quantized4BitFields);
+    const tensor = readDouble(this);
+    return new Quantized4Bit(call((engine) => engine.singleQuantized(tensor)) as Quantized4BitFields);
   }
 
   /** The bytes that are stored: codes, codes of absmax, nested absmax, offset. */
@@ -234,7 +273,8 @@ export class DoubleQuantized4Bit implements DoubleQuantized4BitFields {
 
   /** As bytes, for {@link DoubleQuantized4Bit.fromBytes}. */
   toBytes(): Uint8Array<ArrayBuffer> {
-    return call((engine) => engine.doubleQuantized4bitToBytes(this)) as Uint8Array<ArrayBuffer>;
+    const tensor = readDouble(this);
+    return call((engine) => engine.doubleQuantized4bitToBytes(tensor)) as Uint8Array<ArrayBuffer>;
   }
 
   /**
@@ -255,7 +295,8 @@ export class DoubleQuantized4Bit implements DoubleQuantized4BitFields {
   }
 
   #sizes(): Sizes {
-    return call((engine) => engine.size4bitDouble(this)) as Sizes;
+    const tensor = readDouble(this);
+    return call((engine) => engine.size4bitDouble(tensor)) as Sizes;
   }
 }
 
@@ -276,9 +317,8 @@ export class DoubleQuantized4Bit implements DoubleQuantized4BitFields {
  * ```
  */
 export function quantize4bit(weights: Float32Array, options: Quantize4BitOptions = {}): Quantized4Bit {
-  expectObject('options', options);
   expectFloats('weights', weights);
-  const { dataType, blockSize } = withDefaults(options);
+  const { dataType = 'nf4', blockSize = BLOCK_SIZE } = readOptions('quantize4bit', OPTIONS, options);
   return new Quantized4Bit(call((engine) => engine.quantize4bit(weights, dataType, blockSize)) as Quantized4BitFields);
 }
 
@@ -293,11 +333,10 @@ export function quantize4bitInto(
   absmax: Float32Array,
   options: Quantize4BitOptions = {},
 ): void {
-  expectObject('options', options);
   expectFloats('weights', weights);
   expectBytes('codes', codes);
   expectFloats('absmax', absmax);
-  const { dataType, blockSize } = withDefaults(options);
+  const { dataType = 'nf4', blockSize = BLOCK_SIZE } = readOptions('quantize4bitInto', OPTIONS, options);
   call((engine) => engine.quantize4bitInto(weights, dataType, blockSize, codes, absmax));
 }
 
@@ -307,13 +346,15 @@ export function quantize4bitInto(
  * @throws {@link QuantpressError} `LENGTH`, `RANGE`, `NON_FINITE` for fields that do not fit each other.
  */
 export function dequantize4bit(tensor: Quantized4BitFields): Float32Array<ArrayBuffer> {
-  return call((engine) => engine.dequantize4bit(tensor)) as Float32Array<ArrayBuffer>;
+  const fields = readSingle(tensor);
+  return call((engine) => engine.dequantize4bit(fields)) as Float32Array<ArrayBuffer>;
 }
 
 /** {@link dequantize4bit} into memory the caller has already, of as many values. */
 export function dequantize4bitInto(tensor: Quantized4BitFields, out: Float32Array): void {
   expectFloats('out', out);
-  call((engine) => engine.dequantize4bitInto(tensor, out));
+  const fields = readSingle(tensor);
+  call((engine) => engine.dequantize4bitInto(fields, out));
 }
 
 /**
@@ -326,13 +367,14 @@ export function quantize4bitDouble(
   weights: Float32Array,
   options: Quantize4BitDoubleOptions = {},
 ): DoubleQuantized4Bit {
-  expectObject('options', options);
+  return quantizeDouble('quantize4bitDouble', weights, options);
+}
+
+function quantizeDouble(owner: string, weights: Float32Array, options: Quantize4BitDoubleOptions): DoubleQuantized4Bit {
   expectFloats('weights', weights);
-  const { dataType, blockSize } = withDefaults(options);
+  const { dataType = 'nf4', blockSize = BLOCK_SIZE, offset } = readOptions(owner, DOUBLE_OPTIONS, options);
   return new DoubleQuantized4Bit(
-    call((engine) =>
-      engine.quantize4bitDouble(weights, dataType, blockSize, options?.offset),
-    ) as DoubleQuantized4BitFields,
+    call((engine) => engine.quantize4bitDouble(weights, dataType, blockSize, offset)) as DoubleQuantized4BitFields,
   );
 }
 
@@ -350,11 +392,10 @@ export function quantize4bitDoubleInto(
   nestedAbsmax: Float32Array,
   options: Quantize4BitDoubleOptions = {},
 ): number {
-  expectObject('options', options);
   expectBytes('codes', codes);
   expectBytes('absmaxCodes', absmaxCodes);
   expectFloats('nestedAbsmax', nestedAbsmax);
-  const tensor = quantize4bitDouble(weights, options);
+  const tensor = quantizeDouble('quantize4bitDoubleInto', weights, options);
   const outputs = [
     ['codes', codes, tensor.codes],
     ['absmaxCodes', absmaxCodes, tensor.absmaxCodes],
@@ -372,13 +413,15 @@ export function quantize4bitDoubleInto(
 
 /** The weights of a doubly quantized tensor. */
 export function dequantize4bitDouble(tensor: DoubleQuantized4BitFields): Float32Array<ArrayBuffer> {
-  return call((engine) => engine.dequantize4bitDouble(tensor)) as Float32Array<ArrayBuffer>;
+  const fields = readDouble(tensor);
+  return call((engine) => engine.dequantize4bitDouble(fields)) as Float32Array<ArrayBuffer>;
 }
 
 /** {@link dequantize4bitDouble} into memory the caller has already, of as many values. */
 export function dequantize4bitDoubleInto(tensor: DoubleQuantized4BitFields, out: Float32Array): void {
   expectFloats('out', out);
-  call((engine) => engine.dequantize4bitDoubleInto(tensor, out));
+  const fields = readDouble(tensor);
+  call((engine) => engine.dequantize4bitDoubleInto(fields, out));
 }
 
 /**
@@ -390,7 +433,9 @@ export function dequantize4bitDoubleInto(tensor: DoubleQuantized4BitFields, out:
 export function fromStateDict(tensors: readonly StateTensor[], name: string): LoadedState {
   expectArray('tensors', tensors);
   expectText('name', name);
-  const { tensor, ...rest } = call((engine) => engine.fromStateDict(tensors as StateTensor[], name)) as {
+  // Other tensors of the file may be of any type, and do not concern this one.
+  const given = tensors.map((tensor, index) => readFields(STATE, `tensors[${index}]`, tensor));
+  const { tensor, ...rest } = call((engine) => engine.fromStateDict(given, name)) as {
     tensor: Quantized4BitFields | DoubleQuantized4BitFields;
     shape: number[];
     dtype: StateDtype;
@@ -400,8 +445,8 @@ export function fromStateDict(tensors: readonly StateTensor[], name: string): Lo
 
 /** What each of the sixteen codes of a type stands for in a block whose largest magnitude is 1. */
 export function table4bit(dataType: DataType4Bit): Float32Array<ArrayBuffer> {
-  expectText('dataType', dataType);
-  return call((engine) => engine.table4bit(dataType)) as Float32Array<ArrayBuffer>;
+  const type = dataTypeReader('dataType', dataType);
+  return call((engine) => engine.table4bit(type)) as Float32Array<ArrayBuffer>;
 }
 
 function toStateDict(
@@ -412,14 +457,9 @@ function toStateDict(
 ): StateTensor[] {
   expectText('name', name);
   expectText('dtype', dtype);
-  return call((engine) => engine.toStateDict(tensor, name, shape, dtype)) as StateTensor[];
-}
-
-function withDefaults(options: Quantize4BitOptions | undefined): Required<Quantize4BitOptions> {
-  const { dataType = 'nf4', blockSize = BLOCK_SIZE } = options ?? {};
-  expectText('dataType', dataType);
-  expectCount('blockSize', blockSize);
-  return { dataType, blockSize };
+  expectShape(shape);
+  const fields = 'absmaxCodes' in tensor ? readDouble(tensor) : readSingle(tensor);
+  return call((engine) => engine.toStateDict(fields, name, shape, dtype)) as StateTensor[];
 }
 
 function expectRatio({ compressionRatio }: Sizes): number {

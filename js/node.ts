@@ -1,8 +1,9 @@
 /** The entry for Node, Deno and Bun: the engine is read from the file beside this one. */
 
-import { expectObject } from './check.js';
 import { readFile } from 'node:fs/promises';
-import { start, type InitOptions, type WasmInput } from './wasm.js';
+import { isUrl } from './brands.js';
+import { readOptions } from './options.js';
+import { INIT_OPTIONS, start, type InitOptions, type WasmInput } from './wasm.js';
 
 export * from './index.js';
 
@@ -11,13 +12,13 @@ export * from './index.js';
  *
  * @throws {@link QuantpressError} if the WebAssembly file is not there or is something else.
  */
-export function init(options: InitOptions = {}): Promise<void> {
-  expectObject('options', options);
-  return start(async () => read(await (options.wasm ?? new URL('./quantpress.wasm', import.meta.url))));
+export async function init(options: InitOptions = {}): Promise<void> {
+  const { wasm } = readOptions('init', INIT_OPTIONS, options);
+  return start(async () => read(await (wasm ?? new URL('./quantpress.wasm', import.meta.url))));
 }
 
 /** Files as bytes: `fetch` does not take them here. */
 function read(input: WasmInput): WasmInput | Promise<WasmInput> {
-  const isFile = (input instanceof URL || typeof input === 'string') && String(input).startsWith('file:');
+  const isFile = (isUrl(input) || typeof input === 'string') && String(input).startsWith('file:');
   return isFile ? readFile(new URL(input)) : input;
 }

@@ -1,57 +1,29 @@
 /** Quantization-aware training: `src/qat/` for JavaScript. Every operation is a forward and a backward over arrays. */
 
 import { type QuantGranularity, QuantParams, type QuantParamsFields } from './affine.js';
-import { expectCount, expectFloats, expectNumber, expectObject } from './check.js';
+import { readGranularity } from './affine-readers.js';
+import {
+  expectBits,
+  expectFlag,
+  expectFloats,
+  expectIntegers,
+  expectNumber,
+  expectObject,
+  expectShape,
+} from './check.js';
+import { dispose, release } from './dispose.js';
 import { QuantpressError } from './error.js';
+import { readOptions } from './options.js';
+import {
+  FAKE_QUANTIZE_OPTIONS,
+  FakeQuantConfig,
+  readConfig,
+  readLearned,
+  type FakeQuantizeOptions,
+} from './qat-config.js';
 import { call, type Engine } from './wasm.js';
 
-/** The codes to train for. */
-export interface FakeQuantConfig {
-  /** Bits per code, 2 to 8. */
-  bits: number;
-  /** Whether the zero point is fixed in the middle of the codes. */
-  symmetric: boolean;
-  /** The smallest code. */
-  qmin: number;
-  /** The largest code. */
-  qmax: number;
-  /** Whether there are as many codes below zero as above. */
-  narrowRange: boolean;
-}
-
-type Convention = 'symmetric' | 'asymmetric' | 'signed' | 'unsigned';
-
-function configOf(convention: Convention, bits: number, symmetric: boolean): FakeQuantConfig {
-  expectCount('bits', bits);
-  return call((engine) => engine.fakeQuantConfig(convention, Math.min(bits, 255), symmetric)) as FakeQuantConfig;
-}
-
-/** The conventions in use. Each throws a {@link QuantpressError} `RANGE` unless `bits` is 2 to 8. */
-export const FakeQuantConfig = {
-  /** Symmetric around 0 with a narrow range: -127 to 127 at 8 bits. */
-  symmetric: (bits: number): FakeQuantConfig => configOf('symmetric', bits, true),
-  /** Asymmetric over unsigned codes: 0 to 255 at 8 bits. */
-  asymmetric: (bits: number): FakeQuantConfig => configOf('asymmetric', bits, false),
-  /** All signed codes, -128 to 127 at 8 bits: PyTorch's `qint8`. */
-  signed: (bits: number, symmetric: boolean): FakeQuantConfig => configOf('signed', bits, symmetric),
-  /** All unsigned codes, 0 to 255 at 8 bits: PyTorch's `quint8`. */
-  unsigned: (bits: number, symmetric: boolean): FakeQuantConfig => configOf('unsigned', bits, symmetric),
-  /** `symmetric(4)`. */
-  q4Symmetric: (): FakeQuantConfig => configOf('symmetric', 4, true),
-  /** `symmetric(8)`. */
-  q8Symmetric: (): FakeQuantConfig => configOf('symmetric', 8, true),
-};
-
-/** How the ranges of batches become one: the extremes of all, or a moving average (PyTorch's `averaging_constant`). */
-export type RangeRule = { kind: 'minMax' } | { kind: 'movingAverage'; momentum: number };
-
-/** Options of {@link FakeQuantize}. */
-export interface FakeQuantizeOptions {
-  /** Which values share a scale; all of them by default. */
-  granularity?: QuantGranularity;
-  /** How it watches; a moving average of momentum 0.01 by default. */
-  observer?: RangeRule;
-}
+export { FakeQuantConfig, type FakeQuantizeOptions, type RangeRule } from './qat-config.js';
 
 /**
  * Quantizes and dequantizes in one step, with a range it learns by watching.
@@ -83,12 +55,12 @@ export class FakeQuantize {
 
   /** @throws {@link QuantpressError} `RANGE`, `ARGUMENT` for a configuration that cannot be. */
   constructor(config: FakeQuantConfig, options: FakeQuantizeOptions = {}) {
-    expectObject('options', options);
-    const { granularity = { kind: 'perTensor' }, observer = { kind: 'movingAverage', momentum: 0.01 } } = options ?? {};
+    const given = readOptions('FakeQuantize', FAKE_QUANTIZE_OPTIONS, options);
+    const { granularity = { kind: 'perTensor' }, observer = { kind: 'movingAverage', momentum: 0.01 } } = given;
     const momentum = observer.kind === 'movingAverage' ? observer.momentum : undefined;
-    this.config = config;
+    this.config = readConfig(config);
     this.granularity = granularity;
-    this.#state = call((engine) => new engine.FakeQuantizeState(config, granularity, momentum));
+    this.#state = call((engine) => new engine.FakeQuantizeState(this.config, granularity, momentum));
   }
 
   /** 4 bits, symmetric, per tensor. */
@@ -108,6 +80,7 @@ export class FakeQuantize {
    */
   calibrate(data: Float32Array, shape: readonly number[] = [data?.length]): void {
     expectFloats('data', data);
+    expectShape(shape);
     call(() => this.#state.calibrate(data, shape));
   }
 
@@ -119,12 +92,14 @@ export class FakeQuantize {
    */
   observe(data: Float32Array, shape: readonly number[] = [data?.length]): void {
     expectFloats('data', data);
+    expectShape(shape);
     call(() => this.#state.observe(data, shape));
   }
 
   /** Sets scales and zero points from elsewhere, one of each per channel. */
   setParameters(scales: Float32Array, zeroPoints: Int32Array): void {
     expectFloats('scales', scales);
+    expectIntegers('zeroPoints', zeroPoints);
     call(() => this.#state.setParameters(scales, zeroPoints));
   }
 
@@ -135,12 +110,14 @@ export class FakeQuantize {
    */
   forward(input: Float32Array, shape: readonly number[] = [input?.length]): Float32Array<ArrayBuffer> {
     expectFloats('input', input);
+    expectShape(shape);
     return call(() => this.#state.forward(input, shape)) as Float32Array<ArrayBuffer>;
   }
 
   /** {@link FakeQuantize.forward} into memory the caller has already. */
   forwardInto(input: Float32Array, out: Float32Array, shape: readonly number[] = [input?.length]): void {
     expectFloats('input', input);
+    expectShape(shape);
     expectFloats('out', out);
     call(() => this.#state.forwardInto(input, shape, out));
   }
@@ -148,6 +125,7 @@ export class FakeQuantize {
   /** A step of training: watches if watching is on, then {@link FakeQuantize.forward}. */
   forwardWithCalibration(input: Float32Array, shape: readonly number[] = [input?.length]): Float32Array<ArrayBuffer> {
     expectFloats('input', input);
+    expectShape(shape);
     return call(() => this.#state.forwardWithCalibration(input, shape)) as Float32Array<ArrayBuffer>;
   }
 
@@ -164,6 +142,7 @@ export class FakeQuantize {
   ): Float32Array<ArrayBuffer> {
     expectFloats('gradient', gradient);
     expectFloats('input', input);
+    expectShape(shape);
     return call(() => this.#state.backwardClamped(gradient, input, shape)) as Float32Array<ArrayBuffer>;
   }
 
@@ -176,6 +155,7 @@ export class FakeQuantize {
   ): void {
     expectFloats('gradient', gradient);
     expectFloats('input', input);
+    expectShape(shape);
     expectFloats('out', out);
     call(() => this.#state.backwardClampedInto(gradient, input, shape, out));
   }
@@ -187,32 +167,32 @@ export class FakeQuantize {
 
   /** The scale (of the first channel); 1 before anything was observed. */
   get scale(): number {
-    return this.#state.scale;
+    return call(() => this.#state.scale);
   }
 
   /** The zero point (of the first channel); 0 before anything was observed. */
   get zeroPoint(): number {
-    return this.#state.zeroPoint;
+    return call(() => this.#state.zeroPoint);
   }
 
   /** The scale of every channel. */
   get scales(): Float32Array<ArrayBuffer> {
-    return this.#state.scales as Float32Array<ArrayBuffer>;
+    return call(() => this.#state.scales) as Float32Array<ArrayBuffer>;
   }
 
   /** The zero point of every channel. */
   get zeroPoints(): Int32Array<ArrayBuffer> {
-    return this.#state.zeroPoints as Int32Array<ArrayBuffer>;
+    return call(() => this.#state.zeroPoints) as Int32Array<ArrayBuffer>;
   }
 
   /** Whether there is a scale. */
   get isInitialized(): boolean {
-    return this.#state.isInitialized;
+    return call(() => this.#state.isInitialized);
   }
 
   /** How many codes there are. */
   get numLevels(): number {
-    return this.#state.numLevels;
+    return call(() => this.#state.numLevels);
   }
 
   /** Whether it watches: off for the last steps of training, so that scales stand still. */
@@ -221,7 +201,8 @@ export class FakeQuantize {
   }
 
   set observerEnabled(on: boolean) {
-    this.#state.enableObserver(on);
+    expectFlag('observerEnabled', on);
+    call(() => this.#state.enableObserver(on));
     this.#observing = on;
   }
 
@@ -231,13 +212,19 @@ export class FakeQuantize {
   }
 
   set fakeQuantEnabled(on: boolean) {
-    this.#state.enableFakeQuant(on);
+    expectFlag('fakeQuantEnabled', on);
+    call(() => this.#state.enableFakeQuant(on));
     this.#quantizing = on;
   }
 
-  /** Gives its memory back at once; without it, that happens when it is collected. */
+  /** Gives its memory back at once; without it, that happens when it is collected. A second call does nothing. */
   free(): void {
-    call(() => this.#state.free());
+    release(this.#state);
+  }
+
+  /** {@link free}, for `using`. */
+  [dispose](): void {
+    this.free();
   }
 }
 
@@ -248,16 +235,18 @@ export class FakeQuantize {
  */
 export function fakeQuantize(values: Float32Array, bits: number, symmetric: boolean): Float32Array<ArrayBuffer> {
   expectFloats('values', values);
-  expectCount('bits', bits);
-  return call((engine) => engine.fakeQuantize(values, Math.min(bits, 255), symmetric)) as Float32Array<ArrayBuffer>;
+  expectBits(bits);
+  expectFlag('symmetric', symmetric);
+  return call((engine) => engine.fakeQuantize(values, bits, symmetric)) as Float32Array<ArrayBuffer>;
 }
 
 /** {@link fakeQuantize} into memory the caller has already. */
 export function fakeQuantizeInto(values: Float32Array, bits: number, symmetric: boolean, out: Float32Array): void {
   expectFloats('values', values);
-  expectCount('bits', bits);
+  expectBits(bits);
+  expectFlag('symmetric', symmetric);
   expectFloats('out', out);
-  call((engine) => engine.fakeQuantizeInto(values, Math.min(bits, 255), symmetric, out));
+  call((engine) => engine.fakeQuantizeInto(values, bits, symmetric, out));
 }
 
 /** The straight-through estimator: rounding has no useful derivative, so the gradient passes as it is. A copy of it. */
@@ -312,8 +301,8 @@ export class LearnedFakeQuantize {
 
   private constructor(config: FakeQuantConfig, granularity: QuantGranularity, steps: Steps) {
     expectObject('steps', steps);
-    expectFloats('steps.scales', steps.scales);
-    expectFloats('steps.zeroPoints', steps.zeroPoints);
+    expectFloats('scales', steps.scales);
+    expectFloats('zeroPoints', steps.zeroPoints);
     this.config = config;
     this.granularity = granularity;
     this.scales = steps.scales;
@@ -332,8 +321,11 @@ export class LearnedFakeQuantize {
     granularity: QuantGranularity = { kind: 'perTensor' },
   ): LearnedFakeQuantize {
     expectFloats('values', values);
-    const steps = call((engine) => engine.learnedSteps(config, granularity, values, shape)) as Steps;
-    return new LearnedFakeQuantize(config, granularity, steps);
+    expectShape(shape);
+    const given = readConfig(config);
+    const shared = readGranularity('granularity', granularity, shape);
+    const steps = call((engine) => engine.learnedSteps(given, shared, values, shape)) as Steps;
+    return new LearnedFakeQuantize(given, shared, steps);
   }
 
   /** Given steps and zero points, one of each per channel. */
@@ -346,7 +338,8 @@ export class LearnedFakeQuantize {
     expectFloats('scales', scales);
     expectFloats('zeroPoints', zeroPoints);
     const steps = { scales: new Float32Array(scales), zeroPoints: new Float32Array(zeroPoints) };
-    const learned = new LearnedFakeQuantize(config, granularity, steps);
+    const shared = readGranularity('granularity', granularity);
+    const learned = new LearnedFakeQuantize(readConfig(config), shared, steps);
     learned.toParams();
     return learned;
   }
@@ -354,26 +347,35 @@ export class LearnedFakeQuantize {
   /** The values a quantized network would see. */
   forward(input: Float32Array, shape: readonly number[] = [input?.length]): Float32Array<ArrayBuffer> {
     expectFloats('input', input);
-    return call((engine) => engine.learnedForward(this, input, shape)) as Float32Array<ArrayBuffer>;
+    expectShape(shape);
+    return call((engine) => engine.learnedForward(readLearned(this), input, shape)) as Float32Array<ArrayBuffer>;
   }
 
   /** The gradients of input, steps and zero points. */
   backward(gradient: Float32Array, input: Float32Array, shape: readonly number[] = [input?.length]): LearnedGradients {
     expectFloats('gradient', gradient);
     expectFloats('input', input);
-    return call((engine) => engine.learnedBackward(this, gradient, input, shape)) as LearnedGradients;
+    expectShape(shape);
+    return call((engine) => engine.learnedBackward(readLearned(this), gradient, input, shape)) as LearnedGradients;
   }
 
-  /** Keeps every step positive and every zero point among the codes, after an optimizer moved them. */
+  /**
+   * Keeps every step positive and every zero point among the codes, after an optimizer moved them. A step that is zero or
+   * negative becomes 1.19e-7 (2^-23), to which PyTorch's `_LearnableFakeQuantize` clamps.
+   *
+   * @throws {@link QuantpressError} `RANGE` for a step that is NaN or infinite, `NON_FINITE` for such a zero point: training has
+   * diverged. Then everything is as it was.
+   */
   clampParameters(): void {
-    const steps = call((engine) => engine.learnedClamp(this.config, this.scales, this.zeroPoints)) as Steps;
+    const { config, scales, zeroPoints } = readLearned(this);
+    const steps = call((engine) => engine.learnedClamp(config, scales, zeroPoints)) as Steps;
     this.scales.set(steps.scales);
     this.zeroPoints.set(steps.zeroPoints);
   }
 
   /** The integer parameters that give the same values, bit for bit. */
   toParams(): QuantParams {
-    return new QuantParams(call((engine) => engine.learnedParams(this)) as QuantParamsFields);
+    return new QuantParams(call((engine) => engine.learnedParams(readLearned(this))) as QuantParamsFields);
   }
 }
 
@@ -403,9 +405,9 @@ export class Pact {
 
   /** @throws {@link QuantpressError} `RANGE` for bits other than 2 to 8, a level that is not positive, a negative decay. */
   constructor(alpha: number, bits: number, decay = 0) {
-    expectNumber('alpha', alpha);
-    expectCount('bits', bits);
-    expectNumber('decay', decay);
+    expectNumber('alpha', alpha, true);
+    expectBits(bits);
+    expectNumber('decay', decay, true);
     this.alpha = alpha;
     this.bits = bits;
     this.decay = decay;
@@ -415,9 +417,8 @@ export class Pact {
   /** The clipped, quantized values. */
   forward(input: Float32Array): Float32Array<ArrayBuffer> {
     expectFloats('input', input);
-    return call((engine) =>
-      engine.pactForward(input, this.alpha, Math.min(this.bits, 255)),
-    ) as Float32Array<ArrayBuffer>;
+    const { alpha, bits } = this.#level();
+    return call((engine) => engine.pactForward(input, alpha, bits)) as Float32Array<ArrayBuffer>;
   }
 
   /** The gradient of every input value, and of the level. */
@@ -425,9 +426,15 @@ export class Pact {
     expectFloats('gradient', gradient);
     expectFloats('input', input);
     const level = new Float64Array(1);
-    const { alpha, decay } = this;
-    const bits = Math.min(this.bits, 255);
+    const { alpha, bits, decay } = this.#level();
     const result = call((engine) => engine.pactBackward(gradient, input, alpha, bits, decay, level));
     return { input: result as Float32Array<ArrayBuffer>, alpha: level[0] ?? 0 };
+  }
+
+  /** The level is the caller's to train. */
+  #level(): { alpha: number; bits: number; decay: number } {
+    const { alpha, bits, decay } = this;
+    expectNumber('alpha', alpha, true);
+    return { alpha, bits, decay };
   }
 }

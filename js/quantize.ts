@@ -1,15 +1,15 @@
 /** The conversion of a whole model: plan, header, tiles, done. Memory is that of the tiles under way, never of the model. */
 
-import { expectObject } from './check.js';
 import { QuantpressError } from './error.js';
 import { noErrors, type ErrorFigures, type ErrorSums } from './error-sums.js';
 import type { FormatName } from './format.js';
 import { BLOCK } from './four-bit-plan.js';
 import { FourBitTails } from './four-bit-tails.js';
 import { shardSuffix } from './model-names.js';
-import { makePlan, type Plan, type PlanOptions, type Recipe } from './model-plan.js';
+import { makePlan, PLAN_OPTIONS, type Plan, type PlanOptions, type Recipe } from './model-plan.js';
 import type { Model, SourceType } from './model.js';
-import { createRunner, type Runner, type RunnerOptions } from './pool.js';
+import { callback, flag, readOptions, signal as signalReader, type ReaderTable } from './options.js';
+import { createRunner, RUNNER_OPTIONS, type Runner, type RunnerOptions } from './pool.js';
 import { ErrorReport, errorsNote, errorsOf } from './quantize-errors.js';
 import { FileHashes, type HashedOutput } from './quantize-hashes.js';
 import type { JobIdentity } from './journal.js';
@@ -37,6 +37,16 @@ export interface QuantizeModelOptions extends PlanOptions, RunnerOptions {
   /** Called after every tile that has been written. */
   onProgress?: ((progress: Progress) => void) | undefined;
 }
+
+const OPTIONS: ReaderTable<QuantizeModelOptions> = {
+  ...PLAN_OPTIONS,
+  ...RUNNER_OPTIONS,
+  signal: signalReader,
+  resume: flag,
+  hashes: flag,
+  report: flag,
+  onProgress: callback,
+};
 
 /** What {@link quantizeModel} has done. */
 export interface Report {
@@ -102,10 +112,10 @@ export async function quantizeModel(
   recipe: Recipe | string,
   options: QuantizeModelOptions = {},
 ): Promise<Report> {
-  expectObject('options', options);
-  options.signal?.throwIfAborted();
+  const given = readOptions('quantizeModel', OPTIONS, options);
+  given.signal?.throwIfAborted();
   const started = performance.now();
-  const plan = await makePlan(model, recipe, options, false);
+  const plan = await makePlan('quantizeModel', model, recipe, given, false);
   try {
     const job = await identifyJob(model, plan, recipe);
     const done = await new Conversion(
@@ -113,7 +123,7 @@ export async function quantizeModel(
       plan,
       job,
       await openTargets(target, { shards: plan.shards(), split: plan.split }),
-      options,
+      given,
     ).run();
     return report(model, plan, done, (performance.now() - started) / 1000);
   } finally {

@@ -1,8 +1,11 @@
 /** Any way to quantize, as a value: what error analysis and benchmarks compare. */
 
 import type { QuantGranularity, QuantMode } from './affine.js';
+import { bitsReader, modeReader, readGranularity } from './affine-readers.js';
 import type { FormatName } from './format.js';
 import type { DataType4Bit } from './nf4.js';
+import { blockSizeReader, dataTypeReader } from './readers.js';
+import { flag, readKind, text, type KindTable } from './options.js';
 
 /** A quantization and its parameters. */
 export type Scheme =
@@ -12,3 +15,21 @@ export type Scheme =
   | { kind: 'fourBit'; dataType: DataType4Bit; blockSize: number; double: boolean }
   /** A GGUF block format. */
   | { kind: 'block'; format: FormatName };
+
+const SCHEMES: KindTable<Scheme> = {
+  affine: {
+    bits: bitsReader,
+    mode: modeReader,
+    // It is read where the shape is known.
+    granularity: (_, value) => value as QuantGranularity,
+  },
+  fourBit: { dataType: dataTypeReader, blockSize: blockSizeReader, double: flag },
+  block: { format: text },
+};
+
+/** @internal A scheme for tensors of a shape. */
+export function readScheme(value: unknown, shape: readonly number[]): Scheme {
+  const scheme = readKind(SCHEMES, 'scheme', value);
+  if (scheme.kind !== 'affine') return scheme;
+  return { ...scheme, granularity: readGranularity('scheme.granularity', scheme.granularity, shape) };
+}

@@ -1,6 +1,8 @@
 /** The entry that knows no place for the engine: the caller supplies it, from a CDN, a bundler's import, a cache. */
 
-import { start, type WasmInput } from './wasm.js';
+import { wrongType } from './check.js';
+import { readOptions } from './options.js';
+import { INIT_OPTIONS, start, type WasmInput } from './wasm.js';
 
 export * from './index.js';
 
@@ -9,6 +11,8 @@ export * from './index.js';
  *
  * @throws {@link QuantpressError} if it is not WebAssembly, or cannot be had.
  */
-export function init(options: { wasm: WasmInput | Promise<WasmInput> }): Promise<void> {
-  return start(() => options.wasm);
+export async function init(options: { wasm: WasmInput | Promise<WasmInput> }): Promise<void> {
+  const { wasm } = readOptions('init', INIT_OPTIONS, options);
+  if (wasm === undefined) throw wrongType('wasm', 'a module, its bytes, a Response or its address', wasm);
+  return start(() => wasm);
 }

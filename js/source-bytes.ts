@@ -1,3 +1,4 @@
+import { isBytes, isSharedBuffer } from './brands.js';
 import { xxh64 } from './hash.js';
 import { checkRange, type Source, type SourceDescription } from './source.js';
 
@@ -11,7 +12,7 @@ export class BytesSource implements Source {
 
   /** With `copied` every worker gets a copy: for a few bytes that are a part of a large source. */
   constructor(bytes: Uint8Array | ArrayBufferLike, copied = false) {
-    this.#bytes = bytes instanceof Uint8Array ? bytes : new Uint8Array(bytes);
+    this.#bytes = isBytes(bytes) ? bytes : new Uint8Array(bytes);
     this.#copied = copied;
   }
 
@@ -37,8 +38,6 @@ export class BytesSource implements Source {
 
   /** Shared memory is seen by all workers; anything else would be copied whole into each, and is read here instead. */
   describe(): SourceDescription | undefined {
-    const { buffer } = this.#bytes;
-    const shared = typeof SharedArrayBuffer !== 'undefined' && buffer instanceof SharedArrayBuffer;
-    return shared || this.#copied ? { kind: 'bytes', bytes: this.#bytes } : undefined;
+    return isSharedBuffer(this.#bytes.buffer) || this.#copied ? { kind: 'bytes', bytes: this.#bytes } : undefined;
   }
 }

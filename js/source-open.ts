@@ -2,13 +2,15 @@
 
 import type { FileHandle } from 'node:fs/promises';
 import { addressIn, pathOf } from './address.js';
-import { expectBytes, expectObject } from './check.js';
+import { isBlob, isBuffer, isBytes, isUrl } from './brands.js';
+import { expectBytes } from './check.js';
 import { QuantpressError } from './error.js';
+import { readOptions } from './options.js';
 import { BlobSource } from './source-blob.js';
 import { BytesSource } from './source-bytes.js';
 import { FileSource } from './source-file.js';
 import { JoinedSource } from './source-joined.js';
-import { UrlSource, type UrlOptions } from './source-url.js';
+import { URL_OPTIONS, UrlSource, type UrlOptions } from './source-url.js';
 import type { Source, SourceDescription } from './source.js';
 
 /**
@@ -25,12 +27,16 @@ export interface OpenFile {
 
 /** Opens what the caller has. A {@link Source} is returned as it is. */
 export async function openSource(input: SourceInput, options: UrlOptions = {}): Promise<Source> {
-  expectObject('options', options);
+  return openInput(input, readOptions('openSource', URL_OPTIONS, options));
+}
+
+/** {@link openSource} with options that were read. */
+export async function openInput(input: SourceInput, options: UrlOptions): Promise<Source> {
   if (typeof input === 'string') return openNamed(input, options);
-  if (input instanceof URL) return openNamed(input.href, options);
-  if (input instanceof Blob) return new BlobSource(input);
-  if (input instanceof Uint8Array) expectBytes('input', input);
-  if (input instanceof Uint8Array || isBuffer(input)) return new BytesSource(input);
+  if (isUrl(input)) return openNamed(input.href, options);
+  if (isBlob(input)) return new BlobSource(input);
+  if (isBytes(input)) expectBytes('input', input);
+  if (isBytes(input) || isBuffer(input)) return new BytesSource(input);
   if (typeof input === 'object' && input !== null) {
     if (isHandle(input)) return FileSource.from(input);
     if (isSource(input)) return input;
@@ -61,12 +67,6 @@ async function openNamed(name: string, options: UrlOptions): Promise<Source> {
   // In a page a name is an address relative to the page; elsewhere it is a path.
   const page = globalThis.document?.baseURI;
   return page === undefined ? FileSource.open(name) : UrlSource.open(addressIn(page, name), options);
-}
-
-function isBuffer(input: object): input is ArrayBufferLike {
-  return (
-    input instanceof ArrayBuffer || (typeof SharedArrayBuffer !== 'undefined' && input instanceof SharedArrayBuffer)
-  );
 }
 
 function isHandle(input: object): input is FileHandle {

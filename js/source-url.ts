@@ -1,20 +1,30 @@
 import { checkFetched } from './address.js';
 import { QuantpressError, type ErrorDetails } from './error.js';
+import { callback, count, signal, unchecked, type ReaderTable } from './options.js';
 import { checkRange, type Source, type SourceDescription } from './source.js';
 
 /** How a URL is read. */
 export interface UrlOptions {
   /** Sent with every request. Anything beyond the safelisted makes browsers ask the server first (CORS). */
-  headers?: Record<string, string>;
+  headers?: Record<string, string> | undefined;
   /** Used in place of the global `fetch`. Workers cannot be sent one, so all reading is then done in this thread. */
-  fetch?: typeof fetch;
+  fetch?: typeof fetch | undefined;
   /** Tries per request before giving up, 5 unless told. */
-  attempts?: number;
+  attempts?: number | undefined;
   /** Milliseconds before the second try, doubled for each one after; 500 unless told. */
-  patience?: number;
+  patience?: number | undefined;
   /** Stops the first request. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
+
+/** @internal Shared by the functions that open. */
+export const URL_OPTIONS: ReaderTable<UrlOptions> = {
+  headers: unchecked,
+  fetch: callback,
+  attempts: count,
+  patience: count,
+  signal,
+};
 
 type Pinned = Extract<SourceDescription, { kind: 'url' }>;
 

@@ -1,11 +1,12 @@
 /** Reads a model file again, and says whether it is what it should be. */
 
-import { expectInstance, expectObject } from './check.js';
+import { expectInstance, expectObject, wrongType } from './check.js';
 import { QuantpressError } from './error.js';
 import { validate } from './format.js';
 import { sha256, xxh64, type Hasher } from './hash.js';
 import type { ExpectedHashes, Manifest, ManifestTensor } from './manifest.js';
 import { isFormat, Model, type TensorInfo } from './model.js';
+import { callback, readOptions, signal as signalReader, type Reader, type ReaderTable } from './options.js';
 import { breathe } from './runtime.js';
 import { readExactly } from './source.js';
 
@@ -18,6 +19,16 @@ export interface VerifyOptions {
   /** Called now and then. */
   onProgress?: ((progress: { bytesDone: number; bytesTotal: number; tensor: string }) => void) | undefined;
 }
+
+const expectedHashes: Reader<ExpectedHashes> = (name, value) => {
+  expectObject(name, value);
+  if (!('tensors' in value) || typeof (value.tensors as ExpectedHashes['tensors'])?.get !== 'function') {
+    throw wrongType(name, 'what parseManifest() returns', value);
+  }
+  return value as ExpectedHashes;
+};
+
+const OPTIONS: ReaderTable<VerifyOptions> = { manifest: expectedHashes, signal: signalReader, onProgress: callback };
 
 /** Something that is not as it should be. */
 export interface Problem {
@@ -53,8 +64,8 @@ const PIECE = 1 << 20;
  * ```
  */
 export async function verifyModel(model: Model, options: VerifyOptions = {}): Promise<Verification> {
-  expectObject('options', options);
   expectInstance('model', Model, model);
+  const { manifest: expected, signal, onProgress } = readOptions('verifyModel', OPTIONS, options);
   const { source } = model;
   const whole = sha256();
   const hashed = new Map<string, ManifestTensor>();
@@ -62,12 +73,12 @@ export async function verifyModel(model: Model, options: VerifyOptions = {}): Pr
   let at = 0;
   const read = async (end: number, tensor: string, use?: (bytes: Uint8Array) => void, step = PIECE) => {
     while (at < end) {
-      options.signal?.throwIfAborted();
-      const bytes = await readExactly(source, at, Math.min(step, end - at), options.signal);
+      signal?.throwIfAborted();
+      const bytes = await readExactly(source, at, Math.min(step, end - at), signal);
       whole.update(bytes);
       use?.(bytes);
       at += bytes.length;
-      options.onProgress?.({ bytesDone: at, bytesTotal: source.size, tensor });
+      onProgress?.({ bytesDone: at, bytesTotal: source.size, tensor });
       await breathe();
     }
   };
@@ -83,8 +94,8 @@ export async function verifyModel(model: Model, options: VerifyOptions = {}): Pr
   await source.check?.();
   const tensors = model.tensors.map(({ name }) => hashed.get(name)).filter((tensor) => tensor !== undefined);
   const manifest = { file: baseName(source.name), size: source.size, sha256: whole.hex(), tensors };
-  if (options.manifest) problems.push(...differences(manifest, options.manifest));
-  return { manifest, problems, compared: options.manifest !== undefined };
+  if (expected) problems.push(...differences(manifest, expected));
+  return { manifest, problems, compared: expected !== undefined };
 }
 
 /** One tensor, piece by piece. */

@@ -1,5 +1,6 @@
 /** The work itself, the same in a worker and in the caller's own thread. */
 
+import { isBytes } from './brands.js';
 import { readInto, type Source } from './source.js';
 import { QuantpressError } from './error.js';
 import type { ErrorSums } from './error-sums.js';
@@ -35,7 +36,7 @@ export class Workbench {
 
   /** Calls `use` with the bytes of an input. They are good until it returns. */
   async withInput<T>(input: TaskInput, use: (bytes: Uint8Array<ArrayBuffer>) => T): Promise<T> {
-    if (input instanceof Uint8Array) return use(input);
+    if (isBytes(input)) return use(input);
     const source = this.#source;
     if (!source) throw new TypeError('a range was sent to a worker without a source');
     const length = lengthOf(input);

@@ -132,7 +132,7 @@ describe('refused', () => {
     ['an axis', () => calibratePerChannel(weights, shape, 2, 8), 'RANGE'],
     ['a group of nothing', () => calibratePerGroup(weights, shape, 0, 8), 'RANGE'],
     ['a shape that does not fit', () => calibratePerChannel(weights, [4, 31], 0, 8), 'LENGTH'],
-    ['half a row', () => calibratePerChannel(weights, [240, 0.5], 0, 8), 'ARGUMENT'],
+    ['half a row', () => calibratePerChannel(weights, [240, 0.5], 0, 8), 'RANGE'],
     [
       'codes beyond the bits',
       () => calibrateTensor(weights, shape, { bits: 4, range: { qmin: -9, qmax: 7 } }),

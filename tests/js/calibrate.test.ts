@@ -35,7 +35,7 @@ describe('Calibrator', () => {
       expect(got, data).toEqual(linear);
     }
     expect(percentile(new Float32Array(), 50)).toBeUndefined();
-    expect(percentile(wave(5, 1), 101)).toBeUndefined();
+    expect(() => percentile(wave(5, 1), 101)).toThrow('percent is 101, and must be from 0 to 100');
   });
 
   test("entropy ranges are ONNX Runtime's", () => {

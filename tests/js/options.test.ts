@@ -1,0 +1,233 @@
+/** Options of every export: undefined is absent, an unknown key is an error, and so is a value of another type. */
+
+import { readFileSync, readdirSync } from 'node:fs';
+import * as quantpress from 'quantpress';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { WHALE } from './support/whale.js';
+
+const { QuantpressError } = quantpress;
+
+let model: quantpress.Model;
+let analysis: quantpress.ModelAnalysis;
+
+beforeAll(async () => {
+  await quantpress.init();
+  model = await quantpress.openModel(WHALE);
+  analysis = await quantpress.analyzeModel(model, { formats: ['Q4_K', 'Q6_K', 'Q8_0'], sample: 256, workers: 0 });
+});
+afterAll(() => model.close());
+
+const values = Float32Array.from({ length: 64 }, (_, index) => Math.sin(index));
+const digits = new Uint8Array(readFileSync('examples/digits.bin'));
+
+async function failure(run: () => unknown): Promise<unknown> {
+  try {
+    await run();
+  } catch (error) {
+    return error;
+  }
+  return undefined;
+}
+
+/** Ways to call with an object of options; what each needs to succeed stands in `needs`. */
+type Options = Record<string, unknown>;
+interface Call {
+  /** The key of the module's export or of `Class.method`. */
+  name: string;
+  needs?: Options;
+  call(options: never): unknown;
+}
+
+const closed = async (opened: Promise<{ close?(): Promise<void> }>) => (await opened).close?.();
+const freed = (made: { free(): void }) => made.free();
+
+const calls: Call[] = [
+  { name: 'init', call: (o) => quantpress.init(o) },
+  { name: 'quantize', call: (o) => quantpress.quantize(values, 'Q8_0', o) },
+  { name: 'quantizeInto', call: (o) => quantpress.quantizeInto(values, 'Q8_0', new Uint8Array(68), o) },
+  { name: 'quantize4bit', call: (o) => quantpress.quantize4bit(values, o) },
+  {
+    name: 'quantize4bitInto',
+    call: (o) => quantpress.quantize4bitInto(values, new Uint8Array(32), new Float32Array(1), o),
+  },
+  { name: 'quantize4bitDouble', call: (o) => quantpress.quantize4bitDouble(values, o) },
+  {
+    name: 'quantize4bitDoubleInto',
+    call: (o) =>
+      quantpress.quantize4bitDoubleInto(values, new Uint8Array(32), new Uint8Array(1), new Float32Array(1), o),
+  },
+  { name: 'calibrateTensor', needs: { bits: 8 }, call: (o) => quantpress.calibrateTensor(values, [8, 8], o) },
+  { name: 'quantizeTensor', needs: { bits: 8 }, call: (o) => quantpress.quantizeTensor(values, [8, 8], o) },
+  { name: 'analyzeErrorFormat', call: (o) => quantpress.analyzeErrorFormat(values, 'Q8_0', o) },
+  { name: 'analyzeError4bit', call: (o) => quantpress.analyzeError4bit(values, o) },
+  { name: 'Calibrator', call: (o) => freed(new quantpress.Calibrator({ kind: 'minMax' }, 8, true, o)) },
+  { name: 'Calibrator.minMax', call: (o) => freed(quantpress.Calibrator.minMax(8, true, o)) },
+  { name: 'Calibrator.percentile', call: (o) => freed(quantpress.Calibrator.percentile(8, true, 1, 99, o)) },
+  { name: 'Calibrator.movingAverage', call: (o) => freed(quantpress.Calibrator.movingAverage(8, true, 0.1, o)) },
+  { name: 'Calibrator.entropy', call: (o) => freed(quantpress.Calibrator.entropy(8, true, 'tensorrt', o)) },
+  { name: 'Calibrator.mse', call: (o) => freed(quantpress.Calibrator.mse(8, true, o)) },
+  {
+    name: 'FakeQuantize',
+    call: (o) => freed(new quantpress.FakeQuantize(quantpress.FakeQuantConfig.signed(4, true), o)),
+  },
+  {
+    name: 'AccuracyBenchmark',
+    needs: { hidden: 1, epochs: 1 },
+    call: (o) => freed(new quantpress.AccuracyBenchmark(digits, o)),
+  },
+  {
+    name: 'runAccuracyBenchmark',
+    call: (o) => {
+      try {
+        quantpress.runAccuracyBenchmark(new Uint8Array(), o);
+      } catch (error) {
+        // Training takes seconds. Options are read before digits, and those are not there.
+        if (!(error instanceof QuantpressError) || error.kind !== 'Format') throw error;
+      }
+    },
+  },
+  { name: 'openSource', call: (o) => closed(quantpress.openSource(new Uint8Array(4), o)) },
+  { name: 'openModel', call: (o) => closed(quantpress.openModel(WHALE, o)) },
+  { name: 'Model.readTensor', call: (o) => model.readTensor(model.tensors[0]?.name ?? '', o) },
+  { name: 'analyzeModel', needs: { workers: 0, sample: 32 }, call: (o) => quantpress.analyzeModel(model, o) },
+  {
+    name: 'tensorHistogram',
+    needs: { workers: 0, sample: 32 },
+    call: (o) => quantpress.tensorHistogram(model, model.tensors[0]?.name ?? '', o),
+  },
+  { name: 'bestMix', call: (o) => quantpress.bestMix(model, analysis, { targetBpw: 16 }, o) },
+  { name: 'diffModels', needs: { workers: 0 }, call: (o) => quantpress.diffModels(model, model, o) },
+  { name: 'verifyModel', call: (o) => quantpress.verifyModel(model, o) },
+  { name: 'planModel', call: async (o) => freed(await quantpress.planModel(model, 'Q8_0', o)) },
+  {
+    name: 'quantizeModel',
+    needs: { workers: 0 },
+    call: (o) => quantpress.quantizeModel(model, new quantpress.MemoryTarget(), 'Q8_0', o),
+  },
+];
+
+/** Objects that are as strict as options, by another name. */
+const others: Call[] = [
+  { name: 'a recipe', needs: { preset: 'Q8_0' }, call: async (o) => freed(await quantpress.planModel(model, o)) },
+  {
+    name: 'a rule of a recipe',
+    needs: { pattern: 'ffn', type: 'Q8_0' },
+    call: async (o) => freed(await quantpress.planModel(model, { preset: 'Q8_0', tensorTypes: [o] })),
+  },
+  {
+    name: 'the recipe of a mix',
+    call: (o) => quantpress.bestMix(model, analysis, { targetBpw: 16 }, { recipe: o }),
+  },
+  { name: 'the target of a mix', needs: { targetBpw: 16 }, call: (o) => quantpress.bestMix(model, analysis, o) },
+  {
+    name: 'a granularity',
+    needs: { kind: 'perGroup', size: 8 },
+    call: (o) => quantpress.quantizeTensor(values, [8, 8], { bits: 8, granularity: o }),
+  },
+  {
+    name: 'a scheme',
+    needs: { kind: 'fourBit', dataType: 'nf4', blockSize: 64, double: false },
+    call: (o) => quantpress.roundTrip(values, [64], o),
+  },
+  {
+    name: 'a method',
+    needs: { kind: 'mse', bins: 64 },
+    call: (o) => freed(new quantpress.Calibrator(o, 8, true)),
+  },
+  {
+    name: 'an observer',
+    needs: { kind: 'movingAverage', momentum: 0.5 },
+    call: (o) => freed(new quantpress.FakeQuantize(quantpress.FakeQuantConfig.q8Symmetric(), { observer: o })),
+  },
+];
+
+describe('options', () => {
+  test('every export that has some is among the calls', () => {
+    const declared = readdirSync('dist')
+      .filter((file) => file.endsWith('.d.ts') && file !== 'engine.d.ts')
+      .flatMap((file) => exported(readFileSync(`dist/${file}`, 'utf8')));
+    const public_ = declared.filter((name) => (name.split('.')[0] ?? '') in quantpress);
+    expect(public_.length).toBeGreaterThan(25);
+    const known = new Set(calls.map(({ name }) => name));
+    expect([...new Set(public_)].filter((name) => !known.has(name)).sort()).toEqual([]);
+  });
+
+  test.each([...calls, ...others])('$name rejects an unknown key and says which is near', async ({ call, needs }) => {
+    const error = await failure(() => call({ ...needs, rowlenght: 1 } as never));
+    expect(error).toBeInstanceOf(QuantpressError);
+    expect(error).toMatchObject({ code: 'ARGUMENT', details: { option: 'rowlenght' } });
+    expect((error as Error).message).toMatch(
+      /^(the recipe of )?[\w ']+ has no option 'rowlenght'\. .*(options are|no options)/,
+    );
+  });
+
+  test.each([...calls, ...others])('$name takes undefined as absent, for each key', async ({ call, needs = {} }) => {
+    const error = (await failure(() => call({ ...needs, rowlenght: 1 } as never))) as Error;
+    const [, list = ''] = /Its options are (.*)\.$/.exec(error.message) ?? [];
+    const keys = list.split(', ');
+    expect(keys.length).toBeGreaterThan(0);
+    for (const key of keys.filter((key) => !(key in needs))) {
+      expect(await failure(() => call({ ...needs, [key]: undefined } as never)), key).toBe(undefined);
+    }
+  });
+
+  test.each([...calls, ...others])(
+    '$name rejects each key with a value of another type',
+    async ({ call, needs = {} }) => {
+      const error = (await failure(() => call({ ...needs, rowlenght: 1 } as never))) as Error;
+      const [, list = ''] = /Its options are (.*)\.$/.exec(error.message) ?? [];
+      for (const key of list.split(', ')) {
+        // The module is loaded already, and not looked at again.
+        if (key === 'wasm' || key === 'workerUrl' || key === 'headers') continue;
+        const wrong = await failure(() => call({ ...needs, [key]: Symbol('wrong') } as never));
+        expect(wrong, key).toMatchObject({ code: 'ARGUMENT' });
+        expect((wrong as Error).message, key).not.toMatch(
+          /invalid type|expected|u8|usize|serde|recipe is not understood/,
+        );
+      }
+    },
+  );
+
+  test('of init are read by every entry', async () => {
+    for (const entry of [await import('quantpress/inline'), await import('quantpress/slim')]) {
+      const error = await failure(() => entry.init({ wsam: 1 } as never));
+      expect(error).toMatchObject({ code: 'ARGUMENT', details: { owner: 'init', option: 'wsam' } });
+    }
+    const { init } = await import('quantpress/slim');
+    expect(await failure(() => init({} as never))).toMatchObject({ code: 'ARGUMENT', details: { argument: 'wasm' } });
+  });
+
+  test('a misspelt key is suggested', async () => {
+    const near = async (run: () => unknown) => (await failure(run)) as InstanceType<typeof QuantpressError>;
+    const options = { quantType: 'fp4' } as object;
+    expect((await near(() => quantpress.quantize4bit(values, options))).message).toBe(
+      "quantize4bit has no option 'quantType'. Did you mean 'dataType'? Its options are dataType, blockSize.",
+    );
+    const lower = { rowlength: 64 } as object;
+    expect((await near(() => quantpress.quantize(values, 'Q8_0', lower))).details).toMatchObject({
+      owner: 'quantize',
+      nearest: 'rowLength',
+    });
+    const progress = { onprogress() {}, workers: 0 } as object;
+    const target = new quantpress.MemoryTarget();
+    const error = await near(() => quantpress.quantizeModel(model, target, 'Q8_0', progress));
+    expect(error.message).toContain("Did you mean 'onProgress'?");
+  });
+});
+
+/** Functions, constructors and methods of a declaration file that take options, by the names of `calls`. */
+function exported(declarations: string): string[] {
+  const found: string[] = [];
+  let Class = '';
+  // One declaration on a line or over several, up to its semicolon.
+  for (const [, name, free, method, parameters = ''] of declarations.matchAll(
+    /^(?:export (?:declare )?(?:abstract )?class (\w+)|(?:export declare (?:async )?function (\w+)| {4}(?:static )?(\w+))\(([\s\S]*?)\)(?::|;))/gm,
+  )) {
+    if (name !== undefined) Class = name;
+    // `Error` has options of its own.
+    else if (/\boptions\??: (?!ErrorOptions)/.test(parameters)) {
+      found.push(free ?? (method === 'constructor' ? Class : `${Class}.${method}`));
+    }
+  }
+  return found;
+}
