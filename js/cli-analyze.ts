@@ -5,6 +5,7 @@ import { readAnalyze } from './cli-args.js';
 import { percent } from './cli-figures.js';
 import { createDisplay } from './cli-progress.js';
 import { bytes, printable, table } from './cli-text.js';
+import { escapedJson } from './escape.js';
 import { formats, type FormatName } from './format.js';
 import { openModel } from './model.js';
 
@@ -17,7 +18,7 @@ export async function analyze(args: string[], signal: AbortSignal): Promise<void
     const onProgress = display.step.bind(display);
     const options = { formats: wanted, imatrix, sample, workers: threads, signal, onProgress };
     const analysis = await analyzeModel(model, options).finally(() => display.clear());
-    process.stdout.write(json ? `${JSON.stringify(analysis, null, 2)}\n` : `${asText(analysis, wanted)}\n`);
+    process.stdout.write(json ? `${escapedJson(analysis, undefined, 2)}\n` : `${asText(analysis, wanted)}\n`);
   } finally {
     await model.close();
   }

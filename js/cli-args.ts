@@ -178,7 +178,7 @@ function readFormat(text: string, formats: readonly Format[]): FormatName {
 function readSample(text: string | undefined, help: string): number | 'all' | undefined {
   if (text === undefined || text === 'all') return text;
   if (/^[1-9]\d{0,14}$/.test(text)) return Number(text);
-  throw new UsageError(`--sample has to be a number of weights or all, and is '${text}'`, help);
+  throw new UsageError(`--sample is '${text}', and must be a number of weights or all`, help);
 }
 
 /** Reads the arguments of `diff`. */
@@ -253,7 +253,7 @@ function readTarget(size: string | undefined, bpw: string | undefined): MixTarge
   if (size !== undefined) return { targetSize: usage(() => readSize('--target-size', size)) };
   if (bpw === undefined) return undefined;
   if (/^\d{1,2}(\.\d+)?$/.test(bpw)) return { targetBpw: Number(bpw) };
-  throw new UsageError(`--target-bpw has to be a number such as 4.2, and is '${bpw}'`, TRY_HELP);
+  throw new UsageError(`--target-bpw is '${bpw}', and must be a number such as 4.2`, TRY_HELP);
 }
 
 /** What an argument fails with is wrong usage. */
@@ -287,12 +287,12 @@ function unknownPreset(text: string, presets: readonly Preset[], output?: string
 function readThreads(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   if (/^\d{1,3}$/.test(text)) return Number(text);
-  throw new UsageError(`threads must be a whole number from 0 to 999, and is '${text}'`, TRY_HELP);
+  throw new UsageError(`--threads is '${text}', and must be a whole number from 0 to 999`, TRY_HELP);
 }
 
 function readLayer(text: string): number {
   if (/^\d{1,6}$/.test(text)) return Number(text);
-  throw new UsageError(`'${text}' is not the number of a layer`, TRY_HELP);
+  throw new UsageError(`--prune-layers has '${text}', and must be numbers of layers such as 3,4`, TRY_HELP);
 }
 
 /** An object with one member, or with none where there is no value. */

@@ -4,6 +4,7 @@ import { readDiff } from './cli-args.js';
 import { FIGURES, figureCells } from './cli-figures.js';
 import { createDisplay } from './cli-progress.js';
 import { printable, table } from './cli-text.js';
+import { escapedJson } from './escape.js';
 import { valueText } from './cli-inspect.js';
 import { diffModels, type ModelDiff, type TensorDiff } from './diff.js';
 import { openModel, type Model } from './model.js';
@@ -18,7 +19,7 @@ export async function diff(args: string[], signal: AbortSignal): Promise<number>
     const display = createDisplay(process.stderr, quiet);
     const options = { workers: threads, signal, onProgress: display.step.bind(display) };
     const found = await diffModels(first, second, options).finally(() => display.clear());
-    if (json) process.stdout.write(`${JSON.stringify(found, jsonValue, 2)}\n`);
+    if (json) process.stdout.write(`${escapedJson(found, jsonValue, 2)}\n`);
     else if (!quiet) process.stdout.write(`${asText(found)}\n`);
     return found.equal ? 0 : 1;
   } finally {

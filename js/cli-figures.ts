@@ -25,7 +25,7 @@ export function reportText({ tensors }: Report): string {
     ...[printable(name), from, to, String(bytes)],
     ...(error ? figureCells(error) : FIGURES.map(() => '')),
     ...(weighted ? [error?.weightedError === undefined ? '' : percent(error.weightedError)] : []),
-    why,
+    printable(why),
   ]);
   const headings = ['tensor', 'from', 'to', '>bytes', ...FIGURES, ...(weighted ? ['>weighted %'] : []), 'why'];
   return table(headings, rows);

@@ -2,6 +2,7 @@
 
 import { readInspect } from './cli-args.js';
 import { bytes, printable, table } from './cli-text.js';
+import { escapedJson } from './escape.js';
 import { openModel, type MetadataValue, type Model } from './model.js';
 
 /** Runs the command. */
@@ -83,7 +84,7 @@ function asJson(file: string, model: Model): string {
   const { container, version, alignment, headerBytes, tensors, source } = model;
   const metadata = Object.fromEntries(model.metadata);
   const content = { file, size: source.size, container, version, alignment, headerBytes, metadata, tensors };
-  return JSON.stringify({ ...content, totals: totalsOf(model) }, jsonSafe, 2);
+  return escapedJson({ ...content, totals: totalsOf(model) }, jsonSafe, 2);
 }
 
 /** JSON has no 64-bit integers: those beyond a double's are written as text. */

@@ -71,7 +71,7 @@ async function dryRun(model: Model, { imatrix, input }: QuantizeRequest, recipe:
     tensor.from,
     tensor.to,
     String(tensor.targetBytes),
-    tensor.why,
+    printable(tensor.why),
   ]);
   const lines = [table(['tensor', 'shape', 'from', 'to', '>bytes', 'why'], rows), '', totals(input, model, plan)];
   const missing = plan.missingImportance.length;

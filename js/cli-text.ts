@@ -1,5 +1,7 @@
 /** Numbers and tables for people to read. */
 
+import { escaped } from './escape.js';
+
 const UNITS = ['bytes', 'kB', 'MB', 'GB', 'TB'];
 
 /** A count of bytes in three digits and a unit: 2.29 MB. */
@@ -26,11 +28,10 @@ export function table(headings: readonly string[], rows: readonly (readonly stri
   return all.map((row) => `  ${row.map(cell).join('  ')}`.trimEnd()).join('\n');
 }
 
-/** Text from a file, harmless on a terminal: control characters are written as escapes, and it is cut where it is long. */
+/** Text from a file, harmless on a terminal: what is hidden is written as escapes, and it is cut where it is long. */
 export function printable(text: string, longest = 400): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not reach the terminal.
-  const safe = text.replace(/[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, (char) => {
-    return `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`;
-  });
-  return safe.length <= longest ? safe : `${safe.slice(0, longest)}... (${safe.length} characters)`;
+  if (text.length <= longest) return escaped(text);
+  // Not between the halves of a pair.
+  const shown = text.slice(0, longest).replace(/[\ud800-\udbff]$/, '');
+  return `${escaped(shown)}... (${text.length} characters)`;
 }

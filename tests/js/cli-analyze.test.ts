@@ -53,7 +53,7 @@ describe('analyze', () => {
     [['analyze'], 'analyze needs a FILE'],
     [['analyze', 'a', 'b'], "takes one FILE, and 'b' is a second"],
     [['analyze', '--formats', 'Q4_Q', WHALE], "unknown format 'Q4_Q'; did you mean Q4_"],
-    [['analyze', '--sample', '0', WHALE], "--sample has to be a number of weights or all, and is '0'"],
+    [['analyze', '--sample', '0', WHALE], "--sample is '0', and must be a number of weights or all"],
   ])('%j is wrong usage', async (args, sentence) => {
     const outcome = await quantpress(args);
     expect(outcome).toMatchObject({ code: 2, stdout: '' });
@@ -104,8 +104,8 @@ describe('quantize to a size', () => {
 
   test.each([
     [['--target-size', '1.9MB', WHALE], 2, 'quantize needs IN and OUT'],
-    [['--target-size', 'small', WHALE, 'out'], 2, "--target-size is 'small', and has to be a size such as 500MB or 2G"],
-    [['--target-bpw', 'x', WHALE, 'out'], 2, "--target-bpw has to be a number such as 4.2, and is 'x'"],
+    [['--target-size', 'small', WHALE, 'out'], 2, "--target-size is 'small', and must be a size such as 500MB or 2G"],
+    [['--target-bpw', 'x', WHALE, 'out'], 2, "--target-bpw is 'x', and must be a number such as 4.2"],
     [['--target-bpw', '4', '--target-size', '1M', WHALE, 'out'], 2, 'cannot be used together'],
     [['--target-size', '1M', '--pure', WHALE, 'out'], 2, 'cannot be used together'],
     [['--target-size', '1M', WHALE, 'out', 'Q4_K_M'], 2, "'Q4_K_M' is a preset that would too"],

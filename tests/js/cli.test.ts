@@ -102,7 +102,7 @@ describe('a command line that cannot be understood ends with 2', () => {
     [
       'threads that are no number',
       ['quantize', 'a', 'b', 'Q4_0', '--threads', 'many'],
-      "threads must be a whole number from 0 to 999, and is 'many'",
+      "--threads is 'many', and must be a whole number from 0 to 999",
     ],
     ['one argument too many', ['quantize', 'a', 'b', 'Q4_0', '2', 'c'], "'c' is one argument too many"],
     [
@@ -118,7 +118,7 @@ describe('a command line that cannot be understood ends with 2', () => {
     [
       'a layer that is no number',
       ['quantize', '--prune-layers', '1,x', 'a', 'b', 'Q4_0'],
-      "'x' is not the number of a layer",
+      "--prune-layers has 'x', and must be numbers of layers such as 3,4",
     ],
     ['inspect without a file', ['inspect'], 'inspect needs a FILE'],
     ['inspect with two files', ['inspect', 'a', 'b'], "'b' is a second"],
