@@ -19,6 +19,14 @@ export interface ThreadEvents {
 /** Where the worker is that is carried along (`quantpress/inline`). */
 let carried: URL | string | undefined;
 
+/**
+ * Whether threads are started from text. A page's Content-Security-Policy may forbid that (`worker-src 'self'`), and says so
+ * only when it is tried: whoever starts one has to be able to do without it.
+ */
+export function carriesWorker(): boolean {
+  return carried !== undefined;
+}
+
 /** Has workers started from text, not from the file beside this one. */
 export function carryWorker(text: string): void {
   // Node does not load Blobs, and to browsers `data:` is another origin.
@@ -45,13 +53,18 @@ function startWebWorker(events: ThreadEvents, script = carried): Thread {
     : new Worker(new URL('./worker.js', import.meta.url), { type: 'module' });
   worker.onmessage = (event: MessageEvent<FromWorker>) => events.message(event.data);
   worker.onmessageerror = () => events.failed('a message could not be read');
-  // A script that cannot be loaded is reported without a message.
-  worker.onerror = (event) =>
-    events.failed(event.message || 'its script could not be loaded; is workerUrl its address?');
+  // A script that cannot be loaded, or that a policy forbids, is reported without a message.
+  worker.onerror = (event) => events.failed(event.message || whyNotLoaded(script));
   return {
     post: (message, transfer) => worker.postMessage(message, transfer),
     terminate: async () => worker.terminate(),
   };
+}
+
+function whyNotLoaded(script: URL | string | undefined): string {
+  return script !== undefined && script === carried
+    ? "its script was not loaded. The page's Content-Security-Policy has to allow `worker-src blob:`"
+    : 'its script could not be loaded; is workerUrl its address?';
 }
 
 function startNodeWorker(events: ThreadEvents, script = carried ?? besideThis()): Thread {

@@ -1,7 +1,10 @@
 /** Runs tasks in workers, or in this thread: whoever asks need not know which. */
 
 import { QuantpressError } from './error.js';
-import { canStartThreads, startThread, type Thread } from './pool-thread.js';
+import { canStartThreads, carriesWorker, startThread, type Thread } from './pool-thread.js';
+import { isBytes } from './brands.js';
+import { expectCount } from './check.js';
+import { count, unchecked, type ReaderTable } from './options.js';
 import { breathe, cores } from './runtime.js';
 import type { Source } from './source.js';
 import { unpackError, type FromWorker, type Result, type Results, type Task } from './worker-protocol.js';
@@ -25,8 +28,14 @@ export interface RunnerOptions {
   workerUrl?: URL | string | undefined;
 }
 
+/** @internal Shared by all functions that take them. */
+export const RUNNER_OPTIONS: ReaderTable<RunnerOptions> = { workers: count, workerUrl: unchecked };
+
 /** More workers than this wait for memory and disk rather than for each other. */
 const MOST_BY_DEFAULT = 8;
+
+/** The signal of a task that is rejected by the pool itself. */
+const NEVER = /* @__PURE__ */ new AbortController().signal;
 
 /** Two tasks for each worker: while one is at work, the bytes of the next are read. */
 const TASKS_PER_WORKER = 2;
@@ -34,9 +43,7 @@ const TASKS_PER_WORKER = 2;
 /** A pool of workers, or this thread if it shall be or if it cannot start any. */
 export function createRunner(source: Source, module: WebAssembly.Module, options: RunnerOptions = {}): Runner {
   const workers = options.workers ?? (canStartThreads() ? Math.min(cores(), MOST_BY_DEFAULT) : 0);
-  if (!Number.isInteger(workers) || workers < 0) {
-    throw new QuantpressError('RANGE', `workers must be a whole number from 0 up, and is ${workers}`, { workers });
-  }
+  expectCount('workers', workers);
   return workers === 0 ? new ThisThread(source) : new Pool(workers, source, module, options.workerUrl);
 }
 
@@ -67,6 +74,8 @@ interface Pending {
 interface Member {
   thread: Thread;
   tasks: Map<number, Pending>;
+  /** Whether it has answered: it was loaded, and may take what cannot be sent twice. */
+  proven: boolean;
 }
 
 /** Workers that are started when there is work for them, and replaced when they fail. */
@@ -79,6 +88,9 @@ class Pool implements Runner {
   readonly #queue: Pending[] = [];
   #closed: { reason: unknown } | undefined;
   #lastId = 0;
+  /** Does the work where workers are forbidden. */
+  #here: ThisThread | undefined;
+  #turn: Promise<unknown> = Promise.resolve();
 
   constructor(size: number, source: Source, module: WebAssembly.Module, script?: URL | string) {
     this.#size = size;
@@ -89,6 +101,11 @@ class Pool implements Runner {
 
   get width(): number {
     return this.#size * TASKS_PER_WORKER;
+  }
+
+  /** Whether a worker that fails before its first answer means that there can be none. */
+  get #isOptional(): boolean {
+    return this.#script === undefined && carriesWorker();
   }
 
   async run<T extends Task>(task: T, signal: AbortSignal): Promise<Results[T['kind']]> {
@@ -111,19 +128,52 @@ class Pool implements Runner {
 
   /** Workers cannot open every source: then its bytes are read in this thread and handed over. */
   async #readHere({ input }: Task, signal: AbortSignal): Promise<Task['input']> {
-    if (input instanceof Uint8Array || this.#source.describe?.()) return input;
+    if (isBytes(input) || this.#source.describe?.()) return input;
     return readInput(this.#source, input, signal);
   }
 
+  /** One after the other: the memory of this thread is for one task. */
+  #runHere(here: ThisThread, { task, resolve, reject }: Pending): void {
+    const done = this.#turn.then(() => {
+      if (this.#closed) throw this.#closed.reason;
+      return here.run(task, NEVER);
+    });
+    this.#turn = done.then(resolve, reject);
+  }
+
   #dispatch(): void {
+    if (this.#here) {
+      for (const pending of this.#queue.splice(0)) this.#runHere(this.#here, pending);
+      return;
+    }
     while (this.#queue.length > 0) {
-      const member = this.#freeMember();
+      const member = this.#startOrFind();
+      if (this.#here) {
+        this.#dispatch();
+        return;
+      }
       const pending = member && this.#queue.shift();
       if (!pending) return;
       const id = ++this.#lastId;
       member.tasks.set(id, pending);
       const { input } = pending.task;
-      member.thread.post({ type: 'run', id, task: pending.task }, input instanceof Uint8Array ? [input.buffer] : []);
+      // Bytes that are moved to a worker that was never loaded are lost.
+      const moved = isBytes(input) && (member.proven || !this.#isOptional) ? [input.buffer] : [];
+      member.thread.post({ type: 'run', id, task: pending.task }, moved);
+    }
+  }
+
+  /** {@link #freeMember} where starting one may throw: some browsers report a policy that forbids it at once. */
+  #startOrFind(): Member | undefined {
+    try {
+      return this.#freeMember();
+    } catch (cause) {
+      if (this.#isOptional) {
+        this.#here = new ThisThread(this.#source);
+        return undefined;
+      }
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      throw new QuantpressError('WORKER', `a worker cannot be started: ${reason}`, {}, { cause });
     }
   }
 
@@ -144,13 +194,14 @@ class Pool implements Runner {
       },
       this.#script,
     );
-    const member = { thread, tasks };
+    const member: Member = { thread, tasks, proven: false };
     this.#members.add(member);
     thread.post({ type: 'start', module: this.#module, source: this.#source.describe?.() }, []);
     return member;
   }
 
   #receive(member: Member, message: FromWorker): void {
+    member.proven = true;
     const pending = member.tasks.get(message.id);
     member.tasks.delete(message.id);
     if (message.type === 'done') {
@@ -167,7 +218,13 @@ class Pool implements Runner {
   #drop(member: Member, error: QuantpressError): void {
     if (!this.#members.delete(member)) return;
     void member.thread.terminate();
-    for (const { reject } of member.tasks.values()) reject(error);
+    const tasks = [...member.tasks.values()];
+    if (!member.proven && this.#isOptional) {
+      this.#here ??= new ThisThread(this.#source);
+      this.#queue.unshift(...tasks);
+    } else {
+      for (const { reject } of tasks) reject(error);
+    }
     this.#dispatch();
   }
 }

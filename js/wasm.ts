@@ -1,7 +1,10 @@
 /** The engine: how it is loaded, and the one way it is called. */
 
 import load, * as exports from './engine.js';
+import { isBuffer, isModule, isResponse, isUrl } from './brands.js';
+import { wrongType } from './check.js';
 import { QuantpressError, toQuantpressError } from './error.js';
+import { unchecked, type ReaderTable } from './options.js';
 
 /** What wasm-bindgen exports, as `src/wasm/` declares it. */
 export type Engine = typeof exports;
@@ -12,8 +15,11 @@ export type WasmInput = WebAssembly.Module | BufferSource | Response | URL | str
 /** Options of `init`. */
 export interface InitOptions {
   /** The engine's WebAssembly file, if it is not where the package has it: a URL, its bytes, a `Response` or a module. */
-  wasm?: WasmInput | Promise<WasmInput>;
+  wasm?: WasmInput | Promise<WasmInput> | undefined;
 }
+
+/** @internal Shared by the entries. */
+export const INIT_OPTIONS: ReaderTable<InitOptions> = { wasm: unchecked };
 
 let loading: Promise<void> | undefined;
 let module: WebAssembly.Module | undefined;
@@ -74,17 +80,20 @@ function notReady(): QuantpressError {
   return new QuantpressError('NOT_READY', 'the engine is not loaded yet: `await init()` comes first');
 }
 
-async function compile(input: WasmInput): Promise<WebAssembly.Module> {
-  if (input instanceof WebAssembly.Module) return input;
-  if (typeof input === 'string' || input instanceof URL) return compile(await request(input));
-  if (!(input instanceof Response)) return compileBytes(input, 'what init() was given');
+async function compile(input: unknown): Promise<WebAssembly.Module> {
+  if (isModule(input)) return input as WebAssembly.Module;
+  if (typeof input === 'string' || isUrl(input)) return compile(await request(input));
+  if (ArrayBuffer.isView(input) || isBuffer(input)) return compileBytes(input as BufferSource, 'what init() was given');
+  if (!isResponse(input)) throw wrongType('wasm', 'a module, its bytes, a Response or its address', input);
   const place = input.url || 'the response';
   if (!input.ok) {
     const message = `cannot load the engine: ${place} answers with status ${input.status}`;
     throw new QuantpressError(input.status === 404 ? 'NOT_FOUND' : 'IO', message, { status: input.status, url: place });
   }
   // Streaming insists on the right type; servers that do not know .wasm are common.
-  if (input.headers.get('content-type')?.startsWith('application/wasm')) return WebAssembly.compileStreaming(input);
+  if (input.headers.get('content-type')?.startsWith('application/wasm')) {
+    return compiling(place, () => WebAssembly.compileStreaming(input));
+  }
   return compileBytes(await input.arrayBuffer(), place);
 }
 
@@ -110,5 +119,31 @@ async function compileBytes(bytes: BufferSource, place: string): Promise<WebAsse
       'Pass the address of quantpress.wasm as init({ wasm }), or exclude quantpress from dependency optimisation';
     throw new QuantpressError('MAGIC', message, { url: place });
   }
-  return WebAssembly.compile(bytes);
+  return compiling(place, () => WebAssembly.compile(bytes));
+}
+
+/** What browsers and Node say of a Content-Security-Policy without `wasm-unsafe-eval`. */
+const FORBIDDEN = /content.security.policy|unsafe-eval|disallowed by embedder|code generation|blocked by CSP/i;
+
+/** Compiles, and explains what WebAssembly does not compile. */
+async function compiling(place: string, compile: () => Promise<WebAssembly.Module>): Promise<WebAssembly.Module> {
+  try {
+    return await compile();
+  } catch (cause) {
+    if (!(cause instanceof Error)) throw cause;
+    if (cause.name !== 'CompileError' && cause.name !== 'EvalError' && !FORBIDDEN.test(cause.message)) {
+      // The download broke off.
+      const message = `cannot load the engine from ${place}: ${cause.message}`;
+      throw new QuantpressError('IO', message, { url: place }, { cause });
+    }
+    if (FORBIDDEN.test(cause.message) || cause.name === 'EvalError') {
+      const message =
+        "the page's Content-Security-Policy forbids WebAssembly. Add 'wasm-unsafe-eval' to its script-src directive";
+      throw new QuantpressError('DENIED', message, { url: place }, { cause });
+    }
+    const message =
+      `cannot compile the engine: ${place} is damaged, or this runtime lacks SIMD (${cause.message}). ` +
+      'Load quantpress.wasm of the same version, and use a browser of 2023 or later';
+    throw new QuantpressError('UNSUPPORTED', message, { url: place }, { cause });
+  }
 }
