@@ -41,7 +41,7 @@ export {
   type Preset,
   type Recipe,
 } from './model-plan.js';
-export type { ModelInput } from './model-files.js';
+export type { ChosenFiles, ChosenFolder, ModelInput } from './model-files.js';
 export {
   openModel,
   type MetadataValue,
@@ -71,7 +71,7 @@ export { openSource, type OpenFile, type SourceInput } from './source-open.js';
 export type { UrlOptions } from './source-url.js';
 export type { FileIdentity, Source, SourceDescription } from './source.js';
 export { BlobTarget, MemoryTarget } from './target-memory.js';
-export { openTarget, type TargetInput, type TargetSet, type TargetShard } from './target-open.js';
+export { openTarget, type ChosenFile, type TargetInput, type TargetSet, type TargetShard } from './target-open.js';
 export { OpfsTarget } from './target-opfs.js';
 export type { AccessHandle } from './target-web-file.js';
 export type { ResumableTarget, Target } from './target.js';

@@ -1,6 +1,7 @@
 /** The files of a model, from whatever the caller has: one, several, or a name or a folder by which they are found. */
 
 import { pathOf } from './address.js';
+import { isFileList, isUrl } from './brands.js';
 import type { ModelHeader, SafetensorsModel } from './engine.js';
 import { QuantpressError } from './error.js';
 import { readHeader, type FileHeader } from './model-header.js';
@@ -18,14 +19,29 @@ import {
 import { builtin } from './runtime.js';
 import { BytesSource } from './source-bytes.js';
 import { JoinedSource } from './source-joined.js';
-import { openSource, type SourceInput } from './source-open.js';
+import { openInput, type SourceInput } from './source-open.js';
 import type { UrlOptions } from './source-url.js';
 import { readExactly, type Source } from './source.js';
 import { systemError } from './system-error.js';
 import { call } from './wasm.js';
 
 /** Everything `openModel` takes: one file, several of one model in any order, or a folder. */
-export type ModelInput = SourceInput | readonly SourceInput[] | FileList | FileSystemDirectoryHandle;
+export type ModelInput = SourceInput | readonly SourceInput[] | ChosenFiles | ChosenFolder;
+
+/** A `FileList`, in words that TypeScript without the DOM has too. */
+export interface ChosenFiles {
+  readonly length: number;
+  /** The file of an index. */
+  item(index: number): Blob | null;
+}
+
+/** A `FileSystemDirectoryHandle`, in words that TypeScript without the DOM has too. */
+export interface ChosenFolder {
+  readonly kind: 'directory';
+  readonly name: string;
+  /** A file in the folder. */
+  getFileHandle(name: string): Promise<unknown>;
+}
 
 /** What is known of a model when its headers are read. */
 export interface OpenedModel {
@@ -79,7 +95,7 @@ class Files {
 
   /** One file, and those that its name leads to. */
   async openOne(input: SourceInput): Promise<OpenedModel> {
-    const name = typeof input === 'string' ? input : input instanceof URL ? input.href : undefined;
+    const name = typeof input === 'string' ? input : isUrl(input) ? input.href : undefined;
     if (name !== undefined && isIndex(lastPart(name))) {
       await this.#addIndexed(await this.#readWhole(await this.#open(input), name), (file) => sibling(name, file));
       await this.#addBeside(name);
@@ -133,7 +149,7 @@ class Files {
   }
 
   async #open(input: SourceInput): Promise<Source> {
-    const source = await openSource(input, this.#options);
+    const source = await openInput(input, this.#options);
     if (source !== input) this.#ours.push(source);
     return source;
   }
@@ -255,9 +271,9 @@ function absent(error: unknown): undefined {
 
 /** The files of a list or of a folder; nothing if `input` is a single file. */
 async function candidatesOf(input: ModelInput): Promise<Candidate[] | undefined> {
-  if (typeof input === 'string' || input instanceof URL) return filesOfPath(String(input));
+  if (typeof input === 'string' || isUrl(input)) return filesOfPath(String(input));
   if (typeof input !== 'object' || input === null) return undefined;
-  if (Array.isArray(input) || (typeof FileList !== 'undefined' && input instanceof FileList)) {
+  if (Array.isArray(input) || isFileList(input)) {
     return Array.from(input as ArrayLike<SourceInput>, (part) => ({
       name: nameOf(part) ?? NAMELESS,
       input: part,
@@ -268,12 +284,11 @@ async function candidatesOf(input: ModelInput): Promise<Candidate[] | undefined>
 
 /** What the folder of a model is called, where that can be known: a language model is named after it. */
 function folderName(input: ModelInput): string {
-  if (typeof input === 'string' || input instanceof URL) return folderNameOfPath(String(input));
+  if (typeof input === 'string' || isUrl(input)) return folderNameOfPath(String(input));
   if (typeof input !== 'object' || input === null) return '';
   if (isDirectory(input)) return input.name;
-  const [first] =
-    Array.isArray(input) || (typeof FileList !== 'undefined' && input instanceof FileList) ? input : [input];
-  if (typeof first === 'string' || first instanceof URL) return folderNameOfPath(String(first));
+  const [first] = Array.isArray(input) || isFileList(input) ? input : [input];
+  if (typeof first === 'string' || isUrl(first)) return folderNameOfPath(String(first));
   const path = typeof first === 'object' && 'webkitRelativePath' in first ? first.webkitRelativePath : '';
   return typeof path === 'string' ? path.slice(0, Math.max(0, path.indexOf('/'))) : '';
 }
@@ -298,7 +313,7 @@ function isDirectory(input: object): input is FileSystemDirectoryHandle {
 function nameOf(input: SourceInput): string | undefined {
   if (typeof input === 'string') return lastPart(input);
   if (typeof input !== 'object' || input === null) return undefined;
-  if (input instanceof URL) return lastPart(input.href);
+  if (isUrl(input)) return lastPart(input.href);
   // Of a folder that was picked or dropped, the path from it on.
   const path = 'webkitRelativePath' in input ? input.webkitRelativePath : '';
   if (typeof path === 'string' && path.includes('/')) return path.slice(path.indexOf('/') + 1);

@@ -35,9 +35,19 @@ export class MemoryTarget implements Target {
     this.#bytes = new Uint8Array(0);
   }
 
-  /** The whole result, without a copy; `undefined` until it is complete. */
-  get bytes(): Uint8Array<ArrayBuffer> | undefined {
-    return this.#complete ? this.#bytes : undefined;
+  /** Whether all is written: before that there are no {@link bytes}. */
+  get isComplete(): boolean {
+    return this.#complete;
+  }
+
+  /**
+   * The whole result, without a copy.
+   *
+   * @throws {@link QuantpressError} `NO_DATA` until it is complete.
+   */
+  get bytes(): Uint8Array<ArrayBuffer> {
+    if (this.#complete) return this.#bytes;
+    throw incomplete();
   }
 }
 
@@ -69,8 +79,23 @@ export class BlobTarget implements Target {
     this.#parts = [];
   }
 
-  /** The whole result; `undefined` until it is complete. */
-  get blob(): Blob | undefined {
-    return this.#blob;
+  /** Whether all is written: before that there is no {@link blob}. */
+  get isComplete(): boolean {
+    return this.#blob !== undefined;
   }
+
+  /**
+   * The whole result.
+   *
+   * @throws {@link QuantpressError} `NO_DATA` until it is complete.
+   */
+  get blob(): Blob {
+    if (this.#blob) return this.#blob;
+    throw incomplete();
+  }
+}
+
+function incomplete(): QuantpressError {
+  const message = 'the target has no result: nothing was written to it, or not all. Await quantizeModel() first';
+  return new QuantpressError('NO_DATA', message);
 }

@@ -12,18 +12,21 @@ import type { Target } from './target.js';
  * Everything {@link openTarget} takes: a path (Node), a `FileSystemFileHandle` (from `showSaveFilePicker` or OPFS), a
  * synchronous access handle (OPFS, in a worker), a `WritableStream`, or a {@link Target} such as a `MemoryTarget`.
  */
-export type TargetInput =
-  | Target
-  | string
-  | FileSystemFileHandle
-  | AccessHandle
-  | WritableStream<Uint8Array<ArrayBuffer>>;
+export type TargetInput = Target | string | ChosenFile | AccessHandle | WritableStream<Uint8Array<ArrayBuffer>>;
+
+/** A `FileSystemFileHandle`, in words that TypeScript without the DOM has too. */
+export interface ChosenFile {
+  readonly kind: 'file';
+  readonly name: string;
+  /** Opens the file for writing. */
+  createWritable(): Promise<unknown>;
+}
 
 /** Makes a target of what the caller has. A {@link Target} is returned as it is. */
 export async function openTarget(input: TargetInput): Promise<Target> {
   if (typeof input === 'string') return pathTarget(input);
   if (typeof input === 'object' && input !== null) {
-    if ('createWritable' in input) return new WebFileTarget(input);
+    if ('createWritable' in input) return new WebFileTarget(input as FileSystemFileHandle);
     if ('getWriter' in input) return new StreamTarget(input);
     if ('truncate' in input) return new AccessHandleTarget(input);
     if ('write' in input && 'abort' in input) return input;

@@ -97,7 +97,7 @@ async function failure(options: QuantizeModelOptions): Promise<{ name: string; c
     (reason) => reason,
   );
   const { name, code } = error as QuantpressError;
-  return { name, ...(typeof code === 'string' && { code }), written: target.bytes !== undefined };
+  return { name, ...(typeof code === 'string' && { code }), written: target.isComplete };
 }
 
 describe('what ends early', () => {

@@ -96,7 +96,8 @@ test('memory holds the whole once it is complete', async () => {
     ],
     6,
   );
-  expect(target.bytes).toBeUndefined();
+  expect(() => target.bytes).toThrow('the target has no result');
+  expect(target.isComplete).toBe(false);
   await target.close();
   expect(target.bytes).toEqual(text('abcdef'));
 });
@@ -111,7 +112,8 @@ test('a Blob holds the whole once it is complete', async () => {
     ],
     6,
   );
-  expect(target.blob).toBeUndefined();
+  expect(() => target.blob).toThrow('the target has no result');
+  expect(target.isComplete).toBe(false);
   await target.close();
   expect(await target.blob?.text()).toBe('abcdef');
 });
