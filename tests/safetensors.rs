@@ -120,6 +120,57 @@ fn an_index_names_files_of_its_own_folder() {
     }
 }
 
+#[test]
+fn rejects_an_index_that_names_anything_but_a_file_of_its_own_folder() {
+    let index = |name: &str| {
+        let quoted = name.replace('\\', "\\\\").replace('\0', "\\u0000").replace('\n', "\\n");
+        parse_index(format!(r#"{{"weight_map":{{"a":"{quoted}"}}}}"#).as_bytes())
+    };
+    let hostile = [
+        "http:127.0.0.1:4391?x",
+        "https://host/x",
+        "file:secret",
+        "file:///etc/passwd",
+        "data:,x",
+        "blob:x",
+        "C:x",
+        "C:\\x",
+        "x.safetensors:stream",
+        "..",
+        ".",
+        "...",
+        "",
+        "../x",
+        "a/../../x",
+        "/etc/passwd",
+        "//host/x",
+        "\\\\host\\x",
+        "..\\x",
+        "a\\b",
+        "a/b",
+        "./a",
+        "a//b",
+        "%2e%2e%2fx",
+        "%2E%2E/x",
+        "a%00",
+        "%2fetc",
+        "a\0b",
+        "a\nb",
+        "a\u{7f}",
+        "a\u{9b}b",
+        "x.",
+        "x ",
+    ];
+    for name in hostile {
+        let error = index(name).unwrap_err();
+        assert!(error.code() == Code::MALFORMED && error.message().contains("same folder"), "{name:?}: {error}");
+    }
+    for name in ["model 1.safetensors", "模型-é.safetensors", "100% ok #1?.safetensors", "..x", "-a", "a&b=c", "a%zz"]
+    {
+        assert_eq!(index(name).unwrap().files, [name]);
+    }
+}
+
 /// The values of every eight-bit float, from `ml_dtypes`: see the README beside them.
 #[test]
 fn eight_bit_floats_are_those_of_ml_dtypes() {

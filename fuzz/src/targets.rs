@@ -199,7 +199,10 @@ pub fn index(data: &[u8]) {
     let Ok(index) = parse_index(data) else { return };
     assert!(index.files.is_sorted_by(|a, b| a < b), "a file twice, or out of order");
     for name in &index.files {
-        assert!(!name.is_empty() && !name.contains(['/', '\\', '\0']) && name != "..", "'{name}' is in another folder");
+        assert!(
+            !name.is_empty() && !name.contains(['/', '\\', '\0', ':']) && name != "..",
+            "'{name}' is in another folder"
+        );
     }
     assert!(index.tensors.iter().all(|(_, file)| index.files.binary_search(file).is_ok()));
 }

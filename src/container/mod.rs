@@ -10,3 +10,6 @@ pub mod gguf;
 pub mod imatrix;
 mod reader;
 pub mod safetensors;
+mod sidecar;
+
+pub use sidecar::check_sidecar_name;

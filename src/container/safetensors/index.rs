@@ -1,5 +1,6 @@
 //! `model.safetensors.index.json`: which tensor is in which file.
 
+use crate::container::check_sidecar_name;
 use crate::error::{Code, Error, Result};
 use crate::json;
 use crate::order::sorted;
@@ -16,7 +17,7 @@ pub struct Index {
 /// Reads an index.
 ///
 /// # Errors
-/// [`Code::MALFORMED`] for what is no index, and for the name of a file that is not in the same folder.
+/// [`Code::MALFORMED`] for what is no index, and for a file name that [`check_sidecar_name`] rejects.
 pub fn parse_index(text: &[u8]) -> Result<Index> {
     let malformed = |message: String| Error::new(Code::MALFORMED, message);
     let json = json::parse(text, "the index")?;
@@ -24,11 +25,11 @@ pub fn parse_index(text: &[u8]) -> Result<Index> {
     let map = map.ok_or_else(|| malformed("the index has no weight_map, which says where tensors are".to_owned()))?;
     let mut tensors = Vec::with_capacity(map.len());
     for (tensor, file) in map {
-        let name = file.as_str().filter(|file| !file.is_empty() && !file.contains(['/', '\\', '\0']) && *file != "..");
-        let Some(name) = name else {
-            let message = format!("the index has tensor '{tensor}' in what is no file of the same folder");
+        let Some(name) = file.as_str() else {
+            let message = format!("the index does not name the file of tensor '{tensor}': its value must be a string");
             return Err(malformed(message).with("tensor", tensor.as_str()));
         };
+        check_sidecar_name("the index", name).map_err(|error| error.with("tensor", tensor.as_str()))?;
         tensors.push((tensor.clone(), name.to_owned()));
     }
     let files: Vec<&String> = tensors.iter().map(|(_, file)| file).collect();
