@@ -13,6 +13,8 @@ const REASONS: Record<string, [code: ErrorCode, reason: string]> = {
   EDQUOT: ['NO_SPACE', 'the disk quota is used up'],
   EFBIG: ['NO_SPACE', 'the file would be larger than the file system or a limit allows'],
   EMFILE: ['IO', 'too many files are open'],
+  ENXIO: ['IO', 'nothing reads from it, or it is a socket or a device that is not there'],
+  EPIPE: ['IO', 'its reader has closed it'],
   // What browsers call the same.
   QuotaExceededError: ['NO_SPACE', "the browser's storage quota is used up"],
   NotAllowedError: ['DENIED', 'permission was not given'],

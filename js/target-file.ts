@@ -5,6 +5,7 @@ import { MAX_JOURNAL_BYTES } from './journal.js';
 import { builtin } from './runtime.js';
 import { systemError } from './system-error.js';
 import { HEARTBEAT, isAlive, newOwner, OWNER } from './target-owner.js';
+import { PipeTarget } from './target-pipe.js';
 import type { ResumableTarget, Target } from './target.js';
 
 /** What a run keeps beside its target while it is at work. */
@@ -278,37 +279,6 @@ const LEFTOVER = new RegExp(`^(${OWNER}|${NOBODY})\\.(?:part|journal)$`);
 async function remove({ part, journal }: Unfinished): Promise<void> {
   await fs().rm(part, { force: true });
   await fs().rm(journal, { force: true });
-}
-
-/** A device or a pipe: nothing to rename, no position to write at. */
-export class PipeTarget implements Target {
-  readonly ordered = true;
-  readonly #path: string;
-  #handle: FileHandle | undefined;
-
-  constructor(path: string) {
-    this.#path = path;
-  }
-
-  async open(): Promise<void> {
-    this.#handle = await fs().open(this.#path, 'w');
-  }
-
-  async write(_offset: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
-    try {
-      await this.#handle?.writeFile(bytes);
-    } catch (error) {
-      throw systemError(error, `cannot write '${this.#path}'`, { path: this.#path });
-    }
-  }
-
-  async close(): Promise<void> {
-    await this.#handle?.close();
-  }
-
-  async abort(): Promise<void> {
-    await this.#handle?.close().catch(() => {});
-  }
 }
 
 /** The target of a path: a file, or what stands there if it is a device or a pipe. */

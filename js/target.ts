@@ -74,7 +74,7 @@ export class InOrder implements Target {
   }
 
   async open(size: number): Promise<void> {
-    await this.#target.open?.(size);
+    await this.#unlessAborted(this.#target.open?.(size));
   }
 
   async write(offset: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
@@ -83,7 +83,7 @@ export class InOrder implements Target {
     if (offset !== this.#position) {
       await new Promise<void>((resolve, reject) => this.#waiting.set(offset, { resolve, reject }));
     }
-    await this.#target.write(offset, bytes);
+    await this.#unlessAborted(this.#target.write(offset, bytes));
     this.#position = offset + bytes.length;
     const next = this.#waiting.get(this.#position);
     this.#waiting.delete(this.#position);
@@ -96,5 +96,19 @@ export class InOrder implements Target {
 
   abort(reason?: unknown): Promise<void> {
     return this.#target.abort(reason);
+  }
+
+  /** What nobody reads from, a pipe or a stream, may never be ready: an abort does not wait for it. */
+  async #unlessAborted(work: Promise<void> | undefined): Promise<void> {
+    let stop: () => void = () => {};
+    const aborted = new Promise<never>((_, reject) => {
+      stop = () => reject(this.#signal.reason);
+    });
+    this.#signal.addEventListener('abort', stop, { once: true });
+    try {
+      await Promise.race([work, aborted]);
+    } finally {
+      this.#signal.removeEventListener('abort', stop);
+    }
   }
 }
