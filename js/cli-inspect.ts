@@ -1,5 +1,6 @@
 /** `quantpress inspect`. */
 
+import { shown } from './address.js';
 import { readInspect } from './cli-args.js';
 import { bytes, printable, table } from './cli-text.js';
 import { escapedJson } from './escape.js';
@@ -47,7 +48,7 @@ function asText(file: string, model: Model): string {
   const names = tensors.map((t) => [printable(t.name), t.type, t.shape.join(' x '), String(t.bytes), String(t.offset)]);
   const sums = totals.map((t) => [t.type, String(t.tensors), String(t.weights), String(t.bytes), bitsOf(t)]);
   return [
-    `${printable(file)}: ${kind}, ${bytes(source.size)} (${source.size} bytes)${container === 'gguf' ? `, alignment ${alignment}` : ''}`,
+    `${printable(shown(file))}: ${kind}, ${bytes(source.size)} (${source.size} bytes)${container === 'gguf' ? `, alignment ${alignment}` : ''}`,
     `${tensors.length} tensors, ${weights} weights${perWeight}`,
     '',
     table(['metadata', 'type', 'value'], keys),
@@ -83,7 +84,16 @@ function elementText(element: unknown): string {
 function asJson(file: string, model: Model): string {
   const { container, version, alignment, headerBytes, tensors, source } = model;
   const metadata = Object.fromEntries(model.metadata);
-  const content = { file, size: source.size, container, version, alignment, headerBytes, metadata, tensors };
+  const content = {
+    file: shown(file),
+    size: source.size,
+    container,
+    version,
+    alignment,
+    headerBytes,
+    metadata,
+    tensors,
+  };
   return escapedJson({ ...content, totals: totalsOf(model) }, jsonSafe, 2);
 }
 

@@ -1,7 +1,8 @@
 /** `quantpress quantize`. */
 
-import { readFile, stat, writeFile } from 'node:fs/promises';
+import { stat, writeFile } from 'node:fs/promises';
 import { basename } from 'node:path';
+import { shown } from './address.js';
 import { readQuantize, readTensorType, UsageError, type QuantizeRequest } from './cli-args.js';
 import { reportText } from './cli-figures.js';
 import { inFolder } from './cli-four-bit.js';
@@ -13,7 +14,11 @@ import { manifestOf, manifestText } from './manifest.js';
 import { planModel, presets, type Plan, type Recipe } from './model-plan.js';
 import { openModel, type Model } from './model.js';
 import { quantizeModel, type Report } from './quantize.js';
+import { readTextFile } from './source-file.js';
 import { systemError } from './system-error.js';
+
+/** A list of tensor types: the longest names are 64 bytes, the most tensors some 100 000. */
+const MAX_LIST_BYTES = 1 << 24;
 
 /** Runs the command. `signal` ends it, with nothing left behind. */
 export async function quantize(args: string[], signal: AbortSignal): Promise<void> {
@@ -81,7 +86,7 @@ async function dryRun(model: Model, { imatrix, input }: QuantizeRequest, recipe:
 }
 
 function totals(input: string, { source }: Model, { size }: Plan): string {
-  return `${printable(input)}: ${source.size} bytes would become ${size} (${share(size, source.size)})`;
+  return `${printable(shown(input))}: ${source.size} bytes would become ${size} (${share(size, source.size)})`;
 }
 
 function summary({ output }: QuantizeRequest, { sourceSize, size, seconds }: Report): string {
@@ -96,9 +101,7 @@ function share(part: number, whole: number): string {
 /** `--tensor-type-file`: the same as --tensor-type, separated by white space, after those of the command line. */
 async function addTensorTypes({ tensorTypeFile, options }: QuantizeRequest): Promise<void> {
   if (tensorTypeFile === undefined) return;
-  const text = await readFile(tensorTypeFile, 'utf8').catch((error: unknown) => {
-    throw systemError(error, `cannot read '${tensorTypeFile}'`, { path: tensorTypeFile });
-  });
+  const text = await readTextFile(tensorTypeFile, MAX_LIST_BYTES);
   const types = text.split(/\s+/).filter(Boolean).map(readTensorType);
   options.tensorTypes = [...(options.tensorTypes ?? []), ...types];
 }

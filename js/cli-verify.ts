@@ -1,6 +1,7 @@
 /** `quantpress verify`. */
 
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
+import { shown } from './address.js';
 import { readVerify } from './cli-args.js';
 import { createDisplay } from './cli-progress.js';
 import { printable } from './cli-text.js';
@@ -8,6 +9,7 @@ import { QuantpressError } from './error.js';
 import { manifestText, parseManifest, type ExpectedHashes } from './manifest.js';
 import { openModel } from './model.js';
 import { ProgressMeter } from './quantize-progress.js';
+import { readTextFile } from './source-file.js';
 import { systemError } from './system-error.js';
 import { verifyModel } from './verify.js';
 
@@ -35,29 +37,35 @@ export async function verify(args: string[], signal: AbortSignal): Promise<void>
     }
     if (problems.length > 0) {
       const things = problems.length === 1 ? 'one thing is' : `${problems.length} things are`;
-      throw new QuantpressError('MALFORMED', `'${file}' is not as it should be: ${things} wrong`, {
+      throw new QuantpressError('MALFORMED', `'${shown(file)}' is not as it should be: ${things} wrong`, {
         problems: problems.length,
       });
     }
     const how = compared ? 'as the manifest says' : 'no manifest to compare with, but every block is sound';
-    if (!quiet) process.stdout.write(`${printable(file)}: ${found.tensors.length} tensors, ${how}\n${found.sha256}\n`);
+    if (!quiet)
+      process.stdout.write(`${printable(shown(file))}: ${found.tensors.length} tensors, ${how}\n${found.sha256}\n`);
   } finally {
     display.clear();
     await model.close();
   }
 }
 
+/** A manifest has some 200 bytes for each tensor. */
+const MAX_MANIFEST_BYTES = 1 << 28;
+
 /** The manifest that was named, else the one beside the file, if there is one. */
 async function readManifest(file: string, named: string | undefined): Promise<ExpectedHashes | undefined> {
   const path = named ?? `${file}.manifest.json`;
+  const text = await readTextFile(path, MAX_MANIFEST_BYTES).catch((error: unknown) => {
+    if (named === undefined && error instanceof QuantpressError && error.code === 'NOT_FOUND') return undefined;
+    throw error;
+  });
+  if (text === undefined) return undefined;
   try {
-    return parseManifest(await readFile(path, 'utf8'));
+    return parseManifest(text);
   } catch (error) {
-    if (named === undefined && error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
-    if (error instanceof QuantpressError) {
-      throw new QuantpressError(error.code, `'${path}': ${error.message}`, { ...error.details, path });
-    }
-    throw systemError(error, `cannot read '${path}'`, { path });
+    if (!(error instanceof QuantpressError)) throw error;
+    throw new QuantpressError(error.code, `'${path}': ${error.message}`, { ...error.details, path });
   }
 }
 

@@ -68,7 +68,7 @@ export {
   type ReportedTensor,
 } from './quantize.js';
 export { openSource, type OpenFile, type SourceInput } from './source-open.js';
-export type { UrlOptions } from './source-url.js';
+export type { UrlOptions } from './url-options.js';
 export type { FileIdentity, Source, SourceDescription } from './source.js';
 export { BlobTarget, MemoryTarget } from './target-memory.js';
 export { openTarget, type ChosenFile, type TargetInput, type TargetSet, type TargetShard } from './target-open.js';

@@ -1,7 +1,7 @@
 /** The files of a model, from whatever the caller has: one, several, or a name or a folder by which they are found. */
 
-import { pathOf } from './address.js';
-import { isFileList, isUrl } from './brands.js';
+import { addressOf, pathOf, plainPath, shown } from './address.js';
+import { isBlob, isFileList, isUrl } from './brands.js';
 import type { ModelHeader, SafetensorsModel } from './engine.js';
 import { QuantpressError } from './error.js';
 import { readHeader, type FileHeader } from './model-header.js';
@@ -20,7 +20,7 @@ import { builtin } from './runtime.js';
 import { BytesSource } from './source-bytes.js';
 import { JoinedSource } from './source-joined.js';
 import { openInput, type SourceInput } from './source-open.js';
-import type { UrlOptions } from './source-url.js';
+import type { UrlOptions } from './url-options.js';
 import { readExactly, type Source } from './source.js';
 import { systemError } from './system-error.js';
 import { call } from './wasm.js';
@@ -97,7 +97,9 @@ class Files {
   async openOne(input: SourceInput): Promise<OpenedModel> {
     const name = typeof input === 'string' ? input : isUrl(input) ? input.href : undefined;
     if (name !== undefined && isIndex(lastPart(name))) {
-      await this.#addIndexed(await this.#readWhole(await this.#open(input), name), (file) => sibling(name, file));
+      await this.#addIndexed(await this.#readWhole(await this.#open(input), shown(name)), (file) =>
+        sibling(name, file),
+      );
       await this.#addBeside(name);
       return await this.#finish();
     }
@@ -296,7 +298,7 @@ function folderName(input: ModelInput): string {
 /** Of a file's path or address, the folder it is in. */
 function folderNameOfPath(name: string): string {
   const path = builtin('node:path');
-  if (/^(https?|blob):/i.test(name) || !path) {
+  if (addressOf(name) !== undefined || !path) {
     // A hub has `/resolve/REVISION` between a model and its files.
     const [, folder = ''] = /([^/\\]*)(?:\/resolve\/[^/]*)?[/\\][^/\\]*$/.exec(name.replace(/[?#].*$/, '')) ?? [];
     return folder;
@@ -317,13 +319,14 @@ function nameOf(input: SourceInput): string | undefined {
   // Of a folder that was picked or dropped, the path from it on.
   const path = 'webkitRelativePath' in input ? input.webkitRelativePath : '';
   if (typeof path === 'string' && path.includes('/')) return path.slice(path.indexOf('/') + 1);
+  if (isBlob(input)) return 'name' in input && typeof input.name === 'string' ? input.name : undefined;
   return 'name' in input && typeof input.name === 'string' ? lastPart(input.name) : undefined;
 }
 
 /** The files of a folder of Node's. */
 async function filesOfPath(name: string): Promise<Candidate[] | undefined> {
   const [fs, path] = [builtin('node:fs/promises'), builtin('node:path')];
-  if (!fs || /^(https?|blob):/i.test(name)) return undefined;
+  if (!fs || addressOf(name) !== undefined) return undefined;
   const folder = pathOf(name);
   const stats = await fs.stat(folder).catch(() => undefined);
   if (!stats?.isDirectory()) return undefined;
@@ -334,7 +337,7 @@ async function filesOfPath(name: string): Promise<Candidate[] | undefined> {
       names.push(...within.map((entry) => `${inner}/${entry}`).filter(isBeside));
     }
     const wanted = names.filter((entry) => holdsTensors(entry) || isIndex(entry) || isBeside(entry));
-    return wanted.map((entry) => ({ name: entry, input: path.join(folder, entry) }));
+    return wanted.map((entry) => ({ name: entry, input: plainPath(path.join(folder, entry)) }));
   } catch (error) {
     throw systemError(error, `cannot read '${folder}'`, { path: folder });
   }

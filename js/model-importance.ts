@@ -2,9 +2,13 @@
 
 import { expectText } from './check.js';
 import type { ImportanceMatrix } from './engine.js';
+import { QuantpressError } from './error.js';
 import { hashOf, sha256 } from './hash.js';
-import { openSource, type SourceInput } from './source-open.js';
+import { readOptions } from './options.js';
+import { openInput, type SourceInput } from './source-open.js';
 import { dispose, release } from './dispose.js';
+import { readExactly } from './source.js';
+import { URL_OPTIONS, type UrlOptions } from './url-options.js';
 import { call } from './wasm.js';
 
 /** An importance matrix that is open, or anything that can be opened as one. */
@@ -58,20 +62,30 @@ export class Importance {
   }
 }
 
+/** The engine has 4 GiB of memory, for the file and for what it reads from it. The largest known have 1.5 GB. */
+const MAX_IMPORTANCE_BYTES = 2 ** 31 - 1;
+
 /**
  * Reads an importance matrix, in the GGUF form or in the older one (`.dat`).
  *
- * @throws {@link QuantpressError} `MAGIC`, `MALFORMED`, `TRUNCATED`, or why it cannot be read.
+ * @throws {@link QuantpressError} `MAGIC`, `MALFORMED`, `TRUNCATED`, `TOO_LARGE`, or why it cannot be read.
  */
-export async function openImportance(input: ImportanceInput): Promise<Importance> {
+export async function openImportance(input: ImportanceInput, options: UrlOptions = {}): Promise<Importance> {
   if (input instanceof Importance) return input;
-  const source = await openSource(input);
+  const given = readOptions('openImportance', URL_OPTIONS, options);
+  const source = await openInput(input, given);
   try {
-    const bytes = await source.read(0, source.size);
+    const { size, name } = source;
+    if (size > MAX_IMPORTANCE_BYTES) {
+      const message = `the importance matrix has ${size} bytes, and ${MAX_IMPORTANCE_BYTES} is the limit: is it a model?`;
+      throw new QuantpressError('TOO_LARGE', name === undefined ? message : `'${name}': ${message}`, { size });
+    }
+    const bytes = await readExactly(source, 0, size, given.signal);
+    await source.check?.();
     return new Importance(
       call((engine) => engine.ImportanceMatrix.parse(bytes)),
       hashOf(sha256(), bytes),
-      source.name,
+      name,
     );
   } finally {
     if (source !== input) await source.close?.();

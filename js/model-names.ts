@@ -1,5 +1,6 @@
 /** The names that files of one model have: of shards, of an index, and of what lies beside the tensors. */
 
+import { addressOf, pathOf, shown, siblingAddress } from './address.js';
 import { QuantpressError } from './error.js';
 
 /** What may lie beside the tensors of a safetensors model and say what they mean. Anything else is not read: see `isBeside`. */
@@ -43,27 +44,33 @@ export const isIndex = (name: string): boolean => /\.safetensors\.index\.json$/i
 /** Whether a name is that of a file with tensors. */
 export const holdsTensors = (name: string): boolean => /\.(gguf|safetensors)$/i.test(name);
 
-/** The last part of a path or an address. */
+/** The file name of a path or an address, as it is in the folder. */
 export function lastPart(name: string): string {
-  return name.replace(/[?#].*$/, '').replace(/^.*[/\\]/, '');
+  if (addressOf(name) === undefined) return pathOf(name).replace(/^.*[/\\]/s, '');
+  const last = name.replace(/[?#].*$/s, '').replace(/^.*[/\\]/s, '');
+  try {
+    return decodeURIComponent(last);
+  } catch {
+    return last;
+  }
 }
 
-/** `name` with another last part; what follows `?` in an address stays, for it may be what opens it. */
-export function sibling(name: string, other: string): string {
-  const [, folder = '', query = ''] = /^(.*[/\\])?[^/\\?]*(\?.*)?$/s.exec(name) ?? [];
-  return `${folder}${other}${query}`;
+/** The path or address of another file in the folder of `name`. */
+export function sibling(name: string, file: string): string {
+  const address = addressOf(name);
+  return address === undefined ? pathOf(name).replace(/[^/\\]*$/, '') + file : siblingAddress(address, file);
 }
 
 /** The names of the shards of a model of `count`, from the name of the first. */
 export function shardNames(first: string, count: number): string[] {
   if (count > MAX_SHARDS) {
-    const message = `'${first}' says it is one of ${count} shards, and ${MAX_SHARDS} is the limit`;
+    const message = `'${shown(first)}' says it is one of ${count} shards, and ${MAX_SHARDS} is the limit`;
     throw new QuantpressError('TOO_LARGE', message, { shards: count, limit: MAX_SHARDS });
   }
   const [, stem, number, of, end] = /^(.*-)(\d{5})(-of-\d{5})(\.gguf)$/i.exec(lastPart(first)) ?? [];
   if (number !== '00001' || of !== `-of-${padded(count)}`) {
     const name = `NAME-${padded(1)}-of-${padded(count)}.gguf`;
-    const message = `'${first}' is the first of ${count} shards, and is not named ${name}: name all of them`;
+    const message = `'${shown(first)}' is the first of ${count} shards, and is not named ${name}: name all of them`;
     throw new QuantpressError('ARGUMENT', message, { shards: count });
   }
   return Array.from({ length: count }, (_, index) => sibling(first, `${stem}${padded(index + 1)}${of}${end}`));

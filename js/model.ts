@@ -7,7 +7,7 @@ import { QuantpressError } from './error.js';
 import { dequantize, formats, type FormatName } from './format.js';
 import { openFiles, type ModelInput, type OpenedModel } from './model-files.js';
 import { readOptions, signal, type ReaderTable } from './options.js';
-import { URL_OPTIONS, type UrlOptions } from './source-url.js';
+import { URL_OPTIONS, type UrlOptions } from './url-options.js';
 import { readExactly, type Source } from './source.js';
 import { call } from './wasm.js';
 

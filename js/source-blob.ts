@@ -1,13 +1,16 @@
 import { QuantpressError } from './error.js';
+import { builtin } from './runtime.js';
+import { Sample } from './source-sample.js';
 import { checkRange, type Source, type SourceDescription } from './source.js';
 
 /**
- * A `Blob` or `File`, read in slices: a `File` of any size is only a reference, and posting it to a worker costs
+ * A `Blob` or `File`, read in slices: a `File` of any size is only a reference, and posting it to a worker of a browser costs
  * nothing. (Reading one whole fails above 2 GB in Chromium.)
  */
 export class BlobSource implements Source {
   readonly #blob: Blob;
   readonly name?: string;
+  #sample: Promise<Sample> | undefined;
 
   constructor(blob: Blob) {
     this.#blob = blob;
@@ -20,20 +23,28 @@ export class BlobSource implements Source {
 
   async read(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
     checkRange(this, offset, length);
-    try {
-      return new Uint8Array(await this.#blob.slice(offset, offset + length).arrayBuffer());
-    } catch (cause) {
-      throw this.#unreadable(cause);
-    }
+    // The thread that opens a model reads its header first, and checks at the end.
+    if (offset === 0 && length > 0) await this.#sampled();
+    return this.#read(offset, length);
   }
 
-  describe(): SourceDescription {
-    return { kind: 'blob', blob: this.#blob };
+  /**
+   * Node cannot share a Blob between threads that is backed by a file (`fs.openAsBlob`): posting it throws, and reading a
+   * posted slice of it ends the process. Nothing tells such a Blob from another, so none is posted there.
+   */
+  describe(): SourceDescription | undefined {
+    return builtin('node:worker_threads') ? undefined : { kind: 'blob', blob: this.#blob };
   }
 
-  /** A browser refuses to read any of a file that has changed since it was picked: so it is enough to try. */
+  /**
+   * A browser refuses to read any of a file whose time of change is not what it was when it was picked. One that was
+   * overwritten and its time set back is told by a sample of its bytes.
+   */
   async check(): Promise<void> {
-    await this.read(0, Math.min(1, this.size));
+    const before = await this.#sampled();
+    if (!before.equals(await Sample.take({ size: this.size, read: (at, length) => this.#read(at, length) }))) {
+      throw new QuantpressError('CHANGED', `${this.#who()} was changed while it was being read`, {});
+    }
   }
 
   /** Of a `File` the time of its last change; a plain `Blob` has none. */
@@ -41,10 +52,26 @@ export class BlobSource implements Source {
     return 'lastModified' in this.#blob ? `blob ${this.#blob.lastModified}` : undefined;
   }
 
-  /** Browsers say NotReadableError for a file that changed, and NotFoundError for one that is gone. */
+  async #read(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
+    try {
+      return new Uint8Array(await this.#blob.slice(offset, offset + length).arrayBuffer());
+    } catch (cause) {
+      throw this.#unreadable(cause);
+    }
+  }
+
+  #sampled(): Promise<Sample> {
+    this.#sample ??= Sample.take({ size: this.size, read: (at, length) => this.#read(at, length) });
+    return this.#sample;
+  }
+
+  /** The error is NotReadableError for a file that changed, and NotFoundError for one that is gone. */
   #unreadable(cause: unknown): QuantpressError {
-    const who = this.name === undefined ? 'the blob' : `'${this.name}'`;
-    const message = `${who} cannot be read any more: it was changed, moved or deleted since it was picked`;
+    const message = `${this.#who()} cannot be read any more: it was changed, moved or deleted since it was picked`;
     return new QuantpressError('CHANGED', message, {}, { cause });
+  }
+
+  #who(): string {
+    return this.name === undefined ? 'the blob' : `'${this.name}'`;
   }
 }

@@ -1,4 +1,4 @@
-import type { Stats } from 'node:fs';
+import type { BigIntStats } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { QuantpressError } from './error.js';
 import { builtin } from './runtime.js';
@@ -15,11 +15,11 @@ export class FileSource implements Source {
   readonly #identity: FileIdentity;
   readonly #path: string | undefined;
 
-  private constructor(handle: FileHandle, stats: Stats, path?: string) {
+  private constructor(handle: FileHandle, stats: BigIntStats, path?: string) {
     this.#handle = handle;
     this.#path = path;
     this.#identity = identify(stats);
-    this.size = stats.size;
+    this.size = this.#identity.size;
   }
 
   /** Opens the file of a path. {@link close} closes it. */
@@ -28,9 +28,14 @@ export class FileSource implements Source {
     if (!fs)
       throw new QuantpressError('UNSUPPORTED', `'${path}' is a path, and there is no file system here`, { path });
     try {
-      const handle = await fs.open(path, 'r');
+      // Opening a pipe waits for a writer, in a thread that not even the end of the process interrupts; opening a device may
+      // do something to it.
+      expectRegular(await fs.stat(path, { bigint: true }), path);
+      const { O_RDONLY, O_NONBLOCK = 0 } = builtin('node:fs').constants;
+      // What is there by now may be a pipe after all.
+      const handle = await fs.open(path, O_RDONLY | O_NONBLOCK);
       try {
-        return new FileSource(handle, await regular(handle, path), path);
+        return new FileSource(handle, expectRegular(await handle.stat({ bigint: true }), path), path);
       } catch (error) {
         await handle.close();
         throw error;
@@ -42,7 +47,7 @@ export class FileSource implements Source {
 
   /** Reads through a handle that stays its owner's: {@link close} leaves it open. */
   static async from(handle: FileHandle): Promise<FileSource> {
-    return new FileSource(handle, await regular(handle, 'the file handle'));
+    return new FileSource(handle, expectRegular(await handle.stat({ bigint: true }), 'the file handle'));
   }
 
   /** Opens the same file again, in another thread. */
@@ -80,13 +85,13 @@ export class FileSource implements Source {
   }
 
   async check(): Promise<void> {
-    const now = identify(await this.#handle.stat());
+    const now = identify(await this.#handle.stat({ bigint: true }));
     if (!same(now, this.#identity)) throw changed(this.#path ?? 'the file handle');
   }
 
   async fingerprint(): Promise<string> {
-    const { inode, modified } = this.#identity;
-    return `file ${inode} ${modified}`;
+    const { inode, modified, changed } = this.#identity;
+    return `file ${inode} ${modified} ${changed}`;
   }
 
   async close(): Promise<void> {
@@ -102,21 +107,52 @@ export class FileSource implements Source {
   }
 }
 
-async function regular(handle: FileHandle, name: string): Promise<Stats> {
-  const stats = await handle.stat();
+/** Refuses what cannot be read at any position. */
+function expectRegular(stats: BigIntStats, name: string): BigIntStats {
   if (stats.isFile()) return stats;
-  const what = stats.isDirectory() ? 'it is a directory' : 'it is not a regular file, which can be read anywhere';
-  throw new QuantpressError('UNSUPPORTED', `cannot read '${name}': ${what}`, { path: name });
+  const advice = stats.isDirectory()
+    ? ''
+    : ', and only regular files can be read at any position. Save it to a file first';
+  throw new QuantpressError('UNSUPPORTED', `cannot read '${name}': it is ${kindOf(stats)}${advice}`, { path: name });
 }
 
-function identify({ dev, ino, size, mtimeMs }: Stats): FileIdentity {
-  return { device: dev, inode: ino, size, modified: mtimeMs };
+function kindOf(stats: BigIntStats): string {
+  if (stats.isDirectory()) return 'a directory';
+  if (stats.isFIFO()) return 'a pipe (FIFO)';
+  if (stats.isSocket()) return 'a socket';
+  return 'a device';
+}
+
+function identify({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): FileIdentity {
+  return {
+    device: String(dev),
+    inode: String(ino),
+    size: Number(size),
+    modified: String(mtimeNs),
+    changed: String(ctimeNs),
+  };
 }
 
 function same(a: FileIdentity, b: FileIdentity): boolean {
-  return a.device === b.device && a.inode === b.inode && a.size === b.size && a.modified === b.modified;
+  const times = a.modified === b.modified && a.changed === b.changed;
+  return a.device === b.device && a.inode === b.inode && a.size === b.size && times;
 }
 
 function changed(path: string): QuantpressError {
-  return new QuantpressError('CHANGED', `'${path}' was changed while it was being read`, { path });
+  const what = 'its contents, name, links or permissions were changed while it was being read';
+  return new QuantpressError('CHANGED', `'${path}' is not what it was: ${what}. Run again when nothing changes it`, {
+    path,
+  });
+}
+
+/** The text of a small file: a manifest, a list of options. Larger ones are refused before they are read. */
+export async function readTextFile(path: string, limit: number): Promise<string> {
+  const source = await FileSource.open(path);
+  try {
+    if (source.size <= limit) return new TextDecoder().decode(await source.read(0, source.size));
+    const message = `cannot read '${path}': it has ${source.size} bytes, and ${limit} is the limit`;
+    throw new QuantpressError('TOO_LARGE', message, { path, size: source.size, limit });
+  } finally {
+    await source.close();
+  }
 }

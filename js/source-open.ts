@@ -1,7 +1,7 @@
 /** The doors to the sources: whatever the caller has, and whatever a worker is sent. */
 
 import type { FileHandle } from 'node:fs/promises';
-import { addressIn, pathOf } from './address.js';
+import { addressOf, pathOf } from './address.js';
 import { isBlob, isBuffer, isBytes, isUrl } from './brands.js';
 import { expectBytes } from './check.js';
 import { QuantpressError } from './error.js';
@@ -10,7 +10,8 @@ import { BlobSource } from './source-blob.js';
 import { BytesSource } from './source-bytes.js';
 import { FileSource } from './source-file.js';
 import { JoinedSource } from './source-joined.js';
-import { URL_OPTIONS, UrlSource, type UrlOptions } from './source-url.js';
+import { UrlSource } from './source-url.js';
+import { URL_OPTIONS, type UrlOptions } from './url-options.js';
 import type { Source, SourceDescription } from './source.js';
 
 /**
@@ -61,12 +62,8 @@ export async function reopenSource(description: SourceDescription): Promise<Sour
 }
 
 async function openNamed(name: string, options: UrlOptions): Promise<Source> {
-  const scheme = /^([a-z][a-z0-9+.-]+):/i.exec(name)?.[1]?.toLowerCase();
-  if (scheme === 'file') return FileSource.open(pathOf(name));
-  if (scheme === 'http' || scheme === 'https' || scheme === 'blob') return UrlSource.open(name, options);
-  // In a page a name is an address relative to the page; elsewhere it is a path.
-  const page = globalThis.document?.baseURI;
-  return page === undefined ? FileSource.open(name) : UrlSource.open(addressIn(page, name), options);
+  const address = addressOf(name);
+  return address === undefined ? FileSource.open(pathOf(name)) : UrlSource.open(address, options);
 }
 
 function isHandle(input: object): input is FileHandle {

@@ -1,64 +1,58 @@
-import { checkFetched } from './address.js';
+import { checkFetched, shown } from './address.js';
 import { QuantpressError, type ErrorDetails } from './error.js';
-import { callback, count, signal, unchecked, type ReaderTable } from './options.js';
+import { Sample } from './source-sample.js';
 import { checkRange, type Source, type SourceDescription } from './source.js';
-
-/** How a URL is read. */
-export interface UrlOptions {
-  /** Sent with every request. Anything beyond the safelisted makes browsers ask the server first (CORS). */
-  headers?: Record<string, string> | undefined;
-  /** Used in place of the global `fetch`. Workers cannot be sent one, so all reading is then done in this thread. */
-  fetch?: typeof fetch | undefined;
-  /** Tries per request before giving up, 5 unless told. */
-  attempts?: number | undefined;
-  /** Milliseconds before the second try, doubled for each one after; 500 unless told. */
-  patience?: number | undefined;
-  /** Stops the first request. */
-  signal?: AbortSignal | undefined;
-}
-
-/** @internal Shared by the functions that open. */
-export const URL_OPTIONS: ReaderTable<UrlOptions> = {
-  headers: unchecked,
-  fetch: callback,
-  attempts: count,
-  patience: count,
-  signal,
-};
+import type { UrlOptions } from './url-options.js';
+import { Again, ask, drop, type Question } from './url-request.js';
 
 type Pinned = Extract<SourceDescription, { kind: 'url' }>;
 
 /**
  * A file behind http(s), read by ranges. The size comes from a first request for one byte, not from HEAD, which
- * compressing proxies answer without a length. The ETag is pinned: every later answer must carry the same.
+ * compressing proxies answer without a length.
+ *
+ * The ETag is pinned: every later answer must carry the same, and where there is none the same Last-Modified. Only a strong
+ * ETag proves that the bytes are the same. Without one {@link check} reads a sample again, in several places, and compares it
+ * with what was there when the source was opened: that finds another file, and can miss a change of a few bytes.
  */
 export class UrlSource implements Source {
   readonly #pinned: Pinned;
   readonly #options: UrlOptions;
+  /** What the user is told it is called. */
+  readonly #name: string;
+  #sample: Sample | undefined;
 
   private constructor(pinned: Pinned, options: UrlOptions) {
     this.#pinned = pinned;
     this.#options = options;
+    this.#name = shown(pinned.url);
   }
 
   /** Asks for the first byte, and with it for the size. */
   static async open(url: string, options: UrlOptions = {}): Promise<UrlSource> {
     const headers = options.headers ?? {};
-    if (!options.fetch) checkFetched(url, headers);
-    const response = await request(url, { ...headers, Range: 'bytes=0-0' }, options, options.signal);
-    void response.body?.cancel();
-    const size = contentRange(response, url).size;
-    const etag = response.headers.get('etag') ?? undefined;
-    const { attempts, patience } = options;
-    return new UrlSource({ kind: 'url', url, size, etag, headers, attempts, patience }, options);
+    const { attempts, patience, maxWait, idleTimeout } = options;
+    checkFetched(url, headers);
+    const question: Question = { url, headers, own: { Range: 'bytes=0-0' }, options, signal: options.signal };
+    const pinned = await ask(question, async ({ response }): Promise<Pinned> => {
+      const size = isEmpty(response) ? 0 : sizeOf(response, url);
+      drop(response);
+      const validators = validatorsOf(response);
+      return { kind: 'url', url, size, ...validators, headers, attempts, patience, maxWait, idleTimeout };
+    });
+    const source = new UrlSource(pinned, options);
+    if (!isStrong(pinned.etag)) source.#sample = await Sample.take(source, options.signal);
+    return source;
   }
 
-  /** Goes on reading in another thread what was opened in one. */
+  /** Continues in another thread what was opened in one. */
   static reopen(pinned: Pinned): UrlSource {
-    const { attempts, patience } = pinned;
+    const { attempts, patience, maxWait, idleTimeout } = pinned;
     return new UrlSource(pinned, {
       ...(attempts !== undefined && { attempts }),
       ...(patience !== undefined && { patience }),
+      ...(maxWait !== undefined && { maxWait }),
+      ...(idleTimeout !== undefined && { idleTimeout }),
     });
   }
 
@@ -66,27 +60,31 @@ export class UrlSource implements Source {
     return this.#pinned.size;
   }
 
+  /** The address, without what may be secret. */
   get name(): string {
-    return this.#pinned.url;
+    return this.#name;
   }
 
   async read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
     checkRange(this, offset, length);
     if (length === 0) return new Uint8Array(0);
     const { url, headers } = this.#pinned;
-    const range = { ...headers, ...this.#ifUnchanged(), Range: `bytes=${offset}-${offset + length - 1}` };
-    return retry(this.#options, signal, async () => {
-      const response = await once(url, range, this.#options, signal);
+    const own = { ...this.#ifUnchanged(), Range: `bytes=${offset}-${offset + length - 1}` };
+    return ask({ url, headers, own, options: this.#options, signal }, async ({ response, bytes }) => {
       this.#checkAnswer(response, offset, length);
-      const bytes = new Uint8Array(await body(response, url, signal));
-      if (bytes.length === length) return bytes;
-      const message = `'${url}' sent ${bytes.length} bytes where it had announced ${length}`;
-      throw new Again(new QuantpressError('IO', message, { url, got: bytes.length, expected: length }));
+      const got = await bytes(length);
+      if (got.length === length) return got;
+      throw cutShort(url, got.length, length);
     });
   }
 
   describe(): SourceDescription | undefined {
     return this.#options.fetch ? undefined : this.#pinned;
+  }
+
+  async check(): Promise<void> {
+    if (!this.#sample || this.#sample.equals(await Sample.take(this))) return;
+    throw changed(this.#pinned.url);
   }
 
   async fingerprint(): Promise<string | undefined> {
@@ -101,124 +99,109 @@ export class UrlSource implements Source {
     const { url, etag } = this.#pinned;
     const page = globalThis.location?.origin;
     const foreign = page !== undefined && new URL(url, page).origin !== page;
-    // A weak ETag names no bytes.
-    return etag === undefined || etag.startsWith('W/') || foreign ? {} : { 'If-Range': etag };
+    return etag === undefined || !isStrong(etag) || foreign ? {} : { 'If-Range': etag };
   }
 
   #checkAnswer(response: Response, offset: number, length: number): void {
-    const { url, etag, size } = this.#pinned;
+    const { url, size, ...before } = this.#pinned;
+    // A server that does ranges sends all of the file where If-Range does not hold.
+    if (response.status === 200 && isStrong(before.etag)) throw changed(url);
     const answer = contentRange(response, url);
-    const now = response.headers.get('etag') ?? undefined;
-    if (now !== etag || answer.size !== size) {
-      void response.body?.cancel();
-      throw changed(url, { size, now: answer.size });
-    }
+    const now = validatorsOf(response);
+    const same = before.etag === undefined ? now.modified === before.modified : true;
+    if (now.etag !== before.etag || !same || answer.size !== size) throw changed(url, { size, now: answer.size });
     if (answer.first !== offset || answer.last !== offset + length - 1) {
-      void response.body?.cancel();
-      const message = `'${url}' was asked for ${length} bytes from ${offset} and answered with bytes ${answer.first}-${answer.last}`;
-      throw new QuantpressError('IO', message, { url, offset, length });
+      const got = `bytes ${answer.first}-${answer.last}`;
+      throw broken(url, `was asked for ${length} bytes from ${offset} and answered with ${got}`, { offset, length });
     }
+    const announced = response.headers.get('content-length');
+    if (announced !== null && Number(announced) !== length) throw cutShort(url, Number(announced), length, 'announced');
   }
 }
 
-/** A failure that another try may mend. */
-class Again extends Error {
-  constructor(
-    readonly reason: QuantpressError,
-    readonly wait?: number,
-  ) {
-    super(reason.message);
+/** A weak ETag stands for several files that are alike. */
+function isStrong(etag: string | undefined): boolean {
+  return etag !== undefined && !etag.startsWith('W/');
+}
+
+function validatorsOf({ headers }: Response): Pick<Pinned, 'etag' | 'modified'> {
+  return { etag: headers.get('etag') ?? undefined, modified: headers.get('last-modified') ?? undefined };
+}
+
+/** An empty file has no first byte. */
+function isEmpty({ status, headers }: Response): boolean {
+  return status === 416 && headers.get('content-range')?.trim() === 'bytes */0';
+}
+
+function sizeOf(response: Response, url: string): number {
+  const { first, last, size } = contentRange(response, url);
+  if (first === 0 && last === 0) return size;
+  throw broken(url, `was asked for its first byte and answered with bytes ${first}-${last}`);
+}
+
+/** `Content-Range: bytes first-last/size`. A server that hides it from scripts (CORS) cannot be read from. */
+function contentRange(response: Response, url: string): { first: number; last: number; size: number } {
+  if (response.status !== 206) throw refused(url, response);
+  const encoding = response.headers.get('content-encoding') ?? 'identity';
+  if (!/^identity(, *identity)*$/i.test(encoding)) {
+    throw broken(url, `is sent compressed (Content-Encoding: ${clean(encoding)}), although that was not asked for`);
   }
-}
-
-/** A request, tried again while there is hope. */
-function request(url: string, headers: Record<string, string>, options: UrlOptions, signal?: AbortSignal) {
-  return retry(options, signal, () => once(url, headers, options, signal));
-}
-
-async function retry<T>(options: UrlOptions, signal: AbortSignal | undefined, attempt: () => Promise<T>): Promise<T> {
-  const attempts = options.attempts ?? 5;
-  for (let tried = 1; ; tried++) {
-    try {
-      return await attempt();
-    } catch (error) {
-      if (!(error instanceof Again)) throw error;
-      if (tried >= attempts) throw error.reason;
-      await sleep(error.wait ?? (options.patience ?? 500) * 2 ** (tried - 1), signal);
-    }
-  }
-}
-
-async function once(url: string, headers: Record<string, string>, options: UrlOptions, signal?: AbortSignal) {
-  const conditional = 'If-Range' in headers;
-  let response: Response;
-  try {
-    response = await (options.fetch ?? fetch)(url, { headers, cache: 'no-store', ...(signal && { signal }) });
-  } catch (cause) {
-    throw disconnected(url, cause, signal);
-  }
-  if (response.status === 206) return response;
-  void response.body?.cancel();
-  // A server that does ranges sends all of the file where If-Range does not hold.
-  if (conditional && response.status === 200) throw changed(url);
-  throw refused(url, response);
-}
-
-function changed(url: string, details: ErrorDetails = {}): QuantpressError {
-  const message = `'${url}' was changed on the server while it was being read`;
-  return new QuantpressError('CHANGED', message, { url, ...details });
-}
-
-async function body(response: Response, url: string, signal?: AbortSignal): Promise<ArrayBuffer> {
-  try {
-    return await response.arrayBuffer();
-  } catch (cause) {
-    throw disconnected(url, cause, signal);
-  }
-}
-
-function disconnected(url: string, cause: unknown, signal?: AbortSignal): unknown {
-  if (signal?.aborted) return signal.reason;
-  const message = `'${url}' cannot be reached: ${cause instanceof Error ? cause.message : String(cause)}`;
-  return new Again(new QuantpressError('IO', message, { url }, { cause }));
+  const type = response.headers.get('content-type') ?? '';
+  if (/^multipart\//i.test(type))
+    throw broken(url, `answered with several ranges (${clean(type)}) where one was asked for`);
+  const range = response.headers.get('content-range') ?? '';
+  const [first, last, size] = (/^bytes (\d+)-(\d+)\/(\d+)$/.exec(range) ?? []).slice(1).map(Number);
+  const valid = first !== undefined && last !== undefined && size !== undefined;
+  if (valid && Number.isSafeInteger(size) && first <= last && last < size) return { first, last, size };
+  throw broken(url, 'answered without a valid Content-Range that says the size of the file');
 }
 
 const BUSY = new Set([408, 425, 429, 500, 502, 503, 504]);
 
 function refused(url: string, response: Response): Error {
-  const { status } = response;
+  const { status, headers } = response;
+  const name = shown(url);
+  const page = /^text\/html\b/i.test(headers.get('content-type') ?? '');
   const message =
     status === 200
-      ? `'${url}' cannot be read in parts: the server ignores Range and would send the whole file`
-      : `'${url}' was refused by the server: ${status} ${response.statusText}`.trimEnd();
+      ? page
+        ? `'${name}' is a web page and not a model file: it may ask to log in, or to accept terms`
+        : `'${name}' cannot be read in parts: the server ignores Range and would send the whole file`
+      : `'${name}' was refused by the server: ${status} ${clean(response.statusText)}`.trimEnd();
   const code = status === 404 || status === 410 ? 'NOT_FOUND' : status === 401 || status === 403 ? 'DENIED' : 'IO';
-  const error = new QuantpressError(code, message, { url, status });
-  if (!BUSY.has(status)) return error;
-  const seconds = Number(response.headers.get('retry-after') ?? NaN);
-  return new Again(error, Number.isFinite(seconds) ? Math.min(seconds, 60) * 1000 : undefined);
+  const error = new QuantpressError(code, message, { url: name, status });
+  return BUSY.has(status) ? new Again(error, retryAfter(headers.get('retry-after'))) : error;
 }
 
-/** `Content-Range: bytes first-last/size`. A server that hides it from scripts (CORS) cannot be read from. */
-function contentRange(response: Response, url: string): { first: number; last: number; size: number } {
-  const [, first, last, size] = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(response.headers.get('content-range') ?? '') ?? [];
-  if (size === undefined) {
-    const message = `'${url}' answered without a Content-Range that says the size of the file`;
-    throw new QuantpressError('IO', message, { url });
-  }
-  return { first: Number(first), last: Number(last), size: Number(size) };
+/** `Retry-After` in milliseconds: a number of seconds, or the date to wait for. One that is neither says nothing. */
+function retryAfter(text: string | null): number | undefined {
+  if (text === null) return undefined;
+  if (/^\s*\d+\s*$/.test(text)) return Number(text) * 1000;
+  // A date names its day, or begins with a year: `Date.parse` also takes numbers.
+  const until = /^\s*[a-z]{3}/i.test(text) ? Date.parse(text) : Number.NaN;
+  return Number.isNaN(until) ? undefined : Math.max(0, until - Date.now());
 }
 
-function sleep(milliseconds: number, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const stop = () => {
-      clearTimeout(timer);
-      reject(signal?.reason);
-    };
-    const timer = setTimeout(() => {
-      signal?.removeEventListener('abort', stop);
-      resolve();
-    }, milliseconds);
-    if (signal?.aborted) stop();
-    else signal?.addEventListener('abort', stop, { once: true });
+function cutShort(url: string, got: number, expected: number, did = 'sent'): Again {
+  const name = shown(url);
+  const message = `'${name}' ${did} ${got} bytes where ${expected} were asked for`;
+  return new Again(new QuantpressError('IO', message, { url: name, got, expected }));
+}
+
+function broken(url: string, what: string, details: ErrorDetails = {}): QuantpressError {
+  const name = shown(url);
+  return new QuantpressError('IO', `'${name}' ${what}`, { url: name, ...details });
+}
+
+function changed(url: string, details: ErrorDetails = {}): QuantpressError {
+  const name = shown(url);
+  return new QuantpressError('CHANGED', `'${name}' was changed on the server while it was being read`, {
+    url: name,
+    ...details,
   });
+}
+
+/** What a server says, in a sentence of ours. */
+function clean(text: string): string {
+  return text.length > 100 ? `${text.slice(0, 100)}...` : text;
 }

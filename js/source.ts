@@ -27,7 +27,11 @@ export interface Source {
    * is read in the caller's thread, and its bytes are handed over.
    */
   describe?(): SourceDescription | undefined;
-  /** Fails with `CHANGED` if the source is no longer what it was when it was opened. */
+  /**
+   * Fails with `CHANGED` if the source is no longer what it was when it was opened. How sure that is depends on the source: a
+   * file of Node's is told by its identity and times of change, a URL by a strong ETag. A `Blob`, and a URL whose server sends
+   * no strong ETag, have neither; a sample of their bytes is read again and compared, which misses a change elsewhere.
+   */
   check?(): Promise<void>;
   /**
    * What tells this source from any other, and from itself after a change, whatever its name: a time of change, an ETag.
@@ -49,17 +53,24 @@ export type SourceDescription =
       url: string;
       size: number;
       etag: string | undefined;
+      modified?: string | undefined;
       headers: Record<string, string>;
       attempts?: number | undefined;
       patience?: number | undefined;
+      maxWait?: number | undefined;
+      idleTimeout?: number | undefined;
     };
 
 /** What tells a file from another that has taken its name, or from itself after a change. */
 export interface FileIdentity {
-  device: number;
-  inode: number;
+  /** Numbers of 64 bits, in decimal. */
+  device: string;
+  inode: string;
   size: number;
-  modified: number;
+  /** When its contents changed, in nanoseconds since 1970 where the system has them. Programs can set it back. */
+  modified: string;
+  /** When its contents or attributes changed. No program can set it back, except by changing the clock. */
+  changed: string;
 }
 
 /** Refuses a range that does not lie in the source. */

@@ -90,7 +90,12 @@ describe('a model in several files', () => {
       'MALFORMED',
       "'b.weight' in 'model-00001",
     ],
-    ['a file elsewhere', () => onDisk({ 'z.weight': '../x.safetensors' }), 'MALFORMED', 'no file of the same folder'],
+    [
+      'a file elsewhere',
+      () => onDisk({ 'z.weight': '../x.safetensors' }),
+      'MALFORMED',
+      'only plain names of files in the same folder',
+    ],
     [
       'a tensor in two files',
       () => [file('a.safetensors', first), file('b.safetensors', first)],

@@ -14,13 +14,15 @@ export interface Outcome {
   stderr: string;
 }
 
-/** Runs the command line; `act` may do something to it while it runs. */
+/** Runs the command line; `act` may do something to it whenever it says something, and `begin` when it begins. */
 export function quantpress(
   args: string[],
   cwd?: string,
   act?: (child: ChildProcess, stderr: string) => void,
+  begin?: (child: ChildProcess) => void,
 ): Promise<Outcome> {
   const child = spawn(process.execPath, [CLI, ...args], { cwd });
+  begin?.(child);
   let stdout = '';
   let stderr = '';
   child.stdout.on('data', (chunk) => {
