@@ -7,7 +7,8 @@ import { QuantpressError } from './error.js';
 import { formats, type FormatName } from './format.js';
 import { number, readNamedOptions, readOptions, unchecked, type ReaderTable } from './options.js';
 import { openImportance, type Importance, type ImportanceInput } from './model-importance.js';
-import { makePlan, presets, readRecipeOptions, type PlannedTensor, type Recipe } from './model-plan.js';
+import { makePlan, presets, type PlannedTensor, type Recipe } from './model-plan.js';
+import { readRecipeOptions } from './recipe-options.js';
 import { Model } from './model.js';
 
 /** What a mix has to fit in: exactly one of the two. */

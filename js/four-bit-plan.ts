@@ -19,6 +19,7 @@ import { expectArray, expectObject, expectText } from './check.js';
 import { QuantpressError } from './error.js';
 import { skippedModules, whyKept } from './four-bit-modules.js';
 import type { PlannedTensor, Recipe } from './model-plan.js';
+import { readRecipe } from './recipe-options.js';
 import type { Model, SourceType, TensorInfo } from './model.js';
 
 /** The presets whose output is a safetensors file for `transformers`. */
@@ -193,19 +194,19 @@ function headerOf(records: ReadonlyMap<string, unknown>): Uint8Array<ArrayBuffer
  */
 export function fourBitConfig(model: Model, recipe: Recipe): string {
   expectObject('model', model);
-  expectObject('recipe', recipe);
-  if (!(model.files instanceof Map) || !isFourBit(recipe)) {
+  const given = readRecipe('fourBitConfig', recipe);
+  if (!(model.files instanceof Map) || !isFourBit(given)) {
     throw new QuantpressError('ARGUMENT', 'a config.json is made of a model, for a recipe of NF4 or FP4', {});
   }
   const text = model.files.get('config.json');
   if (!text) throw new QuantpressError('NOT_FOUND', 'the model was opened without its config.json', {});
-  const { dataType, double } = planFourBit(model, recipe, undefined);
+  const { dataType, double } = planFourBit(model, given, undefined);
   const [config, source] = parseConfig(text);
   const quantization_config = {
     ...{ load_in_4bit: true, load_in_8bit: false, _load_in_4bit: true, _load_in_8bit: false },
     ...{ bnb_4bit_compute_dtype: config.dtype ?? config.torch_dtype ?? 'float32', bnb_4bit_quant_storage: 'uint8' },
     ...{ bnb_4bit_quant_type: dataType, bnb_4bit_use_double_quant: double },
-    llm_int8_skip_modules: skippedModules(model.tensors, recipe.excludeModules ?? []),
+    llm_int8_skip_modules: skippedModules(model.tensors, given.excludeModules ?? []),
     quant_method: 'bitsandbytes',
   };
   const member = JSON.stringify({ quantization_config }, null, 2).slice(1);

@@ -1,6 +1,6 @@
 /** What a recipe makes of a model, decided to the last byte before any weight is read. */
 
-import { expectArray, expectInstance, expectText, readSize } from './check.js';
+import { expectInstance, readSize } from './check.js';
 import { dispose, release } from './dispose.js';
 import type { ModelPlan } from './engine.js';
 import { QuantpressError } from './error.js';
@@ -8,17 +8,8 @@ import type { FormatName } from './format.js';
 import { FOUR_BIT_PRESETS, isFourBit, planFourBit, type FourBitPlan } from './four-bit-plan.js';
 import { openImportance, type ImportanceInput } from './model-importance.js';
 import { Model, type SourceType } from './model.js';
-import {
-  flag,
-  readNamedOptions,
-  readOptions,
-  shape,
-  text,
-  texts,
-  unchecked,
-  type Reader,
-  type ReaderTable,
-} from './options.js';
+import { readOptions, unchecked, type ReaderTable } from './options.js';
+import { readRecipe } from './recipe-options.js';
 import { call } from './wasm.js';
 
 /** How to quantize a model: a preset and llama-quantize's options, by the same names. */
@@ -227,56 +218,6 @@ export async function makePlan(
   } finally {
     if (importance !== options.imatrix) importance.free();
   }
-}
-
-type Rule = NonNullable<Recipe['tensorTypes']>[number];
-
-const RULE: ReaderTable<Rule> = { pattern: text, type: text, why: text };
-
-const rules: Reader<readonly Rule[]> = (name, value) => {
-  expectArray(name, value);
-  return value.map((item, index) => {
-    const rule = readNamedOptions('a rule of tensorTypes', `${name}[${index}]`, RULE, item);
-    expectText(`${name}[${index}].pattern`, rule.pattern);
-    expectText(`${name}[${index}].type`, rule.type);
-    return rule;
-  });
-};
-
-const RECIPE: ReaderTable<Recipe> = {
-  preset: text,
-  pure: flag,
-  leaveOutputTensor: flag,
-  outputTensorType: text,
-  tokenEmbeddingType: text,
-  tensorTypes: rules,
-  allowRequantize: flag,
-  includeWeights: texts,
-  excludeWeights: texts,
-  overrideKv: texts,
-  pruneLayers: shape,
-  keepSplit: flag,
-  splitMaxSize: (name, value) => {
-    readSize(name, value);
-    return value as number | string;
-  },
-  doubleQuant: flag,
-  excludeModules: texts,
-  imatrixFile: text,
-  preTokenizer: text,
-};
-
-function readRecipe(owner: string, recipe: unknown): Recipe {
-  if (typeof recipe === 'string') return { preset: recipe };
-  const given = readNamedOptions<Recipe>(`the recipe of ${owner}`, 'recipe', RECIPE, recipe);
-  expectText('recipe.preset', given.preset);
-  return given;
-}
-
-/** @internal The options of a recipe whose preset is chosen later. */
-export function readRecipeOptions(owner: string, recipe: unknown): Omit<Recipe, 'preset'> {
-  const { preset: _, pure: __, ...table } = RECIPE;
-  return readNamedOptions<Omit<Recipe, 'preset' | 'pure'>>(`the recipe of ${owner}`, 'recipe', table, recipe);
 }
 
 /** Every preset. */

@@ -110,6 +110,18 @@ const calls: Call[] = [
 const others: Call[] = [
   { name: 'a recipe', needs: { preset: 'Q8_0' }, call: async (o) => freed(await quantpress.planModel(model, o)) },
   {
+    name: 'the recipe of a config.json',
+    needs: { preset: 'NF4' },
+    call: (o) => {
+      try {
+        quantpress.fourBitConfig(model, o);
+      } catch (error) {
+        // The model has none: that is seen once the recipe is read.
+        if (!(error instanceof QuantpressError) || error.code !== 'NOT_FOUND') throw error;
+      }
+    },
+  },
+  {
     name: 'a rule of a recipe',
     needs: { pattern: 'ffn', type: 'Q8_0' },
     call: async (o) => freed(await quantpress.planModel(model, { preset: 'Q8_0', tensorTypes: [o] })),
