@@ -24,6 +24,8 @@ export interface AnalyzeModelOptions extends RunnerOptions {
    * format is on every weight.
    */
   sample?: number | 'all' | undefined;
+  /** Names of the tensors to analyze, as plans have them; all of them unless specified. */
+  tensors?: readonly string[] | undefined;
   /** The importance matrix: formats are tried with it, and {@link ErrorFigures.weightedError} is measured. */
   imatrix?: ImportanceInput | undefined;
   /** Stops the work at once. */
@@ -128,13 +130,27 @@ export async function analyzeModel(model: Model, options: AnalyzeModelOptions = 
   given.signal?.throwIfAborted();
   const importance = given.imatrix === undefined ? undefined : await openImportance(given.imatrix);
   try {
-    const tensors = await analyzedTensors(model);
+    const tensors = chosenTensors(await analyzedTensors(model), options.tensors);
     const jobs = tensors.map((tensor) => new TensorJob(tensor, wanted, budget, importance));
     await runJobs(createRunner(model.source, compiledModule(), given), jobs, given);
     return { tensors: jobs.map((job) => job.result()) };
   } finally {
     if (importance !== given.imatrix) importance?.free();
   }
+}
+
+function chosenTensors(
+  all: readonly AnalyzedTensor[],
+  names: readonly string[] | undefined,
+): readonly AnalyzedTensor[] {
+  if (names === undefined) return all;
+  expectArray('tensors', names);
+  const wanted = new Set(names);
+  const chosen = all.filter(({ name }) => wanted.delete(name));
+  const [unknown] = wanted;
+  if (unknown === undefined) return chosen;
+  expectText('a name of tensors', unknown);
+  throw new QuantpressError('UNKNOWN_NAME', `the model has no tensor '${unknown}' to analyze`, { tensor: unknown });
 }
 
 async function runJobs(runner: Runner, jobs: TensorJob[], { signal, onProgress }: AnalyzeModelOptions): Promise<void> {

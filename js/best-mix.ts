@@ -4,6 +4,7 @@ import type { FormatAnalysis, ModelAnalysis } from './analyze.js';
 import { costOf, lossOf, solve, type Option } from './best-mix-solve.js';
 import { expectArray, expectInstance, expectObject, expectText, readSize } from './check.js';
 import { QuantpressError } from './error.js';
+import { weightError } from './error-sums.js';
 import { formats, type FormatName } from './format.js';
 import { number, readNamedOptions, readOptions, unchecked, type ReaderTable } from './options.js';
 import { openImportance, type Importance, type ImportanceInput } from './model-importance.js';
@@ -46,12 +47,17 @@ export interface Mix {
    * eight times that and attention values twice.
    */
   objective: number;
+  /**
+   * The weight error of the file, see `weightError`; missing if the analysis lacks a tensor that the recipe changes. It is not
+   * the square root of the objective, in which tensors have different influence.
+   */
+  weightError?: number;
   /** A proof of quality: no mix of these formats within this size has a smaller objective. */
   bound: number;
   /** The tensors that were chosen for, in the order of the output file. */
   tensors: MixedTensor[];
   /** Of all presets that make no larger file than was asked for, the best by the same objective. */
-  nearestPreset?: { name: string; size: number; objective: number };
+  nearestPreset?: { name: string; size: number; weightError?: number; objective: number };
 }
 
 /** What was chosen for one tensor. */
@@ -68,6 +74,8 @@ interface Candidate extends Option {
   type: FormatName;
   bytes: number;
   error: number;
+  /** Without importance, where {@link error} may be with it. */
+  relativeRmse: number;
 }
 
 /** What was chosen for a tensor. */
@@ -131,7 +139,7 @@ class Search {
   }
 
   async run(analysis: ModelAnalysis, budgetOf: (model: { header: number; weights: number }) => number): Promise<Mix> {
-    const { items, fixed, header, weights } = await this.#items(analysis);
+    const { items, fixed, others, header, weights } = await this.#items(analysis);
     const budget = budgetOf({ header, weights });
     const known = await this.#presets(items, budget);
     const options = items.map(({ candidates }) => candidates);
@@ -152,15 +160,22 @@ class Search {
     const recipe = recipeOf(chosen, this.#options);
     const size = fixed + solution.cost;
     await this.#verify(recipe, chosen, size);
+    const errorOf = (picks: readonly number[]) => given('weightError', weightErrorOf(items, picks, others));
     const [nearest] = known.sort((a, b) => a.objective - b.objective || a.size - b.size);
     return {
       recipe,
       size,
+      ...errorOf(solution.picks),
       objective: solution.loss,
       bound: Math.min(solution.bound, solution.loss),
       tensors: chosen.map(({ planned: { name }, candidate: { type, bytes, error } }) => ({ name, type, bytes, error })),
       ...(nearest && {
-        nearestPreset: { name: nearest.name, size: nearest.size, objective: nearest.objective },
+        nearestPreset: {
+          name: nearest.name,
+          size: nearest.size,
+          ...errorOf(nearest.picks),
+          objective: nearest.objective,
+        },
       }),
     };
   }
@@ -173,9 +188,13 @@ class Search {
     const items: Item[] = [];
     const padded = (one?.tensors ?? []).reduce((sum, { paddedBytes }) => sum + paddedBytes, 0);
     let fixed = one?.size ?? 0;
+    const others: Measured[] = [];
     for (const [index, planned] of (one?.tensors ?? []).entries()) {
       // What follows the preset is quantized; of rows that no block fits, and of what is kept, the type is the same.
-      if (planned.to === other?.tensors[index]?.to) continue;
+      if (planned.to === other?.tensors[index]?.to) {
+        others.push(measured(planned, results(planned)));
+        continue;
+      }
       const important = small?.tensors[index];
       const candidates = this.#candidates(
         planned,
@@ -184,7 +203,14 @@ class Search {
       );
       const kept = copied.tensors[index];
       if (kept && !candidates.some(({ type }) => type === kept.to)) {
-        candidates.push({ type: kept.to, bytes: kept.targetBytes, cost: kept.paddedBytes, loss: 0, error: 0 });
+        candidates.push({
+          type: kept.to,
+          bytes: kept.targetBytes,
+          cost: kept.paddedBytes,
+          loss: 0,
+          error: 0,
+          relativeRmse: 0,
+        });
       }
       fixed -= planned.paddedBytes;
       items.push({ planned, candidates });
@@ -197,7 +223,7 @@ class Search {
       for (const candidate of candidates) candidate.loss = candidate.error ** 2 * share;
     }
     const weights = (one?.tensors ?? []).reduce((sum, { rows, rowLength }) => sum + rows * rowLength, 0);
-    return { items, fixed, header: (one?.size ?? 0) - padded, weights };
+    return { items, fixed, others, header: (one?.size ?? 0) - padded, weights };
   }
 
   #candidates(planned: PlannedTensor, results: readonly FormatAnalysis[] | undefined, unimportant: boolean) {
@@ -218,7 +244,7 @@ class Search {
       const format = formats().find(({ name }) => name === type);
       if (!format) return [];
       const bytes = ((rows * rowLength) / format.weights) * format.bytes;
-      return [{ type, bytes, cost: Math.ceil(bytes / alignment) * alignment, loss: 0, error }];
+      return [{ type, bytes, cost: Math.ceil(bytes / alignment) * alignment, loss: 0, error, relativeRmse }];
     });
   }
 
@@ -282,6 +308,38 @@ function checked(target: MixTarget): { targetSize: number | undefined; targetBpw
   if (targetBpw === undefined) return { targetSize: readSize('targetSize', targetSize), targetBpw: 0 };
   if (targetBpw > 0 && targetBpw <= 64) return { targetSize: undefined, targetBpw };
   throw new QuantpressError('RANGE', `targetBpw is ${targetBpw}, and must be above 0 and at most 64`, { targetBpw });
+}
+
+/** A tensor's number of weights and its error. */
+type Measured = { readonly weights: number; readonly relativeRmse: number | undefined };
+
+/** A tensor that nothing is chosen for, with the error of the type it gets in any case. */
+function measured(
+  { from, to, rows, rowLength }: PlannedTensor,
+  results: readonly FormatAnalysis[] | undefined,
+): Measured {
+  const found = results?.find(({ format }) => format === to);
+  const error = found?.refusal === undefined ? found?.relativeRmse : undefined;
+  return { weights: rows * rowLength, relativeRmse: from === to || to === 'F32' ? 0 : error };
+}
+
+/** The weight error of a selection, all tensors of the file counted. */
+function weightErrorOf(
+  items: readonly Item[],
+  picks: readonly number[],
+  others: readonly Measured[],
+): number | undefined {
+  const chosen = items.map(({ planned: { rows, rowLength }, candidates }, index) => ({
+    weights: rows * rowLength,
+    relativeRmse: candidates[picks[index] ?? 0]?.relativeRmse,
+  }));
+  const all = [...chosen, ...others];
+  return all.some(({ relativeRmse }) => relativeRmse === undefined) ? undefined : weightError(all);
+}
+
+/** An object with one member, or with none where there is no value. */
+function given<K extends string, V>(key: K, value: V | undefined): { [P in K]?: V } {
+  return (value === undefined ? {} : { [key]: value }) as { [P in K]?: V };
 }
 
 /** Finds a tensor's results: by its name in plans, or by its own name in the file, which a conversion changes. */

@@ -3,6 +3,7 @@
 import { analyzeModel, type FormatAnalysis, type FormatError, type ModelAnalysis } from './analyze.js';
 import { readAnalyze } from './cli-args.js';
 import { percent } from './cli-figures.js';
+import { weightError } from './error-sums.js';
 import { createDisplay } from './cli-progress.js';
 import { bytes, printable, table } from './cli-text.js';
 import { escapedJson } from './escape.js';
@@ -32,6 +33,7 @@ function asText({ tensors }: ModelAnalysis, wanted: readonly FormatName[] = COLU
   const weighted = measured.some(({ formats }) =>
     formats.some((result) => !result.refusal && 'weightedError' in result),
   );
+  const kept = tensors.filter(({ formats }) => formats.length === 0);
   const rows = measured.map(({ name, type, shape, formats }) => [
     ...[printable(name), type, shape.join(' x ')],
     ...wanted.map((format) => cell(formats.find((result) => result.format === format))),
@@ -41,20 +43,29 @@ function asText({ tensors }: ModelAnalysis, wanted: readonly FormatName[] = COLU
   return [
     table(['tensor', 'type', 'shape', ...wanted.map((format) => `>${format}`)], rows),
     '',
-    table(['format', '>bits', '>bytes', '>error %', '>worst %', 'worst tensor'], totals(measured)),
+    table(
+      [
+        'format',
+        '>bits',
+        '>bytes',
+        '>weight error %',
+        ...(weighted ? ['>weighted %'] : []),
+        '>worst %',
+        'worst tensor',
+      ],
+      totals(measured, kept, weighted),
+    ),
     '',
-    `${weighted ? 'Importance-weighted relative' : 'Relative'} errors in percent, on ${sampled} of ${weights} weights in ${measured.length} tensors; ${tensors.length - measured.length} others are kept.`,
+    `Weight errors (RMS, relative) in percent, on ${sampled} of ${weights} weights in ${measured.length} tensors; ${kept.length} others are kept and count as 0.${weighted ? ' "weighted" counts columns by their importance.' : ''}`,
   ].join('\n');
-}
-
-function errorOf({ weightedError, relativeRmse }: FormatError): number {
-  return weightedError ?? relativeRmse;
 }
 
 function cell(result: FormatAnalysis | undefined): string {
   if (!result) return '';
-  return result.refusal ? (REFUSALS[result.refusal.code] ?? 'refused') : percent(errorOf(result));
+  return result.refusal ? (REFUSALS[result.refusal.code] ?? 'refused') : percent(result.relativeRmse);
 }
+
+type Tensors = ModelAnalysis['tensors'];
 
 /** Why a tensor cannot have a format, in a word. */
 const REFUSALS: Partial<Record<string, string>> = {
@@ -65,8 +76,9 @@ const REFUSALS: Partial<Record<string, string>> = {
   UNSUPPORTED: 'read only',
 };
 
-/** Each format over all tensors that can have it; weights count alike. */
-function totals(measured: ModelAnalysis['tensors']): string[][] {
+/** Each format over all tensors that can have it and those that are kept: the file's error if every tensor has that format. */
+function totals(measured: Tensors, kept: Tensors, weighted: boolean): string[][] {
+  const copied = kept.map(({ weights }) => ({ weights, relativeRmse: 0 }));
   return (measured[0]?.formats ?? []).map(({ format }) => {
     const results = measured.flatMap(({ name, weights, formats }) => {
       const result = formats.find((candidate) => candidate.format === format);
@@ -74,16 +86,19 @@ function totals(measured: ModelAnalysis['tensors']): string[][] {
     });
     const [first] = results;
     if (!first) return [format, '', '', cell(measured[0]?.formats.find((result) => result.format === format))];
-    const weights = results.reduce((sum, { weights }) => sum + weights, 0);
-    const squares = results.reduce((sum, { weights, result }) => sum + weights * errorOf(result) ** 2, 0);
-    const worst = results.reduce((a, b) => (errorOf(b.result) > errorOf(a.result) ? b : a));
+    const over = (figure: (result: FormatError) => number): string => {
+      const changed = results.map(({ weights, result }) => ({ weights, relativeRmse: figure(result) }));
+      return percent(weightError([...changed, ...copied]) ?? 0);
+    };
+    const worst = results.reduce((a, b) => (b.result.relativeRmse > a.result.relativeRmse ? b : a));
     const others = measured.length - results.length;
     return [
       format,
       first.result.bitsPerWeight.toFixed(4),
       bytes(results.reduce((sum, { result }) => sum + result.bytes, 0)),
-      percent(Math.sqrt(squares / weights)),
-      percent(errorOf(worst.result)),
+      over(({ relativeRmse }) => relativeRmse),
+      ...(weighted ? [over(({ weightedError, relativeRmse }) => weightedError ?? relativeRmse)] : []),
+      percent(worst.result.relativeRmse),
       `${printable(worst.name)}${others > 0 ? ` (${others} tensors cannot have it)` : ''}`,
     ];
   });

@@ -1,7 +1,7 @@
 /** `quantpress diff`. */
 
 import { readDiff } from './cli-args.js';
-import { FIGURES, figureCells } from './cli-figures.js';
+import { FIGURES, figureCells, weightErrorText } from './cli-figures.js';
 import { createDisplay } from './cli-progress.js';
 import { printable, table } from './cli-text.js';
 import { escapedJson } from './escape.js';
@@ -32,7 +32,7 @@ function jsonValue(_key: string, value: unknown): unknown {
   return typeof value === 'bigint' ? String(value) : value;
 }
 
-function asText({ equal, tensors, metadata }: ModelDiff): string {
+function asText({ equal, tensors, metadata, weightError }: ModelDiff): string {
   if (equal) return `no difference: ${tensors.length} tensors, to the last bit`;
   const different = tensors.filter(({ status }) => status !== 'same');
   const parts: string[] = [];
@@ -49,6 +49,7 @@ function asText({ equal, tensors, metadata }: ModelDiff): string {
   }
   const same = tensors.length - different.length;
   parts.push(`${different.length} of ${tensors.length} tensors differ, ${same} are the same to the last bit`);
+  if (weightError !== undefined) parts.push(`${weightErrorText(weightError)}, of B against A`);
   return parts.join('\n');
 }
 

@@ -5,12 +5,17 @@ import type { ErrorFigures } from './error-sums.js';
 import type { Report } from './quantize.js';
 
 /** The headings of {@link figureCells}. */
-export const FIGURES = ['>error %', '>SQNR dB', '>cosine', '>max error'];
+export const FIGURES = ['>weight error %', '>SQNR dB', '>cosine', '>max error'];
 
 /** An error in the cells of a table; nothing where nothing has changed. */
 export function figureCells({ relativeRmse, sqnrDb, cosine, maxError }: ErrorFigures): string[] {
   if (maxError === 0) return ['0', '', '1', '0'];
   return [percent(relativeRmse), sqnrDb.toFixed(2), cosine.toFixed(6), maxError.toPrecision(3)];
+}
+
+/** The weight error of a file in words, where it is known. */
+export function weightErrorText(error: number | undefined): string {
+  return `weight error (RMS, relative): ${error === undefined ? 'not measured' : `${percent(error)}%`}`;
 }
 
 /** A share in percent, in three digits. */
@@ -19,7 +24,7 @@ export function percent(share: number): string {
 }
 
 /** What has become of every tensor, and why. */
-export function reportText({ tensors }: Report): string {
+export function reportText({ tensors, weightError }: Report): string {
   const weighted = tensors.some(({ error }) => error?.weightedError !== undefined);
   const rows = tensors.map(({ name, from, to, bytes, error, why }) => [
     ...[printable(name), from, to, String(bytes)],
@@ -28,5 +33,5 @@ export function reportText({ tensors }: Report): string {
     printable(why),
   ]);
   const headings = ['tensor', 'from', 'to', '>bytes', ...FIGURES, ...(weighted ? ['>weighted %'] : []), 'why'];
-  return table(headings, rows);
+  return `${table(headings, rows)}\n\n${weightErrorText(weightError)}`;
 }

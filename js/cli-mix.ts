@@ -3,7 +3,7 @@
 import { analyzeModel } from './analyze.js';
 import { bestMix, type Mix, type MixTarget } from './best-mix.js';
 import type { QuantizeRequest } from './cli-args.js';
-import { percent } from './cli-figures.js';
+import { percent, weightErrorText } from './cli-figures.js';
 import { createDisplay } from './cli-progress.js';
 import { bytes } from './cli-text.js';
 import type { Recipe } from './model-plan.js';
@@ -26,10 +26,15 @@ export async function mixFor(
   return mix.recipe;
 }
 
-function summary({ size, objective, bound, nearestPreset: nearest }: Mix): string {
-  const error = `error ${percent(Math.sqrt(objective))} %, no mix of this size is below ${percent(Math.sqrt(bound))} %`;
-  const preset = nearest
-    ? `; ${nearest.name} (${bytes(nearest.size)}) has ${percent(Math.sqrt(nearest.objective))} %`
-    : '';
-  return `best mix: ${bytes(size)}, ${error}${preset}`;
+function summary({ size, weightError, objective, bound, nearestPreset: nearest }: Mix): string {
+  const preset = nearest ? `; ${nearest.name} (${bytes(nearest.size)}): ${shown(nearest.weightError)}` : '';
+  const lines = [`best mix: ${bytes(size)}, ${weightErrorText(weightError)}${preset}`];
+  // The objective weighs tensors by their influence, so it is another number than the weight error: what is said of it is a ratio.
+  const above = bound > 0 ? 100 * (objective / bound - 1) : 0;
+  lines.push(`its objective is at most ${above.toPrecision(2)}% above that of any mix of this size`);
+  return lines.join('\n');
+}
+
+function shown(error: number | undefined): string {
+  return error === undefined ? 'not measured' : `${percent(error)}%`;
 }

@@ -2,7 +2,15 @@
 
 import { expectInstance } from './check.js';
 import { QuantpressError } from './error.js';
-import { addErrors, errorFigures, noErrors, unchanged, type ErrorFigures, type ErrorSums } from './error-sums.js';
+import {
+  addErrors,
+  errorFigures,
+  noErrors,
+  unchanged,
+  weightError,
+  type ErrorFigures,
+  type ErrorSums,
+} from './error-sums.js';
 import { Model, type MetadataValue, type SourceType, type TensorInfo } from './model.js';
 import { inLanes } from './pool-lanes.js';
 import { callback, readOptions, signal as signalReader, type ReaderTable } from './options.js';
@@ -26,6 +34,11 @@ export interface ModelDiff {
   equal: boolean;
   /** The tensors of both, in the order of the first file, then those of the second alone. */
   tensors: TensorDiff[];
+  /**
+   * The weight error of the second file against the first, see `weightError`: over the tensors whose weights are in both.
+   * Missing if there are none.
+   */
+  weightError?: number;
   /** Metadata that is not the same. Only files of the same container are compared in it. */
   metadata: MetadataDiff[];
 }
@@ -85,7 +98,17 @@ export async function diffModels(a: Model, b: Model, options: DiffOptions = {}):
   });
   const tensors = pairs.map((pair) => pair.result());
   const metadata = a.container === b.container ? metadataDiff(a.metadata, b.metadata) : [];
-  return { equal: metadata.length === 0 && tensors.every(({ status }) => status === 'same'), tensors, metadata };
+  const compared = pairs.flatMap(({ weights }, index) => {
+    const error = tensors[index]?.error;
+    return error ? [{ weights, relativeRmse: error.relativeRmse }] : [];
+  });
+  const error = compared.length > 0 ? weightError(compared) : undefined;
+  return {
+    equal: metadata.length === 0 && tensors.every(({ status }) => status === 'same'),
+    tensors,
+    ...(error !== undefined && { weightError: error }),
+    metadata,
+  };
 }
 
 /** A tensor of both files, or of one. */
@@ -95,15 +118,15 @@ class Pair {
   readonly tiles: number;
   readonly #a: TensorInfo | undefined;
   readonly #b: TensorInfo | undefined;
-  readonly #weights: number;
+  readonly weights: number;
   readonly #sums: (ErrorSums | 'same' | 'differs')[] = [];
 
   constructor(a: TensorInfo | undefined, b: TensorInfo | undefined) {
     this.name = (a ?? b)?.name ?? '';
     this.#a = a;
     this.#b = b;
-    this.#weights = a?.shape.reduce((product, n) => product * n, 1) ?? 0;
-    this.tiles = a && b && isSameShape(a, b) ? Math.ceil(this.#weights / TILE) : 0;
+    this.weights = a?.shape.reduce((product, n) => product * n, 1) ?? 0;
+    this.tiles = a && b && isSameShape(a, b) ? Math.ceil(this.weights / TILE) : 0;
   }
 
   async compare(index: number, runner: Runner, other: Model, signal: AbortSignal): Promise<void> {
@@ -137,8 +160,8 @@ class Pair {
 
   #range({ offset, bytes }: TensorInfo, index: number): [offset: number, length: number] {
     // Exact: a block of any format has a power of two of weights.
-    const rate = bytes / this.#weights;
-    const [from, to] = [index * TILE, Math.min((index + 1) * TILE, this.#weights)];
+    const rate = bytes / this.weights;
+    const [from, to] = [index * TILE, Math.min((index + 1) * TILE, this.weights)];
     return [offset + from * rate, (to - from) * rate];
   }
 }

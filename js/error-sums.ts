@@ -1,10 +1,15 @@
 /** Sums of errors: merged tile by tile, and the figures they give. `src/analysis/sums.rs` computes them. */
 
+import { expectArray, expectObject, expectOffset, wrongType } from './check.js';
+
 /** How far a tensor is from what it was; `x` is a weight, `y` what it came back as, `e = y - x`, `w` the importance of its column. */
 export interface ErrorFigures {
   /** `sqrt(mean e^2)`, in the unit of the weights. */
   rmse: number;
-  /** `sqrt(sum e^2 / sum x^2)`: the error as a share of the weights, 0 to 1 and beyond. */
+  /**
+   * The weight error (RMS, relative) of the tensor, `sqrt(sum e^2 / sum x^2)`: a share of the weights, 0 to 1 and beyond.
+   * {@link weightError} is that of a file.
+   */
   relativeRmse: number;
   /** Signal to quantization noise, `10 log10(sum x^2 / sum e^2)` dB; `Infinity` only where nothing changed. */
   sqnrDb: number;
@@ -51,6 +56,45 @@ export function errorFigures(sums: ErrorSums, weighted: boolean): ErrorFigures {
 /** The figures of weights that were copied. */
 export function unchanged(weighted: boolean): ErrorFigures {
   return errorFigures(noErrors(), weighted);
+}
+
+/**
+ * Returns the weight error (RMS, relative) of a whole file: `sqrt(sum n r^2 / sum n)` over its tensors, where `n` is a
+ * tensor's number of weights and `r` its {@link ErrorFigures.relativeRmse}; a tensor that is copied has 0. The page,
+ * `quantpress analyze`, `diff`, `quantize --report` and the best mix all mean this number by "weight error".
+ *
+ * Tensors whose error is unknown (`undefined`) count as the mean square of those that have one above 0; if there is none of
+ * these, the result is `undefined`. Without any weights it is 0. The importance of columns plays no part in it.
+ *
+ * @throws A `QuantpressError` `ARGUMENT` or `RANGE` for values that are not such numbers.
+ * @example
+ * ```ts
+ * const error = weightError([{ weights: 4096, relativeRmse: 0.07 }, { weights: 64, relativeRmse: 0 }]);
+ * ```
+ */
+export function weightError(
+  tensors: readonly { readonly weights: number; readonly relativeRmse: number | undefined }[],
+): number | undefined {
+  expectArray('tensors', tensors);
+  let [all, squares, changed, unknown] = [0, 0, 0, 0];
+  for (const tensor of tensors) {
+    expectObject('a tensor', tensor);
+    const { weights, relativeRmse } = tensor;
+    expectOffset('weights', weights);
+    // Infinite for a tensor of zeros that is not zero afterwards.
+    if (relativeRmse !== undefined && !(typeof relativeRmse === 'number' && relativeRmse >= 0))
+      throw wrongType('relativeRmse', 'a number from 0 up, or undefined', relativeRmse);
+    all += weights;
+    if (relativeRmse === undefined) {
+      unknown += weights;
+    } else if (relativeRmse > 0) {
+      squares += weights * relativeRmse ** 2;
+      changed += weights;
+    }
+  }
+  if (unknown > 0 && changed === 0) return undefined;
+  if (squares === 0) return 0;
+  return Math.sqrt((squares * (1 + unknown / changed)) / all);
 }
 
 function share(error: number, original: number): number {

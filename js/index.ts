@@ -23,7 +23,7 @@ export {
 export { tensorHistogram, type TensorHistogram, type TensorHistogramOptions } from './analyze-histogram.js';
 export { bestMix, type BestMixOptions, type Mix, type MixedTensor, type MixTarget } from './best-mix.js';
 export { diffModels, type DiffOptions, type MetadataDiff, type ModelDiff, type TensorDiff } from './diff.js';
-export type { ErrorFigures } from './error-sums.js';
+export { weightError, type ErrorFigures } from './error-sums.js';
 export {
   openImportance,
   type Importance,

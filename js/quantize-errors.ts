@@ -1,6 +1,14 @@
 /** The errors of a conversion, tile by tile, and the figures of each tensor when all are there. */
 
-import { addErrors, errorFigures, noErrors, unchanged, type ErrorFigures, type ErrorSums } from './error-sums.js';
+import {
+  addErrors,
+  errorFigures,
+  noErrors,
+  unchanged,
+  weightError,
+  type ErrorFigures,
+  type ErrorSums,
+} from './error-sums.js';
 import type { Json } from './journal.js';
 import type { PlannedTensor } from './model-plan.js';
 import type { Tile } from './quantize-tiles.js';
@@ -23,6 +31,16 @@ export class ErrorReport {
     const tiles = this.#tiles.get(index) ?? [];
     for (const { sums } of tiles.sort((a, b) => a.firstWeight - b.firstWeight)) addErrors(all, sums);
     return errorFigures(all, hasImportance);
+  }
+
+  /** The weight error of all tensors of the plan together. */
+  ofFile(tensors: readonly PlannedTensor[]): number | undefined {
+    return weightError(
+      tensors.map((tensor, index) => ({
+        weights: tensor.rows * tensor.rowLength,
+        relativeRmse: this.of(tensor, index).relativeRmse,
+      })),
+    );
   }
 }
 

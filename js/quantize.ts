@@ -61,6 +61,8 @@ export interface Report {
   sha256?: string;
   /** The files, where the recipe splits the output. */
   shards?: ReportedShard[];
+  /** The weight error of the file, see `weightError`; with `report`. */
+  weightError?: number;
   /** The tensors, in the order of the output file. */
   tensors: ReportedTensor[];
 }
@@ -345,6 +347,7 @@ interface Done {
 
 function report({ source }: Model, plan: Plan, done: Done, seconds: number): Report {
   const { bytesResumed, hashes, errors } = done;
+  const error = errors?.ofFile(plan.tensors);
   return {
     sourceSize: source.size,
     size: plan.size,
@@ -352,6 +355,7 @@ function report({ source }: Model, plan: Plan, done: Done, seconds: number): Rep
     bytesResumed,
     ...(hashes && { sha256: hashes.sha256 }),
     ...(plan.split && { shards: shardsOf(plan, hashes) }),
+    ...(error !== undefined && { weightError: error }),
     tensors: plan.tensors.map((tensor, index) => ({
       name: tensor.name,
       from: tensor.from,

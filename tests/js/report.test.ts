@@ -117,7 +117,7 @@ describe('the report', () => {
       'from',
       'to',
       'bytes',
-      'error %',
+      'weight error %',
       'SQNR dB',
       'cosine',
       'max error',
