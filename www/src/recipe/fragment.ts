@@ -1,6 +1,13 @@
-/** A recipe as the parameters of an address: `preset=Q4_K_M&type=attn_v=Q8_0&pure`. Readable, and safe to edit by hand. */
+/**
+ * A recipe as the parameters of an address: `preset=Q4_K_M&type=attn_v=Q8_0&pure`. Readable, and safe to edit by hand.
+ *
+ * Rules that name one tensor each are many in a best mix: runs of them are one parameter, see `rules.ts`. `mix=...` says that
+ * they are a best mix, `set=...` that they were chosen one by one.
+ */
 
 import type { FormatName, Recipe } from 'quantpress';
+import { BEST_MIX } from './names.js';
+import { packRules, unpackRules, type Rule } from './rules.js';
 
 const FLAGS = { pure: 'pure', leaveOutputTensor: 'leave-output', allowRequantize: 'requantize' } as const;
 const TYPES = { outputTensorType: 'output', tokenEmbeddingType: 'embedding' } as const;
@@ -15,7 +22,11 @@ export function recipeQuery(recipe: Recipe): URLSearchParams {
   for (const [key, name] of entries(FLAGS)) if (recipe[key]) query.set(name, '');
   for (const [key, name] of entries(TYPES)) if (recipe[key]) query.set(name, recipe[key]);
   for (const [key, name] of entries(LISTS)) for (const value of recipe[key] ?? []) query.append(name, value);
-  for (const { pattern, type } of recipe.tensorTypes ?? []) query.append('type', `${pattern}=${type}`);
+  for (const run of runsOf(recipe.tensorTypes ?? [])) {
+    const packed = run.length > 1 || isOfMix(run[0]) ? packRules(run) : undefined;
+    if (packed !== undefined) query.append(isOfMix(run[0]) ? 'mix' : 'set', packed);
+    else for (const { pattern, type } of run) query.append('type', `${pattern}=${type}`);
+  }
   if (recipe.pruneLayers?.length) query.set('prune', recipe.pruneLayers.join(','));
   return query;
 }
@@ -28,17 +39,40 @@ export function parseRecipe(query: URLSearchParams): Recipe | undefined {
   for (const [key, name] of entries(FLAGS)) if (query.has(name)) recipe[key] = true;
   for (const [key, name] of entries(TYPES)) if (query.get(name)) recipe[key] = query.get(name) as FormatName;
   for (const [key, name] of entries(LISTS)) if (query.has(name)) recipe[key] = query.getAll(name).slice(0, MOST);
-  const rules = query.getAll('type').slice(0, MOST).flatMap(rule);
-  if (rules.length > 0) recipe.tensorTypes = rules;
+  const rules: Rule[] = [];
+  // In the order of the address, for the first rule that fits a tensor decides.
+  for (const [name, text] of query) {
+    if (name === 'type') rules.push(...rule(text));
+    if (name === 'set') rules.push(...unpackRules(text, MOST));
+    if (name === 'mix') rules.push(...unpackRules(text, MOST).map((one) => ({ ...one, why: BEST_MIX })));
+  }
+  if (rules.length > 0) recipe.tensorTypes = rules.slice(0, MOST);
   const layers = (query.get('prune') ?? '').split(',').filter(Boolean).map(Number).filter(Number.isInteger);
   if (layers.length > 0) recipe.pruneLayers = layers.slice(0, MOST);
   return recipe;
 }
 
 /** `PATTERN=TYPE`: a pattern may have an equals sign, a type has none. */
-function rule(text: string): { pattern: string; type: FormatName }[] {
+function rule(text: string): Rule[] {
   const at = text.lastIndexOf('=');
   return at > 0 ? [{ pattern: text.slice(0, at), type: text.slice(at + 1) as FormatName }] : [];
+}
+
+function isOfMix(rule: Rule | undefined): boolean {
+  return rule?.why === BEST_MIX;
+}
+
+/** Neighbouring rules that can be one parameter, if they can be packed. */
+function runsOf(rules: readonly Rule[]): Rule[][] {
+  const runs: Rule[][] = [];
+  for (const rule of rules) {
+    const run = runs.at(-1);
+    const alike =
+      run && isOfMix(run[0]) === isOfMix(rule) && packRules([rule]) !== undefined && packRules(run.slice(0, 1));
+    if (run && alike) run.push(rule);
+    else runs.push([rule]);
+  }
+  return runs;
 }
 
 function entries<K extends string, V extends string>(table: Record<K, V>): [K, V][] {

@@ -1,5 +1,13 @@
 import type { Recipe } from 'quantpress';
 
+/** The reason that the rules of a best mix state. */
+export const BEST_MIX = 'best mix';
+
+/** Whether a recipe is a best mix: one that was found here, or came with a link. */
+export function isMix({ tensorTypes = [] }: Recipe): boolean {
+  return tensorTypes.some(({ why }) => why === BEST_MIX);
+}
+
 /** `tiny-whale-f16.gguf` and `Q4_K_M` -> `tiny-whale-Q4_K_M.gguf`; with changes of one's own, `-mix` after it. */
 export function outputName(fileName: string, recipe: Recipe): string {
   const stem = fileName

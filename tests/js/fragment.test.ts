@@ -1,0 +1,85 @@
+/** A recipe as an address: short, and the same recipe when it is read again. */
+
+import fc from 'fast-check';
+import type { FormatName, Recipe } from 'quantpress';
+import { expect, test } from 'vitest';
+import { parseRecipe, recipeQuery } from '../../www/src/recipe/fragment.js';
+import { packRules, unpackRules } from '../../www/src/recipe/rules.js';
+
+const exactly = (name: string): string => `^${name.replaceAll('.', '\\.')}$`;
+const KINDS = ['attn_k', 'attn_output', 'attn_q', 'attn_v', 'ffn_down', 'ffn_gate', 'ffn_up'];
+const TYPES: FormatName[] = ['Q3_K', 'Q4_K', 'IQ4_XS', 'Q5_K', 'Q6_K', 'Q8_0'];
+
+/** A mix of a model of so many layers, every tensor of a type of its own choice. */
+function mixOf(layers: number): Recipe {
+  const names = Array.from({ length: layers }, (_, layer) => KINDS.map((kind) => `blk.${layer}.${kind}.weight`)).flat();
+  const tensorTypes = [...names, 'output.weight', 'token_embd.weight'].map((name, index) => {
+    const type = TYPES[(index * 7 + (index >> 2)) % TYPES.length] as FormatName;
+    return { pattern: exactly(name), type, why: 'best mix' };
+  });
+  return { preset: 'Q6_K', tensorTypes };
+}
+
+const sorted = (rules: Recipe['tensorTypes']) => [...(rules ?? [])].sort((a, b) => (a.pattern < b.pattern ? -1 : 1));
+
+test('the link of a mix of 30 tensors has less than 500 characters, and is that mix again', () => {
+  const recipe = mixOf(4);
+  expect(recipe.tensorTypes).toHaveLength(30);
+  const text = recipeQuery(recipe).toString();
+  expect(text.length).toBeLessThan(500);
+  const read = parseRecipe(new URLSearchParams(text));
+  expect(sorted(read?.tensorTypes)).toEqual(sorted(recipe.tensorTypes));
+  expect(read?.preset).toBe('Q6_K');
+  // What was read is written as the same text: the page takes no step for a link that it is at.
+  expect(recipeQuery(read as Recipe).toString()).toBe(text);
+});
+
+test('a mix of 94 layers takes less than 10 characters for each tensor, whatever the types', () => {
+  const recipe = mixOf(94);
+  const text = recipeQuery(recipe).toString();
+  expect(text.length / (recipe.tensorTypes?.length ?? 0)).toBeLessThan(10);
+  expect(sorted(parseRecipe(new URLSearchParams(text))?.tensorTypes)).toEqual(sorted(recipe.tensorTypes));
+});
+
+test('rules of all sorts keep their order, and so what they decide', () => {
+  const rules: Recipe['tensorTypes'] = [
+    { pattern: exactly('blk.1.attn_q.weight'), type: 'Q6_K' },
+    { pattern: 'attn_v|ffn_(up|down)', type: 'Q8_0' },
+    { pattern: exactly('blk.1.attn_v.weight'), type: 'Q4_K' },
+    { pattern: '^Blk.=x', type: 'Q5_0' },
+  ];
+  const recipe: Recipe = { preset: 'Q4_K_M', tensorTypes: rules, pure: true };
+  expect(parseRecipe(new URLSearchParams(recipeQuery(recipe).toString()))).toEqual(recipe);
+});
+
+test('any set of tensors comes back', () => {
+  const word = fc.stringMatching(/^[a-z][a-z0-9_]{0,8}$/);
+  const name = fc.oneof(
+    word,
+    fc.tuple(fc.constantFrom('blk', 'enc.blk', 'v.blk', 'layers'), fc.nat(200), word).map((parts) => parts.join('.')),
+    fc.tuple(fc.constantFrom('blk'), fc.nat(9), word, fc.nat(9), word).map((parts) => parts.join('.')),
+  );
+  const rules = fc.uniqueArray(fc.tuple(name, fc.constantFrom(...TYPES)), {
+    selector: ([name]) => name,
+    maxLength: 60,
+  });
+  fc.assert(
+    fc.property(rules, (pairs) => {
+      const all = pairs.map(([name, type]) => ({ pattern: exactly(`${name}.weight`), type }));
+      expect(sorted(unpackRules(packRules(all) ?? '?', 1000))).toEqual(sorted(all));
+    }),
+    { seed: 14, numRuns: 300 },
+  );
+});
+
+test.each([
+  'attn_q Q6_K 0-99999 Q5_K 0-99999',
+  '*** !!! 9-1 Q4_K',
+  'x*y*z Q4_K',
+  'Q4_K 1 attn_q 1 Q4_K',
+  '\u202e Q4_K',
+])('what somebody has spoilt gives rules without end nowhere: %j', (text) => {
+  const rules = unpackRules(text, 1000);
+  expect(rules.length).toBeLessThanOrEqual(1000);
+  for (const { pattern, type } of rules) expect(`${pattern} ${type}`).toMatch(/^\^[a-z0-9_.\\-]+\$ [A-Z0-9_]+$/);
+});
