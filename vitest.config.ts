@@ -59,7 +59,18 @@ export default defineConfig({
       },
       // Alone and last: beside others on two cores the collector runs late, and its lateness is what would be measured.
       { extends: true, test: { name: 'memory', include: [MEMORY], sequence: { groupOrder: 1 } } },
-      { extends: true, test: { name: 'browser', include: ['tests/browser/**/*.test.ts'], fileParallelism: false } },
+      {
+        extends: true,
+        test: {
+          name: 'browser',
+          include: ['tests/browser/**/*.test.ts'],
+          fileParallelism: false,
+          // A page of a busy machine is slow, and nothing in a test may depend on how slow.
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
+          expect: { poll: { timeout: 250_000 } },
+        },
+      },
       {
         extends: true,
         plugins: [serveFiles(root)],

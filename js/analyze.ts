@@ -38,6 +38,7 @@ const OPTIONS: ReaderTable<AnalyzeModelOptions> = {
   ...RUNNER_OPTIONS,
   formats: texts,
   sample: unchecked,
+  tensors: texts,
   imatrix: unchecked,
   signal: signalReader,
   onProgress: callback,

@@ -11,7 +11,7 @@ import {
   quantizeModel,
 } from 'quantpress';
 import { beforeEach, expect, test } from 'vitest';
-import { usePlayground } from './support/playground.js';
+import { openFile, says, usePlayground } from './support/playground.js';
 
 const app = usePlayground('/#/blocks', async (page) => {
   await page.setViewportSize({ width: 1280, height: 900 });
@@ -43,7 +43,7 @@ test('every format is shown, with the bytes that the engine makes of the same we
     const importance = new Float32Array(count).fill(1);
     if (canEncode)
       expect(await shown(), name).toEqual([...quantize(block, name, needsImportance ? { importance } : {})]);
-    expect(await page.locator('.inspector').textContent(), name).toContain('Weight 0');
+    await says(page.locator('.inspector'), /Weight 0/);
     expect(page.url()).toContain(`format=${name}`);
   }
 });
@@ -54,7 +54,7 @@ test('a byte typed over changes what the engine says it changes, and can be take
   await page.keyboard.press('f');
   await page.keyboard.press('3');
   const changed = before.with(20, 0xf3);
-  expect(await shown()).toEqual(changed);
+  await expect.poll(shown).toEqual(changed);
   // The next byte waits to be typed over.
   expect(await page.evaluate(() => (document.activeElement as HTMLElement).dataset.i)).toBe('21');
   const decoded = dequantize(Uint8Array.from(changed), 'Q4_K');
@@ -62,14 +62,14 @@ test('a byte typed over changes what the engine says it changes, and can be take
   for (const index of [4, 36]) expect(await weight(index, 'After')).toBe(near(decoded[index]!));
   await page.keyboard.press('Escape');
   await page.getByRole('button', { name: 'Encode again' }).click();
-  expect(await shown()).toEqual(before);
+  await expect.poll(shown).toEqual(before);
 });
 
 test('a bit is a switch', async () => {
   await page.locator('[data-i="0"]').click();
   const before = await shown();
   await page.getByRole('checkbox', { name: /^Bit 7: bit 7 of d$/ }).click({ force: true });
-  expect(await shown()).toEqual(before.with(0, before[0]! ^ 128));
+  await expect.poll(shown).toEqual(before.with(0, before[0]! ^ 128));
 });
 
 test('a weight is moved from the keyboard, and the bytes follow', async () => {
@@ -104,7 +104,7 @@ test('own numbers are encoded as they are typed', async () => {
   await page.locator('.formats').getByRole('radio', { name: 'Q8_0', exact: true }).check({ force: true });
   await page.getByRole('button', { name: 'Own numbers' }).click();
   await page.getByLabel(/Up to 256 numbers/).fill('1, −2.5; 3e-1 and .25');
-  await page.getByText('4 read.').waitFor();
+  await page.locator('.panel [aria-live]', { hasText: '4 read.' }).waitFor();
   const weights = Float32Array.from({ length: 32 }, (_, i) => [1, -2.5, 0.3, 0.25][i % 4]!);
   expect(await shown()).toEqual([...quantize(weights, 'Q8_0')]);
 });
@@ -113,8 +113,8 @@ test('numbers that the format cannot hold are refused in words, and the bytes st
   const before = await shown();
   await page.getByRole('button', { name: 'Own numbers' }).click();
   await page.getByLabel(/Up to 256 numbers/).fill('1e38');
-  expect(await page.getByRole('alert').textContent()).toMatch(/do not fit Q4_K/);
-  expect(await shown()).toEqual(before);
+  await says(page.getByRole('alert'), /do not fit Q4_K/);
+  await expect.poll(shown).toEqual(before);
 });
 
 test('a block of the open model', async () => {
@@ -141,8 +141,7 @@ test('a block of a model that is stored in blocks is shown as it is stored', asy
   const tensor = model.tensors.find(({ type, shape }) => type === 'Q6_K' && shape[0]! >= 512)!;
   await page.getByRole('link', { name: 'Shrink', exact: true }).click();
   const buffer = Buffer.from(file);
-  await page.locator('input[type=file]').first().setInputFiles({ name: 'small.gguf', mimeType: '', buffer });
-  await page.getByText('small.gguf').first().waitFor();
+  await openFile(page, { name: 'small.gguf', mimeType: '', buffer }, 'small.gguf');
   await page.getByRole('link', { name: 'Blocks' }).click();
   await page.getByRole('button', { name: 'From the open model' }).click();
   await page.getByLabel('Tensor').selectOption(tensor.name);

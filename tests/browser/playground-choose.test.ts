@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { Recipe } from 'quantpress';
 import { expect, onTestFinished, test } from 'vitest';
 import { quantpress } from '../js/support/cli.js';
-import { download, inNode, measured, SAMPLE, sha256, usePlayground } from './support/playground.js';
+import { download, inNode, measured, SAMPLE, says, sha256, usePlayground } from './support/playground.js';
 
 const app = usePlayground();
 
@@ -23,16 +23,16 @@ async function taken(label: string): Promise<string> {
 async function change(): Promise<void> {
   const { page } = app;
   await measured(page);
-  await page.getByText('Rules for tensors').click();
+  await page.locator('.changes > summary').click();
   await page.getByLabel('Pattern of tensor names, a regular expression').fill('attn_v|blk\\.3\\.ffn_(up|down)');
   await page.getByLabel('Type of these tensors').selectOption('Q8_0');
   await page.getByRole('button', { name: 'Add', exact: true }).click();
-  await page.getByText('Q8_0, 6 tensors').waitFor();
+  await says(page.locator('.changes li span'), 'Q8_0, 6 tensors');
   await page.locator('.heatmap [data-tensor="blk.1.attn_q.weight"]').click();
   await page.locator('.types [value="Q6_K"]').check();
-  await page.getByText('More options').click();
+  await page.locator('.options > summary').click();
   await page.locator('.field', { hasText: 'Output tensor' }).locator('select').selectOption('Q5_K');
-  await page.getByText('Q4_K_M with 3 changes').first().waitFor();
+  await says(page.locator('.recipe .sum strong'), 'Q4_K_M with 3 changes');
 }
 
 test('a recipe of one’s own makes the same file in the page, in the library, and on the command line', async () => {
@@ -69,15 +69,39 @@ test('the address brings the recipe along, and names no file', async () => {
   await other.goto(link);
   await other.getByRole('button', { name: 'Shrink to Q4_K_M with 3 changes' }).waitFor();
   const there = other.locator('.copyable', { hasText: 'As JSON' }).locator('code');
-  expect(JSON.parse((await there.textContent()) ?? '')).toEqual(JSON.parse(recipe));
+  await expect.poll(async () => JSON.parse((await there.textContent()) ?? '')).toEqual(JSON.parse(recipe));
+  await other.close();
+});
+
+test('the link of a best mix is short, and opens as the best mix', async () => {
+  const { page, browser } = app;
+  await measured(page);
+  await page.getByLabel('the best mix of types').check();
+  await page.getByRole('button', { name: 'Shrink to the best mix' }).waitFor();
+  const link = await taken('As a link');
+  expect(link.length).toBeLessThan(500);
+  const recipe = JSON.parse(await taken('As JSON')) as Recipe;
+  const other = await browser.newPage();
+  await other.goto(link);
+  await other.getByRole('button', { name: 'Shrink to the best mix' }).waitFor();
+  await says(other.locator('.recipe .sum strong'), 'the best mix');
+  const there = other.locator('.copyable', { hasText: 'As JSON' }).locator('code');
+  const sorted = ({ tensorTypes = [], ...rest }: Recipe) => [
+    rest,
+    [...tensorTypes].sort((a, b) => (a.pattern < b.pattern ? -1 : 1)),
+  ];
+  expect(sorted(JSON.parse((await there.textContent()) ?? '') as Recipe)).toEqual(sorted(recipe));
+  const size = await page.locator('.recipe .sum .number').textContent();
+  await says(other.locator('.recipe .sum .number'), size ?? '');
   await other.close();
 });
 
 test('an address that somebody has spoilt says what is wrong', async () => {
   const { page, url } = app;
   await page.goto(`${url}/#/?preset=Q9_Z`);
-  await page.locator('.recipe').getByText(/Q9_Z/).last().waitFor();
-  expect(await page.getByRole('button', { name: /^Shrink to/ }).isDisabled()).toBe(true);
+  await says(page.locator('.recipe .sum strong'), 'Q9_Z');
+  await page.locator('.side .note', { hasText: 'Q9_Z' }).waitFor();
+  await expect.poll(() => page.getByRole('button', { name: /^Shrink to/ }).isDisabled()).toBe(true);
   await page.locator('.preset [value="Q6_K"]').check();
   await page.getByRole('button', { name: 'Shrink to Q6_K' }).waitFor();
 });
@@ -88,15 +112,14 @@ test('two recipes stand side by side', async () => {
   await page.getByRole('button', { name: 'Keep Q4_K_M to compare' }).click();
   await page.locator('.preset [value="Q5_K_M"]').check();
   const table = page.getByRole('region', { name: 'Two recipes side by side' });
-  await table.getByText('2.66 MB').waitFor();
-  const [head, size] = await table.locator('tr').allInnerTexts();
-  expect(head?.split(/\s+/).filter(Boolean)).toEqual(['Figure', 'Q4_K_M', 'Q5_K_M']);
-  expect(size).toMatch(/Size\s+2\.29 MB\s+2\.66 MB/);
-  await table.getByText('tensors differ').waitFor();
+  const [head, size] = [table.getByRole('row', { name: /^Figure/ }), table.getByRole('row', { name: /^Size/ })];
+  await expect.poll(() => head.getByRole('columnheader').allInnerTexts()).toEqual(['Figure', 'Q4_K_M', 'Q5_K_M']);
+  await expect.poll(() => size.getByRole('cell').allInnerTexts()).toEqual(['2.29 MB', '2.66 MB']);
+  await table.locator('summary', { hasText: 'tensors differ' }).waitFor();
   await page.getByRole('button', { name: 'Swap' }).click();
   await page.getByRole('button', { name: 'Shrink to Q4_K_M' }).waitFor();
   // The address keeps both.
-  expect(new URLSearchParams(new URL(page.url()).hash.slice(3)).get('vs')).toBe('preset=Q5_K_M');
+  await expect.poll(() => new URLSearchParams(new URL(page.url()).hash.slice(3)).get('vs')).toBe('preset=Q5_K_M');
 });
 
 test('what an address brings along is shown as chosen, and the button that carries it out is in sight', async () => {
@@ -105,9 +128,9 @@ test('what an address brings along is shown as chosen, and the button that carri
   await other.goto(`${url}/#/?preset=Q4_K_M&type=ffn_down=Q6_K&output=Q8_0`);
   const start = other.getByRole('button', { name: 'Shrink to Q4_K_M with 2 changes' });
   await start.waitFor();
-  await other.getByText('More options').click();
+  await other.locator('.options > summary').click();
   const output = other.locator('.field', { hasText: 'Output tensor' }).locator('select');
-  expect(await output.inputValue()).toBe('Q8_0');
+  await expect.poll(() => output.inputValue()).toBe('Q8_0');
   await other.locator('.heatmap').scrollIntoViewIfNeeded();
   const box = await start.boundingBox();
   expect(box && box.y >= 0 && box.y + box.height <= 800).toBe(true);

@@ -3,7 +3,7 @@
 import type { Browser } from 'puppeteer-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { init } from 'quantpress';
-import { launchFirefox } from './support/browser.js';
+import { launchFirefox, PATIENCE } from './support/browser.js';
 import { inNode } from './support/playground.js';
 import { type Server, serve } from './support/server.js';
 
@@ -23,6 +23,7 @@ afterAll(async () => {
 
 test('the sample is measured, shrunk to what Node makes of it, and kept in the browser’s storage', async () => {
   const page = await browser.newPage();
+  page.setDefaultTimeout(PATIENCE);
   const problems: string[] = [];
   page.on('pageerror', (error) => problems.push(String(error)));
   page.on('console', (message) => {

@@ -60,7 +60,7 @@ test('a folder is measured, shrunk, saved under its name, and run beside its own
   await page.getByRole('button', { name: 'Try both' }).click();
   const scored = page.locator('.agreement dd').last();
   await expect
-    .poll(async () => Number((await scored.textContent().catch(() => ''))?.split(' ')[0]), { timeout: 60_000 })
+    .poll(async () => Number((await scored.textContent().catch(() => ''))?.split(' ')[0]))
     .toBeGreaterThan(20);
   await page.getByRole('button', { name: 'Stop' }).click();
   await page.getByRole('button', { name: 'Try both' }).waitFor();

@@ -8,6 +8,7 @@ import {
   openSlow,
   pressAtWork,
   SLOW,
+  says,
   sha256,
   usePlayground,
   useSlowModel,
@@ -38,7 +39,7 @@ test('paused, then gone on with: nothing is done twice, and the bytes are the sa
   await page.getByRole('button', { name: `Go on with ${SLOW}` }).click();
   const { bytes } = await download(page);
   expect(sha256(bytes)).toBe(await inNode(SLOW, undefined, slow.path));
-  await page.getByText('Done before').waitFor();
+  await page.locator('.done dt', { hasText: 'Done before' }).waitFor();
 });
 
 test('the tab is closed in the middle; another one offers to go on, and does', async () => {
@@ -51,15 +52,14 @@ test('the tab is closed in the middle; another one offers to go on, and does', a
   await first.close();
   const second = await context.newPage();
   await second.goto(url);
-  await second.getByText('Not finished yet, and kept in this browser').waitFor();
-  await second.getByText(`slow-${SLOW}.gguf, from slow-f16.gguf`).waitFor();
+  await second.locator('.interrupted li', { hasText: `slow-${SLOW}.gguf, from slow-f16.gguf` }).waitFor();
   await second.getByRole('link', { name: 'Take its recipe' }).click();
   await second.getByLabel('Model file', { exact: true }).setInputFiles(slow.path);
   await second.getByRole('button', { name: `Go on with ${SLOW}` }).click();
   const { bytes } = await download(second);
   expect(sha256(bytes)).toBe(await inNode(SLOW, undefined, slow.path));
-  await second.getByText('Done before').waitFor();
-  expect(await second.getByText('Not finished yet').count()).toBe(0);
+  await second.locator('.done dt', { hasText: 'Done before' }).waitFor();
+  await expect.poll(() => second.locator('.interrupted').count()).toBe(0);
   await context.close();
 });
 
@@ -100,7 +100,6 @@ test('what the browser has no room for is said before the work begins', async ()
     navigator.storage.estimate = async () => ({ quota: 2_000_000, usage: 1_000_000 });
   });
   await page.getByRole('button', { name: 'Shrink to Q4_K_M' }).click();
-  const alert = page.getByRole('alert');
-  await alert.getByText('The result has 2.29 MB, and the browser has room for 1.00 MB').waitFor();
+  await says(page.getByRole('alert'), /The result has 2\.29 MB, and the browser has room for 1\.00 MB/);
   expect(await stored(page)).toEqual([]);
 });

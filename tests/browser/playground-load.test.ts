@@ -77,6 +77,6 @@ test('the first paint does not wait for the engine', async () => {
   await page.getByRole('button', { name: 'A file', exact: true }).waitFor();
   await page.waitForFunction(() => performance.getEntriesByName('first-contentful-paint').length > 0);
   release();
-  await page.getByText('Typical error').waitFor();
+  await page.locator('.verdict', { hasText: 'Weight error' }).waitFor();
   await page.close();
 });

@@ -9,7 +9,7 @@ import { MemoryTarget, openModel, quantizeModel } from 'quantpress';
 import { expect, onTestFinished, test } from 'vitest';
 import { answer } from '../js/support/range-server.js';
 import { leave } from './support/browser.js';
-import { download, inNode, SAMPLE, sha256, usePlayground } from './support/playground.js';
+import { download, inNode, SAMPLE, says, sha256, usePlayground } from './support/playground.js';
 
 const app = usePlayground();
 
@@ -42,9 +42,9 @@ test('a model behind an address is shrunk without being downloaded first', async
     await page.getByRole('button', { name: 'Open', exact: true }).click();
     // The page that may reach the network, with the recipe that was chosen.
     await page.waitForURL(`${url}/url.html#**`);
-    await page.getByText('Reads from the address you gave').waitFor();
+    await page.locator('.promise', { hasText: 'Reads from the address you gave' }).waitFor();
   });
-  await page.locator('.drop strong').getByText('whale-f16.gguf', { exact: true }).waitFor();
+  await page.locator('.drop strong', { hasText: /^whale-f16\.gguf$/ }).waitFor();
   await page.getByRole('button', { name: 'Shrink to Q6_K' }).click();
   const { name, bytes } = await download(page);
   expect(name).toBe('whale-Q6_K.gguf');
@@ -53,11 +53,11 @@ test('a model behind an address is shrunk without being downloaded first', async
   // Back on the page that reaches nothing; opened anew, neither asks for the address again.
   await leave(app.problems, async () => {
     await page.getByRole('link', { name: 'close the network' }).click();
-    await page.getByText('Nothing leaves this computer').waitFor();
+    await page.locator('.promise', { hasText: 'Nothing leaves this computer' }).waitFor();
   });
   const before = asked.length;
   await leave(app.problems, () => page.goto(`${url}/url.html`));
-  await page.locator('.drop strong').getByText('tiny-whale-f16.gguf').waitFor();
+  await page.locator('.drop strong', { hasText: 'tiny-whale-f16.gguf' }).waitFor();
   expect(asked).toHaveLength(before);
 });
 
@@ -66,7 +66,7 @@ test('what is no address is said to be none', async () => {
   await page.getByRole('button', { name: 'A URL' }).click();
   await page.getByLabel('Address of a model file').fill('model');
   await page.keyboard.press('Enter');
-  await page.getByRole('alert').getByText('not the address of a file').waitFor();
+  await says(page.getByRole('alert'), /not the address of a file/);
 });
 
 test('neither the page nor its workers can reach another address: the browser sees to that', async () => {
@@ -119,20 +119,17 @@ test('a model in several files is one, whether they are chosen or their folder i
   const files = await shards();
   await page.getByLabel('Model file', { exact: true }).setInputFiles([...files].reverse());
   const name = page.locator('.drop strong');
-  await name.getByText(/^whale-00001-of-/).waitFor();
+  await says(name, /^whale-00001-of-/);
   await page.getByRole('button', { name: 'Shrink to Q4_K_M' }).click();
   const { name: saved, bytes } = await download(page);
   expect(saved).toBe('whale-Q4_K_M.gguf');
   expect(sha256(bytes)).toBe(await inShards(files));
   await leave(app.problems, () => page.reload());
   await page.getByLabel('Folder of a model').setInputFiles(join(files[0] ?? '', '..'));
-  await name.getByText(/^whale-00001-of-/).waitFor();
+  await says(name, /^whale-00001-of-/);
   // One that is missing is missed.
   await page.getByLabel('Model file', { exact: true }).setInputFiles(files.slice(1));
-  await page
-    .getByRole('alert')
-    .getByText(/00001|first|missing/i)
-    .waitFor();
+  await says(page.getByRole('alert'), /00001|first|missing/i);
 });
 
 async function inShards(files: readonly string[]): Promise<string> {
@@ -151,7 +148,7 @@ test('files that are dropped are opened', async () => {
     data.items.add(new File([await (await fetch(sample?.name ?? '')).blob()], 'dropped-f16.gguf'));
     document.querySelector('.drop')?.dispatchEvent(new DragEvent('drop', { dataTransfer: data, bubbles: true }));
   });
-  await page.locator('.drop strong').getByText('dropped-f16.gguf').waitFor();
+  await page.locator('.drop strong', { hasText: 'dropped-f16.gguf' }).waitFor();
 });
 
 test('a safetensors model becomes GGUF', async () => {
@@ -169,7 +166,7 @@ test('a safetensors model becomes GGUF', async () => {
   const path = join(folder, 'plain.safetensors');
   await writeFile(path, bytes);
   await page.getByLabel('Model file', { exact: true }).setInputFiles(path);
-  await page.locator('.drop strong').getByText('plain.safetensors').waitFor();
+  await page.locator('.drop strong', { hasText: 'plain.safetensors' }).waitFor();
   await page.locator('.preset [value="Q8_0"]').check();
   await page.getByRole('button', { name: 'Shrink to Q8_0' }).click();
   const { name, bytes: made } = await download(page);

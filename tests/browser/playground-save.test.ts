@@ -5,7 +5,16 @@
 
 import type { Page } from 'playwright-core';
 import { expect, test } from 'vitest';
-import { inNode, openSlow, pressAtWork, SLOW, sha256, usePlayground, useSlowModel } from './support/playground.js';
+import {
+  inNode,
+  openSlow,
+  pressAtWork,
+  SLOW,
+  says,
+  sha256,
+  usePlayground,
+  useSlowModel,
+} from './support/playground.js';
 
 const app = usePlayground();
 const slow = useSlowModel();
@@ -51,7 +60,7 @@ async function startThenCancel(page: Page): Promise<void> {
   await page.getByRole('button', { name: BUTTON }).click();
   await pressAtWork(page, 'no button');
   // There would be nothing to go on with.
-  expect(await page.getByRole('button', { name: 'Pause' }).count()).toBe(0);
+  await expect.poll(() => page.getByRole('button', { name: 'Pause' }).count()).toBe(0);
   await pressAtWork(page, 'Cancel');
   await page.getByRole('button', { name: `Shrink to ${SLOW}` }).waitFor();
 }
@@ -68,16 +77,16 @@ test('the chosen file is the one the command line makes, and the screen stays on
     };
   });
   await page.getByRole('button', { name: BUTTON }).click();
-  await page.getByText('It is in the file you chose.').waitFor();
+  await page.locator('.done', { hasText: 'It is in the file you chose.' }).waitFor();
   const sum = await inNode('Q4_K_M');
   expect(sha256((await chosen(page)) ?? Buffer.alloc(0))).toBe(sum);
-  expect(await page.locator('.shrink .hash').textContent()).toBe(sum);
+  await says(page.locator('.shrink .hash'), sum);
   expect(await page.evaluate(() => (globalThis as unknown as { suggested: string[] }).suggested)).toEqual([
     'tiny-whale-Q4_K_M.gguf',
   ]);
   expect(await page.evaluate(() => (globalThis as unknown as { log: string[] }).log)).toEqual(['screen on', 'off']);
   // It is where it shall be: there is nothing to download.
-  expect(await page.getByRole('link', { name: 'Save the file' }).count()).toBe(0);
+  await expect.poll(() => page.getByRole('link', { name: 'Save the file' }).count()).toBe(0);
 });
 
 test('no file is chosen: nothing happens, and nothing is said', async () => {
@@ -86,14 +95,14 @@ test('no file is chosen: nothing happens, and nothing is said', async () => {
   await page.getByRole('button', { name: BUTTON }).click();
   await page.waitForFunction(() => (globalThis as unknown as { suggested: string[] }).suggested.length === 1);
   await page.getByRole('button', { name: 'Shrink to Q4_K_M' }).waitFor();
-  expect(await page.getByRole('alert').count()).toBe(0);
+  await expect.poll(() => page.getByRole('alert').count()).toBe(0);
 });
 
 test('the browser refuses the dialogue: it is said', async () => {
   const { page } = app;
   await answer(page, { error: 'SecurityError' });
   await page.getByRole('button', { name: BUTTON }).click();
-  await page.getByRole('alert').getByText('Made up.').waitFor();
+  await says(page.getByRole('alert'), /Made up\./);
 });
 
 test('cancelled, a new file is taken away again', async () => {
@@ -125,6 +134,6 @@ test('a file that cannot be written is an error a person can act on', async () =
     };
   });
   await page.getByRole('button', { name: BUTTON }).click();
-  await page.getByRole('alert').getByText('Free some space, or save to another disk.').waitFor();
+  await says(page.getByRole('alert'), /Free some space, or save to another disk\./);
   expect(await chosen(page)).toEqual(Buffer.from([1, 2, 3]));
 });

@@ -57,7 +57,7 @@ test('a best mix that is wanted before measuring ends waits for it, and is found
   await page.addInitScript(holdMeasuring);
   await page.goto(app.url);
   await page.getByLabel('the best mix of types').check();
-  await page.getByText(/^Still measuring \(\d+%\)\.$/).waitFor();
+  await page.locator('.gain', { hasText: /^Still measuring \(\d+%\)\.$/ }).waitFor();
   await page.evaluate('releaseMeasuring()');
   await page.getByRole('button', { name: 'Shrink to the best mix' }).waitFor();
   expect(await page.getByText('Still measuring').count()).toBe(0);
@@ -73,7 +73,9 @@ test('another model takes nothing over from the one before but preset, rules and
   await openSecond(page);
   // The matrix was the sample's: without one the preset cannot be made, and the page says so where the button is.
   await page
-    .getByText('The importance matrix tiny-whale.imatrix.gguf was removed: made for tiny-whale-f16.gguf.')
+    .locator('.note', {
+      hasText: 'The importance matrix tiny-whale.imatrix.gguf was removed: made for tiny-whale-f16.gguf.',
+    })
     .waitFor();
   const start = page.getByRole('button', { name: 'Shrink to IQ2_XS', exact: true });
   await page
@@ -83,7 +85,7 @@ test('another model takes nothing over from the one before but preset, rules and
   expect(await start.isDisabled()).toBe(true);
   // The first model's file is no result of the second, and is not lost.
   expect(await save.count()).toBe(0);
-  expect(await page.getByRole('button', { name: 'Load llama.cpp' }).isDisabled()).toBe(true);
+  await expect.poll(() => page.getByRole('button', { name: 'Load llama.cpp' }).isDisabled()).toBe(true);
   const arriving = page.waitForEvent('download');
   await page.getByRole('link', { name: 'Save tiny-whale-IQ2_XS.gguf' }).click();
   expect((await arriving).suggestedFilename()).toBe('tiny-whale-IQ2_XS.gguf');
@@ -110,7 +112,9 @@ test('consent to quantize again is asked for beside the button, and is given for
     await consent.waitFor();
     await start.scrollIntoViewIfNeeded();
     expect([await inSight(consent), await consent.isChecked(), await start.isDisabled()]).toEqual([true, false, true]);
-    expect(await inSight(page.getByText('Tick the box above to quantize this file again.'))).toBe(true);
+    expect(
+      await inSight(page.locator('.shrink p', { hasText: 'Tick the box above to quantize this file again.' })),
+    ).toBe(true);
     await consent.check();
     await expect.poll(() => start.isEnabled()).toBe(true);
   }
@@ -137,7 +141,7 @@ test('an address that cannot be opened leaves no model, says why, and offers the
   await modelName(page).getByText('No model is open', { exact: true }).waitFor();
   await page.locator('.verdict').getByText('No model is open.').waitFor();
   expect(await page.getByText(/Opening the model|Measuring/).count()).toBe(0);
-  expect(await page.getByRole('button', { name: /^Shrink to/ }).isDisabled()).toBe(true);
+  await expect.poll(() => page.getByRole('button', { name: /^Shrink to/ }).isDisabled()).toBe(true);
   await page.getByRole('button', { name: 'Use the sample' }).click();
   await modelName(page).getByText('tiny-whale-f16.gguf', { exact: true }).waitFor();
   await page.getByRole('alert').waitFor({ state: 'detached' });
@@ -151,13 +155,13 @@ test('the weights of a language model without its folder: one sentence, and noth
   const path = join(await whaleFolder(parent), 'model.safetensors');
   await page.getByLabel('Model file', { exact: true }).setInputFiles(path);
   await modelName(page).getByText('model.safetensors', { exact: true }).waitFor();
-  const why = page.getByText(/open its folder/);
+  const why = page.getByRole('alert').filter({ hasText: 'open its folder' });
   await why.waitFor();
-  await page.getByText('This model cannot be converted: see above.').waitFor();
+  await page.locator('.shrink p', { hasText: 'This model cannot be converted: see above.' }).waitFor();
   expect(await why.count()).toBe(1);
   expect(await page.locator('.preset').count()).toBe(0);
   expect(await page.getByText(/Measuring/).count()).toBe(0);
-  expect(await page.getByRole('button', { name: /^Shrink to/ }).isDisabled()).toBe(true);
+  await expect.poll(() => page.getByRole('button', { name: /^Shrink to/ }).isDisabled()).toBe(true);
   // Another model is another state.
   await openSecond(page);
   await measured(page);

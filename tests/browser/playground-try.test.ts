@@ -15,7 +15,7 @@ test('original and result go on with the same words, and are held against each o
   const figures = page.locator('.agreement');
   const scored = figures.locator('dd').last();
   await expect
-    .poll(async () => Number((await scored.textContent().catch(() => ''))?.split(' ')[0]), { timeout: 60_000 })
+    .poll(async () => Number((await scored.textContent().catch(() => ''))?.split(' ')[0]))
     .toBeGreaterThan(100);
   await page.getByRole('button', { name: 'Stop' }).click();
   await page.getByRole('button', { name: 'Try both' }).waitFor();
@@ -36,5 +36,5 @@ test('original and result go on with the same words, and are held against each o
 });
 
 test('without a result there is nothing to try', async () => {
-  expect(await app.page.getByRole('button', { name: 'Load llama.cpp' }).isDisabled()).toBe(true);
+  await expect.poll(() => app.page.getByRole('button', { name: 'Load llama.cpp' }).isDisabled()).toBe(true);
 });

@@ -1,54 +1,59 @@
 /** What the page says of a model is what the package finds, and can be had without a mouse. */
 
-import { analyzeModel, bestMix, openModel, planModel, presets } from 'quantpress';
+import { analyzeModel, bestMix, type ModelAnalysis, openModel, planModel, presets, weightError } from 'quantpress';
 import { expect, test } from 'vitest';
-import { measured, SAMPLE, usePlayground } from './support/playground.js';
+import { measured, SAMPLE, says, usePlayground } from './support/playground.js';
 
 const app = usePlayground();
+
+let analysis: Promise<ModelAnalysis> | undefined;
 
 /** Of each tensor its relative error in the format that a preset gives it, and all of them together, by Node. */
 async function errorsOf(preset: string) {
   const model = await openModel(SAMPLE);
-  const { tensors: analysed } = await analyzeModel(model, { sample: 'all' });
+  // Once for all tests: it takes as long as a page takes to measure.
+  analysis ??= analyzeModel(model, { sample: 'all' });
+  const { tensors: analysed } = await analysis;
   const plan = await planModel(model, preset);
   const errors = new Map<string, number>();
-  let [squares, weights] = [0, 0];
+  const parts: { weights: number; relativeRmse: number }[] = [];
   for (const { name, from, to, rows, rowLength } of plan.tensors) {
     const format = analysed.find((tensor) => tensor.name === name)?.formats.find((one) => one.format === to);
     const error = from === to || !format || format.refusal ? 0 : format.relativeRmse;
     errors.set(name, error);
-    squares += rows * rowLength * error ** 2;
-    weights += rows * rowLength;
+    parts.push({ weights: rows * rowLength, relativeRmse: error });
   }
   const { size } = plan;
   plan.free();
   await model.close();
-  return { errors, size, typical: Math.sqrt(squares / weights) };
+  return { errors, size, typical: weightError(parts) ?? 0 };
 }
+
+/** A weight error as the page and the command line show it. */
+const percent = (share: number): string => `${(100 * share).toPrecision(3)}%`;
 
 test('the verdict says the size and the error that the package finds', async () => {
   const { page } = app;
   await measured(page);
   const { size, typical } = await errorsOf('Q4_K_M');
-  const line = (await page.locator('.verdict .line').textContent()) ?? '';
-  expect(line).toContain(`into ${(size / 1e6).toFixed(2)} MB`);
-  expect(line).toContain(`Typical error ${(typical * 100).toFixed(1)} %`);
+  const expected = `Q4_K_M: 7.38 MB → ${(size / 1e6).toFixed(2)} MB (69% smaller). Weight error ${percent(typical)} (RMS)`;
+  await expect.poll(() => page.locator('.verdict .line').textContent()).toContain(expected);
 });
 
 test('the chart’s table has every preset that can be made, with its size and error', async () => {
   const { page } = app;
   await measured(page);
   const chart = page.getByRole('region', { name: 'What each preset costs' });
-  await chart.getByText('Show as a table').click();
+  await chart.locator('.twin > summary').click();
+  await chart.getByRole('row', { name: /^Q8_0/ }).waitFor();
   const rows = await chart.locator('tbody tr').allInnerTexts();
   const cells = new Map(rows.map((row) => [row.split(/\s/)[0], row]));
   const names = new Set(presets().map(({ name }) => name));
   for (const name of cells.keys()) expect(names).toContain(name);
   for (const preset of ['Q2_K', 'Q3_K_M', 'Q5_K_M', 'Q8_0']) {
     const { size, typical } = await errorsOf(preset);
-    const [whole, error] = [(size / 1e6).toFixed(2), `${(typical * 100).toPrecision(2)} %`];
-    expect(cells.get(preset)).toContain(`${whole} MB`);
-    expect(cells.get(preset)).toContain(typical < 0.01 ? `${(typical * 100).toFixed(1)} %` : error);
+    expect(cells.get(preset)).toContain(`${(size / 1e6).toFixed(2)} MB`);
+    expect(cells.get(preset)).toContain(percent(typical));
   }
   // Those that lack an importance matrix are not among the best that one can have.
   expect(cells.has('IQ1_S')).toBe(false);
@@ -83,15 +88,16 @@ test('the map of the tensors is walked by arrow keys, and opens the tensor it is
   const { errors } = await errorsOf('Q4_K_M');
   const cell = map.locator('[data-tensor="blk.0.attn_q.weight"]');
   const decibels = -20 * Math.log10(errors.get('blk.0.attn_q.weight') ?? 0);
-  expect(await cell.getAttribute('aria-label')).toBe(`blk.0.attn_q.weight: Q4_K, ${decibels.toFixed(0)} dB`);
+  await expect.poll(() => cell.getAttribute('aria-label')).toBe(`blk.0.attn_q.weight: Q4_K, ${decibels.toFixed(0)} dB`);
   await cell.click();
   await page.keyboard.press('ArrowRight');
   await page.keyboard.press('Enter');
-  expect(await page.locator('#tensor').textContent()).toBe('blk.1.attn_q.weight');
+  await says(page.locator('#tensor'), 'blk.1.attn_q.weight');
   // One cell only is a stop of the Tab key.
-  expect(await map.locator('.heat [tabindex="0"]').count()).toBe(1);
+  await expect.poll(() => map.locator('.heat [tabindex="0"]').count()).toBe(1);
   const panel = page.getByRole('region', { name: 'blk.1.attn_q.weight' });
-  await panel.getByText('Errors in Q4_K').waitFor();
+  // By its element: when the errors are counted their table has the same words.
+  await says(panel.locator('figcaption').last(), 'Errors in Q4_K');
   await expect.poll(() => panel.locator('rect.weights').count()).toBe(64);
   await expect.poll(() => panel.locator('rect.errors').count()).toBe(64);
 });
@@ -102,11 +108,11 @@ test('a damaged tensor is raised by one click, and only that one', async () => {
   const offender = page.locator('.offenders li').first();
   const name = (await offender.locator('button').first().textContent()) ?? '';
   const row = page.locator('.tensors tbody tr', { hasText: name });
-  expect(await row.locator('.to').textContent()).toBe('Q4_K');
+  await says(row.locator('.to'), 'Q4_K');
   await offender.getByRole('button', { name: /^Raise to Q5_K/ }).click();
-  await expect.poll(() => row.locator('.to').textContent()).toBe('Q5_K');
-  expect(await page.locator('.tensors tbody td.to', { hasText: 'Q5_K' }).count()).toBe(1);
-  expect(await page.locator('.recipe .sum strong').textContent()).toBe('Q4_K_M with 1 change');
+  await says(row.locator('.to'), 'Q5_K');
+  await expect.poll(() => page.locator('.tensors tbody td.to', { hasText: 'Q5_K' }).count()).toBe(1);
+  await says(page.locator('.recipe .sum strong'), 'Q4_K_M with 1 change');
 });
 
 test('the tensors are listed with what becomes of them, and can be filtered and sorted', async () => {
@@ -114,15 +120,15 @@ test('the tensors are listed with what becomes of them, and can be filtered and 
   await measured(page);
   const model = await openModel(SAMPLE);
   const rows = page.locator('.tensors tbody tr');
-  expect(await rows.count()).toBe(model.tensors.length);
+  await expect.poll(() => rows.count()).toBe(model.tensors.length);
   await page.getByRole('searchbox').fill('attn_v');
-  expect(await rows.count()).toBe(model.tensors.filter(({ name }) => name.includes('attn_v')).length);
-  expect(await rows.first().textContent()).toContain('F16');
+  await expect.poll(() => rows.count()).toBe(model.tensors.filter(({ name }) => name.includes('attn_v')).length);
+  await says(rows.first(), /F16/);
   await page.getByRole('searchbox').fill('');
   await page.locator('.tensors select').selectOption('error, worst first');
   const { errors } = await errorsOf('Q4_K_M');
   const worst = [...errors].sort(([, a], [, b]) => b - a)[0]?.[0];
-  expect(await rows.first().locator('.name').textContent()).toBe(worst);
+  await says(rows.first().locator('.name'), worst ?? '');
   await model.close();
 });
 
@@ -139,10 +145,62 @@ test('the best mix for a size is the one the package finds, and fits', async () 
   const mix = await bestMix(model, analysis, { targetSize: Math.floor(target) });
   await model.close();
   const json = page.locator('.copyable', { hasText: 'As JSON' }).locator('code');
-  expect(JSON.parse((await json.textContent()) ?? '')).toEqual(mix.recipe);
+  await expect.poll(async () => JSON.parse((await json.textContent()) ?? '')).toEqual(mix.recipe);
   expect(mix.size).toBeLessThanOrEqual(target);
-  expect(await page.locator('.recipe .sum .number').textContent()).toBe(`${(mix.size / 1e6).toFixed(2)} MB`);
+  await says(page.locator('.recipe .sum .number'), `${(mix.size / 1e6).toFixed(2)} MB`);
+  // One number: the page's weight error is the one that the package states.
+  await says(page.locator('.verdict .line'), new RegExp(`Weight error ${percent(mix.weightError ?? 0)} \\(RMS\\)`));
   // A preset again: the mix is left.
   await page.locator('.preset [value="Q6_K"]').check();
   await page.getByRole('button', { name: 'Shrink to Q6_K' }).waitFor();
+});
+
+test('the chart reads the preset under the pointer; labels are nearest to their own dots, and ticks where they say', async () => {
+  const { page } = app;
+  await page.setViewportSize({ width: 1280, height: 900 });
+  await measured(page);
+  const chart = page.locator('.plot');
+  await chart.scrollIntoViewIfNeeded();
+  for (const preset of ['Q1_0', 'Q2_K', 'Q6_K']) {
+    const box = await chart.locator(`[data-preset="${preset}"]`).boundingBox();
+    if (!box) throw new Error(`${preset} is not in the chart`);
+    await page.mouse.move(box.x + box.width / 2 + 1, box.y + box.height / 2 + 1);
+    await says(chart.getByRole('tooltip').locator('strong'), preset);
+    const { size, typical } = await errorsOf(preset);
+    await says(chart.getByRole('tooltip').locator('.number'), `${(size / 1e6).toFixed(2)} MB, ${percent(typical)}`);
+  }
+  await page.mouse.move(1, 1);
+  await expect.poll(() => chart.getByRole('tooltip').count()).toBe(0);
+
+  const drawn = await chart.evaluate((plot) => {
+    const centre = ({ x, y, width, height }: DOMRect) => ({ x: x + width / 2, y: y + height / 2 });
+    const dots = [...plot.querySelectorAll<SVGElement>('.dot')].map((dot) => ({
+      name: dot.dataset.preset ?? '',
+      ...centre(dot.getBoundingClientRect()),
+    }));
+    const away = (box: DOMRect, { x, y }: { x: number; y: number }) =>
+      Math.hypot(Math.max(box.left - x, 0, x - box.right), Math.max(box.top - y, 0, y - box.bottom));
+    const labels = [...plot.querySelectorAll('.label')].map((label) => {
+      const box = label.getBoundingClientRect();
+      const own = dots.find(({ name }) => name === label.textContent);
+      const others = dots.filter((dot) => own && Math.hypot(dot.x - own.x, dot.y - own.y) > 2);
+      return { own: own ? away(box, own) : Infinity, other: Math.min(...others.map((dot) => away(box, dot))) };
+    });
+    const slider = plot.querySelector('input');
+    const ticks = [...plot.querySelectorAll('.tick')].map((line) => ({
+      at: Number(line.getAttribute('x1')),
+      text: line.parentElement?.textContent ?? '',
+    }));
+    const width = Number(plot.querySelector('svg')?.getAttribute('width'));
+    return { labels, ticks, width, from: Number(slider?.min), to: Number(slider?.max) };
+  });
+  expect(drawn.labels.length).toBeGreaterThan(4);
+  for (const { own, other } of drawn.labels) expect(own).toBeLessThan(other);
+  expect(drawn.ticks.length).toBeGreaterThan(2);
+  for (const { at, text } of drawn.ticks) {
+    const [, value = '', unit = ''] = /^([\d.]+) (kB|MB)$/.exec(text) ?? [];
+    const bytes = Number(value) * (unit === 'MB' ? 1e6 : 1e3);
+    // The axis goes from 46 pixels to 14 before the right edge.
+    expect(at).toBeCloseTo(46 + ((bytes - drawn.from) / (drawn.to - drawn.from)) * (drawn.width - 60), 3);
+  }
 });

@@ -45,7 +45,7 @@ describe.each(['index.html', 'url.html'])('the policy of %s', (path) => {
 
 test('the browser enforces it: no text becomes code, nothing is fetched from elsewhere', async () => {
   const { page } = await open(app.browser, app.url);
-  await page.getByText('Shrink to Q4_K_M').waitFor();
+  await page.getByRole('button', { name: 'Shrink to Q4_K_M' }).waitFor();
   const broken = await page.evaluate(async () => {
     const refused: string[] = [];
     document.addEventListener('securitypolicyviolation', ({ effectiveDirective }) => refused.push(effectiveDirective));
@@ -141,12 +141,12 @@ async function openIn(page: Page, name: string, bytes: Uint8Array): Promise<void
 test('a hostile model’s names and texts are text, wherever they are shown', async () => {
   const { page, problems } = await open(app.browser, app.url);
   await page.setViewportSize({ width: 1280, height: 900 });
-  await page.getByText('Shrink to Q4_K_M').waitFor();
+  await page.getByRole('button', { name: 'Shrink to Q4_K_M' }).waitFor();
   const asked: string[] = [];
   page.on('request', (request) => asked.push(request.url()));
   page.on('dialog', () => problems.push('a dialog'));
   await openIn(page, '<img src=x onerror=globalThis.taken=1>.gguf', hostile());
-  await page.getByText('blk.1.<img src=x onerror').first().waitFor({ state: 'attached' });
+  await page.locator('.tensors td.name', { hasText: 'blk.1.<img src=x onerror' }).waitFor({ state: 'attached' });
   const look = () =>
     page.evaluate(() => ({
       taken: Reflect.get(globalThis, 'taken') as unknown,
@@ -172,7 +172,7 @@ test('a hostile model’s names and texts are text, wherever they are shown', as
 
 test('an error that carries a hostile name is text', async () => {
   const { page, problems } = await open(app.browser, app.url);
-  await page.getByText('Shrink to Q4_K_M').waitFor();
+  await page.getByRole('button', { name: 'Shrink to Q4_K_M' }).waitFor();
   const bytes = hostile();
   await openIn(page, '<b>bold</b>.gguf', bytes.subarray(0, bytes.length - 3000));
   const alert = page.getByRole('alert');

@@ -15,7 +15,16 @@ export const GROUPS: readonly Group[] = [
   { id: 'other', label: 'Other', pattern: /(?:)/ },
 ];
 
+/** Groups of names that were looked at before: a file may have hundreds of thousands of tensors. */
+let known = new Map<string, Group>();
+const MOST = 1_000_000;
+
 /** The group of a tensor, by its name. */
 export function groupOf(name: string): Group {
-  return GROUPS.find((group) => group.pattern.test(name)) as Group;
+  let group = known.get(name);
+  if (group) return group;
+  if (known.size > MOST) known = new Map();
+  group = GROUPS.find(({ pattern }) => pattern.test(name)) as Group;
+  known.set(name, group);
+  return group;
 }

@@ -12,6 +12,17 @@ export function bytes(count: number): string {
   return `${digits(count, unit === 0 ? 0 : 3)} ${UNITS[unit]}`;
 }
 
+/** The values of an axis in one unit, all with as many decimals as tell them apart: 2.29 and 2.295 MB are not the same. */
+export function byteTicks(values: readonly number[]): string[] {
+  const most = Math.max(0, ...values);
+  const unit = Math.max(0, Math.min(Math.floor(Math.log10(Math.max(1, most)) / 3 + 1e-9), UNITS.length - 1));
+  const scaled = values.map((value) => value / 1000 ** unit);
+  const decimals = [0, 1, 2, 3, 4, 5, 6].find((n) =>
+    scaled.every((value) => Math.abs(Number(value.toFixed(n)) - value) <= 1e-9 * Math.abs(value)),
+  );
+  return scaled.map((value) => `${value.toFixed(decimals ?? 6)} ${UNITS[unit]}`);
+}
+
 /** 3670272 -> "3.67 million". */
 export function count(value: number): string {
   if (value >= 1e9) return `${digits(value / 1e9, 3)} billion`;
@@ -26,9 +37,19 @@ export function digits(value: number, significant: number): string {
   return value.toFixed(Math.max(0, significant - whole));
 }
 
-/** 0.3104 -> "31 %". */
+/** 0.3104 -> "31%". */
 export function percent(share: number): string {
-  return `${digits(share * 100, share < 0.0995 ? 2 : share < 0.9995 ? 2 : 3)} %`;
+  return `${digits(share * 100, share < 0.9995 ? 2 : 3)}%`;
+}
+
+/** A weight error, 0.0589 -> "5.89%": in the three digits that the command line has too. */
+export function errorText(error: number): string {
+  return `${(100 * error).toPrecision(3)}%`;
+}
+
+/** A weight error as signal to noise: 0.0733 -> 22.7 dB. */
+export function toDecibels(error: number): number {
+  return -20 * Math.log10(error);
 }
 
 /** 83 -> "1 min 23 s". */

@@ -6,9 +6,25 @@ import { chromium as find, FLAGS } from '../../../tools/lib/chromium.js';
 
 export { launchFirefox } from '../../../tools/lib/firefox.js';
 
-/** Starts it. The caller closes it. */
+/** No wait of a page ends before this, however busy the machine is: it ends with its test. Milliseconds. */
+export const PATIENCE = 250_000;
+
+/** Starts it. The caller closes it. Its pages wait for what they are asked to wait for as long as the test may take. */
 export async function launch(): Promise<Browser> {
-  return chromium.launch({ executablePath: await find(), args: FLAGS, timeout: 60_000 });
+  const browser = await chromium.launch({ executablePath: await find(), args: FLAGS, timeout: PATIENCE });
+  const { newContext } = browser;
+  browser.newContext = async (options) => {
+    const context = await newContext.call(browser, options);
+    context.setDefaultTimeout(PATIENCE);
+    return context;
+  };
+  const { newPage } = browser;
+  browser.newPage = async (options) => {
+    const page = await newPage.call(browser, options);
+    page.setDefaultTimeout(PATIENCE);
+    return page;
+  };
+  return browser;
 }
 
 /** A page that remembers what goes wrong in it. */

@@ -123,7 +123,24 @@ export async function dropAt(page: Page, element: Locator, files: string[]): Pro
 
 /** Waits until every weight of the model was measured. */
 export async function measured(page: Page): Promise<void> {
-  await page.getByText('measured on all of them').waitFor();
+  await page.locator('.verdict', { hasText: 'measured on all of them' }).waitFor();
+}
+
+/** Opens files in the page, and waits until they are the open model. */
+export async function openFile(
+  page: Page,
+  files: string | string[] | { name: string; mimeType: string; buffer: Buffer },
+  name: string | RegExp,
+): Promise<void> {
+  await page.getByLabel('Model file', { exact: true }).setInputFiles(files);
+  await page.locator('.drop strong', { hasText: name }).waitFor();
+}
+
+/** What an element says, until that is this: an assertion that waits for what is drawn later. */
+export async function says(element: Locator, text: string | RegExp): Promise<void> {
+  await expect
+    .poll(async () => (await element.textContent())?.trim())
+    .toEqual(text instanceof RegExp ? expect.stringMatching(text) : text);
 }
 
 /** A preset that takes its time. */
@@ -158,8 +175,7 @@ export function useSlowModel(): { readonly path: string } {
 
 /** Opens the slow model and chooses the slow preset. */
 export async function openSlow(page: Page, { path }: { path: string }): Promise<void> {
-  await page.getByLabel('Model file', { exact: true }).setInputFiles(path);
-  await page.locator('.drop strong').getByText('slow-f16.gguf').waitFor();
+  await openFile(page, path, 'slow-f16.gguf');
   await page.locator(`.preset [value="${SLOW}"]:enabled`).check();
 }
 

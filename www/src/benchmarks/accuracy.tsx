@@ -12,7 +12,7 @@ export const accuracy = job('accuracy', async () => {
 });
 
 const HEIGHT = 400;
-const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
+const percent = (share: number): string => `${(100 * share).toFixed(1)}%`;
 
 /** A classifier that loses its bits: after training, and trained for it. */
 export function Accuracy() {
@@ -73,7 +73,7 @@ function Lines({ rows, width, original }: ChartProps) {
         yTicks={ticks(domain, 5)}
         xLabel="bits of weights and activations"
         yLabel="digits told right"
-        yText={(value) => `${Math.round(100 * value)} %`}
+        yText={(value) => `${Math.round(100 * value)}%`}
       />
       {original !== undefined && (
         <>

@@ -2,6 +2,8 @@ import { useSignal } from '@preact/signals';
 import { opened } from './model.ts';
 import { MOST, PATTERNS } from './patterns.ts';
 import { damage, origin, tensors, table, useNumbers, usePattern, useTensor, writable } from './state.ts';
+import { errorText } from '../text.ts';
+import { listed as inList } from '../ui/visible.ts';
 import { figure } from './text.ts';
 
 /** Where the weights come from. */
@@ -71,14 +73,22 @@ function Numbers() {
   );
 }
 
+/** Tensors in the list at once: of more a part of the name finds those one looks for. */
+const LISTED = 200;
+
 function FromModel() {
   const { value } = origin;
   const all = tensors.value;
+  const filter = useSignal('');
   const tensor = useSignal(
     value.kind === 'model' ? value.tensor : (all.find(({ shape }) => shape.length > 1)?.name ?? ''),
   );
   const [row, block] = [useSignal(0), useSignal(0)];
+  const wanted = filter.value.trim().toLowerCase();
+  const found = all.length <= LISTED ? all : all.filter(({ name }) => name.toLowerCase().includes(wanted));
   const chosen = all.find(({ name }) => name === tensor.value) ?? all[0];
+  const shown = found.slice(0, LISTED);
+  const listed = !chosen || shown.includes(chosen) ? shown : [chosen, ...shown];
   if (!opened.value) return <p class="panel soft">No model is open yet: open one on the first page.</p>;
   if (!chosen) return <p class="panel soft">No tensor of this model has rows as long as the block.</p>;
   const rows = chosen.shape.slice(1).reduce((product, n) => product * n, 1);
@@ -90,6 +100,12 @@ function FromModel() {
   };
   return (
     <div class="panel from-model">
+      {all.length > LISTED && (
+        <label>
+          <span class="soft">Part of a name</span>
+          <input type="search" value={filter.value} onInput={(event) => (filter.value = event.currentTarget.value)} />
+        </label>
+      )}
       <label>
         <span class="soft">Tensor</span>
         <select
@@ -100,12 +116,17 @@ function FromModel() {
             void useTensor(event.currentTarget.value, 0, 0);
           }}
         >
-          {all.map(({ name, type }) => (
+          {listed.map(({ name, type }) => (
             <option key={name} value={name}>
-              {name} ({type})
+              {inList(name)} ({type})
             </option>
           ))}
         </select>
+        {found.length > LISTED && (
+          <span class="soft small">
+            The first {LISTED} of {found.length}
+          </span>
+        )}
       </label>
       <label>
         <span class="soft">Row of {rows}</span>
@@ -129,8 +150,8 @@ export function Damage() {
   return (
     <dl class="damage">
       <div>
-        <dt>typical error</dt>
-        <dd class="number">{lost ? figure(Math.sqrt(lost.mse), 4) : '–'}</dd>
+        <dt>weight error</dt>
+        <dd class="number">{lost ? errorText(10 ** (-lost.sqnrDb / 20)) : '–'}</dd>
       </div>
       <div>
         <dt>largest</dt>

@@ -2,14 +2,20 @@ import { useSignal } from '@preact/signals';
 import type { FormatName } from 'quantpress';
 import { busy } from '../state/model.ts';
 import { changeRecipe, changesOf, choosePreset, plan, recipe } from '../state/recipe.ts';
+import { listed } from '../ui/visible.ts';
 import { encodable } from './encodable.ts';
 
-/** So many rules are shown at once; a mix has one for each tensor. */
+/** With so many rules the list is open; a mix has one for each tensor. */
 const OPEN = 6;
+/** So many are listed before the others are asked for. */
+const LISTED = 60;
+/** In more tensors than this the ones that a rule fits are not counted. */
+const COUNTED = 20_000;
 
 /** Rules of one's own: patterns of names, and the type of the tensors that have them. The first that fits decides. */
 export function Changes() {
   const rules = recipe.value.tensorTypes ?? [];
+  const all = useSignal(false);
   const pattern = useSignal('');
   const type = useSignal<FormatName>('Q6_K');
   const remove = (index: number): void => changeRecipe({ tensorTypes: rules.filter((_, other) => other !== index) });
@@ -24,11 +30,12 @@ export function Changes() {
       <summary>Rules for tensors{rules.length > 0 && `: ${rules.length}`}</summary>
       {rules.length > 0 && (
         <ul>
-          {rules.map((rule, index) => (
+          {(all.value ? rules : rules.slice(0, LISTED)).map((rule, index) => (
             <li key={rule.pattern}>
-              <code>{rule.pattern}</code>
+              <code>{listed(rule.pattern)}</code>
               <span class="soft">
-                {rule.type}, {fits(rule.pattern)}
+                {rule.type}
+                {fits(rule.pattern)}
               </span>
               <button
                 type="button"
@@ -42,6 +49,11 @@ export function Changes() {
             </li>
           ))}
         </ul>
+      )}
+      {rules.length > LISTED && (
+        <button type="button" class="plain small" aria-expanded={all.value} onClick={() => (all.value = !all.value)}>
+          {all.value ? `Show the first ${LISTED}` : `Show all ${rules.length} rules`}
+        </button>
       )}
       <form class="rule" onSubmit={add}>
         <input
@@ -81,11 +93,13 @@ export function Changes() {
 
 /** How many tensors a pattern finds, as far as JavaScript reads it as the engine does. */
 function fits(pattern: string): string {
+  const tensors = plan.value?.tensors ?? [];
+  if (tensors.length > COUNTED) return '';
   try {
     const expression = new RegExp(pattern.toLowerCase());
-    const found = plan.value?.tensors.filter(({ name }) => expression.test(name)).length ?? 0;
-    return found === 1 ? '1 tensor' : `${found} tensors`;
+    const found = tensors.filter(({ name }) => expression.test(name)).length;
+    return found === 1 ? ', 1 tensor' : `, ${found} tensors`;
   } catch {
-    return 'not understood';
+    return ', not understood';
   }
 }

@@ -1,8 +1,9 @@
 import { keptTotal, total } from '../state/analysis.ts';
 import { busy, opened } from '../state/model.ts';
 import { kept, nameOf, recipe } from '../state/recipe.ts';
-import { bytes, digits, percent } from '../text.ts';
-import { decibels, worst, type Total } from '../understand/damage.ts';
+import { bytes, digits, errorText, percent } from '../text.ts';
+import { listed } from '../ui/visible.ts';
+import { decibels, type Total } from '../understand/damage.ts';
 
 const SHOWN = 50;
 
@@ -71,22 +72,16 @@ const FIGURES: readonly [string, (total: Total) => string][] = [
   ['Size', ({ size }) => bytes(size)],
   ['Of the original', ({ size }) => percent(size / (opened.value?.model.source.size ?? size))],
   ['Bits a weight', ({ bitsPerWeight }) => digits(bitsPerWeight, 3)],
-  ['Typical error', ({ error }) => (error ? `${percent(error)}, ${digits(decibels(error), 3)} dB` : '')],
-  [
-    'Most damaged',
-    ({ tensors }) => {
-      const [first] = worst(tensors);
-      return first?.error ? `${first.name}, ${percent(first.error)}` : '';
-    },
-  ],
+  ['Weight error (RMS)', ({ error }) => (error ? `${errorText(error)}, ${digits(decibels(error), 3)} dB` : '')],
+  ['Most damaged', ({ worst: [first] }) => (first?.error ? `${listed(first.name)}, ${errorText(first.error)}` : '')],
 ];
 
 /** The tensors that the two treat differently. */
 function Differences({ a, b }: { a: Total; b: Total }) {
-  const others = new Map(a.tensors.map((tensor) => [tensor.name, tensor]));
+  const others = a.byName;
   const different = b.tensors.filter(({ name, planned }) => others.get(name)?.planned.to !== planned.to);
   if (different.length === 0) return <p class="soft">They give every tensor the same type.</p>;
-  const cell = (error: number | undefined) => (error ? percent(error) : '');
+  const cell = (error: number | undefined) => (error ? errorText(error) : '');
   return (
     <details class="twin">
       <summary>
@@ -98,7 +93,7 @@ function Differences({ a, b }: { a: Total; b: Total }) {
           <tbody>
             {different.slice(0, SHOWN).map(({ name, planned, error }) => (
               <tr key={name}>
-                <td class="name">{name}</td>
+                <td class="name">{listed(name)}</td>
                 <td>{others.get(name)?.planned.to ?? 'left out'}</td>
                 <td class="number">{cell(others.get(name)?.error)}</td>
                 <td>{planned.to}</td>

@@ -1,8 +1,9 @@
 import { useEffect, useRef } from 'preact/hooks';
 import { points } from '../state/analysis.ts';
+import { isMix } from '../recipe/names.ts';
 import { busy, opened } from '../state/model.ts';
-import { choices, choosePreset, mixRecipe, recipe, type Choice } from '../state/recipe.ts';
-import { bytes, percent } from '../text.ts';
+import { choices, choosePreset, recipe, type Choice } from '../state/recipe.ts';
+import { bytes, errorText } from '../text.ts';
 
 /** Every preset with the size it gives on this model, exact, since sizes follow from shapes; and its error, measured. */
 export function Presets() {
@@ -39,7 +40,7 @@ function Row({ choice, size, error }: { choice: Choice; size: number; error: num
         type="radio"
         name="preset"
         value={preset.name}
-        checked={recipe.value.preset === preset.name && recipe.value !== mixRecipe.value}
+        checked={recipe.value.preset === preset.name && !isMix(recipe.value)}
         disabled={refusal !== undefined}
         onChange={() => choosePreset(preset.name)}
       />
@@ -48,7 +49,7 @@ function Row({ choice, size, error }: { choice: Choice; size: number; error: num
         {plan && <i style={{ width: `${Math.min(100, (plan.size / size) * 100)}%` }} />}
       </span>
       <span class="number">{plan && bytes(plan.size)}</span>
-      <span class="number soft">{lacksImportance ? 'imatrix' : error ? percent(error) : ''}</span>
+      <span class="number soft">{lacksImportance ? 'imatrix' : error ? errorText(error) : ''}</span>
       {refusal && !lacksImportance && <span class="why">{refusal}</span>}
     </label>
   );

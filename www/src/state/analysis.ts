@@ -2,10 +2,13 @@
 
 import { batch, computed, effect, signal } from '@preact/signals';
 import { analyzeModel, type Model, type TensorAnalysis } from 'quantpress';
-import { damageOf } from '../understand/damage.ts';
+import { damageOf, errorOf } from '../understand/damage.ts';
+import { descending } from '../understand/order.ts';
 import { sentence } from '../ui/sentence.ts';
+import { derived, type Pieces } from './derived.ts';
 import { opened, opening } from './model.ts';
-import { choices, imatrix, kept, keptPlan, plan } from './recipe.ts';
+import { choices, imatrix, kept, keptPlan, plan, type Choice } from './recipe.ts';
+import { MANY, type Planned } from './planner.ts';
 import { standingOf } from './transitions.ts';
 import { worker } from './workers.ts';
 
@@ -37,8 +40,12 @@ export const share = computed(() => {
 });
 
 /** What the recipe costs. */
-export const total = computed(() => plan.value && damageOf(plan.value, analyses.value));
-export const keptTotal = computed(() => kept.value && keptPlan.value && damageOf(keptPlan.value, analyses.value));
+export const total = derived(() => of(plan.value));
+export const keptTotal = derived(() => of(kept.value && keptPlan.value));
+
+function of(plan: Planned | undefined) {
+  return plan && damageOf(plan, analyses.value);
+}
 
 /** A preset on the chart of size and damage. */
 export interface Point {
@@ -49,13 +56,18 @@ export interface Point {
   readonly refused: boolean;
 }
 
-export const points = computed((): Point[] =>
-  choices.value.flatMap(({ preset, plan, refusal }) => {
-    if (!plan) return [];
-    const { size, bitsPerWeight, error } = damageOf(plan, analyses.value);
-    return [{ name: preset.name, size, bitsPerWeight, error, refused: refusal !== undefined }];
-  }),
-);
+const measuredPoints = derived(() => pointsOf(choices.value, analyses.value));
+export const points = computed((): readonly Point[] => measuredPoints.value ?? []);
+
+function* pointsOf(choices: readonly Choice[], analyses: ReadonlyMap<string, TensorAnalysis>): Pieces<Point[]> {
+  const points: Point[] = [];
+  for (const { preset, plan, refusal } of choices) {
+    if (!plan) continue;
+    const { error, bitsPerWeight } = yield* errorOf(plan, analyses);
+    points.push({ name: preset.name, size: plan.size, bitsPerWeight, error, refused: refusal !== undefined });
+  }
+  return points;
+}
 
 /** How well it is known: first from a little of each tensor, then from more, and from all of it if that is asked for. */
 const PASSES: readonly { readonly sample: number | 'all'; readonly asked?: boolean }[] = [
@@ -64,14 +76,27 @@ const PASSES: readonly { readonly sample: number | 'all'; readonly asked?: boole
   { sample: 'all', asked: true },
 ];
 
-/** Weights that were looked at, of those that are quantized. */
+/** No more tensors of a file are measured than this, the largest: the others count as these do. */
+const MOST_MEASURED = 16_384;
+
+/** The tensors to measure, where not all are. */
+function measurable({ tensors, container }: Model): string[] | undefined {
+  if (container !== 'gguf' || tensors.length <= MOST_MEASURED) return undefined;
+  const matrices = tensors.filter(({ shape }) => shape.length > 1);
+  return descending(matrices, ({ bytes }) => bytes)
+    .slice(0, MOST_MEASURED)
+    .map(({ name }) => name);
+}
+
+/** Weights that were looked at, of those that are measured; and whether some tensors are not measured at all. */
 export const sampled = computed(() => {
+  const partly = (opened.value?.model.tensors.length ?? 0) > MOST_MEASURED;
   let [looked, all] = [0, 0];
   for (const { sampled, weights } of analyses.value.values()) {
     looked += sampled;
     all += weights;
   }
-  return { looked, all };
+  return { looked, all, partly };
 });
 
 let stop = new AbortController();
@@ -103,13 +128,16 @@ export function measureAll(): void {
 
 /** The views are drawn anew this often at most: milliseconds. */
 const SHOWN_EVERY = 250;
+/** And this often with very many tensors, whose figures take a while to be summed. */
+const SHOWN_RARELY = 2000;
 
 async function measure(model: Model, matrix: File | undefined, passes: typeof PASSES): Promise<void> {
   stop.abort();
   stop = new AbortController();
   const { signal } = stop;
   try {
-    const options = { imatrix: matrix, signal, workerUrl: await worker };
+    const options = { imatrix: matrix, signal, workerUrl: await worker, tensors: measurable(model) };
+    const every = model.tensors.length > MANY ? SHOWN_RARELY : SHOWN_EVERY;
     for (const { sample } of passes) {
       if (whole()) break;
       const found = new Map(analyses.peek());
@@ -120,7 +148,7 @@ async function measure(model: Model, matrix: File | undefined, passes: typeof PA
         sample,
         onProgress: ({ done, total, finished }) => {
           if (finished) found.set(finished.name, finished);
-          if (signal.aborted || performance.now() - shown < SHOWN_EVERY) return;
+          if (signal.aborted || performance.now() - shown < every) return;
           shown = performance.now();
           batch(() => {
             analyses.value = new Map(found);

@@ -1,25 +1,19 @@
 /** The recipe: a preset, and what the person changed of it. */
 
 import { batch, computed, effect, signal } from '@preact/signals';
-import { planModel, presets, type FormatName, type PlannedTensor, type Preset, type Recipe } from 'quantpress';
+import { planModel, presets, type FormatName, type Preset, type Recipe } from 'quantpress';
 import { parseRecipe, recipeQuery } from '../recipe/fragment.ts';
+import { BEST_MIX, isMix } from '../recipe/names.ts';
 import { replaceQuery, route } from '../route.ts';
 import { sentence } from '../ui/sentence.ts';
 import { notice, opened, problem, sampleImatrix, whenModelChanges } from './model.ts';
+import { outlined, planned as plannedFor, type Outline, type Planned } from './planner.ts';
 import { addressStep, firstRecipe, withAnotherModel } from './transitions.ts';
-
-/** What a recipe makes of the open model, without the engine's memory behind it. */
-export interface Planned {
-  readonly size: number;
-  readonly tensors: readonly PlannedTensor[];
-  /** Names of tensors that lack the importance vector their type demands. */
-  readonly missing: readonly string[];
-}
 
 /** What a preset would make of the open model, and why it cannot be made if it cannot. */
 export interface Choice {
   readonly preset: Preset;
-  readonly plan?: Planned;
+  readonly plan?: Outline;
   readonly refusal?: string;
   /** Whether an importance matrix is all it lacks. */
   readonly lacksImportance?: boolean;
@@ -45,15 +39,15 @@ export const keptPlan = signal<Planned | undefined>(undefined);
 
 /** Whether the recipe is a preset as it is. */
 export const isPlain = computed(() => Object.keys(recipe.value).every((key) => key === 'preset'));
-/** The recipe of the last mix that was found for a size. */
-export const mixRecipe = signal<Recipe | undefined>(undefined);
 /** What to call it. */
 export const recipeName = computed(() => nameOf(recipe.value));
 
 export function nameOf(recipe: Recipe): string {
-  if (recipe === mixRecipe.value) return 'the best mix';
-  const changes = changesOf(recipe);
-  return changes === 0 ? recipe.preset : `${recipe.preset} with ${changes} ${changes === 1 ? 'change' : 'changes'}`;
+  const mix = isMix(recipe);
+  const own = (recipe.tensorTypes ?? []).filter(({ why }) => why !== BEST_MIX);
+  const changes = mix ? changesOf({ ...recipe, tensorTypes: own }) : changesOf(recipe);
+  const name = mix ? 'the best mix' : recipe.preset;
+  return changes === 0 ? name : `${name} with ${changes} ${changes === 1 ? 'change' : 'changes'}`;
 }
 
 /** How many things a recipe changes of its preset. */
@@ -120,12 +114,9 @@ export async function useImatrix(file: File | 'sample' | undefined): Promise<voi
 
 /** A plan as plain data. */
 async function planned(which: Recipe): Promise<Planned> {
-  const model = opened.peek()?.model;
+  const model = opened.peek();
   if (!model) throw new Error('No model is open');
-  const made = await planModel(model, which, { imatrix: imatrix.peek() });
-  const { size, tensors, missingImportance: missing } = made;
-  made.free();
-  return { size, tensors, missing };
+  return plannedFor(model, which, imatrix.peek());
 }
 
 /** Runs what is asynchronous whenever what it reads changes; an answer that comes late is thrown away. */
@@ -239,10 +230,13 @@ function remembered(): Recipe | undefined {
 
 // The importance matrix was measured on the model that was open, and the consent to quantize again was given for it.
 whenModelChanges((before) => {
-  const session = { recipe: recipe.peek(), mixRecipe: mixRecipe.peek(), imatrix: imatrix.peek()?.name };
+  const session = {
+    recipe: recipe.peek(),
+    mixRecipe: isMix(recipe.peek()) ? recipe.peek() : undefined,
+    imatrix: imatrix.peek()?.name,
+  };
   const after = withAnotherModel(session, DEFAULT, before.fileName);
   recipe.value = after.recipe;
-  mixRecipe.value = undefined;
   imatrix.value = after.imatrix;
   notice.value = after.notice;
   plan.value = undefined;
@@ -271,7 +265,9 @@ function distinct(): Preset[] {
 
 async function choiceOf(preset: Preset): Promise<Choice> {
   try {
-    const plan = await planned({ preset: preset.name });
+    const model = opened.peek();
+    if (!model) throw new Error('No model is open');
+    const plan = await outlined(model, preset.name, imatrix.peek());
     return plan.missing.length > 0
       ? { preset, plan, refusal: needsImportance(plan.missing), lacksImportance: true }
       : { preset, plan };

@@ -1,4 +1,5 @@
 import { QuantpressError } from 'quantpress';
+import { listed } from './visible.ts';
 
 /** What a person can do about an error, where its own words do not say so. */
 const ADVICE: Partial<Record<string, string>> = {
@@ -9,9 +10,13 @@ const ADVICE: Partial<Record<string, string>> = {
   CHANGED: 'Open it again, so that one state of it is read.',
 };
 
+/** A message longer than this quotes something that nobody reads to its end. */
+const LONGEST = 1000;
+
 /** An error as a sentence a person can act on. */
 export function sentence(error: unknown): string {
-  const message = error instanceof Error ? error.message : String(error);
+  // A message may quote a file, whose names are anybody's.
+  const message = listed(error instanceof Error ? error.message : String(error), LONGEST);
   const text = message.charAt(0).toUpperCase() + message.slice(1) + (/[.!?]$/.test(message) ? '' : '.');
   const advice = error instanceof QuantpressError ? ADVICE[error.code] : undefined;
   return advice ? `${text} ${advice}` : text;

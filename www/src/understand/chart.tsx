@@ -1,8 +1,9 @@
+import { useSignal } from '@preact/signals';
 import { useRef } from 'preact/hooks';
 import { keptTotal, points, standing, total, type Point } from '../state/analysis.ts';
 import { kept, nameOf, recipeName } from '../state/recipe.ts';
 import type { Standing } from '../state/transitions.ts';
-import { bytes, digits, percent } from '../text.ts';
+import { bytes, byteTicks, digits, errorText } from '../text.ts';
 import { linear, logarithmic, logTicks, ticks, type Scale } from '../ui/scale.ts';
 import { Twin } from '../ui/twin.tsx';
 import { useWidth } from '../ui/width.ts';
@@ -13,7 +14,9 @@ import { frontier } from './frontier.ts';
 
 const HEIGHT = 320;
 /** Half of a number on the axis: nearer to the edge there is no room for it. */
-const TICK = 28;
+const TICK = 30;
+/** A pointer this near to a dot reads it: pixels. */
+const REACH = 24;
 /** Room for the axes. */
 export const MARGIN = { left: 46, right: 14, top: 12, bottom: 30 };
 
@@ -41,12 +44,13 @@ export function Chart() {
         columns={[
           ['Preset'],
           ['Size', 'number'],
-          ['Bits a weight', 'number'],
-          ['Error', 'number'],
+          ['Bits per weight', 'number'],
+          ['Weight error', 'number'],
           ['SQNR', 'number'],
           ['Best for its size'],
         ]}
-        rows={rows(shown)}
+        items={shown}
+        cells={cells(shown)}
       />
     </section>
   );
@@ -67,16 +71,16 @@ export interface Measured extends Point {
   readonly error: number;
 }
 
-function rows(shown: readonly Measured[]) {
+function cells(shown: readonly Measured[]) {
   const best = new Set(frontier(shown));
-  return shown.map((point) => [
+  return (point: Measured) => [
     point.name,
     bytes(point.size),
     digits(point.bitsPerWeight, 3),
-    percent(point.error),
+    errorText(point.error),
     `${digits(decibels(point.error), 3)} dB`,
     best.has(point) ? 'yes' : '',
-  ]);
+  ];
 }
 
 function Plot({ points, width }: { points: readonly Measured[]; width: number }) {
@@ -88,6 +92,17 @@ function Plot({ points, width }: { points: readonly Measured[]; width: number })
   const y = logarithmic(range, [HEIGHT - MARGIN.bottom, MARGIN.top]);
   const best = frontier(points);
   const now = total.value;
+  const over = useSignal<string | undefined>(undefined);
+  const read = points.find(({ name }) => name === over.value);
+  /** The dot nearest to a place, if one is within reach. */
+  const look = (at: readonly [number, number] | undefined): void => {
+    let [found, least] = [undefined as string | undefined, REACH];
+    for (const { name, size, error } of at ? points : []) {
+      const distance = Math.hypot(x(size) - (at?.[0] ?? 0), y(error) - (at?.[1] ?? 0));
+      if (distance < least) [found, least] = [name, distance];
+    }
+    over.value = found;
+  };
   return (
     <>
       <svg width={width} height={HEIGHT} aria-hidden="true">
@@ -96,23 +111,24 @@ function Plot({ points, width }: { points: readonly Measured[]; width: number })
         {points.map((point) => (
           <circle
             key={point.name}
+            data-preset={point.name}
             class={point.refused ? 'dot refused' : best.includes(point) ? 'dot best' : 'dot'}
             cx={x(point.size)}
             cy={y(point.error)}
             r={best.includes(point) ? 4.5 : 3.5}
-          >
-            <title>{`${point.name}: ${bytes(point.size)}, error ${percent(point.error)}`}</title>
-          </circle>
+          />
         ))}
-        {placeLabels(best, points, x, y, [MARGIN.left, width]).map(({ text, left, top, anchor }) => (
+        {placeLabels(best, points, x, y, [MARGIN.left, width - 2]).map(({ text, left, top, anchor }) => (
           <text key={text} class="label" x={left} y={top} text-anchor={anchor}>
             {text}
           </text>
         ))}
         <Mark x={x} y={y} at={keptTotal.value} label={kept.value && nameOf(kept.value)} kind="kept" width={width} />
         <Mark x={x} y={y} at={now} label={recipeName.value} kind="chosen" width={width} />
+        {read && <circle class="mark read" cx={x(read.size)} cy={y(read.error)} r={7} />}
       </svg>
-      <SizeTarget domain={domain} x={x} width={width} height={HEIGHT} />
+      {read && <Reading point={read} x={x(read.size)} y={y(read.error)} width={width} />}
+      <SizeTarget domain={domain} x={x} width={width} height={HEIGHT} look={look} />
     </>
   );
 }
@@ -127,23 +143,51 @@ interface AxesProps {
 
 function Axes({ x, y, xs, ys, width }: AxesProps) {
   const bottom = HEIGHT - MARGIN.bottom;
+  // A number that would stick out is left out: moved beside its tick it would name another place.
+  const texts = byteTicks(xs);
+  const labelled = xs
+    .map((value, index) => ({ value, text: texts[index] }))
+    .filter(({ value }) => x(value) >= TICK && x(value) <= width - TICK);
   return (
     <g class="axes">
       {ys.map((value) => (
         <g key={value}>
           <line x1={MARGIN.left} x2={width - MARGIN.right} y1={y(value)} y2={y(value)} />
           <text x={MARGIN.left - 8} y={y(value) + 4} text-anchor="end">
-            {percent(value)}
+            {tickText(value)}
           </text>
         </g>
       ))}
-      {xs.map((value) => (
-        <text key={value} x={x(value)} y={bottom + 20} text-anchor={x(value) > width - TICK ? 'end' : 'middle'}>
-          {bytes(value)}
-        </text>
+      {labelled.map(({ value, text }) => (
+        <g key={value}>
+          <line class="tick" x1={x(value)} x2={x(value)} y1={bottom} y2={bottom + 5} />
+          <text x={x(value)} y={bottom + 20} text-anchor="middle">
+            {text}
+          </text>
+        </g>
       ))}
       <line class="base" x1={MARGIN.left} x2={width - MARGIN.right} y1={bottom} y2={bottom} />
     </g>
+  );
+}
+
+/** 0.05 -> "5%". */
+function tickText(share: number): string {
+  return `${Number((100 * share).toPrecision(6))}%`;
+}
+
+/** What the pointer is at: a preset, its size and its error, beside its dot. */
+function Reading({ point, x, y, width }: { point: Measured; x: number; y: number; width: number }) {
+  const side = x > width / 2 ? { right: `${width - x + 12}px` } : { left: `${x + 12}px` };
+  return (
+    <p class="reading small" role="tooltip" style={{ ...side, top: `${Math.max(0, y - 22)}px` }}>
+      <strong>{point.name}</strong>
+      <br />
+      <span class="number">
+        {bytes(point.size)}, {errorText(point.error)}
+      </span>
+      {point.refused && <span class="soft"> needs an importance matrix</span>}
+    </p>
   );
 }
 

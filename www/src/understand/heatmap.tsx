@@ -1,51 +1,56 @@
 import { total } from '../state/analysis.ts';
 import { selected, select } from '../state/selection.ts';
-import { digits } from '../text.ts';
+import { digits, errorText } from '../text.ts';
 import { Twin } from '../ui/twin.tsx';
+import { listed } from '../ui/visible.ts';
 import { decibels, type Damage } from './damage.ts';
+import type { Grid, GridCell } from './grid.ts';
 import { placeOf } from './layers.ts';
 
 /** Steps of the ramp in decibels: about one for each bit less. */
 const STEPS = [40, 32, 26, 20, 14, 8] as const;
 /** From this step on the ink is the light one. */
 const DARK = 4;
+/** With more columns than this a cell has no room for a number. */
+const FINE = 12;
+const EMPTY: Grid = { columns: [], rows: [], others: [], left: 0 };
+const NONE: readonly Damage[] = [];
 
 /** Layers across, kinds of tensors down: where a recipe does its damage. */
 export function Heatmap() {
-  const tensors = (total.value?.tensors ?? []).filter(({ planned }) => planned.shape.length > 1);
-  const { kinds, layers, cells, others } = arrange(tensors);
+  const { columns, rows, others, left } = total.value?.grid ?? EMPTY;
+  const fine = columns.length > FINE;
+  const every = fine ? Math.ceil(columns.length / 32) * 4 : 1;
   return (
     <section class="heatmap" aria-labelledby="heatmap">
       <h2 id="heatmap">Where the damage is</h2>
       <p class="soft small">
         Signal to noise of each tensor in decibels: more ink is more damage. Choose one to look inside.
       </p>
-      {kinds.length > 0 && (
+      {rows.length > 0 && (
         <section class="scroll heat" aria-label="Map of the tensors">
-          <table onKeyDown={move} class={layers.length > 12 ? 'fine' : undefined}>
+          <table onKeyDown={move} class={fine ? 'fine' : undefined}>
             <caption class="visually-hidden">Signal to noise by kind of tensor and layer</caption>
             <thead>
               <tr>
                 <th scope="col" class="small soft">
                   layer
                 </th>
-                {layers.map((layer, index) => (
-                  <th key={layer} scope="col" class="small soft">
-                    {layers.length > 12 && index % 4 ? <span class="visually-hidden">{layer}</span> : layer}
+                {columns.map((layer, index) => (
+                  <th key={layer} scope="col" class="small soft" aria-label={`layer ${layer}`}>
+                    {index % every === 0 && <span class="layer">{layer}</span>}
                   </th>
                 ))}
               </tr>
             </thead>
             <tbody>
-              {kinds.map((kind) => (
+              {rows.map(({ kind, cells }) => (
                 <tr key={kind}>
                   <th scope="row" class="mono">
-                    {kind}
+                    {listed(kind)}
                   </th>
-                  {layers.map((layer) => (
-                    <td key={layer}>
-                      <Cell tensor={cells.get(`${layer} ${kind}`)} bare={layers.length > 12} />
-                    </td>
+                  {cells.map((cell, column) => (
+                    <td key={columns[column]}>{cell && <Cell {...cell} bare={fine} />}</td>
                   ))}
                 </tr>
               ))}
@@ -57,41 +62,45 @@ export function Heatmap() {
         <ul class="outside">
           {others.map((tensor) => (
             <li key={tensor.name}>
-              <span class="mono">{placeOf(tensor.name).kind}</span> <Cell tensor={tensor} />
+              <span class="mono">{listed(placeOf(tensor.name).kind)}</span> <Cell tensor={tensor} count={1} />
             </li>
           ))}
         </ul>
       )}
+      {left > 0 && (
+        <p class="soft small">{left} more tensors are not in this map: the list of every tensor below has them.</p>
+      )}
       <Legend />
       <Twin
         caption="Signal to noise of each tensor"
-        columns={[['Tensor'], ['Type'], ['Error', 'number'], ['SQNR', 'number']]}
-        rows={tensors.map(({ name, planned, error }) => [
-          name,
+        columns={[['Tensor'], ['Type'], ['Weight error', 'number'], ['SQNR', 'number']]}
+        items={total.value?.tensors ?? NONE}
+        cells={({ name, planned, error }) => [
+          listed(name),
           planned.to,
-          error === undefined ? '' : `${digits(error * 100, 3)} %`,
+          error === undefined ? '' : errorText(error),
           label(error),
-        ])}
+        ]}
       />
     </section>
   );
 }
 
-function Cell({ tensor, bare }: { tensor: Damage | undefined; bare?: boolean }) {
-  if (!tensor) return null;
-  const { name, error, planned } = tensor;
+function Cell({ tensor: { name, error, planned }, count, bare }: GridCell & { bare?: boolean }) {
   const step = stepOf(error);
   const current = selected.value === name;
+  const worst = count > 1 ? `, the worst of ${count}` : '';
+  const figure = error ? `${digits(decibels(error), 2)} dB` : label(error) || 'not measured yet';
   return (
     <button
       type="button"
-      class="cell"
+      class={step === undefined ? 'cell unmeasured' : 'cell'}
       data-tensor={name}
       tabIndex={current ? 0 : -1}
       aria-pressed={current}
       // The figure that is read out is the one that is seen.
-      aria-label={`${name}: ${planned.to}, ${error ? `${digits(decibels(error), 2)} dB` : label(error) || 'not measured'}`}
-      title={`${name}: ${planned.to}, ${label(error)}`}
+      aria-label={`${listed(name)}: ${planned.to}, ${figure}${worst}`}
+      title={`${listed(name)}: ${planned.to}, ${label(error) || figure}${worst}`}
       style={
         step === undefined
           ? undefined
@@ -113,6 +122,10 @@ function Legend() {
           {from === undefined ? `below ${STEPS.at(-1)}` : step === 0 ? `${from} dB and more` : from}
         </li>
       ))}
+      <li>
+        <i class="unmeasured" />
+        not measured
+      </li>
     </ol>
   );
 }
@@ -127,25 +140,6 @@ function stepOf(error: number | undefined): number | undefined {
   const value = error === 0 ? Number.POSITIVE_INFINITY : decibels(error);
   const found = STEPS.findIndex((from) => value >= from);
   return found < 0 ? STEPS.length : found;
-}
-
-/** The tensors by layer and kind, in the order of the file; those outside the layers apart. */
-function arrange(tensors: readonly Damage[]) {
-  const kinds = new Set<string>();
-  const layers = new Set<number>();
-  const cells = new Map<string, Damage>();
-  const others: Damage[] = [];
-  for (const tensor of tensors) {
-    const { layer, kind } = placeOf(tensor.name);
-    if (layer === undefined) {
-      others.push(tensor);
-      continue;
-    }
-    kinds.add(kind);
-    layers.add(layer);
-    cells.set(`${layer} ${kind}`, tensor);
-  }
-  return { kinds: [...kinds], layers: [...layers].sort((a, b) => a - b), cells, others };
 }
 
 const STEPS_OF_KEYS: Record<string, readonly [number, number]> = {

@@ -56,7 +56,8 @@ function Bars({ title, of, kind }: { title: string; of: Histogram | undefined; k
         <Twin
           caption={title}
           columns={[['From'], ['To', 'number'], ['Count', 'number']]}
-          rows={counts.map((count, bin) => [short(of.min + bin * width), short(of.min + (bin + 1) * width), count])}
+          items={counts}
+          cells={(count, bin) => [short(of.min + bin * width), short(of.min + (bin + 1) * width), count]}
         />
       )}
     </figure>

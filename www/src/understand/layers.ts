@@ -17,3 +17,8 @@ export function placeOf(name: string): Place {
 
 /** What the one stack of layers is called in a file that has no other. */
 const STACKS = /^(model\.)?layers$|^transformer\.h$/;
+
+/** The kind with `*` for every number that stands alone: `mlp.experts.12.up_proj` is `mlp.experts.*.up_proj`. */
+export function foldedKind(kind: string): string {
+  return kind.replace(/(^|\.)\d+(?=\.|$)/g, '$1*');
+}

@@ -1,17 +1,21 @@
-import { GROUPS, groupOf } from '../groups.ts';
+import { GROUPS } from '../groups.ts';
+import { total } from '../state/analysis.ts';
 import { opened } from '../state/model.ts';
-import { plan } from '../state/recipe.ts';
+import { partsBefore } from '../state/parts.ts';
 import { Twin } from '../ui/twin.tsx';
 import { bytes, percent } from '../text.ts';
+
+const NONE: ReadonlyMap<string, number> = new Map();
 
 /** Before and after as two bars on one scale, each divided by the part of the model its bytes belong to. */
 export function SizeBar() {
   const model = opened.value?.model;
   const size = model?.source.size ?? 1;
-  const before = sums(model?.tensors ?? []);
-  const after = sums((plan.value?.tensors ?? []).map(({ name, targetBytes }) => ({ name, bytes: targetBytes })));
+  const before = partsBefore.value ?? NONE;
+  const now = total.value;
+  const after = now?.parts ?? NONE;
   const present = GROUPS.filter(({ id }) => before.get(id));
-  const bar = (of: Map<string, number>, whole: number) => (
+  const bar = (of: ReadonlyMap<string, number>, whole: number) => (
     <span class="bar" style={{ width: `${(whole / size) * 100}%` }}>
       {present.map(({ id }) => (
         <i key={id} style={{ flex: of.get(id) ?? 0, background: `var(--${id})` }} />
@@ -24,14 +28,14 @@ export function SizeBar() {
         <span class="soft">before</span>
         <span class="lane">{model && bar(before, size)}</span>
         <span class="soft">after</span>
-        <span class="lane">{plan.value && bar(after, plan.value.size)}</span>
+        <span class="lane">{now && bar(after, now.size)}</span>
       </div>
-      <ul class="legend" key={plan.value?.size}>
-        {plan.value &&
+      <ul class="legend" key={now?.size}>
+        {now &&
           present.map(({ id, label }) => (
             <li key={id}>
               <i style={{ background: `var(--${id})` }} />
-              {label} <span class="number soft">{percent((after.get(id) ?? 0) / (plan.value?.size ?? 1))}</span>
+              {label} <span class="number soft">{percent((after.get(id) ?? 0) / (now?.size ?? 1))}</span>
             </li>
           ))}
       </ul>
@@ -44,23 +48,15 @@ export function SizeBar() {
           ['Of before', 'number'],
           ['Of the file', 'number'],
         ]}
-        rows={present.map(({ id, label }) => [
+        items={present}
+        cells={({ id, label }) => [
           label,
           bytes(before.get(id) ?? 0),
           bytes(after.get(id) ?? 0),
           percent((after.get(id) ?? 0) / (before.get(id) ?? 1)),
-          percent((after.get(id) ?? 0) / (plan.value?.size ?? 1)),
-        ])}
+          percent((after.get(id) ?? 0) / (now?.size ?? 1)),
+        ]}
       />
     </section>
   );
-}
-
-function sums(tensors: readonly { readonly name: string; readonly bytes: number }[]): Map<string, number> {
-  const total = new Map<string, number>();
-  for (const { name, bytes } of tensors) {
-    const { id } = groupOf(name);
-    total.set(id, (total.get(id) ?? 0) + bytes);
-  }
-  return total;
 }

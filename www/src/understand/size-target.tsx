@@ -2,7 +2,7 @@ import { points, total } from '../state/analysis.ts';
 import { busy } from '../state/model.ts';
 import { recipe } from '../state/recipe.ts';
 import { aim, aimAt, mix, mixTrouble, take, taking } from '../state/target.ts';
-import { bytes, percent } from '../text.ts';
+import { bytes, errorText } from '../text.ts';
 import type { Scale } from '../ui/scale.ts';
 import { MARGIN } from './chart.tsx';
 
@@ -11,6 +11,8 @@ interface Props {
   x: Scale;
   width: number;
   height: number;
+  /** Told where the pointer is over the chart, and nothing when it leaves. */
+  look: (at: readonly [x: number, y: number] | undefined) => void;
 }
 
 /** Steps of the slider. */
@@ -18,7 +20,7 @@ const STEPS = 400;
 const THUMB = 18;
 
 /** The size one wants: a line across the chart, and a slider under it that moves the line. */
-export function SizeTarget({ domain, x, width, height }: Props) {
+export function SizeTarget({ domain, x, width, height, look }: Props) {
   const size = aim.value ?? total.value?.size ?? domain[0];
   const aimIn = (wanted: number): void => aimAt(Math.min(Math.max(wanted, domain[0]), domain[1]));
   const left = x(Math.min(Math.max(size, domain[0]), domain[1]));
@@ -35,7 +37,12 @@ export function SizeTarget({ domain, x, width, height }: Props) {
         aria-hidden="true"
         style={{ width: `${width}px`, height: `${height - MARGIN.bottom}px` }}
         onPointerDown={drag}
-        onPointerMove={(event) => event.buttons === 1 && drag(event)}
+        onPointerMove={(event) => {
+          const box = event.currentTarget.getBoundingClientRect();
+          look([event.clientX - box.left, event.clientY - box.top]);
+          if (event.buttons === 1) drag(event);
+        }}
+        onPointerLeave={() => look(undefined)}
       >
         <i style={{ left: `${left}px` }} />
       </div>
@@ -82,7 +89,7 @@ function Gain() {
   if (!error || !other || recipe.value !== mix.value?.recipe) return null;
   return (
     <span class="soft">
-      Error {percent(error)}, where {nearest} has {percent(other)}
+      Weight error {errorText(error)}; {nearest} has {errorText(other)}
     </span>
   );
 }

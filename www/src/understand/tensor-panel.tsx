@@ -2,17 +2,18 @@ import { busy } from '../state/model.ts';
 import { total } from '../state/analysis.ts';
 import { ownType, setTensorType } from '../state/recipe.ts';
 import { selected } from '../state/selection.ts';
-import { bytes, digits, percent, shape } from '../text.ts';
+import { bytes, digits, errorText, shape } from '../text.ts';
+import { Long } from '../ui/long.tsx';
 import { decibels, figure, possible, type Damage } from './damage.ts';
 import { Histograms } from './histograms.tsx';
 
 /** One tensor: what becomes of it and why, how its weights lie, and what every type would make of it. */
 export function TensorPanel() {
-  const tensor = total.value?.tensors.find(({ name }) => name === selected.value);
+  const tensor = selected.value === undefined ? undefined : total.value?.byName.get(selected.value);
   return (
     <section class="tensor" aria-labelledby="tensor">
       <h2 id="tensor" class="mono">
-        {tensor?.name ?? 'No tensor'}
+        {tensor ? <Long text={tensor.name} /> : 'No tensor'}
       </h2>
       {tensor && <Inside key={tensor.name} tensor={tensor} />}
     </section>
@@ -35,13 +36,13 @@ function Inside({ tensor }: { tensor: Damage }) {
         <dd class="number">
           {bytes(planned.sourceBytes)} → {bytes(planned.targetBytes)}
         </dd>
-        <dt>Error</dt>
+        <dt>Weight error</dt>
         <dd class="number">
           {error === undefined
             ? 'not measured'
             : error === 0
               ? 'none'
-              : `${percent(error)} (${digits(decibels(error), 3)} dB)`}
+              : `${errorText(error)} (${digits(decibels(error), 3)} dB)`}
         </dd>
         {figures && (
           <>
@@ -82,7 +83,7 @@ function Types({ tensor: { name, planned, analysis } }: { tensor: Damage }) {
             />
             <span>{format}</span>
             <span class="number">{bytes(size)}</span>
-            <span class="number soft">{relativeRmse === 0 ? 'exact' : percent(relativeRmse)}</span>
+            <span class="number soft">{relativeRmse === 0 ? 'exact' : errorText(relativeRmse)}</span>
           </label>
         ))}
       </div>

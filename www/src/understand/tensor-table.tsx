@@ -1,26 +1,36 @@
 import { useSignal } from '@preact/signals';
+import { useMemo } from 'preact/hooks';
 import { total } from '../state/analysis.ts';
 import { select, selected } from '../state/selection.ts';
-import { bytes, percent, shape } from '../text.ts';
+import { bytes, errorText, shape } from '../text.ts';
+import { Rows } from '../ui/rows.tsx';
+import { listed } from '../ui/visible.ts';
 import type { Damage } from './damage.ts';
+import { descending } from './order.ts';
 
-const SHOWN = 200; // rows in the page at once: beyond it the filter is the way
+const NONE: readonly Damage[] = [];
 
 /** What the table can be sorted by. */
-const ORDERS: Record<string, (a: Damage, b: Damage) => number> = {
-  'order of the file': () => 0,
-  'error, worst first': (a, b) => (b.error ?? -1) - (a.error ?? -1),
-  'size, largest first': (a, b) => b.planned.targetBytes - a.planned.targetBytes,
+const ORDERS: Record<string, ((tensor: Damage) => number) | undefined> = {
+  'order of the file': undefined,
+  'error, worst first': ({ error }) => error ?? 0,
+  'size, largest first': ({ planned }) => planned.targetBytes,
 };
 
 /** Every tensor: what it is, what it becomes, why, and what that costs. */
 export function TensorTable() {
   const filter = useSignal('');
   const order = useSignal('order of the file');
-  const tensors = total.value?.tensors ?? [];
+  const tensors = total.value?.tensors ?? NONE;
   const wanted = filter.value.trim().toLowerCase();
-  const found = tensors.filter(({ name }) => name.toLowerCase().includes(wanted));
-  const sorted = [...found].sort(ORDERS[order.value]);
+  const found = useMemo(
+    () => (wanted === '' ? tensors : tensors.filter(({ name }) => name.toLowerCase().includes(wanted))),
+    [tensors, wanted],
+  );
+  const sorted = useMemo(() => {
+    const key = ORDERS[order.value];
+    return key ? descending(found, key) : found;
+  }, [found, order.value]);
   return (
     <section class="tensors" aria-labelledby="tensors">
       <h2 id="tensors">Every tensor</h2>
@@ -42,7 +52,6 @@ export function TensorTable() {
         </label>
         <span class="soft" aria-live="polite">
           {found.length} of {tensors.length}
-          {found.length > SHOWN && `, the first ${SHOWN} shown`}
         </span>
       </div>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable from the keyboard */}
@@ -61,32 +70,36 @@ export function TensorTable() {
                 After
               </th>
               <th scope="col" class="right">
-                Error
+                Weight error
               </th>
               <th scope="col">Why</th>
             </tr>
           </thead>
-          <tbody>
-            {sorted.slice(0, SHOWN).map((tensor) => (
-              <Row key={tensor.name} tensor={tensor} />
-            ))}
-          </tbody>
+          <Rows
+            items={sorted}
+            columns={8}
+            row={(tensor, index) => <Row key={tensor.name} tensor={tensor} index={index} />}
+          />
         </table>
       </section>
     </section>
   );
 }
 
-function Row({ tensor: { name, planned, error } }: { tensor: Damage }) {
+function Row({ tensor: { name, planned, error }, index }: { tensor: Damage; index: number }) {
   return (
-    <tr class={planned.to === planned.from ? 'same' : undefined} aria-current={selected.value === name || undefined}>
+    <tr
+      class={planned.to === planned.from ? 'same' : undefined}
+      aria-rowindex={index + 2}
+      aria-current={selected.value === name || undefined}
+    >
       <td class="name">
         {planned.shape.length > 1 ? (
           <button type="button" class="plain" onClick={() => select(name)}>
-            {name}
+            {listed(name)}
           </button>
         ) : (
-          name
+          listed(name)
         )}
       </td>
       <td class="number">{shape(planned.shape)}</td>
@@ -94,7 +107,7 @@ function Row({ tensor: { name, planned, error } }: { tensor: Damage }) {
       <td class="to">{planned.to}</td>
       <td class="right number">{bytes(planned.sourceBytes)}</td>
       <td class="right number">{bytes(planned.targetBytes)}</td>
-      <td class="right number">{error === undefined ? '' : error === 0 ? '–' : percent(error)}</td>
+      <td class="right number">{error === undefined ? '' : error === 0 ? '–' : errorText(error)}</td>
       <td class="why">{planned.why}</td>
     </tr>
   );

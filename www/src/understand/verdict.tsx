@@ -1,26 +1,27 @@
 import { analysing, measureAll, sampled, standing, total } from '../state/analysis.ts';
 import { opened } from '../state/model.ts';
 import { recipeName } from '../state/recipe.ts';
-import { bytes, count, digits, percent } from '../text.ts';
+import { bytes, count, digits, errorText, percent } from '../text.ts';
 import { decibels, type Total } from './damage.ts';
 
-/** One plain line before any chart: what there is, what the recipe makes of it, what that costs. */
+/** One plain line before any chart: the size before and after, and the weight error. */
 export function Verdict() {
   const current = opened.value;
   const after = total.value;
   const { looked } = sampled.value;
+  const before = current?.model.source.size ?? 0;
   return (
     <div class="verdict">
       {/* A new line for each thing that is said: words that changed places in an old one would be seen to jump. */}
       <p class="line" key={`${recipeName.value} ${after?.size} ${after?.error}`}>
         {current && after ? (
           <>
-            {recipeName.value} presses {bytes(current.model.source.size)} into <em>{bytes(after.size)}</em>,{' '}
-            {percent(after.size / current.model.source.size)} of it. <Cost total={after} />
+            {recipeName.value}: {bytes(before)} → <em>{bytes(after.size)}</em> ({change(after.size / before)}).{' '}
+            <Cost total={after} />
           </>
         ) : current ? (
           <>
-            {count(current.weights)} weights in {bytes(current.model.source.size)}.
+            {count(current.weights)} weights in {bytes(before)}.
           </>
         ) : (
           <span class="soft">{standing.value === 'opening' ? 'Opening the model…' : 'No model is open.'}</span>
@@ -37,19 +38,21 @@ export function Verdict() {
   );
 }
 
+/** 0.31 -> "69% smaller". */
+function change(share: number): string {
+  return share <= 1 ? `${percent(1 - share)} smaller` : `${percent(share - 1)} larger`;
+}
+
 function Cost({ total: { error, outstanding } }: { total: Total }) {
   if (error === undefined) {
-    return standing.value === 'measuring' ? <span class="soft">Measuring what that costs…</span> : null;
+    return standing.value === 'measuring' ? <span class="soft">Measuring the weight error…</span> : null;
   }
-  const [worst] = outstanding;
   return (
     <>
-      Typical error {percent(error)} of a weight
-      {worst ? (
-        <>; {outstanding.length === 1 ? 'one tensor stands out' : `${outstanding.length} tensors stand out`}.</>
-      ) : (
-        ', spread evenly.'
-      )}
+      Weight error {errorText(error)} (RMS)
+      {outstanding.length === 0
+        ? ', even across tensors.'
+        : `; ${outstanding.length === 1 ? 'one tensor is' : `${outstanding.length} tensors are`} far above the others.`}
     </>
   );
 }
@@ -58,18 +61,18 @@ function Cost({ total: { error, outstanding } }: { total: Total }) {
 function Basis() {
   const now = analysing.value;
   const error = total.value?.error;
-  const { looked, all } = sampled.value;
+  const { looked, all, partly } = sampled.value;
   if (now.state === 'failed') return <>The error could not be measured: {now.message}</>;
   if (!error) return null;
   return (
     <>
       Signal to noise {digits(decibels(error), 3)} dB, measured on{' '}
-      {looked === all
+      {looked === all && !partly
         ? 'all of them'
         : now.state === 'running'
           ? `${count(looked)} so far`
           : `a sample of ${count(looked)}`}
-      . It is the error of the weights, not of what the model says.
+      . Weight error is not output quality: compare outputs below.
       {looked < all && now.state === 'done' && (
         <button type="button" class="plain small" onClick={measureAll}>
           Measure all of them

@@ -1,0 +1,51 @@
+/** Values that are computed in pieces, so that the page responds while a file of hundreds of thousands of tensors is summed up. */
+
+import { effect, signal, untracked, type ReadonlySignal } from '@preact/signals';
+
+/** A computation that pauses at each `yield`. */
+export type Pieces<T> = Generator<undefined, T>;
+
+/** Computes for so long before others have a turn: milliseconds. */
+const TURN = 12;
+
+/**
+ * A signal that follows what `begin` reads. A computation that takes less than a turn is done at once, as by `computed`; a
+ * longer one goes on in turns of its own, and the value stays what it was until it is done. What changes meanwhile starts the
+ * next computation, so that a value arrives also while the inputs change faster than it can be computed.
+ */
+export function derived<T>(begin: () => Pieces<T> | undefined): ReadonlySignal<T | undefined> {
+  const result = signal<T | undefined>(undefined);
+  let [running, stale] = [false, false];
+  const run = (pieces: Pieces<T> | undefined): void => {
+    const end = performance.now() + TURN;
+    for (let step = pieces?.next(); ; step = pieces?.next()) {
+      if (!step || step.done) {
+        running = false;
+        result.value = step?.value;
+        return;
+      }
+      if (performance.now() > end) break;
+    }
+    running = true;
+    setTimeout(() => {
+      run(pieces);
+      if (running || !stale) return;
+      stale = false;
+      run(untracked(begin));
+    });
+  };
+  effect(() => {
+    const pieces = begin();
+    if (running) stale = true;
+    else untracked(() => run(pieces));
+  });
+  return result;
+}
+
+/** Runs a computation to its end at once. */
+export function whole<T>(pieces: Pieces<T>): T {
+  for (;;) {
+    const { done, value } = pieces.next();
+    if (done) return value;
+  }
+}
