@@ -1,5 +1,7 @@
 /** The states of the playground (www/STATES.md), as plain functions: no browser. */
 
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
 import { openModel, init, type Recipe } from 'quantpress';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { convertedOf } from '../../www/src/open/converted.js';
@@ -22,6 +24,37 @@ import { goldenFolder } from './support/hugging-face.js';
 import { WHALE } from './support/whale.js';
 
 beforeAll(() => init());
+
+describe('a fact', () => {
+  const root = 'www/src';
+  const files = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((name) => /\.tsx?$/.test(name));
+
+  /** The signals that a file imports from the modules of state, each with its owner. */
+  function* imported(file: string, text: string): Generator<[name: string, owner: string]> {
+    for (const [, names = '', from = ''] of text.matchAll(/import\s+(?:type\s+)?\{([^}]*)\}\s+from\s+'(\.[^']*)'/g)) {
+      const owner = relative(root, resolve(root, dirname(file), from));
+      if (!/^(state|try)\//.test(owner) || !/\.ts$/.test(owner)) continue;
+      const source = readFileSync(join(root, owner), 'utf8');
+      for (const name of names.split(',').map((part) => part.trim().replace(/^type /, ''))) {
+        if (name && source.includes(`export const ${name} = signal`)) yield [name, owner];
+      }
+    }
+  }
+
+  test('is written by its owner alone: the others read it', () => {
+    let read = 0;
+    const written: string[] = [];
+    for (const file of files) {
+      const text = readFileSync(join(root, file), 'utf8');
+      for (const [name, owner] of imported(file, text)) {
+        read += 1;
+        if (new RegExp(`(?<![.\\w])${name}\\.value\\s*=(?!=)`).test(text)) written.push(`${file}: ${name} of ${owner}`);
+      }
+    }
+    expect(written).toEqual([]);
+    expect(read).toBeGreaterThan(40);
+  });
+});
 
 describe('standing', () => {
   const facts: Facts = { open: true, opening: false, obstacle: undefined, measuring: 'running', covered: false };

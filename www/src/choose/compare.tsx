@@ -1,6 +1,6 @@
 import { keptTotal, total } from '../state/analysis.ts';
 import { busy, opened } from '../state/model.ts';
-import { kept, nameOf, recipe } from '../state/recipe.ts';
+import { dropKept, keepRecipe, kept, nameOf, recipe, swapKept } from '../state/recipe.ts';
 import { bytes, digits, errorText, percent } from '../text.ts';
 import { listed } from '../ui/visible.ts';
 import { decibels, type Total } from '../understand/damage.ts';
@@ -14,15 +14,15 @@ export function Compare() {
     <section class="compare" aria-labelledby="compare">
       <h2 id="compare">Two recipes side by side</h2>
       <p class="actions">
-        <button type="button" disabled={busy.value} onClick={() => (kept.value = recipe.value)}>
+        <button type="button" disabled={busy.value} onClick={keepRecipe}>
           Keep {nameOf(recipe.value)} to compare
         </button>
         {kept.value && (
           <>
-            <button type="button" class="plain" disabled={busy.value} onClick={swap}>
+            <button type="button" class="plain" disabled={busy.value} onClick={swapKept}>
               Swap
             </button>
-            <button type="button" class="plain" onClick={() => (kept.value = undefined)}>
+            <button type="button" class="plain" onClick={dropKept}>
               Stop comparing
             </button>
           </>
@@ -59,13 +59,6 @@ export function Compare() {
       )}
     </section>
   );
-}
-
-function swap(): void {
-  const other = kept.value;
-  if (!other) return;
-  kept.value = recipe.value;
-  recipe.value = other;
 }
 
 const FIGURES: readonly [string, (total: Total) => string][] = [

@@ -1,6 +1,6 @@
 import { useSignal } from '@preact/signals';
 import { useRef } from 'preact/hooks';
-import { busy, type From, openAddress, opened, opening, openFiles, openSample, problem } from '../state/model.ts';
+import { busy, type From, openAddress, opened, opening, openFiles, openSample, fail } from '../state/model.ts';
 import { cleanAddress, goToNetwork, reachesNetwork } from './reach.ts';
 import { over } from './window.ts';
 
@@ -91,7 +91,7 @@ function Address() {
     event.preventDefault();
     const address = cleanAddress(text.value);
     if (!address)
-      problem.value = 'That is not the address of a file. It begins with https:// and ends with the name of the file.';
+      fail('That is not the address of a file. It begins with https:// and ends with the name of the file.');
     else if (reachesNetwork) void openAddress(address);
     else goToNetwork(address);
   };

@@ -1,7 +1,8 @@
 /** Drops: the whole window takes them, since a file that falls beside the box would replace the page. */
 
 import { signal } from '@preact/signals';
-import { openFiles } from '../state/model.ts';
+import { fail, openFiles } from '../state/model.ts';
+import { sentence } from '../ui/sentence.ts';
 import { filesOf } from './files.ts';
 
 /** Whether files are over the window. */
@@ -23,10 +24,15 @@ export function takeDrops(): void {
     if (!dataTransfer || !hasFiles(dataTransfer)) return;
     event.preventDefault();
     over.value = false;
-    void filesOf(dataTransfer).then(openFiles);
+    filesOf(dataTransfer).then(open, (error: unknown) => fail(sentence(error)));
     // Models are shown in the first view.
     if (!/^#?\/?(\?|$)/.test(location.hash)) location.hash = '#/';
   });
+}
+
+function open(files: readonly File[]): Promise<void> {
+  if (files.length === 0) fail('There are no files in what was dropped.');
+  return openFiles(files);
 }
 
 function hasFiles(data: DataTransfer | null): boolean {

@@ -15,7 +15,7 @@ import { outputName } from '../recipe/names.ts';
 import { folder, forget, hold, note, remove, room, sweep, unfinished, type Unfinished } from '../shrink/storage.ts';
 import { bytes } from '../text.ts';
 import { sentence } from '../ui/sentence.ts';
-import { busy, opened, type Opened } from './model.ts';
+import { busy, holdModel, opened, type Opened } from './model.ts';
 import { imatrix, plan, recipe, refusal } from './recipe.ts';
 import { worker } from './workers.ts';
 
@@ -116,7 +116,7 @@ async function work(prepare: (name: string, size: number) => Promise<Place>): Pr
   const name = outputName(current.fileName, which);
   abort = new AbortController();
   pausing = false;
-  busy.value = true;
+  const letModelGo = holdModel();
   job.value = { state: 'running', name, kept: false };
   const awake = await stayAwake();
   let place: Place | undefined;
@@ -150,7 +150,7 @@ async function work(prepare: (name: string, size: number) => Promise<Place>): Pr
     await takeBack(place?.picked).catch(() => {});
     job.value = abort.signal.aborted ? { state: 'idle' } : { state: 'failed', message: sentence(error) };
   } finally {
-    busy.value = false;
+    letModelGo();
     awake?.release().catch(() => {});
   }
 }

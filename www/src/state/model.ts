@@ -73,7 +73,12 @@ export function openSample(): Promise<void> {
 export function openFiles(all: readonly File[]): Promise<void> {
   const files = filesOfModel(all);
   const [first] = files;
-  if (!first) return Promise.resolve();
+  if (!first) {
+    // Nothing was chosen, or nothing that a model can be of.
+    if (all.length > 0)
+      fail('There is no GGUF or safetensors file in this folder. Open the folder that has the model.');
+    return Promise.resolve();
+  }
   const fileName = nameOfModel(files, folderOf(files));
   const isFolder = fileName === folderOf(files);
   return open({ what: fileName, fileName, from: 'disk' }, async () => (files.length === 1 ? first : files), isFolder);
@@ -82,6 +87,32 @@ export function openFiles(all: readonly File[]): Promise<void> {
 /** Opens a model behind an address, which is read in parts: what is needed, when it is needed. */
 export function openAddress(address: string): Promise<void> {
   return open({ what: address, fileName: lastPart(address), from: 'network' }, async () => address);
+}
+
+/** Says why what the person asked for could not be done. */
+export function fail(why: string): void {
+  problem.value = why;
+}
+
+/** A new request: what was said of the one before is over. */
+export function begin(): void {
+  batch(() => {
+    problem.value = undefined;
+    notice.value = undefined;
+  });
+}
+
+/** Says what was taken away. */
+export function tell(what: string | undefined): void {
+  notice.value = what;
+}
+
+/** Keeps the model open while a job reads it, until what is given back is called. */
+export function holdModel(): () => void {
+  busy.value = true;
+  return () => {
+    busy.value = false;
+  };
 }
 
 /** The sample's own importance matrix. */
@@ -101,8 +132,7 @@ async function open(next: Opening, get: () => Promise<ModelInput>, isFolder = fa
   const mine = ++turn;
   batch(() => {
     opening.value = next;
-    problem.value = undefined;
-    notice.value = undefined;
+    begin();
   });
   try {
     const [input] = await Promise.all([get(), init()]);

@@ -6,7 +6,7 @@ import { parseRecipe, recipeQuery } from '../recipe/fragment.ts';
 import { BEST_MIX, isMix } from '../recipe/names.ts';
 import { replaceQuery, route } from '../route.ts';
 import { sentence } from '../ui/sentence.ts';
-import { notice, opened, problem, sampleImatrix, whenModelChanges } from './model.ts';
+import { begin, fail, opened, sampleImatrix, tell, whenModelChanges } from './model.ts';
 import { outlined, planned as plannedFor, type Outline, type Planned } from './planner.ts';
 import { addressStep, firstRecipe, withAnotherModel } from './transitions.ts';
 
@@ -63,6 +63,35 @@ export const requantizes = computed(
 /** Types of which nothing has been lost yet. */
 const PLAIN = /^(F|BF|I)\d/;
 
+/** The last mix that was found for the open model; one that came with a link was made to be taken to another. */
+let found: Recipe | undefined;
+
+/** Takes the mix that was found for the open model. */
+export function chooseMix(mix: Recipe): void {
+  found = mix;
+  recipe.value = mix;
+}
+
+/** Keeps the recipe to compare others with. */
+export function keepRecipe(): void {
+  kept.value = recipe.value;
+}
+
+/** Compares no longer. */
+export function dropKept(): void {
+  kept.value = undefined;
+}
+
+/** Takes the recipe that was kept, and keeps the other. */
+export function swapKept(): void {
+  const other = kept.value;
+  if (!other) return;
+  batch(() => {
+    kept.value = recipe.value;
+    recipe.value = other;
+  });
+}
+
 /** Takes a preset as it is. */
 export function choosePreset(name: string): void {
   recipe.value = { preset: name };
@@ -101,14 +130,14 @@ function exactly(name: string): string {
 export async function useImatrix(file: File | 'sample' | undefined): Promise<void> {
   const model = opened.value?.model;
   if (!model) return;
-  problem.value = undefined;
+  begin();
   try {
     const matrix = file === 'sample' ? await sampleImatrix() : file;
     // Read once before any plan, so that a file that is none is said once.
     if (matrix) (await planModel(model, 'Q8_0', { imatrix: matrix })).free();
     imatrix.value = matrix;
   } catch (error) {
-    problem.value = sentence(error);
+    fail(sentence(error));
   }
 }
 
@@ -230,15 +259,13 @@ function remembered(): Recipe | undefined {
 
 // The importance matrix was measured on the model that was open, and the consent to quantize again was given for it.
 whenModelChanges((before) => {
-  const session = {
-    recipe: recipe.peek(),
-    mixRecipe: isMix(recipe.peek()) ? recipe.peek() : undefined,
-    imatrix: imatrix.peek()?.name,
-  };
+  const mixRecipe = found && isMix(recipe.peek()) ? recipe.peek() : undefined;
+  const session = { recipe: recipe.peek(), mixRecipe, imatrix: imatrix.peek()?.name };
+  found = undefined;
   const after = withAnotherModel(session, DEFAULT, before.fileName);
   recipe.value = after.recipe;
   imatrix.value = after.imatrix;
-  notice.value = after.notice;
+  tell(after.notice);
   plan.value = undefined;
   refusal.value = undefined;
   choices.value = [];

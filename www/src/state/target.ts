@@ -7,7 +7,7 @@ import { sentence } from '../ui/sentence.ts';
 import { analyses, points, share, standing } from './analysis.ts';
 import { findMix } from './mix.ts';
 import { opened, whenModelChanges } from './model.ts';
-import { choosePreset, imatrix, recipe } from './recipe.ts';
+import { chooseMix, choosePreset, imatrix, recipe } from './recipe.ts';
 import { mixStep, mixWaits } from './transitions.ts';
 
 /** Bytes that were aimed at; nothing while the recipe came from elsewhere. */
@@ -83,7 +83,7 @@ async function find(size: number, current: () => boolean): Promise<void> {
     batch(() => {
       failure.value = undefined;
       mix.value = found;
-      recipe.value = found.recipe;
+      chooseMix(found.recipe);
       aimed = found.recipe;
     });
   } catch (error) {

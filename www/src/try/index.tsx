@@ -1,7 +1,7 @@
 import { result } from '../state/job.ts';
 import { opened } from '../state/model.ts';
 import { digits, percent } from '../text.ts';
-import { agreed, prompt, stopTrying, texts, trouble, tryIt, trying, type Trying } from './state.ts';
+import { agreed, prompt, setPrompt, stopTrying, texts, trouble, tryIt, trying, type Trying } from './state.ts';
 import './try.css';
 
 const DOING: Record<Exclude<Trying, 'idle'>, string> = {
@@ -29,7 +29,7 @@ export default function TryIt() {
             type="text"
             value={prompt.value}
             disabled={busy}
-            onInput={(event) => (prompt.value = event.currentTarget.value)}
+            onInput={(event) => setPrompt(event.currentTarget.value)}
           />
         </label>
         {busy ? (

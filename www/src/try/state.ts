@@ -18,6 +18,11 @@ export const prompt = signal('The whale turned toward the boat, and');
 export const texts = signal<readonly [string, string]>(['', '']);
 export const agreed = signal<Agreement | undefined>(undefined);
 
+/** Another prompt. */
+export function setPrompt(text: string): void {
+  prompt.value = text;
+}
+
 const WORDS = 48;
 const SCORED = 512;
 
