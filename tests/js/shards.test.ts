@@ -126,6 +126,21 @@ describe('what is not all the shards of one model is refused', () => {
     expect(await failure(openModel(four))).toMatchObject({ code: 'MALFORMED', message });
   });
 
+  test('one that states another architecture, file type or UUID than the first', async () => {
+    const part = (number: number, more: Record<string, string | number>) =>
+      gguf({ ...more, 'split.no': number, 'split.count': 2, 'split.tensors.count': 2 }, [
+        floats(`${number}.weight`, [32, 4], wave),
+      ]);
+    const first = { ...LLAMA, 'general.file_type': 7, 'general.uuid': 'a' };
+    const opened = await openModel([part(0, first), part(1, first)]); // Some makers copy all to every shard.
+    await opened.close();
+    for (const other of [{ 'general.architecture': 'qwen2' }, { 'general.file_type': 15 }, { 'general.uuid': 'b' }]) {
+      const message = `shard 2 of 2 is of another model than the first: each states another ${Object.keys(other)[0]}`;
+      const set = [part(0, first), part(1, { ...first, ...other })];
+      expect(await failure(openModel(set))).toMatchObject({ code: 'ARGUMENT', message });
+    }
+  });
+
   test('one alone can be looked at, and not converted', async () => {
     const model = await openModel(a);
     expect(model.tensors.length).toBe(1);

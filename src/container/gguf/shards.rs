@@ -15,6 +15,11 @@ use std::collections::HashMap;
 /// The keys that say which shard a file is, in the order `llama-quantize` writes them.
 pub const SPLIT_KEYS: [&str; 3] = ["split.no", "split.count", "split.tensors.count"];
 
+/// Keys that no two shards of one model state differently. `llama-gguf-split` writes them only to the first shard; others
+/// copy some to all.
+const SHARED_KEYS: [&str; 4] =
+    ["general.architecture", "general.file_type", "general.quantization_version", "general.uuid"];
+
 impl Header {
     /// How many shards this file says the model has: 1 for a whole one.
     pub fn split_count(&self) -> u64 {
@@ -102,6 +107,11 @@ fn check_number(shard: &Header, number: u64, given: u64, first: &Header) -> Resu
     if count != first.split_count() || shard.split_tensors() != first.split_tensors() {
         let (mine, total) = (found.saturating_add(1), first.split_count());
         return wrong(format!("shard {mine} of {count} is of another model than the first of {total}"));
+    }
+    let differs = |key: &&str| matches!((shard.get(key), first.get(key)), (Some(mine), Some(other)) if mine != other);
+    if let Some(key) = SHARED_KEYS.iter().copied().find(differs) {
+        let mine = found.saturating_add(1);
+        return wrong(format!("shard {mine} of {count} is of another model than the first: each states another {key}"));
     }
     if found >= count {
         let message = format!("a shard says it is number {found}, counted from 0, of {count}");
