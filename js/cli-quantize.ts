@@ -1,21 +1,26 @@
 /** `quantpress quantize`. */
 
-import { stat, writeFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { shown } from './address.js';
-import { readQuantize, readTensorType, UsageError, type QuantizeRequest } from './cli-args.js';
+import { readQuantize, readTensorType, type QuantizeRequest } from './cli-args.js';
 import { reportText } from './cli-figures.js';
-import { inFolder } from './cli-four-bit.js';
+import { folderTarget } from './cli-four-bit.js';
 import { mixFor } from './cli-mix.js';
 import { createDisplay } from './cli-progress.js';
 import { bytes, printable, table } from './cli-text.js';
+import { filesOf, refuseSharedFiles, usesOf, type FileUse } from './file-identity.js';
 import { isFourBit } from './four-bit-plan.js';
 import { manifestOf, manifestText } from './manifest.js';
 import { planModel, presets, type Plan, type Recipe } from './model-plan.js';
 import { openModel, type Model } from './model.js';
-import { quantizeModel, type Report } from './quantize.js';
+import { quantizeAmong, type Report } from './quantize.js';
+import type { Progress } from './quantize-progress.js';
+import { SideFile } from './side-file.js';
 import { readTextFile } from './source-file.js';
-import { systemError } from './system-error.js';
+import { openTarget } from './target-open.js';
+
+/** What error messages call the files of the model. */
+const ROLES = { model: 'IN', imatrix: '--imatrix', target: 'OUT' } as const;
 
 /** A list of tensor types: the longest names are 64 bytes, the most tensors some 100 000. */
 const MAX_LIST_BYTES = 1 << 24;
@@ -24,48 +29,84 @@ const MAX_LIST_BYTES = 1 << 24;
 export async function quantize(args: string[], signal: AbortSignal): Promise<void> {
   const request = readQuantize(args, presets());
   await addTensorTypes(request);
-  if (!request.dryRun) await refuseSameFile(request);
   const model = await openModel(request.input, { signal });
   try {
-    const { preset, target, options, output } = request;
+    const { preset, target, options } = request;
+    if (target && !request.dryRun) await checkFiles(model, request);
     const recipe = target ? await mixFor(model, request, target, signal) : { ...options, preset: preset ?? '' };
     if (request.dryRun) await dryRun(model, request, recipe);
-    else if (isFourBit(recipe)) {
-      await inFolder(model, recipe, output, (path) => convert(model, { ...request, output: path }, recipe, signal));
-    } else await convert(model, request, recipe, signal);
+    else await convert(model, request, recipe, signal);
   } finally {
     await model.close();
   }
 }
 
 async function convert(model: Model, request: QuantizeRequest, recipe: Recipe, signal: AbortSignal): Promise<void> {
+  const place = isFourBit(recipe)
+    ? folderTarget(model, recipe, request.output)
+    : { target: request.output, path: request.output };
   const display = createDisplay(process.stderr, request.quiet);
+  const { report: reportFile, manifest: manifestFile } = await sideFiles(request);
+  const beside = [reportFile, manifestFile].filter((file) => file !== undefined);
+  const options = {
+    workers: request.threads,
+    imatrix: request.imatrix,
+    resume: request.resume,
+    hashes: beside.length > 0,
+    report: reportFile !== undefined,
+    signal,
+    onProgress: (progress: Progress) => display.show(progress),
+  };
   let report: Report;
   try {
-    report = await quantizeModel(model, request.output, recipe, {
-      workers: request.threads,
-      imatrix: request.imatrix,
-      resume: request.resume,
-      hashes: request.manifest !== undefined || request.report !== undefined,
-      report: request.report !== undefined,
-      signal,
-      onProgress: (progress) => display.show(progress),
+    report = await quantizeAmong(model, place.target, recipe, options, {
+      reads: readBy(request),
+      beside,
+      roles: ROLES,
     });
+    display.clear();
+    await reportFile?.save(`${JSON.stringify(report, null, 2)}\n`);
+    await manifestFile?.save(manifestText(manifestOf(report, basename(place.path)), request.manifest ?? ''));
   } catch (error) {
     display.clear();
+    for (const file of beside) await file.abort();
     if (request.resume && signal.aborted && !request.quiet) {
       console.error('interrupted: what is done is kept, and the same command goes on with it');
     }
     throw error;
   }
-  display.clear();
-  if (request.report !== undefined) await save(request.report, `${JSON.stringify(report, null, 2)}\n`);
-  if (request.manifest !== undefined) {
-    await save(request.manifest, manifestText(manifestOf(report, basename(request.output)), request.manifest));
-  }
   if (request.quiet) return;
-  if (request.report !== undefined) process.stdout.write(`${reportText(report)}\n\n`);
-  process.stdout.write(`${summary(request, report)}\n`);
+  if (reportFile) process.stdout.write(`${reportText(report)}\n\n`);
+  process.stdout.write(`${summary(place.path, report)}\n`);
+}
+
+/** What is written beside the model. */
+async function sideFiles({ report, manifest }: QuantizeRequest) {
+  return {
+    report: report === undefined ? undefined : await SideFile.at('--report', report),
+    manifest: manifest === undefined ? undefined : await SideFile.at('--manifest', manifest),
+  };
+}
+
+/** What was read before the model. */
+function readBy({ tensorTypeFile: path }: QuantizeRequest): FileUse[] {
+  return path === undefined ? [] : [{ role: '--tensor-type-file', file: { kind: 'path', path } }];
+}
+
+/** Choosing a mix takes long: what can be known before the plan is looked at before that. */
+async function checkFiles(model: Model, request: QuantizeRequest): Promise<void> {
+  const { imatrix, output, options } = request;
+  const { report, manifest } = await sideFiles(request);
+  const reads = [...usesOf(ROLES.model, model.reads), ...readBy(request)];
+  if (imatrix !== undefined) reads.push({ role: ROLES.imatrix, file: { kind: 'path', path: imatrix } });
+  const writes = [...((await report?.uses()) ?? []), ...((await manifest?.uses()) ?? [])];
+  // Of several files the names depend on how many there will be.
+  if (options.splitMaxSize === undefined && !options.keepSplit) {
+    const target = await openTarget(output);
+    await target.fits?.(0);
+    writes.push(...(await filesOf(ROLES.target, target)));
+  }
+  await refuseSharedFiles(reads, writes);
 }
 
 async function dryRun(model: Model, { imatrix, input }: QuantizeRequest, recipe: Recipe): Promise<void> {
@@ -89,7 +130,7 @@ function totals(input: string, { source }: Model, { size }: Plan): string {
   return `${printable(shown(input))}: ${source.size} bytes would become ${size} (${share(size, source.size)})`;
 }
 
-function summary({ output }: QuantizeRequest, { sourceSize, size, seconds }: Report): string {
+function summary(output: string, { sourceSize, size, seconds }: Report): string {
   const change = `${bytes(sourceSize)} became ${bytes(size)} (${share(size, sourceSize)})`;
   return `${printable(output)}: ${change} in ${seconds.toFixed(1)} s`;
 }
@@ -104,19 +145,4 @@ async function addTensorTypes({ tensorTypeFile, options }: QuantizeRequest): Pro
   const text = await readTextFile(tensorTypeFile, MAX_LIST_BYTES);
   const types = text.split(/\s+/).filter(Boolean).map(readTensorType);
   options.tensorTypes = [...(options.tensorTypes ?? []), ...types];
-}
-
-/** Writing over what is being read would be safe here, and is still hardly ever meant. */
-async function refuseSameFile({ input, output }: QuantizeRequest): Promise<void> {
-  const [a, b] = await Promise.all([input, output].map((path) => stat(path).catch(() => undefined)));
-  if (!a || !b || a.dev !== b.dev || a.ino !== b.ino) return;
-  throw new UsageError(`IN and OUT are the same file: '${output}'`, 'Give OUT another name.');
-}
-
-async function save(path: string, text: string): Promise<void> {
-  try {
-    await writeFile(path, text);
-  } catch (error) {
-    throw systemError(error, `cannot write '${path}'`, { path });
-  }
 }

@@ -1,16 +1,16 @@
 /** `quantpress verify`. */
 
-import { writeFile } from 'node:fs/promises';
 import { shown } from './address.js';
 import { readVerify } from './cli-args.js';
 import { createDisplay } from './cli-progress.js';
 import { printable } from './cli-text.js';
 import { QuantpressError } from './error.js';
+import { refuseSharedFiles, usesOf, type FileReference } from './file-identity.js';
 import { manifestText, parseManifest, type ExpectedHashes } from './manifest.js';
 import { openModel } from './model.js';
 import { ProgressMeter } from './quantize-progress.js';
+import { SideFile } from './side-file.js';
 import { readTextFile } from './source-file.js';
-import { systemError } from './system-error.js';
 import { verifyModel } from './verify.js';
 
 /** Runs the command. It fails if anything is wrong with the file. */
@@ -18,20 +18,26 @@ export async function verify(args: string[], signal: AbortSignal): Promise<void>
   const { file, manifest, write, quiet } = readVerify(args);
   const expected = await readManifest(file, manifest);
   const model = await openModel(file, { signal });
+  const output = write === undefined ? undefined : await SideFile.at('--write', write);
   const display = createDisplay(process.stderr, quiet);
   try {
+    if (output) {
+      const reads = [...usesOf('FILE', model.reads), ...usesOf('the manifest', expected?.reads ?? [])];
+      await refuseSharedFiles(reads, await output.uses());
+      await output.prepare(signal);
+    }
     const meter = new ProgressMeter([{ sourceBytes: model.source.size }]);
     const {
       problems,
       manifest: found,
       compared,
     } = await verifyModel(model, {
-      manifest: expected,
+      manifest: expected?.hashes,
       signal,
       onProgress: ({ bytesDone, tensor }) => display.show(meter.at(bytesDone, tensor)),
     });
     display.clear();
-    if (write !== undefined) await save(write, manifestText(found, write));
+    await output?.save(manifestText(found, write ?? ''));
     for (const { tensor, message } of problems) {
       process.stdout.write(`${tensor === undefined ? '' : `tensor '${printable(tensor)}': `}${printable(message)}\n`);
     }
@@ -46,6 +52,7 @@ export async function verify(args: string[], signal: AbortSignal): Promise<void>
       process.stdout.write(`${printable(shown(file))}: ${found.tensors.length} tensors, ${how}\n${found.sha256}\n`);
   } finally {
     display.clear();
+    await output?.abort();
     await model.close();
   }
 }
@@ -54,7 +61,10 @@ export async function verify(args: string[], signal: AbortSignal): Promise<void>
 const MAX_MANIFEST_BYTES = 1 << 28;
 
 /** The manifest that was named, else the one beside the file, if there is one. */
-async function readManifest(file: string, named: string | undefined): Promise<ExpectedHashes | undefined> {
+async function readManifest(
+  file: string,
+  named: string | undefined,
+): Promise<{ hashes: ExpectedHashes; reads: FileReference[] } | undefined> {
   const path = named ?? `${file}.manifest.json`;
   const text = await readTextFile(path, MAX_MANIFEST_BYTES).catch((error: unknown) => {
     if (named === undefined && error instanceof QuantpressError && error.code === 'NOT_FOUND') return undefined;
@@ -62,15 +72,9 @@ async function readManifest(file: string, named: string | undefined): Promise<Ex
   });
   if (text === undefined) return undefined;
   try {
-    return parseManifest(text);
+    return { hashes: parseManifest(text), reads: [{ kind: 'path', path }] };
   } catch (error) {
     if (!(error instanceof QuantpressError)) throw error;
     throw new QuantpressError(error.code, `'${path}': ${error.message}`, { ...error.details, path });
   }
-}
-
-async function save(path: string, text: string): Promise<void> {
-  await writeFile(path, text).catch((error: unknown) => {
-    throw systemError(error, `cannot write '${path}'`, { path });
-  });
 }

@@ -12,6 +12,8 @@ import { printable } from './cli-text.js';
 import { verify } from './cli-verify.js';
 import { QuantpressError } from './error.js';
 import { init } from './node.js';
+import { systemError } from './system-error.js';
+import { removeUnfinished } from './target-file.js';
 
 /** A command gets what follows its name, and a signal that Ctrl-C aborts; it may give an exit code of its own. */
 type Command = (args: string[], signal: AbortSignal) => Promise<unknown>;
@@ -22,19 +24,48 @@ const COMMANDS: Record<string, Command> = { quantize, inspect, analyze, diff, ve
 const FAILED: Record<string, number> = { diff: 2 };
 
 /** What a shell expects of a program that a signal ended. */
-const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
+const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129, SIGQUIT: 131 } as const;
+
+/** How long an interrupted run may take to end: milliseconds. After a second signal, the shorter time. */
+const GRACE = 5000;
+const SHORT_GRACE = 500;
 
 /** Runs one command line; gives the exit code: 0 done, 1 failed (see {@link FAILED}), 2 wrong usage, 128 + n ended by signal n. */
 async function main(args: string[]): Promise<number> {
-  const interrupted = new AbortController();
-  for (const [name, code] of Object.entries(SIGNALS)) process.once(name, () => interrupted.abort(code));
+  const signal = interruption();
   try {
-    const answer = await dispatch(args, interrupted.signal);
+    const answer = await dispatch(args, signal);
     return typeof answer === 'number' ? answer : 0;
   } catch (error) {
-    if (interrupted.signal.aborted) return interrupted.signal.reason as number;
+    if (signal.aborted) return signal.reason as number;
     return complain(error) ? 2 : (FAILED[args[0] ?? ''] ?? 1);
   }
+}
+
+/**
+ * Aborted by the first signal that should end the program, which then clears away what it has begun. Further signals do not
+ * cut that short at once: two come within milliseconds when a terminal and a program above this one both send theirs. What
+ * is stuck is ended all the same.
+ */
+function interruption(): AbortSignal {
+  const interrupted = new AbortController();
+  let since = 0;
+  const end = (name: NodeJS.Signals) => {
+    removeUnfinished();
+    // Not process.exit, which waits for threads that may be stuck in the system.
+    process.removeAllListeners(name);
+    process.kill(process.pid, name);
+  };
+  for (const [name, code] of Object.entries(SIGNALS) as [keyof typeof SIGNALS, number][]) {
+    process.on(name, () => {
+      const first = !interrupted.signal.aborted;
+      since ||= performance.now();
+      interrupted.abort(code);
+      const grace = first ? GRACE : Math.max(0, SHORT_GRACE - (performance.now() - since));
+      setTimeout(end, grace, name).unref();
+    });
+  }
+  return interrupted.signal;
 }
 
 async function dispatch([name, ...rest]: string[], signal: AbortSignal): Promise<unknown> {
@@ -55,8 +86,11 @@ function complain(error: unknown): boolean {
     console.error(`quantpress: ${printable(error.message)}\n${error.help}`);
     return true;
   }
-  if (error instanceof QuantpressError) console.error(`quantpress: ${printable(error.message)}`);
-  else console.error('quantpress: a fault of its own; please report it:', error);
+  if (error instanceof QuantpressError) {
+    console.error(`quantpress: ${printable(error.message)}`);
+    return error.code === 'SAME_FILE';
+  }
+  console.error('quantpress: a fault of its own; please report it:', error);
   return false;
 }
 
@@ -69,6 +103,17 @@ function version(): string {
   return (JSON.parse(text) as { version: string }).version;
 }
 
+// However this ends, nothing unfinished is left but what --resume goes on with.
+process.on('exit', removeUnfinished);
+// Nobody may be listening: progress and complaints are never worth a file.
+process.stderr.on('error', () => {});
+let unwritten: NodeJS.ErrnoException | undefined;
+process.stdout.on('error', (error) => {
+  unwritten ??= error;
+});
+const code = await main(process.argv.slice(2));
+// Errors of a stream come a moment after its last write.
+await new Promise((resolve) => process.stdout.write('', resolve));
 // `quantpress inspect FILE | head` closes the pipe early, and that is no failure.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
-process.exitCode = await main(process.argv.slice(2));
+if (unwritten && unwritten.code !== 'EPIPE') complain(systemError(unwritten, 'cannot write to standard output'));
+process.exitCode = code === 0 && unwritten && unwritten.code !== 'EPIPE' ? 1 : code;

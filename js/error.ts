@@ -24,6 +24,8 @@ const CODES = {
   UNSUPPORTED: 'Unsupported',
   /** A function was called before `init()` had finished. */
   NOT_READY: 'Parameter',
+  /** A file would be written that is also read, or that is written already. */
+  SAME_FILE: 'Parameter',
   /** No file or address of that name. */
   NOT_FOUND: 'Io',
   /** The system or the server refuses. */

@@ -4,6 +4,7 @@ import { addressOf, pathOf, plainPath, shown } from './address.js';
 import { isBlob, isFileList, isUrl } from './brands.js';
 import type { ModelHeader, SafetensorsModel } from './engine.js';
 import { QuantpressError } from './error.js';
+import type { FileReference } from './file-identity.js';
 import { readHeader, type FileHeader } from './model-header.js';
 import {
   BESIDE,
@@ -52,6 +53,8 @@ export interface OpenedModel {
   alignment: number;
   headerBytes: number;
   files: Map<string, Uint8Array<ArrayBuffer>>;
+  /** Every file that was opened, also those that were read whole and closed. */
+  reads: readonly FileReference[];
 }
 
 /** A file that may be one of a model's, by its name among the others. */
@@ -82,6 +85,7 @@ class Files {
   readonly #name: string;
   /** Sources of the caller's own are not among them: they stay the caller's. */
   readonly #ours: Source[] = [];
+  readonly #reads: FileReference[] = [];
   readonly #beside = new Map<string, Uint8Array<ArrayBuffer>>();
   readonly #ggufs: { source: Source; header: ModelHeader }[] = [];
   readonly #safetensors: Source[] = [];
@@ -153,6 +157,7 @@ class Files {
   async #open(input: SourceInput): Promise<Source> {
     const source = await openInput(input, this.#options);
     if (source !== input) this.#ours.push(source);
+    this.#reads.push(...((await source.files?.()) ?? []));
     return source;
   }
 
@@ -214,7 +219,16 @@ class Files {
     const header = only && this.#ggufs.length === 1 ? gguf.header : this.#joinShards();
     const source = join(this.#ggufs.map((shard) => shard.source));
     const { version, alignment, headerBytes } = header;
-    return { source, container: 'gguf', header, version, alignment, headerBytes, files: this.#beside };
+    return {
+      source,
+      container: 'gguf',
+      header,
+      version,
+      alignment,
+      headerBytes,
+      files: this.#beside,
+      reads: this.#reads,
+    };
   }
 
   #joinShards(): ModelHeader {
@@ -239,7 +253,16 @@ class Files {
     const after = made.filter((bytes) => bytes.length > 0).map((bytes) => new BytesSource(bytes, true));
     const source = join([...this.#safetensors, ...after]);
     const headerBytes = this.#headerBytes;
-    return { source, container: 'safetensors', header, version: 0, alignment: 1, headerBytes, files: this.#beside };
+    return {
+      source,
+      container: 'safetensors',
+      header,
+      version: 0,
+      alignment: 1,
+      headerBytes,
+      files: this.#beside,
+      reads: this.#reads,
+    };
   }
 }
 
@@ -350,7 +373,7 @@ async function filesOfHandle(folder: FileSystemDirectoryHandle, prefix = ''): Pr
   const entries = (folder as unknown as { values(): AsyncIterable<FileSystemHandle> }).values();
   for await (const entry of entries) {
     const name = `${prefix}${entry.name}`;
-    if (entry.kind === 'file') found.push({ name, input: await (entry as FileSystemFileHandle).getFile() });
+    if (entry.kind === 'file') found.push({ name, input: entry as FileSystemFileHandle });
     else if (INNER_FOLDERS.includes(name)) {
       found.push(...(await filesOfHandle(entry as FileSystemDirectoryHandle, `${name}/`)));
     }

@@ -3,6 +3,7 @@
 import { expectText } from './check.js';
 import type { ImportanceMatrix } from './engine.js';
 import { QuantpressError } from './error.js';
+import type { FileReference } from './file-identity.js';
 import { hashOf, sha256 } from './hash.js';
 import { readOptions } from './options.js';
 import { openInput, type SourceInput } from './source-open.js';
@@ -33,10 +34,14 @@ export class Importance {
   /** @internal SHA-256 of the file it was read from. */
   readonly hash: string;
 
+  /** @internal The files it was read from. */
+  readonly reads: readonly FileReference[];
+
   /** @internal */
-  constructor(matrix: ImportanceMatrix, hash: string, name?: string) {
+  constructor(matrix: ImportanceMatrix, hash: string, reads: readonly FileReference[], name?: string) {
     this.matrix = matrix;
     this.hash = hash;
+    this.reads = reads;
     this.name = name;
   }
 
@@ -85,6 +90,7 @@ export async function openImportance(input: ImportanceInput, options: UrlOptions
     return new Importance(
       call((engine) => engine.ImportanceMatrix.parse(bytes)),
       hashOf(sha256(), bytes),
+      (await source.files?.()) ?? [],
       name,
     );
   } finally {

@@ -4,9 +4,10 @@ import { expectInstance, readSize } from './check.js';
 import { dispose, release } from './dispose.js';
 import type { ModelPlan } from './engine.js';
 import { QuantpressError } from './error.js';
+import type { FileReference } from './file-identity.js';
 import type { FormatName } from './format.js';
 import { FOUR_BIT_PRESETS, isFourBit, planFourBit, type FourBitPlan } from './four-bit-plan.js';
-import { openImportance, type ImportanceInput } from './model-importance.js';
+import { openImportance, type Importance, type ImportanceInput } from './model-importance.js';
 import { Model, type SourceType } from './model.js';
 import { readOptions, unchecked, type ReaderTable } from './options.js';
 import { readRecipe } from './recipe-options.js';
@@ -127,13 +128,16 @@ export class Plan {
   readonly tensors: readonly PlannedTensor[];
   /** @internal The hash of the importance matrix. */
   readonly imatrix: string | undefined;
+  /** @internal The files of the importance matrix. */
+  readonly reads: readonly FileReference[];
   readonly #plan: ModelPlan | FourBitPlan;
 
   /** @internal */
-  constructor(plan: ModelPlan | FourBitPlan, split: boolean, imatrix?: string) {
+  constructor(plan: ModelPlan | FourBitPlan, split: boolean, imatrix?: Importance) {
     this.#plan = plan;
     this.split = split;
-    this.imatrix = imatrix;
+    this.imatrix = imatrix?.hash;
+    this.reads = imatrix?.reads ?? [];
     this.size = plan.size;
     this.tensors = call(() => plan.tensors()) as PlannedTensor[];
   }
@@ -214,7 +218,7 @@ export async function makePlan(
   const named = importance.name === undefined ? whole : { imatrixFile: importance.name, ...whole };
   try {
     const plan = call(() => model.header.plan({ ...named, dryRun }, importance.matrix));
-    return new Plan(plan, split, importance.hash);
+    return new Plan(plan, split, importance);
   } finally {
     if (importance !== options.imatrix) importance.free();
   }

@@ -4,6 +4,7 @@ import { expectArray, expectOffset, expectText } from './check.js';
 import { release } from './dispose.js';
 import type { ModelHeader, SafetensorsModel } from './engine.js';
 import { QuantpressError } from './error.js';
+import type { FileReference } from './file-identity.js';
 import { dequantize, formats, type FormatName } from './format.js';
 import { openFiles, type ModelInput, type OpenedModel } from './model-files.js';
 import { readOptions, signal, type ReaderTable } from './options.js';
@@ -68,13 +69,16 @@ export class Model {
   readonly source: Source;
   /** What lies beside a safetensors model, by name: `config.json`, `tokenizer.json` and the like. */
   readonly files: ReadonlyMap<string, Uint8Array<ArrayBuffer>>;
+  /** @internal The files it was read from, with those beside it. */
+  readonly reads: readonly FileReference[];
   /** @internal What the engine knows of it. */
   readonly header: ModelHeader | SafetensorsModel;
 
   /** @internal */
-  constructor({ source, container, header, version, alignment, headerBytes, files }: OpenedModel) {
+  constructor({ source, container, header, version, alignment, headerBytes, files, reads }: OpenedModel) {
     this.source = source;
     this.files = files;
+    this.reads = reads;
     this.header = header;
     this.container = container;
     this.version = version;
@@ -133,7 +137,7 @@ export class Model {
 /**
  * Opens a model and reads its header, not its tensors.
  *
- * One file is bytes, a `Blob` or `File`, a URL, a path or `FileHandle` (Node), or any {@link Source}. A model in several
+ * One file is bytes, a `Blob` or `File`, a `FileSystemFileHandle`, a URL, a path or `FileHandle` (Node), or any {@link Source}. A model in several
  * files is an array of these or a `FileList`, in any order: the shards of a split GGUF; safetensors files, with or without
  * their index, and with what lies beside them (`config.json`, `tokenizer.json`). Where files can be found by name one is
  * enough: the path or URL of the first shard (`model-00001-of-00003.gguf`) or of `model.safetensors.index.json`. A folder's

@@ -3,6 +3,7 @@
 import { QuantpressError } from './error.js';
 import { noErrors, type ErrorFigures, type ErrorSums } from './error-sums.js';
 import type { FormatName } from './format.js';
+import { filesOf, refuseSharedFiles, usesOf, type FileUse } from './file-identity.js';
 import { BLOCK } from './four-bit-plan.js';
 import { FourBitTails } from './four-bit-tails.js';
 import { shardSuffix } from './model-names.js';
@@ -16,6 +17,7 @@ import type { JobIdentity } from './journal.js';
 import { identifyJob, saveProgress, type SavedProgress } from './quantize-resume.js';
 import { ProgressMeter, type Progress } from './quantize-progress.js';
 import { tilesOf, tilesOfTensor, weightsPerMatrix, type Tile } from './quantize-tiles.js';
+import type { SideFile } from './side-file.js';
 import { openTargets, type TargetInput, type TargetSet } from './target-open.js';
 import { InOrder, type Target } from './target.js';
 import { compiledModule } from './wasm.js';
@@ -96,11 +98,14 @@ export interface ReportedTensor {
  *
  * @param target - A path (Node), a file handle, a `WritableStream`, a `MemoryTarget` or any {@link Target}. A file appears
  * under its name only when it is complete. Where the recipe splits the output, a path is what the names begin with
- * (`model.gguf` gives `model-00001-of-00003.gguf`), and a function gives the target of each file.
+ * (`model.gguf` gives `model-00001-of-00003.gguf`), and a function gives the target of each file. A symbolic link stays one:
+ * the file it leads to is replaced, or created.
  * @param recipe - A preset's name, or a preset and options.
- * @throws {@link QuantpressError} as {@link planModel}; `NEEDS_IMPORTANCE`; `NON_FINITE` or `UNREPRESENTABLE` with the tensor,
- * row and column; `CHANGED` if the source did, or if what is to be resumed is of another source, recipe, importance matrix or
- * engine (`details.changed`); `BUSY` if another run is at it; why it cannot be read or written (`NO_SPACE`, `DENIED`, `IO` ...).
+ * @throws {@link QuantpressError} as {@link planModel}; `SAME_FILE`, before anything is written, if a file of the target is
+ * one that is read (of the model, beside it, or the importance matrix) or is there twice; `NEEDS_IMPORTANCE`; `NON_FINITE` or
+ * `UNREPRESENTABLE` with the tensor, row and column; `CHANGED` if the source did, or if what is to be resumed is of another
+ * source, recipe, importance matrix or engine (`details.changed`); `BUSY` if another run is at it; why it cannot be read or
+ * written (`NO_SPACE`, `DENIED`, `IO` ...).
  * @example
  * ```ts
  * const model = await openModel('model-f16.gguf');
@@ -108,25 +113,54 @@ export interface ReportedTensor {
  * await model.close();
  * ```
  */
-export async function quantizeModel(
+export function quantizeModel(
   model: Model,
   target: TargetInput | TargetSet,
   recipe: Recipe | string,
   options: QuantizeModelOptions = {},
+): Promise<Report> {
+  return quantizeAmong(model, target, recipe, options, ALONE);
+}
+
+/** @internal The other files of a job, and what error messages call those of the model. */
+export interface JobFiles {
+  /** What was read before. */
+  reads: readonly FileUse[];
+  /** What is written afterwards. */
+  beside: readonly SideFile[];
+  roles: Readonly<Record<'model' | 'imatrix' | 'target', string>>;
+}
+
+const ALONE: JobFiles = {
+  reads: [],
+  beside: [],
+  roles: { model: 'the model', imatrix: 'the importance matrix', target: 'the target' },
+};
+
+/** @internal {@link quantizeModel}, which makes sure that none of its files is one of the `others`. */
+export async function quantizeAmong(
+  model: Model,
+  target: TargetInput | TargetSet,
+  recipe: Recipe | string,
+  options: QuantizeModelOptions,
+  others: JobFiles,
 ): Promise<Report> {
   const given = readOptions('quantizeModel', OPTIONS, options);
   given.signal?.throwIfAborted();
   const started = performance.now();
   const plan = await makePlan('quantizeModel', model, recipe, given, false);
   try {
+    const output = await openTargets(target, { shards: plan.shards(), split: plan.split });
+    await refuseSharedFiles(
+      [...usesOf(others.roles.model, model.reads), ...usesOf(others.roles.imatrix, plan.reads), ...others.reads],
+      [
+        ...(await filesOf(others.roles.target, output)),
+        ...(await Promise.all(others.beside.map((file) => file.uses()))).flat(),
+      ],
+    );
+    for (const file of others.beside) await file.prepare(given.signal);
     const job = await identifyJob(model, plan, recipe);
-    const done = await new Conversion(
-      model,
-      plan,
-      job,
-      await openTargets(target, { shards: plan.shards(), split: plan.split }),
-      given,
-    ).run();
+    const done = await new Conversion(model, plan, job, output, given).run();
     return report(model, plan, done, (performance.now() - started) / 1000);
   } finally {
     plan.free();

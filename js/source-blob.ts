@@ -1,4 +1,5 @@
 import { QuantpressError } from './error.js';
+import type { FileReference } from './file-identity.js';
 import { builtin } from './runtime.js';
 import { Sample } from './source-sample.js';
 import { checkRange, type Source, type SourceDescription } from './source.js';
@@ -9,11 +10,14 @@ import { checkRange, type Source, type SourceDescription } from './source.js';
  */
 export class BlobSource implements Source {
   readonly #blob: Blob;
+  readonly #handle: FileSystemFileHandle | undefined;
   readonly name?: string;
   #sample: Promise<Sample> | undefined;
 
-  constructor(blob: Blob) {
+  /** `handle` is what the blob was got from, if it was. */
+  constructor(blob: Blob, handle?: FileSystemFileHandle) {
     this.#blob = blob;
+    this.#handle = handle;
     if ('name' in blob && typeof blob.name === 'string') this.name = blob.name;
   }
 
@@ -50,6 +54,11 @@ export class BlobSource implements Source {
   /** Of a `File` the time of its last change; a plain `Blob` has none. */
   async fingerprint(): Promise<string | undefined> {
     return 'lastModified' in this.#blob ? `blob ${this.#blob.lastModified}` : undefined;
+  }
+
+  async files(): Promise<readonly FileReference[]> {
+    if (this.#handle) return [{ kind: 'handle', handle: this.#handle }];
+    return this.#blob instanceof File ? [{ kind: 'file', file: this.#blob }] : [];
   }
 
   async #read(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {

@@ -1,6 +1,7 @@
 import type { BigIntStats } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { QuantpressError } from './error.js';
+import type { FileReference } from './file-identity.js';
 import { builtin } from './runtime.js';
 import { checkRange, truncated, type FileIdentity, type Source, type SourceDescription } from './source.js';
 import { systemError } from './system-error.js';
@@ -92,6 +93,15 @@ export class FileSource implements Source {
   async fingerprint(): Promise<string> {
     const { inode, modified, changed } = this.#identity;
     return `file ${inode} ${modified} ${changed}`;
+  }
+
+  async files(): Promise<readonly FileReference[]> {
+    const { dev, ino } = await this.#handle.stat({ bigint: true });
+    const name = this.#path ?? 'the file handle';
+    // Where there are no inodes only the path is left.
+    return ino === 0n && this.#path !== undefined
+      ? [{ kind: 'path', path: this.#path }]
+      : [{ kind: 'inode', name, device: dev, inode: ino }];
   }
 
   async close(): Promise<void> {

@@ -1,3 +1,4 @@
+import type { FileReference } from './file-identity.js';
 import { checkRange, readInto, type Source, type SourceDescription } from './source.js';
 
 /** A part, and where it begins among the bytes of all. */
@@ -57,6 +58,11 @@ export class JoinedSource implements Source {
     const prints = await Promise.all(this.#parts.map(({ source }) => source.fingerprint?.()));
     if (prints.includes(undefined)) return undefined;
     return `joined ${JSON.stringify(this.#parts.map(({ source }, index) => [source.size, prints[index]]))}`;
+  }
+
+  async files(): Promise<readonly FileReference[]> {
+    const files = await Promise.all(this.#parts.map(({ source }) => source.files?.()));
+    return files.flatMap((part) => part ?? []);
   }
 
   async close(): Promise<void> {

@@ -13,12 +13,13 @@ import { JoinedSource } from './source-joined.js';
 import { UrlSource } from './source-url.js';
 import { URL_OPTIONS, type UrlOptions } from './url-options.js';
 import type { Source, SourceDescription } from './source.js';
+import { systemError } from './system-error.js';
 
 /**
- * Everything {@link openSource} takes: bytes, a `Blob` or `File`, an `http(s)` or `file` URL, a path or a `FileHandle`
- * (Node), or a {@link Source} of the caller's own.
+ * Everything {@link openSource} takes: bytes, a `Blob` or `File`, a `FileSystemFileHandle`, an `http(s)` or `file` URL, a
+ * path or a `FileHandle` (Node), or a {@link Source} of the caller's own.
  */
-export type SourceInput = Source | Uint8Array | ArrayBufferLike | Blob | URL | string | OpenFile;
+export type SourceInput = Source | Uint8Array | ArrayBufferLike | Blob | FileSystemFileHandle | URL | string | OpenFile;
 
 /** A `FileHandle` of Node's, in words that TypeScript for browsers has too. */
 export interface OpenFile {
@@ -40,6 +41,7 @@ export async function openInput(input: SourceInput, options: UrlOptions): Promis
   if (isBytes(input) || isBuffer(input)) return new BytesSource(input);
   if (typeof input === 'object' && input !== null) {
     if (isHandle(input)) return FileSource.from(input);
+    if (isWebHandle(input)) return openWebHandle(input);
     if (isSource(input)) return input;
   }
   throw new QuantpressError('ARGUMENT', 'a source is bytes, a Blob, a URL, a path, a FileHandle or { size, read }', {});
@@ -68,6 +70,18 @@ async function openNamed(name: string, options: UrlOptions): Promise<Source> {
 
 function isHandle(input: object): input is FileHandle {
   return 'fd' in input && typeof input.fd === 'number' && 'read' in input;
+}
+
+function isWebHandle(input: object): input is FileSystemFileHandle {
+  return 'kind' in input && input.kind === 'file' && 'getFile' in input && typeof input.getFile === 'function';
+}
+
+async function openWebHandle(handle: FileSystemFileHandle): Promise<Source> {
+  try {
+    return new BlobSource(await handle.getFile(), handle);
+  } catch (error) {
+    throw systemError(error, `cannot read '${handle.name}'`, { name: handle.name });
+  }
 }
 
 function isSource(input: object): input is Source {

@@ -1,6 +1,7 @@
 /** Where bytes come from: the interface, and what every implementation shares. */
 
 import { QuantpressError } from './error.js';
+import type { FileReference } from './file-identity.js';
 
 /**
  * Something of known size that can be read anywhere: a file, a Blob, a URL, bytes. Two members are enough to write one.
@@ -38,6 +39,8 @@ export interface Source {
    * Without it a conversion cannot be resumed.
    */
   fingerprint?(): Promise<string | undefined>;
+  /** The files it reads, so that nothing is written over them; none where it reads no files. */
+  files?(): Promise<readonly FileReference[]>;
   /** Lets go of what the source holds open. */
   close?(): Promise<void>;
 }

@@ -15,6 +15,9 @@ const REASONS: Record<string, [code: ErrorCode, reason: string]> = {
   EMFILE: ['IO', 'too many files are open'],
   ENXIO: ['IO', 'nothing reads from it, or it is a socket or a device that is not there'],
   EPIPE: ['IO', 'its reader has closed it'],
+  ENAMETOOLONG: ['ARGUMENT', 'its name is too long for the file system'],
+  ELOOP: ['ARGUMENT', 'its symbolic links lead in a circle'],
+  EEXIST: ['DENIED', 'there is a file of that name'],
   // What browsers call the same.
   QuotaExceededError: ['NO_SPACE', "the browser's storage quota is used up"],
   NotAllowedError: ['DENIED', 'permission was not given'],

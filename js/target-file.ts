@@ -1,25 +1,47 @@
-import type { Stats } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { QuantpressError } from './error.js';
+import type { FileReference } from './file-identity.js';
 import { MAX_JOURNAL_BYTES } from './journal.js';
+import { destination, kindOf, shortName, statOf } from './output-path.js';
 import { builtin } from './runtime.js';
 import { systemError } from './system-error.js';
 import { HEARTBEAT, isAlive, newOwner, OWNER } from './target-owner.js';
-import { PipeTarget } from './target-pipe.js';
-import type { ResumableTarget, Target } from './target.js';
+import type { ResumableTarget } from './target.js';
 
 /** What a run keeps beside its target while it is at work. */
 interface Unfinished {
   owner: string;
   part: string;
   journal: string;
+  /** The file that is replaced, while others of its set are. */
+  old: string;
+}
+
+/** Unfinished files that nobody wants to go on with. */
+const unwanted = new Set<Unfinished>();
+
+/**
+ * Removes at once, without waiting, what the targets of this process have unfinished and no run was asked to keep: for a
+ * program that has to end now.
+ */
+export function removeUnfinished(): void {
+  for (const { part, journal } of unwanted) {
+    for (const file of [part, journal]) {
+      try {
+        builtin('node:fs').rmSync(file, { force: true });
+      } catch {
+        // There is nobody left to tell.
+      }
+    }
+  }
 }
 
 /**
  * A file of Node's. It is written under a temporary name beside its own and renamed when complete, so that a file of
  * that name is always a whole one: the old one or the new one. A journal is beside it, and both are left when the process
- * is killed: `.NAME.OWNER.part` and `.NAME.OWNER.journal`. The next run takes them over or clears them away, unless the
- * run that owns them is alive.
+ * is killed: `.NAME.OWNER.part` and `.NAME.OWNER.journal`, where a long NAME is shortened. The next run takes them over or
+ * clears them away, unless the run that owns them is alive. A symbolic link stays one: the file it leads to is written, or
+ * created if it is not there yet.
  */
 export class FileTarget implements ResumableTarget {
   readonly #path: string;
@@ -29,14 +51,24 @@ export class FileTarget implements ResumableTarget {
   #journal: FileHandle | undefined;
   #heart: NodeJS.Timeout | undefined;
   #size = 0;
+  /** Whether what is unfinished stays when the program has to end. */
+  #kept = false;
 
   constructor(path: string) {
     this.#path = path;
   }
 
+  async files(): Promise<readonly FileReference[]> {
+    this.#final = await destination(this.#path);
+    const dead = (await this.#leftovers()).filter(({ alive }) => !alive);
+    const names = dead.flatMap(({ part, journal, old }) => [part, journal, old]);
+    const temporary = names.map((path) => ({ kind: 'path', path, temporary: true }) as const);
+    return [{ kind: 'path', path: this.#path }, ...temporary];
+  }
+
   async fits(size: number): Promise<void> {
     await this.#doing('cannot write', async () => {
-      if (this.#final === '') await this.#prepare();
+      await this.#prepare();
       await this.#checkSpace(size);
     });
   }
@@ -55,6 +87,7 @@ export class FileTarget implements ResumableTarget {
   async reopen(size: number): Promise<Uint8Array<ArrayBuffer> | undefined> {
     let left: Uint8Array<ArrayBuffer> | undefined;
     this.#size = size;
+    this.#kept = true;
     await this.#doing('cannot write', async () => {
       await this.#prepare();
       const found = await this.#takeOver();
@@ -109,29 +142,60 @@ export class FileTarget implements ResumableTarget {
     });
   }
 
+  async withdraw(): Promise<() => Promise<void>> {
+    const { old } = this.#files();
+    let moved = false;
+    await this.#doing('cannot replace', async () => {
+      moved = await fs()
+        .rename(this.#final, old)
+        .then(
+          () => true,
+          async (error) => {
+            if (await statOf(this.#final)) throw error;
+            return false;
+          },
+        );
+    });
+    return async () => {
+      if (moved) await fs().rename(old, this.#final);
+    };
+  }
+
   async close(): Promise<void> {
     await this.flush();
     await this.#doing('cannot complete', async () => {
-      const { part, journal } = this.#files();
+      const files = this.#files();
       await this.#letGo();
-      await fs().rename(part, this.#final);
+      await fs().rename(files.part, this.#final);
       this.#unfinished = undefined;
-      await fs().rm(journal, { force: true });
+      unwanted.delete(files);
+      // The file is complete: what cannot be removed now is cleared away by the next run.
+      for (const file of [files.journal, files.old]) {
+        await fs()
+          .rm(file, { force: true })
+          .catch(() => {});
+      }
       await syncFolder(path().dirname(this.#final));
     });
   }
 
   async abort(): Promise<void> {
     await this.#letGo();
-    if (this.#unfinished) await remove(this.#unfinished);
+    const files = this.#unfinished;
     this.#unfinished = undefined;
+    if (!files) return;
+    await remove(files);
+    unwanted.delete(files);
   }
 
   async suspend(): Promise<void> {
     await this.#letGo();
     // Its owner is alive as long as this process is, and has nothing more to do with it: so it becomes nobody's.
-    if (this.#unfinished) await this.#rename(this.#unfinished, NOBODY).catch(() => {});
+    const files = this.#unfinished;
     this.#unfinished = undefined;
+    if (!files) return;
+    unwanted.delete(files);
+    await this.#rename(files, NOBODY).catch(() => {});
   }
 
   #open(): FileHandle {
@@ -144,17 +208,19 @@ export class FileTarget implements ResumableTarget {
     throw new QuantpressError('ARGUMENT', `'${this.#path}' is not open for writing`, { path: this.#path });
   }
 
+  /** What could fail only after all the work, at the rename. */
   async #prepare(): Promise<void> {
-    // Through a symbolic link, so that the link stays one.
-    this.#final = await fs()
-      .realpath(this.#path)
-      .catch(() => this.#path);
-    await this.#refuseFolder();
+    this.#final = await destination(this.#path);
+    const stats = await statOf(this.#final);
+    const kind = stats && kindOf(stats);
+    if (kind === undefined) return;
+    throw new QuantpressError('UNSUPPORTED', `cannot write '${this.#path}': it is ${kind}`, { path: this.#path });
   }
 
   async #create(flags: 'wx+' | 'r+'): Promise<void> {
     this.#unfinished ??= this.#names(newOwner());
     const { part } = this.#unfinished;
+    if (!this.#kept) unwanted.add(this.#unfinished);
     this.#part = await fs().open(part, flags);
     this.#heart = setInterval(
       () =>
@@ -170,7 +236,7 @@ export class FileTarget implements ResumableTarget {
   /** A part without a journal, or with one that is too long to be ours, is as one with an empty one. */
   async #readJournal(): Promise<Uint8Array<ArrayBuffer>> {
     const { journal } = this.#files();
-    const size = (await existing(journal))?.size ?? 0;
+    const size = (await statOf(journal))?.size ?? 0;
     return size > MAX_JOURNAL_BYTES || size === 0 ? new Uint8Array(0) : new Uint8Array(await fs().readFile(journal));
   }
 
@@ -213,12 +279,16 @@ export class FileTarget implements ResumableTarget {
 
   /** Removes what runs that were killed have left; what is somebody's stays. */
   async #clearAway(): Promise<void> {
-    for (const leftover of await this.#leftovers()) if (!leftover.alive) await remove(leftover);
+    for (const leftover of await this.#leftovers()) {
+      if (leftover.alive) continue;
+      await remove(leftover);
+      await fs().rm(leftover.old, { force: true });
+    }
   }
 
   async #leftovers(): Promise<(Unfinished & { alive: boolean; modified: number })[]> {
     const folder = path().dirname(this.#final);
-    const name = path().basename(this.#final);
+    const name = shortName(path().basename(this.#final));
     const found: (Unfinished & { alive: boolean; modified: number })[] = [];
     const owners = new Set<string>();
     // A folder may be one that can be written and not read.
@@ -231,7 +301,7 @@ export class FileTarget implements ResumableTarget {
     }
     for (const owner of owners) {
       const names = this.#names(owner);
-      const stats = (await existing(names.part)) ?? (await existing(names.journal));
+      const stats = (await statOf(names.part)) ?? (await statOf(names.journal)) ?? (await statOf(names.old));
       if (!stats) continue;
       const alive = owner !== NOBODY && isAlive(owner, Date.now() - stats.mtimeMs);
       found.push({ ...names, alive, modified: stats.mtimeMs });
@@ -240,21 +310,22 @@ export class FileTarget implements ResumableTarget {
   }
 
   #names(owner: string): Unfinished {
-    const stem = path().join(path().dirname(this.#final), `.${path().basename(this.#final)}.${owner}`);
-    return { owner, part: `${stem}.part`, journal: `${stem}.journal` };
-  }
-
-  /** A rename onto a folder would fail only after all the work. */
-  async #refuseFolder(): Promise<void> {
-    if (!(await existing(this.#final))?.isDirectory()) return;
-    throw new QuantpressError('UNSUPPORTED', `cannot write '${this.#path}': it is a directory`, { path: this.#path });
+    const stem = path().join(path().dirname(this.#final), `.${shortName(path().basename(this.#final))}.${owner}`);
+    return { owner, part: `${stem}.part`, journal: `${stem}.journal`, old: `${stem}.old` };
   }
 
   async #checkSpace(size: number): Promise<void> {
-    const { bavail, bsize, blocks } = await fs().statfs(path().dirname(this.#final));
-    const free = bavail * bsize;
+    // Deno asks for a permission of its own; without it only writing can tell.
+    const found = await fs()
+      .statfs(path().dirname(this.#final))
+      .catch((error: unknown) => {
+        if (error instanceof Error && 'code' in error && error.code === 'ENOENT') throw error;
+        return undefined;
+      });
     // Some file systems do not say.
-    if (free >= size || blocks === 0) return;
+    if (!found || found.blocks === 0) return;
+    const free = found.bavail * found.bsize;
+    if (free >= size) return;
     const message = `cannot write '${this.#path}': it needs ${size} bytes and the disk has ${free} free`;
     throw new QuantpressError('NO_SPACE', message, { path: this.#path, needed: size, free });
   }
@@ -274,30 +345,15 @@ const BLOCK = 512;
 /** The owner of what was let go on purpose. */
 const NOBODY = 'interrupted';
 
-const LEFTOVER = new RegExp(`^(${OWNER}|${NOBODY})\\.(?:part|journal)$`);
+const LEFTOVER = new RegExp(`^(${OWNER}|${NOBODY})\\.(?:part|journal|old)$`);
 
 async function remove({ part, journal }: Unfinished): Promise<void> {
   await fs().rm(part, { force: true });
   await fs().rm(journal, { force: true });
 }
 
-/** The target of a path: a file, or what stands there if it is a device or a pipe. */
-export async function pathTarget(path: string): Promise<Target> {
-  if (!builtin('node:fs/promises')) {
-    throw new QuantpressError('UNSUPPORTED', `'${path}' is a path, and there is no file system here`, { path });
-  }
-  const stats = await existing(path);
-  return stats && !stats.isFile() && !stats.isDirectory() ? new PipeTarget(path) : new FileTarget(path);
-}
-
 const fs = () => builtin('node:fs/promises');
 const path = () => builtin('node:path');
-
-async function existing(path: string): Promise<Stats | undefined> {
-  return fs()
-    .stat(path)
-    .catch(() => undefined);
-}
 
 /** A rename is safe from a power cut when its folder is on the disk. Not every system lets a folder be opened. */
 async function syncFolder(folder: string): Promise<void> {

@@ -1,6 +1,7 @@
 /** Several targets end to end, as one: the files of a model that is written in shards. */
 
-import { isResumable, type ResumableTarget, type Target } from './target.js';
+import type { FileReference } from './file-identity.js';
+import { isResumable, placeTogether, type ResumableTarget, type Target } from './target.js';
 
 /** A target, and how many of the bytes it takes. */
 export interface TargetPart<T extends Target = Target> {
@@ -32,6 +33,11 @@ class JoinedTarget<T extends Target = Target> implements Target {
     this.ordered = parts.some(({ target }) => target.ordered);
   }
 
+  async files(): Promise<readonly FileReference[]> {
+    const files = await Promise.all(this.parts.map(({ target }) => target.files?.()));
+    return files.flatMap((part) => part ?? []);
+  }
+
   async open(size: number): Promise<void> {
     await this.parts[0]?.target.fits?.(size);
     for (const part of this.parts) await part.target.open?.(part.size);
@@ -42,10 +48,10 @@ class JoinedTarget<T extends Target = Target> implements Target {
     await target.write(offset - start, bytes);
   }
 
-  /** All are on the disk before one gets its name, and the first, by which the others are found, gets its name last. */
+  /** All are on the disk before one gets its name. */
   async close(): Promise<void> {
     for (const { target } of this.parts) await target.flush?.();
-    for (const { target } of [...this.parts].reverse()) await target.close();
+    await placeTogether(this.parts.map(({ target }) => target));
   }
 
   async abort(reason?: unknown): Promise<void> {

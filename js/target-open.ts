@@ -2,7 +2,8 @@
 
 import { QuantpressError } from './error.js';
 import { shardSuffix } from './model-names.js';
-import { pathTarget } from './target-file.js';
+import { expectFilePath } from './output-path.js';
+import { pathTarget } from './target-path.js';
 import { joinTargets } from './target-joined.js';
 import { StreamTarget } from './target-stream.js';
 import { AccessHandleTarget, WebFileTarget, type AccessHandle } from './target-web-file.js';
@@ -26,6 +27,10 @@ export interface ChosenFile {
 export async function openTarget(input: TargetInput): Promise<Target> {
   if (typeof input === 'string') return pathTarget(input);
   if (typeof input === 'object' && input !== null) {
+    if ('fd' in input) {
+      // It has the members of an access handle, and nothing of it waits: the file would be emptied, and then fail.
+      throw new QuantpressError('ARGUMENT', "a FileHandle of Node's cannot be a target: give the path of the file", {});
+    }
     if ('createWritable' in input) return new WebFileTarget(input as FileSystemFileHandle);
     if ('getWriter' in input) return new StreamTarget(input);
     if ('truncate' in input) return new AccessHandleTarget(input);
@@ -66,6 +71,7 @@ export async function openTargets(
     const message = `the model is written to ${shards.length} files: the target has to be a path or a function that gives one for each`;
     throw new QuantpressError('ARGUMENT', message, { shards: shards.length });
   }
+  if (typeof input === 'string') expectFilePath(input);
   const stem = typeof input === 'string' ? input.replace(/\.gguf$/i, '') : '';
   const set = typeof input === 'function' ? input : ({ suffix }: TargetShard) => `${stem}${suffix}`;
   const count = shards.length;

@@ -2,6 +2,7 @@
 
 import { expectObject, expectText } from './check.js';
 import { QuantpressError } from './error.js';
+import type { FileReference } from './file-identity.js';
 import { startThread, type Thread } from './pool-thread.js';
 import { systemError } from './system-error.js';
 import type { ResumableTarget } from './target.js';
@@ -39,6 +40,11 @@ export class OpfsTarget implements ResumableTarget {
     this.#folder = folder;
     this.#name = name;
     this.#script = workerUrl;
+  }
+
+  async files(): Promise<readonly FileReference[]> {
+    const names = [this.#name, this.#part, this.#journal, this.#old];
+    return names.map((name) => ({ kind: 'entry', folder: this.#folder, name }));
   }
 
   /** Whether a run that was interrupted has left something to go on with. */
@@ -98,10 +104,18 @@ export class OpfsTarget implements ResumableTarget {
     await this.#call({ op: 'close' });
     await this.#stop(async () => {
       const part = await this.#folder.getFileHandle(this.#part);
-      // In all browsers with OPFS, and not yet in TypeScript's library.
-      await (part as unknown as { move(name: string): Promise<void> }).move(this.#name);
+      await move(part, this.#name);
       await this.discard();
+      await this.#folder.removeEntry(this.#old).catch(() => {}); // there is one only among several files
     });
+  }
+
+  async withdraw(): Promise<() => Promise<void>> {
+    const old = await this.#folder.getFileHandle(this.#name).catch(() => undefined);
+    if (!old) return async () => {};
+    await this.#folder.removeEntry(this.#old).catch(() => {}); // of a run that was killed
+    await move(old, this.#old);
+    return () => move(old, this.#name);
   }
 
   async abort(): Promise<void> {
@@ -125,6 +139,11 @@ export class OpfsTarget implements ResumableTarget {
 
   get #journal(): string {
     return `${this.#name}.journal`;
+  }
+
+  /** The file that is replaced, while others of its set are. */
+  get #old(): string {
+    return `${this.#name}.old`;
   }
 
   async #start(): Promise<Uint8Array<ArrayBuffer>> {
@@ -157,6 +176,11 @@ export class OpfsTarget implements ResumableTarget {
       this.#unlock = undefined;
     }
   }
+}
+
+/** In all browsers with OPFS, and not yet in TypeScript's library. */
+function move(file: FileSystemFileHandle, name: string): Promise<void> {
+  return (file as unknown as { move(name: string): Promise<void> }).move(name);
 }
 
 /** The worker that has the files. */

@@ -26,18 +26,23 @@ export const OWNER = '[0-9a-f]{8}-\\d{1,10}-\\d{1,20}-\\d{1,10}[0-9a-f]{4}';
 export function isAlive(owner: string, idle: number): boolean {
   const [where, pid = '', start] = owner.split('-');
   if (where !== machine()) return idle < FOREIGN_PATIENCE;
-  if (!processExists(Number(pid))) return false;
+  const exists = processExists(Number(pid));
+  // Where this process may not ask (Deno), it is as on another machine.
+  if (exists === undefined) return idle < FOREIGN_PATIENCE;
+  if (!exists) return false;
   // A number of a process is used again: then it was started at another time.
   const now = startOf(Number(pid));
   return now === undefined || start === '0' || start === now;
 }
 
-function processExists(pid: number): boolean {
+function processExists(pid: number): boolean | undefined {
   try {
     builtin('node:process').kill(pid, 0);
     return true;
   } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'EPERM';
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    if (code === 'EPERM') return true;
+    return code === 'ESRCH' ? false : undefined;
   }
 }
 
@@ -55,9 +60,18 @@ function machine(): string {
   if (known !== undefined) return known;
   const { createHash } = builtin('node:crypto');
   const boot = text('/proc/sys/kernel/random/boot_id') ?? '';
-  const parts = [builtin('node:os').hostname(), boot, link('/proc/self/ns/pid')];
+  const parts = [hostname(), boot, link('/proc/self/ns/pid')];
   known = createHash('sha256').update(parts.join('\n')).digest('hex').slice(0, 8);
   return known;
+}
+
+/** Deno asks for a permission of its own, and does without. */
+function hostname(): string {
+  try {
+    return builtin('node:os').hostname();
+  } catch {
+    return '';
+  }
 }
 
 function text(path: string): string | undefined {

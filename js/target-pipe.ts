@@ -1,5 +1,6 @@
 import type { FileHandle } from 'node:fs/promises';
 import { QuantpressError } from './error.js';
+import type { FileReference } from './file-identity.js';
 import { breathe, builtin } from './runtime.js';
 import { systemError } from './system-error.js';
 import type { Target } from './target.js';
@@ -19,6 +20,11 @@ export class PipeTarget implements Target {
 
   constructor(path: string) {
     this.#path = path;
+  }
+
+  /** Nothing in it could be destroyed, but what is cleared away for a file must not be it. */
+  async files(): Promise<readonly FileReference[]> {
+    return [{ kind: 'path', path: this.#path }];
   }
 
   /** Waits for a reader, until {@link abort}. */

@@ -1,5 +1,6 @@
 /** Files that browsers write: of the user's choice (`showSaveFilePicker`) or of the page's own storage (OPFS). */
 
+import type { FileReference } from './file-identity.js';
 import { systemError } from './system-error.js';
 import type { Target } from './target.js';
 
@@ -10,6 +11,10 @@ export class WebFileTarget implements Target {
 
   constructor(handle: FileSystemFileHandle) {
     this.#handle = handle;
+  }
+
+  async files(): Promise<readonly FileReference[]> {
+    return [{ kind: 'handle', handle: this.#handle }];
   }
 
   async open(size: number): Promise<void> {

@@ -1,5 +1,7 @@
 /** Where bytes go: the interface, and how pieces that come in any order reach a target that wants them in order. */
 
+import type { FileReference } from './file-identity.js';
+
 /**
  * Something that takes the bytes of a file whose size is known. Every byte is written exactly once.
  *
@@ -9,6 +11,11 @@
 export interface Target {
   /** Whether `write` must be called with ascending offsets, without gaps, one at a time: what a stream needs. */
   readonly ordered?: boolean;
+  /**
+   * The files it will write, with those it may write or remove on the way: compared with all that the job reads, before
+   * `open`. None where it writes no files.
+   */
+  files?(): Promise<readonly FileReference[]>;
   /** Makes ready for `size` bytes; fails with `NO_SPACE` if they will not fit. */
   open?(size: number): Promise<void>;
   /** Fails with `NO_SPACE` if so many bytes more will not fit where the target is: asked for several targets together. */
@@ -17,6 +24,11 @@ export interface Target {
   write(offset: number, bytes: Uint8Array<ArrayBuffer>): Promise<void>;
   /** All bytes are written: brings them to the disk, so that nothing is left for `close` that could fail for want of space. */
   flush?(): Promise<void>;
+  /**
+   * After `flush`: moves the file that is to be replaced out of the way, and gives what puts it back. Asked of targets that
+   * replace several files together, so that old and new ones are never taken for one set. `close` removes it for good.
+   */
+  withdraw?(): Promise<() => Promise<void>>;
   /** All bytes are written: makes the result appear. */
   close(): Promise<void>;
   /** Leaves nothing behind. Never called after `close` has resolved. */
@@ -50,6 +62,30 @@ export interface ResumableTarget extends Target {
 /** Whether a target can be resumed. */
 export function isResumable(target: Target): target is ResumableTarget {
   return 'reopen' in target && 'read' in target && 'log' in target && 'suspend' in target;
+}
+
+/**
+ * Gives the files of one result their names, when each is flushed. The first is the one by which the others are found, such
+ * as the first shard: the old one is moved away first, and the new one gets its name last. So at no moment, and after no
+ * interruption, does it stand among others that are not its own.
+ */
+export async function placeTogether(targets: readonly Target[]): Promise<void> {
+  const withdrawn: (() => Promise<void>)[] = [];
+  let placed = 0;
+  try {
+    for (const target of targets) {
+      const putBack = await target.withdraw?.();
+      if (putBack) withdrawn.unshift(putBack);
+    }
+    for (const target of [...targets].reverse()) {
+      await target.close();
+      placed += 1;
+    }
+  } catch (error) {
+    // Old files beside new ones would be a set that never was.
+    if (placed === 0) for (const putBack of withdrawn) await putBack().catch(() => {});
+    throw error;
+  }
 }
 
 /**
