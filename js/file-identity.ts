@@ -5,7 +5,7 @@ import { destination } from './output-path.js';
 import { builtin } from './runtime.js';
 
 /**
- * A file that a {@link Source} reads or a {@link Target} writes, by what tells it from other files:
+ * A file that a `Source` reads or a `Target` writes, by what tells it from other files:
  *
  * - `path`: a path (Node). The file need not exist yet. `temporary` marks a name that is used only while `OUT` is unfinished.
  * - `inode`: an open file (Node).

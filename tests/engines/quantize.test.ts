@@ -182,6 +182,48 @@ const inStorage = (): void => {
     await storage.removeEntry('shards', { recursive: true });
   });
 
+  test('over shards that are there already, of which none is left', async () => {
+    const storage = await navigator.storage.getDirectory();
+    const folder = await storage.getDirectoryHandle('again', { create: true });
+    const model = await openModel(whale);
+    const set = ({ suffix }: TargetShard) => new OpfsTarget(folder, `whale${suffix}`);
+    for (const overrideKv of ['a.run=int:1', 'a.run=int:2']) {
+      await quantizeModel(
+        model,
+        set,
+        { preset: 'Q4_K_M', splitMaxSize: '1MB', overrideKv: [overrideKv] },
+        { workers: 2 },
+      );
+    }
+    await model.close();
+    const joined = await openModel(folder);
+    expect(joined.metadata.get('a.run')).toMatchObject({ value: 2 });
+    await joined.close();
+    const names: string[] = [];
+    // In all browsers with folders, and not yet in TypeScript's library.
+    for await (const name of (folder as unknown as { keys(): AsyncIterable<string> }).keys()) names.push(name);
+    expect(names.sort()).toEqual([1, 2, 3].map((n) => `whale-0000${n}-of-00003.gguf`));
+    await storage.removeEntry('again', { recursive: true });
+  });
+
+  test('but never over a file that is read, by whatever handle', async () => {
+    const storage = await navigator.storage.getDirectory();
+    const folder = await storage.getDirectoryHandle('same', { create: true });
+    const handle = await folder.getFileHandle('whale.gguf', { create: true });
+    const stream = await handle.createWritable();
+    await stream.write(whale);
+    await stream.close();
+    for (const input of [handle, folder, await handle.getFile()]) {
+      const model = await openModel(input);
+      for (const target of [await folder.getFileHandle('whale.gguf'), new OpfsTarget(folder, 'whale.gguf')]) {
+        await expect(quantizeModel(model, target, 'Q8_0')).rejects.toMatchObject({ code: 'SAME_FILE' });
+      }
+      await model.close();
+    }
+    expect(await sha256(await handle.getFile())).toBe(await sha256(whale));
+    await storage.removeEntry('same', { recursive: true });
+  });
+
   test('as a file that outlasts the page, and goes on where an aborted conversion ended', async () => {
     const storage = await navigator.storage.getDirectory();
     const stop = new AbortController();

@@ -5,6 +5,7 @@ import { existsSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { WHALE, WHALE_SHA256 } from '../js/support/whale.js';
 import { type Consumer, createConsumer } from './support/consumer.js';
 import { answerBytes, expectedBytes, printBytes } from './support/example.js';
 
@@ -33,11 +34,24 @@ const workerd = program(
   `@cloudflare/workerd-PLATFORM-${process.arch === 'x64' ? '64' : 'ARCH'}/bin/workerd`,
 );
 
+const permissions = ['run', '--no-remote', '--no-lock', '--node-modules-dir=manual', '--allow-read', '--allow-env'];
+
 test.skipIf(!deno)('Deno', async () => {
-  const permissions = ['run', '--no-remote', '--no-lock', '--node-modules-dir=manual', '--allow-read', '--allow-env'];
   for (const file of ['main.js', 'inline.js']) {
     expect(consumer.run(deno!, ...permissions, file)).toBe(await expectedBytes());
   }
+});
+
+test.skipIf(!deno)('Deno, which may read and write and nothing else, writes a whole file', () => {
+  const script = `
+    import { init, openModel, quantizeModel } from 'quantpress';
+    await init();
+    const model = await openModel(${JSON.stringify(WHALE)});
+    const { sha256 } = await quantizeModel(model, 'out.gguf', 'Q8_0', { hashes: true, workers: 0 });
+    await model.close();
+    console.log(sha256);`;
+  consumer.write({ 'write.js': script });
+  expect(consumer.run(deno!, ...permissions, '--allow-write=.', 'write.js').trim()).toBe(WHALE_SHA256.Q8_0);
 });
 
 test.skipIf(!bun)('Bun', async () => {
