@@ -209,7 +209,8 @@ describe('a disk that is full leaves the old file', () => {
 test('an NF4 folder that is killed while it replaces another never has the old config.json beside new weights', async () => {
   const place = folder();
   hub(place.file('hf'));
-  const convert = (preset: string) => quantize(['--quiet', place.file('hf'), place.file('out'), preset], NO_SIGNAL);
+  const convert = (preset: string) =>
+    quantize(['--quiet', '--threads', '0', place.file('hf'), place.file('out'), preset], NO_SIGNAL);
   const states = new Map<string, string>();
   for (const preset of ['NF4', 'FP4']) {
     await convert(preset);
