@@ -16,9 +16,24 @@ import { builtin } from './runtime.js';
 export type FileReference =
   | { kind: 'path'; path: string; temporary?: boolean }
   | { kind: 'inode'; name: string; device: bigint; inode: bigint }
-  | { kind: 'handle'; handle: FileSystemFileHandle }
-  | { kind: 'entry'; folder: FileSystemDirectoryHandle; name: string }
-  | { kind: 'file'; file: File };
+  | { kind: 'handle'; handle: FileEntry }
+  | { kind: 'entry'; folder: FolderEntry; name: string }
+  | { kind: 'file'; file: { readonly name: string; readonly size: number; readonly lastModified: number } };
+
+/** A `FileSystemFileHandle`, in words that TypeScript without the DOM has too. */
+export interface FileEntry {
+  readonly kind: 'file';
+  readonly name: string;
+  /** The file as it is. */
+  getFile(): Promise<Blob>;
+}
+
+/** A `FileSystemDirectoryHandle`, in words that TypeScript without the DOM has too. */
+export interface FolderEntry {
+  readonly kind: 'directory';
+  /** The file of a name in the folder. */
+  getFileHandle(name: string): Promise<FileEntry>;
+}
 
 /** A file of a job, and what the job uses it for: "the model", "IN", "--manifest". */
 export interface FileUse {
@@ -78,9 +93,9 @@ interface Identified extends FileUse {
 
 /** A file of a browser: a handle if it exists, its place if it is named by that, or only a `File`. */
 interface WebFile {
-  handle?: FileSystemFileHandle | undefined;
-  folder?: FileSystemDirectoryHandle;
-  file?: File;
+  handle?: FileEntry | undefined;
+  folder?: FolderEntry;
+  file?: { readonly size: number; readonly lastModified: number };
 }
 
 async function identify({ role, file }: FileUse, written: boolean): Promise<Identified> {
@@ -133,13 +148,18 @@ async function keysOfPath(name: string): Promise<string[]> {
 const folded = (name: string): string => name.normalize('NFC').toLowerCase();
 
 async function isSameWebFile(a: WebFile, b: WebFile): Promise<boolean> {
-  if (a.handle && b.handle) return a.handle === b.handle || (await a.handle.isSameEntry?.(b.handle)) === true;
+  if (a.handle && b.handle) return isSameEntry(a.handle, b.handle);
   // Their names are the same.
-  if (a.folder && b.folder) return a.folder === b.folder || (await a.folder.isSameEntry?.(b.folder)) === true;
+  if (a.folder && b.folder) return isSameEntry(a.folder, b.folder);
   const [file, handle] = a.file ? [a.file, b.handle] : [b.file, a.handle];
   const other = file && (await handle?.getFile().catch(() => undefined));
-  if (!file || !other) return false;
+  if (!file || !other || !('lastModified' in other)) return false;
   return file.size === other.size && file.lastModified === other.lastModified;
+}
+
+async function isSameEntry(a: FileEntry | FolderEntry, b: FileEntry | FolderEntry): Promise<boolean> {
+  const handle: { isSameEntry?(other: unknown): Promise<boolean> } = a;
+  return a === b || (await handle.isSameEntry?.(b)) === true;
 }
 
 function sameFile(a: Identified, b: Identified): QuantpressError {

@@ -24,7 +24,7 @@ export { tensorHistogram, type TensorHistogram, type TensorHistogramOptions } fr
 export { bestMix, type BestMixOptions, type Mix, type MixedTensor, type MixTarget } from './best-mix.js';
 export { diffModels, type DiffOptions, type MetadataDiff, type ModelDiff, type TensorDiff } from './diff.js';
 export { weightError, type ErrorFigures } from './error-sums.js';
-export type { FileReference } from './file-identity.js';
+export type { FileEntry, FileReference, FolderEntry } from './file-identity.js';
 export {
   openImportance,
   type Importance,

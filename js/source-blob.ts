@@ -1,5 +1,5 @@
 import { QuantpressError } from './error.js';
-import type { FileReference } from './file-identity.js';
+import type { FileEntry, FileReference } from './file-identity.js';
 import { builtin } from './runtime.js';
 import { Sample } from './source-sample.js';
 import { checkRange, type Source, type SourceDescription } from './source.js';
@@ -10,12 +10,12 @@ import { checkRange, type Source, type SourceDescription } from './source.js';
  */
 export class BlobSource implements Source {
   readonly #blob: Blob;
-  readonly #handle: FileSystemFileHandle | undefined;
+  readonly #handle: FileEntry | undefined;
   readonly name?: string;
   #sample: Promise<Sample> | undefined;
 
   /** `handle` is what the blob was got from, if it was. */
-  constructor(blob: Blob, handle?: FileSystemFileHandle) {
+  constructor(blob: Blob, handle?: FileEntry) {
     this.#blob = blob;
     this.#handle = handle;
     if ('name' in blob && typeof blob.name === 'string') this.name = blob.name;
@@ -58,7 +58,7 @@ export class BlobSource implements Source {
 
   async files(): Promise<readonly FileReference[]> {
     if (this.#handle) return [{ kind: 'handle', handle: this.#handle }];
-    return this.#blob instanceof File ? [{ kind: 'file', file: this.#blob }] : [];
+    return isFile(this.#blob) ? [{ kind: 'file', file: this.#blob }] : [];
   }
 
   async #read(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
@@ -83,4 +83,9 @@ export class BlobSource implements Source {
   #who(): string {
     return this.name === undefined ? 'the blob' : `'${this.name}'`;
   }
+}
+
+/** Of another realm too. */
+function isFile(blob: Blob): blob is File {
+  return 'name' in blob && 'lastModified' in blob;
 }

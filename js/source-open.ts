@@ -8,6 +8,7 @@ import { QuantpressError } from './error.js';
 import { readOptions } from './options.js';
 import { BlobSource } from './source-blob.js';
 import { BytesSource } from './source-bytes.js';
+import type { FileEntry } from './file-identity.js';
 import { FileSource } from './source-file.js';
 import { JoinedSource } from './source-joined.js';
 import { UrlSource } from './source-url.js';
@@ -19,7 +20,7 @@ import { systemError } from './system-error.js';
  * Everything {@link openSource} takes: bytes, a `Blob` or `File`, a `FileSystemFileHandle`, an `http(s)` or `file` URL, a
  * path or a `FileHandle` (Node), or a {@link Source} of the caller's own.
  */
-export type SourceInput = Source | Uint8Array | ArrayBufferLike | Blob | FileSystemFileHandle | URL | string | OpenFile;
+export type SourceInput = Source | Uint8Array | ArrayBufferLike | Blob | FileEntry | URL | string | OpenFile;
 
 /** A `FileHandle` of Node's, in words that TypeScript for browsers has too. */
 export interface OpenFile {
@@ -72,11 +73,11 @@ function isHandle(input: object): input is FileHandle {
   return 'fd' in input && typeof input.fd === 'number' && 'read' in input;
 }
 
-function isWebHandle(input: object): input is FileSystemFileHandle {
+function isWebHandle(input: object): input is FileEntry {
   return 'kind' in input && input.kind === 'file' && 'getFile' in input && typeof input.getFile === 'function';
 }
 
-async function openWebHandle(handle: FileSystemFileHandle): Promise<Source> {
+async function openWebHandle(handle: FileEntry): Promise<Source> {
   try {
     return new BlobSource(await handle.getFile(), handle);
   } catch (error) {
