@@ -158,8 +158,8 @@ async function isSameWebFile(a: WebFile, b: WebFile): Promise<boolean> {
 }
 
 async function isSameEntry(a: FileEntry | FolderEntry, b: FileEntry | FolderEntry): Promise<boolean> {
-  const handle: { isSameEntry?(other: unknown): Promise<boolean> } = a;
-  return a === b || (await handle.isSameEntry?.(b)) === true;
+  const { isSameEntry } = a as { kind: string; isSameEntry?(other: unknown): Promise<boolean> };
+  return a === b || (await isSameEntry?.call(a, b)) === true;
 }
 
 function sameFile(a: Identified, b: Identified): QuantpressError {

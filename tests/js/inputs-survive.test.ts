@@ -71,6 +71,9 @@ const ALIASES: Record<string, (place: Place, output: Output, input: string) => s
   'a hard link': (place, output, input) => linked(place, output, () => linkSync(input, place.file(output.file))),
 };
 
+/** Those that need an argument that is the path of the file itself. */
+const BY_PATH = ['the same path', 'a relative path', 'a detour', 'a linked folder'];
+
 function linked(place: Place, { file, given = file }: Output, link: () => void): string {
   mkdirSync(dirname(place.file(file)), { recursive: true });
   link();
@@ -90,26 +93,30 @@ function contents(path: string): Record<string, string> {
 }
 
 describe.each(JOBS)('$title', ({ make, reads, outputs, run }) => {
-  test.each(Object.keys(ALIASES))('an output that is %s of an input', async (alias) => {
-    let cases = 0;
-    for (const output of outputs) {
-      for (const [input, role] of Object.entries(reads)) {
-        const place = folder();
-        make(place);
-        const given = ALIASES[alias]?.(place, output, place.file(input));
-        if (given === undefined) continue;
-        cases += 1;
-        const before = contents(place.path);
-        const error = await failure(run(place, output, given));
-        expect([output.role, input, error]).toMatchObject([output.role, input, { code: 'SAME_FILE' }]);
-        expect(error.message).toContain(`${role} and ${output.role} are the same file`);
-        expect(error.details.files).toHaveLength(2);
-        // Nothing is touched, nothing is left.
-        expect(contents(place.path)).toEqual(before);
+  const free = outputs.some((output) => output.free);
+  test.each(Object.keys(ALIASES).filter((alias) => free || !BY_PATH.includes(alias)))(
+    'an output that is %s of an input',
+    async (alias) => {
+      let cases = 0;
+      for (const output of outputs) {
+        for (const [input, role] of Object.entries(reads)) {
+          const place = folder();
+          make(place);
+          const given = ALIASES[alias]?.(place, output, place.file(input));
+          if (given === undefined) continue;
+          cases += 1;
+          const before = contents(place.path);
+          const error = await failure(run(place, output, given));
+          expect([output.role, input, error]).toMatchObject([output.role, input, { code: 'SAME_FILE' }]);
+          expect(error.message).toContain(`${role} and ${output.role} are the same file`);
+          expect(error.details.files).toHaveLength(2);
+          // Nothing is touched, nothing is left.
+          expect(contents(place.path)).toEqual(before);
+        }
       }
-    }
-    expect(cases > 0 || outputs.every(({ free }) => !free)).toBe(true);
-  });
+      expect(cases).toBeGreaterThan(0);
+    },
+  );
 });
 
 describe('a name that the output gets by itself', () => {
