@@ -237,7 +237,18 @@ test('what is another file is written', async () => {
   const { ino } = statSync(place.file('in.gguf'));
   for (const out of ['sub/in.gguf', 'IN.gguf', 'old.gguf', 'in.gguf.part']) {
     await quantize(
-      ['--quiet', '--manifest', '/dev/null', '--report', '/dev/null', place.file('in.gguf'), place.file(out), 'Q8_0'],
+      [
+        '--quiet',
+        '--threads',
+        '0',
+        '--manifest',
+        '/dev/null',
+        '--report',
+        '/dev/null',
+        place.file('in.gguf'),
+        place.file(out),
+        'Q8_0',
+      ],
       NO_SIGNAL,
     );
     expect(existsSync(place.file(out))).toBe(true);
