@@ -76,8 +76,8 @@ const MAX_IMPORTANCE_BYTES = 2 ** 31 - 1;
  * @throws {@link QuantpressError} `MAGIC`, `MALFORMED`, `TRUNCATED`, `TOO_LARGE`, or why it cannot be read.
  */
 export async function openImportance(input: ImportanceInput, options: UrlOptions = {}): Promise<Importance> {
-  if (input instanceof Importance) return input;
   const given = readOptions('openImportance', URL_OPTIONS, options);
+  if (input instanceof Importance) return input;
   const source = await openInput(input, given);
   try {
     const { size, name } = source;

@@ -1,5 +1,6 @@
 /** How URLs are read: the options, their defaults and their limits. */
 
+import { wrongType } from './check.js';
 import { QuantpressError } from './error.js';
 import { callback, signal, unchecked, type Reader, type ReaderTable } from './options.js';
 
@@ -56,9 +57,10 @@ export function limitsOf(options: { [K in keyof Limits]?: Limits[K] | undefined 
 const atLeast =
   (least: number, whole: boolean): Reader<number> =>
   (name, value) => {
-    if (typeof value === 'number' && value >= least && (!whole || Number.isInteger(value))) return value;
-    const what = whole ? 'a whole number' : 'a number of milliseconds';
-    throw new QuantpressError('RANGE', `${name} is ${value}, and must be ${what} from ${least} up`, { [name]: value });
+    const wanted = `${whole ? 'a whole number' : 'a number of milliseconds'} from ${least} up`;
+    if (typeof value !== 'number') throw wrongType(name, wanted, value);
+    if (value >= least && (!whole || Number.isInteger(value))) return value;
+    throw new QuantpressError('RANGE', `${name} is ${value}, and must be ${wanted}`, { [name]: value });
   };
 
 /** @internal Shared by the functions that open. */

@@ -3,7 +3,7 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import * as quantpress from 'quantpress';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { WHALE } from './support/whale.js';
+import { WHALE, WHALE_IMATRIX } from './support/whale.js';
 
 const { QuantpressError } = quantpress;
 
@@ -87,6 +87,7 @@ const calls: Call[] = [
     },
   },
   { name: 'openSource', call: (o) => closed(quantpress.openSource(new Uint8Array(4), o)) },
+  { name: 'openImportance', call: async (o) => freed(await quantpress.openImportance(WHALE_IMATRIX, o)) },
   { name: 'openModel', call: (o) => closed(quantpress.openModel(WHALE, o)) },
   { name: 'Model.readTensor', call: (o) => model.readTensor(model.tensors[0]?.name ?? '', o) },
   { name: 'analyzeModel', needs: { workers: 0, sample: 32 }, call: (o) => quantpress.analyzeModel(model, o) },
