@@ -28,7 +28,7 @@ const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129, SIGQUIT: 131 } as cons
 
 /** How long an interrupted run may take to end: milliseconds. After a second signal, the shorter time. */
 const GRACE = 5000;
-const SHORT_GRACE = 500;
+const SHORT_GRACE = 2000;
 
 /** Runs one command line; gives the exit code: 0 done, 1 failed (see {@link FAILED}), 2 wrong usage, 128 + n ended by signal n. */
 async function main(args: string[]): Promise<number> {

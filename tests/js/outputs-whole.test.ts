@@ -3,7 +3,7 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import {
   closeSync,
-  constants,
+  constants as modes,
   copyFileSync,
   lstatSync,
   mkdirSync,
@@ -16,6 +16,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { createServer } from 'node:net';
+import { constants } from 'node:os';
 import { join } from 'node:path';
 import { init, openModel, openTarget, quantizeModel, type Source } from 'quantpress';
 import { beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
@@ -246,8 +247,8 @@ function endless(path: string): void {
   truncateSync(path, header.length + size);
 }
 
-/** Runs the program; `act` is called when it begins to work. */
-function program(args: string[], act: (child: ChildProcess) => void): Promise<number | string | null> {
+/** Runs the program; `act` is called when it begins to work. Gives the exit code as a shell has it: 128 + n of signal n. */
+function program(args: string[], act: (child: ChildProcess) => void): Promise<number> {
   const child = spawn(process.execPath, [CLI, ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
   let acted = false;
   child.stderr?.on('data', (chunk) => {
@@ -255,7 +256,9 @@ function program(args: string[], act: (child: ChildProcess) => void): Promise<nu
     acted = true;
     act(child);
   });
-  return new Promise((resolve) => child.on('close', (code, signal) => resolve(code ?? signal)));
+  return new Promise((resolve) =>
+    child.on('close', (code, signal) => resolve(code ?? 128 + constants.signals[signal ?? 'SIGKILL'])),
+  );
 }
 
 describe('progress is never worth a file:', () => {
@@ -302,7 +305,9 @@ describe('signals', () => {
       for (const _ of [1, 2]) child.kill('SIGINT');
     });
     expect(ended).toBe(130);
-    expect(names()).toEqual(['.out.gguf.interrupted.journal', '.out.gguf.interrupted.part', 'in.gguf']);
+    // On a slow machine the second signal ends it before it has given them up.
+    const left = names().map((name) => name.replace(/^(\.out\.gguf)\..*\.(?=journal|part)/, '$1.'));
+    expect(left).toEqual(['.out.gguf.journal', '.out.gguf.part', 'in.gguf']);
   });
 });
 
@@ -321,7 +326,7 @@ describe('a named pipe', () => {
   test('whose reader does not read is left too', async () => {
     const { file } = folder();
     pipe(file('pipe'));
-    const reader = openSync(file('pipe'), constants.O_RDONLY | constants.O_NONBLOCK);
+    const reader = openSync(file('pipe'), modes.O_RDONLY | modes.O_NONBLOCK);
     onTestFinished(() => closeSync(reader));
     const stop = new AbortController();
     await using model = await openModel(WHALE);
