@@ -157,14 +157,17 @@ test('a hostile model’s names and texts are text, wherever they are shown', as
         .map((link) => link.getAttribute('href') ?? '')
         .filter((href) => !/^(#|blob:|data:)/.test(href)),
       wide: document.documentElement.scrollWidth > innerWidth,
+      // Controls and marks of direction are shown as escapes.
+      hidden: /[\p{Cc}\p{Cf}]/u.test((document.body.textContent ?? '').replace(/[\n\t]/g, '')),
     }));
-  expect(await look()).toEqual({ taken: undefined, elements: 0, addresses: [], wide: false });
+  expect(await look()).toEqual({ taken: undefined, elements: 0, addresses: [], wide: false, hidden: false });
+  await page.locator('.tensors td.name', { hasText: '\\u202egpj.exe\\u202c' }).waitFor({ state: 'attached' });
   // In the microscope's list of tensors too.
   await page.getByRole('link', { name: 'Blocks' }).click();
   await page.getByRole('button', { name: 'From the open model' }).click();
   await page.getByLabel('Tensor').selectOption(`blk.1.${HOSTILE[1]!.slice(0, 40)}.attn_q.weight`);
   await page.getByLabel(/^Row of 2/).waitFor();
-  expect(await look()).toEqual({ taken: undefined, elements: 0, addresses: [], wide: false });
+  expect(await look()).toEqual({ taken: undefined, elements: 0, addresses: [], wide: false, hidden: false });
   expect(asked.filter((url) => !url.startsWith(app.url) && !url.startsWith('blob:'))).toEqual([]);
   expect(problems).toEqual([]);
   await page.close();

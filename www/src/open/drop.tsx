@@ -1,6 +1,7 @@
 import { useSignal } from '@preact/signals';
 import { useRef } from 'preact/hooks';
 import { busy, type From, openAddress, opened, opening, openFiles, openSample, fail } from '../state/model.ts';
+import { listed } from '../ui/visible.ts';
 import { cleanAddress, goToNetwork, reachesNetwork } from './reach.ts';
 import { over } from './window.ts';
 
@@ -17,7 +18,7 @@ export function Drop() {
   return (
     <div class={over.value ? 'drop over' : 'drop'}>
       <p>
-        <strong>{current?.fileName ?? opening.value?.fileName ?? 'No model is open'}</strong>
+        <strong>{listed(current?.fileName ?? opening.value?.fileName ?? 'No model is open')}</strong>
         <br />
         <span class="soft" aria-live="polite">
           {story()}
@@ -80,7 +81,7 @@ const STORY: Record<From, string> = {
 function story(): string {
   const [current, next] = [opened.value, opening.value];
   // The sample is there before one has read this; what moves then is only noise.
-  if (next) return !current && next.from === 'sample' ? STORY.sample : `Reading the header of ${next.what}…`;
+  if (next) return !current && next.from === 'sample' ? STORY.sample : `Reading the header of ${listed(next.what)}…`;
   return current ? STORY[current.from] : 'Open a file, a folder or a URL, drop one here, or use the sample.';
 }
 
