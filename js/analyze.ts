@@ -134,6 +134,7 @@ export async function analyzeModel(model: Model, options: AnalyzeModelOptions = 
     const tensors = chosenTensors(await analyzedTensors(model), options.tensors);
     const jobs = tensors.map((tensor) => new TensorJob(tensor, wanted, budget, importance));
     await runJobs(createRunner(model.source, compiledModule(), given), jobs, given);
+    await model.source.check?.();
     return { tensors: jobs.map((job) => job.result()) };
   } finally {
     if (importance !== given.imatrix) importance?.free();

@@ -96,6 +96,7 @@ export async function diffModels(a: Model, b: Model, options: DiffOptions = {}):
     done += 1;
     onProgress?.({ tensor: pair.name, done, total });
   });
+  await Promise.all([a.source.check?.(), b.source.check?.()]);
   const tensors = pairs.map((pair) => pair.result());
   const metadata = a.container === b.container ? metadataDiff(a.metadata, b.metadata) : [];
   const compared = pairs.flatMap(({ weights }, index) => {

@@ -3,11 +3,15 @@ import type { FileHandle } from 'node:fs/promises';
 import { QuantpressError } from './error.js';
 import type { FileReference } from './file-identity.js';
 import { builtin } from './runtime.js';
+import { Sample } from './source-sample.js';
 import { checkRange, truncated, type FileIdentity, type Source, type SourceDescription } from './source.js';
 import { systemError } from './system-error.js';
 
 /** One read call of Node takes an int32 of bytes. */
 const LONGEST_READ = 1 << 30;
+
+/** Places that are looked at to recognise a file: 128 KiB of it. */
+const FINGERPRINT_RANGES = 32;
 
 /** A file of Node's, by positioned reads: no position is shared, so any number may be under way. */
 export class FileSource implements Source {
@@ -90,9 +94,14 @@ export class FileSource implements Source {
     if (!same(now, this.#identity)) throw changed(this.#path ?? 'the file handle');
   }
 
+  /**
+   * Not the time of change of its attributes: a file may be moved between two runs, which sets that. If it was overwritten in
+   * place instead, and its time of modification set back, a sample of its bytes tells.
+   */
   async fingerprint(): Promise<string> {
-    const { inode, modified, changed } = this.#identity;
-    return `file ${inode} ${modified} ${changed}`;
+    const { inode, modified } = this.#identity;
+    const sample = await Sample.take(this, undefined, FINGERPRINT_RANGES);
+    return `file ${inode} ${modified} ${sample.hash()}`;
   }
 
   async files(): Promise<readonly FileReference[]> {

@@ -9,7 +9,16 @@ import { createServer as createSocket, type AddressInfo } from 'node:net';
 import { dirname, resolve } from 'node:path';
 import { inspect } from 'node:util';
 import fc from 'fast-check';
-import { init, MemoryTarget, openImportance, openModel, openSource, quantizeModel } from 'quantpress';
+import {
+  analyzeModel,
+  diffModels,
+  init,
+  MemoryTarget,
+  openImportance,
+  openModel,
+  openSource,
+  quantizeModel,
+} from 'quantpress';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { sibling } from '../../dist/model-names.js';
 import { reopenSource } from '../../dist/source-open.js';
@@ -201,6 +210,17 @@ describe('what was overwritten in place, and its time of change set back', () =>
     expect(await failure(run)).toMatchObject({ code: 'CHANGED' });
     expect(names()).toEqual(['in.gguf']);
     await model.close();
+  });
+
+  test('ends an analysis and a comparison, whose figures would be of neither', async () => {
+    const { file } = folder();
+    const path = old(file('in.gguf'), readFileSync(WHALE));
+    const [model, other] = [await openModel(path), await openModel(WHALE)];
+    await tick();
+    overwrite(path, Buffer.alloc(1000));
+    expect(await failure(analyzeModel(model, { formats: ['Q8_0'], workers: 0 }))).toMatchObject({ code: 'CHANGED' });
+    expect(await failure(diffModels(model, other, { workers: 0 }))).toMatchObject({ code: 'CHANGED' });
+    for (const each of [model, other]) await each.close();
   });
 
   test('is noticed by a Blob', async () => {
