@@ -25,7 +25,11 @@ export type CalibrationMethod =
   | { kind: 'percentile'; lower: number; upper: number }
   /** Exponential averages of the batches' extremes: `m += momentum * (batch - m)`. PyTorch's `averaging_constant`. */
   | { kind: 'movingAverage'; momentum: number }
-  /** The clip of least Kullback-Leibler divergence, as TensorRT or ONNX Runtime computes it; `levels` is the latter's. */
+  /**
+   * The clip of least Kullback-Leibler divergence, as TensorRT or ONNX Runtime computes it; `levels` is the latter's. A batch
+   * that reaches further adds bins of the same width, as there. A histogram that would need more than 16,384 begins again
+   * with `bins` over the whole range, and each value from before is counted at most half of an old bin from its place.
+   */
   | { kind: 'entropy'; variant: EntropyVariant; bins: number; levels: number }
   /** The clip of least squared error over a histogram. PyTorch's `HistogramObserver`. */
   | { kind: 'mse'; bins: number };
@@ -219,6 +223,11 @@ export class Calibrator {
 
   /**
    * As if the batches that `later` observed had followed here; `later` stays as it is. It may be this one.
+   *
+   * Min-max is equal to observing all batches here, a moving average is equal but for rounding, and a percentile while all
+   * values fit the sample (beyond that it is of a uniform sample of all). Of two entropy histograms the one with the
+   * narrower bins moves, each value by at most half of one of its bins. MSE histograms are spread over the joint range as
+   * PyTorch does it.
    *
    * @throws `ARGUMENT` if methods or codes differ.
    */

@@ -4,6 +4,7 @@ import { type QuantGranularity, QuantParams, type QuantParamsFields } from './af
 import { readGranularity } from './affine-readers.js';
 import {
   expectBits,
+  expectBytes,
   expectFlag,
   expectFloats,
   expectIntegers,
@@ -45,7 +46,7 @@ export { FakeQuantConfig, type FakeQuantizeOptions, type RangeRule } from './qat
  * ```
  */
 export class FakeQuantize {
-  readonly #state: InstanceType<Engine['FakeQuantizeState']>;
+  #state: InstanceType<Engine['FakeQuantizeState']>;
   /** The codes to train for. */
   readonly config: Readonly<FakeQuantConfig>;
   /** Which values share a scale. */
@@ -71,6 +72,24 @@ export class FakeQuantize {
   /** 8 bits, symmetric, per tensor. */
   static q8(): FakeQuantize {
     return new FakeQuantize(FakeQuantConfig.q8Symmetric());
+  }
+
+  /**
+   * The fake quantization that {@link FakeQuantize.toBytes} wrote, with its ranges, parameters and switches.
+   *
+   * @throws {@link QuantpressError} `MAGIC`, `MALFORMED`, `TRUNCATED` or `UNSUPPORTED` for any other bytes, `RANGE`, `ARGUMENT`
+   * or `LENGTH` for numbers that no fake quantization has.
+   */
+  static fromBytes(bytes: Uint8Array): FakeQuantize {
+    expectBytes('bytes', bytes);
+    const state = call((engine) => engine.FakeQuantizeState.fromBytes(bytes));
+    const { config, granularity, observing, quantizing } = call(() => state.settings()) as Settings;
+    const fake = new FakeQuantize(config, { granularity });
+    fake.#state.free();
+    fake.#state = state;
+    fake.#observing = observing;
+    fake.#quantizing = quantizing;
+    return fake;
   }
 
   /**
@@ -217,6 +236,11 @@ export class FakeQuantize {
     this.#quantizing = on;
   }
 
+  /** Everything, as bytes for {@link FakeQuantize.fromBytes}: training that is resumed from them gives identical results. */
+  toBytes(): Uint8Array<ArrayBuffer> {
+    return call(() => this.#state.toBytes()) as Uint8Array<ArrayBuffer>;
+  }
+
   /** Gives its memory back at once; without it, that happens when it is collected. A second call does nothing. */
   free(): void {
     release(this.#state);
@@ -226,6 +250,13 @@ export class FakeQuantize {
   [dispose](): void {
     this.free();
   }
+}
+
+interface Settings {
+  config: FakeQuantConfig;
+  granularity: QuantGranularity;
+  observing: boolean;
+  quantizing: boolean;
 }
 
 /**
@@ -344,6 +375,26 @@ export class LearnedFakeQuantize {
     return learned;
   }
 
+  /**
+   * The fake quantization that {@link LearnedFakeQuantize.toBytes} wrote.
+   *
+   * @throws {@link QuantpressError} `MAGIC`, `MALFORMED`, `TRUNCATED` or `UNSUPPORTED` for any other bytes, `RANGE` or
+   * `ARGUMENT` for a configuration that cannot be.
+   */
+  static fromBytes(bytes: Uint8Array): LearnedFakeQuantize {
+    expectBytes('bytes', bytes);
+    const learned = call((engine) => engine.learnedFromBytes(bytes)) as LearnedFakeQuantize;
+    return new LearnedFakeQuantize(learned.config, learned.granularity, learned);
+  }
+
+  /**
+   * Everything, as bytes for {@link LearnedFakeQuantize.fromBytes}: training that is resumed from them gives identical
+   * results. The state of the optimizer is the caller's to save.
+   */
+  toBytes(): Uint8Array<ArrayBuffer> {
+    return call((engine) => engine.learnedToBytes(readLearned(this))) as Uint8Array<ArrayBuffer>;
+  }
+
   /** The values a quantized network would see. */
   forward(input: Float32Array, shape: readonly number[] = [input?.length]): Float32Array<ArrayBuffer> {
     expectFloats('input', input);
@@ -412,6 +463,24 @@ export class Pact {
     this.bits = bits;
     this.decay = decay;
     this.backward(new Float32Array(0), new Float32Array(0));
+  }
+
+  /**
+   * The clipping level that {@link Pact.toBytes} wrote.
+   *
+   * @throws {@link QuantpressError} `MAGIC`, `MALFORMED`, `TRUNCATED` or `UNSUPPORTED` for any other bytes, `RANGE` as the
+   * constructor.
+   */
+  static fromBytes(bytes: Uint8Array): Pact {
+    expectBytes('bytes', bytes);
+    const [alpha = 0, bits = 0, decay = 0] = call((engine) => engine.pactFromBytes(bytes));
+    return new Pact(alpha, bits, decay);
+  }
+
+  /** Everything, as bytes for {@link Pact.fromBytes}. */
+  toBytes(): Uint8Array<ArrayBuffer> {
+    const { alpha, bits, decay } = this;
+    return call((engine) => engine.pactToBytes(alpha, bits, decay)) as Uint8Array<ArrayBuffer>;
   }
 
   /** The clipped, quantized values. */

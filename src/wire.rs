@@ -20,6 +20,11 @@ impl Writer {
         self
     }
 
+    /// Yes or no, as one byte.
+    pub fn bool(&mut self, value: bool) -> &mut Self {
+        self.u8(u8::from(value))
+    }
+
     /// A count or an index, as 64 bits.
     pub fn count(&mut self, value: usize) -> &mut Self {
         self.0.extend_from_slice(&(value as u64).to_le_bytes());
@@ -137,6 +142,11 @@ impl<'a> Reader<'a> {
     /// One byte.
     pub fn u8(&mut self) -> Result<u8> {
         self.array::<1>().map(|[byte]| byte)
+    }
+
+    /// Yes or no.
+    pub fn bool(&mut self) -> Result<bool> {
+        self.choice(&[false, true], "truth value")
     }
 
     /// A count or an index.

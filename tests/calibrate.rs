@@ -301,6 +301,84 @@ fn memory_stays_bounded_when_the_range_explodes() {
     }
 }
 
+/// The variants of entropy calibration, which keep a histogram that grows.
+const ENTROPY: [CalibrationMethod; 2] = [CalibrationMethod::ENTROPY_ONNX, CalibrationMethod::ENTROPY_TENSORRT];
+
+/// Values of a bell curve with a few far outliers, which entropy calibration cuts off.
+fn with_outliers(n: usize, seed: u64) -> Vec<f32> {
+    let mut values = stream(n, seed);
+    values.iter_mut().step_by(997).for_each(|x| *x *= 5.0);
+    values
+}
+
+/// Issue 14, D4: a first batch 4096 times smaller than the second collapsed ONNX Runtime's histogram into two bins.
+#[test]
+fn a_range_that_grows_keeps_the_clip_of_one_batch() {
+    let large = with_outliers(50_000, 1);
+    for method in ENTROPY {
+        for divisor in [0.5f32, 1.0, 2.0, 2.5, 4.0, 50.0, 1000.0, 4096.0, 1e5, 1e6] {
+            let small: Vec<f32> = stream(5_000, 2).iter().map(|x| x / divisor).collect();
+            let batches = [small.clone(), large.clone()];
+            let [first, second] = batches.clone().map(|batch| observed(calibrator(method, int8()), &[batch]));
+            let growth = second.extent().unwrap().magnitude() / first.extent().unwrap().magnitude();
+            let whole = observed(calibrator(method, int8()), &[batches.concat()]);
+            let (all, one) = (whole.extent().unwrap(), whole.compute().unwrap().observed_max);
+            assert!(one < 0.9 * all.magnitude(), "this data is meant to be clipped, and is not at {one}");
+
+            let mut merged = first.clone();
+            merged.merge(&second).unwrap();
+            let mut reversed = second.clone();
+            reversed.merge(&first).unwrap();
+            // One bin of one batch.
+            let bin = 2.0 * all.magnitude() / 2048.0;
+            for (way, calibrator) in [
+                ("one after the other", observed(calibrator(method, int8()), &batches)),
+                ("in the other order", observed(calibrator(method, int8()), &[large.clone(), small.clone()])),
+                ("merged", merged),
+                ("merged in the other order", reversed),
+            ] {
+                let clip = calibrator.compute().unwrap().observed_max;
+                let place = format!("{} growing {growth} times, {way}: {clip}, in one batch {one}", method.name());
+                if way != "in the other order" && growth <= 8.0 {
+                    // As in the references bins keep their width, and a histogram of more bins has another clip; values
+                    // that were merged are up to half of a bin of theirs from their place.
+                    assert!((0.5..2.0).contains(&(clip / one)), "{place}");
+                } else {
+                    assert!((clip - one).abs() <= bin, "{place}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_range_that_doubles_twenty_times_is_still_clipped() {
+    for method in ENTROPY {
+        let grown = |i: u64| with_outliers(5_000, i).iter().map(|x| x * 2.0f32.powi(i as i32 - 20)).collect();
+        let batches: Vec<Vec<f32>> = (0..21).map(grown).collect();
+        let one = observed(calibrator(method, int8()), &[batches.concat()]).compute().unwrap().observed_max;
+        let apart = observed(calibrator(method, int8()), &batches).compute().unwrap().observed_max;
+        assert!((0.5..2.0).contains(&(apart / one)), "{}: {apart}, in one batch {one}", method.name());
+    }
+}
+
+#[test]
+fn merging_leaves_no_gaps_between_bins_whichever_are_wider() {
+    // The first has narrow bins and reaches far; the second has bins ten times as wide and reaches less far.
+    let scaled = |factor: f32| stream(20_000, 7).iter().map(|x| x * factor).collect::<Vec<_>>();
+    for method in ENTROPY {
+        let narrow = observed(calibrator(method, int8()), &[scaled(0.1), scaled(0.7)]);
+        let wide = observed(calibrator(method, int8()), &[scaled(0.6)]);
+        let whole = observed(calibrator(method, int8()), &[[scaled(0.1), scaled(0.7), scaled(0.6)].concat()]);
+        let one = whole.compute().unwrap().observed_max;
+        for (mut a, b) in [(narrow.clone(), wide.clone()), (wide, narrow)] {
+            a.merge(&b).unwrap();
+            let merged = a.compute().unwrap().observed_max;
+            assert!((merged / one - 1.0).abs() < 0.1, "{}: {merged}, in one batch {one}", method.name());
+        }
+    }
+}
+
 #[test]
 fn the_result_scales_with_the_data() {
     // A tensor in other units has the same codes: no absolute epsilon decides anything.

@@ -377,3 +377,123 @@ proptest! {
         }
     }
 }
+
+/// Fake quantizations of every granularity and rule, some without data, some switched off.
+fn every_fake() -> Vec<FakeQuantize> {
+    let mut all = Vec::new();
+    let granularities =
+        [QuantGranularity::PerTensor, QuantGranularity::PerChannel { axis: 1 }, QuantGranularity::PerGroup { size: 3 }];
+    for granularity in granularities {
+        for rule in [RangeRule::MinMax, RangeRule::MovingAverage { momentum: 0.3 }] {
+            let config = FakeQuantConfig::asymmetric(4).unwrap();
+            let fresh = FakeQuantize::with_granularity(config, granularity).unwrap().with_observer(rule).unwrap();
+            let mut used = fresh.clone();
+            used.observe(&golden::gaussian(24), &[4, 6]).unwrap();
+            let mut off = used.clone();
+            off.enable_observer(false);
+            off.enable_fake_quant(false);
+            all.extend([fresh, used, off]);
+        }
+    }
+    all
+}
+
+fn every_learned() -> Vec<LearnedFakeQuantize> {
+    let config = FakeQuantConfig::signed(4, true).unwrap();
+    let granularities = [QuantGranularity::PerTensor, QuantGranularity::PerChannel { axis: 0 }];
+    granularities
+        .map(|granularity| LearnedFakeQuantize::new(config, granularity, &golden::gaussian(24), &[4, 6]).unwrap())
+        .to_vec()
+}
+
+/// Issue 14, D6.
+#[test]
+fn training_that_is_saved_and_resumed_gives_identical_bits() {
+    let batches: Vec<Vec<f32>> =
+        (1..6).map(|i| golden::gaussian(24).iter().map(|x| x * i as f32 * 0.37).collect()).collect();
+    let shape = [4, 6];
+    for fake in every_fake() {
+        let (mut straight, mut stopped) = (fake.clone(), fake);
+        for batch in &batches {
+            stopped = FakeQuantize::from_bytes(&stopped.to_bytes()).unwrap();
+            let result = |fake: &mut FakeQuantize| fake.forward_with_calibration(batch, &shape).unwrap();
+            same_floats("resumed", &result(&mut stopped), &result(&mut straight));
+            assert_eq!(stopped, straight);
+        }
+    }
+    for learned in every_learned() {
+        let (mut straight, mut stopped) = (learned.clone(), learned);
+        let step = |learned: &mut LearnedFakeQuantize, batch: &[f32]| {
+            let gradients = learned.backward(batch, batch, &shape).unwrap();
+            for (scale, gradient) in learned.scales.iter_mut().zip(&gradients.scales) {
+                *scale -= 0.5 * *gradient as f32;
+            }
+        };
+        for batch in &batches {
+            // Between the optimizer's step and the clamp, where a step may be negative.
+            step(&mut straight, batch);
+            step(&mut stopped, batch);
+            stopped = LearnedFakeQuantize::from_bytes(&stopped.to_bytes()).unwrap();
+            straight.clamp_parameters();
+            stopped.clamp_parameters();
+            assert_eq!(stopped, straight);
+        }
+    }
+    let pact = Pact::new(1.7, 3, 0.25).unwrap();
+    assert_eq!(Pact::from_bytes(&pact.to_bytes()).unwrap(), pact);
+}
+
+proptest! {
+    #[test]
+    fn damaged_training_state_is_a_typed_error_or_usable(
+        which in any::<proptest::sample::Index>(), cut in any::<proptest::sample::Index>(),
+        at in any::<proptest::sample::Index>(), bits in 1u8..=255,
+    ) {
+        let input = golden::gaussian(24);
+        let fakes: Vec<Vec<u8>> = every_fake().iter().map(FakeQuantize::to_bytes).collect();
+        let learned: Vec<Vec<u8>> = every_learned().iter().map(LearnedFakeQuantize::to_bytes).collect();
+        let states = [fakes, learned, vec![Pact::new(1.5, 4, 0.0).unwrap().to_bytes()]].concat();
+        let bytes = which.get(&states);
+        let read = |bytes: &[u8]| -> quantpress::Result<()> {
+            match bytes.get(..4) {
+                Some(b"QPlq") => LearnedFakeQuantize::from_bytes(bytes).map(|learned| {
+                    let _ = learned.forward(&input, &[4, 6]);
+                    let _ = learned.backward(&input, &input, &[4, 6]);
+                }),
+                Some(b"QPpc") => Pact::from_bytes(bytes).map(|pact| {
+                    let _ = pact.forward(&input);
+                }),
+                _ => FakeQuantize::from_bytes(bytes).map(|mut fake| {
+                    let _ = fake.forward(&input, &[4, 6]);
+                    let _ = fake.forward_with_calibration(&input, &[4, 6]);
+                }),
+            }
+        };
+        read(bytes).unwrap();
+        prop_assert_eq!(read(&bytes[..cut.index(bytes.len())]).unwrap_err().code(), Code::TRUNCATED);
+        let mut longer = bytes.clone();
+        longer.push(0);
+        prop_assert_eq!(read(&longer).unwrap_err().code(), Code::MALFORMED);
+        let mut flipped = bytes.clone();
+        *at.get_mut(&mut flipped) ^= bits;
+        // A flipped byte may be another state: whatever it is, it can be used.
+        if let Err(error) = read(&flipped) {
+            let codes = [
+                Code::MAGIC, Code::UNSUPPORTED, Code::MALFORMED, Code::TRUNCATED, Code::RANGE, Code::ARGUMENT, Code::LENGTH,
+            ];
+            prop_assert!(codes.contains(&error.code()), "{}", error);
+        }
+    }
+
+    #[test]
+    fn arbitrary_bytes_are_no_training_state(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        for tag in [b"QPfq", b"QPlq", b"QPpc"] {
+            let tagged = [tag.as_slice(), &[1], &bytes].concat();
+            let _ = FakeQuantize::from_bytes(&tagged);
+            let _ = LearnedFakeQuantize::from_bytes(&tagged);
+            let _ = Pact::from_bytes(&tagged);
+        }
+        prop_assert!(FakeQuantize::from_bytes(&bytes).is_err());
+        prop_assert!(LearnedFakeQuantize::from_bytes(&bytes).is_err() && Pact::from_bytes(&bytes).is_err());
+    }
+}

@@ -3,6 +3,7 @@
 use crate::check;
 use crate::error::{Code, Error, Result};
 use crate::tagged::{needed, unknown};
+use crate::wire::{Reader, Writer};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
@@ -71,6 +72,24 @@ impl QuantGranularity {
             }
         };
         Ok(Layout { len, kind })
+    }
+
+    pub(crate) fn write(self, out: &mut Writer) {
+        let (kind, argument) = match self {
+            QuantGranularity::PerTensor => (0, 0),
+            QuantGranularity::PerChannel { axis } => (1, axis),
+            QuantGranularity::PerGroup { size } => (2, size),
+        };
+        out.u8(kind).count(argument);
+    }
+
+    pub(crate) fn read(input: &mut Reader<'_>) -> Result<Self> {
+        Ok(match (input.u8()?, input.count()?) {
+            (0, 0) => QuantGranularity::PerTensor,
+            (1, axis) => QuantGranularity::PerChannel { axis },
+            (2, size) => QuantGranularity::PerGroup { size },
+            (kind, argument) => return Err(input.malformed(format!("granularity {kind} of {argument}"))),
+        })
     }
 }
 

@@ -145,25 +145,16 @@ impl QuantParams {
     }
 
     pub(super) fn write(&self, writer: &mut Writer) {
-        let (kind, argument) = match self.granularity {
-            QuantGranularity::PerTensor => (0, 0),
-            QuantGranularity::PerChannel { axis } => (1, axis),
-            QuantGranularity::PerGroup { size } => (2, size),
-        };
         writer.u8(self.bits).u8(self.mode as u8).i32(self.range.qmin).i32(self.range.qmax);
-        writer.u8(kind).count(argument).f32s(&self.scales).i32s(&self.zero_points);
+        self.granularity.write(writer);
+        writer.f32s(&self.scales).i32s(&self.zero_points);
     }
 
     pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self> {
         let bits = reader.u8()?;
         let mode = reader.choice(&MODES, "mode")?;
         let range = QuantRange { qmin: reader.i32()?, qmax: reader.i32()? };
-        let granularity = match (reader.u8()?, reader.count()?) {
-            (0, 0) => QuantGranularity::PerTensor,
-            (1, axis) => QuantGranularity::PerChannel { axis },
-            (2, size) => QuantGranularity::PerGroup { size },
-            (kind, argument) => return Err(reader.malformed(format!("granularity {kind} of {argument}"))),
-        };
+        let granularity = QuantGranularity::read(reader)?;
         let params =
             QuantParams { scales: reader.f32s()?, zero_points: reader.i32s()?, granularity, mode, bits, range };
         params.check()?;

@@ -1,11 +1,17 @@
-//! The three histograms of the reference calibrators. All are bounded: one that would outgrow [`MAX_BINS`] merges
-//! neighbouring bins first.
+//! The histograms of the reference calibrators.
+//!
+//! All are bounded. Two keep the width of their bins when a batch reaches further, as their references do, and so grow; one
+//! that would outgrow [`MAX_BINS`] begins again with its first number of bins over the whole range, and its old bins move
+//! there by their centres.
 
 use super::extent::Extent;
 use super::method::MAX_BINS;
 use super::numpy;
 
 /// Equal bins from `-threshold` to `threshold`, more of them when a batch reaches further.
+///
+/// Exactly those of ONNX Runtime while there are at most [`MAX_BINS`]; ONNX Runtime itself has no limit, and takes
+/// gigabytes for a range that grows a millionfold.
 ///
 /// Source: ONNX Runtime `HistogramCollector.collect_value` and `merge_histogram`.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,12 +20,19 @@ pub struct SymmetricHistogram {
     pub counts: Vec<u64>,
     /// The upper end.
     pub threshold: f32,
+    /// How many bins it begins with.
+    first_bins: usize,
 }
 
 impl SymmetricHistogram {
     /// No values yet.
     pub fn new(bins: usize) -> Self {
-        SymmetricHistogram { counts: vec![0; bins], threshold: 0.0 }
+        SymmetricHistogram { counts: vec![0; bins], threshold: 0.0, first_bins: bins }
+    }
+
+    /// The same with other values.
+    pub fn with(&self, threshold: f32, counts: Vec<u64>) -> Self {
+        SymmetricHistogram { counts, threshold, ..*self }
     }
 
     /// The `bins + 1` edges.
@@ -39,7 +52,11 @@ impl SymmetricHistogram {
         }
     }
 
-    /// Extends the bins to `threshold` at least, keeping their width.
+    fn stride(&self) -> f32 {
+        2.0 * self.threshold / self.counts.len() as f32
+    }
+
+    /// Extends the bins to `threshold` at least: more bins of the same width, or wider ones where those would be too many.
     fn reach(&mut self, threshold: f32) {
         if threshold <= self.threshold {
             return;
@@ -48,47 +65,37 @@ impl SymmetricHistogram {
             self.threshold = threshold;
             return;
         }
-        loop {
-            let bins = self.counts.len();
-            let stride = 2.0 * self.threshold / bins as f32;
-            let more = numpy::floor_divide(threshold - self.threshold, stride) + 1.0;
-            if bins as f32 + 2.0 * more <= MAX_BINS as f32 {
-                let more = more as usize;
-                self.threshold += more as f32 * stride;
-                self.counts.splice(0..0, std::iter::repeat_n(0, more));
-                self.counts.resize(bins + 2 * more, 0);
-                return;
-            }
-            if !stride.is_normal() || !self.threshold.is_finite() || bins < 4 {
-                // Nothing left to merge: one step, however wide.
-                self.threshold = threshold;
-                return;
-            }
-            self.coarsen(stride);
+        let (bins, stride) = (self.counts.len(), self.stride());
+        let more = numpy::floor_divide(threshold - self.threshold, stride) + 1.0;
+        // Also where the stride is too small to divide by.
+        if bins as f32 + 2.0 * more <= MAX_BINS as f32 {
+            let more = more as usize;
+            self.threshold += more as f32 * stride;
+            self.counts.splice(0..0, std::iter::repeat_n(0, more));
+            self.counts.resize(bins + 2 * more, 0);
+            return;
         }
+        let fresh = self.with(threshold, vec![0; self.first_bins]);
+        let old = std::mem::replace(self, fresh);
+        self.absorb(&old);
     }
 
-    /// Merges pairs of bins outwards from 0; an odd outermost one gets an empty partner.
-    fn coarsen(&mut self, stride: f32) {
-        if !self.counts.len().is_multiple_of(4) {
-            let missing = (4 - self.counts.len() % 4).div_ceil(2);
-            self.counts.splice(0..0, std::iter::repeat_n(0, missing));
-            self.counts.resize(self.counts.len() + missing, 0);
-            self.threshold += missing as f32 * stride;
-        }
-        self.counts = self.counts.chunks(2).map(|pair| pair.iter().sum()).collect();
-    }
-
-    /// Adds another histogram, each of its bins at its centre.
+    /// Adds another histogram: the one with the narrower bins moves, each bin by its centre.
     pub fn merge(&mut self, other: &Self) {
-        if other.threshold > self.threshold || self.counts.iter().all(|&n| n == 0) {
-            let mine = std::mem::replace(self, other.clone());
-            return self.merge_inner(&mine);
+        if other.counts.iter().all(|&n| n == 0) {
+            return;
         }
-        self.merge_inner(other);
+        let wider = (other.stride(), other.threshold) > (self.stride(), self.threshold);
+        let mut moved = other.clone();
+        if wider || self.counts.iter().all(|&n| n == 0) {
+            std::mem::swap(self, &mut moved);
+        }
+        self.reach(moved.threshold);
+        self.absorb(&moved);
     }
 
-    fn merge_inner(&mut self, other: &Self) {
+    /// Adds the bins of another, which reaches no further, by their centres.
+    fn absorb(&mut self, other: &Self) {
         let (bins, theirs) = (self.counts.len(), other.counts.len());
         let ratio = if self.threshold > 0.0 { f64::from(other.threshold) / f64::from(self.threshold) } else { 1.0 };
         for (i, &n) in other.counts.iter().enumerate() {
@@ -101,6 +108,8 @@ impl SymmetricHistogram {
 
 /// Equal bins of magnitudes from 0 to `width * bins`, more of them when a batch reaches further.
 ///
+/// Those of modelopt while there are at most [`MAX_BINS`].
+///
 /// Source: nvidia-modelopt `HistogramCalibrator.collect`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MagnitudeHistogram {
@@ -108,28 +117,24 @@ pub struct MagnitudeHistogram {
     pub counts: Vec<u64>,
     /// Of one bin.
     pub width: f64,
+    /// How many bins it begins with.
+    first_bins: usize,
 }
 
 impl MagnitudeHistogram {
     /// No values yet.
     pub fn new(bins: usize) -> Self {
-        MagnitudeHistogram { counts: vec![0; bins], width: 0.0 }
+        MagnitudeHistogram { counts: vec![0; bins], width: 0.0, first_bins: bins }
+    }
+
+    /// The same with other values.
+    pub fn with(&self, width: f64, counts: Vec<u64>) -> Self {
+        MagnitudeHistogram { counts, width, ..*self }
     }
 
     /// Adds a batch of this extent.
     pub fn observe(&mut self, values: &[f32], extent: Extent) {
-        let largest = f64::from(extent.magnitude());
-        if self.width == 0.0 {
-            // As many zeros as came before stay in the first bin.
-            self.width = largest / self.counts.len() as f64;
-        }
-        while largest > self.width * MAX_BINS as f64 {
-            self.coarsen();
-        }
-        if largest > self.width * self.counts.len() as f64 {
-            let bins = (largest / self.width).ceil() as usize;
-            self.counts.resize(bins.min(MAX_BINS), 0);
-        }
+        self.reach(f64::from(extent.magnitude()));
         let (last, width) = (self.counts.len() - 1, self.width);
         for x in values {
             // 0 / 0 is NaN, which casts to 0.
@@ -138,23 +143,36 @@ impl MagnitudeHistogram {
         }
     }
 
-    fn coarsen(&mut self) {
-        let bins = self.counts.len();
-        self.counts = self.counts.chunks(2).map(|pair| pair.iter().sum()).collect();
-        self.counts.resize(bins, 0);
-        self.width *= 2.0;
-    }
-
-    /// Adds another histogram, each of its bins at its centre.
-    pub fn merge(&mut self, other: &Self) {
-        let reach = |h: &Self| h.width * h.counts.len() as f64;
-        if reach(other) > reach(self) {
-            let mine = std::mem::replace(self, other.clone());
-            return self.absorb(&mine);
+    /// Extends the bins to a magnitude: more bins of the same width, or wider ones where those would be too many.
+    fn reach(&mut self, largest: f64) {
+        if self.width == 0.0 {
+            // As many zeros as came before stay in the first bin.
+            self.width = largest / self.counts.len() as f64;
         }
-        self.absorb(other);
+        if largest > self.width * MAX_BINS as f64 {
+            let fresh = self.with(largest / self.first_bins as f64, vec![0; self.first_bins]);
+            let old = std::mem::replace(self, fresh);
+            self.absorb(&old);
+        } else if largest > self.width * self.counts.len() as f64 {
+            let bins = (largest / self.width).ceil() as usize;
+            self.counts.resize(bins.min(MAX_BINS), 0);
+        }
     }
 
+    /// Adds another histogram: the one with the narrower bins moves, each bin by its centre.
+    pub fn merge(&mut self, other: &Self) {
+        if other.counts.iter().all(|&n| n == 0) {
+            return;
+        }
+        let mut moved = other.clone();
+        if other.width > self.width || self.counts.iter().all(|&n| n == 0) {
+            std::mem::swap(self, &mut moved);
+        }
+        self.reach(moved.width * moved.counts.len() as f64);
+        self.absorb(&moved);
+    }
+
+    /// Adds the bins of another, which reaches no further, by their centres.
     fn absorb(&mut self, other: &Self) {
         let last = self.counts.len() - 1;
         for (i, &n) in other.counts.iter().enumerate() {

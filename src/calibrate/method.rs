@@ -24,10 +24,16 @@ pub enum CalibrationMethod {
         momentum: f64,
     },
     /// The clip whose quantized distribution has least Kullback-Leibler divergence from the data's.
+    ///
+    /// A batch that reaches further than those before it adds bins of the same width, as in both references. A histogram that
+    /// would need more than 16,384 bins, where the references go on to gigabytes, begins again with `bins` bins over the
+    /// whole range: the new batch is then counted as if it had been the first, and each value from before at most half of
+    /// an old bin from its place. Growth by any factor so keeps `bins` to 16,384 bins, and the range stays that of one batch
+    /// with all the values within the bounds that tests/calibrate.rs holds.
     Entropy {
         /// Whose algorithm.
         variant: EntropyVariant,
-        /// Bins of the first histogram; it grows when later batches reach further.
+        /// Bins of the first histogram, 2 to 16,384.
         bins: usize,
         /// Levels of the trial quantization (ONNX Runtime only: TensorRT's follow from the codes).
         levels: usize,
@@ -85,7 +91,7 @@ pub enum EntropyVariant {
     OnnxRuntime,
 }
 
-/// Most bins a histogram may begin with or grow to; beyond it neighbours are merged.
+/// Most bins a histogram may begin with or grow to; beyond it the bins become wider.
 pub const MAX_BINS: usize = 16_384;
 
 impl CalibrationMethod {

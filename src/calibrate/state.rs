@@ -162,14 +162,14 @@ impl State {
                 if !(0.0..=f32::MAX / 2.0).contains(&threshold) {
                     return Err(input.malformed(format!("a histogram of magnitudes up to {threshold}")));
                 }
-                *histogram = SymmetricHistogram { threshold, counts: read_counts(input)? };
+                *histogram = histogram.with(threshold, read_counts(input)?);
             }
             State::Magnitude(histogram) => {
                 let width = input.f64()?;
                 if !(0.0..=f64::from(f32::MAX)).contains(&width) {
                     return Err(input.malformed(format!("a histogram of bins {width} wide")));
                 }
-                *histogram = MagnitudeHistogram { width, counts: read_counts(input)? };
+                *histogram = histogram.with(width, read_counts(input)?);
             }
             State::Span(histogram) => {
                 let (min, max) = (input.f32()?, input.f32()?);

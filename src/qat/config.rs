@@ -2,6 +2,7 @@
 
 use crate::affine::{QuantMode, QuantRange, QuantScheme};
 use crate::error::{Code, Error, Result};
+use crate::wire::{Reader, Writer};
 
 /// The codes to train for.
 ///
@@ -91,6 +92,18 @@ impl FakeQuantConfig {
         }
         let mode = if symmetric { QuantMode::Symmetric } else { QuantMode::Asymmetric };
         QuantScheme::new(bits, mode)?.with_range(self.range())
+    }
+
+    pub(super) fn write(&self, out: &mut Writer) {
+        let FakeQuantConfig { bits, symmetric, qmin, qmax, narrow_range } = *self;
+        out.u8(bits).bool(symmetric).i32(qmin).i32(qmax).bool(narrow_range);
+    }
+
+    /// Reads what [`write`](Self::write) wrote, and checks it as [`scheme`](Self::scheme) does.
+    pub(super) fn read(input: &mut Reader<'_>) -> Result<Self> {
+        let (bits, symmetric, qmin, qmax) = (input.u8()?, input.bool()?, input.i32()?, input.i32()?);
+        let config = FakeQuantConfig { bits, symmetric, qmin, qmax, narrow_range: input.bool()? };
+        config.scheme().map(|_| config)
     }
 }
 

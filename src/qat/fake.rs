@@ -6,6 +6,7 @@ use crate::affine::kernel::Affine;
 use crate::affine::{GroupRanges, Prepared, QuantGranularity, QuantMode, QuantParams};
 use crate::check;
 use crate::error::{Code, Error, Result};
+use crate::wire::{Reader, Writer};
 
 /// Quantizes and dequantizes in one step, with a range it learns by watching.
 ///
@@ -36,6 +37,9 @@ pub struct FakeQuantize {
     observing: bool,
     quantizing: bool,
 }
+
+const TAG: [u8; 4] = *b"QPfq";
+const VERSION: u8 = 1;
 
 impl FakeQuantize {
     /// One scale for the tensor; it watches with a moving average of momentum 0.01, and quantizes.
@@ -285,6 +289,46 @@ impl FakeQuantize {
     /// Whether it watches, and whether it quantizes.
     pub fn enabled(&self) -> (bool, bool) {
         (self.observing, self.quantizing)
+    }
+
+    /// Everything, as bytes; training resumed with [`from_bytes`](Self::from_bytes) gives identical results.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Writer::new(TAG, VERSION);
+        self.config.write(&mut out);
+        self.granularity.write(&mut out);
+        self.rule.write(&mut out);
+        out.bool(self.observing).bool(self.quantizing);
+        self.ranges.write(&mut out);
+        out.bool(self.params.is_some());
+        if let Some(params) = &self.params {
+            out.f32s(&params.scales).i32s(&params.zero_points);
+        }
+        out.finish()
+    }
+
+    /// The fake quantization that [`to_bytes`](Self::to_bytes) wrote.
+    ///
+    /// # Errors
+    /// [`Code::MAGIC`], [`Code::UNSUPPORTED`], [`Code::MALFORMED`] or [`Code::TRUNCATED`] for any other bytes;
+    /// [`Code::RANGE`], [`Code::ARGUMENT`] or [`Code::LENGTH`] for numbers that no fake quantization has.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let mut input = Reader::new(bytes, TAG, VERSION, "a FakeQuantize")?;
+        let (config, granularity) = (FakeQuantConfig::read(&mut input)?, QuantGranularity::read(&mut input)?);
+        let rule = RangeRule::read(&mut input)?;
+        let mut fake = FakeQuantize::with_granularity(config, granularity)?.with_observer(rule)?;
+        (fake.observing, fake.quantizing) = (input.bool()?, input.bool()?);
+        fake.ranges = Ranges::read(&mut input)?;
+        if input.bool()? {
+            let (scales, zero_points) = (input.f32s()?, input.i32s()?);
+            fake.set_parameters(scales, zero_points)?;
+        }
+        input.finish()?;
+        Ok(fake)
+    }
+
+    /// How it watches.
+    pub fn observer(&self) -> RangeRule {
+        self.rule
     }
 }
 

@@ -5,6 +5,7 @@ use crate::affine::kernel::Affine;
 use crate::affine::{Prepared, QuantGranularity, QuantMode, QuantParams, for_each_range};
 use crate::check;
 use crate::error::{Code, Error, Result};
+use crate::wire::{Reader, Writer};
 
 /// Fake quantization whose step sizes have gradients.
 ///
@@ -132,6 +133,49 @@ impl LearnedFakeQuantize {
         let mut learned = LearnedFakeQuantize { config, granularity, scales, zero_points };
         learned.clamp_parameters();
         learned.to_params().map(|_| learned)
+    }
+
+    /// Everything, as bytes; training resumed with [`from_bytes`](Self::from_bytes) gives identical results.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Writer::new(*b"QPlq", 1);
+        self.config.write(&mut out);
+        self.granularity.write(&mut out);
+        out.f32s(&self.scales).f32s(&self.zero_points).finish()
+    }
+
+    /// The fake quantization that [`to_bytes`](Self::to_bytes) wrote. A step that is not positive is accepted, because it may
+    /// have been saved between an optimizer's step and [`clamp_parameters`](Self::clamp_parameters).
+    ///
+    /// # Errors
+    /// [`Code::MAGIC`], [`Code::UNSUPPORTED`], [`Code::MALFORMED`] or [`Code::TRUNCATED`] for any other bytes, and those of
+    /// [`FakeQuantConfig::scheme`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let mut input = Reader::new(bytes, *b"QPlq", 1, "a LearnedFakeQuantize")?;
+        let (config, granularity) = (FakeQuantConfig::read(&mut input)?, QuantGranularity::read(&mut input)?);
+        let (scales, zero_points) = (input.f32s()?, input.f32s()?);
+        let finite = scales.iter().chain(&zero_points).all(|x| x.is_finite());
+        if scales.len() != zero_points.len() || !finite {
+            let (steps, zeros) = (scales.len(), zero_points.len());
+            return Err(input.malformed(format!("parameters of {steps} steps and {zeros} zero points")));
+        }
+        input.finish()?;
+        Ok(LearnedFakeQuantize { config, granularity, scales, zero_points })
+    }
+
+    /// As JavaScript holds them: its optimizer may have moved them out of range.
+    #[cfg(target_arch = "wasm32")]
+    pub(crate) fn unchecked(
+        config: FakeQuantConfig,
+        granularity: QuantGranularity,
+        scales: Vec<f32>,
+        zero_points: Vec<f32>,
+    ) -> Self {
+        LearnedFakeQuantize { config, granularity, scales, zero_points }
+    }
+
+    /// Which values share a step.
+    pub fn granularity(&self) -> QuantGranularity {
+        self.granularity
     }
 
     /// The integer parameters that give the same values, bit for bit; zero points rounded half to even and clamped.
@@ -277,6 +321,21 @@ impl Pact {
         pact.factors().map(|_| pact)
     }
 
+    /// Everything, as bytes for [`from_bytes`](Self::from_bytes).
+    pub fn to_bytes(&self) -> Vec<u8> {
+        pact_bytes(f64::from(self.alpha), self.bits, f64::from(self.decay))
+    }
+
+    /// The clipping level that [`to_bytes`](Self::to_bytes) wrote.
+    ///
+    /// # Errors
+    /// [`Code::MAGIC`], [`Code::UNSUPPORTED`], [`Code::MALFORMED`] or [`Code::TRUNCATED`] for any other bytes; [`Code::RANGE`]
+    /// for numbers that [`new`](Self::new) refuses.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let (alpha, bits, decay) = pact_parts(bytes)?;
+        Self::new(alpha as f32, bits, decay as f32)
+    }
+
     /// `n / alpha` and `alpha / n`.
     fn factors(&self) -> Result<(f32, f32)> {
         let levels = ((1u32 << self.bits) - 1) as f32;
@@ -339,4 +398,17 @@ impl Pact {
         }
         Ok(alpha)
     }
+}
+
+/// A clipping level as bytes. JavaScript trains it in double precision, so that is what is kept.
+pub(crate) fn pact_bytes(alpha: f64, bits: u8, decay: f64) -> Vec<u8> {
+    Writer::new(*b"QPpc", 1).f64(alpha).u8(bits).f64(decay).finish()
+}
+
+/// Level, bits and decay that [`pact_bytes`] wrote.
+pub(crate) fn pact_parts(bytes: &[u8]) -> Result<(f64, u8, f64)> {
+    let mut input = Reader::new(bytes, *b"QPpc", 1, "a Pact")?;
+    let (alpha, bits, decay) = (input.f64()?, input.u8()?, input.f64()?);
+    input.finish()?;
+    Pact::new(alpha as f32, bits, decay as f32).map(|_| (alpha, bits, decay))
 }

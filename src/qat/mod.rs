@@ -14,6 +14,8 @@ pub use fake::{FakeQuantize, fake_quantize_with_params_into};
 #[cfg(target_arch = "wasm32")]
 pub(crate) use fake::{backward_part, forward_part};
 pub use learned::{LearnedFakeQuantize, LearnedGradients, Pact};
+#[cfg(target_arch = "wasm32")]
+pub(crate) use learned::{pact_bytes, pact_parts};
 pub use observer::RangeRule;
 
 use crate::check;

@@ -3,6 +3,7 @@
 use crate::affine::GroupRanges;
 use crate::check;
 use crate::error::{Code, Error, Result};
+use crate::wire::{Reader, Writer};
 
 /// How the ranges of batches become one range.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -35,6 +36,23 @@ impl RangeRule {
             }
             _ => Ok(()),
         }
+    }
+
+    pub(super) fn write(self, out: &mut Writer) {
+        match self {
+            RangeRule::MinMax => out.u8(0).f32(0.0),
+            RangeRule::MovingAverage { momentum } => out.u8(1).f32(momentum),
+        };
+    }
+
+    pub(super) fn read(input: &mut Reader<'_>) -> Result<Self> {
+        let (kind, momentum) = (input.u8()?, input.f32()?);
+        let rule = match kind {
+            0 => RangeRule::MinMax,
+            1 => RangeRule::MovingAverage { momentum },
+            _ => return Err(input.malformed(format!("range rule {kind}"))),
+        };
+        rule.check().map(|()| rule)
     }
 }
 
@@ -73,5 +91,19 @@ impl Ranges {
         self.lows.iter_mut().zip(batch.lows).for_each(|(old, new)| blend(old, new, f32::min));
         self.highs.iter_mut().zip(batch.highs).for_each(|(old, new)| blend(old, new, f32::max));
         Ok(())
+    }
+
+    pub(super) fn write(&self, out: &mut Writer) {
+        out.f32s(&self.lows).f32s(&self.highs);
+    }
+
+    pub(super) fn read(input: &mut Reader<'_>) -> Result<Self> {
+        let ranges = Ranges { lows: input.f32s()?, highs: input.f32s()? };
+        let finite = ranges.lows.iter().chain(&ranges.highs).all(|x| x.is_finite());
+        if ranges.lows.len() != ranges.highs.len() || !finite {
+            let (lows, highs) = (ranges.lows.len(), ranges.highs.len());
+            return Err(input.malformed(format!("ranges of {lows} smallest and {highs} largest values")));
+        }
+        Ok(ranges)
     }
 }

@@ -37,6 +37,10 @@ pub fn fake_quant_config(convention: &str, bits: u8, symmetric: bool) -> Result<
         "unsigned" => FakeQuantConfig::unsigned(bits, symmetric),
         other => Err(Error::new(Code::UNKNOWN_NAME, format!("unknown convention '{other}'"))),
     }?;
+    config_to_js(config)
+}
+
+fn config_to_js(config: FakeQuantConfig) -> Result<JsValue, JsValue> {
     let FakeQuantConfig { bits, symmetric, qmin, qmax, narrow_range } = config;
     Ok(serde_wasm_bindgen::to_value(&Config { bits, symmetric, qmin, qmax, narrow_range })?)
 }
@@ -174,6 +178,29 @@ impl FakeQuantizeState {
     pub fn enable_fake_quant(&mut self, on: bool) {
         self.0.enable_fake_quant(on);
     }
+
+    /// See [`qat::FakeQuantize::to_bytes`].
+    #[wasm_bindgen(js_name = toBytes)]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.0.to_bytes()
+    }
+
+    /// See [`qat::FakeQuantize::from_bytes`].
+    #[wasm_bindgen(js_name = fromBytes)]
+    pub fn from_bytes(bytes: &[u8]) -> Result<FakeQuantizeState, Error> {
+        qat::FakeQuantize::from_bytes(bytes).map(FakeQuantizeState)
+    }
+
+    /// `{ config, granularity, observing, quantizing }`: what was saved beside the numbers.
+    pub fn settings(&self) -> Result<JsValue, JsValue> {
+        let (observing, quantizing) = self.0.enabled();
+        Ok(object(&[
+            ("config", config_to_js(self.0.config())?),
+            ("granularity", serde_wasm_bindgen::to_value(&self.0.granularity())?),
+            ("observing", observing.into()),
+            ("quantizing", quantizing.into()),
+        ]))
+    }
 }
 
 fn forward_into(
@@ -252,6 +279,40 @@ pub fn learned_clamp(config: JsValue, scales: Vec<f32>, zero_points: Vec<f32>) -
 #[wasm_bindgen(js_name = learnedParams)]
 pub fn learned_params(learned: &JsValue) -> Result<JsValue, Error> {
     learned_from_js(learned)?.to_params().map(|params| params_to_js(&params))
+}
+
+/// See [`LearnedFakeQuantize::to_bytes`].
+#[wasm_bindgen(js_name = learnedToBytes)]
+pub fn learned_to_bytes(learned: &JsValue) -> Result<Vec<u8>, Error> {
+    let fields = Fields(learned);
+    let granularity: QuantGranularity = from_js("granularity", fields.get("granularity"))?;
+    let (config, scales) = (config_from_js(fields.get("config"))?, fields.floats("scales")?);
+    Ok(LearnedFakeQuantize::unchecked(config, granularity, scales, fields.floats("zeroPoints")?).to_bytes())
+}
+
+/// See [`LearnedFakeQuantize::from_bytes`]: `{ config, granularity, scales, zeroPoints }`.
+#[wasm_bindgen(js_name = learnedFromBytes)]
+pub fn learned_from_bytes(bytes: &[u8]) -> Result<JsValue, JsValue> {
+    let learned = LearnedFakeQuantize::from_bytes(bytes)?;
+    Ok(object(&[
+        ("config", config_to_js(learned.config())?),
+        ("granularity", serde_wasm_bindgen::to_value(&learned.granularity())?),
+        ("scales", floats(&learned.scales)),
+        ("zeroPoints", floats(&learned.zero_points)),
+    ]))
+}
+
+/// See [`Pact::to_bytes`].
+#[wasm_bindgen(js_name = pactToBytes)]
+pub fn pact_to_bytes(alpha: f64, bits: u8, decay: f64) -> Vec<u8> {
+    qat::pact_bytes(alpha, bits, decay)
+}
+
+/// See [`Pact::from_bytes`]: `[alpha, bits, decay]`.
+#[wasm_bindgen(js_name = pactFromBytes)]
+pub fn pact_from_bytes(bytes: &[u8]) -> Result<Vec<f64>, Error> {
+    let (alpha, bits, decay) = qat::pact_parts(bytes)?;
+    Ok(vec![alpha, f64::from(bits), decay])
 }
 
 /// See [`Pact::forward`].

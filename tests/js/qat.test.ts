@@ -178,6 +178,58 @@ test('a learned step is trained', () => {
   expect(learned.toParams().scales).toEqual(learned.scales);
 });
 
+describe('training that is saved and resumed gives identical results', () => {
+  const batch = (scale: number) => Float32Array.from({ length: 24 }, (_, index) => Math.sin(index * 1.3) * scale);
+
+  test('FakeQuantize, with its granularity, observer and switches', () => {
+    const straight = new FakeQuantize(FakeQuantConfig.asymmetric(4), {
+      granularity: { kind: 'perChannel', axis: 1 },
+      observer: { kind: 'movingAverage', momentum: 0.3 },
+    });
+    straight.forwardWithCalibration(batch(1), [4, 6]);
+    const resumed = FakeQuantize.fromBytes(straight.toBytes());
+    expect([resumed.config, resumed.granularity]).toEqual([straight.config, straight.granularity]);
+    for (const scale of [0.3, 2, 5]) {
+      const [a, b] = [straight, resumed].map((fake) => fake.forwardWithCalibration(batch(scale), [4, 6]));
+      expect(bits(b!)).toEqual(bits(a!));
+    }
+    expect(resumed.toBytes()).toEqual(straight.toBytes());
+    straight.observerEnabled = false;
+    straight.fakeQuantEnabled = false;
+    const off = FakeQuantize.fromBytes(straight.toBytes());
+    expect([off.observerEnabled, off.fakeQuantEnabled]).toEqual([false, false]);
+    expect(off.forwardWithCalibration(batch(9), [4, 6])).toEqual(batch(9));
+    for (const fake of [straight, resumed, off]) fake.free();
+  });
+
+  test('LearnedFakeQuantize, also between a step of the optimizer and the clamp', () => {
+    const straight = LearnedFakeQuantize.fromValues(FakeQuantConfig.signed(3, true), batch(1));
+    straight.scales[0] = -0.25;
+    const resumed = LearnedFakeQuantize.fromBytes(straight.toBytes());
+    expect([resumed.config, resumed.granularity]).toEqual([straight.config, straight.granularity]);
+    expect([resumed.scales, resumed.zeroPoints]).toEqual([straight.scales, straight.zeroPoints]);
+    straight.scales[0] = resumed.scales[0] = 0.3;
+    expect(resumed.backward(batch(2), batch(1))).toEqual(straight.backward(batch(2), batch(1)));
+  });
+
+  test('Pact, whose level is a double', () => {
+    const straight = new Pact(1.5 + 2 ** -40, 3, 0.1);
+    const resumed = Pact.fromBytes(straight.toBytes());
+    expect([resumed.alpha, resumed.bits, resumed.decay]).toEqual([straight.alpha, 3, 0.1]);
+  });
+
+  test.each([
+    ['a FakeQuantize', FakeQuantize],
+    ['a LearnedFakeQuantize', LearnedFakeQuantize],
+    ['a Pact', Pact],
+  ])('other bytes are not %s', (_, Class) => {
+    for (const bytes of [new Uint8Array(), Uint8Array.of(1, 2, 3, 4, 5), new TextEncoder().encode('QPxx\u0001')]) {
+      expect(() => Class.fromBytes(bytes)).toThrow(expect.objectContaining({ kind: 'Format' }));
+    }
+    expect(() => Class.fromBytes([1] as never)).toThrow(expect.objectContaining({ code: 'ARGUMENT' }));
+  });
+});
+
 test('PACT clips, and its gradients are those of the paper', () => {
   const pact = new Pact(1.5, 2, 0.25);
   const input = Float32Array.of(-1, 0, 0.5, 1.5, 9);
