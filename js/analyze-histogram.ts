@@ -70,25 +70,14 @@ export async function tensorHistogram(
   try {
     const values = importanceOf(tensor, matrix);
     const runner = createRunner(model.source, compiledModule(), { ...given, workers: given.workers ?? 1 });
-    await inLanes(
-      runner,
-      strata.entries(),
-      signal,
-      async ([index, { input: whole, pieces, columns, matrix }], signal) => {
-        const input = pieces ?? whole;
-        const start = matrix * (tensor.shape[0] ?? 0);
-        const importance = values?.slice(start, start + columns);
-        const task = {
-          kind: 'roundTrip',
-          input,
-          from: tensor.type,
-          to: format,
-          rowLength: columns,
-          importance,
-        } as const;
-        parts[index] = await runner.run(task, signal);
-      },
-    );
+    await inLanes(runner, strata.entries(), signal, async ([index, stratum], signal) => {
+      const { columns, column, matrix } = stratum;
+      const input = stratum.pieces ?? stratum.input;
+      const start = matrix * (tensor.shape[0] ?? 0) + column;
+      const importance = values?.slice(start, start + columns);
+      const task = { kind: 'roundTrip', input, from: tensor.type, to: format, columns, importance } as const;
+      parts[index] = await runner.run(task, signal);
+    });
   } finally {
     if (matrix !== given.imatrix) matrix?.free();
   }

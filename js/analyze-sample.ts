@@ -6,14 +6,15 @@ import type { ByteRange } from './worker-protocol.js';
 /** A tensor to take rows of. */
 type Sampled = Omit<AnalyzedTensor, 'headRows'> & { headRows?: number };
 
-/** Neighbouring rows of one matrix of a tensor, and of them the columns from the first on: all of them but for endless rows. */
+/** Neighbouring rows of one matrix of a tensor, or a piece of one row that is too long to be read at once. */
 export interface Stratum {
   /** Where their bytes are in the source. */
   input: ByteRange;
   /** The same in several pieces, where a conversion interleaves rows: neighbours there are not neighbours in the source. */
   pieces?: ByteRange[];
-  /** Columns looked at, and rows. */
+  /** Columns looked at, from which on, and rows. */
   columns: number;
+  column: number;
   rows: number;
   /** The matrix of a stack that they are of. */
   matrix: number;
@@ -38,9 +39,52 @@ export function strataOf(tensor: Sampled, budget: number): Stratum[] {
   const [rowLength = 0] = tensor.shape;
   const rows = tensor.shape.slice(1).reduce((product, n) => product * n, 1);
   if (rows === 0 || rowLength === 0) return [];
-  const columns = Math.min(rowLength, MOST + (rowLength % BLOCK));
-  const wanted = Math.max(1, Math.floor(Math.min(budget, rows * rowLength) / columns));
-  return wanted >= rows ? allRows(tensor, rows, columns) : someRows(tensor, rows, columns, wanted);
+  const whole = budget >= rows * rowLength;
+  if (rowLength > MOST) return whole ? allPieces(tensor, rows) : somePieces(tensor, rows, budget);
+  const wanted = Math.max(1, Math.floor(Math.min(budget, rows * rowLength) / rowLength));
+  return wanted >= rows ? allRows(tensor, rows, rowLength) : someRows(tensor, rows, rowLength, wanted);
+}
+
+/** Rows that are too long to be read at once, each in pieces. */
+function allPieces(tensor: Sampled, rows: number): Stratum[] {
+  const [rowLength = 0] = tensor.shape;
+  const strata: Stratum[] = [];
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < rowLength; column += MOST) {
+      strata.push(piece(tensor, row, column, Math.min(MOST, rowLength - column), rows));
+    }
+  }
+  return strata;
+}
+
+/** Pieces of such rows, each at another place of its part of the tensor. */
+function somePieces(tensor: Sampled, rows: number, budget: number): Stratum[] {
+  const [rowLength = 0] = tensor.shape;
+  const blocks = Math.max(1, Math.floor(budget / BLOCK));
+  const count = Math.min(STRATA, blocks);
+  // A row that is not whole blocks of a format shows it by its rest: every piece has the same.
+  const length = Math.min(MOST - BLOCK, Math.floor(blocks / count) * BLOCK) + (rowLength % BLOCK);
+  return Array.from({ length: count }, (_, index) => {
+    const at = ((index + ((0.5 + index * GOLDEN) % 1)) / count) * rows * rowLength;
+    const row = Math.min(rows - 1, Math.floor(at / rowLength));
+    const column = Math.floor(Math.max(0, at - row * rowLength) / BLOCK) * BLOCK;
+    return piece(tensor, row, Math.min(column, rowLength - length), length, rows);
+  });
+}
+
+function piece(tensor: Sampled, row: number, column: number, columns: number, rows: number): Stratum {
+  const { headRows = 0, shape, bytes, offset } = tensor;
+  const [rowLength = 1] = shape;
+  const rate = bytes / rows / rowLength;
+  // Where the row is that a conversion puts here.
+  const [[inSource] = [row]] = headRows > 0 ? halvesOf(row, row + 1, headRows) : [];
+  return {
+    input: { offset: offset + (inSource * rowLength + column) * rate, length: columns * rate },
+    columns,
+    column,
+    rows: 1,
+    matrix: Math.floor(row / matrixRows(tensor, rows)),
+  };
 }
 
 function someRows(tensor: Sampled, rows: number, columns: number, wanted: number): Stratum[] {
@@ -71,16 +115,17 @@ function allRows(tensor: Sampled, rows: number, columns: number): Stratum[] {
 }
 
 function stratum(tensor: Sampled, at: number, length: number, columns: number, rows: number): Stratum {
-  const [rowLength = columns] = tensor.shape;
   const rowBytes = tensor.bytes / rows;
-  // Of an endless row only its beginning is read.
-  const bytesOf = (rows: number) => (columns === rowLength ? rowBytes * rows : (rowBytes / rowLength) * columns);
-  const place = (from: number, to: number) => ({ offset: tensor.offset + from * rowBytes, length: bytesOf(to - from) });
+  const place = (from: number, to: number) => ({
+    offset: tensor.offset + from * rowBytes,
+    length: (to - from) * rowBytes,
+  });
   const { headRows = 0 } = tensor;
   return {
     input: place(at, at + length),
     ...(headRows > 0 && { pieces: halvesOf(at, at + length, headRows).map(([from, to]) => place(from, to)) }),
     columns,
+    column: 0,
     rows: length,
     matrix: Math.floor(at / matrixRows(tensor, rows)),
   };

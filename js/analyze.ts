@@ -7,10 +7,11 @@ import { QuantpressError, type ErrorCode } from './error.js';
 import { addErrors, errorFigures, noErrors, type ErrorFigures } from './error-sums.js';
 import { formats, type Format, type FormatName } from './format.js';
 import { openImportance, type Importance, type ImportanceInput } from './model-importance.js';
-import { Model, type SourceType, type TensorInfo } from './model.js';
+import { formatOf, Model, type SourceType, type TensorInfo } from './model.js';
 import { inLanes } from './pool-lanes.js';
 import { callback, readOptions, signal as signalReader, texts, unchecked, type ReaderTable } from './options.js';
 import { createRunner, RUNNER_OPTIONS, type Runner, type RunnerOptions } from './pool.js';
+import { meanSquareOf, needsMeanSquare } from './quantize-means.js';
 import { compiledModule } from './wasm.js';
 import type { Results } from './worker-protocol.js';
 
@@ -104,6 +105,9 @@ const SAMPLE = 1 << 18;
 const SLOW_EVERY = STRATA / 2;
 const SLOW = /^IQ/;
 
+/** What is wrong with weights themselves, whatever the format. */
+const OF_WEIGHTS = new Set<ErrorCode>(['NON_FINITE', 'INVALID_BLOCK']);
+
 /** What can be converted. Integers are copied. */
 const FLOATS = new Set<SourceType>(['F32', 'F16', 'BF16', 'F64', 'F8_E4M3', 'F8_E5M2']);
 
@@ -178,6 +182,8 @@ class TensorJob {
   readonly #whole: boolean;
   readonly #importance: Importance | undefined;
   #weighted = false;
+  /** Of the long row that was begun last. */
+  #mean: { offset: number; mean: Promise<number | undefined> } | undefined;
   readonly #results: Results['analyze'][] = [];
 
   constructor(tensor: AnalyzedTensor, wanted: readonly Format[], budget: number, importance: Importance | undefined) {
@@ -192,15 +198,16 @@ class TensorJob {
   async run(index: number, runner: Runner, signal: AbortSignal): Promise<void> {
     const stratum = this.strata[index];
     if (!stratum) return;
-    const { pieces, columns } = stratum;
+    const { pieces, columns, column } = stratum;
     const input = pieces ?? stratum.input;
     const values = importanceOf(this.tensor, this.#importance);
     this.#weighted = values !== undefined;
-    const start = stratum.matrix * (this.tensor.shape[0] ?? 0);
+    const start = stratum.matrix * (this.tensor.shape[0] ?? 0) + column;
     const importance = values?.slice(start, start + columns);
     const from = this.tensor.type;
     const names = this.#formatsOf(index).map(({ name }) => name);
-    const task = { kind: 'analyze', input, from, rowLength: columns, formats: names, importance } as const;
+    const meanSquare = importance && (await this.#meanSquare(stratum, runner, signal));
+    const task = { kind: 'analyze', input, from, columns, formats: names, importance, meanSquare } as const;
     this.#results[index] = await runner.run(task, signal);
     this.left -= 1;
   }
@@ -239,6 +246,28 @@ class TensorJob {
     };
   }
 
+  /**
+   * The mean square of the row that a stratum is a piece of, if a format needs it. It takes reading the row, so of a sample
+   * the piece counts as the row.
+   */
+  async #meanSquare({ input, column, columns }: Stratum, runner: Runner, signal: AbortSignal) {
+    const { shape, bytes, type } = this.tensor;
+    const [rowLength = columns] = shape;
+    if (!this.#whole || !this.#formats.some(({ name }) => needsMeanSquare(name, columns, rowLength))) return undefined;
+    const rate = bytes / shape.reduce((product, n) => product * n, 1);
+    const offset = input.offset - column * rate;
+    if (this.#mean?.offset !== offset) {
+      const row = { from: type, offset, bytes: rowLength * rate, weights: rowLength };
+      // Rows whose weights are not finite are refused by every format, which says it better.
+      const mean = meanSquareOf(row, runner, signal).catch((error: unknown) => {
+        if (error instanceof QuantpressError && OF_WEIGHTS.has(error.code)) return undefined;
+        throw error;
+      });
+      this.#mean = { offset, mean };
+    }
+    return await this.#mean.mean;
+  }
+
   #formatsOf(stratum: number): readonly Format[] {
     if (this.#whole || stratum % SLOW_EVERY === 0) return this.#formats;
     return this.#formats.filter(({ name }) => !SLOW.test(name));
@@ -247,7 +276,7 @@ class TensorJob {
 
 /** Whether a tensor may be quantized as far as its shape and type say. */
 function isQuantizable({ shape, type }: TensorInfo): boolean {
-  return shape.length > 1 && (FLOATS.has(type) || formats().some(({ name, weights }) => name === type && weights > 1));
+  return shape.length > 1 && (FLOATS.has(type) || (formatOf(type)?.weights ?? 0) > 1);
 }
 
 /** @internal The importance of a tensor's columns, for every matrix of a stack in turn. That of a table of tokens never fits. */

@@ -115,13 +115,13 @@ export function readQuantize(args: string[], presets: readonly Preset[]): Quanti
 }
 
 /** Reads the arguments of `inspect`. */
-export function readInspect(args: string[]): { file: string; json: boolean } {
+export function readInspect(args: string[]): { file: string; json: boolean; all: boolean } {
   const help = "'quantpress inspect --help' says more.";
-  const { values, positionals } = read(args, { json: { type: 'boolean' } }, help);
+  const { values, positionals } = read(args, { all: { type: 'boolean' }, json: { type: 'boolean' } }, help);
   const [file, ...others] = positionals;
   if (file === undefined) throw new UsageError('inspect needs a FILE', help);
   if (others.length > 0) throw new UsageError(`inspect takes one FILE, and '${others[0]}' is a second`, help);
-  return { file, json: values.json === true };
+  return { file, json: values.json === true, all: values.all === true };
 }
 
 /** Reads the arguments of `verify`. */

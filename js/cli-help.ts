@@ -46,12 +46,13 @@ Options (the names are llama-quantize's):
                                when this one is
   --quiet                      say nothing unless it fails`;
 
-const INSPECT = `Usage: quantpress inspect [--json] FILE
+const INSPECT = `Usage: quantpress inspect [--all] [--json] FILE
 
 Shows what is in a model file: its metadata, its tensors, and how many bytes each type takes.
 
   FILE    a GGUF or safetensors file, or its http(s) address; a folder, an index or a first shard for several
-  --json  as JSON, for programs`;
+  --all   metadata values in full: long texts and arrays are cut by default
+  --json  everything as JSON, for programs`;
 
 const ANALYZE = `Usage: quantpress analyze [options] FILE
 

@@ -1,6 +1,6 @@
 /** Numbers and tables for people to read. */
 
-import { escaped } from './escape.js';
+import { escaped, escapedJson } from './escape.js';
 
 const UNITS = ['bytes', 'kB', 'MB', 'GB', 'TB'];
 
@@ -20,12 +20,82 @@ export function clock(seconds: number): string {
 
 /** Rows as a table; columns that hold numbers are those whose heading begins with `>`. */
 export function table(headings: readonly string[], rows: readonly (readonly string[])[]): string {
+  return [...tableLines(headings, rows)].join('').trimEnd();
+}
+
+/** The rows of a table that are made when they are asked for, twice: there may be a million. */
+interface Rows {
+  length: number;
+  at(index: number): readonly string[] | undefined;
+}
+
+/** {@link table} line by line, each with its end. */
+export function* tableLines(headings: readonly string[], rows: Rows): Generator<string> {
   const right = headings.map((heading) => heading.startsWith('>'));
-  const all = [headings.map((heading) => heading.replace(/^>/, '')), ...rows];
-  const widths = headings.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
+  const names = headings.map((heading) => heading.replace(/^>/, ''));
+  const widths = names.map((name) => name.length);
+  for (let index = 0; index < rows.length; index++) {
+    for (const [column, text] of (rows.at(index) ?? []).entries()) {
+      widths[column] = Math.max(widths[column] ?? 0, text.length);
+    }
+  }
   const cell = (text: string, column: number) =>
     right[column] ? text.padStart(widths[column] ?? 0) : text.padEnd(widths[column] ?? 0);
-  return all.map((row) => `  ${row.map(cell).join('  ')}`.trimEnd()).join('\n');
+  const line = (row: readonly string[]) => `${`  ${row.map(cell).join('  ')}`.trimEnd()}\n`;
+  yield line(names);
+  for (let index = 0; index < rows.length; index++) yield line(rows.at(index) ?? []);
+}
+
+/** Elements of a long array in JSON that are converted at once. */
+const STEP = 1024;
+
+/**
+ * A value as JSON with lines and indents as `JSON.stringify(value, null, 2)` makes them, piece by piece: objects, maps and
+ * arrays may be larger than a text can be. Arrays are those that have `length` and `slice`. Integers beyond a double's are
+ * written as text.
+ */
+export function* jsonPieces(value: unknown, indent = ''): Generator<string> {
+  const inner = `${indent}  `;
+  if (typeof value === 'bigint') {
+    yield escapedJson(Number.isSafeInteger(Number(value)) ? Number(value) : String(value));
+  } else if (typeof value !== 'object' || value === null) {
+    yield escapedJson(value);
+  } else if (Array.isArray(value)) {
+    yield* jsonList(value, indent);
+  } else {
+    const entries =
+      value instanceof Map ? [...value.entries()] : Object.keys(value).map((key) => [key, undefined] as const);
+    let separator = '{';
+    for (const [key, mapped] of entries) {
+      yield `${separator}\n${inner}${escapedJson(key)}: `;
+      separator = ',';
+      if (value instanceof Map) yield* jsonPieces(mapped, inner);
+      else if (key === 'value' && isSliced(value)) yield* jsonList(value, inner);
+      else yield* jsonPieces((value as Record<string, unknown>)[key], inner);
+    }
+    yield entries.length === 0 ? '{}' : `\n${indent}}`;
+  }
+}
+
+interface Sliced {
+  readonly length: number;
+  slice(from: number, to: number): unknown[];
+}
+
+function isSliced(value: object): value is Sliced {
+  return 'slice' in value && 'length' in value;
+}
+
+function* jsonList(list: Sliced, indent: string): Generator<string> {
+  if (list.length === 0) return yield '[]';
+  const inner = `${indent}  `;
+  for (let at = 0; at < list.length; at += STEP) {
+    for (const [index, element] of list.slice(at, at + STEP).entries()) {
+      yield at + index === 0 ? `[\n${inner}` : `,\n${inner}`;
+      yield* jsonPieces(element, inner);
+    }
+  }
+  yield `\n${indent}]`;
 }
 
 /** Text from a file, harmless on a terminal: what is hidden is written as escapes, and it is cut where it is long. */

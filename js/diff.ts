@@ -11,12 +11,13 @@ import {
   type ErrorFigures,
   type ErrorSums,
 } from './error-sums.js';
-import { Model, type MetadataValue, type SourceType, type TensorInfo } from './model.js';
+import type { MetadataValue } from './metadata.js';
+import { Model, type SourceType, type TensorInfo } from './model.js';
 import { inLanes } from './pool-lanes.js';
 import { callback, readOptions, signal as signalReader, type ReaderTable } from './options.js';
 import { createRunner, RUNNER_OPTIONS, type Runner, type RunnerOptions } from './pool.js';
 import { readExactly } from './source.js';
-import { compiledModule } from './wasm.js';
+import { call, compiledModule } from './wasm.js';
 
 /** Options of {@link diffModels}. */
 export interface DiffOptions extends RunnerOptions {
@@ -66,7 +67,7 @@ const TILE = 1 << 20;
 
 /**
  * Compares two models, of any types and containers, tensor by tensor as their names match: what quantizing cost, whether two
- * tools wrote the same, what a new version changed. Arrays in metadata are compared as far as they are known (64 elements).
+ * tools wrote the same, what a new version changed.
  *
  * @throws {@link QuantpressError} `NON_FINITE` or `INVALID_BLOCK` with the tensor for weights that differ and are no numbers, and
  * what reading throws.
@@ -98,7 +99,7 @@ export async function diffModels(a: Model, b: Model, options: DiffOptions = {}):
   });
   await Promise.all([a.source.check?.(), b.source.check?.()]);
   const tensors = pairs.map((pair) => pair.result());
-  const metadata = a.container === b.container ? metadataDiff(a.metadata, b.metadata) : [];
+  const metadata = a.container === b.container ? metadataDiff(a, b) : [];
   const compared = pairs.flatMap(({ weights }, index) => {
     const error = tensors[index]?.error;
     return error ? [{ weights, relativeRmse: error.relativeRmse }] : [];
@@ -176,14 +177,24 @@ function isSameShape(a: TensorInfo, b: TensorInfo): boolean {
   return trimmed(a) === trimmed(b);
 }
 
-function metadataDiff(a: Model['metadata'], b: Model['metadata']): MetadataDiff[] {
-  const keys = new Set([...a.keys(), ...b.keys()]);
+function metadataDiff(a: Model, b: Model): MetadataDiff[] {
+  const keys = new Set([...a.metadata.keys(), ...b.metadata.keys()]);
+  const [inA, inB] = [placesOf(a), placesOf(b)];
   return [...keys].flatMap((key) => {
-    const [x, y] = [a.get(key), b.get(key)];
-    return asText(x) === asText(y) ? [] : [{ key, values: [x, y] }];
+    const [i, j] = [inA.get(key), inB.get(key)];
+    if (i !== undefined && j !== undefined && isSameMetadata(a, i, b, j, key)) return [];
+    const values: MetadataDiff['values'] = [a.metadata.get(key), b.metadata.get(key)];
+    return [{ key, values }];
   });
 }
 
-function asText(value: MetadataValue | undefined): string {
-  return JSON.stringify(value, (_, part: unknown) => (typeof part === 'bigint' ? `${part}n` : part)) ?? '';
+function placesOf({ metadata }: Model): Map<string, number> {
+  return new Map([...metadata.keys()].map((key, index) => [key, index]));
+}
+
+/** Whether a value is the same in both, to the last bit. */
+function isSameMetadata(a: Model, i: number, b: Model, j: number, key: string): boolean {
+  const [x, y] = [a.header, b.header];
+  if ('sameMetadata' in x && 'sameMetadata' in y) return call(() => x.sameMetadata(i, y, j));
+  return a.metadata.get(key)?.value === b.metadata.get(key)?.value;
 }

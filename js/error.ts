@@ -21,6 +21,8 @@ const CODES = {
   MAGIC: 'Format',
   INVALID_BLOCK: 'Format',
   TOO_LARGE: 'Limit',
+  /** Memory ran out. */
+  NO_MEMORY: 'Limit',
   UNSUPPORTED: 'Unsupported',
   /** A function was called before `init()` had finished. */
   NOT_READY: 'Parameter',
@@ -40,8 +42,10 @@ const CODES = {
   IO: 'Io',
   /** A worker could not be started, or ended by itself. */
   WORKER: 'Internal',
-  /** The engine stopped at a fault of its own. */
+  /** An internal error stopped the engine. */
   PANIC: 'Internal',
+  /** An object (a `Calibrator`, an open model ...) of an engine that was stopped by an error; make it anew. */
+  STALE: 'Internal',
 } as const satisfies Record<string, ErrorKind>;
 
 /** A stable name for one way to fail. */
@@ -73,8 +77,9 @@ export class QuantpressError extends Error {
 }
 
 /**
- * The engine's errors as {@link QuantpressError}: they arrive as plain `Error`s with the properties of one. A trap of
- * WebAssembly becomes `PANIC`, the use of what was freed `ARGUMENT`. Everything else (a `TypeError` of the caller's own callback) stays what it is.
+ * The engine's errors as {@link QuantpressError}: they arrive as plain `Error`s with the properties of one. The use of what
+ * was freed becomes `ARGUMENT`, of what belonged to an engine that stopped `STALE`. Everything else (a `TypeError` of the
+ * caller's own callback) stays what it is; `call` (wasm.ts) tells what a trap was.
  */
 export function toQuantpressError(thrown: unknown): unknown {
   if (thrown instanceof QuantpressError || !(thrown instanceof Error)) return thrown;
@@ -91,9 +96,10 @@ export function toQuantpressError(thrown: unknown): unknown {
       { cause: thrown },
     );
   }
-  if (thrown instanceof WebAssembly.RuntimeError) {
-    const message = `the engine stopped at a fault of its own (${thrown.message}); please report it`;
-    return new QuantpressError('PANIC', message, {}, { cause: thrown });
+  // What wasm-bindgen says of an object whose instance is gone.
+  if (/^Invalid stale object/.test(thrown.message)) {
+    const message = 'this object belongs to an engine that was stopped by an error, and its data is lost; make it anew';
+    return new QuantpressError('STALE', message, {}, { cause: thrown });
   }
   return thrown;
 }

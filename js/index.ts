@@ -42,10 +42,10 @@ export {
   type Preset,
   type Recipe,
 } from './model-plan.js';
+export type { MetadataArray, MetadataArrayOf, MetadataScalar, MetadataValue } from './metadata.js';
 export type { ChosenFiles, ChosenFolder, ModelInput } from './model-files.js';
 export {
   openModel,
-  type MetadataValue,
   type Model,
   type ReadTensorOptions,
   type SourceType,

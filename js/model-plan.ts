@@ -1,6 +1,7 @@
 /** What a recipe makes of a model, decided to the last byte before any weight is read. */
 
 import { expectInstance, readSize } from './check.js';
+import { tensorsOf, type Columns } from './columns.js';
 import { dispose, release } from './dispose.js';
 import type { ModelPlan } from './engine.js';
 import { QuantpressError } from './error.js';
@@ -133,13 +134,13 @@ export class Plan {
   readonly #plan: ModelPlan | FourBitPlan;
 
   /** @internal */
-  constructor(plan: ModelPlan | FourBitPlan, split: boolean, imatrix?: Importance) {
+  constructor(plan: ModelPlan | FourBitPlan, tensors: readonly PlannedTensor[], split: boolean, imatrix?: Importance) {
     this.#plan = plan;
     this.split = split;
     this.imatrix = imatrix?.hash;
     this.reads = imatrix?.reads ?? [];
     this.size = plan.size;
-    this.tensors = call(() => plan.tensors()) as PlannedTensor[];
+    this.tensors = tensors;
   }
 
   /** @internal The plan of a file of bitsandbytes' formats. */
@@ -201,7 +202,10 @@ export async function makePlan(
 ): Promise<Plan> {
   expectInstance('model', Model, model);
   const given = readRecipe(owner, recipe);
-  if (isFourBit(given)) return new Plan(planFourBit(model, given, options.imatrix), false);
+  if (isFourBit(given)) {
+    const plan = planFourBit(model, given, options.imatrix);
+    return new Plan(plan, plan.tensors(), false);
+  }
   const { splitMaxSize, doubleQuant, excludeModules, ...rest } = given;
   if (doubleQuant !== undefined || excludeModules !== undefined) {
     const message = `doubleQuant and excludeModules belong to ${FOUR_BIT_PRESETS.join(' and ')}, not to ${given.preset}`;
@@ -210,7 +214,7 @@ export async function makePlan(
   const whole = splitMaxSize === undefined ? rest : { ...rest, splitMaxSize: readSize('splitMaxSize', splitMaxSize) };
   const split = splitMaxSize !== undefined || given.keepSplit === true;
   if (options.imatrix === undefined)
-    return new Plan(
+    return withTensors(
       call(() => model.header.plan({ ...whole, dryRun })),
       split,
     );
@@ -218,10 +222,41 @@ export async function makePlan(
   const named = importance.name === undefined ? whole : { imatrixFile: importance.name, ...whole };
   try {
     const plan = call(() => model.header.plan({ ...named, dryRun }, importance.matrix));
-    return new Plan(plan, split, importance);
+    return await withTensors(plan, split, importance);
   } finally {
     if (importance !== options.imatrix) importance.free();
   }
+}
+
+async function withTensors(plan: ModelPlan, split: boolean, imatrix?: Importance): Promise<Plan> {
+  try {
+    return new Plan(plan, await tensorsOf(plan, plannedOf), split, imatrix);
+  } catch (error) {
+    plan.free();
+    throw error;
+  }
+}
+
+function plannedOf(columns: Columns): PlannedTensor {
+  const name = columns.text();
+  return {
+    name,
+    sourceName: columns.text() || name,
+    from: columns.text() as SourceType,
+    to: columns.text() as FormatName,
+    why: columns.text(),
+    shape: columns.list(),
+    rows: columns.number(),
+    rowLength: columns.number(),
+    headRows: columns.number(),
+    sourceOffset: columns.number(),
+    sourceBytes: columns.number(),
+    targetOffset: columns.number(),
+    targetBytes: columns.number(),
+    paddedBytes: columns.number(),
+    needsImportance: columns.number() !== 0,
+    hasImportance: columns.number() !== 0,
+  };
 }
 
 /** Every preset. */

@@ -1,11 +1,13 @@
 /** A model file: its metadata and tensors, and the weights of any of its rows. */
 
 import { expectArray, expectOffset, expectText } from './check.js';
+import { tensorsOf, type Columns } from './columns.js';
 import { release } from './dispose.js';
 import type { ModelHeader, SafetensorsModel } from './engine.js';
 import { QuantpressError } from './error.js';
 import type { FileReference } from './file-identity.js';
-import { dequantize, formats, type FormatName } from './format.js';
+import { dequantizeInto, formats, type Format, type FormatName } from './format.js';
+import { readMetadata, type MetadataValue } from './metadata.js';
 import { openFiles, type ModelInput, type OpenedModel } from './model-files.js';
 import { readOptions, signal, type ReaderTable } from './options.js';
 import { URL_OPTIONS, type UrlOptions } from './url-options.js';
@@ -29,11 +31,6 @@ export interface TensorInfo {
   bytes: number;
 }
 
-/** One metadata value. An array of more than 64 elements (a vocabulary) is only begun. */
-export type MetadataValue =
-  | { type: string; value: string | number | boolean | bigint | unknown[] }
-  | { type: string; length: number; head: unknown[]; value?: undefined };
-
 /** Options of {@link Model.readTensor}. */
 export interface ReadTensorOptions {
   /** The rows to read, from the first up to but not including the second. All of them unless told. */
@@ -50,6 +47,19 @@ const READ_OPTIONS: ReaderTable<ReadTensorOptions> = {
   },
   signal,
 };
+
+/** Bytes of a tensor that are read and decoded at once. */
+const PIECE = 1 << 20;
+
+/** Room for weights that the caller asked for: what memory cannot hold is refused. */
+function makeFloats(length: number, tensor: string): Float32Array<ArrayBuffer> {
+  try {
+    return new Float32Array(length);
+  } catch {
+    const message = `the ${length} weights of tensor '${tensor}' do not fit in memory; read fewer rows`;
+    throw new QuantpressError('TOO_LARGE', message, { tensor, weights: length });
+  }
+}
 
 /** An open model file. {@link openModel} makes them. */
 export class Model {
@@ -74,8 +84,12 @@ export class Model {
   /** @internal What the engine knows of it. */
   readonly header: ModelHeader | SafetensorsModel;
 
+  #byName: ReadonlyMap<string, TensorInfo> | undefined;
+  #closed = false;
+
   /** @internal */
-  constructor({ source, container, header, version, alignment, headerBytes, files, reads }: OpenedModel) {
+  constructor(opened: OpenedModel, tensors: readonly TensorInfo[]) {
+    const { source, container, header, version, alignment, headerBytes, files, reads } = opened;
     this.source = source;
     this.files = files;
     this.reads = reads;
@@ -84,8 +98,8 @@ export class Model {
     this.version = version;
     this.alignment = alignment;
     this.headerBytes = headerBytes;
-    this.metadata = new Map(call(() => header.metadata()) as [string, MetadataValue][]);
-    this.tensors = call(() => header.tensors()) as TensorInfo[];
+    this.metadata = readMetadata(() => this.#open());
+    this.tensors = tensors;
   }
 
   /**
@@ -95,7 +109,8 @@ export class Model {
    */
   tensor(name: string): TensorInfo {
     expectText('name', name);
-    const tensor = this.tensors.find((candidate) => candidate.name === name);
+    this.#byName ??= new Map(this.tensors.map((tensor) => [tensor.name, tensor]));
+    const tensor = this.#byName.get(name);
     if (tensor) return tensor;
     throw new QuantpressError('UNKNOWN_NAME', `the model has no tensor '${name}'`, { tensor: name });
   }
@@ -116,16 +131,37 @@ export class Model {
       throw new QuantpressError('RANGE', message, { tensor: name, rows, from, to });
     }
     const rowBytes = rows === 0 ? 0 : tensor.bytes / rows;
-    const bytes = await readExactly(this.source, tensor.offset + from * rowBytes, (to - from) * rowBytes, given.signal);
     const { type } = tensor;
-    if (isFormat(type)) return dequantize(bytes, type);
-    return call((engine) => engine.widen(bytes, type)) as Float32Array<ArrayBuffer>;
+    const format = formatOf(type);
+    const weights = makeFloats((to - from) * (rowBytes === 0 ? 0 : (tensor.shape[0] ?? 0)), name);
+    // Bytes and weights of one block; a block is never cut.
+    const [blockBytes, blockWeights] = format
+      ? [format.bytes, format.weights]
+      : [tensor.bytes / (rows * (tensor.shape[0] ?? 1)), 1];
+    const start = tensor.offset + from * rowBytes;
+    const step = Math.floor(PIECE / blockBytes);
+    for (let block = 0; block * blockWeights < weights.length; block += step) {
+      const at = block * blockWeights;
+      const count = Math.min(step * blockWeights, weights.length - at);
+      const length = (count / blockWeights) * blockBytes;
+      const bytes = await readExactly(this.source, start + block * blockBytes, length, given.signal);
+      const part = weights.subarray(at, at + count);
+      if (format) dequantizeInto(bytes, format.name, part);
+      else part.set(call((engine) => engine.widen(bytes, type)));
+    }
+    return weights;
   }
 
-  /** Lets go of the source and of the engine's memory. */
+  /** Lets go of the source and of the engine's memory: large metadata values can no longer be read. */
   async close(): Promise<void> {
+    this.#closed = true;
     release(this.header);
     await this.source.close?.();
+  }
+
+  #open(): ModelHeader | SafetensorsModel {
+    if (!this.#closed) return this.header;
+    throw new QuantpressError('ARGUMENT', 'the model is closed; read large metadata values before that', {});
   }
 
   /** {@link close}, for `await using`. */
@@ -153,10 +189,39 @@ export class Model {
  * ```
  */
 export async function openModel(input: ModelInput, options: UrlOptions = {}): Promise<Model> {
-  return new Model(await openFiles(input, readOptions('openModel', URL_OPTIONS, options)));
+  const opened = await openFiles(input, readOptions('openModel', URL_OPTIONS, options));
+  const { header, source } = opened;
+  try {
+    const inFolder = opened.container === 'safetensors';
+    return new Model(opened, await tensorsOf(header, inFolder ? folderTensor : tensorOf));
+  } catch (error) {
+    // What was opened is nobody's.
+    release(header);
+    if (source !== input) await source.close?.();
+    throw error;
+  }
+}
+
+function tensorOf(columns: Columns): TensorInfo {
+  const [name, type] = [columns.text(), columns.text() as SourceType];
+  return { name, type, shape: columns.list(), offset: columns.number(), bytes: columns.number() };
+}
+
+/** One of a safetensors model, which also says how many dimensions it has: a scalar has none. */
+function folderTensor(columns: Columns): TensorInfo & { dims: number } {
+  return { ...tensorOf(columns), dims: columns.number() };
+}
+
+/** Every format by its name: it is asked for with every piece of every tensor. */
+let known: ReadonlyMap<string, Format> | undefined;
+
+/** @internal The format of a name; nothing for the types that only safetensors files have. */
+export function formatOf(type: string): Format | undefined {
+  known ??= new Map(formats().map((format) => [format.name, format]));
+  return known.get(type);
 }
 
 /** Whether a type is one of the engine's formats. */
 export function isFormat(type: SourceType): type is FormatName {
-  return formats().some(({ name }) => name === type);
+  return formatOf(type) !== undefined;
 }

@@ -23,6 +23,9 @@ export interface Progress {
 /** The speed is that of this many seconds. */
 const WINDOW = 8;
 
+/** Milliseconds between two samples of the speed at least. */
+const SAMPLE_EVERY = 20;
+
 /** Counts tiles. */
 export class ProgressMeter {
   readonly #left: number[];
@@ -75,7 +78,9 @@ export class ProgressMeter {
 
   #speed(): number {
     const now = { time: performance.now(), bytes: this.#bytesDone - this.#bytesResumed };
-    this.#samples.push(now);
+    const last = this.#samples.at(-1);
+    // Thousands of tensors may be done in a second.
+    if (!last || this.#samples.length === 1 || now.time - last.time >= SAMPLE_EVERY) this.#samples.push(now);
     while (this.#samples.length > 2 && now.time - (this.#samples[1]?.time ?? now.time) > WINDOW * 1000) {
       this.#samples.shift();
     }

@@ -29,19 +29,32 @@ export async function identifyJob(
 ): Promise<JobIdentity> {
   const state = await source.fingerprint?.();
   const header = state === undefined ? undefined : await readExactly(source, 0, Math.min(headerBytes, source.size));
-  const places = plan.tensors.map((tensor) => [
-    ...[tensor.sourceOffset, tensor.from, tensor.to, tensor.targetOffset, tensor.rows, tensor.rowLength],
-    tensor.hasImportance,
-  ]);
   const named = typeof recipe === 'string' ? { preset: recipe } : recipe;
-  const text = new TextEncoder().encode(JSON.stringify([Object.entries(named).sort(), places]));
   return {
     engine: call((engine) => engine.version()),
     source: header ? `${source.size} ${state} ${hashOf(sha256(), header)}` : '',
     imatrix: plan.imatrix ?? '',
-    recipe: `${hashOf(sha256(), plan.header())} ${hashOf(sha256(), text)}`,
+    recipe: `${hashOf(sha256(), plan.header())} ${hashOfPlaces(named, plan)}`,
   };
 }
+
+/** What of a recipe and of a plan decides the bytes, piece by piece: a plan may have a million tensors. */
+function hashOfPlaces(recipe: Recipe, { tensors }: Plan): string {
+  const [hasher, encoder] = [sha256(), new TextEncoder()];
+  hasher.update(encoder.encode(JSON.stringify(Object.entries(recipe).sort())));
+  for (let at = 0; at < tensors.length; at += PLACES) {
+    const places = tensors
+      .slice(at, at + PLACES)
+      .map((tensor) => [
+        ...[tensor.sourceOffset, tensor.from, tensor.to, tensor.targetOffset, tensor.rows, tensor.rowLength],
+        tensor.hasImportance,
+      ]);
+    hasher.update(encoder.encode(JSON.stringify(places)));
+  }
+  return hasher.hex();
+}
+
+const PLACES = 4096;
 
 /** The progress of a job at a target that can keep it; nothing where `resume` is not asked for and the target cannot. */
 export function saveProgress(

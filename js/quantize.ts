@@ -16,7 +16,8 @@ import { FileHashes, type HashedOutput } from './quantize-hashes.js';
 import type { JobIdentity } from './journal.js';
 import { identifyJob, saveProgress, type SavedProgress } from './quantize-resume.js';
 import { ProgressMeter, type Progress } from './quantize-progress.js';
-import { tilesOf, tilesOfTensor, weightsPerMatrix, type Tile } from './quantize-tiles.js';
+import { RowMeans } from './quantize-means.js';
+import { inputOf, tilesOf, tilesOfTensor, weightsPerMatrix, type Tile } from './quantize-tiles.js';
 import type { SideFile } from './side-file.js';
 import { openTargets, type TargetInput, type TargetSet } from './target-open.js';
 import { InOrder, type Target } from './target.js';
@@ -186,6 +187,7 @@ class Conversion {
   readonly #waiting = new Set<() => void>();
   /** The importance of the tensor that was begun last, which most tiles under way are of. */
   #importance: { index: number; all: Float32Array | undefined } | undefined;
+  readonly #means = new RowMeans();
 
   constructor(model: Model, plan: Plan, job: JobIdentity, target: Target, options: QuantizeModelOptions) {
     this.#model = model;
@@ -307,13 +309,26 @@ class Conversion {
   }
 
   async #encode(tile: Tile, scales?: Float32Array): Promise<Converted> {
-    const { input, tensor } = tile;
-    const { from, to, rowLength, headRows } = tensor;
+    const { tensor, columns, headRows } = tile;
+    const { from, to } = tensor;
+    const input = inputOf(tile);
     try {
       const importance = importanceOf(tile, this.#importanceOf(tile.index));
+      const meanSquare = importance && (await this.#orStopped(this.#means.of(tile, this.#runner, this.#stop.signal)));
       const later = this.#plan.fourBit?.double && !scales;
       const errors = this.#errors && from !== to && !later ? noErrors() : undefined;
-      const task = { kind: 'encode', input, from, to, rowLength, headRows, importance, errors, scales } as const;
+      const task = {
+        kind: 'encode',
+        input,
+        from,
+        to,
+        columns,
+        meanSquare,
+        headRows,
+        importance,
+        errors,
+        scales,
+      } as const;
       const { signal } = this.#stop;
       // A source may be stuck, and not listen to the signal.
       return await this.#orStopped(this.#runner.run(task, signal));
@@ -345,10 +360,12 @@ class Conversion {
 }
 
 /** The importance of a tile's columns: of a stack of matrices, that of its own. */
-function importanceOf({ tensor, firstWeight }: Tile, all: Float32Array | undefined): Float32Array | undefined {
-  if (!all || all.length === tensor.rowLength) return all;
+function importanceOf(tile: Tile, all: Float32Array | undefined): Float32Array | undefined {
+  const { tensor, firstWeight, columns } = tile;
+  if (!all || all.length === columns) return all;
   const matrix = Math.floor(firstWeight / weightsPerMatrix(tensor));
-  return all.slice(matrix * tensor.rowLength, (matrix + 1) * tensor.rowLength);
+  const first = matrix * tensor.rowLength + (columns < tensor.rowLength ? firstWeight % tensor.rowLength : 0);
+  return all.slice(first, first + columns);
 }
 
 /** The error of a tile, told of its tensor: an index counts from the tile's first weight. */

@@ -5,7 +5,7 @@ import { QuantpressError } from './error.js';
 import { validate } from './format.js';
 import { sha256, xxh64, type Hasher } from './hash.js';
 import type { ExpectedHashes, Manifest, ManifestTensor } from './manifest.js';
-import { isFormat, Model, type TensorInfo } from './model.js';
+import { formatOf, isFormat, Model, type TensorInfo } from './model.js';
 import { callback, readOptions, signal as signalReader, type Reader, type ReaderTable } from './options.js';
 import { breathe } from './runtime.js';
 import { readExactly } from './source.js';
@@ -94,13 +94,13 @@ export async function verifyModel(model: Model, options: VerifyOptions = {}): Pr
   await source.check?.();
   const tensors = model.tensors.map(({ name }) => hashed.get(name)).filter((tensor) => tensor !== undefined);
   const manifest = { file: baseName(source.name), size: source.size, sha256: whole.hex(), tensors };
-  if (expected) problems.push(...differences(manifest, expected));
+  if (expected) for (const problem of differences(manifest, expected)) problems.push(problem);
   return { manifest, problems, compared: expected !== undefined };
 }
 
 /** One tensor, piece by piece. */
 class TensorCheck {
-  /** Bytes of a piece: whole blocks. */
+  /** Bytes of a piece: whole blocks, however long a row is. */
   readonly step: number;
   problem: string | undefined;
   readonly #tensor: TensorInfo;
@@ -113,9 +113,8 @@ class TensorCheck {
     this.#tensor = tensor;
     const weights = tensor.shape.reduce((product, n) => product * n, 1);
     this.#rate = weights / tensor.bytes;
-    // A row is whole blocks of any format.
-    const row = tensor.bytes / tensor.shape.slice(1).reduce((product, n) => product * n, 1);
-    this.step = row * Math.max(1, Math.floor(PIECE / row));
+    const block = formatOf(tensor.type)?.bytes ?? 1;
+    this.step = Math.floor(PIECE / block) * block;
   }
 
   add(bytes: Uint8Array): void {

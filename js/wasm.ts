@@ -64,11 +64,76 @@ export function compiledModule(): WebAssembly.Module {
  */
 export function call<T>(use: (engine: Engine) => T): T {
   if (!module) throw notReady();
+  if (ended) renew();
   try {
     return use(exports);
   } catch (error) {
+    if (endsInstance(error)) throw abandon(error);
     throw toQuantpressError(error instanceof TypeError ? misuse(error) : error);
   }
+}
+
+/** Whether the engine cannot go on after an error: a trap, too deep a recursion, or memory that could not be had. */
+function endsInstance(error: unknown): error is Error {
+  if (error instanceof WebAssembly.RuntimeError) return true;
+  if (!(error instanceof Error)) return false;
+  // Chromium and Node, Firefox, WebKit.
+  return /call stack|recursion/i.test(error.message) || (error instanceof RangeError && isOfMemory(error));
+}
+
+/** Whether an error is about memory of JavaScript's, which what comes from the engine is copied to. */
+function isOfMemory({ message }: Error): boolean {
+  return /allocat|array length|out of memory|array size|buffer/i.test(message);
+}
+
+/** Whether the instance has ended and could not be replaced yet. */
+let ended = false;
+
+/** What an instance ended with. A new one takes its place. */
+function abandon(error: Error): QuantpressError {
+  let panic: string | undefined;
+  try {
+    panic = exports.lastPanic();
+  } catch {
+    // It has not even memory for that.
+  }
+  ended = true;
+  try {
+    renew();
+  } catch {
+    // There is no room for a second one as long as the first has not been collected: the next call tries again.
+  }
+  const options = { cause: error };
+  // A trap without a panic is an allocation that failed.
+  const unexplained =
+    error instanceof WebAssembly.RuntimeError && panic === undefined && /unreachable/i.test(error.message);
+  if (unexplained || isOfMemory(error) || /capacity overflow|alloc/i.test(panic ?? '')) {
+    return new QuantpressError('NO_MEMORY', OUT_OF_MEMORY, {}, options);
+  }
+  const what = panic ?? error.message;
+  return new QuantpressError('PANIC', `internal error (please report it): ${what}`, {}, options);
+}
+
+const OUT_OF_MEMORY =
+  'the engine ran out of memory (it can have 4 GiB); use smaller pieces, or free objects that are no longer needed';
+
+/**
+ * Replaces the instance. wasm-bindgen's glue does that within the first call after `abandon`, when it has copied the call's
+ * arguments into the old one: so this is a call without any.
+ */
+function renew(): void {
+  try {
+    exports.abandon();
+    exports.lastPanic();
+  } catch (error) {
+    throw new QuantpressError(
+      'NO_MEMORY',
+      'there is no memory for a new engine; free some and try again',
+      {},
+      { cause: error },
+    );
+  }
+  ended = false;
 }
 
 /** What the boundary says of an argument it cannot take: a BigInt for a number, an option whose memory is gone. */

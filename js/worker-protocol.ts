@@ -14,13 +14,16 @@ export interface ByteRange {
 /** Bytes to work on: a range of the worker's own source, several of them one after the other, or the bytes themselves. */
 export type TaskInput = ByteRange | readonly ByteRange[] | Uint8Array<ArrayBuffer>;
 
-/** Widen whole rows of one format to f32 and encode them in another. */
+/** Widen rows of one format, or a piece of one row, to f32 and encode them in another. */
 export interface EncodeTask {
   kind: 'encode';
   input: TaskInput;
   from: string;
   to: string;
-  rowLength: number;
+  /** Weights per row, or of the piece. */
+  columns: number;
+  /** The mean square of the whole row, if this is a piece of one and the format needs it. */
+  meanSquare?: number | undefined;
   /** Rows of one attention head whose halves are interleaved first; 0 for none. */
   headRows: number;
   /** One weight per column. */
@@ -31,27 +34,39 @@ export interface EncodeTask {
   scales?: Float32Array | undefined;
 }
 
-/** Try formats on whole rows. */
+/** Try formats on rows, or on a piece of one. */
 export interface AnalyzeTask {
   kind: 'analyze';
   input: TaskInput;
   from: string;
-  rowLength: number;
+  columns: number;
   formats: string[];
   /** One weight per column. */
   importance?: Float32Array | undefined;
+  /** The mean square of the whole row, if this is a piece of one. */
+  meanSquare?: number | undefined;
 }
 
-/** Widen whole rows, and say what they come back as from a format. */
+/** Add the squares of the next piece of a row to the sum of those before it. */
+export interface SquaresTask {
+  kind: 'squares';
+  input: TaskInput;
+  from: string;
+  sum: number;
+}
+
+/** Widen rows, or a piece of one, and say what they come back as from a format. */
 export interface RoundTripTask {
   kind: 'roundTrip';
   input: TaskInput;
   from: string;
   /** The format; none if the weights alone are wanted. */
   to: string | undefined;
-  rowLength: number;
+  columns: number;
   /** One weight per column. */
   importance?: Float32Array | undefined;
+  /** The mean square of the whole row, if this is a piece of one. */
+  meanSquare?: number | undefined;
 }
 
 /** Compare weights with others, of another file. */
@@ -64,7 +79,7 @@ export interface CompareTask {
 }
 
 /** One piece of work. */
-export type Task = EncodeTask | AnalyzeTask | RoundTripTask | CompareTask;
+export type Task = EncodeTask | AnalyzeTask | SquaresTask | RoundTripTask | CompareTask;
 
 /** What the kinds of work give back. */
 export interface Results {
@@ -76,6 +91,8 @@ export interface Results {
   };
   /** The sums of each format's errors, or why the rows cannot have it. */
   analyze: (ErrorSums | PostedError)[];
+  /** The sum. */
+  squares: number;
   /** The rows as they were, and as they came back. */
   roundTrip: { original: Float32Array<ArrayBuffer>; decoded?: Float32Array<ArrayBuffer> };
   /** The sums of the difference; where the weights cannot be subtracted, only whether there is one. */

@@ -94,14 +94,18 @@ function rangesOf(input: Exclude<TaskInput, Uint8Array>): readonly ByteRange[] {
 const TASKS: { [K in Task['kind']]: (bench: Workbench, task: Extract<Task, { kind: K }>) => Promise<Results[K]> } = {
   encode: (bench, task) => bench.withInput(task.input, (bytes) => encode(bytes, task)),
   analyze: (bench, task) => bench.withInput(task.input, (bytes) => analyze(bytes, task)),
+  squares: (bench, { input, from, sum }) =>
+    bench.withInput(input, (bytes) => call((engine) => engine.addRowSquares(sum, bytes, from))),
   roundTrip: (bench, task) => bench.withInput(task.input, (bytes) => roundTrip(bytes, task)),
   compare: (bench, task) => bench.withInput(task.input, (bytes) => compare(bytes, task)),
 };
 
 function encode(bytes: Uint8Array, task: EncodeTask): Results['encode'] {
-  const { from, to, rowLength, headRows, importance, errors } = task;
+  const { from, to, columns, meanSquare, headRows, importance, errors } = task;
   if (to === 'NF4' || to === 'FP4') return encodeFourBit(bytes, to, task);
-  const encoded = call((engine) => engine.encodeTile(bytes, from, to, rowLength, importance, headRows, errors));
+  const encoded = call((engine) =>
+    engine.encodeTile(bytes, from, to, columns, importance, meanSquare, headRows, errors),
+  );
   return { bytes: encoded as Uint8Array<ArrayBuffer>, errors };
 }
 
@@ -118,16 +122,19 @@ function encodeFourBit(bytes: Uint8Array, to: 'NF4' | 'FP4', { from, errors, sca
   return { bytes: codes as Uint8Array<ArrayBuffer>, absmax: absmax as Float32Array<ArrayBuffer>, errors };
 }
 
-function analyze(bytes: Uint8Array, { from, rowLength, formats, importance }: AnalyzeTask): Results['analyze'] {
-  const results = call((engine) => engine.analyzeRows(bytes, from, rowLength, formats, importance));
+function analyze(bytes: Uint8Array, task: AnalyzeTask): Results['analyze'] {
+  const { from, columns, formats, importance, meanSquare } = task;
+  const results = call((engine) => engine.analyzeRows(bytes, from, columns, formats, importance, meanSquare));
   return results.map((result) => (result instanceof Float64Array ? (result as ErrorSums) : packError(result)));
 }
 
-function roundTrip(bytes: Uint8Array, { from, to, rowLength, importance }: RoundTripTask): Results['roundTrip'] {
+function roundTrip(bytes: Uint8Array, task: RoundTripTask): Results['roundTrip'] {
+  const { from, to, columns, importance, meanSquare } = task;
   return call((engine) => {
     const original = engine.widen(bytes, from);
     if (to === undefined) return { original };
-    return { original, decoded: engine.dequantize(engine.encodeTile(bytes, from, to, rowLength, importance, 0), to) };
+    const encoded = engine.encodeTile(bytes, from, to, columns, importance, meanSquare, 0);
+    return { original, decoded: engine.dequantize(encoded, to) };
   }) as Results['roundTrip'];
 }
 

@@ -57,6 +57,39 @@ where
         .with("maximum", high.into()))
 }
 
+/// `len` default values. What a caller's number makes large is an error and not the end of the process.
+///
+/// # Errors
+/// [`Code::TOO_LARGE`] for more bytes than an allocation can have (2 GiB in WebAssembly), [`Code::NO_MEMORY`] if there are
+/// not as many.
+pub fn zeros<T: Clone + Default>(len: usize) -> Result<Vec<T>> {
+    let mut out = Vec::new();
+    room_for(&mut out, len)?;
+    out.resize(len, T::default());
+    Ok(out)
+}
+
+/// Makes room for `len` more values in `out`.
+///
+/// # Errors
+/// Those of [`zeros`].
+pub fn room_for<T>(out: &mut Vec<T>, len: usize) -> Result<()> {
+    out.try_reserve_exact(len).map_err(|_| no_room(len, size_of::<T>()))
+}
+
+#[cold]
+#[inline(never)]
+fn no_room(len: usize, size: usize) -> Error {
+    let limit = isize::MAX as u64;
+    let bytes = (len as u64).saturating_mul(size as u64);
+    if bytes > limit {
+        let message = format!("{len} values take {bytes} bytes at once, and {limit} is the limit; use smaller pieces");
+        return Error::new(Code::TOO_LARGE, message).with("bytes", bytes).with("limit", limit);
+    }
+    let message = format!("{len} values take {bytes} bytes, and there is not as much memory; use smaller pieces");
+    Error::new(Code::NO_MEMORY, message).with("bytes", bytes)
+}
+
 /// How many elements a tensor of this shape has; the empty shape is a scalar's and has one.
 ///
 /// # Errors

@@ -73,6 +73,8 @@ codes! {
     Format INVALID_BLOCK;
     /// A count, size or depth is beyond the bound that protects the machine.
     Limit TOO_LARGE;
+    /// There is not as much memory as this takes.
+    Limit NO_MEMORY;
     /// Known, but not something that can be done.
     Unsupported UNSUPPORTED;
 }

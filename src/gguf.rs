@@ -93,7 +93,7 @@ impl<B: BlockEncoder> BlockTensor<B> {
     /// # Errors
     /// Those of [`Codec::encode_rows`].
     pub fn quantize(values: &[f32]) -> Result<Self> {
-        let mut bytes = vec![0; values.len().div_ceil(B::WEIGHTS) * size_of::<B>()];
+        let mut bytes = check::zeros(values.len().div_ceil(B::WEIGHTS) * size_of::<B>())?;
         Self::quantize_into(values, &mut bytes)?;
         Ok(BlockTensor { bytes, len: values.len(), format: PhantomData })
     }
@@ -124,7 +124,7 @@ impl<B: BlockEncoder> BlockTensor<B> {
     /// # Errors
     /// As [`dequantize_into`](Self::dequantize_into).
     pub fn dequantize(&self) -> Result<Vec<f32>> {
-        let mut out = vec![0.0; self.len];
+        let mut out = check::zeros(self.len)?;
         self.dequantize_into(&mut out)?;
         Ok(out)
     }

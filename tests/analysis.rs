@@ -8,8 +8,9 @@ use quantpress::affine::{
 };
 use quantpress::analysis::*;
 use quantpress::bench::{generate_gaussian_weights, generate_multi_channel_weights, generate_weights_with_outliers};
+use quantpress::container::gguf::TensorType;
 use quantpress::nf4::Quantize4BitOptions;
-use quantpress::recipe::{analyze_rows, compare_rows, encode_measured};
+use quantpress::recipe::{Tile, analyze_rows, compare_rows};
 use quantpress::{dequantize, quantize};
 
 fn gaussian(n: usize) -> Vec<f32> {
@@ -297,12 +298,13 @@ fn sums_of_tiles_are_those_of_the_decoded_weights_and_come_with_the_encoded_byte
                 sum(&|i| weight(i) * f64::from(weights[i]) * f64::from(weights[i])),
             ];
             let mut sums = ErrorSums::default();
-            let tile = encode_measured(&bytes, "F32", format, row, importance, 0, Some(&mut sums)).unwrap();
-            assert_eq!(tile, encoded, "{format}");
+            let (from, to) = (TensorType::F32, TensorType::by_name(format).unwrap());
+            let tile = Tile { bytes: &bytes, from, to, columns: row, importance, mean_square: None, head_rows: 0 };
+            assert_eq!(tile.encode(Some(&mut sums)).unwrap(), encoded, "{format}");
             for (sum, expected) in sums.to_array().into_iter().zip(expected) {
                 assert!((sum - expected).abs() <= 1e-12 * expected, "{format}: {sum} is not {expected}");
             }
-            let rows = analyze_rows(&bytes, "F32", row, &[format.to_owned()], importance).unwrap();
+            let rows = analyze_rows(&bytes, "F32", row, &[format.to_owned()], importance, None).unwrap();
             assert_eq!(rows[0], Ok(sums), "{format}");
         }
     }
@@ -312,7 +314,7 @@ fn sums_of_tiles_are_those_of_the_decoded_weights_and_come_with_the_encoded_byte
 fn each_format_refuses_rows_for_itself() {
     let formats = ["Q4_0", "Q4_K", "IQ2_XS", "Q8_1", "F32"].map(str::to_owned);
     let codes = |weights: &[f32], row| {
-        let results = analyze_rows(&little_endian(weights), "F32", row, &formats, None).unwrap();
+        let results = analyze_rows(&little_endian(weights), "F32", row, &formats, None, None).unwrap();
         results.into_iter().map(|result| result.err().map(|error| error.code())).collect::<Vec<_>>()
     };
     let (length, read_only) = (Some(Code::LENGTH), Some(Code::UNSUPPORTED));
@@ -320,7 +322,8 @@ fn each_format_refuses_rows_for_itself() {
     let large = Some(Code::UNREPRESENTABLE);
     assert_eq!(codes(&[1e30; 256], 256), [large, large, Some(Code::NEEDS_IMPORTANCE), read_only, None]);
     assert_eq!(codes(&[f32::NAN; 256], 256), [Some(Code::NON_FINITE); 5]);
-    let of = |bytes: &[u8], from, importance| analyze_rows(bytes, from, 32, &formats, importance).unwrap_err().code();
+    let of =
+        |bytes: &[u8], from, importance| analyze_rows(bytes, from, 32, &formats, importance, None).unwrap_err().code();
     assert_eq!(of(&[0; 7], "F32", None), Code::LENGTH);
     assert_eq!(of(&[0; 128], "F32", Some(&[1.0; 31][..])), Code::LENGTH);
     assert_eq!(of(&[0; 128], "Q5", None), Code::UNKNOWN_NAME);
@@ -332,7 +335,7 @@ fn two_tensors_of_any_types_are_compared_weight_by_weight() {
     let weights = gaussian(2 * 256);
     let bytes = little_endian(&weights);
     let encoded = quantize(&weights, "Q4_K", 256, None).unwrap();
-    let expected = analyze_rows(&bytes, "F32", 512, &["Q4_K".to_owned()], None).unwrap()[0].clone().unwrap();
+    let expected = analyze_rows(&bytes, "F32", 512, &["Q4_K".to_owned()], None, None).unwrap()[0].clone().unwrap();
     assert_eq!(compare_rows(&bytes, "F32", &encoded, "Q4_K").unwrap(), expected);
     let back = compare_rows(&encoded, "Q4_K", &bytes, "F32").unwrap();
     assert_eq!((back.error, back.original, back.decoded), (expected.error, expected.decoded, expected.original));

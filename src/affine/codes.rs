@@ -31,7 +31,8 @@ pub fn pack_codes_into(codes: &[u8], bits: u8, packed: &mut [u8]) -> Result<()> 
 /// # Errors
 /// As [`pack_codes_into`].
 pub fn pack_codes(codes: &[u8], bits: u8) -> Result<Vec<u8>> {
-    let mut packed = vec![0; packed_len(codes.len(), bits)];
+    check::within("bits", bits, 2, 8)?;
+    let mut packed = check::zeros(packed_len(codes.len(), bits))?;
     pack_codes_into(codes, bits, &mut packed)?;
     Ok(packed)
 }
@@ -78,7 +79,7 @@ pub fn unpack_codes(packed: &[u8], bits: u8, signed: bool, count: usize) -> Resu
     // Before anything is allocated: a count the bytes do not hold must cost nothing.
     check::within("bits", bits, 2, 8)?;
     check::length("the packed input", packed.len(), packed_len(count, bits))?;
-    let mut codes = vec![0; count];
+    let mut codes = check::zeros(count)?;
     unpack(packed, bits, signed, &mut codes);
     Ok(codes)
 }

@@ -62,7 +62,7 @@ pub fn compare_granularities(
     mode: QuantMode,
     granularities: &[QuantGranularity],
 ) -> Result<Vec<GranularityError>> {
-    let mut decoded = vec![0.0; values.len()];
+    let mut decoded = check::zeros(values.len())?;
     let compare = |&granularity: &QuantGranularity| {
         let tensor = quantize_tensor(values, shape, granularity, mode, bits)?;
         dequantize_tensor_into(&tensor, &mut decoded)?;

@@ -69,7 +69,7 @@ impl QuantizedTensor {
 /// # Errors
 /// As [`quantize_with_params_into`].
 pub fn quantize_with_params(values: &[f32], shape: &[usize], params: &QuantParams) -> Result<Vec<u8>> {
-    let mut codes = vec![0; values.len()];
+    let mut codes = check::zeros(values.len())?;
     quantize_with_params_into(values, shape, params, &mut codes)?;
     Ok(codes)
 }
@@ -96,7 +96,7 @@ pub fn quantize_with_params_into(
 /// # Errors
 /// As [`dequantize_with_params_into`].
 pub fn dequantize_with_params(codes: &[u8], shape: &[usize], params: &QuantParams) -> Result<Vec<f32>> {
-    let mut out = vec![0.0; codes.len()];
+    let mut out = check::zeros(codes.len())?;
     dequantize_with_params_into(codes, shape, params, &mut out)?;
     Ok(out)
 }
@@ -151,7 +151,7 @@ pub fn quantize_tensor_with(
     scheme: &QuantScheme,
 ) -> Result<QuantizedTensor> {
     let params = calibrate(values, shape, granularity, scheme)?;
-    let mut data = vec![0; packed_len(values.len(), params.bits)];
+    let mut data = check::zeros(packed_len(values.len(), params.bits))?;
     quantize_packed_into(values, shape, &params, &mut data)?;
     Ok(QuantizedTensor { data, params, shape: shape.to_vec() })
 }
@@ -172,7 +172,7 @@ pub fn quantize_packed_into(values: &[f32], shape: &[usize], params: &QuantParam
 /// As [`dequantize_tensor_into`].
 pub fn dequantize_tensor(tensor: &QuantizedTensor) -> Result<Vec<f32>> {
     // The structure is checked before its shape decides an allocation.
-    let mut out = vec![0.0; tensor.check()?.len()];
+    let mut out = check::zeros(tensor.check()?.len())?;
     dequantize_tensor_into(tensor, &mut out)?;
     Ok(out)
 }

@@ -34,7 +34,7 @@ impl Histogram {
             let message = format!("a histogram from {min} to {max} has no width");
             return Err(Error::new(Code::RANGE, message).with("min", min).with("max", max));
         }
-        Ok(Histogram { min, max, counts: vec![0; bins], below: 0, above: 0 })
+        Ok(Histogram { min, max, counts: check::zeros(bins)?, below: 0, above: 0 })
     }
 
     /// Values from the smallest to the largest; a single value gets bins of width 1 around it, as in NumPy.

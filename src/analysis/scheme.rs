@@ -141,7 +141,7 @@ impl Scheme {
             Scheme::Block { format } => {
                 let codec = Codec::by_name(format)?;
                 let row = shape.last().copied().unwrap_or(1);
-                let mut bytes = vec![0; codec.encoded_len(values.len(), row)?];
+                let mut bytes = check::zeros(codec.encoded_len(values.len(), row)?)?;
                 codec.encode_rows(values, row, importance, &mut bytes)?;
                 Ok(Encoded::Block(codec, bytes))
             }
@@ -154,7 +154,7 @@ impl Scheme {
     /// Those of [`encode`](Self::encode).
     pub fn round_trip(&self, values: &[f32], shape: &[usize], importance: Option<&[f32]>) -> Result<(Vec<f32>, usize)> {
         let encoded = self.encode(values, shape, importance)?;
-        let mut decoded = vec![0.0; values.len()];
+        let mut decoded = check::zeros(values.len())?;
         encoded.decode_into(&mut decoded)?;
         Ok((decoded, encoded.memory_bytes()))
     }

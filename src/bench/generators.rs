@@ -4,6 +4,7 @@
 //! ziggurat of `rand_distr` for the normal distribution, `libm` for its tails. Without a seed the system's entropy chooses
 //! one. Nothing here is secret, so the bits need not be: a cipher's would take as long as all the rest.
 
+use crate::check;
 use crate::error::{Code, Error, Result};
 use rand_distr::{Distribution, StandardNormal, StandardUniform};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -58,7 +59,7 @@ impl Random {
 /// # Errors
 /// [`Code::RANGE`] for a mean that is no number, or a deviation that is negative or no number.
 pub fn generate_gaussian_weights(n: usize, mean: f32, std_dev: f32, seed: Option<u64>) -> Result<Vec<f32>> {
-    let mut out = vec![0.0; n];
+    let mut out = check::zeros(n)?;
     generate_gaussian_weights_into(&mut out, mean, std_dev, seed)?;
     Ok(out)
 }
@@ -80,7 +81,7 @@ pub fn generate_gaussian_weights_into(out: &mut [f32], mean: f32, std_dev: f32, 
 /// # Errors
 /// [`Code::RANGE`] unless `min <= max` are finite.
 pub fn generate_uniform_weights(n: usize, min: f32, max: f32, seed: Option<u64>) -> Result<Vec<f32>> {
-    let mut out = vec![0.0; n];
+    let mut out = check::zeros(n)?;
     generate_uniform_weights_into(&mut out, min, max, seed)?;
     Ok(out)
 }
@@ -116,7 +117,7 @@ pub fn generate_weights_with_outliers(
     outlier_magnitude: f32,
     seed: Option<u64>,
 ) -> Result<Vec<f32>> {
-    let mut out = vec![0.0; n];
+    let mut out = check::zeros(n)?;
     generate_weights_with_outliers_into(&mut out, outlier_ratio, outlier_magnitude, seed)?;
     Ok(out)
 }
@@ -158,7 +159,7 @@ pub fn generate_multi_channel_weights(
     scale_variance: f32,
     seed: Option<u64>,
 ) -> Result<Vec<f32>> {
-    let mut out = vec![0.0; crate::check::elements(&[num_channels, features_per_channel])?];
+    let mut out = check::zeros(crate::check::elements(&[num_channels, features_per_channel])?)?;
     generate_multi_channel_weights_into(&mut out, num_channels, scale_variance, seed)?;
     Ok(out)
 }

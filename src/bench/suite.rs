@@ -5,6 +5,7 @@ use super::generators::{
 };
 use crate::affine::{QuantGranularity, QuantMode};
 use crate::analysis::{Scheme, compare, compare_bit_widths};
+use crate::check;
 use crate::error::{Code, Error, Result};
 use crate::format::formats;
 use crate::nf4::DataType4Bit;
@@ -93,7 +94,7 @@ pub fn run_benchmark(
     clock: &mut dyn FnMut() -> f64,
 ) -> Result<QuantBenchmarkResult> {
     let (encoded, encode_ms) = fastest(clock, || scheme.encode(values, shape, None))?;
-    let mut decoded = vec![0.0; values.len()];
+    let mut decoded = check::zeros(values.len())?;
     let ((), decode_ms) = fastest(clock, || encoded.decode_into(&mut decoded))?;
     let stats = compare(values, &decoded, 0.0)?;
     let memory_bytes = encoded.memory_bytes();

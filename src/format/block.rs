@@ -32,16 +32,19 @@ pub trait BlockEncoder: BlockFormat {
     const NEEDS_IMPORTANCE: bool = false;
     /// Whether ggml writes the same with importance as without: then [`Self::encode_weighted`] is not asked for.
     const IGNORES_IMPORTANCE: bool = false;
+    /// Whether the weighting depends on the mean square of the whole row: then its blocks are not independent of each other.
+    const WEIGHS_BY_ROW: bool = false;
 
     /// Encodes `weights` into as many blocks as they fill; all weights are finite.
     ///
     /// What cannot be represented becomes a block that is not [valid](BlockFormat::is_valid).
     fn encode<L: Lanes>(weights: &[f32], blocks: &mut [Self]);
 
-    /// Encodes one row under an importance vector of its length (`ggml_quantize_chunk` with an imatrix).
+    /// Encodes a row or a piece of one under importance of the same length (`ggml_quantize_chunk` with an imatrix).
+    /// `mean_square` is that of the whole row if the format [asks for it](Self::WEIGHS_BY_ROW), else 0.
     ///
     /// Formats that [ignore importance](Self::IGNORES_IMPORTANCE) keep this default.
-    fn encode_weighted<L: Lanes>(row: &[f32], _importance: &[f32], blocks: &mut [Self]) {
+    fn encode_weighted<L: Lanes>(row: &[f32], _importance: &[f32], _mean_square: f32, blocks: &mut [Self]) {
         Self::encode::<L>(row, blocks);
     }
 }
@@ -50,11 +53,13 @@ pub trait BlockEncoder: BlockFormat {
 pub trait GroupEncoder: BlockFormat {
     /// Whether ggml writes the same with importance as without.
     const IGNORES_IMPORTANCE: bool = false;
+    /// Whether [`Self::encode_group_weighted`] reads the mean square of the row.
+    const WEIGHS_BY_ROW: bool = false;
 
     /// Encodes `L::N` neighbouring blocks.
     fn encode_group<L: Lanes>(weights: &[f32], blocks: &mut [Self]);
 
-    /// The same under importance; `sigma2` is the mean square of the whole row.
+    /// The same under importance; `sigma2` is the mean square of the whole row, 0 unless [`Self::WEIGHS_BY_ROW`].
     fn encode_group_weighted<L: Lanes>(weights: &[f32], _importance: &[f32], _sigma2: f32, blocks: &mut [Self]) {
         Self::encode_group::<L>(weights, blocks);
     }
@@ -62,6 +67,7 @@ pub trait GroupEncoder: BlockFormat {
 
 impl<B: GroupEncoder> BlockEncoder for B {
     const IGNORES_IMPORTANCE: bool = <B as GroupEncoder>::IGNORES_IMPORTANCE;
+    const WEIGHS_BY_ROW: bool = <B as GroupEncoder>::WEIGHS_BY_ROW;
 
     fn encode<L: Lanes>(weights: &[f32], blocks: &mut [Self]) {
         let mut weights = weights.chunks_exact(L::N * Self::WEIGHTS);
@@ -73,8 +79,7 @@ impl<B: GroupEncoder> BlockEncoder for B {
         fill(groups.into_remainder(), L::N, |blocks| Self::encode_group::<L>(&tail, blocks));
     }
 
-    fn encode_weighted<L: Lanes>(row: &[f32], importance: &[f32], blocks: &mut [Self]) {
-        let sigma2 = mean_square(row);
+    fn encode_weighted<L: Lanes>(row: &[f32], importance: &[f32], sigma2: f32, blocks: &mut [Self]) {
         let group = L::N * Self::WEIGHTS;
         let (mut row, mut importance) = (row.chunks_exact(group), importance.chunks_exact(group));
         let mut groups = blocks.chunks_exact_mut(L::N);
@@ -108,13 +113,15 @@ fn fill<B: BlockFormat>(tail: &mut [B], n: usize, encode: impl FnOnce(&mut [B]))
     }
 }
 
-/// Mean of the squares, summed in order in single precision as the references do.
-pub fn mean_square(row: &[f32]) -> f32 {
-    let mut sum = 0.0f32;
-    for x in row {
-        sum += x * x;
-    }
-    sum / row.len() as f32
+/// The sum of the squares of a row, in order and in single precision as the references compute it. A long row is summed
+/// piece by piece: the sum so far goes in.
+pub fn add_squares(sum: f32, piece: &[f32]) -> f32 {
+    piece.iter().fold(sum, |sum, x| sum + x * x)
+}
+
+/// The mean of the squares of a row of `len` weights, from their [sum](add_squares).
+pub fn mean_square(sum: f32, len: u64) -> f32 {
+    sum / len as f32
 }
 
 /// ggml's weight of a weight: `importance * sqrt(sigma2 + x^2)`, element after element of `L::N` blocks.

@@ -1,6 +1,6 @@
 //! A format as a row of a table: its numbers and its functions, built from its traits.
 
-use super::block::{BlockEncoder, BlockFormat};
+use super::block::{BlockEncoder, BlockFormat, add_squares, mean_square};
 use crate::check::first_non_finite;
 use crate::error::{Code, Error, Result};
 use crate::lanes::Lanes;
@@ -20,6 +20,8 @@ pub struct Codec {
     pub bytes: usize,
     /// Whether encoding demands an importance vector.
     pub needs_importance: bool,
+    /// Whether encoding under importance reads the mean square of the whole row: see [`Self::encode_piece`].
+    pub weighs_by_row: bool,
     decode: fn(&[u8], &mut [f32]),
     first_invalid: fn(&[u8]) -> Option<usize>,
     encode: Option<EncodeFns>,
@@ -33,7 +35,7 @@ struct EncodeFns {
 }
 
 /// Encodes a row under importance.
-type EncodeRow = fn(&[f32], &[f32], &mut [u8]);
+type EncodeRow = fn(&[f32], &[f32], f32, &mut [u8]);
 
 impl Codec {
     /// A format that is only read.
@@ -44,6 +46,7 @@ impl Codec {
             weights: B::WEIGHTS,
             bytes: size_of::<B>(),
             needs_importance: false,
+            weighs_by_row: false,
             decode: decode_blocks::<B>,
             first_invalid: first_invalid_block::<B>,
             encode: None,
@@ -54,6 +57,7 @@ impl Codec {
     pub(super) const fn encoder<B: BlockEncoder, L: Lanes>() -> Self {
         Codec {
             needs_importance: B::NEEDS_IMPORTANCE,
+            weighs_by_row: B::WEIGHS_BY_ROW,
             encode: Some(EncodeFns {
                 plain: encode_blocks::<B, L>,
                 weighted: if B::IGNORES_IMPORTANCE { None } else { Some(encode_row_weighted::<B, L>) },
@@ -123,6 +127,34 @@ impl Codec {
         importance: Option<&[f32]>,
         out: &mut [u8],
     ) -> Result<()> {
+        self.encode_all(weights, row_length, importance, None, out)
+    }
+
+    /// Encodes whole blocks of one long row to the bytes they have in the whole row; `importance` has one value per weight.
+    ///
+    /// A format that [weighs by row](Self::weighs_by_row) needs the [mean square](mean_square) of the whole row; without it
+    /// the piece counts as the row. Other formats ignore it.
+    ///
+    /// # Errors
+    /// Those of [`Self::encode_rows`].
+    pub fn encode_piece(
+        &self,
+        weights: &[f32],
+        importance: Option<&[f32]>,
+        mean_square: Option<f32>,
+        out: &mut [u8],
+    ) -> Result<()> {
+        self.encode_all(weights, weights.len(), importance, mean_square, out)
+    }
+
+    fn encode_all(
+        &self,
+        weights: &[f32],
+        row_length: usize,
+        importance: Option<&[f32]>,
+        row_mean: Option<f32>,
+        out: &mut [u8],
+    ) -> Result<()> {
         let name = self.name;
         let Some(encode) = self.encode else {
             return Err(Error::new(Code::UNSUPPORTED, format!("{name} is read but not written")).with("format", name));
@@ -157,7 +189,12 @@ impl Codec {
                     None => (encode.plain)(weights, out),
                     Some(weighted) => {
                         for (row, out) in weights.chunks_exact(row_length).zip(out.chunks_exact_mut(row_bytes)) {
-                            weighted(row, importance, out);
+                            let mean = match row_mean {
+                                _ if !self.weighs_by_row => 0.0,
+                                Some(mean) => mean,
+                                None => mean_square(add_squares(0.0, row), row.len() as u64),
+                            };
+                            weighted(row, importance, mean, out);
                         }
                     }
                 }
@@ -249,6 +286,6 @@ fn encode_blocks<B: BlockEncoder, L: Lanes>(weights: &[f32], out: &mut [u8]) {
     B::encode::<L>(weights, blocks_mut::<B>(out));
 }
 
-fn encode_row_weighted<B: BlockEncoder, L: Lanes>(row: &[f32], importance: &[f32], out: &mut [u8]) {
-    B::encode_weighted::<L>(row, importance, blocks_mut::<B>(out));
+fn encode_row_weighted<B: BlockEncoder, L: Lanes>(row: &[f32], importance: &[f32], mean_square: f32, out: &mut [u8]) {
+    B::encode_weighted::<L>(row, importance, mean_square, blocks_mut::<B>(out));
 }

@@ -69,7 +69,7 @@ impl BlockEncoder for Iq2Xs {
         each_super_block(weights, None, blocks, |_, _| Self { d: grid::NAN, ..Self::new_zeroed() });
     }
 
-    fn encode_weighted<L: Lanes>(row: &[f32], importance: &[f32], blocks: &mut [Self]) {
+    fn encode_weighted<L: Lanes>(row: &[f32], importance: &[f32], _mean_square: f32, blocks: &mut [Self]) {
         each_super_block(row, Some(importance), blocks, encode::<L>);
     }
 }

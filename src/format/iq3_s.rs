@@ -69,7 +69,7 @@ impl BlockEncoder for Iq3S {
         each_super_block(weights, None, blocks, encode::<L>);
     }
 
-    fn encode_weighted<L: Lanes>(row: &[f32], importance: &[f32], blocks: &mut [Self]) {
+    fn encode_weighted<L: Lanes>(row: &[f32], importance: &[f32], _mean_square: f32, blocks: &mut [Self]) {
         each_super_block(row, Some(importance), blocks, encode::<L>);
     }
 }

@@ -80,7 +80,7 @@ mod super_block;
 pub mod tq1_0;
 pub mod tq2_0;
 
-pub use block::{BlockEncoder, BlockFormat};
+pub use block::{BlockEncoder, BlockFormat, add_squares, mean_square};
 pub use codec::Codec;
 pub use f64::F64;
 pub use float::{BF16, F16, F32};
@@ -113,6 +113,7 @@ pub use q8_k::Q8K;
 pub use tq1_0::Tq1_0;
 pub use tq2_0::Tq2_0;
 
+use crate::check;
 use crate::error::{Code, Error, Result};
 use crate::lanes::{Best, Lanes};
 
@@ -199,7 +200,7 @@ impl Codec {
 /// As [`quantize_into`].
 pub fn quantize(weights: &[f32], format: &str, row_length: usize, importance: Option<&[f32]>) -> Result<Vec<u8>> {
     let codec = Codec::by_name(format)?;
-    let mut out = vec![0; codec.encoded_len(weights.len(), row_length)?];
+    let mut out = check::zeros(codec.encoded_len(weights.len(), row_length)?)?;
     codec.encode_rows(weights, row_length, importance, &mut out)?;
     Ok(out)
 }
@@ -224,7 +225,7 @@ pub fn quantize_into(
 /// As [`dequantize_into`].
 pub fn dequantize(bytes: &[u8], format: &str) -> Result<Vec<f32>> {
     let codec = Codec::by_name(format)?;
-    let mut out = vec![0.0; codec.decoded_len(bytes.len())?];
+    let mut out = check::zeros(codec.decoded_len(bytes.len())?)?;
     codec.decode(bytes, &mut out)?;
     Ok(out)
 }

@@ -44,6 +44,8 @@ impl BlockFormat for Q4_1 {
 }
 
 impl GroupEncoder for Q4_1 {
+    const WEIGHS_BY_ROW: bool = true;
+
     fn encode_group<L: Lanes>(weights: &[f32], blocks: &mut [Self]) {
         for (block, x) in blocks.iter_mut().zip(weights.as_chunks().0) {
             let (min, range) = along::min_and_range::<L>(x);

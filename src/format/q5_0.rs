@@ -48,6 +48,8 @@ impl BlockFormat for Q5_0 {
 }
 
 impl GroupEncoder for Q5_0 {
+    const WEIGHS_BY_ROW: bool = true;
+
     fn encode_group<L: Lanes>(weights: &[f32], blocks: &mut [Self]) {
         for (block, x) in blocks.iter_mut().zip(weights.as_chunks().0) {
             let d = along::signed_max::<L>(x) / -16.0;

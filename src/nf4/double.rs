@@ -47,8 +47,8 @@ impl DoubleQuantized4Bit {
     pub fn from_single(tensor: Quantized4Bit, offset: Option<f32>) -> Result<Self> {
         tensor.check()?;
         let offset = offset.unwrap_or_else(|| mean(&tensor.absmax));
-        let mut absmax_codes = vec![0; tensor.absmax.len()];
-        let mut nested_absmax = vec![0.0; tensor.absmax.len().div_ceil(DOUBLE_QUANT_BLOCK_SIZE)];
+        let mut absmax_codes = check::zeros(tensor.absmax.len())?;
+        let mut nested_absmax = check::zeros(tensor.absmax.len().div_ceil(DOUBLE_QUANT_BLOCK_SIZE))?;
         quantize_absmax(tensor.absmax, offset, &mut absmax_codes, &mut nested_absmax)?;
         let Quantized4Bit { codes, len, block_size, data_type, .. } = tensor;
         Ok(DoubleQuantized4Bit { codes, absmax_codes, nested_absmax, offset, len, block_size, data_type })
@@ -147,8 +147,8 @@ impl DoubleQuantized4Bit {
 pub fn double_absmax(absmax: Vec<f32>) -> Result<(Vec<u8>, Vec<f32>, f32)> {
     check::finite(&absmax, "absmax")?;
     let offset = mean(&absmax);
-    let mut codes = vec![0; absmax.len()];
-    let mut nested = vec![0.0; absmax.len().div_ceil(DOUBLE_QUANT_BLOCK_SIZE)];
+    let mut codes = check::zeros(absmax.len())?;
+    let mut nested = check::zeros(absmax.len().div_ceil(DOUBLE_QUANT_BLOCK_SIZE))?;
     quantize_absmax(absmax, offset, &mut codes, &mut nested)?;
     Ok((codes, nested, offset))
 }
@@ -194,7 +194,7 @@ pub fn quantize_4bit_double_into(
     let blocks = options.blocks(values.len())?;
     check::length("the output of absmax codes", absmax_codes.len(), blocks)?;
     check::length("the output of nested absmax", nested_absmax.len(), blocks.div_ceil(DOUBLE_QUANT_BLOCK_SIZE))?;
-    let mut absmax = vec![0.0; blocks];
+    let mut absmax = check::zeros(blocks)?;
     quantize_4bit_into(values, options, codes, &mut absmax)?;
     let offset = mean(&absmax);
     quantize_absmax(absmax, offset, absmax_codes, nested_absmax)?;
@@ -207,7 +207,7 @@ pub fn quantize_4bit_double_into(
 /// Those of [`DoubleQuantized4Bit::check`].
 pub fn dequantize_4bit_double(tensor: &DoubleQuantized4Bit) -> Result<Vec<f32>> {
     tensor.check()?;
-    let mut out = vec![0.0; tensor.len];
+    let mut out = check::zeros(tensor.len)?;
     dequantize_4bit_double_into(tensor, &mut out)?;
     Ok(out)
 }

@@ -142,8 +142,8 @@ pub(super) fn compression_ratio(len: usize, bytes: usize) -> Result<f64> {
 /// As [`quantize_4bit_into`].
 pub fn quantize_4bit(values: &[f32], options: &Quantize4BitOptions) -> Result<Quantized4Bit> {
     let Quantize4BitOptions { data_type, block_size } = *options;
-    let mut codes = vec![0; options.codes_len(values.len())];
-    let mut absmax = vec![0.0; options.blocks(values.len())?];
+    let mut codes = check::zeros(options.codes_len(values.len()))?;
+    let mut absmax = check::zeros(options.blocks(values.len())?)?;
     quantize_4bit_into(values, options, &mut codes, &mut absmax)?;
     Ok(Quantized4Bit { codes, absmax, len: values.len(), block_size, data_type })
 }
@@ -193,7 +193,7 @@ pub(crate) fn quantize_blocks(
 pub fn dequantize_4bit(tensor: &Quantized4Bit) -> Result<Vec<f32>> {
     // The structure is checked before its length decides an allocation.
     tensor.check()?;
-    let mut out = vec![0.0; tensor.len];
+    let mut out = check::zeros(tensor.len)?;
     decode_blocks(&tensor.codes, &tensor.absmax, &tensor.options(), &mut out);
     Ok(out)
 }

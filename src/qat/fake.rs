@@ -140,7 +140,7 @@ impl FakeQuantize {
     /// # Errors
     /// As [`forward_into`](Self::forward_into).
     pub fn forward(&self, input: &[f32], shape: &[usize]) -> Result<Vec<f32>> {
-        let mut out = vec![0.0; input.len()];
+        let mut out = check::zeros(input.len())?;
         self.forward_into(input, shape, &mut out)?;
         Ok(out)
     }
@@ -160,7 +160,7 @@ impl FakeQuantize {
     /// # Errors
     /// Those of [`observe`](Self::observe) and [`forward_into`](Self::forward_into).
     pub fn forward_with_calibration(&mut self, input: &[f32], shape: &[usize]) -> Result<Vec<f32>> {
-        let mut out = vec![0.0; input.len()];
+        let mut out = check::zeros(input.len())?;
         self.forward_with_calibration_into(input, shape, &mut out)?;
         Ok(out)
     }
@@ -186,7 +186,7 @@ impl FakeQuantize {
     /// # Errors
     /// As [`backward_clamped_into`](Self::backward_clamped_into).
     pub fn backward_clamped(&self, grad_output: &[f32], input: &[f32], shape: &[usize]) -> Result<Vec<f32>> {
-        let mut out = vec![0.0; input.len()];
+        let mut out = check::zeros(input.len())?;
         self.backward_clamped_into(grad_output, input, shape, &mut out)?;
         Ok(out)
     }

@@ -202,7 +202,7 @@ impl LearnedFakeQuantize {
     /// # Errors
     /// As [`forward_into`](Self::forward_into).
     pub fn forward(&self, input: &[f32], shape: &[usize]) -> Result<Vec<f32>> {
-        let mut out = vec![0.0; input.len()];
+        let mut out = check::zeros(input.len())?;
         self.forward_into(input, shape, &mut out)?;
         Ok(out)
     }
@@ -222,9 +222,9 @@ impl LearnedFakeQuantize {
     pub fn backward(&self, grad_output: &[f32], input: &[f32], shape: &[usize]) -> Result<LearnedGradients> {
         let groups = self.scales.len();
         let mut gradients = LearnedGradients {
-            input: vec![0.0; input.len()],
-            scales: vec![0.0; groups],
-            zero_points: vec![0.0; groups],
+            input: check::zeros(input.len())?,
+            scales: check::zeros(groups)?,
+            zero_points: check::zeros(groups)?,
         };
         self.backward_into(grad_output, input, shape, &mut gradients)?;
         Ok(gradients)
@@ -353,7 +353,7 @@ impl Pact {
     /// # Errors
     /// As [`forward_into`](Self::forward_into).
     pub fn forward(&self, input: &[f32]) -> Result<Vec<f32>> {
-        let mut out = vec![0.0; input.len()];
+        let mut out = check::zeros(input.len())?;
         self.forward_into(input, &mut out)?;
         Ok(out)
     }
@@ -378,7 +378,7 @@ impl Pact {
     /// # Errors
     /// As [`backward_into`](Self::backward_into).
     pub fn backward(&self, grad_output: &[f32], input: &[f32]) -> Result<(Vec<f32>, f64)> {
-        let mut out = vec![0.0; input.len()];
+        let mut out = check::zeros(input.len())?;
         let alpha = self.backward_into(grad_output, input, &mut out)?;
         Ok((out, alpha))
     }

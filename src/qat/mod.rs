@@ -26,7 +26,7 @@ use crate::error::Result;
 /// # Errors
 /// As [`fake_quantize_into`].
 pub fn fake_quantize(values: &[f32], bits: u8, symmetric: bool) -> Result<Vec<f32>> {
-    let mut out = vec![0.0; values.len()];
+    let mut out = check::zeros(values.len())?;
     fake_quantize_into(values, bits, symmetric, &mut out)?;
     Ok(out)
 }

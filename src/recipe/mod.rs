@@ -10,7 +10,7 @@
 //! plan       header + recipe + importance -> every tensor's decision, place and reason, and the final header
 //! split      the files that are written, if there shall be several
 //! transcribe a made header written as it is: what a conversion without a preset of formats does
-//! tile       one tile of whole rows: widen, encode, check, measure
+//! tile       one tile, whole rows or a piece of one: widen, encode, check, measure
 //! rows       what each format would make of some rows, and how two tensors differ
 //! ```
 //!
@@ -41,5 +41,5 @@ pub use plan::{Plan, PlannedTensor, plan};
 pub use preset::{Preset, presets};
 pub use rows::{analyze_rows, compare_rows};
 pub use split::Shard;
-pub use tile::{encode_measured, encode_tile, widen};
+pub use tile::{Tile, add_row_squares, encode_tile, widen};
 pub use transcribe::transcribe;

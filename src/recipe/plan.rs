@@ -121,13 +121,13 @@ pub fn plan(header: &Header, recipe: &Recipe, importance: Option<&ImportanceMatr
     let written = written_tensors(header, recipe, &facts, &mut pruner)?;
     let names = written.iter().map(|(_, name)| name.as_str());
     let mut chooser = Chooser::new(preset, &options, &facts, importance.is_some(), names);
+    let stated = if preset.is_copy() { stated_ftype(header, &options, &written) } else { preset.ftype };
     let mut tensors = Vec::with_capacity(written.len());
-    for (tensor, name) in &written {
+    for (tensor, name) in written {
         let placed = |error: Error| error.within(&format!("tensor '{name}'"));
-        let decision = chooser.choose(tensor, name).map_err(placed)?;
-        let needs_importance = decision.kind != tensor.kind && needs_importance(name, decision.kind, preset.ftype);
+        let decision = chooser.choose(tensor, &name).map_err(placed)?;
+        let needs_importance = decision.kind != tensor.kind && needs_importance(&name, decision.kind, preset.ftype);
         let mut planned = PlannedTensor {
-            name: name.clone(),
             needs_importance,
             has_importance: has_importance(tensor, decision.kind, importance.as_ref()).map_err(placed)?,
             ..PlannedTensor::of(tensor, decision.kind, decision.why)
@@ -139,12 +139,12 @@ pub fn plan(header: &Header, recipe: &Recipe, importance: Option<&ImportanceMatr
         if tensor.stored == tensor.kind || decision.kind != tensor.kind {
             check_conversion(&planned, recipe).map_err(placed)?;
         }
+        planned.name = name;
         tensors.push(planned);
     }
 
-    let number = if preset.is_copy() { stated_ftype(header, &options, &written) } else { preset.ftype };
     let architecture = &facts.architecture;
-    let pairs = metadata::pairs(header, &options, number, importance.as_ref(), &pruner, architecture)?;
+    let pairs = metadata::pairs(header, &options, stated, importance.as_ref(), &pruner, architecture)?;
     let split = Split::of(recipe, header, &tensors)?;
     Ok(Plan { importance, ..split.plan(&pairs, tensors)? })
 }
@@ -187,16 +187,17 @@ fn written_tensors<'a>(
         true => tensors,
         false => sorted(&tensors, |a, b| compare(&a.name, &b.name)),
     };
-    let mut written = Vec::with_capacity(order.len());
-    let mut names = HashSet::new();
+    let mut written: Vec<(&Tensor, String)> = Vec::with_capacity(order.len());
     for tensor in order {
         let Some(name) = pruner.rename(&tensor.name)? else { continue };
-        if !names.insert(name.clone()) {
-            let message = format!("pruning layers would give two tensors the name '{name}'");
-            return Err(Error::new(Code::ARGUMENT, message).with("tensor", name.as_str()));
-        }
         written.push((tensor, name));
     }
+    let mut names = HashSet::new();
+    if let Some((_, name)) = written.iter().find(|(_, name)| !names.insert(name.as_str())) {
+        let message = format!("pruning layers would give two tensors the name '{name}'");
+        return Err(Error::new(Code::ARGUMENT, message).with("tensor", name.as_str()));
+    }
+    drop(names);
     if recipe.keep_split {
         // The order of the files, and within each of its bytes.
         written.sort_by_key(|(tensor, _)| tensor.offset);

@@ -1,6 +1,6 @@
 //! What each format would make of some rows of a tensor, and how far two tensors are from each other, without writing any.
 
-use super::tile::{encode, finite_weights};
+use super::tile::{Tile, finite_weights};
 use crate::analysis::ErrorSums;
 use crate::check;
 use crate::container::gguf::TensorType;
@@ -10,8 +10,10 @@ use crate::format::Codec;
 /// What can be wrong with the weights themselves: then it is wrong for every format.
 const OF_WEIGHTS: &[Code] = &[Code::NON_FINITE, Code::INVALID_BLOCK];
 
-/// The error of each of `formats` on whole rows of `row_length` weights, stored in `bytes` as `from`; `importance` has one
-/// value per column. A format that refuses the rows has its reason in its place: rows that are not whole blocks
+/// The error of each of `formats` on rows of `row_length` weights, stored in `bytes` as `from`; `importance` has one value per
+/// column. A piece of a long row counts as a row; with its `mean_square` it is encoded as in the whole row.
+///
+/// A format that refuses the rows has its reason in its place: rows that are not whole blocks
 /// ([`Code::LENGTH`]), a missing importance, weights that are not finite or do not fit, a format that is only read. The
 /// format the rows are stored in changes nothing.
 ///
@@ -24,6 +26,7 @@ pub fn analyze_rows(
     row_length: usize,
     formats: &[String],
     importance: Option<&[f32]>,
+    mean_square: Option<f32>,
 ) -> Result<Vec<Result<ErrorSums>>> {
     let from = TensorType::by_name(from)?;
     let codecs = formats.iter().map(|name| Codec::by_name(name)).collect::<Result<Vec<_>>>()?;
@@ -34,12 +37,13 @@ pub fn analyze_rows(
         Err(error) if OF_WEIGHTS.contains(&error.code()) => return Ok(refused_by_all(&error, codecs.len())),
         weights => weights?,
     };
+    let tile = Tile { bytes, from, to: from, columns: row_length, importance, mean_square, head_rows: 0 };
     let error_of = |codec: &Codec| {
         let mut sums = ErrorSums::default();
         if codec.id == from.id {
             sums.add_encoded(&weights, codec, bytes, row_length, importance)?;
         } else {
-            let encoded = encode(&weights, from, codec, row_length, importance)?;
+            let encoded = tile.encode_weights(&weights, codec)?;
             sums.add_encoded(&weights, codec, &encoded, row_length, importance)?;
         }
         if sums.is_finite() {

@@ -1,6 +1,7 @@
 //! Plain objects with typed arrays: each field is copied once, in or out.
 
 use super::object::Object;
+use crate::check;
 use crate::error::{Code, Error, Result};
 use js_sys::{Array, Float32Array, Float64Array, Int32Array, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
@@ -53,17 +54,26 @@ impl Fields<'_> {
 
     /// A `Uint8Array`.
     pub fn bytes(self, name: &str) -> Result<Vec<u8>> {
-        self.typed::<Uint8Array>(name, "a Uint8Array").map(|array| array.to_vec())
+        let array = self.typed::<Uint8Array>(name, "a Uint8Array")?;
+        let mut values = check::zeros(array.length() as usize)?;
+        array.copy_to(&mut values);
+        Ok(values)
     }
 
     /// A `Float32Array`.
     pub fn floats(self, name: &str) -> Result<Vec<f32>> {
-        self.typed::<Float32Array>(name, "a Float32Array").map(|array| array.to_vec())
+        let array = self.typed::<Float32Array>(name, "a Float32Array")?;
+        let mut values = check::zeros(array.length() as usize)?;
+        array.copy_to(&mut values);
+        Ok(values)
     }
 
     /// An `Int32Array`.
     pub fn integers(self, name: &str) -> Result<Vec<i32>> {
-        self.typed::<Int32Array>(name, "an Int32Array").map(|array| array.to_vec())
+        let array = self.typed::<Int32Array>(name, "an Int32Array")?;
+        let mut values = check::zeros(array.length() as usize)?;
+        array.copy_to(&mut values);
+        Ok(values)
     }
 
     /// A number.

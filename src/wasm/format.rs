@@ -63,10 +63,12 @@ pub fn quantize_into(
 ) -> Result<(), Error> {
     let codec = Codec::by_name(format)?;
     let importance = importance.as_deref();
-    let mut bytes = vec![0; out.length() as usize];
+    let mut bytes = check::zeros(out.length() as usize)?;
     if encode_tiles(codec, weights, row_length, importance, &mut bytes).is_err() {
         // The whole tells it: its errors count from the first weight of all, and a NaN comes before what does not fit.
-        codec.encode_rows(&weights.to_vec(), row_length, importance, &mut bytes)?;
+        let mut whole = check::zeros(weights.len())?;
+        weights.copy_to(&mut whole);
+        codec.encode_rows(&whole, row_length, importance, &mut bytes)?;
     }
     out.copy_from(&bytes);
     Ok(())

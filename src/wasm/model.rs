@@ -1,23 +1,33 @@
 //! `container/` and `recipe/` for JavaScript: open a model, plan its conversion, convert one tile.
 
+use super::columns::Columns;
 use super::object::{Object, count, given, integer};
 use crate::analysis::ErrorSums;
-use crate::container::gguf::{self, Header, Parsed, Value};
+use crate::container::gguf::{self, Cursor, Header, Parsed, TensorType};
 use crate::container::imatrix;
 use crate::error::{Code, Error};
-use crate::recipe::{self, Plan, Recipe};
+use crate::format::{self, Codec};
+use crate::recipe::{self, Plan, Recipe, Tile};
 use js_sys::Float64Array;
 use serde::Serialize;
+use std::cell::Cell;
 use std::rc::Rc;
 use wasm_bindgen::prelude::*;
-
-/// Arrays in metadata are cut to so many elements: vocabularies have hundreds of thousands.
-const HEAD: usize = 64;
 
 /// The header of a GGUF file.
 #[wasm_bindgen]
 #[derive(Debug)]
-pub struct ModelHeader(Header);
+pub struct ModelHeader {
+    pub(super) header: Header,
+    /// Where in the array of which pair reading has got to: who reads on need not begin again.
+    pub(super) cursor: Cell<Option<(usize, Cursor)>>,
+}
+
+impl From<Header> for ModelHeader {
+    fn from(header: Header) -> Self {
+        ModelHeader { header, cursor: Cell::new(None) }
+    }
+}
 
 #[wasm_bindgen]
 impl ModelHeader {
@@ -25,109 +35,69 @@ impl ModelHeader {
     #[wasm_bindgen(unchecked_return_type = "ModelHeader | number")]
     pub fn parse(prefix: &[u8], #[wasm_bindgen(js_name = fileSize)] file_size: f64) -> Result<JsValue, Error> {
         Ok(match gguf::parse(prefix, count(file_size, "fileSize")?)? {
-            Parsed::Header(header) => ModelHeader(*header).into(),
+            Parsed::Header(header) => ModelHeader::from(*header).into(),
             Parsed::NeedsMore(bytes) => JsValue::from(bytes as f64),
         })
     }
 
     /// See [`gguf::join`]. The headers are used up.
     pub fn join(shards: Vec<ModelHeader>) -> Result<ModelHeader, Error> {
-        Ok(ModelHeader(gguf::join(shards.into_iter().map(|shard| shard.0).collect())?))
+        Ok(gguf::join(shards.into_iter().map(|shard| shard.header).collect())?.into())
     }
 
     /// Which shard this file says it is, from 0.
     #[wasm_bindgen(getter, js_name = splitNumber)]
     pub fn split_number(&self) -> f64 {
-        self.0.split_number() as f64
+        self.header.split_number() as f64
     }
 
     /// How many shards it says the model has; 1 if it is whole.
     #[wasm_bindgen(getter, js_name = splitCount)]
     pub fn split_count(&self) -> f64 {
-        self.0.split_count() as f64
+        self.header.split_count() as f64
     }
 
-    /// `[{ name, type, shape, offset, bytes }]` in file order; `offset` counts from the start of the file.
-    pub fn tensors(&self) -> js_sys::Array {
-        let tensors = self.0.tensors().iter();
-        tensors
-            .map(|tensor| {
-                Object::new()
-                    .value("name", &tensor.name)
-                    .value("type", tensor.kind.name)
-                    .numbers("shape", &tensor.shape)
-                    .number("offset", tensor.offset)
-                    .number("bytes", tensor.bytes)
-                    .done()
-            })
-            .collect()
+    /// How many tensors there are.
+    #[wasm_bindgen(getter, js_name = tensorCount)]
+    pub fn tensor_count(&self) -> usize {
+        self.header.tensors().len()
     }
 
-    /// `[[key, { type, value }]]` in file order; an array of more than 64 elements is `{ type, length, head }`.
-    pub fn metadata(&self) -> js_sys::Array {
-        let pairs = self.0.metadata();
-        pairs.map(|pair| JsValue::from(js_sys::Array::of2(&pair.key.into(), &described(&pair.value())))).collect()
+    /// Tensors `from` up to `to` in file order, as columns: name, type; shape, offset from the start of the file, bytes.
+    pub fn tensors(&self, from: usize, to: usize) -> js_sys::Array {
+        let mut columns = Columns::default();
+        for tensor in self.header.tensors().get(from..to).unwrap_or_default() {
+            columns.text(&tensor.name);
+            columns.shared(tensor.kind.name);
+            columns.list(&tensor.shape);
+            columns.numbers([tensor.offset, tensor.bytes]);
+        }
+        columns.done()
     }
 
     /// 2 or 3.
     #[wasm_bindgen(getter)]
     pub fn version(&self) -> u32 {
-        self.0.version()
+        self.header.version()
     }
 
     /// To what multiple tensors are placed.
     #[wasm_bindgen(getter)]
     pub fn alignment(&self) -> u32 {
-        self.0.alignment()
+        self.header.alignment()
     }
 
     /// Where tensor data begins.
     #[wasm_bindgen(getter, js_name = headerBytes)]
     pub fn header_bytes(&self) -> f64 {
-        self.0.data_start() as f64
+        self.header.data_start() as f64
     }
 
     /// See [`recipe::plan`].
     pub fn plan(&self, recipe: JsValue, imatrix: Option<SharedMatrix>) -> Result<ModelPlan, Error> {
         let recipe: Recipe = serde_wasm_bindgen::from_value(given(&recipe))
             .map_err(|error| Error::new(Code::ARGUMENT, format!("the recipe is not understood: {error}")))?;
-        Ok(ModelPlan(recipe::plan(&self.0, &recipe, shared_matrix(imatrix)?.as_deref())?))
-    }
-}
-
-/// `{ type, value }` of a metadata value, `{ type, length, head }` of a long array.
-fn described(value: &Value) -> JsValue {
-    let object = Object::new();
-    match value {
-        Value::Array(array) => {
-            let object = object.value("type", format!("{}[]", array.element.name));
-            let head: js_sys::Array = array.iter().take(HEAD).map(|item| plain(&item)).collect();
-            if array.len > HEAD as u64 {
-                object.number("length", array.len).value("head", head)
-            } else {
-                object.value("value", head)
-            }
-        }
-        _ => object.value("type", value.kind().name).value("value", plain(value)),
-    }
-    .done()
-}
-
-fn plain(value: &Value) -> JsValue {
-    match *value {
-        Value::U8(x) => integer(x),
-        Value::I8(x) => integer(x),
-        Value::U16(x) => integer(x),
-        Value::I16(x) => integer(x),
-        Value::U32(x) => integer(x),
-        Value::I32(x) => integer(x),
-        Value::U64(x) => integer(x),
-        Value::I64(x) => integer(x),
-        Value::F32(x) => x.into(),
-        Value::F64(x) => x.into(),
-        Value::Bool(x) => x.into(),
-        Value::String(text) => String::from_utf8_lossy(text).as_ref().into(),
-        Value::Array(_) => described(value),
+        Ok(ModelPlan(recipe::plan(&self.header, &recipe, shared_matrix(imatrix)?.as_deref())?))
     }
 }
 
@@ -220,31 +190,30 @@ impl ModelPlan {
             .collect()
     }
 
-    /// The tensors in output order; `targetOffset` counts from the start of the file.
-    pub fn tensors(&self) -> js_sys::Array {
-        let tensors = self.0.tensors.iter();
-        tensors
-            .map(|tensor| {
-                Object::new()
-                    .value("name", &tensor.name)
-                    .value("sourceName", &tensor.source_name)
-                    .value("from", tensor.from.name)
-                    .value("to", tensor.to.name)
-                    .value("why", &tensor.why)
-                    .numbers("shape", &tensor.shape)
-                    .number("rows", tensor.rows)
-                    .number("rowLength", tensor.row_length)
-                    .number("headRows", tensor.head_rows)
-                    .number("sourceOffset", tensor.source_offset)
-                    .number("sourceBytes", tensor.source_bytes)
-                    .number("targetOffset", tensor.place.offset)
-                    .number("targetBytes", tensor.place.bytes)
-                    .number("paddedBytes", tensor.place.padded)
-                    .value("needsImportance", tensor.needs_importance)
-                    .value("hasImportance", tensor.has_importance)
-                    .done()
-            })
-            .collect()
+    /// How many tensors there are.
+    #[wasm_bindgen(getter, js_name = tensorCount)]
+    pub fn tensor_count(&self) -> usize {
+        self.0.tensors.len()
+    }
+
+    /// Tensors `from` up to `to` in output order, as columns: name, source name, from, to, why; shape, rows, row length, rows
+    /// of a head, source offset and bytes, target offset from the start of the file, target bytes, padded bytes, whether it
+    /// needs importance, whether it has it.
+    pub fn tensors(&self, from: usize, to: usize) -> js_sys::Array {
+        let mut columns = Columns::default();
+        for tensor in self.0.tensors.get(from..to).unwrap_or_default() {
+            columns.text(&tensor.name);
+            columns.text(if tensor.source_name == tensor.name { "" } else { &tensor.source_name });
+            columns.shared(tensor.from.name);
+            columns.shared(tensor.to.name);
+            columns.shared(&tensor.why);
+            columns.list(&tensor.shape);
+            columns.numbers([tensor.rows, tensor.row_length, tensor.head_rows]);
+            columns.numbers([tensor.source_offset, tensor.source_bytes]);
+            columns.numbers([tensor.place.offset, tensor.place.bytes, tensor.place.padded]);
+            columns.numbers([tensor.needs_importance.into(), tensor.has_importance.into()]);
+        }
+        columns.done()
     }
 
     /// The importance of a tensor's columns, for every expert (`shape[2]`) in turn.
@@ -253,24 +222,44 @@ impl ModelPlan {
     }
 }
 
-/// See [`recipe::encode_measured`]; `errors` gets the eight [sums](ErrorSums) of what it did to the weights.
+/// See [`recipe::Tile::encode`]; `errors` gets the eight [sums](ErrorSums) of what it did to the weights.
 #[wasm_bindgen(js_name = encodeTile)]
+#[allow(clippy::too_many_arguments)] // one call across the boundary for each tile, without an object to be read
 pub fn encode_tile(
     bytes: &[u8],
     from: &str,
     to: &str,
-    #[wasm_bindgen(js_name = rowLength)] row_length: usize,
+    columns: usize,
     importance: Option<Box<[f32]>>,
+    #[wasm_bindgen(js_name = meanSquare)] mean_square: Option<f32>,
     #[wasm_bindgen(js_name = headRows)] head_rows: usize,
     errors: Option<Float64Array>,
 ) -> Result<Vec<u8>, Error> {
     let mut sums = errors.as_ref().map(|_| ErrorSums::default());
-    let encoded =
-        recipe::encode_measured(bytes, from, to, row_length, importance.as_deref(), head_rows, sums.as_mut())?;
+    let (from, to, importance) = (TensorType::by_name(from)?, TensorType::by_name(to)?, importance.as_deref());
+    let encoded = Tile { bytes, from, to, columns, importance, mean_square, head_rows }.encode(sums.as_mut())?;
     if let (Some(errors), Some(sums)) = (errors, sums) {
         errors.copy_from(&sums.to_array());
     }
     Ok(encoded)
+}
+
+/// Whether a format, under importance, needs the mean square of the whole row: see [`Codec::weighs_by_row`].
+#[wasm_bindgen(js_name = weighsByRow)]
+pub fn weighs_by_row(format: &str) -> bool {
+    Codec::by_name(format).is_ok_and(|codec| codec.weighs_by_row)
+}
+
+/// See [`recipe::add_row_squares`].
+#[wasm_bindgen(js_name = addRowSquares)]
+pub fn add_row_squares(sum: f32, bytes: &[u8], from: &str) -> Result<f32, Error> {
+    recipe::add_row_squares(sum, bytes, from)
+}
+
+/// See [`format::mean_square`].
+#[wasm_bindgen(js_name = meanSquare)]
+pub fn mean_square(sum: f32, len: f64) -> Result<f32, Error> {
+    Ok(format::mean_square(sum, count(len, "len")?))
 }
 
 /// The eight [sums](ErrorSums) of a difference. See [`recipe::compare_rows`].
@@ -287,8 +276,9 @@ pub fn analyze_rows(
     #[wasm_bindgen(js_name = rowLength)] row_length: usize,
     formats: Vec<String>,
     importance: Option<Box<[f32]>>,
+    #[wasm_bindgen(js_name = meanSquare)] mean_square: Option<f32>,
 ) -> Result<js_sys::Array, Error> {
-    let results = recipe::analyze_rows(bytes, from, row_length, &formats, importance.as_deref())?;
+    let results = recipe::analyze_rows(bytes, from, row_length, &formats, importance.as_deref(), mean_square)?;
     let value = |result: Result<ErrorSums, Error>| match result {
         Ok(sums) => Float64Array::from(&sums.to_array()[..]).into(),
         Err(error) => JsValue::from(error),

@@ -34,11 +34,6 @@ impl Object {
         self.value(name, value as f64)
     }
 
-    pub fn numbers(self, name: &str, values: &[u64]) -> Self {
-        let array: js_sys::Array = values.iter().map(|value| JsValue::from(*value as f64)).collect();
-        self.value(name, array)
-    }
-
     pub fn done(self) -> JsValue {
         self.0.into()
     }

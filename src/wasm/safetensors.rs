@@ -1,5 +1,6 @@
 //! `container/safetensors` and `convert/` for JavaScript: a model of one or several files, listed and planned.
 
+use super::columns::Columns;
 use super::model::{ModelPlan, SharedMatrix, shared_matrix};
 use super::object::{Object, count};
 use super::plain;
@@ -72,33 +73,30 @@ impl SafetensorsModel {
         self.folder.check_index(&safetensors::parse_index(text)?)
     }
 
-    /// `[{ name, type, shape, dims, offset, bytes }]`; the first extent is the row length, and a scalar has none but `[1]`.
-    pub fn tensors(&self) -> js_sys::Array {
-        let tensors = self.folder.tensors().iter();
-        tensors
-            .map(|tensor| {
-                let shape: Vec<u64> = tensor.shape.iter().rev().copied().collect();
-                Object::new()
-                    .value("name", &tensor.name)
-                    .value("type", tensor.kind.name)
-                    .numbers("shape", if shape.is_empty() { &[1] } else { &shape })
-                    .number("dims", tensor.shape.len() as u64)
-                    .number("offset", tensor.offset)
-                    .number("bytes", tensor.bytes)
-                    .done()
-            })
-            .collect()
+    /// How many tensors there are.
+    #[wasm_bindgen(getter, js_name = tensorCount)]
+    pub fn tensor_count(&self) -> usize {
+        self.folder.tensors().len()
     }
 
-    /// `[[key, { type: "str", value }]]`.
+    /// Tensors `from` up to `to`, as columns: name, type; shape, offset, bytes, dimensions. The first extent is the row length,
+    /// and a scalar has none but `[1]`.
+    pub fn tensors(&self, from: usize, to: usize) -> js_sys::Array {
+        let mut columns = Columns::default();
+        for tensor in self.folder.tensors().get(from..to).unwrap_or_default() {
+            let shape: Vec<u64> = tensor.shape.iter().rev().copied().collect();
+            columns.text(&tensor.name);
+            columns.shared(tensor.kind.name);
+            columns.list(if shape.is_empty() { &[1] } else { &shape });
+            columns.numbers([tensor.offset, tensor.bytes, tensor.shape.len() as u64]);
+        }
+        columns.done()
+    }
+
+    /// As of [`ModelHeader`](super::model::ModelHeader): `[key, "str", undefined, value]`, one after the other.
     pub fn metadata(&self) -> js_sys::Array {
         let pairs = self.folder.metadata().iter();
-        pairs
-            .map(|(key, value)| {
-                let value = Object::new().value("type", "str").value("value", value).done();
-                JsValue::from(js_sys::Array::of2(&key.into(), &value))
-            })
-            .collect()
+        pairs.flat_map(|(key, value)| [key.into(), "str".into(), JsValue::UNDEFINED, value.into()]).collect()
     }
 
     /// The plan of its conversion to GGUF: see [`Source`].

@@ -91,9 +91,18 @@ describe('a sample', () => {
     const all = strataOf(tensor, Infinity);
     expect(all.reduce((sum, { rows }) => sum + rows, 0)).toBe(4096 * 8);
     expect(Math.max(...all.map(({ rows, columns }) => rows * columns))).toBeLessThanOrEqual(1 << 20);
-    // One endless row: its beginning, in whole blocks.
+    // Endless rows: pieces of them, in whole blocks.
     const endless = { ...tensor, shape: [2 ** 32, 2], bytes: 2 ** 34 };
-    expect(strataOf(endless, Infinity).map(({ columns, rows }) => columns * rows)).toEqual([1 << 20, 1 << 20]);
+    const pieces = strataOf(endless, 1 << 18);
+    expect(pieces.map(({ columns, rows }) => columns * rows)).toEqual(Array(16).fill(1 << 14));
+    expect(pieces.map(({ input, column }) => (input.offset - 7) / 2 - column)).toEqual([
+      ...Array(8).fill(0),
+      ...Array(8).fill(2 ** 32),
+    ]);
+    expect(pieces.every(({ column }) => column % 256 === 0 && column + (1 << 14) <= 2 ** 32)).toBe(true);
+    const every = strataOf(endless, Infinity);
+    expect(every.reduce((sum, { columns, rows }) => sum + columns * rows, 0)).toBe(2 ** 33);
+    expect(Math.max(...every.map(({ columns, rows }) => columns * rows))).toBe(1 << 20);
     expect(strataOf({ ...tensor, shape: [512, 0], bytes: 0 }, 100)).toEqual([]);
   });
 });

@@ -329,7 +329,7 @@ test('memory that cannot grow: a typed error, and nothing left', () => {
     encoding: 'utf8',
   });
   expect(stderr).toBe('');
-  expect(stdout).toBe('QuantpressError PANIC\nQuantpressError PANIC\n');
+  expect(stdout).toBe('QuantpressError NO_MEMORY\nQuantpressError NO_MEMORY\n');
   expect(names()).toEqual(['in']);
   expect(statSync(file('in')).size).toBeGreaterThan(row * 8);
 });

@@ -17,6 +17,7 @@ import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { failure } from './support/failure.js';
 import { folder, sha256 } from './support/files.js';
 import { floats, gguf, LLAMA, TYPE, wave } from './support/gguf.js';
+import { legacyMatrix } from './support/imatrix.js';
 import { serve } from './support/range-server.js';
 import { WHALE, WHALE_IMATRIX, WHALE_IMATRIX_SHA256, WHALE_SHA256 } from './support/whale.js';
 
@@ -296,14 +297,6 @@ test('each expert of a stack is encoded with its own importance', async () => {
   expect(sha256(output.subarray(offset, offset + bytes))).toBe(sha256(Buffer.concat(parts)));
   await model.close();
 });
-
-/** An importance matrix in the older form: one entry, of one call, so that the sums are the means. */
-function legacyMatrix(name: string, values: Float32Array): Uint8Array<ArrayBuffer> {
-  const int = (value: number) => Buffer.from(Int32Array.of(value).buffer);
-  const floats = Buffer.from(values.buffer, values.byteOffset, values.byteLength);
-  const entry = [int(name.length), Buffer.from(name), int(1), int(values.length), floats];
-  return new Uint8Array(Buffer.concat([int(1), ...entry, int(1), int(4), Buffer.from('text')]));
-}
 
 test('a tensor of a type that is only copied is copied whole, however large', async () => {
   const ids = new Uint8Array(Int32Array.from({ length: 3_000_001 }, (_, index) => index * 77).buffer);

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { wasmBindgen } from './bindgen.js';
 import { at, npmBin, output, run } from './run.js';
 import { cargoWasm, wasmToolchain } from './rust.js';
-import { say } from './say.js';
+import { say, Stop } from './say.js';
 import { digest, once } from './stamp.js';
 
 /** @typedef {'release' | 'dev'} Mode */
@@ -62,7 +62,54 @@ async function glue(module) {
   ]);
   renameSync(join(ENGINE, 'engine_bg.wasm'), join(ENGINE, 'quantpress.wasm'));
   rmSync(join(ENGINE, 'engine_bg.wasm.d.ts'));
+  harden(join(ENGINE, 'engine.js'));
 }
+
+/**
+ * Two things that wasm-bindgen's glue does not check. Everything that comes into the engine is copied into memory that one of
+ * two exports gives: sizes are passed to them as any number, and WebAssembly takes them modulo 2^32. And an object that is
+ * freed after its instance was replaced would free memory of the new one.
+ * @param {string} file
+ */
+function harden(file) {
+  let text = readFileSync(file, 'utf8');
+  /** @type {(pattern: RegExp, by: string) => void} */
+  const replace = (pattern, by) => {
+    if (!pattern.test(text)) throw new Stop(`the glue of this wasm-bindgen has no ${pattern}`);
+    text = text.replace(pattern, by);
+  };
+  if (!text.includes(STALE)) throw new Stop('the glue of this wasm-bindgen has other words for stale objects');
+  replace(/\bwasm\.__wbindgen_(malloc|realloc)\b/g, '__checked_$1');
+  replace(/^ {4}free\(\) \{$/gm, '$&\n        if (__is_stale(this)) return;');
+  replace(/^ {4}__destroy_into_raw\(\) \{$/gm, `$&\n        if (__is_stale(this)) throw new Error('${STALE}');`);
+  writeFileSync(file, `${text}${CHECKED}`);
+}
+
+/** What the glue itself says of an object whose instance was replaced. */
+const STALE = 'Invalid stale object from previous Wasm instance';
+
+const CHECKED = `
+function __is_stale(object) {
+    return object.__wbg_inst !== undefined && object.__wbg_inst !== __wbg_instance_id;
+}
+
+/** The largest allocation of Rust's on a machine of 32 bits. */
+const MOST_BYTES = 0x7fffffff;
+
+function __checked_size(bytes) {
+    if (bytes <= MOST_BYTES) return bytes;
+    const message = \`\${bytes} bytes are passed at once, and \${MOST_BYTES} is the limit; use smaller pieces\`;
+    throw Object.assign(new Error(message), { code: 'TOO_LARGE', details: { bytes, limit: MOST_BYTES } });
+}
+
+function __checked_malloc(bytes, align) {
+    return wasm.__wbindgen_malloc(__checked_size(bytes), align);
+}
+
+function __checked_realloc(pointer, before, bytes, align) {
+    return wasm.__wbindgen_realloc(pointer, before, __checked_size(bytes), align);
+}
+`;
 
 async function optimise() {
   const module = join(ENGINE, 'quantpress.wasm');

@@ -23,7 +23,7 @@ pub use header::{Header, KeyValue, Tensor};
 pub use parse::{Parsed, parse};
 pub use shards::{SPLIT_KEYS, join};
 pub use types::TensorType;
-pub use value::{Array, Value, ValueType, array_items};
+pub use value::{Array, Cursor, Items, Value, ValueType, array_items};
 pub use write::{Place, Record, Writer, encode_pair, write_header};
 
 /// A whole header: the largest known ones (vocabularies of 260 000 tokens) take 20 MB, and it is held in memory.

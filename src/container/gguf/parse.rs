@@ -80,18 +80,24 @@ fn header(prefix: &[u8], file_size: u64) -> Read<Header> {
     header.alignment = check_alignment(&header)?;
 
     reader.place = "the list of tensors";
-    let mut names = HashSet::new();
+    // No more than the bytes that are there can hold.
+    let held = prefix.len().saturating_sub(reader.position()).checked_div(MIN_RECORD_BYTES).unwrap_or(0);
+    header.tensors.reserve_exact(held.min(usize::try_from(tensor_count).unwrap_or(held)));
     for _ in 0..tensor_count {
-        let tensor = record(&mut reader)?;
-        if !names.insert(tensor.name.clone()) {
-            return Err(twice("tensor", &tensor.name).into());
-        }
-        header.tensors.push(tensor);
+        header.tensors.push(record(&mut reader)?);
     }
+    let mut names = HashSet::new();
+    if let Some(tensor) = header.tensors.iter().find(|tensor| !names.insert(tensor.name.as_str())) {
+        return Err(twice("tensor", &tensor.name).into());
+    }
+    drop(names);
     header.data_start = align(reader.position() as u64, header.alignment);
     place(&mut header)?;
     Ok(header)
 }
+
+/// The bytes of a tensor's record at least: lengths and numbers, a name of one byte, one dimension or none.
+const MIN_RECORD_BYTES: usize = 8 + 1 + 4 + 4 + 8;
 
 fn check_magic(prefix: &[u8], file_size: u64) -> Result<()> {
     let known = prefix.len().min(MAGIC.len());
@@ -181,19 +187,21 @@ fn record(reader: &mut Reader) -> Read<Tensor> {
     let name = text(read_string(reader, MAX_NAME_BYTES, "a tensor's name")?, "a tensor's name, at byte", {
         reader.position() as u64
     })?;
-    match rest_of_record(reader, &name) {
+    match rest_of_record(reader) {
         Err(Stop::Failed(error)) => Err(error.within(&format!("tensor '{name}'")).into()),
-        other => other,
+        Err(more) => Err(more),
+        Ok(tensor) => Ok(Tensor { name, ..tensor }),
     }
 }
 
-fn rest_of_record(reader: &mut Reader, name: &str) -> Read<Tensor> {
+/// All but the name.
+fn rest_of_record(reader: &mut Reader) -> Read<Tensor> {
     let dims = reader.u32()?;
     if dims > MAX_READ_DIMS {
         let message = format!("it claims {dims} dimensions, and {MAX_READ_DIMS} is the limit");
         return Err(Error::new(Code::TOO_LARGE, message).with("dimensions", dims).into());
     }
-    let mut shape = Vec::with_capacity(MAX_READ_DIMS as usize);
+    let mut shape = Vec::with_capacity(dims.max(1) as usize);
     for _ in 0..dims {
         shape.push(reader.u64()?);
     }
@@ -203,7 +211,7 @@ fn rest_of_record(reader: &mut Reader, name: &str) -> Read<Tensor> {
     let kind = TensorType::by_id(reader.u32()?)?;
     let offset = reader.u64()?;
     let bytes = size(&shape, kind)?;
-    Ok(Tensor { name: name.to_owned(), shape, kind, stored: kind, head_rows: 0, offset, bytes })
+    Ok(Tensor { name: String::new(), shape, kind, stored: kind, head_rows: 0, offset, bytes })
 }
 
 fn size(shape: &[u64], kind: TensorType) -> Result<u64> {

@@ -87,13 +87,66 @@ pub struct Array<'a> {
 
 impl<'a> Array<'a> {
     /// The elements in order.
-    pub fn iter(&self) -> impl Iterator<Item = Value<'a>> + use<'a> {
-        let mut reader = whole(self.items);
-        let (element, mut left) = (self.element, self.len);
-        std::iter::from_fn(move || {
-            left = left.checked_sub(1)?;
-            read(&mut reader, element, 0).ok()
-        })
+    pub fn iter(&self) -> Items<'a> {
+        self.items_from(0, Cursor::default())
+    }
+
+    /// The elements from `index` on. Where a later element begins is computed if all have the same size; else those between
+    /// `known`, a place at or before it, and `index` are passed over.
+    pub fn items_from(&self, index: u64, known: Cursor) -> Items<'a> {
+        let Array { element, len, items } = *self;
+        let mut from = Items { element, len, items, at: known };
+        if let Some(bytes) = element.bytes {
+            from.at = Cursor { index, offset: index.saturating_mul(bytes) };
+        }
+        while from.at.index < index && from.next().is_some() {}
+        from
+    }
+}
+
+/// A place in an array: how many elements and bytes come before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cursor {
+    index: u64,
+    offset: u64,
+}
+
+impl Cursor {
+    /// How many elements come before it.
+    pub fn index(self) -> u64 {
+        self.index
+    }
+}
+
+/// The elements of an array, read as they are asked for.
+#[derive(Clone, Debug)]
+pub struct Items<'a> {
+    element: ValueType,
+    len: u64,
+    items: &'a [u8],
+    at: Cursor,
+}
+
+impl Items<'_> {
+    /// The place of the next element.
+    pub fn cursor(&self) -> Cursor {
+        self.at
+    }
+}
+
+impl<'a> Iterator for Items<'a> {
+    type Item = Value<'a>;
+
+    fn next(&mut self) -> Option<Value<'a>> {
+        if self.at.index >= self.len {
+            return None;
+        }
+        let rest = self.items.get(usize::try_from(self.at.offset).ok()?..)?;
+        let mut reader: Reader<'a> = whole(rest);
+        let value = read(&mut reader, self.element, 0).ok()?;
+        let offset = self.at.offset.saturating_add(reader.position() as u64);
+        self.at = Cursor { index: self.at.index.saturating_add(1), offset };
+        Some(value)
     }
 }
 

@@ -1,0 +1,164 @@
+/** Sizes that cannot fit, and memory that runs out: typed errors, and an engine that goes on. */
+
+import { readFileSync } from 'node:fs';
+import {
+  calibratePerTensor,
+  Calibrator,
+  compareError,
+  dequantize,
+  dequantizeTensor,
+  ErrorAccumulator,
+  FakeQuantize,
+  fakeQuantize,
+  findOutliers,
+  generateGaussianWeights,
+  generateMultiChannelWeights,
+  generateUniformWeights,
+  generateWeightsWithOutliers,
+  histogram,
+  init,
+  MemoryTarget,
+  openModel,
+  packCodes,
+  Q4_0,
+  quantize,
+  quantize4bit,
+  quantizeModel,
+  quantizeTensor,
+  QuantParams,
+  runFullBenchmarkSuite,
+  validate,
+} from 'quantpress';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { failure } from './support/failure.js';
+import { floats, gguf, LLAMA, wave } from './support/gguf.js';
+import { limited } from './support/limited.js';
+
+/** Memory the engine has beyond what it begins with: 12 MiB. */
+const PAGES = 192;
+
+beforeAll(() => {
+  const module = readFileSync(new URL('../../dist/quantpress.wasm', import.meta.url));
+  return init({ wasm: limited(module, PAGES) });
+});
+
+/** What a call throws. */
+function thrown(call: () => unknown): unknown {
+  try {
+    call();
+  } catch (error) {
+    return error;
+  }
+  return undefined;
+}
+
+describe('what cannot fit is TOO_LARGE before anything is allocated', () => {
+  // Zeros that nobody has touched take no memory. As bytes they are more than 2 GiB each.
+  const large = new Float32Array(2 ** 29 + 64);
+  const bytes = new Uint8Array(2 ** 31 + 256);
+  // Of these the bytes would be taken modulo 2^32.
+  const wrapped = new Float32Array(2 ** 30 + 64);
+  const calls: Record<string, () => unknown> = {
+    generateGaussianWeights: () => generateGaussianWeights(2 ** 31),
+    'generateGaussianWeights at the last count': () => generateGaussianWeights(2 ** 32 - 1),
+    generateUniformWeights: () => generateUniformWeights(2 ** 31),
+    generateWeightsWithOutliers: () => generateWeightsWithOutliers(2 ** 31, 0.1, 3),
+    generateMultiChannelWeights: () => generateMultiChannelWeights(2 ** 15, 2 ** 15),
+    runFullBenchmarkSuite: () => runFullBenchmarkSuite(2 ** 31),
+    quantize: () => quantize(large, 'Q8_0'),
+    'quantize of more than 4 GiB': () => quantize(wrapped, 'Q8_0'),
+    'importance of more than 4 GiB': () => quantize(new Float32Array(32), 'Q4_0', { importance: wrapped }),
+    dequantize: () => dequantize(bytes, 'Q4_0'),
+    validate: () => validate(bytes, 'F16'),
+    quantize4bit: () => quantize4bit(large),
+    fakeQuantize: () => fakeQuantize(large, 8, true),
+    quantizeTensor: () => quantizeTensor(large, [large.length], { bits: 8 }),
+    packCodes: () => packCodes(bytes, 4),
+    compareError: () => compareError(large, large),
+    findOutliers: () => findOutliers(large),
+    histogram: () => histogram(large),
+    'Q4_0.quantize': () => Q4_0.quantize(large),
+    'Q4_0.fromBytes': () => Q4_0.fromBytes(bytes, 32),
+    'QuantParams.fromBytes': () => QuantParams.fromBytes(bytes),
+    'Calibrator.fromBytes': () => Calibrator.fromBytes(bytes),
+    'Calibrator.observe': () => Calibrator.minMax(8, true).observe(large),
+    'FakeQuantize.calibrate': () => FakeQuantize.q8().calibrate(large),
+  };
+
+  test.each(Object.entries(calls))('%s', (_, call) => {
+    const before = Calibrator.minMax(8, true);
+    expect(thrown(call)).toMatchObject({ name: 'QuantpressError', code: 'TOO_LARGE', kind: 'Limit' });
+    // The engine is the same as before: nothing was lost.
+    before.observe(Float32Array.of(1, 2));
+    expect(before.numBatches).toBe(1);
+    before.free();
+  });
+});
+
+test('memory that is not to be had is NO_MEMORY, and objects stay', () => {
+  const calibrator = Calibrator.minMax(8, true);
+  calibrator.observe(Float32Array.of(-3, 4));
+  const count = 1 << 22;
+  expect(thrown(() => generateGaussianWeights(count))).toMatchObject({
+    code: 'NO_MEMORY',
+    details: { bytes: 4 * count },
+  });
+  expect(calibrator.numBatches).toBe(1);
+  calibrator.free();
+});
+
+describe('after memory has run out', () => {
+  const weights = Float32Array.from({ length: 256 }, (_, index) => wave(index));
+  const expected = () => quantize(weights, 'Q4_K');
+  /** More than there is, and less than an array may have. */
+  const exhaust = () => thrown(() => quantize(new Float32Array(1 << 22), 'Q8_0'));
+
+  test('it is a typed error, and the next call works, with or without init()', async () => {
+    const before = expected();
+    for (let round = 0; round < 3; round++) {
+      expect(exhaust()).toMatchObject({ name: 'QuantpressError', code: 'NO_MEMORY', kind: 'Limit' });
+      if (round === 1) await init();
+      expect(expected()).toEqual(before);
+      expect(dequantize(before, 'Q4_K')).toHaveLength(256);
+      expect(dequantizeTensor(quantizeTensor(weights, [256], { bits: 8 }))).toHaveLength(256);
+    }
+  });
+
+  test('objects of the engine that stopped are STALE, also as arguments, and free() does nothing', async () => {
+    const [calibrator, other] = [Calibrator.minMax(8, true), Calibrator.minMax(8, true)];
+    const fake = FakeQuantize.q8();
+    const accumulator = new ErrorAccumulator();
+    const model = await openModel(gguf(LLAMA, [floats('blk.0.ffn_up.weight', [256, 4], wave)]));
+    calibrator.observe(weights);
+    fake.calibrate(weights);
+    exhaust();
+    // Objects of the new engine are where those of the old one were.
+    const [fresh, another] = [Calibrator.minMax(8, true), Calibrator.minMax(4, true)];
+    fresh.observe(weights);
+    const stale = { name: 'QuantpressError', code: 'STALE', kind: 'Internal' };
+    expect(thrown(() => calibrator.observe(weights))).toMatchObject(stale);
+    expect(thrown(() => calibrator.compute())).toMatchObject(stale);
+    expect(thrown(() => calibrator.toBytes())).toMatchObject(stale);
+    expect(thrown(() => fresh.merge(other))).toMatchObject(stale);
+    expect(thrown(() => fake.forward(weights))).toMatchObject(stale);
+    expect(thrown(() => accumulator.add(weights, weights))).toMatchObject(stale);
+    expect(await failure(quantizeModel(model, new MemoryTarget(), 'Q8_0', { workers: 0 }))).toMatchObject({
+      code: 'STALE',
+    });
+    for (const object of [other, calibrator]) expect(thrown(() => object.free())).toBeUndefined();
+    await model.close();
+    // Nothing of the new engine's was freed or changed by that.
+    expect(fresh.compute().scale).toBe(calibratePerTensor(weights, 8).scales[0]);
+    expect([fresh.numBatches, another.numBatches]).toEqual([1, 0]);
+  });
+
+  test('a model that is opened again is converted', async () => {
+    const bytes = gguf(LLAMA, [floats('blk.0.ffn_up.weight', [256, 4], wave)]);
+    exhaust();
+    const model = await openModel(bytes);
+    const target = new MemoryTarget();
+    const { tensors } = await quantizeModel(model, target, 'Q8_0', { workers: 0 });
+    expect(tensors).toHaveLength(1);
+    await model.close();
+  });
+});

@@ -1,0 +1,197 @@
+/** Metadata of any size: everything can be read, and only what is read becomes JavaScript values. */
+
+import { spawnSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { diffModels, init, openModel, type MetadataArray, type MetadataValue, type Model } from 'quantpress';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { failure } from './support/failure.js';
+import { folder } from './support/files.js';
+import { quantpress } from './support/cli.js';
+
+beforeAll(() => init());
+
+/** Numbers of GGUF's value types, and how many bytes each takes. */
+const TYPES = {
+  u8: 0,
+  i8: 1,
+  u16: 2,
+  i16: 3,
+  u32: 4,
+  i32: 5,
+  f32: 6,
+  bool: 7,
+  str: 8,
+  arr: 9,
+  u64: 10,
+  i64: 11,
+  f64: 12,
+};
+type Type = keyof typeof TYPES;
+
+const u32 = (value: number) => Buffer.from(Uint32Array.of(value).buffer);
+const u64 = (value: number | bigint) => Buffer.from(BigUint64Array.of(BigInt(value)).buffer);
+const text = (value: string) => Buffer.concat([u64(Buffer.byteLength(value)), Buffer.from(value)]);
+
+const WRITE: Record<Exclude<Type, 'arr'>, (value: never) => Buffer> = {
+  u8: (value: number) => Buffer.of(value),
+  i8: (value: number) => Buffer.from(Int8Array.of(value).buffer),
+  u16: (value: number) => Buffer.from(Uint16Array.of(value).buffer),
+  i16: (value: number) => Buffer.from(Int16Array.of(value).buffer),
+  u32,
+  i32: (value: number) => Buffer.from(Int32Array.of(value).buffer),
+  f32: (value: number) => Buffer.from(Float32Array.of(value).buffer),
+  bool: (value: boolean) => Buffer.of(Number(value)),
+  str: text,
+  u64,
+  i64: (value: number | bigint) => Buffer.from(BigInt64Array.of(BigInt(value)).buffer),
+  f64: (value: number) => Buffer.from(Float64Array.of(value).buffer),
+};
+
+const scalar = (type: Exclude<Type, 'arr'>, value: unknown) =>
+  Buffer.concat([u32(TYPES[type]), WRITE[type](value as never)]);
+const items = (type: Exclude<Type, 'arr'>, values: readonly unknown[]) =>
+  Buffer.concat([u32(TYPES[type]), u64(values.length), ...values.map((value) => WRITE[type](value as never))]);
+const array = (type: Exclude<Type, 'arr'>, values: readonly unknown[]) =>
+  Buffer.concat([u32(TYPES.arr), items(type, values)]);
+
+/** A model of metadata alone. */
+function model(pairs: Record<string, Buffer>): Uint8Array<ArrayBuffer> {
+  const parts = Object.entries(pairs).flatMap(([key, value]) => [text(key), value]);
+  const head = Buffer.concat([Buffer.from('GGUF'), u32(3), u64(0), u64(Object.keys(pairs).length), ...parts]);
+  return new Uint8Array(Buffer.concat([head, Buffer.alloc(-head.length & 31)]));
+}
+
+/** 5000 values of each type: more than come with the list. */
+const MANY: Record<Exclude<Type, 'arr'>, readonly (number | bigint | boolean | string)[]> = {
+  u8: numbers((i) => i % 256),
+  i8: numbers((i) => (i % 256) - 128),
+  u16: numbers((i) => i * 13),
+  i16: numbers((i) => i - 2500),
+  u32: numbers((i) => i * 800_000),
+  i32: numbers((i) => (i - 2500) * 800_000),
+  f32: numbers((i) => Math.fround(i / 7)),
+  bool: Array.from({ length: 5000 }, (_, i) => i % 3 === 0),
+  str: Array.from({ length: 5000 }, (_, i) => `token ${i} ${'é'.repeat(i % 7)}`),
+  u64: Array.from({ length: 5000 }, (_, i) => (i % 2 === 0 ? i : 2n ** 63n + BigInt(i))),
+  i64: Array.from({ length: 5000 }, (_, i) => (i % 2 === 0 ? -i : -(2n ** 62n) - BigInt(i))),
+  f64: numbers((i) => i / 7),
+};
+
+function numbers(of: (index: number) => number): number[] {
+  return Array.from({ length: 5000 }, (_, index) => of(index));
+}
+
+const asArray = (value: MetadataValue | undefined): MetadataArray => {
+  if (!value || !('slice' in value)) throw new Error('not an array');
+  return value;
+};
+
+describe('an array', () => {
+  test.each(Object.keys(MANY) as (keyof typeof MANY)[])('of 5000 %s is all there, whole and in parts', async (type) => {
+    const opened = await openModel(
+      model({ 'a.b': array(type, MANY[type]), 'a.few': array(type, MANY[type].slice(0, 3)) }),
+    );
+    // -0 is 0 in an integer.
+    const values = MANY[type].map((value) => (value === 0 ? 0 : value));
+    const long = asArray(opened.metadata.get('a.b'));
+    expect([long.type, long.length, long.head.length]).toEqual([`${type}[]`, 5000, 64]);
+    expect(long.value).toEqual(values);
+    expect([...long]).toEqual(values);
+    // Backwards as well: where strings begin is found from the start.
+    for (const [from, to] of [
+      [4990, 5000],
+      [100, 164],
+      [101, 102],
+      [4000, 9000],
+      [7, 7],
+      [9, 3],
+    ] as const) {
+      expect(long.slice(from, to)).toEqual(values.slice(from, to));
+    }
+    expect(opened.metadata.get('a.few')).toEqual({ type: `${type}[]`, value: values.slice(0, 3) });
+    expect(() => long.slice(-1)).toThrow(expect.objectContaining({ code: 'RANGE' }));
+    await opened.close();
+  });
+
+  test('of arrays has its parts', async () => {
+    const inner = Buffer.concat([u32(TYPES.arr), u64(2), items('u8', [1, 2]), items('str', ['x'])]);
+    const opened = await openModel(model({ 'a.b': Buffer.concat([u32(TYPES.arr), inner]) }));
+    const value = [
+      { type: 'u8[]', value: [1, 2] },
+      { type: 'str[]', value: ['x'] },
+    ];
+    expect(opened.metadata.get('a.b')).toEqual({ type: 'arr[]', value });
+    await opened.close();
+  });
+
+  test('is copied and written as JSON with all its elements', async () => {
+    const opened = await openModel(model({ 'a.b': array('str', MANY.str) }));
+    const value = opened.metadata.get('a.b');
+    const plain = { type: 'str[]', value: MANY.str };
+    expect(structuredClone(value)).toEqual(plain);
+    expect(JSON.parse(JSON.stringify(value))).toEqual(plain);
+    await opened.close();
+  });
+});
+
+test('large values are read from the open model, small ones stay', async () => {
+  const long = 'x'.repeat(10_000);
+  const opened = await openModel(
+    model({ 'a.long': scalar('str', long), 'a.short': scalar('str', 'y'), 'a.n': array('u8', MANY.u8) }),
+  );
+  const [text, short, list] = ['a.long', 'a.short', 'a.n'].map((key) => opened.metadata.get(key));
+  expect(text).toEqual({ type: 'str', value: long });
+  await opened.close();
+  expect(short).toEqual({ type: 'str', value: 'y' });
+  for (const value of [text, list]) {
+    expect((await failure(Promise.resolve().then(() => value?.value))).message).toContain('the model is closed');
+  }
+});
+
+test('diff compares arrays to their ends', async () => {
+  const [a, b] = [numbers((i) => i), numbers((i) => (i === 4999 ? 7 : i))];
+  const open = (values: number[]): Promise<Model> =>
+    openModel(model({ 'a.b': array('u32', values), 'a.c': array('u32', a) }));
+  const found = await diffModels(await open(a), await open(b), { workers: 0 });
+  expect([found.equal, found.metadata.map(({ key }) => key)]).toEqual([false, ['a.b']]);
+  expect((await diffModels(await open(b), await open(b), { workers: 0 })).equal).toBe(true);
+});
+
+test('inspect --json has every element, the text the beginning, --all everything', async () => {
+  const { file } = folder();
+  const tokens = Array.from({ length: 30_000 }, (_, i) => `t${i}`);
+  writeFileSync(
+    file('m.gguf'),
+    model({ 'a.tokens': array('str', tokens), 'a.template': scalar('str', `begin ${'z'.repeat(9000)} end`) }),
+  );
+  const json = JSON.parse((await quantpress(['inspect', '--json', file('m.gguf')])).stdout);
+  expect(json.metadata['a.tokens']).toEqual({ type: 'str[]', value: tokens });
+  expect(json.metadata['a.template'].value).toHaveLength(9010);
+  const { stdout: short } = await quantpress(['inspect', file('m.gguf')]);
+  expect(short).toContain('["t0", "t1", "t2", "t3", ...] (30000)');
+  expect(short.length).toBeLessThan(1000);
+  const { stdout: all } = await quantpress(['inspect', '--all', file('m.gguf')]);
+  expect(all).toContain('"t29999"');
+  expect(all).toMatch(/z end$/m);
+});
+
+test('a text of 50 MB takes its size once while it is not read', () => {
+  const { file } = folder();
+  writeFileSync(file('m.gguf'), model({ 'a.text': scalar('str', 'q'.repeat(50_000_000)) }));
+  const entry = new URL('../../dist/node.js', import.meta.url).href;
+  const script = `
+    import { init, openModel } from ${JSON.stringify(entry)};
+    await init();
+    const model = await openModel(${JSON.stringify(file('m.gguf'))});
+    gc();
+    const { heapUsed } = process.memoryUsage();
+    console.log(heapUsed, model.metadata.get('a.text').value.length, process.resourceUsage().maxRSS * 1024);`;
+  const args = ['--expose-gc', '--input-type=module', '--eval', script];
+  const { stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
+  expect(stderr).toBe('');
+  const [heap = Infinity, length, peak = Infinity] = stdout.split(' ').map(Number);
+  expect(length).toBe(50_000_000);
+  expect(heap).toBeLessThan(40_000_000);
+  expect(peak).toBeLessThan(400_000_000);
+  expect(readFileSync(file('m.gguf')).length).toBeGreaterThan(50_000_000);
+});
