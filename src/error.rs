@@ -13,6 +13,8 @@ pub enum Kind {
     Limit,
     /// Well-formed, but not something this library does.
     Unsupported,
+    /// A file cannot be read or written.
+    Io,
 }
 
 impl Kind {
@@ -23,6 +25,7 @@ impl Kind {
             Kind::Parameter => "Parameter",
             Kind::Limit => "Limit",
             Kind::Unsupported => "Unsupported",
+            Kind::Io => "Io",
         }
     }
 }
@@ -77,6 +80,18 @@ codes! {
     Limit NO_MEMORY;
     /// Known, but not something that can be done.
     Unsupported UNSUPPORTED;
+    /// No file of that name.
+    Io NOT_FOUND;
+    /// The system refuses.
+    Io DENIED;
+    /// The disk or the quota is full.
+    Io NO_SPACE;
+    /// The file is no longer what it was.
+    Io CHANGED;
+    /// Another run is at work on the same file.
+    Io BUSY;
+    /// Any other failure to read or write.
+    Io IO;
 }
 
 /// A number or a word that belongs to an error.

@@ -1,10 +1,10 @@
-//! Quantpress shrinks model weights where they already are: GGUF block formats byte for byte as ggml writes them,
-//! QLoRA's 4-bit formats as bitsandbytes does, fake quantization as PyTorch does.
+//! Quantize model weights, with output byte-identical to llama.cpp, bitsandbytes and PyTorch.
 //!
-//! The map of the house, from the top; a room uses only rooms below it:
+//! The modules, from the top; a module uses only modules below it:
 //!
 //! ```text
 //! wasm                       the boundary to JavaScript (only on wasm32)
+//! job                        a conversion as a state machine without input or output: tasks, journal, hashes, report
 //! convert                    safetensors to GGUF: what a model's tensors and metadata become
 //! recipe   bench             presets and the planner; the benchmark suite
 //! analysis   qat   gguf      error statistics; fake quantization; Q4_0 and Q8_0 as tensors
@@ -39,6 +39,8 @@ pub mod qat;
 pub mod bench;
 pub mod convert;
 pub mod recipe;
+
+pub mod job;
 
 #[cfg(target_arch = "wasm32")]
 mod wasm;

@@ -95,6 +95,24 @@ impl ErrorSums {
         self.error.is_finite() && self.decoded.is_finite()
     }
 
+    /// Adds other sums. The order matters to the last bits, so tiles are added in theirs.
+    pub fn append(&mut self, more: &ErrorSums) {
+        self.count += more.count;
+        self.error += more.error;
+        self.original += more.original;
+        self.decoded += more.decoded;
+        self.product += more.product;
+        self.largest = self.largest.max(more.largest);
+        self.weighted_error += more.weighted_error;
+        self.weighted_original += more.weighted_original;
+    }
+
+    /// Sums from numbers in the order of the fields.
+    pub fn from_array(sums: [f64; 8]) -> Self {
+        let [count, error, original, decoded, product, largest, weighted_error, weighted_original] = sums;
+        ErrorSums { count, error, original, decoded, product, largest, weighted_error, weighted_original }
+    }
+
     /// The sums in the order of the fields.
     pub fn to_array(self) -> [f64; 8] {
         let ErrorSums { count, error, original, decoded, product, largest, weighted_error, weighted_original } = self;

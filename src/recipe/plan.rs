@@ -64,6 +64,12 @@ pub struct PlannedTensor {
 }
 
 impl PlannedTensor {
+    /// Weights of one matrix of it: all of them, unless it is a stack of matrices (of experts).
+    pub fn weights_per_matrix(&self) -> u64 {
+        let rows = if self.shape.len() > 2 { self.shape.get(1).copied().unwrap_or(self.rows) } else { self.rows };
+        rows.saturating_mul(self.row_length)
+    }
+
     /// Bytes it will have, without padding.
     pub(super) fn target_bytes(&self) -> u64 {
         self.to.size_of(self.rows.saturating_mul(self.row_length)).unwrap_or(0)

@@ -1,9 +1,11 @@
-//! A whole conversion in memory: plan, tiles of a few rows, header, padding.
+//! A whole conversion in memory: a driver of `job` for files that are arrays.
+#![allow(dead_code)] // not every test needs all of it
 
 use quantpress::Result;
 use quantpress::container::gguf::{Header, Parsed, parse};
 use quantpress::container::imatrix::ImportanceMatrix;
-use quantpress::recipe::{Plan, PlannedTensor, Recipe, encode_tile, plan};
+use quantpress::job::{ByteRange, Identity, Job, JobOptions, Journal, Next, Read, Report};
+use quantpress::recipe::{Plan, Recipe, plan};
 use sha2::{Digest, Sha256};
 
 /// The header of a file that is all in memory.
@@ -19,42 +21,112 @@ pub fn convert(file: &[u8], recipe: &Recipe, importance: Option<&ImportanceMatri
     written(&plan(&header(file)?, recipe, importance)?, file)
 }
 
-/// The file a plan makes of another.
+/// The files a plan makes of another, end to end.
 pub fn written(plan: &Plan, file: &[u8]) -> Result<Vec<u8>> {
-    let mut out = plan.header.clone();
-    let mut further = plan.further.iter().peekable();
-    for (index, tensor) in plan.tensors.iter().enumerate() {
-        if let Some(shard) = further.next_if(|shard| shard.offset == out.len() as u64) {
-            out.extend(&shard.header);
-        }
-        assert_eq!(out.len() as u64, tensor.place.offset, "{} is not where the plan says", tensor.name);
-        let bytes = encode(file, plan, index, tensor)?;
-        assert_eq!(bytes.len() as u64, tensor.place.bytes, "{} is not as long as the plan says", tensor.name);
-        out.extend(bytes);
-        out.resize((tensor.place.offset + tensor.place.padded) as usize, 0);
-    }
-    assert_eq!(out.len() as u64, plan.size, "the file is not as long as the plan says");
-    Ok(out)
+    let mut disk = Disk::default();
+    let job = Job::new(plan.clone(), JobOptions::default())?;
+    disk.run(job, file, None)?;
+    Ok(disk.bytes())
 }
 
-fn encode(file: &[u8], plan: &Plan, index: usize, tensor: &PlannedTensor) -> Result<Vec<u8>> {
-    /// A prime, so that tiles end anywhere.
-    const ROWS: usize = 61;
-    let start = tensor.source_offset as usize;
-    let source = &file[start..start + tensor.source_bytes as usize];
-    let row_bytes = source.len() / tensor.rows as usize;
-    let importance = plan.importance(index);
-    let row = tensor.row_length as usize;
-    // A tile never spans two experts: each has its own importance.
-    let expert_rows = tensor.shape.get(1).copied().unwrap_or(1) as usize;
-    let mut out = Vec::new();
-    for (expert, rows) in source.chunks(expert_rows * row_bytes).enumerate() {
-        let importance = importance.map(|values| &values[expert * row..(expert + 1) * row]);
-        for tile in rows.chunks(ROWS * row_bytes) {
-            out.extend(encode_tile(tile, tensor.from.name, tensor.to.name, row, importance, 0)?);
+/// The output of a conversion, and the journal beside it.
+#[derive(Clone, Default)]
+pub struct Disk {
+    pub files: Vec<Vec<u8>>,
+    pub journal: Vec<u8>,
+    /// After so many writes more the power fails.
+    pub writes_left: Option<usize>,
+    /// Tasks that are worked on at once, and completed in any order.
+    pub width: usize,
+    pub seed: u64,
+    pub writes: usize,
+}
+
+impl Disk {
+    pub fn bytes(&self) -> Vec<u8> {
+        self.files.concat()
+    }
+
+    /// Runs a job to its end, or until the power fails.
+    pub fn run(&mut self, mut job: Job, source: &[u8], resume: Option<&Identity>) -> Result<Option<Report>> {
+        if let Some(identity) = resume {
+            match Journal::parse(&self.journal) {
+                Some(journal) => job.resume(identity, journal)?,
+                None => self.journal = identity.head(),
+            }
+        }
+        self.files.resize(job.files().len(), Vec::new());
+        for write in job.start() {
+            if !self.write(write.file, write.offset, &write.bytes) {
+                return Ok(None);
+            }
+        }
+        let mut under_way = Vec::new();
+        loop {
+            match job.next() {
+                Next::Task(task) => under_way.push(task),
+                Next::Finished => break,
+                Next::Wait => assert!(!under_way.is_empty(), "the job waits for nothing"),
+            }
+            if under_way.len() < self.width && !under_way.is_empty() && !self.random().is_multiple_of(3) {
+                continue;
+            }
+            if under_way.is_empty() {
+                continue;
+            }
+            let index = self.random() as usize % under_way.len();
+            let task = under_way.swap_remove(index);
+            let bytes = match task.read {
+                Read::Source(range) => read(source, &range),
+                Read::Output(range) => {
+                    let file = job.files().iter().rposition(|file| file.offset <= range.offset).unwrap();
+                    let start = (range.offset - job.files()[file].offset) as usize;
+                    let rest = self.files[file].get(start..).unwrap_or(&[]);
+                    rest[..rest.len().min(range.length as usize)].to_vec()
+                }
+            };
+            let step = job.complete(task.run(bytes)?)?;
+            for write in &step.writes {
+                if !self.write(write.file, write.offset, &write.bytes) {
+                    return Ok(None);
+                }
+            }
+            self.journal.extend(step.entry.unwrap_or_default());
+        }
+        for (file, planned) in self.files.iter().zip(job.files()) {
+            assert_eq!(file.len() as u64, planned.size, "a file is not as long as the plan says");
+        }
+        job.finish().map(Some)
+    }
+
+    fn random(&mut self) -> u64 {
+        self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.seed >> 33
+    }
+
+    /// False if the power failed before the last byte.
+    fn write(&mut self, file: usize, offset: u64, bytes: &[u8]) -> bool {
+        self.writes += 1;
+        let fails = self.writes_left == Some(0);
+        let bytes = if fails { &bytes[..bytes.len() / 2] } else { bytes };
+        let (file, start) = (&mut self.files[file], offset as usize);
+        file.resize(file.len().max(start + bytes.len()), 0);
+        file[start..start + bytes.len()].copy_from_slice(bytes);
+        self.writes_left = self.writes_left.map(|left| left.saturating_sub(1));
+        !fails
+    }
+}
+
+/// A range of a source, in one or two halves.
+pub fn read(source: &[u8], range: &ByteRange) -> Vec<u8> {
+    let (start, length) = (range.offset as usize, range.length as usize);
+    match range.second {
+        None => source[start..start + length].to_vec(),
+        Some(second) => {
+            let second = second as usize;
+            [&source[start..start + length / 2], &source[second..second + length / 2]].concat()
         }
     }
-    Ok(out)
 }
 
 /// The sha256 of bytes, in hexadecimal.

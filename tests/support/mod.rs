@@ -2,6 +2,7 @@
 #![allow(dead_code)] // every test binary uses its own part
 
 pub mod convert;
+pub mod folders;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
 pub mod ggml;
 pub mod golden;

@@ -1,0 +1,233 @@
+//! The journal of a conversion: what an interrupted run has left, so that another can resume.
+//!
+//! A file of lines. Each is a checksum (CRC-32 in hexadecimal), a space, and JSON: first what the job is, then one line for
+//! each tile that is on disk. A torn or damaged line is passed over, and its tile is made again.
+//!
+//! ```text
+//! 9c1e3a70 {"journal":"quantpress journal 1","engine":"0.1.0","source":"...","imatrix":"","recipe":"..."}
+//! 5f0b77d2 {"offset":16384,"length":147456,"hash":"a8f3...","note":[262144,0.013,...]}
+//! ```
+
+use super::text::{crc32, list, number, quoted};
+use crate::analysis::ErrorSums;
+use crate::error::{Code, Error, Result};
+use crate::hash::Hasher;
+use crate::json::{self, Value};
+use crate::recipe::{Plan, Recipe, TensorTypeRule};
+use std::collections::BTreeMap;
+
+const MAGIC: &str = "quantpress journal 1";
+
+/// A journal of a file of terabytes has a few million tiles of a hundred bytes: more is not one of ours.
+pub const MAX_JOURNAL_BYTES: u64 = 1 << 29;
+
+/// One line: no note of ours is near this long.
+const MAX_LINE: usize = 1 << 16;
+
+/// Digits of a checksum.
+const CHECKSUM: usize = 8;
+
+/// What a job is. Another run may resume its work only if all of it is the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The version of the engine that writes.
+    pub engine: String,
+    /// Size, state and header of the source; empty where it cannot be recognised again.
+    pub source: String,
+    /// The importance matrix, by its SHA-256; empty without one.
+    pub imatrix: String,
+    /// The recipe and what the plan makes of it: the header of the output file and the place of each tensor.
+    pub recipe: String,
+}
+
+impl Identity {
+    /// The identity of a plan's conversion. `source` tells the state of the source: its size, time of change and the like.
+    pub fn new(plan: &Plan, recipe: &Recipe, source: String, imatrix: String) -> Self {
+        let places = plan.tensors.iter().map(|tensor| {
+            list([
+                tensor.source_offset.to_string(),
+                quoted(tensor.from.name),
+                quoted(tensor.to.name),
+                tensor.place.offset.to_string(),
+                tensor.rows.to_string(),
+                tensor.row_length.to_string(),
+                tensor.has_importance.to_string(),
+            ])
+        });
+        let text = list([list(entries(recipe)), list(places)]);
+        let recipe = format!("{} {}", sha256(&plan.header), sha256(text.as_bytes()));
+        Identity { engine: env!("CARGO_PKG_VERSION").to_owned(), source, imatrix, recipe }
+    }
+
+    /// The first line of this job's journal.
+    pub fn head(&self) -> Vec<u8> {
+        let Identity { engine, source, imatrix, recipe } = self;
+        let [engine, source, imatrix, recipe] = [engine, source, imatrix, recipe].map(|text| quoted(text));
+        line(&format!(
+            r#"{{"journal":"{MAGIC}","engine":{engine},"source":{source},"imatrix":{imatrix},"recipe":{recipe}}}"#
+        ))
+    }
+
+    /// Refuses to resume the work of another job.
+    ///
+    /// # Errors
+    /// [`Code::CHANGED`] with what is different; [`Code::UNSUPPORTED`] if a source cannot be recognised again.
+    pub fn check(&self, journal: &Identity) -> Result<()> {
+        if self.source.is_empty() || journal.source.is_empty() {
+            let message =
+                "cannot resume: this kind of source cannot be recognised again, it has no time of change and no ETag";
+            return Err(Error::new(Code::UNSUPPORTED, message));
+        }
+        let engines = format!("it was begun by version {} of the engine, and this is {}", journal.engine, self.engine);
+        let parts = [
+            ("engine", &journal.engine, &self.engine, engines.as_str()),
+            (
+                "source",
+                &journal.source,
+                &self.source,
+                "the source is not the one it was begun with, or was changed since",
+            ),
+            ("imatrix", &journal.imatrix, &self.imatrix, "the importance matrix is not the one it was begun with"),
+            ("recipe", &journal.recipe, &self.recipe, "the preset or the options are not those it was begun with"),
+        ];
+        let Some((part, .., what)) = parts.into_iter().find(|(_, theirs, ours, _)| theirs != ours) else {
+            return Ok(());
+        };
+        let message = format!("cannot resume: {what}; without resume the work begins anew");
+        Err(Error::new(Code::CHANGED, message).with("changed", part))
+    }
+}
+
+/// The options of a recipe that are set, by name: `["preset","Q4_K_M"]`.
+fn entries(recipe: &Recipe) -> Vec<String> {
+    let Recipe { preset, pure, leave_output_tensor, allow_requantize, keep_split, .. } = recipe;
+    let texts = |texts: &[String]| (!texts.is_empty()).then(|| list(texts.iter().map(|text| quoted(text))));
+    let truth = |set: bool| set.then(|| "true".to_owned());
+    let rule = |TensorTypeRule { pattern, kind, why }: &TensorTypeRule| {
+        let why = why.as_ref().map_or(String::new(), |why| format!(r#","why":{}"#, quoted(why)));
+        format!(r#"{{"pattern":{},"type":{}{why}}}"#, quoted(pattern), quoted(kind))
+    };
+    let rules = (!recipe.tensor_types.is_empty()).then(|| list(recipe.tensor_types.iter().map(rule)));
+    let layers = (!recipe.prune_layers.is_empty()).then(|| list(recipe.prune_layers.iter().map(u32::to_string)));
+    let text = |text: &Option<String>| text.as_deref().map(quoted);
+    // In the order of their names.
+    let options = [
+        ("allowRequantize", truth(*allow_requantize)),
+        ("excludeWeights", texts(&recipe.exclude_weights)),
+        ("imatrixFile", text(&recipe.imatrix_file)),
+        ("includeWeights", texts(&recipe.include_weights)),
+        ("keepSplit", truth(*keep_split)),
+        ("leaveOutputTensor", truth(*leave_output_tensor)),
+        ("outputTensorType", text(&recipe.output_tensor_type)),
+        ("overrideKv", texts(&recipe.override_kv)),
+        ("preTokenizer", text(&recipe.pre_tokenizer)),
+        ("preset", Some(quoted(preset))),
+        ("pruneLayers", layers),
+        ("pure", truth(*pure)),
+        ("splitMaxSize", recipe.split_max_size.map(|size| size.to_string())),
+        ("tensorTypes", rules),
+        ("tokenEmbeddingType", text(&recipe.token_embedding_type)),
+    ];
+    let set = options.into_iter().filter_map(|(name, value)| Some(list([quoted(name), value?])));
+    set.collect()
+}
+
+/// The SHA-256 of bytes, in hexadecimal.
+pub(super) fn sha256(bytes: &[u8]) -> String {
+    let mut hasher = Hasher::sha256();
+    hasher.update(bytes);
+    hasher.hex()
+}
+
+/// A tile that is on disk.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JournalTile {
+    /// Where it begins among the bytes of all output files.
+    pub offset: u64,
+    /// Its length without padding.
+    pub length: u64,
+    /// XXH64 of its bytes.
+    pub hash: String,
+    /// What it lost, if that was measured.
+    pub errors: Option<ErrorSums>,
+}
+
+impl JournalTile {
+    /// Its line.
+    pub fn line(&self) -> Vec<u8> {
+        let JournalTile { offset, length, hash, errors } = self;
+        let note = errors.map_or(String::new(), |sums| format!(r#","note":{}"#, list(sums.to_array().map(number))));
+        line(&format!(r#"{{"offset":{offset},"length":{length},"hash":{}{note}}}"#, quoted(hash)))
+    }
+
+    fn read(value: &Value) -> Option<Self> {
+        let number = |name| value.get(name)?.as_u64();
+        let hash = value.get("hash")?.as_str()?.to_owned();
+        let errors = value.get("note").and_then(sums_of);
+        Some(JournalTile { offset: number("offset")?, length: number("length")?, hash, errors })
+    }
+}
+
+fn sums_of(note: &Value) -> Option<ErrorSums> {
+    let Value::List(values) = note else { return None };
+    let numbers: Vec<f64> = values.iter().map(Value::as_f64).collect::<Option<_>>()?;
+    Some(ErrorSums::from_array(numbers.try_into().ok()?))
+}
+
+/// A journal, read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Journal {
+    /// Which job it is of.
+    pub identity: Identity,
+    /// The tiles, by their offsets.
+    pub tiles: BTreeMap<u64, JournalTile>,
+}
+
+impl Journal {
+    /// Reads a journal, whatever the bytes are. `None` is what cannot be used at all: its first line is missing or damaged.
+    pub fn parse(bytes: &[u8]) -> Option<Journal> {
+        if bytes.len() as u64 > MAX_JOURNAL_BYTES {
+            return None;
+        }
+        // Without its end a line may lack some of its last digits and still look like one.
+        let whole = bytes.get(..=bytes.iter().rposition(|byte| *byte == b'\n')?)?;
+        let mut lines = whole.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        let identity = identity_of(&parse_line(lines.next()?)?)?;
+        let tiles = lines.filter_map(|line| JournalTile::read(&parse_line(line)?));
+        Some(Journal { identity, tiles: tiles.map(|tile| (tile.offset, tile)).collect() })
+    }
+}
+
+fn identity_of(value: &Value) -> Option<Identity> {
+    let text = |name| Some(value.get(name)?.as_str()?.to_owned());
+    let known = value.get("journal")?.as_str()? == MAGIC;
+    let identity = || {
+        Some(Identity {
+            engine: text("engine")?,
+            source: text("source")?,
+            imatrix: text("imatrix")?,
+            recipe: text("recipe")?,
+        })
+    };
+    known.then(identity)?
+}
+
+/// The newline before it ends a line that an interrupted run has torn; empty lines mean nothing.
+fn line(json: &str) -> Vec<u8> {
+    format!("\n{} {json}\n", crc32(json.as_bytes())).into_bytes()
+}
+
+fn parse_line(line: &[u8]) -> Option<Value> {
+    if line.len() > MAX_LINE {
+        return None;
+    }
+    let (sum, json) = (line.get(..CHECKSUM)?, line.get(CHECKSUM + 1..)?);
+    (sum == crc32(json).as_bytes()).then(|| json::parse(json, "a line of a journal").ok())?
+}
+
+/// The XXH64 of bytes, in hexadecimal.
+pub(super) fn xxh64(bytes: &[u8]) -> String {
+    let mut hasher = Hasher::xxh64();
+    hasher.update(bytes);
+    hasher.hex()
+}

@@ -1,0 +1,267 @@
+//! Conversions as a state machine: the same bytes whatever the order, whatever interrupts them.
+
+#![allow(clippy::unwrap_used, clippy::panic)] // a test fails by panicking
+
+mod support;
+
+use quantpress::Code;
+use quantpress::container::gguf::{Record, TensorType, Value, encode_pair, write_header};
+use quantpress::container::imatrix::ImportanceMatrix;
+use quantpress::job::{Identity, Job, JobOptions, Journal, JournalTile, Next, Work};
+use quantpress::recipe::{Plan, Recipe, encode_tile, plan};
+use std::path::{Path, PathBuf};
+use support::convert::{Disk, header, sha256};
+
+fn whale() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tiny-whale")
+}
+
+fn model() -> Vec<u8> {
+    std::fs::read(whale().join("tiny-whale-f16.gguf")).unwrap()
+}
+
+fn recipe(preset: &str) -> Recipe {
+    Recipe { preset: preset.to_owned(), ..Recipe::default() }
+}
+
+/// What llama.cpp's own library writes of Tiny Whale: the recorded hash of a preset.
+fn recorded(preset: &str, with: &str) -> String {
+    let record = std::fs::read_to_string(whale().join("quantized.txt")).unwrap();
+    let line =
+        record.lines().find(|line| line.ends_with(&format!(" {preset}")) && line.split(' ').nth(1) == Some(with));
+    line.unwrap_or_else(|| panic!("{preset} {with}")).split(' ').next().unwrap().to_owned()
+}
+
+fn options(change: impl FnOnce(&mut JobOptions)) -> JobOptions {
+    let mut options = JobOptions::default();
+    change(&mut options);
+    options
+}
+
+fn plan_of(model: &[u8], recipe: &Recipe) -> Plan {
+    plan(&header(model).unwrap(), recipe, None).unwrap()
+}
+
+fn identity(plan: &Plan, recipe: &Recipe) -> Identity {
+    Identity::new(plan, recipe, "a source".to_owned(), String::new())
+}
+
+#[test]
+fn tasks_completed_in_any_order_give_the_bytes_of_the_reference() {
+    let model = model();
+    let recipe = recipe("Q4_K_M");
+    for (seed, width, ordered, hashes) in
+        [(1, 1, false, false), (2, 7, false, true), (3, 16, true, true), (4, 3, true, false)]
+    {
+        let mut disk = Disk { width, seed, ..Disk::default() };
+        let options = options(|options| {
+            (options.ordered, options.hashes, options.errors, options.window) = (ordered, hashes, true, width);
+        });
+        let job = Job::new(plan_of(&model, &recipe), options).unwrap();
+        let report = disk.run(job, &model, None).unwrap().unwrap();
+        assert_eq!(sha256(&disk.bytes()), recorded("Q4_K_M", "plain"), "{width} tasks at once");
+        if hashes {
+            assert_eq!(report.sha256.as_deref(), Some(recorded("Q4_K_M", "plain").as_str()));
+        }
+    }
+}
+
+#[test]
+fn a_report_does_not_depend_on_the_order_of_results() {
+    let model = model();
+    let recipe = Recipe { split_max_size: Some(500_000), ..recipe("Q3_K_S") };
+    let report = |seed, width| {
+        let options = options(|options| (options.errors, options.hashes) = (true, true));
+        let mut disk = Disk { width, seed, ..Disk::default() };
+        let report = disk.run(Job::new(plan_of(&model, &recipe), options).unwrap(), &model, None).unwrap().unwrap();
+        for (shard, file) in report.shards.iter().zip(&disk.files) {
+            assert_eq!((shard.size, shard.sha256.as_deref()), (file.len() as u64, Some(sha256(file).as_str())));
+        }
+        for (tensor, planned) in report.tensors.iter().zip(&plan_of(&model, &recipe).tensors) {
+            let place = planned.place;
+            let bytes = &disk.bytes()[place.offset as usize..(place.offset + place.bytes) as usize];
+            assert_eq!(tensor.hashes.as_ref().unwrap().sha256, sha256(bytes), "{}", tensor.name);
+            let error = tensor.error.unwrap();
+            assert_eq!(error.rmse == 0.0, tensor.from == tensor.to, "{}", tensor.name);
+            assert!(error.sqnr_db > 5.0 && error.cosine > 0.9, "{}: {error:?}", tensor.name);
+        }
+        assert!(report.shards.len() > 2);
+        report
+    };
+    assert_eq!(report(1, 1), report(5, 9));
+}
+
+/// The power fails in the middle of every single write; what is on disk is resumed.
+#[test]
+fn a_conversion_killed_at_any_write_resumes_to_the_same_bytes_and_report() {
+    let model = model();
+    let recipe = Recipe { split_max_size: Some(3_000_000), ..recipe("Q8_0") };
+    let job = |hashes| {
+        let options = options(|options| (options.journal, options.errors, options.hashes) = (true, true, hashes));
+        Job::new(plan_of(&model, &recipe), options).unwrap()
+    };
+    let identity = identity(&plan_of(&model, &recipe), &recipe);
+    let mut whole = Disk { width: 4, ..Disk::default() };
+    let want = whole.run(job(true), &model, Some(&identity)).unwrap().unwrap();
+    let want_plain = Disk { width: 4, ..Disk::default() }.run(job(false), &model, Some(&identity)).unwrap().unwrap();
+    assert!(whole.writes > 40, "{} writes", whole.writes);
+    let mut resumed = 0;
+    for kill in 0..whole.writes {
+        // Hashing takes most of the time.
+        let hashes = kill % 8 == 0;
+        let mut disk = Disk { width: 4, seed: kill as u64, writes_left: Some(kill), ..Disk::default() };
+        assert_eq!(disk.run(job(hashes), &model, Some(&identity)).unwrap(), None);
+        disk.writes_left = None;
+        let report = disk.run(job(hashes), &model, Some(&identity)).unwrap().unwrap();
+        assert!(disk.bytes() == whole.bytes(), "killed at write {kill}");
+        let want = if hashes { &want } else { &want_plain };
+        let same = report.tensors == want.tensors && report.shards == want.shards && report.sha256 == want.sha256;
+        assert!(same, "killed at write {kill}");
+        resumed = resumed.max(report.bytes_resumed);
+    }
+    assert!(resumed > want.source_bytes / 2);
+}
+
+#[test]
+fn nothing_a_journal_says_is_trusted() {
+    let model = model();
+    let recipe = recipe("Q8_0");
+    let options = options(|options| options.journal = true);
+    let job = || Job::new(plan_of(&model, &recipe), options).unwrap();
+    let identity = identity(&plan_of(&model, &recipe), &recipe);
+    let mut whole = Disk::default();
+    whole.run(job(), &model, Some(&identity)).unwrap().unwrap();
+    // All tiles are noted, and one byte in a thousand is damaged; some lines are torn, some are doubled, some are lies.
+    let mut disk = whole.clone();
+    disk.files[0].iter_mut().step_by(100_003).for_each(|byte| *byte ^= 1);
+    disk.journal.iter_mut().skip(identity.head().len()).step_by(797).for_each(|byte| *byte ^= 1);
+    let lie = JournalTile { offset: 1 << 40, length: u64::MAX >> 12, hash: "0".repeat(16), errors: None };
+    disk.journal.extend([lie.line(), lie.line(), b"\n00000000 {\"offset\":".to_vec()].concat());
+    let report = disk.run(job(), &model, Some(&identity)).unwrap().unwrap();
+    assert!(disk.bytes() == whole.bytes());
+    assert!(report.bytes_resumed > 0 && report.bytes_resumed < report.source_bytes);
+}
+
+#[test]
+fn a_journal_of_another_job_is_refused_with_what_is_different() {
+    let model = model();
+    let recipe = recipe("Q8_0");
+    let ours = identity(&plan_of(&model, &recipe), &recipe);
+    let changed = |theirs: Identity| {
+        let journal = Journal::parse(&theirs.head()).unwrap();
+        assert_eq!(journal.identity, theirs);
+        let mut job = Job::new(plan_of(&model, &recipe), JobOptions::default()).unwrap();
+        let error = job.resume(&ours, journal).unwrap_err();
+        assert!(error.message().starts_with("cannot resume: "), "{error}");
+        (error.code(), error.details().first().map(|(_, value)| format!("{value:?}")).unwrap_or_default())
+    };
+    for part in ["engine", "source", "imatrix", "recipe"] {
+        let mut theirs = ours.clone();
+        let field = match part {
+            "engine" => &mut theirs.engine,
+            "source" => &mut theirs.source,
+            "imatrix" => &mut theirs.imatrix,
+            _ => &mut theirs.recipe,
+        };
+        *field = "something \"else\"\n\\".to_owned();
+        assert_eq!(changed(theirs), (Code::CHANGED, format!("Text({part:?})")));
+    }
+    let nameless = Identity { source: String::new(), ..ours.clone() };
+    assert_eq!(changed(nameless).0, Code::UNSUPPORTED);
+    for options in [
+        Recipe { pure: true, ..recipe.clone() },
+        Recipe { override_kv: vec!["a=int:1".to_owned()], ..recipe.clone() },
+        Recipe { preset: "q8_0".to_owned(), ..recipe.clone() },
+    ] {
+        assert_ne!(identity(&plan_of(&model, &recipe), &options).recipe, ours.recipe, "{options:?}");
+    }
+}
+
+#[test]
+fn damaged_journals_are_read_as_far_as_they_are_sound() {
+    let identity = Identity { engine: "1".into(), source: "s".into(), imatrix: String::new(), recipe: "r".into() };
+    let tiles: Vec<JournalTile> =
+        (0..5).map(|i| JournalTile { offset: i * 100, length: 100, hash: format!("{i:016x}"), errors: None }).collect();
+    let bytes = [identity.head(), tiles.iter().flat_map(JournalTile::line).collect()].concat();
+    assert_eq!(Journal::parse(&bytes).unwrap().tiles.len(), 5);
+    let head = identity.head().len();
+    for cut in 0..bytes.len() {
+        match Journal::parse(&bytes[..cut]) {
+            Some(journal) => assert!(cut >= head && journal.tiles.values().all(|tile| tiles.contains(tile))),
+            None => assert!(cut < head, "cut at {cut}"),
+        }
+        let mut flipped = bytes.clone();
+        flipped[cut] ^= 0x20;
+        if let Some(journal) = Journal::parse(&flipped) {
+            assert!(journal.identity == identity && journal.tiles.values().all(|tile| tiles.contains(tile)), "{cut}");
+        }
+    }
+}
+
+#[test]
+fn a_task_is_plain_data() {
+    let model = model();
+    let matrix = ImportanceMatrix::parse(&std::fs::read(whale().join("tiny-whale.imatrix.gguf")).unwrap()).unwrap();
+    let plan = plan(&header(&model).unwrap(), &recipe("IQ4_XS"), Some(&matrix)).unwrap();
+    let mut job = Job::new(plan, JobOptions::default()).unwrap();
+    let mut weighted = 0;
+    while let Next::Task(task) = job.next() {
+        let json = serde_json::to_string(&task).unwrap();
+        assert_eq!(serde_json::from_str::<quantpress::job::Task>(&json).unwrap(), task);
+        weighted += usize::from(matches!(&task.work, Work::Encode { importance: Some(_), .. }));
+    }
+    assert!(weighted > 10);
+}
+
+#[test]
+fn an_error_is_told_of_its_tensor_row_and_column() {
+    let mut model = model();
+    let tensor = header(&model).unwrap().tensors().iter().find(|t| t.name == "blk.1.ffn_up.weight").unwrap().clone();
+    let (row, column) = (3, 5);
+    let at = tensor.offset as usize + 2 * (row * tensor.row_length() as usize + column);
+    model[at..at + 2].copy_from_slice(&0x7e00u16.to_le_bytes()); // NaN
+    let job = Job::new(plan_of(&model, &recipe("Q4_K_M")), JobOptions::default()).unwrap();
+    let error = Disk::default().run(job, &model, None).unwrap_err();
+    assert!(matches!(error.code(), Code::NON_FINITE | Code::INVALID_BLOCK), "{error}");
+    assert!(error.message().starts_with("tensor 'blk.1.ffn_up.weight'"), "{error}");
+}
+
+/// A model of one tensor, its rows longer than a tile.
+fn long_rows(name: &str, row: usize, rows: usize) -> Vec<u8> {
+    let (shape, kind) = ([row as u64, rows as u64], TensorType::F16);
+    let pairs = [encode_pair("general.architecture", &Value::String(b"llama"))];
+    let written = write_header(&pairs, &[Record { name, shape: &shape, kind }], 32).unwrap();
+    let weights: Vec<u8> = (0..row * rows)
+        .flat_map(|i| {
+            let x = ((i * 2_654_435_761) >> 7 & 0x3ff) as u16;
+            // F16 of 2^-4 to 2^4 and both signs.
+            ((x & 1) << 15 | (11 + (x >> 1 & 7)) << 10 | x).to_le_bytes()
+        })
+        .collect();
+    [written.header, weights].concat()
+}
+
+#[test]
+fn rows_longer_than_a_tile_are_cut_and_give_the_bytes_of_whole_rows() {
+    let (name, row, rows) = ("blk.0.ffn_up.weight", (1 << 20) + 512, 2);
+    let model = long_rows(name, row, rows);
+    let importance: Vec<f32> = (0..row).map(|i| 1.0 + (i % 7) as f32).collect();
+    let entry =
+        [&(name.len() as i32).to_le_bytes()[..], name.as_bytes(), &1i32.to_le_bytes(), &(row as i32).to_le_bytes()];
+    let values: Vec<u8> = importance.iter().flat_map(|x| x.to_le_bytes()).collect();
+    let matrix = ImportanceMatrix::parse(&[&1i32.to_le_bytes()[..], &entry.concat(), &values].concat()).unwrap();
+    let weights = &model[header(&model).unwrap().tensors()[0].offset as usize..];
+    for matrix in [None, Some(&matrix)] {
+        let plan = plan(&header(&model).unwrap(), &recipe("Q4_K_S"), matrix).unwrap();
+        let (place, to) = (plan.tensors[0].place, plan.tensors[0].to.name);
+        let whole = encode_tile(weights, "F16", to, row, matrix.map(|_| importance.as_slice()), 0).unwrap();
+        for width in [1, 4] {
+            let mut disk = Disk { width, seed: 3, ..Disk::default() };
+            let options = options(|options| options.errors = true);
+            let report = disk.run(Job::new(plan.clone(), options).unwrap(), &model, None).unwrap().unwrap();
+            let bytes = disk.bytes();
+            assert!(bytes[place.offset as usize..(place.offset + place.bytes) as usize] == whole, "{to}");
+            assert!(report.tensors[0].error.unwrap().sqnr_db > 15.0);
+        }
+    }
+}
