@@ -1,9 +1,32 @@
 //! Quantize model weights, with output byte-identical to llama.cpp, bitsandbytes and PyTorch.
 //!
+//! A whole model, from path to path:
+//!
+//! ```no_run
+//! use quantpress::fs::{QuantizeOptions, quantize_file};
+//! use quantpress::recipe::Recipe;
+//!
+//! let recipe = Recipe { preset: "Q4_K_M".to_owned(), ..Recipe::default() };
+//! let report = quantize_file("model-f16.gguf", "model-Q4_K_M.gguf", &recipe, &QuantizeOptions::default())?;
+//! println!("{} bytes", report.size);
+//! # Ok::<(), quantpress::Error>(())
+//! ```
+//!
+//! That is `llama-quantize model-f16.gguf model-Q4_K_M.gguf Q4_K_M`, and the same bytes; a Hugging Face folder is read as well.
+//! `examples/quantize_file.rs` shows progress and a report. Weights in memory:
+//!
+//! ```
+//! let weights: Vec<f32> = (0..256).map(|i| (i as f32 * 0.1).sin()).collect();
+//! let bytes = quantpress::quantize(&weights, "Q4_K", weights.len(), None)?;
+//! assert_eq!(bytes.len(), 144);
+//! assert_eq!(quantpress::dequantize(&bytes, "Q4_K")?.len(), 256);
+//! # Ok::<(), quantpress::Error>(())
+//! ```
+//!
 //! The modules, from the top; a module uses only modules below it:
 //!
 //! ```text
-//! wasm                       the boundary to JavaScript (only on wasm32)
+//! wasm   fs                  the boundary to JavaScript (only on wasm32); files and threads (feature `fs`, not on wasm32)
 //! job                        a conversion as a state machine without input or output: tasks, journal, hashes, report
 //! convert                    safetensors to GGUF: what a model's tensors and metadata become
 //! recipe   bench             presets and the planner; the benchmark suite
@@ -41,6 +64,9 @@ pub mod convert;
 pub mod recipe;
 
 pub mod job;
+
+#[cfg(all(feature = "fs", not(target_arch = "wasm32")))]
+pub mod fs;
 
 #[cfg(target_arch = "wasm32")]
 mod wasm;

@@ -33,6 +33,7 @@ examples! {
     granularity: "../examples/granularity.rs",
     qat: "../examples/qat.rs",
     qlora: "../examples/qlora.rs",
+    quantize_file: "../examples/quantize_file.rs",
 }
 
 /// What the examples show, not only that they run.

@@ -1,0 +1,125 @@
+//! Whose an unfinished file is: of a run that is alive, or of one that was killed. The names are those of the npm package, so
+//! that each of the two resumes what the other has left.
+
+use crate::hash::Hasher;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::Path;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, SystemTime};
+
+/// A file of a run on another machine (or before this one was started anew) is left alone while it is younger.
+const FOREIGN_PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often a run shows that it is alive.
+pub const HEARTBEAT: Duration = Duration::from_secs(10);
+
+/// The owner of what was let go on purpose.
+pub const NOBODY: &str = "interrupted";
+
+/// A name for one target of this process that no other has: the machine, the process, when that was started, and a number.
+pub fn new_owner() -> String {
+    static COUNTER: AtomicU32 = AtomicU32::new(0);
+    let pid = std::process::id();
+    let count = COUNTER.fetch_add(1, Ordering::Relaxed);
+    let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.subsec_nanos());
+    let start = start_of(pid).unwrap_or_else(|| "0".to_owned());
+    format!("{}-{pid}-{start}-{count}{:04x}", machine(), time & 0xffff)
+}
+
+/// Whether a text in a file's name is an owner.
+pub fn is_owner(text: &str) -> bool {
+    let digits =
+        |text: &str, most: usize| (1..=most).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+    let hex = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let [machine, pid, start, number] = text.split('-').collect::<Vec<_>>()[..] else { return text == NOBODY };
+    let (counter, random) = number.split_at_checked(number.len().saturating_sub(4)).unwrap_or(("", ""));
+    machine.len() == 8 && hex(machine) && digits(pid, 10) && digits(start, 20) && digits(counter, 10) && hex(random)
+}
+
+/// Whether the run that an owner's name is of may still be at work; `idle` is how long ago it last wrote.
+pub fn is_alive(owner: &str, idle: Duration) -> bool {
+    let mut parts = owner.split('-');
+    let (whose, pid, start) = (parts.next(), parts.next().and_then(|pid| pid.parse().ok()), parts.next());
+    let (Some(pid), true) = (pid, whose == Some(machine())) else { return owner != NOBODY && idle < FOREIGN_PATIENCE };
+    if !Path::new("/proc/self/stat").exists() {
+        return pid == std::process::id() || idle < FOREIGN_PATIENCE;
+    }
+    // A number of a process is used again: then it was started at another time.
+    start_of(pid).is_some_and(|now| start == Some("0") || start == Some(&now))
+}
+
+/// When a process was started, in ticks since the system was (Linux).
+fn start_of(pid: u32) -> Option<String> {
+    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let stat = String::from_utf8_lossy(&stat);
+    // The second field is the program's name in parentheses, and may hold anything; the 22nd is the start.
+    stat.get(stat.rfind(')')? + 2..)?.split(' ').nth(19).map(str::to_owned)
+}
+
+/// What numbers of processes belong to: the machine, since it was started, and the container.
+fn machine() -> &'static str {
+    static MACHINE: OnceLock<String> = OnceLock::new();
+    MACHINE.get_or_init(|| {
+        let text = |path| fs::read_to_string(path).unwrap_or_default();
+        let host = text("/proc/sys/kernel/hostname").trim_end().to_owned();
+        let space = fs::read_link("/proc/self/ns/pid").map_or(String::new(), |link| link.display().to_string());
+        let parts = [host, text("/proc/sys/kernel/random/boot_id"), space].join("\n");
+        hex_sha256(parts.as_bytes()).get(..8).unwrap_or_default().to_owned()
+    })
+}
+
+/// `name` in the names of its unfinished files: a long one by its beginning and a hash, so that they are not too long.
+pub fn short_name(name: &OsStr) -> String {
+    const LONGEST_NAME: usize = 64;
+    const LONGEST_PREFIX: usize = 32;
+    let text = name.to_string_lossy();
+    if text.len() <= LONGEST_NAME && name.to_str().is_some() {
+        return text.into_owned();
+    }
+    let prefix: String = text
+        .chars()
+        .scan(0, |length, c| {
+            *length += c.len_utf8();
+            (*length <= LONGEST_PREFIX).then_some(c)
+        })
+        .collect();
+    format!("{prefix}~{}", hex_sha256(name.as_encoded_bytes()).get(..16).unwrap_or_default())
+}
+
+fn hex_sha256(bytes: &[u8]) -> String {
+    let mut hasher = Hasher::sha256();
+    hasher.update(bytes);
+    hasher.hex()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_owner_is_recognised_and_alive_while_its_process_is() {
+        let owner = new_owner();
+        assert!(is_owner(&owner) && is_owner(NOBODY), "{owner}");
+        assert!(is_alive(&owner, Duration::from_secs(1000)));
+        let [machine, _, start, number] = owner.split('-').collect::<Vec<_>>()[..] else { panic!("{owner}") };
+        // No process has this number, and this process was started at another time.
+        let others =
+            [format!("{machine}-4194305-{start}-{number}"), format!("{machine}-{}-1-{number}", std::process::id())];
+        for dead in others {
+            assert!(is_owner(&dead) && !is_alive(&dead, Duration::from_secs(1000)), "{dead}");
+        }
+        assert!(!is_alive(NOBODY, Duration::ZERO));
+        for other in ["", "a-b-c-d", "0123456z-1-1-0abcd", "01234567-1-1-abcd"] {
+            assert!(!is_owner(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn long_names_are_shortened_and_stay_apart() {
+        assert_eq!(short_name(OsStr::new("model.gguf")), "model.gguf");
+        let long = ["a".repeat(250), "a".repeat(249)].map(|name| short_name(OsStr::new(&name)));
+        assert!(long[0].len() < 64 && long[0] != long[1], "{long:?}");
+    }
+}

@@ -1,0 +1,258 @@
+//! `quantize_file`: whole files by path, with threads, kills and aliases.
+
+#![allow(clippy::unwrap_used, clippy::panic)] // a test fails by panicking
+#![cfg(feature = "fs")]
+
+mod support;
+
+use quantpress::Code;
+use quantpress::fs::{ABORTED, QuantizeOptions, SAME_FILE, quantize_file};
+use quantpress::job::Report;
+use quantpress::recipe::Recipe;
+use std::fs;
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use support::convert::{convert, sha256};
+use support::folders;
+
+fn whale() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tiny-whale")
+}
+
+fn recipe(preset: &str) -> Recipe {
+    Recipe { preset: preset.to_owned(), ..Recipe::default() }
+}
+
+/// A folder of its own, removed at the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("quantpress-files-{}-{number}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Folder(path)
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// A copy of Tiny Whale.
+    fn model(&self) -> PathBuf {
+        let path = self.at("whale.gguf");
+        fs::copy(whale().join("tiny-whale-f16.gguf"), &path).unwrap();
+        path
+    }
+
+    fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> =
+            fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn options<'a>(change: impl FnOnce(&mut QuantizeOptions<'a>)) -> QuantizeOptions<'a> {
+    let mut options = QuantizeOptions::default();
+    change(&mut options);
+    options
+}
+
+/// The presets that need no search: tests/whale.rs has all of them, by the same state machine.
+const FAST: &[&str] =
+    &["Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "F16", "BF16", "F32", "Q1_0", "Q2_0", "TQ2_0", "Q4_K_M"];
+
+#[test]
+fn a_preset_is_the_recorded_file_of_the_reference_with_any_number_of_threads() {
+    let folder = Folder::new();
+    let record = fs::read_to_string(whale().join("quantized.txt")).unwrap();
+    let mut seen = 0;
+    for line in record.lines() {
+        let [hash, with, size, preset] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
+        if with == "imatrix" || !FAST.contains(&preset) {
+            continue;
+        }
+        seen += 1;
+        let options = options(|options| {
+            options.threads = NonZero::new([1, 2, 5][seen % 3]);
+            options.hashes = seen % 2 == 0;
+        });
+        let out = folder.at("out.gguf");
+        let report = quantize_file(whale().join("tiny-whale-f16.gguf"), &out, &recipe(preset), &options).unwrap();
+        let bytes = fs::read(&out).unwrap();
+        assert_eq!((bytes.len().to_string().as_str(), sha256(&bytes).as_str()), (size, hash), "{preset}");
+        assert_eq!((report.size, report.sha256.as_deref().unwrap_or(hash)), (bytes.len() as u64, hash), "{preset}");
+    }
+    assert!(seen > 8 && folder.names() == ["out.gguf"], "{seen} {:?}", folder.names());
+}
+
+#[test]
+fn the_file_of_the_command_line_tool_itself() {
+    // `llama-quantize --imatrix tiny-whale.imatrix.gguf tiny-whale-f16.gguf OUT Q4_K_M`, as Tiny Whale's makers ran it.
+    const HASH: &str = "1e0fd3ac6d2cdbd38aaffcd23fa7f6fd772d1e7910b0f065ae7de8a3e92bb3b0";
+    let (folder, model) = (Folder::new(), whale().join("tiny-whale-f16.gguf"));
+    let options = options(|options| options.imatrix = Some(whale().join("tiny-whale.imatrix.gguf")));
+    let recipe = Recipe { imatrix_file: Some("tiny-whale.imatrix.gguf".to_owned()), ..recipe("Q4_K_M") };
+    quantize_file(model, folder.at("out.gguf"), &recipe, &options).unwrap();
+    assert_eq!(sha256(&fs::read(folder.at("out.gguf")).unwrap()), HASH);
+}
+
+#[test]
+fn shards_are_written_read_and_kept() {
+    let folder = Folder::new();
+    let split = Recipe { split_max_size: Some(2_000_000), ..recipe("F16") };
+    let report =
+        quantize_file(whale().join("tiny-whale-f16.gguf"), folder.at("split.gguf"), &split, &options(|_| {})).unwrap();
+    let names: Vec<String> = (1..=4).map(|n| format!("split-{n:05}-of-00004.gguf")).collect();
+    assert_eq!((folder.names(), report.shards.len()), (names.clone(), 4));
+    let first = folder.at(&names[0]);
+    // Joined they are the model: the same file comes of them.
+    quantize_file(&first, folder.at("whole.gguf"), &recipe("Q4_0"), &options(|_| {})).unwrap();
+    let model = fs::read(whale().join("tiny-whale-f16.gguf")).unwrap();
+    let joined = fs::read(folder.at("whole.gguf")).unwrap();
+    assert_eq!(joined.len(), convert(&model, &recipe("Q4_0"), None).unwrap().len());
+    let kept = Recipe { keep_split: true, ..recipe("Q4_0") };
+    let report = quantize_file(&first, folder.at("kept.gguf"), &kept, &options(|_| {})).unwrap();
+    assert_eq!(report.shards.len(), 4);
+    for (n, shard) in (1..=4).zip(&report.shards) {
+        let path = folder.at(&format!("kept-{n:05}-of-00004.gguf"));
+        assert_eq!(fs::metadata(path).unwrap().len(), shard.size);
+    }
+}
+
+#[test]
+fn a_folder_of_hugging_face_is_the_file_that_llama_cpps_script_writes() {
+    let folder = Folder::new();
+    let sums = fs::read_to_string(folders::golden().join("sha256.txt")).unwrap();
+    assert!(sums.lines().count() > 10);
+    for line in sums.lines() {
+        let [name, outtype, sum, size] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
+        let model = folders::write_folder(name, &folder.0);
+        quantize_file(&model, folder.at("out.gguf"), &recipe(outtype), &options(|_| {})).unwrap();
+        let made = fs::read(folder.at("out.gguf")).unwrap();
+        assert_eq!((sha256(&made).as_str(), made.len().to_string().as_str()), (sum, size), "{name} {outtype}");
+    }
+}
+
+/// Runs until `tiles` tiles are written, and is aborted then.
+fn aborted(model: &Path, out: &Path, recipe: &Recipe, tiles: usize, resume: bool) -> quantpress::Result<Report> {
+    let (abort, seen) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let progress = |_: &quantpress::job::Progress| {
+        if seen.fetch_add(1, Ordering::Relaxed) + 1 >= tiles {
+            abort.store(true, Ordering::Relaxed);
+        }
+    };
+    let options = options(|options| {
+        options.threads = NonZero::new(2);
+        (options.abort, options.resume) = (Some(&abort), resume);
+        options.progress = Some(&progress);
+        (options.hashes, options.errors) = (true, true);
+    });
+    quantize_file(model, out, recipe, &options)
+}
+
+#[test]
+fn an_aborted_conversion_leaves_nothing_or_what_the_next_one_resumes() {
+    let folder = Folder::new();
+    let (model, out) = (folder.model(), folder.at("out.gguf"));
+    let recipe = Recipe { split_max_size: Some(3_000_000), ..recipe("Q6_K") };
+    let want = aborted(&model, &folder.at("want.gguf"), &recipe, usize::MAX, false).unwrap();
+    let before = folder.names();
+    for tiles in [1, 10, 30] {
+        assert_eq!(aborted(&model, &out, &recipe, tiles, false).unwrap_err().code(), ABORTED);
+        assert_eq!(folder.names(), before, "nothing is left without resume");
+    }
+    for tiles in [1, 10, 20] {
+        assert_eq!(aborted(&model, &out, &recipe, tiles, true).unwrap_err().code(), ABORTED);
+        assert!(folder.names().iter().any(|name| name.ends_with(".interrupted.part")), "{:?}", folder.names());
+    }
+    let other = Recipe { pure: true, ..recipe.clone() };
+    let refused = aborted(&model, &out, &other, 1, true).unwrap_err();
+    assert_eq!(refused.code(), Code::CHANGED, "{refused}");
+    let report = aborted(&model, &out, &recipe, usize::MAX, true).unwrap();
+    assert!(report.bytes_resumed > 0, "what the other job refused is still there");
+    assert!(report.tensors == want.tensors && report.shards == want.shards && report.sha256 == want.sha256);
+    for n in 1..=want.shards.len() {
+        let name = |stem: &str| folder.at(&format!("{stem}-{n:05}-of-{:05}.gguf", want.shards.len()));
+        assert!(fs::read(name("out")).unwrap() == fs::read(name("want")).unwrap());
+    }
+    assert!(folder.names().iter().all(|name| !name.starts_with('.')), "{:?}", folder.names());
+}
+
+#[test]
+fn progress_rises_to_the_end() {
+    let folder = Folder::new();
+    let seen = Mutex::new(Vec::new());
+    let progress = |progress: &quantpress::job::Progress| seen.lock().unwrap().push(progress.clone());
+    let options = options(|options| {
+        options.threads = NonZero::new(3);
+        options.progress = Some(&progress);
+    });
+    quantize_file(whale().join("tiny-whale-f16.gguf"), folder.at("out.gguf"), &recipe("Q8_0"), &options).unwrap();
+    let seen = seen.into_inner().unwrap();
+    assert!(seen.is_sorted_by_key(|progress| progress.bytes_done));
+    let last = seen.last().unwrap();
+    assert_eq!((last.bytes_done, last.tensors_done), (last.bytes_total, last.tensors_total));
+}
+
+#[cfg(unix)]
+#[test]
+fn no_input_is_ever_an_output_whatever_it_is_called() {
+    use std::os::unix::fs::symlink;
+    let folder = Folder::new();
+    let model = folder.model();
+    let before = fs::read(&model).unwrap();
+    fs::create_dir(folder.at("deep")).unwrap();
+    symlink(&model, folder.at("soft.gguf")).unwrap();
+    fs::hard_link(&model, folder.at("hard.gguf")).unwrap();
+    fs::hard_link(&model, folder.at("set-00001-of-00001.gguf")).unwrap();
+    let matrix = folder.at("matrix.gguf");
+    fs::copy(whale().join("tiny-whale.imatrix.gguf"), &matrix).unwrap();
+    let names = folder.names();
+    let with_matrix = options(|options| options.imatrix = Some(matrix.clone()));
+    for out in ["whale.gguf", "soft.gguf", "hard.gguf", "deep/../whale.gguf", "matrix.gguf"] {
+        let refused = quantize_file(&model, folder.at(out), &recipe("Q4_0"), &with_matrix).unwrap_err();
+        assert_eq!(refused.code(), SAME_FILE, "{out}: {refused}");
+    }
+    let split = Recipe { split_max_size: Some(1 << 40), ..recipe("Q4_0") };
+    assert_eq!(quantize_file(&model, folder.at("set.gguf"), &split, &with_matrix).unwrap_err().code(), SAME_FILE);
+    let hf = folders::write_folder("qwen3", &folder.0);
+    for out in ["config.json", "model.safetensors", "tokenizer.json"] {
+        let refused = quantize_file(&hf, hf.join(out), &recipe("F16"), &options(|_| {}));
+        assert_eq!(refused.unwrap_err().code(), SAME_FILE, "{out}");
+    }
+    assert!(fs::read(&model).unwrap() == before);
+    assert_eq!(folder.names().into_iter().filter(|name| name != "qwen3").collect::<Vec<_>>(), names);
+    // A link to nothing stays a link, and the file behind it is written.
+    symlink(folder.at("behind.gguf"), folder.at("link.gguf")).unwrap();
+    quantize_file(&model, folder.at("link.gguf"), &recipe("Q4_0"), &options(|_| {})).unwrap();
+    assert!(folder.at("link.gguf").is_symlink() && folder.at("behind.gguf").is_file());
+}
+
+#[test]
+fn what_cannot_be_written_is_refused_before_any_work() {
+    let folder = Folder::new();
+    let model = folder.model();
+    let code = |out: PathBuf| quantize_file(&model, out, &recipe("Q4_0"), &options(|_| {})).unwrap_err().code();
+    assert_eq!(code(PathBuf::new()), Code::ARGUMENT);
+    assert_eq!(code(folder.at("folder/")), Code::ARGUMENT);
+    assert_eq!(code(folder.0.clone()), Code::UNSUPPORTED);
+    assert_eq!(code(folder.at("nowhere/out.gguf")), Code::NOT_FOUND);
+    let missing = quantize_file(folder.at("no.gguf"), folder.at("out.gguf"), &recipe("Q4_0"), &options(|_| {}));
+    assert_eq!(missing.unwrap_err().code(), Code::NOT_FOUND);
+    assert_eq!(folder.names(), ["whale.gguf"]);
+    // A name as long as file systems allow.
+    let long = folder.at(&format!("{}.gguf", "n".repeat(250)));
+    quantize_file(&model, &long, &recipe("Q4_0"), &options(|_| {})).unwrap();
+    assert!(long.is_file());
+}
