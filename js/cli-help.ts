@@ -8,8 +8,8 @@ Makes a smaller model file: the bytes llama-quantize writes for the same model, 
   IN       a GGUF or safetensors file, or its http(s) address; of a model in several files the first shard
            (NAME-00001-of-00003.gguf), the index (model.safetensors.index.json) or the folder. Of safetensors, diffusion
            models become the GGUF that ComfyUI-GGUF loads; language models (Llama, Mistral, Qwen2, Qwen3, SmolLM, BERT)
-           the one that llama.cpp's convert_hf_to_gguf.py writes: give the folder, which has their tokenizer too;
-           anything else becomes a plain container
+           the one that llama.cpp's convert_hf_to_gguf.py writes: give the folder, which has their tokenizer too.
+           Anything else is refused, unless --plain asks for a plain container
   OUT      the file to write; beside IN as ggml-model-PRESET.gguf if it is left out
   PRESET   Q4_K_M is a good first choice; Q8_0 and Q6_K lose less, smaller ones more
            NF4 and FP4 make of a folder of Hugging Face's one that transformers loads through bitsandbytes
@@ -34,6 +34,8 @@ Options (the names are llama-quantize's):
   --keep-split                 write as many files as IN has, OUT-00001-of-00003.gguf and so on
   --split-max-size SIZE        write files of SIZE at most (500MB, 2G), named the same; browsers load files below 2 GB
   --pre-tokenizer NAME         what GGUF calls the way a tokenizer cuts text, if the files of a folder do not tell
+  --plain                      write the tensors of a safetensors model under their own names, as architecture plain, which
+                               no program runs: for models that cannot be converted
   --double-quant               NF4, FP4: the scales in 8 bits
   --exclude-module NAME        NF4, FP4: leave a module as it is, such as lm_head (which is in any case) (repeatable)
   --dry-run                    say what would be done, and the size; write nothing

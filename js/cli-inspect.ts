@@ -5,6 +5,7 @@ import { readInspect } from './cli-args.js';
 import { bytes, jsonPieces, printable, tableLines } from './cli-text.js';
 import type { MetadataScalar, MetadataValue } from './metadata.js';
 import { openModel, type Model, type TensorInfo } from './model.js';
+import { unreadable } from './verify.js';
 
 /** Runs the command. */
 export async function inspect(args: string[], signal: AbortSignal): Promise<void> {
@@ -74,6 +75,9 @@ function* asText(file: string, model: Model, all: boolean): Generator<string> {
   yield '\n';
   const sums = totals.map((t) => [t.type, String(t.tensors), String(t.weights), String(t.bytes), bitsOf(t)]);
   yield* tableLines(['in all', '>tensors', '>weights', '>bytes', '>bits per weight'], sums);
+  for (const { tensor = '', message } of unreadable(model)) {
+    yield `\ntensor '${printable(tensor)}': ${printable(message)}\n`;
+  }
 }
 
 function tensorRow(tensor: TensorInfo | undefined): string[] {
@@ -140,7 +144,7 @@ function* asJson(file: string, model: Model): Generator<string> {
     metadata,
     tensors,
   };
-  yield* jsonPieces({ ...content, totals: totalsOf(model) });
+  yield* jsonPieces({ ...content, totals: totalsOf(model), problems: unreadable(model) });
   yield '\n';
 }
 

@@ -78,6 +78,7 @@ async function convert(model: Model, request: QuantizeRequest, recipe: Recipe, s
   if (request.quiet) return;
   if (reportFile) process.stdout.write(`${reportText(report)}\n\n`);
   process.stdout.write(`${summary(place.path, report)}\n`);
+  if (report.plain) process.stdout.write(`${PLAIN}\n`);
 }
 
 /** What is written beside the model. */
@@ -109,6 +110,9 @@ async function checkFiles(model: Model, request: QuantizeRequest): Promise<void>
   await refuseSharedFiles(reads, writes);
 }
 
+/** What is said of a container that was made with `--plain`. */
+const PLAIN = 'A plain container: tensors under their own names, architecture plain. No program runs it as it is.';
+
 async function dryRun(model: Model, { imatrix, input }: QuantizeRequest, recipe: Recipe): Promise<void> {
   const plan = await planModel(model, recipe, { imatrix });
   const rows = plan.tensors.map((tensor) => [
@@ -122,6 +126,7 @@ async function dryRun(model: Model, { imatrix, input }: QuantizeRequest, recipe:
   const lines = [table(['tensor', 'shape', 'from', 'to', '>bytes', 'why'], rows), '', totals(input, model, plan)];
   const missing = plan.missingImportance.length;
   if (missing > 0) lines.push(`${missing} tensors need an importance matrix: without --imatrix this cannot be made.`);
+  if (plan.plain) lines.push(PLAIN);
   plan.free();
   process.stdout.write(`${lines.join('\n')}\n`);
 }

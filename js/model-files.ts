@@ -10,6 +10,7 @@ import {
   BESIDE,
   INNER_FOLDERS,
   MAX_BESIDE_BYTES,
+  areShards,
   holdsTensors,
   isBeside,
   isIndex,
@@ -138,9 +139,11 @@ class Files {
       });
       return await this.#finish();
     }
-    for (const { name, input } of withTensors(candidates)) {
+    const files = withTensors(candidates);
+    const shards = areShards(files.map(({ name }) => name));
+    for (const { name, input } of files) {
       const source = await this.#open(input);
-      await this.#add(source).catch((error: unknown) => {
+      await this.#add(source, shards).catch((error: unknown) => {
         throw ofFile(name, error);
       });
     }
@@ -161,12 +164,13 @@ class Files {
     return source;
   }
 
-  async #add(source: Source): Promise<void> {
+  /** Adds a file with tensors; `shard` is one of several that are known to be of one model. */
+  async #add(source: Source, shard = false): Promise<void> {
     const folder = () => {
       this.#folder ??= call((engine) => new engine.SafetensorsModel());
       return this.#folder;
     };
-    const header = await readHeader(source, folder, this.#options.signal);
+    const header = await readHeader(source, folder, shard, this.#options.signal);
     if (header.container === 'gguf') {
       this.#ggufs.push({ source, header: header.header });
     } else {
@@ -178,7 +182,7 @@ class Files {
   /** The files an index names, in its order. */
   async #addIndexed(index: Uint8Array, find: (file: string) => SourceInput): Promise<void> {
     for (const file of call((engine) => engine.indexFiles(index)) as string[]) {
-      await this.#add(await this.#open(find(file))).catch((error: unknown) => {
+      await this.#add(await this.#open(find(file)), true).catch((error: unknown) => {
         throw ofFile(file, error);
       });
     }

@@ -15,11 +15,12 @@ export type FileHeader =
 
 /**
  * Reads as much from the start as the engine asks for, at least doubling it each time. `folder` gives the model that
- * safetensors files are added to.
+ * safetensors files are added to, and `shard` says that the file is known to be of one model with the others.
  */
 export async function readHeader(
   source: Source,
   folder: () => SafetensorsModel,
+  shard: boolean,
   signal?: AbortSignal,
 ): Promise<FileHeader> {
   let prefix = new Uint8Array(0);
@@ -28,7 +29,7 @@ export async function readHeader(
     const more = await readExactly(source, prefix.length, size - prefix.length, signal);
     prefix = joined(prefix, more);
     const result = isSafetensors(prefix)
-      ? addSafetensors(folder(), prefix, source.size)
+      ? addSafetensors(folder(), prefix, source.size, shard)
       : parseGguf(prefix, source.size);
     if (typeof result !== 'number') return result;
     if (result <= prefix.length || result > source.size) {
@@ -44,8 +45,13 @@ function parseGguf(prefix: Uint8Array, size: number): FileHeader | number {
   return typeof header === 'number' ? header : { container: 'gguf', header };
 }
 
-function addSafetensors(header: SafetensorsModel, prefix: Uint8Array, size: number): FileHeader | number {
-  const { needed, dataStart } = call(() => header.add(prefix, size)) as { needed?: number; dataStart: number };
+function addSafetensors(
+  header: SafetensorsModel,
+  prefix: Uint8Array,
+  size: number,
+  shard: boolean,
+): FileHeader | number {
+  const { needed, dataStart } = call(() => header.add(prefix, size, shard)) as { needed?: number; dataStart: number };
   return needed ?? { container: 'safetensors', header, headerBytes: dataStart };
 }
 

@@ -44,6 +44,12 @@ export const isIndex = (name: string): boolean => /\.safetensors\.index\.json$/i
 /** Whether a name is that of a file with tensors. */
 export const holdsTensors = (name: string): boolean => /\.(gguf|safetensors)$/i.test(name);
 
+/** Whether safetensors files are the shards of one model by their names. */
+export function areShards(names: readonly string[]): boolean {
+  const stems = new Set(names.map((name) => /^(.*)-\d{5}(-of-\d{5}\.safetensors)$/i.exec(name)?.slice(1).join('')));
+  return stems.size === 1 && !stems.has(undefined);
+}
+
 /** The file name of a path or an address, as it is in the folder. */
 export function lastPart(name: string): string {
   if (addressOf(name) === undefined) return pathOf(name).replace(/^.*[/\\]/s, '');

@@ -62,6 +62,11 @@ export interface Recipe {
    * safetensors whose files do not tell.
    */
   preTokenizer?: string;
+  /**
+   * Makes a plain container of a safetensors model: every tensor under its own name, and the architecture `plain`, which no
+   * program runs. Without it a model that cannot be converted is refused.
+   */
+  plain?: boolean;
 }
 
 /** A preset: a type for most tensors, and rules for the others. */
@@ -119,12 +124,21 @@ export interface PlannedShard {
   header: Uint8Array<ArrayBuffer>;
 }
 
+/** What a plan is told that the engine's does not say. */
+interface PlanFacts {
+  split?: boolean;
+  plain?: boolean;
+  imatrix?: Importance | undefined;
+}
+
 /** The plan of a conversion. {@link planModel} makes them. */
 export class Plan {
   /** Bytes of the output: of all files together, if it is split. */
   readonly size: number;
   /** Whether the files are named as shards, be it only one. */
   readonly split: boolean;
+  /** Whether the output is a plain container, as the recipe asked: no program runs it. */
+  readonly plain: boolean;
   /** The tensors, in the order of the output file. */
   readonly tensors: readonly PlannedTensor[];
   /** @internal The hash of the importance matrix. */
@@ -134,9 +148,14 @@ export class Plan {
   readonly #plan: ModelPlan | FourBitPlan;
 
   /** @internal */
-  constructor(plan: ModelPlan | FourBitPlan, tensors: readonly PlannedTensor[], split: boolean, imatrix?: Importance) {
+  constructor(
+    plan: ModelPlan | FourBitPlan,
+    tensors: readonly PlannedTensor[],
+    { split = false, plain = false, imatrix }: PlanFacts,
+  ) {
     this.#plan = plan;
     this.split = split;
+    this.plain = plain;
     this.imatrix = imatrix?.hash;
     this.reads = imatrix?.reads ?? [];
     this.size = plan.size;
@@ -204,7 +223,7 @@ export async function makePlan(
   const given = readRecipe(owner, recipe);
   if (isFourBit(given)) {
     const plan = planFourBit(model, given, options.imatrix);
-    return new Plan(plan, plan.tensors(), false);
+    return new Plan(plan, plan.tensors(), {});
   }
   const { splitMaxSize, doubleQuant, excludeModules, ...rest } = given;
   if (doubleQuant !== undefined || excludeModules !== undefined) {
@@ -212,25 +231,25 @@ export async function makePlan(
     throw new QuantpressError('ARGUMENT', message, { preset: given.preset });
   }
   const whole = splitMaxSize === undefined ? rest : { ...rest, splitMaxSize: readSize('splitMaxSize', splitMaxSize) };
-  const split = splitMaxSize !== undefined || given.keepSplit === true;
+  const facts = { split: splitMaxSize !== undefined || given.keepSplit === true, plain: given.plain === true };
   if (options.imatrix === undefined)
     return withTensors(
       call(() => model.header.plan({ ...whole, dryRun })),
-      split,
+      facts,
     );
   const importance = await openImportance(options.imatrix);
   const named = importance.name === undefined ? whole : { imatrixFile: importance.name, ...whole };
   try {
     const plan = call(() => model.header.plan({ ...named, dryRun }, importance.matrix));
-    return await withTensors(plan, split, importance);
+    return await withTensors(plan, { ...facts, imatrix: importance });
   } finally {
     if (importance !== options.imatrix) importance.free();
   }
 }
 
-async function withTensors(plan: ModelPlan, split: boolean, imatrix?: Importance): Promise<Plan> {
+async function withTensors(plan: ModelPlan, facts: PlanFacts): Promise<Plan> {
   try {
-    return new Plan(plan, await tensorsOf(plan, plannedOf), split, imatrix);
+    return new Plan(plan, await tensorsOf(plan, plannedOf), facts);
   } catch (error) {
     plan.free();
     throw error;

@@ -62,6 +62,8 @@ export interface Report {
   bytesResumed: number;
   /** SHA-256 of the whole file, in hexadecimal; with `hashes`. Of several files, as if they stood end to end. */
   sha256?: string;
+  /** The file is a plain container, as the recipe asked: no program runs it. */
+  plain?: true;
   /** The files, where the recipe splits the output. */
   shards?: ReportedShard[];
   /** The weight error of the file, see `weightError`; with `report`. */
@@ -405,6 +407,7 @@ function report({ source }: Model, plan: Plan, done: Done, seconds: number): Rep
     seconds,
     bytesResumed,
     ...(hashes && { sha256: hashes.sha256 }),
+    ...(plan.plain && { plain: true }),
     ...(plan.split && { shards: shardsOf(plan, hashes) }),
     ...(error !== undefined && { weightError: error }),
     tensors: plan.tensors.map((tensor, index) => ({

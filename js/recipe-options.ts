@@ -39,6 +39,7 @@ const RECIPE: ReaderTable<Recipe> = {
   excludeModules: texts,
   imatrixFile: text,
   preTokenizer: text,
+  plain: flag,
 };
 
 /** A recipe with all its options checked, or a preset's name. `owner` is the function it is for. */

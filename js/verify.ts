@@ -9,6 +9,7 @@ import { formatOf, isFormat, Model, type TensorInfo } from './model.js';
 import { callback, readOptions, signal as signalReader, type Reader, type ReaderTable } from './options.js';
 import { breathe } from './runtime.js';
 import { readExactly } from './source.js';
+import { call } from './wasm.js';
 
 /** Options of {@link verifyModel}. */
 export interface VerifyOptions {
@@ -51,8 +52,8 @@ export interface Verification {
 const PIECE = 1 << 20;
 
 /**
- * Reads a whole model once: every block of every tensor as `llama-quantize` and `llama-cli --check-tensors` check it, and
- * the hashes of the file and of each tensor, which are compared with those of a manifest. The header was checked when the
+ * Reads a whole model once: every block of every tensor as `llama-quantize` and `llama-cli --check-tensors` check it, names
+ * and dimensions that the programs which run the model cannot read, and the hashes of the file and of each tensor, which are compared with those of a manifest. The header was checked when the
  * model was opened. Memory is that of one piece.
  *
  * @returns What is wrong: a file that is damaged is a finding, not an error.
@@ -69,7 +70,7 @@ export async function verifyModel(model: Model, options: VerifyOptions = {}): Pr
   const { source } = model;
   const whole = sha256();
   const hashed = new Map<string, ManifestTensor>();
-  const problems: Problem[] = [];
+  const problems = unreadable(model);
   let at = 0;
   const read = async (end: number, tensor: string, use?: (bytes: Uint8Array) => void, step = PIECE) => {
     while (at < end) {
@@ -96,6 +97,11 @@ export async function verifyModel(model: Model, options: VerifyOptions = {}): Pr
   const manifest = { file: baseName(source.name), size: source.size, sha256: whole.hex(), tensors };
   if (expected) for (const problem of differences(manifest, expected)) problems.push(problem);
   return { manifest, problems, compared: expected !== undefined };
+}
+
+/** @internal The tensors of a model that the programs which run its architecture cannot read. */
+export function unreadable({ header }: Model): Problem[] {
+  return 'unreadable' in header ? (call(() => header.unreadable()) as Problem[]) : [];
 }
 
 /** One tensor, piece by piece. */

@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)] // a test fails by panicking
 
+mod support;
+#[path = "support/language_variants.rs"]
+mod variants;
+
 use quantpress::Code;
 use quantpress::container::safetensors::{Parsed, parse};
 use quantpress::convert::{Folder, plan};
@@ -40,6 +44,11 @@ fn weights(index: u32, dtype: &str, count: usize) -> Vec<u8> {
     match dtype {
         "I64" => (0..count as i64).flat_map(i64::to_le_bytes).collect(),
         "F32" => (0..count).flat_map(|_| next().to_le_bytes()).collect(),
+        // A little more than F32 holds.
+        "F64" => {
+            let more = 1.0 + f64::powi(2.0, -30);
+            (0..count).flat_map(|_| (f64::from(next()) * more).to_le_bytes()).collect()
+        }
         "BF16" => (0..count).flat_map(|_| ((next().to_bits() >> 16) as u16).to_le_bytes()).collect(),
         "F16" => {
             let values: Vec<u8> = (0..count).flat_map(|_| next().to_le_bytes()).collect();
@@ -52,14 +61,19 @@ fn weights(index: u32, dtype: &str, count: usize) -> Vec<u8> {
 /// The safetensors files of a golden folder.
 fn shards(name: &str) -> Vec<Vec<u8>> {
     let list = fs::read_to_string(golden().join(name).join("tensors.txt")).unwrap();
+    shards_of(&list.lines().map(str::to_owned).collect::<Vec<_>>())
+}
+
+/// The same of a list, in the order in which it first names each file.
+fn shards_of(lines: &[String]) -> Vec<Vec<u8>> {
     let mut files: Vec<(String, String, Vec<u8>)> = Vec::new();
-    for (index, line) in list.lines().enumerate() {
+    for (index, line) in lines.iter().enumerate() {
         let [file, name, dtype, shape] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
-        if files.last().is_none_or(|(last, ..)| last != file) {
+        if files.iter().all(|(known, ..)| known != file) {
             files.push((file.to_owned(), String::new(), Vec::new()));
         }
         let count = shape.split(',').map(|n| n.parse::<usize>().unwrap()).product();
-        let (_, header, data) = files.last_mut().unwrap();
+        let (_, header, data) = files.iter_mut().find(|(known, ..)| known == file).unwrap();
         let start = data.len();
         data.extend(weights(index as u32, dtype, count));
         let comma = if header.is_empty() { "" } else { "," };
@@ -163,7 +177,13 @@ fn each_way_to_break_a_folder_has_its_error() {
     let cases = [
         (Code::MALFORMED, CONFIG, "expected", "{", "}"),
         (Code::MALFORMED, CONFIG, "no architectures", "architectures", "x"),
-        (Code::UNSUPPORTED, CONFIG, "GrokForCausalLM is not converted", "LlamaForCausalLM", "GrokForCausalLM"),
+        (
+            Code::UNSUPPORTED,
+            CONFIG,
+            "GrokForCausalLM cannot be converted. Convert it with llama.cpp's",
+            "LlamaForCausalLM",
+            "GrokForCausalLM",
+        ),
         (Code::MALFORMED, CONFIG, "it has no hidden_size", "hidden_size", "x"),
         (Code::MALFORMED, CONFIG, "num_hidden_layers is 1.5", "\"num_hidden_layers\": 2", "\"num_hidden_layers\": 1.5"),
         (
@@ -188,7 +208,7 @@ fn each_way_to_break_a_folder_has_its_error() {
             "\"rms_norm_eps\"",
             "\"quantization_config\": {}, \"rms_norm_eps\"",
         ),
-        (Code::UNSUPPORTED, CONFIG, "scaled by longrope", "llama3", "longrope"),
+        (Code::UNSUPPORTED, CONFIG, "scaled by shortrope", "llama3", "shortrope"),
         (Code::MALFORMED, CONFIG, "factor of the scaling", "\"factor\": 8.0", "\"factor\": []"),
         (Code::MALFORMED, CONFIG, "config.json has 386 tokens", "\"vocab_size\": 387", "\"vocab_size\": 386"),
         (Code::TOO_LARGE, CONFIG, "4194304 is the limit", "\"vocab_size\": 387", "\"vocab_size\": 4194305"),
@@ -222,7 +242,7 @@ fn each_way_to_break_a_folder_has_its_error() {
     for (code, file, words, old, new) in cases {
         let error = with(file, old, new).unwrap_err();
         assert!(error.code() == code && error.message().contains(words), "{words}: {error}");
-        let places = [CONFIG, TOKENIZER, "tensor '"];
+        let places = [CONFIG, TOKENIZER, "tensor '", "llama-3/config.json: "];
         assert!(places.iter().any(|place| error.message().starts_with(place)), "{error}");
     }
     let mut folder = open("llama-3", &files, &from);
@@ -256,7 +276,7 @@ fn each_file_that_says_something_else_has_its_error() {
         (Code::MALFORMED, SETTINGS, "entry 1 of", settings(r#""chat_template": [{"name": "a"}, 1]"#)),
         (Code::MALFORMED, "generation_config.json", "top_k is no whole", r#"{"top_k": 1.5}"#.to_owned()),
         (Code::MALFORMED, "generation_config.json", "sequence is no text", r#"{"sequence": 1}"#.to_owned()),
-        (Code::UNSUPPORTED, "README.md", "'license' of its card", "---\nlicense: no\n---\n".to_owned()),
+        (Code::UNSUPPORTED, "README.md", "'license' of its card", "---\nlicense: yes\n---\n".to_owned()),
         (Code::UNSUPPORTED, "tokenizer.json", "answers 'yes'", String::new()),
     ];
     let (files, from) = (shards("qwen3"), golden().join("qwen3"));
@@ -324,23 +344,9 @@ fn what_a_card_says_is_what_yaml_makes_of_it() {
         assert!(header(&format!("---\n{card}\n---\n")).unwrap().contains(said), "{card}");
     }
     assert!(!header("---\nlicense: \"\"\n---\n").unwrap().contains("general.license"));
-    for scalar in [
-        "no",
-        "On",
-        "TRUE",
-        "3",
-        "-1_0",
-        "1.5",
-        ".5",
-        "5.",
-        "1.5e+5",
-        ".inf",
-        "12:30",
-        "0x1F",
-        "2024-01-01",
-        "- x",
-        "=",
-    ] {
+    for scalar in
+        ["On", "TRUE", "3", "-1_0", "1.5", ".5", "5.", "1.5e+5", ".inf", "12:30", "0x1F", "2024-01-01", "- x", "="]
+    {
         let error = header(&format!("---\nname: {scalar}\n---\n")).unwrap_err();
         assert!(error.code() == Code::UNSUPPORTED && error.message().contains("'name'"), "{scalar}: {error}");
     }

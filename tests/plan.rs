@@ -5,7 +5,7 @@
 use quantpress::Code;
 use quantpress::container::gguf::{Header, Parsed, Record, TensorType, Value, encode_pair, parse, write_header};
 use quantpress::container::imatrix::ImportanceMatrix;
-use quantpress::recipe::{Plan, Recipe, encode_tile, plan, presets};
+use quantpress::recipe::{Plan, Recipe, encode_tile, plan, presets, unreadable};
 use serde_json::{Value as Json, json};
 
 fn header_of(pairs: &[Vec<u8>], tensors: &[(&str, &[u64], TensorType)]) -> Header {
@@ -163,4 +163,39 @@ fn a_tile_checks_both_of_its_sides() {
     assert_eq!(encode_tile(&[1, 2, 3, 4], "I32", "I32", 1, None, 0).unwrap(), [1, 2, 3, 4]);
     let widened = encode_tile(&[0, 0x3c], "F16", "F32", 1, None, 0).unwrap();
     assert_eq!(widened, 1.0f32.to_le_bytes());
+}
+
+/// llama.cpp refuses a whole file for one name of 64 bytes or five dimensions; loaders of image models read 127, and five.
+#[test]
+fn names_and_dimensions_that_its_readers_do_not_take_are_refused() {
+    let of = |architecture: &str, name: &str, shape: &[u64]| {
+        let pairs = match architecture {
+            "" => Vec::new(),
+            _ => vec![encode_pair("general.architecture", &Value::String(architecture.as_bytes()))],
+        };
+        header_of(&pairs, &[(name, shape, TensorType::F32)])
+    };
+    let name = |bytes: usize| format!("blk.0.{}.weight", "x".repeat(bytes - 13));
+    for (architecture, most) in [("llama", 63), ("", 127), ("flux", 127), ("plain", 1024)] {
+        for preset in ["COPY", "F16", "Q8_0"] {
+            let recipe = Recipe { preset: preset.to_owned(), ..Recipe::default() };
+            let fits = of(architecture, &name(most), &[32, 4]);
+            assert!(plan(&fits, &recipe, None).is_ok() && unreadable(&fits).is_empty(), "{architecture} {preset}");
+            if most == 1024 {
+                continue; // beyond it the parser stops
+            }
+            let long = of(architecture, &name(most + 1), &[32, 4]);
+            let error = plan(&long, &recipe, None).unwrap_err();
+            assert_eq!(error.code(), Code::TOO_LARGE, "{error}");
+            assert!(error.message().contains(&format!("reads at most {most}")), "{error}");
+            let found = unreadable(&long);
+            assert_eq!((found.len(), found[0].0), (1, name(most + 1).as_str()));
+        }
+    }
+    let recipe = Recipe { preset: "COPY".to_owned(), ..Recipe::default() };
+    let five = of("llama", "a.weight", &[32, 1, 1, 1, 2]);
+    assert_eq!(plan(&five, &recipe, None).unwrap_err().code(), Code::TOO_LARGE);
+    assert!(unreadable(&five)[0].1.contains("5 dimensions"));
+    let five = of("wan", "a.weight", &[32, 1, 1, 1, 2]);
+    assert!(plan(&five, &recipe, None).is_ok() && unreadable(&five).is_empty());
 }

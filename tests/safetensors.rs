@@ -226,7 +226,7 @@ fn each_diffusion_architecture_is_known_by_its_keys() {
         ("lumina2", &["cap_embedder.1.weight", "context_refiner.0.attention.qkv.weight"]),
     ];
     for (architecture, keys) in cases {
-        for prefix in ["", "model.diffusion_model.", "net."] {
+        for prefix in ["", "model.diffusion_model.", "diffusion_model.", "model.", "net."] {
             let names: Vec<String> = keys.iter().map(|key| format!("{prefix}{key}")).collect();
             let tensors: Vec<(&str, &[usize])> =
                 names.iter().map(|name| (name.as_str(), [64, 64].as_slice())).collect();
@@ -268,16 +268,144 @@ fn small_precise_and_odd_tensors_follow_comfys_rules() {
 }
 
 #[test]
-fn anything_else_becomes_a_plain_container_and_language_models_do_not() {
-    let planned = plan(&model("F8_E4M3", 1, &[("a", &[4, 256]), ("b", &[7])]), &recipe("F16"), None).unwrap();
+fn a_plain_container_is_made_only_on_request() {
+    let plain = |preset: &str| Recipe { plain: true, ..recipe(preset) };
+    let folder = model("F8_E4M3", 1, &[("a", &[4, 256]), ("b", &[7])]);
+    let error = plan(&folder, &recipe("F16"), None).unwrap_err();
+    assert!(error.code() == Code::UNSUPPORTED && error.message().contains("--plain"), "{error}");
+    let planned = plan(&folder, &plain("F16"), None).unwrap();
     let gguf::Parsed::Header(header) = gguf::parse(&planned.header, planned.size).unwrap() else { panic!() };
     assert_eq!(header.get("general.architecture").unwrap().as_str(), Some("plain"));
     let kinds: Vec<_> = planned.tensors.iter().map(|t| (t.from.name, t.to.name)).collect();
     assert_eq!(kinds, [("F8_E4M3", "F16"), ("F8_E4M3", "F32")]);
-    let quantized = plan(&model("BF16", 2, &[("a.weight", &[4, 256])]), &recipe("Q4_0"), None).unwrap();
+    let quantized = plan(&model("BF16", 2, &[("a.weight", &[4, 256])]), &plain("Q4_0"), None).unwrap();
     assert_eq!((quantized.tensors[0].from.name, quantized.tensors[0].to.name), ("BF16", "Q4_0"));
     let llama = model("F16", 2, &[("model.layers.0.self_attn.q_proj.weight", &[4, 4])]);
     assert_eq!(plan(&llama, &recipe("F16"), None).unwrap_err().code(), Code::UNSUPPORTED);
+    assert!(plan(&llama, &plain("F16"), None).is_ok());
     let wide = model("U32", 4, &[("a", &[4])]);
-    assert_eq!(plan(&wide, &recipe("F16"), None).unwrap_err().code(), Code::UNSUPPORTED);
+    assert_eq!(plan(&wide, &plain("F16"), None).unwrap_err().code(), Code::UNSUPPORTED);
+    // Once made it is a GGUF file like any other, and one that is not plain does not become so.
+    assert!(quantpress::recipe::plan(&header, &plain("F32"), None).is_ok());
+}
+
+/// config.json decides, whatever the tensors are called.
+#[test]
+fn a_class_that_is_not_converted_is_refused_by_its_name() {
+    let classes = [
+        ("FalconForCausalLM", "transformer.h.0.self_attention.query_key_value.weight", "convert_hf_to_gguf.py"),
+        ("T5ForConditionalGeneration", "encoder.block.0.layer.0.SelfAttention.q.weight", "convert_hf_to_gguf.py"),
+        ("Lfm2ForCausalLM", "model.layers.0.conv.conv.weight", "convert_hf_to_gguf.py"),
+        ("MambaForCausalLM", "backbone.layers.0.mixer.in_proj.weight", "convert_hf_to_gguf.py"),
+        ("RwkvForCausalLM", "rwkv.blocks.0.attention.key.weight", "convert_hf_to_gguf.py"),
+        ("DistilBertModel", "transformer.layer.0.attention.q_lin.weight", "convert_hf_to_gguf.py"),
+        ("GemmaForCausalLM", "model.layers.0.self_attn.q_proj.weight", "convert_hf_to_gguf.py"),
+        ("WhisperForConditionalGeneration", "model.encoder.conv1.weight", "whisper.cpp"),
+        // A name that the table of diffusion models has too.
+        ("XForCausalLM", "double_blocks.0.img_attn.proj.weight", "convert_hf_to_gguf.py"),
+    ];
+    for (class, tensor, advice) in classes {
+        let mut folder = model("BF16", 2, &[(tensor, &[64, 64])]);
+        folder.set_name("flan");
+        folder.add_file("config.json", format!(r#"{{"architectures": ["{class}"]}}"#).into_bytes());
+        let error = plan(&folder, &recipe("F16"), None).unwrap_err();
+        let said = format!("flan/config.json: {class} cannot be converted. ");
+        assert_eq!(error.code(), Code::UNSUPPORTED, "{error}");
+        assert!(error.message().starts_with(&said) && error.message().contains(advice), "{error}");
+        assert!(plan(&folder, &Recipe { plain: true, ..recipe("F16") }, None).is_ok());
+    }
+    // Without a class in config.json: diffusers' own key, the table, or nothing to go by.
+    for (config, tensor, code, words) in [
+        (
+            r#"{"_class_name": "QwenImageTransformer2DModel"}"#,
+            "transformer_blocks.0.img_mod.1.weight",
+            Code::UNSUPPORTED,
+            "QwenImage",
+        ),
+        (
+            r#"{"_class_name": "FluxTransformer2DModel"}"#,
+            "transformer_blocks.0.attn.norm_added_k.weight",
+            Code::UNSUPPORTED,
+            "original layout",
+        ),
+        (r#"{"model_type": "llama"}"#, "model.embed_tokens.weight", Code::MALFORMED, "no architectures"),
+        ("{", "model.embed_tokens.weight", Code::MALFORMED, "config.json"),
+    ] {
+        let mut folder = model("BF16", 2, &[(tensor, &[64, 64])]);
+        folder.add_file("config.json", config.into());
+        let error = plan(&folder, &recipe("F16"), None).unwrap_err();
+        assert!(error.code() == code && error.message().contains(words), "{words}: {error}");
+    }
+    let mut unet = model("BF16", 2, &[("label_emb.0.0.weight", &[64, 64])]);
+    unet.add_file("config.json", br#"{"_class_name": "UNet2DConditionModel"}"#.to_vec());
+    assert!(plan(&unet, &recipe("F16"), None).is_ok());
+}
+
+#[test]
+fn what_is_no_model_is_refused_by_what_it_looks_like() {
+    for (tensor, words) in [
+        ("lora_unet_double_blocks_0_img_attn_proj.lora_down.weight", "a LoRA adapter"),
+        ("diffusion_model.double_blocks.0.img_attn.proj.lora_A.weight", "a LoRA adapter"),
+        ("base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight", "a LoRA adapter"),
+        ("first_stage_model.decoder.up.0.block.0.conv1.weight", "a VAE"),
+        ("encoder.down_blocks.0.resnets.0.conv1.weight", "a VAE"),
+        ("transformer_blocks.0.img_mod.1.weight", "Qwen-Image"),
+        ("text_model.encoder.layers.0.self_attn.k_proj.weight", "a text encoder (CLIP)"),
+        ("encoder.block.0.layer.0.SelfAttention.q.weight", "a text encoder (T5)"),
+        ("control_model.input_blocks.0.0.weight", "a ControlNet"),
+        ("model.layers.0.self_attn.q_proj.weight", "open its folder"),
+        ("weights", "no known kind"),
+    ] {
+        let error = plan(&model("F16", 2, &[(tensor, &[64, 64])]), &recipe("Q8_0"), None).unwrap_err();
+        assert_eq!(error.code(), Code::UNSUPPORTED);
+        assert!(error.message().contains(words) && error.message().contains(tensor), "{tensor}: {error}");
+        assert!(error.message().contains("--plain"), "{error}");
+    }
+}
+
+/// Weights without their scales are wrong by hundreds of times: ComfyUI's scaled eight-bit floats and mixed formats, and others.
+#[test]
+fn tensors_that_belong_to_others_are_never_ignored() {
+    let weight = "double_blocks.0.img_attn.proj";
+    for prefix in ["", "diffusion_model.", "model.diffusion_model."] {
+        for companion in [
+            "scale_weight",
+            "weight_scale",
+            "weight_scale_2",
+            "comfy_quant",
+            "scale_input",
+            "input_scale",
+            "weight.absmax",
+        ] {
+            let (name, other) = (format!("{prefix}{weight}.weight"), format!("{prefix}{weight}.{companion}"));
+            let folder = model("F8_E4M3", 1, &[(&name, &[64, 64]), (&other, &[1])]);
+            let error = plan(&folder, &recipe("F16"), None).unwrap_err();
+            assert!(error.code() == Code::UNSUPPORTED && error.message().contains(companion), "{companion}: {error}");
+        }
+        let (name, marker) = (format!("{prefix}{weight}.weight"), format!("{prefix}scaled_fp8"));
+        let folder = model("F8_E4M3", 1, &[(&name, &[64, 64]), (&marker, &[2])]);
+        assert!(plan(&folder, &recipe("Q4_0"), None).unwrap_err().message().contains("scaled_fp8"));
+        assert!(folder.refuse_codes().is_err());
+        // Eight-bit floats that stand for themselves, and scales that are weights.
+        let (name, norm) =
+            (format!("{prefix}{weight}.weight"), format!("{prefix}double_blocks.0.img_attn.norm.key_norm.scale"));
+        let folder = model("F8_E4M3", 1, &[(&name, &[64, 64]), (&norm, &[64])]);
+        assert_eq!(plan(&folder, &recipe("F16"), None).unwrap().tensors.len(), 2);
+        assert!(folder.refuse_codes().unwrap_err().message().contains("F8_E4M3"));
+    }
+    let text = r#"{"__metadata__":{"_quantization_metadata":"{}"},"double_blocks.0.img_attn.proj.weight":{"dtype":"U8","shape":[2048],"data_offsets":[0,2048]}}"#;
+    let bytes = file(text, 2048);
+    let mut folder = Folder::default();
+    folder.add(header(&bytes), bytes.len() as u64).unwrap();
+    assert_eq!(plan(&folder, &recipe("F16"), None).unwrap_err().code(), Code::UNSUPPORTED);
+}
+
+#[test]
+fn files_that_are_not_known_to_be_of_one_model_share_no_tensor() {
+    let mut folder = model("F16", 2, &[("a", &[4])]);
+    let bytes = file(r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#, 8);
+    assert_eq!(folder.add(header(&bytes), bytes.len() as u64).unwrap_err().code(), Code::MALFORMED);
+    assert_eq!((folder.tensors().len(), folder.tensors()[0].kind), (1, TensorType::F16));
+    folder.add_shard(header(&bytes), bytes.len() as u64);
+    assert_eq!((folder.tensors().len(), folder.tensors()[0].kind), (1, TensorType::F32));
 }

@@ -185,8 +185,8 @@ fn check_safetensors(header: SafetensorsHeader, size: u64) {
     if !header.tensors.is_empty() {
         assert!(folder.clone().add(header, size).is_err(), "the same file twice in one model");
     }
-    for preset in ["Q4_K_M", "BF16"] {
-        let recipe = Recipe { preset: preset.into(), dry_run: true, ..Recipe::default() };
+    for (preset, plain) in [("Q4_K_M", false), ("BF16", false), ("Q4_K_M", true), ("BF16", true)] {
+        let recipe = Recipe { preset: preset.into(), plain, dry_run: true, ..Recipe::default() };
         if let Ok(plan) = convert::plan(&folder, &recipe, None) {
             check_plan(&plan);
             check_sources(&plan, size);

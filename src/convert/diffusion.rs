@@ -2,11 +2,13 @@
 //!
 //! Source: `tools/convert.py` and `loader.py` of ComfyUI-GGUF (Apache-2.0); the table is its detection keys (see NOTICE).
 
+use super::companion;
 use super::folder::{Float, Folder};
 use super::plain::made;
 use crate::container::gguf::{Array, Header, MAX_DIMS, TensorType, Value, ValueType, array_items};
 use crate::container::safetensors::SafetensorsTensor;
 use crate::error::{Code, Error, Result};
+use crate::recipe::MAX_IMAGE_NAME;
 
 /// An architecture, and how it is told from others.
 #[derive(Debug)]
@@ -126,18 +128,15 @@ static ARCHITECTURES: &[Architecture] = &[
     },
 ];
 
-/// What may stand before all names of a checkpoint with more than the diffusion model in it.
-const PREFIXES: &[&str] = &["model.diffusion_model.", "model."];
-/// What may stand before all names of a checkpoint with nothing else.
-const WHOLE_PREFIX: &str = "net.";
+/// What may stand before the names of the diffusion model, alone in its file or with a VAE and text encoders beside it. The
+/// script strips the first, `model.` and `net.`, ComfyUI's own loaders also the second.
+const PREFIXES: &[&str] = &["model.diffusion_model.", "diffusion_model.", "model.", "net.", ""];
 /// Tensors of so many weights at most stay in F32.
 const SMALL: u64 = 1024;
 /// Tensors of fewer weights are not reshaped.
 const RESHAPED: u64 = 512;
 /// The weights of a super-block, to whose multiple rows are reshaped.
 const BLOCK: u64 = 256;
-/// Names of more bytes are not read back by ggml.
-const MAX_NAME: u64 = 127;
 
 impl Architecture {
     /// The architecture of a model and the prefix of its tensors, if it is a diffusion model.
@@ -145,19 +144,19 @@ impl Architecture {
     /// # Errors
     /// [`Code::UNSUPPORTED`] for a model in diffusers' layout.
     pub fn of(folder: &Folder) -> Result<Option<(&'static Architecture, &'static str)>> {
-        let names = || folder.tensors().iter().map(|tensor| tensor.name.as_str());
-        let prefix = PREFIXES.iter().find(|prefix| names().any(|name| name.starts_with(**prefix)));
-        let prefix = match prefix {
-            Some(prefix) => *prefix,
-            None if names().all(|name| name.starts_with(WHOLE_PREFIX)) => WHOLE_PREFIX,
-            None => "",
+        let known = |prefix: &'static str| {
+            let has = |key: &&str| folder.has(&format!("{prefix}{key}"));
+            let found = ARCHITECTURES.iter().find(|a| a.detect.iter().any(|keys| keys.iter().all(has)));
+            Some((found?, prefix))
         };
+        let Some((found, prefix)) = PREFIXES.iter().find_map(|prefix| known(prefix)) else { return Ok(None) };
         let has = |key: &&str| folder.has(&format!("{prefix}{key}"));
-        let Some(found) = ARCHITECTURES.iter().find(|a| a.detect.iter().any(|keys| keys.iter().all(has))) else {
-            return Ok(None);
-        };
         if found.banned.iter().any(has) {
-            let message = format!("this is a {} model in diffusers' layout; the original layout is needed", found.name);
+            let message = format!(
+                "this is a {} model in diffusers' layout, which its loader does not take. Open the model in its original layout, the \
+                 file that ComfyUI loads",
+                found.name
+            );
             return Err(Error::new(Code::UNSUPPORTED, message).with("architecture", found.name));
         }
         Ok(Some((found, prefix)))
@@ -181,7 +180,11 @@ impl Architecture {
 }
 
 /// The header of a diffusion model, and a note of the shape of each tensor that does not keep its own.
+///
+/// # Errors
+/// [`Code::UNSUPPORTED`] for weights that are quantized already, and for a tensor that GGUF does not hold.
 pub(super) fn header(folder: &Folder, architecture: &Architecture, prefix: &str, float: Float) -> Result<Header> {
+    companion::refuse(folder)?;
     let mut shapes: Vec<(String, Vec<u8>, u64)> = Vec::new();
     let mut tensors = Vec::new();
     for tensor in folder.tensors() {
@@ -196,7 +199,7 @@ pub(super) fn header(folder: &Folder, architecture: &Architecture, prefix: &str,
             let items = array_items(ValueType::I32, &dims)?;
             shapes.push((format!("comfy.gguf.orig_shape.{name}"), items, dims.len() as u64));
         }
-        tensors.push(made(&folded, name, kind, MAX_NAME)?);
+        tensors.push(made(&folded, name, kind, MAX_IMAGE_NAME)?);
     }
     let file_type = float.file_type(folder.tensors().iter().map(|tensor| tensor.kind));
     let mut pairs = vec![("general.architecture".to_owned(), Value::String(architecture.name.as_bytes()))];

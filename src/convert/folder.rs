@@ -1,11 +1,12 @@
 //! The files of a safetensors model, and the target they are converted to.
 
-use super::language;
-use super::{diffusion, plain};
+use super::companion;
+use super::kind::{self, Kind};
+use super::{diffusion, language, plain};
 use crate::container::gguf::{Header, TensorType};
 use crate::container::safetensors::{Index, SafetensorsHeader, SafetensorsTensor};
 use crate::error::{Code, Error, Result};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// The type of weights that are not quantized, where there is a choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,10 +50,11 @@ pub struct Folder {
     tensors: Vec<SafetensorsTensor>,
     metadata: Vec<(String, String)>,
     size: u64,
-    names: HashSet<String>,
+    /// Where among the tensors each is, and the number of the first file that has it.
+    names: HashMap<String, (usize, usize)>,
+    /// How many files there are.
+    count: usize,
     files: BTreeMap<String, Vec<u8>>,
-    /// Where each file of tensors ends.
-    ends: Vec<u64>,
     name: String,
 }
 
@@ -62,13 +64,27 @@ impl Folder {
     /// # Errors
     /// [`Code::MALFORMED`] for a tensor that an earlier file has too.
     pub fn add(&mut self, header: SafetensorsHeader, file_size: u64) -> Result<()> {
+        if let Some(tensor) = header.tensors.iter().find(|tensor| self.has(&tensor.name)) {
+            let message = format!("tensor '{}' is in two files of the model", tensor.name);
+            return Err(Error::new(Code::MALFORMED, message).with("tensor", tensor.name.as_str()));
+        }
+        self.add_shard(header, file_size);
+        Ok(())
+    }
+
+    /// Adds the next of files that are known to be those of one model. Of a tensor that several have, the last counts, in the
+    /// place of the first, as llama.cpp's script has it.
+    pub fn add_shard(&mut self, header: SafetensorsHeader, file_size: u64) {
         for mut tensor in header.tensors {
-            if !self.names.insert(tensor.name.clone()) {
-                let message = format!("tensor '{}' is in two files of the model", tensor.name);
-                return Err(Error::new(Code::MALFORMED, message).with("tensor", tensor.name.as_str()));
-            }
             tensor.offset = tensor.offset.saturating_add(self.size);
-            self.tensors.push(tensor);
+            let next = (self.tensors.len(), self.count);
+            match self.names.get(&tensor.name).and_then(|(index, _)| self.tensors.get_mut(*index)) {
+                Some(earlier) => *earlier = tensor,
+                None => {
+                    self.names.insert(tensor.name.clone(), next);
+                    self.tensors.push(tensor);
+                }
+            }
         }
         // Files of one model say the same of it: what the first says holds.
         for (key, value) in header.metadata {
@@ -77,8 +93,7 @@ impl Folder {
             }
         }
         self.size = self.size.saturating_add(file_size);
-        self.ends.push(self.size);
-        Ok(())
+        self.count = self.count.saturating_add(1);
     }
 
     /// What the folder is called; a language model is named after it where nothing else names it.
@@ -91,9 +106,9 @@ impl Folder {
         name.clone_into(&mut self.name);
     }
 
-    /// The number of the file a tensor is in.
+    /// The number of the first file that has a tensor.
     pub(super) fn file_of(&self, tensor: &SafetensorsTensor) -> usize {
-        self.ends.partition_point(|end| *end <= tensor.offset)
+        self.names.get(&tensor.name).map_or(0, |(_, file)| *file)
     }
 
     /// Adds what lies beside the tensors: `config.json`, `tokenizer.json` and the like, by the name in the folder.
@@ -112,14 +127,40 @@ impl Folder {
         files.filter_map(move |(name, bytes)| Some((name.strip_prefix(folder)?, bytes.as_slice())))
     }
 
-    /// Refuses files that are not those of an index: every tensor it names must be there.
+    /// Refuses weights that are codes: eight-bit floats, and tensors with the scales of others.
+    ///
+    /// # Errors
+    /// [`Code::UNSUPPORTED`].
+    pub fn refuse_codes(&self) -> Result<()> {
+        companion::refuse(self)?;
+        const CODES: &[TensorType] = &[TensorType::F8_E4M3, TensorType::F8_E5M2];
+        let Some(tensor) = self.tensors.iter().find(|tensor| CODES.contains(&tensor.kind)) else { return Ok(()) };
+        let message = format!(
+            "tensor '{}' is {}, which transformers would not decode. Open the model in F32, F16 or BF16",
+            tensor.name, tensor.kind.name
+        );
+        Err(Error::new(Code::UNSUPPORTED, message).with("tensor", tensor.name.as_str()))
+    }
+
+    /// Refuses files that are not those of an index: it names every tensor of theirs, and no other.
     ///
     /// # Errors
     /// [`Code::MALFORMED`].
     pub fn check_index(&self, index: &Index) -> Result<()> {
-        let Some((tensor, file)) = index.tensors.iter().find(|(tensor, _)| !self.has(tensor)) else { return Ok(()) };
-        let message = format!("the index has tensor '{tensor}' in '{file}', which does not have it");
-        Err(Error::new(Code::MALFORMED, message).with("tensor", tensor.as_str()).with("file", file.as_str()))
+        let refuse = |message: String, tensor: &str| Err(Error::new(Code::MALFORMED, message).with("tensor", tensor));
+        if let Some((tensor, file)) = index.tensors.iter().find(|(tensor, _)| !self.has(tensor)) {
+            return refuse(format!("the index has tensor '{tensor}' in '{file}', which does not have it"), tensor);
+        }
+        let named: HashSet<&str> = index.tensors.iter().map(|(tensor, _)| tensor.as_str()).collect();
+        match self.tensors.iter().find(|tensor| !named.contains(tensor.name.as_str())) {
+            None => Ok(()),
+            Some(SafetensorsTensor { name, .. }) => refuse(
+                format!(
+                    "the files have tensor '{name}', which the index does not name: the two do not belong together"
+                ),
+                name,
+            ),
+        }
     }
 
     /// The tensors of all files; offsets count through all of them.
@@ -134,7 +175,7 @@ impl Folder {
 
     /// Whether there is a tensor of this name.
     pub fn has(&self, name: &str) -> bool {
-        self.names.contains(name)
+        self.names.contains_key(name)
     }
 
     /// Bytes of all files.
@@ -149,13 +190,18 @@ impl Folder {
     /// [`Code::UNSUPPORTED`] for tensors that GGUF cannot hold, [`Code::TOO_LARGE`] for names and shapes beyond its limits;
     /// of a language model also [`Code::MALFORMED`] for what lies beside its tensors.
     pub fn to_gguf(&self, float: Float, pre_tokenizer: Option<&str>) -> Result<Header> {
-        match diffusion::Architecture::of(self)? {
-            Some((architecture, prefix)) => diffusion::header(self, architecture, prefix, float),
-            None => match self.language_model() {
-                Some(tensor) => self.language_to_gguf(tensor, float, pre_tokenizer),
-                None => plain::header(self, float),
-            },
+        match kind::of(self)? {
+            Kind::Diffusion(architecture, prefix) => diffusion::header(self, architecture, prefix, float),
+            Kind::Language => language::header(self, float, pre_tokenizer),
         }
+    }
+
+    /// The model as a plain container, whatever it is: every tensor under its own name.
+    ///
+    /// # Errors
+    /// [`Code::UNSUPPORTED`] for a tensor that GGUF does not hold.
+    pub fn to_plain(&self, float: Float) -> Result<Header> {
+        plain::header(self, float)
     }
 
     /// Bytes that a conversion reads after the last file's end: what no file has, and is computed.
@@ -166,23 +212,5 @@ impl Folder {
     /// Ranges of the files (offset, bytes) that a conversion reads a second time, after what is [`Folder::generated`].
     pub fn repeated(&self) -> Vec<(u64, u64)> {
         if self.files.contains_key("config.json") { language::repeated(self) } else { Vec::new() }
-    }
-
-    /// A language model needs its tokenizer and its parameters: as plain tensors no program could run it.
-    fn language_to_gguf(&self, tensor: &str, float: Float, pre_tokenizer: Option<&str>) -> Result<Header> {
-        if self.files.contains_key("config.json") {
-            return language::header(self, float, pre_tokenizer);
-        }
-        let message = format!(
-            "this is a language model (tensor '{tensor}'), whose config.json and tokenizer are needed too: open its folder"
-        );
-        Err(Error::new(Code::UNSUPPORTED, message).with("tensor", tensor))
-    }
-
-    /// The name of a tensor that only language models have.
-    fn language_model(&self) -> Option<&str> {
-        const PARTS: &[&str] = &["layers.0.self_attn.", "encoder.layer.0.attention.", "h.0.attn.", "layers.0.mlp."];
-        let mut names = self.tensors.iter().map(|tensor| tensor.name.as_str());
-        names.find(|name| PARTS.iter().any(|part| name.contains(part)))
     }
 }

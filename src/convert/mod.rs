@@ -2,14 +2,18 @@
 //! safetensors files; the planner then treats it as any other model.
 //!
 //! ```text
-//! folder     the files of a model, and which of the targets below it is
+//! folder     the files of a model
+//! kind       which of the targets below it is
+//! companion  tensors without which the weights of others are wrong
 //! language   language models, as llama.cpp's convert_hf_to_gguf.py writes them
 //! diffusion  image and video models, as ComfyUI-GGUF's loader expects them
-//! plain      anything else: tensors under their own names, and no architecture that a program could run
+//! plain      only on request: tensors under their own names, and no architecture that a program could run
 //! ```
 
+mod companion;
 mod diffusion;
 mod folder;
+mod kind;
 mod language;
 mod plain;
 mod plan;

@@ -4,6 +4,7 @@ use super::folder::{Float, Folder};
 use crate::container::gguf::{Header, MAX_DIMS, MAX_NAME_BYTES, Tensor, TensorType, Value};
 use crate::container::safetensors::SafetensorsTensor;
 use crate::error::{Code, Error, Result};
+use crate::recipe::PLAIN;
 
 /// ggml's types of integers.
 const INTEGERS: &[TensorType] = &[TensorType::I8, TensorType::I16, TensorType::I32, TensorType::I64];
@@ -12,7 +13,7 @@ const INTEGERS: &[TensorType] = &[TensorType::I8, TensorType::I16, TensorType::I
 /// `__metadata__` as strings under `safetensors.`.
 pub(super) fn header(folder: &Folder, float: Float) -> Result<Header> {
     let mut pairs = vec![
-        ("general.architecture".to_owned(), Value::String(b"plain")),
+        ("general.architecture".to_owned(), Value::String(PLAIN.as_bytes())),
         ("general.file_type".to_owned(), Value::U32(float.file_type(folder.tensors().iter().map(|t| t.kind)))),
         ("general.quantization_version".to_owned(), Value::U32(2)),
     ];

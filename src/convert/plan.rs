@@ -17,26 +17,31 @@ pub struct Source {
     /// Written as it is, not quantized.
     whole: bool,
     pre_tokenizer: Option<String>,
+    /// A plain container, whatever the model is.
+    plain: bool,
 }
 
 impl Source {
     /// F32, F16 and BF16 write a model in that precision; every other preset quantizes what a conversion in each tensor's own
     /// precision would have written, so that nothing is rounded twice.
     pub fn of(recipe: &Recipe) -> Source {
-        let pre_tokenizer = recipe.pre_tokenizer.clone();
+        let (pre_tokenizer, plain) = (recipe.pre_tokenizer.clone(), recipe.plain);
         match FLOATS.iter().find(|kind| kind.name.eq_ignore_ascii_case(&recipe.preset)) {
-            Some(kind) if asks_no_more(recipe) => Source { float: Float::Of(*kind), whole: true, pre_tokenizer },
-            _ => Source { float: Float::Source, whole: false, pre_tokenizer },
+            Some(kind) if asks_no_more(recipe) => Source { float: Float::Of(*kind), whole: true, pre_tokenizer, plain },
+            _ => Source { float: Float::Source, whole: false, pre_tokenizer, plain },
         }
     }
 
     /// The model as GGUF.
     ///
     /// # Errors
-    /// Those of [`Folder::to_gguf`]; [`Code::NO_DATA`] for a model without tensors.
+    /// Those of [`Folder::to_gguf`] or [`Folder::to_plain`]; [`Code::NO_DATA`] for a model without tensors.
     pub fn header(&self, folder: &Folder) -> Result<Header> {
         if folder.tensors().is_empty() {
             return Err(Error::new(Code::NO_DATA, "the model has no tensors"));
+        }
+        if self.plain {
+            return folder.to_plain(self.float);
         }
         folder.to_gguf(self.float, self.pre_tokenizer.as_deref())
     }
@@ -59,8 +64,8 @@ pub fn plan(folder: &Folder, recipe: &Recipe, importance: Option<&ImportanceMatr
     source.plan(&source.header(folder)?, recipe, importance)
 }
 
-/// Whether a recipe is a preset, how the file shall be split, and how text is cut.
+/// Whether a recipe is a preset, how the file shall be split, how text is cut, and whether the container is plain.
 fn asks_no_more(recipe: &Recipe) -> bool {
-    let Recipe { preset, dry_run, split_max_size, pre_tokenizer, .. } = recipe.clone();
-    *recipe == Recipe { preset, dry_run, split_max_size, pre_tokenizer, ..Recipe::default() }
+    let Recipe { preset, dry_run, split_max_size, pre_tokenizer, plain, .. } = recipe.clone();
+    *recipe == Recipe { preset, dry_run, split_max_size, pre_tokenizer, plain, ..Recipe::default() }
 }

@@ -5,6 +5,7 @@
 //! category   what kind of tensor a name means; which tensors are never quantized
 //! mix        the rules of every preset: this kind of tensor, under these conditions, gets that type, because
 //! fallback   what a type becomes when a row is not whole blocks
+//! limits     names and dimensions that readers of GGUF do not take
 //! facts      what the rules ask of a model: architecture, layers, heads, experts
 //! recipe     the options, with llama-quantize's names
 //! plan       header + recipe + importance -> every tensor's decision, place and reason, and the final header
@@ -24,6 +25,7 @@ mod choose;
 mod facts;
 mod fallback;
 mod image;
+mod limits;
 mod metadata;
 mod mix;
 mod names;
@@ -36,6 +38,8 @@ mod tile;
 mod transcribe;
 
 pub use crate::container::gguf::Place;
+pub use limits::unreadable;
+pub(crate) use limits::{MAX_IMAGE_NAME, MAX_TEXT_NAME, PLAIN};
 pub use options::{KvOverride, OverrideValue, Recipe, TensorTypeRule};
 pub use plan::{Plan, PlannedTensor, plan};
 pub use preset::{Preset, presets};

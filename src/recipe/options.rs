@@ -43,6 +43,9 @@ pub struct Recipe {
     /// What GGUF calls the way a tokenizer cuts text (`tokenizer.ggml.pre`): only for language models from safetensors whose
     /// files do not tell.
     pub pre_tokenizer: Option<String>,
+    /// Make a plain container of a safetensors model: every tensor under its own name, and the architecture `plain`, which
+    /// no program runs. Without it a model of an unknown kind is refused.
+    pub plain: bool,
 }
 
 /// A type for tensors of certain names.

@@ -3,6 +3,7 @@
 use super::choose::Chooser;
 use super::facts::{Facts, Lookup};
 use super::image::is_image;
+use super::limits::{Limits, PLAIN};
 use super::metadata;
 use super::names::{Pruner, compare};
 use super::options::{Options, Recipe};
@@ -115,6 +116,7 @@ impl Plan {
 /// - [`Code::ARGUMENT`]: a tensor is quantized already and the recipe does not allow requantizing.
 /// - [`Code::LENGTH`]: the importance of a tensor has another length than its rows times experts, or a type the recipe
 ///   demands does not fit a tensor's rows.
+/// - [`Code::TOO_LARGE`]: a tensor's name or dimensions are beyond what readers of its architecture take.
 /// - [`Code::UNSUPPORTED`]: a type cannot be read or written, or no type fits; one shard of several without the others.
 pub fn plan(header: &Header, recipe: &Recipe, importance: Option<&ImportanceMatrix>) -> Result<Plan> {
     let preset = Preset::by_name(&recipe.preset)?;
@@ -123,6 +125,11 @@ pub fn plan(header: &Header, recipe: &Recipe, importance: Option<&ImportanceMatr
     let importance = importance.and_then(|matrix| selected(matrix, recipe));
     let facts = Facts::of(header, &options.overrides);
 
+    if recipe.plain && facts.architecture != PLAIN {
+        let message = "plain is an option for safetensors models: a GGUF model keeps its architecture";
+        return Err(Error::new(Code::ARGUMENT, message).with("option", "plain"));
+    }
+    let limits = Limits::of(&facts.architecture);
     let mut pruner = Pruner::new(&recipe.prune_layers);
     let written = written_tensors(header, recipe, &facts, &mut pruner)?;
     let names = written.iter().map(|(_, name)| name.as_str());
@@ -142,8 +149,9 @@ pub fn plan(header: &Header, recipe: &Recipe, importance: Option<&ImportanceMatr
             // As ggml does; what was written by others may have dimensions of one at the end.
             planned.shape.truncate(tensor.dimensions());
         }
+        limits.check(name, planned.shape.len()).map_err(placed)?;
         if tensor.stored == tensor.kind || decision.kind != tensor.kind {
-            check_conversion(&planned, recipe).map_err(placed)?;
+            check_conversion(&planned, tensor.stored != tensor.kind, recipe).map_err(placed)?;
         }
         planned.name = name;
         tensors.push(planned);
@@ -241,7 +249,8 @@ fn has_importance(tensor: &Tensor, kind: TensorType, importance: Option<&Importa
     Err(Error::new(Code::LENGTH, message).with("actual", have).with("expected", want))
 }
 
-fn check_conversion(tensor: &PlannedTensor, recipe: &Recipe) -> Result<()> {
+/// `made` is a tensor of a model that was converted on the way: what it is stored as is not what llama-quantize would see.
+fn check_conversion(tensor: &PlannedTensor, made: bool, recipe: &Recipe) -> Result<()> {
     let PlannedTensor { from, to, needs_importance, has_importance, .. } = tensor;
     if from == to || recipe.dry_run {
         return Ok(());
@@ -256,7 +265,8 @@ fn check_conversion(tensor: &PlannedTensor, recipe: &Recipe) -> Result<()> {
     }
     const FLOATS: &[TensorType] =
         &[TensorType::F32, TensorType::F16, TensorType::BF16, TensorType::F8_E4M3, TensorType::F8_E5M2];
-    if !from.is_quantized() && !FLOATS.contains(from) || Codec::by_id(from.id).is_none() && !from.is_foreign() {
+    let float = FLOATS.contains(from) || made && *from == TensorType::F64;
+    if !from.is_quantized() && !float || Codec::by_id(from.id).is_none() && !from.is_foreign() {
         let message = format!("{} is not converted to other types", from.name);
         return Err(Error::new(Code::UNSUPPORTED, message).with("format", from.name));
     }

@@ -93,6 +93,12 @@ impl ModelHeader {
         self.header.data_start() as f64
     }
 
+    /// `[{ tensor, message }]`: see [`recipe::unreadable`].
+    pub fn unreadable(&self) -> js_sys::Array {
+        let found = recipe::unreadable(&self.0).into_iter();
+        found.map(|(tensor, message)| Object::new().value("tensor", tensor).value("message", message).done()).collect()
+    }
+
     /// See [`recipe::plan`].
     pub fn plan(&self, recipe: JsValue, imatrix: Option<SharedMatrix>) -> Result<ModelPlan, Error> {
         let recipe: Recipe = serde_wasm_bindgen::from_value(given(&recipe))

@@ -29,15 +29,24 @@ impl SafetensorsModel {
         SafetensorsModel::default()
     }
 
-    /// Adds the next file by its start: where its tensor data begins, or how many bytes from the start are needed.
-    pub fn add(&mut self, prefix: &[u8], #[wasm_bindgen(js_name = fileSize)] file_size: f64) -> Result<JsValue, Error> {
+    /// Adds the next file by its start: where its tensor data begins, or how many bytes from the start are needed. `shard`: see
+    /// [`Folder::add_shard`].
+    pub fn add(
+        &mut self,
+        prefix: &[u8],
+        #[wasm_bindgen(js_name = fileSize)] file_size: f64,
+        shard: bool,
+    ) -> Result<JsValue, Error> {
         let size = count(file_size, "fileSize")?;
         Ok(match safetensors::parse(prefix, size)? {
             Parsed::NeedsMore(bytes) => Object::new().number("needed", bytes).done(),
             Parsed::Header(header) => {
                 let start = header.data_start;
                 self.made.take();
-                self.folder.add(*header, size)?;
+                match shard {
+                    true => self.folder.add_shard(*header, size),
+                    false => self.folder.add(*header, size)?,
+                }
                 Object::new().number("dataStart", start).done()
             }
         })
@@ -65,6 +74,12 @@ impl SafetensorsModel {
     /// See [`Folder::repeated`]: offset and bytes of each range, one after the other.
     pub fn repeated(&self) -> Vec<f64> {
         self.folder.repeated().into_iter().flat_map(|(offset, bytes)| [offset as f64, bytes as f64]).collect()
+    }
+
+    /// See [`Folder::refuse_codes`].
+    #[wasm_bindgen(js_name = refuseCodes)]
+    pub fn refuse_codes(&self) -> Result<(), Error> {
+        self.folder.refuse_codes()
     }
 
     /// See [`Folder::check_index`].

@@ -153,7 +153,7 @@ test('files that are dropped are opened', async () => {
 
 test('a safetensors model becomes GGUF', async () => {
   const { page } = app;
-  const header = { 'a.weight': { dtype: 'F32', shape: [8, 256], data_offsets: [0, 8192] } };
+  const header = { 'double_blocks.0.img_attn.proj.weight': { dtype: 'F32', shape: [8, 256], data_offsets: [0, 8192] } };
   const json = new TextEncoder().encode(JSON.stringify(header));
   const bytes = new Uint8Array(8 + json.length + 8192);
   new DataView(bytes.buffer).setBigUint64(0, BigInt(json.length), true);
@@ -172,6 +172,6 @@ test('a safetensors model becomes GGUF', async () => {
   const { name, bytes: made } = await download(page);
   expect(name).toBe('plain-Q8_0.gguf');
   const model = await openModel(new Uint8Array(made));
-  expect(model.tensor('a.weight').type).toBe('Q8_0');
+  expect(model.tensor('double_blocks.0.img_attn.proj.weight').type).toBe('Q8_0');
   await model.close();
 });

@@ -14,6 +14,7 @@ describe('a model in several files', () => {
     const data = new Uint8Array(Float32Array.from({ length: 64 }, (_, i) => Math.sin(i + from)).buffer);
     return safetensors({ [name]: { dtype: 'F32', shape, data } });
   };
+  const one = (name: string) => ({ [name]: { dtype: 'F32', shape: [2], data: new Uint8Array(8) } });
   const names = ['model-00001-of-00002.safetensors', 'model-00002-of-00002.safetensors'] as const;
   const [first, second] = [part('z.weight', [2, 32], 0), part('a.weight', [2, 32], 500)];
   const map = { 'z.weight': names[0], 'a.weight': names[1] };
@@ -60,13 +61,21 @@ describe('a model in several files', () => {
     expect((await model.readTensor('z.weight', { rows: [1, 2] }))[0]).toBe(Math.fround(Math.sin(32)));
     expect([...model.files.keys()]).toContain('config.json');
     const target = new MemoryTarget();
-    await quantizeModel(model, target, 'Q8_0', { workers: 2 });
+    await quantizeModel(model, target, { preset: 'Q8_0', plain: true }, { workers: 2 });
     const made = await openModel(target.bytes as Uint8Array);
     expect(made.tensors.map(({ name, type }) => [name, type])).toEqual([
       ['a.weight', 'Q8_0'],
       ['z.weight', 'Q8_0'],
     ]);
     await made.close();
+    await model.close();
+  });
+
+  it('takes a tensor that two shards have from the last, in the place of the first', async () => {
+    const later = part('z.weight', [2, 32], 900);
+    const model = await openModel([file(names[1], later), file(names[0], first)]);
+    expect(model.tensors.map(({ name }) => name)).toEqual(['z.weight']);
+    expect((await model.readTensor('z.weight'))[1]).toBe(Math.fround(Math.sin(901)));
     await model.close();
   });
 
@@ -95,6 +104,16 @@ describe('a model in several files', () => {
       () => onDisk({ 'z.weight': '../x.safetensors' }),
       'MALFORMED',
       'only plain names of files in the same folder',
+    ],
+    [
+      'a tensor that the index does not name',
+      () => [
+        file(names[0], safetensors({ ...one('z.weight'), ...one('y.weight') })),
+        file(names[1], second),
+        file('model.safetensors.index.json', index(map)),
+      ],
+      'MALFORMED',
+      "tensor 'y.weight', which the index does not name",
     ],
     [
       'a tensor in two files',

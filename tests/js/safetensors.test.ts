@@ -32,7 +32,7 @@ describe('a safetensors file', () => {
   it('is quantized to a GGUF whose tensors are the encoder’s own bytes', async () => {
     const model = await openModel(file);
     const target = new MemoryTarget();
-    const report = await quantizeModel(model, target, 'Q4_0', { workers: 0 });
+    const report = await quantizeModel(model, target, { preset: 'Q4_0', plain: true }, { workers: 0 });
     expect(report.tensors.find(({ name }) => name === 'b.weight')).toMatchObject({ from: 'F8_E4M3', to: 'Q4_0' });
     const bytes = target.bytes as Uint8Array<ArrayBuffer>;
     const made = await openModel(bytes);

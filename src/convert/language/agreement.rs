@@ -2,22 +2,13 @@
 //! reads them, mixes them in ways that depend on the tokenizer's class and its own version; here tokenizer.json says it, and
 //! where another file says more or otherwise, the model is refused.
 
+use super::class::Class;
 use super::files::{Files, bad};
 use super::tokens::{SETTINGS, TOKENIZER, content, settings};
 use crate::error::{Code, Result};
 use crate::json::Value;
 use std::collections::HashMap;
 
-/// Classes that take tokenizer.json as it is.
-const GENERIC: &[&str] = &["PreTrainedTokenizerFast", "TokenizersBackend"];
-/// Classes that build a tokenizer from its parts, and what they add to it if it is not there.
-const KNOWN: &[(&str, Option<&str>)] = &[
-    ("LlamaTokenizer", None),
-    ("CodeLlamaTokenizer", None),
-    ("BertTokenizer", None),
-    ("GPT2Tokenizer", Some("<|endoftext|>")),
-    ("Qwen2Tokenizer", Some("<|endoftext|>")),
-];
 const MAP: &str = "special_tokens_map.json";
 const ADDED: &str = "added_tokens.json";
 
@@ -33,13 +24,10 @@ fn added<'a>(token: &'a Value, id: Option<u64>) -> Option<Added<'a>> {
 ///
 /// # Errors
 /// [`Code::UNSUPPORTED`].
-pub(super) fn check(files: &Files, tokenizer: &Value) -> Result<()> {
+pub(super) fn check(files: &Files, tokenizer: &Value, class: Class) -> Result<()> {
     let refuse = |file: &str, message: String| Err(bad(file, Code::UNSUPPORTED, message));
-    let class = settings(files, "tokenizer_class").and_then(Value::as_str);
-    let known = class.and_then(|class| KNOWN.iter().find(|(known, _)| *known == class.trim_end_matches("Fast")));
-    let generic = class.is_some_and(|class| GENERIC.contains(&class));
-    if let Some(class) = class.filter(|_| !generic && known.is_none()) {
-        return refuse(SETTINGS, format!("tokenizer_class is {class}, which is not converted"));
+    if !class.known {
+        return refuse(SETTINGS, format!("tokenizer_class is {}, which is not converted", class.name()));
     }
     if settings(files, "split_special_tokens") == Some(&Value::Bool(true)) {
         return refuse(SETTINGS, "split_special_tokens: special tokens in parts are not converted".to_owned());
@@ -55,7 +43,7 @@ pub(super) fn check(files: &Files, tokenizer: &Value) -> Result<()> {
     let by_text: HashMap<&str, &Added> = list.iter().map(|token| (token.0, token)).collect();
 
     let decoder = settings(files, "added_tokens_decoder").and_then(Value::as_object);
-    if let Some(decoder) = decoder.filter(|decoder| !decoder.is_empty() || !generic) {
+    if let Some(decoder) = decoder.filter(|decoder| !decoder.is_empty() || !class.generic) {
         let odd = decoder.iter().find(|(id, token)| {
             let token = added(token, id.parse().ok());
             token.is_none_or(|token| by_text.get(token.0).is_none_or(|known| **known != token))
@@ -83,10 +71,7 @@ pub(super) fn check(files: &Files, tokenizer: &Value) -> Result<()> {
             return refuse(file, format!("token '{text}' is not among the special tokens of tokenizer.json"));
         }
     }
-    match known.and_then(|(_, adds)| *adds).filter(|text| !by_text.contains_key(text)) {
-        Some(text) => refuse(TOKENIZER, format!("its class adds token '{text}', which it does not have")),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 /// Added tokens are given the numbers that follow the vocabulary's, whatever stands there.

@@ -190,20 +190,28 @@ static ARCHITECTURES: &[Architecture] = &[
     },
 ];
 
+/// The class of a model, by its config.json.
+pub(in crate::convert) fn class(config: &Value) -> Option<&str> {
+    config.get("architectures")?.as_list()?.first()?.as_str()
+}
+
+/// Whether models of a class are converted.
+pub(in crate::convert) fn converts(class: &str) -> bool {
+    ARCHITECTURES.iter().any(|architecture| architecture.classes.contains(&class))
+}
+
 /// Ends of names of tensors that no program needs.
 const USELESS: &[&str] = &[".attention.masked_bias", ".attention.bias", ".rotary_emb.inv_freq"];
 
 impl Architecture {
     /// The one config.json names.
     pub fn of(config: &Value) -> Result<&'static Architecture> {
-        let named = config.get("architectures").and_then(Value::as_list).and_then(<[_]>::first).and_then(Value::as_str);
-        let Some(named) = named else {
+        let Some(named) = class(config) else {
             let message = "config.json has no architectures, which say what kind of model it is";
             return Err(Error::new(Code::MALFORMED, message).with("file", "config.json"));
         };
         ARCHITECTURES.iter().find(|architecture| architecture.classes.contains(&named)).ok_or_else(|| {
-            let known: Vec<_> = ARCHITECTURES.iter().flat_map(|a| a.classes).copied().collect();
-            let message = format!("config.json: {named} is not converted; known are {}", known.join(", "));
+            let message = format!("config.json: {named} cannot be converted");
             Error::new(Code::UNSUPPORTED, message).with("file", "config.json").with("architecture", named)
         })
     }

@@ -17,6 +17,9 @@ enum Value {
     Text(Option<String>),
     /// A list of scalars.
     List(Vec<String>),
+    /// A truth value, a number or a date, and whether Python takes it for true: a list asks for neither, a text writes only
+    /// those that are true.
+    Typed(bool),
     /// Anything else: an error when it is asked for, and only then.
     Other,
 }
@@ -82,8 +85,22 @@ impl Card {
             Some(Value::List(_)) => {
                 Err(bad(FILE, Code::UNSUPPORTED, format!("'{key}' of its card is a list, not a text")))
             }
+            // The script drops what is false in Python, and fails at the rest.
+            Some(Value::Typed(false)) => Ok(Some(String::new())),
+            Some(Value::Typed(true)) => {
+                let message = format!("'{key}' of its card is a truth value, a number or a date, not a text: quote it");
+                Err(bad(FILE, Code::UNSUPPORTED, message))
+            }
             Some(Value::Text(text)) => Ok(text.clone()),
             _ => Ok(None),
+        }
+    }
+
+    /// A list joined by commas, or a text.
+    pub fn joined(&self, key: &str) -> Result<Option<String>> {
+        match self.value(key)? {
+            Some(Value::List(items)) => Ok(Some(items.join(","))),
+            _ => self.text(key),
         }
     }
 
@@ -99,10 +116,10 @@ impl Card {
 
 /// An item under a key. "no" is a text there, for the script sees to it: a language is called so.
 fn add(value: &mut Value, item: &str) {
-    let plain = if item == "no" { Some(Some(item.to_owned())) } else { scalar(item) };
+    let plain = if item == "no" { Value::Text(Some(item.to_owned())) } else { scalar(item) };
     match (value, plain) {
-        (Value::List(items), Some(Some(text))) => items.push(text),
-        (value @ Value::Text(None), Some(Some(text))) => *value = Value::List(vec![text]),
+        (Value::List(items), Value::Text(Some(text))) => items.push(text),
+        (value @ Value::Text(None), Value::Text(Some(text))) => *value = Value::List(vec![text]),
         (value, _) => *value = Value::Other,
     }
 }
@@ -110,28 +127,46 @@ fn add(value: &mut Value, item: &str) {
 fn scalar_or_list(text: &str) -> Value {
     let text = without_comment(text.trim());
     if let Some(inner) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        let items = inner.split(',').map(str::trim).filter(|item| !item.is_empty()).map(|item| scalar(item).flatten());
+        let items = inner.split(',').map(str::trim).filter(|item| !item.is_empty()).map(|item| match scalar(item) {
+            Value::Text(text) => text,
+            _ => None,
+        });
         return items.collect::<Option<_>>().map_or(Value::Other, Value::List);
     }
-    scalar(text).map_or(Value::Other, Value::Text)
+    scalar(text)
 }
 
-/// A scalar without its quotes; `Some(None)` for null, `None` for what is no plain text.
-fn scalar(text: &str) -> Option<Option<String>> {
+/// A scalar without its quotes.
+fn scalar(text: &str) -> Value {
     let text = without_comment(text.trim());
     if let Some(quote @ ('"' | '\'')) = text.chars().next() {
-        let inner = text.get(1..)?.strip_suffix(quote)?;
-        return (!inner.contains(['\\', quote])).then(|| Some(inner.to_owned()));
+        let inner = text.get(1..).and_then(|rest| rest.strip_suffix(quote));
+        let plain = inner.filter(|inner| !inner.contains(['\\', quote]));
+        return plain.map_or(Value::Other, |inner| Value::Text(Some(inner.to_owned())));
     }
     if ["", "~", "null", "Null", "NULL"].contains(&text) {
-        return Some(None);
+        return Value::Text(None);
     }
     let nested = text.contains(": ")
         || text.ends_with(':')
         || text.starts_with("- ")
         || ["-", "=", "<<"].contains(&text)
         || text.starts_with(['{', '[', '|', '>', '&', '*', '!', '%', '@', '`']);
-    (!nested && !is_typed(text)).then(|| Some(text.to_owned()))
+    match nested {
+        true => Value::Other,
+        false if is_typed(text) => Value::Typed(is_true(text)),
+        false => Value::Text(Some(text.to_owned())),
+    }
+}
+
+/// Whether Python takes a truth value, a number or a date for true.
+fn is_true(text: &str) -> bool {
+    let lower = text.to_ascii_lowercase();
+    let number = lower.trim_start_matches(['+', '-']);
+    // A number is zero if all its digits are; what has none is a word or infinite.
+    let digits = number.strip_prefix("0x").unwrap_or(number.split('e').next().unwrap_or_default());
+    let zero = digits.contains('0') && digits.chars().all(|c| "0._:b".contains(c));
+    !["no", "false", "off"].contains(&lower.as_str()) && !zero
 }
 
 /// Whether YAML takes a text without quotes for a truth value, a number or a date.

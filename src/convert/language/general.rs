@@ -55,7 +55,7 @@ pub(super) fn write(files: &Files, folder: &str, weights: u64, out: &mut Pairs) 
         let mut found = None;
         for key in keys.iter().filter(|key| card.has(key)) {
             // A model of several licences has a list of them.
-            let stated = if *field == "license" { Some(card.list(key)?.join(",")) } else { card.text(key)? };
+            let stated = if *field == "license" { card.joined(key)? } else { card.text(key)? };
             found = found.or(stated);
         }
         known.push(found);

@@ -8,6 +8,7 @@
 //! general       the folder's name, the model card and generation_config.json to `general.*`
 //! model_id      what a model's name says of it
 //! card          the beginning of README.md
+//! class         by which of transformers' classes a tokenizer is read
 //! agreement     whether the files that add tokens say the same
 //! tokens        tokenizer.json to tokens, their types and merges
 //! pieces        the same of SentencePiece's vocabularies
@@ -24,6 +25,7 @@
 mod agreement;
 mod architecture;
 mod card;
+mod class;
 mod files;
 mod general;
 mod model_id;
@@ -42,15 +44,14 @@ use super::plain::made;
 use crate::container::gguf::{Header, Tensor, TensorType};
 use crate::container::safetensors::SafetensorsTensor;
 use crate::error::{Code, Error, Result};
+use crate::recipe::MAX_TEXT_NAME;
 use architecture::{Architecture, Row};
+pub(super) use architecture::{class, converts};
 use files::Files;
 use pairs::Pairs;
 use parameters::Parameters;
 use rerank::Reranker;
 use std::collections::HashSet;
-
-/// Names of more bytes are not read back by ggml.
-const MAX_NAME: u64 = 63;
 
 const CONFIG: &str = "config.json";
 
@@ -147,9 +148,12 @@ fn converted(tensor: &SafetensorsTensor, row: Row, parameters: &Parameters, floa
         let message = format!("tensor '{}': {message}", tensor.name);
         Err(Error::new(Code::UNSUPPORTED, message).with("tensor", tensor.name.as_str()))
     };
-    const FLOATS: &[TensorType] = &[TensorType::F32, TensorType::F16, TensorType::BF16];
+    const FLOATS: &[TensorType] = &[TensorType::F64, TensorType::F32, TensorType::F16, TensorType::BF16];
     if !FLOATS.contains(&tensor.kind) {
-        return refuse(format!("weights of a language model are F32, F16 or BF16, and these are {}", tensor.kind.name));
+        return refuse(format!(
+            "weights of a language model are F64, F32, F16 or BF16, and these are {}",
+            tensor.kind.name
+        ));
     }
     let heads = parameters.heads_of(row.rotary);
     let rows = tensor.shape.first().copied().unwrap_or(0);
@@ -157,5 +161,5 @@ fn converted(tensor: &SafetensorsTensor, row: Row, parameters: &Parameters, floa
     if heads > 0 && (!rows.is_multiple_of(heads) || !head_rows.is_multiple_of(2)) {
         return refuse(format!("its {rows} rows are not {heads} heads of an even number of rows"));
     }
-    Ok(Tensor { head_rows, ..made(tensor, &row.name, kind, MAX_NAME)? })
+    Ok(Tensor { head_rows, ..made(tensor, &row.name, kind, MAX_TEXT_NAME)? })
 }

@@ -311,6 +311,8 @@ impl<'a> Parameters<'a> {
         let number = |name: &str| self.scaling_number(name);
         match self.scaling_kind() {
             "default" | "dynamic" => {}
+            // Of its factors the script writes nothing for these architectures.
+            "longrope" => out.text(&key("rope.scaling.type"), "longrope"),
             // A tensor says it: see rope.rs.
             "llama3" if self.architecture.sized => {}
             kind @ ("linear" | "yarn") => {

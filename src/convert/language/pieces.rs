@@ -110,7 +110,7 @@ pub(super) fn of_json(tokenizer: &Value, files: &Files) -> Result<Pieces> {
         let place = id.as_u64().and_then(|id| base.get_mut(id as usize));
         *place.ok_or_else(|| malformed("its tokens are not numbered from 0 on"))? = Some(text);
     }
-    let named = named(files, tokenizer);
+    let named = named(files, tokenizer, None);
     if let Some(text) = named.iter().find(|text| id_of(tokenizer, text).is_none()) {
         return Err(bad(
             SETTINGS,

@@ -59,16 +59,17 @@ static WAYS: &[Way] = &[
     Way { name: "jina-v2-en", steps: "BertPreTokenizer", first: First::Whatever },
 ];
 
-/// The name a GGUF file has for it; `given`, where the caller knows better.
+/// The name a GGUF file has for it; `given`, where the caller knows better; `own` are the steps of a tokenizer's class that
+/// replaces those of tokenizer.json.
 ///
 /// # Errors
 /// [`Code::UNSUPPORTED`] for steps that no known name stands for.
-pub(super) fn name(tokenizer: &Value, given: Option<&str>) -> Result<String> {
+pub(super) fn name(tokenizer: &Value, own: Option<&str>, given: Option<&str>) -> Result<String> {
     if let Some(given) = given {
         return Ok(given.to_owned());
     }
-    let mut found = String::new();
-    if let Some(step) = tokenizer.get("pre_tokenizer") {
+    let mut found = own.unwrap_or_default().to_owned();
+    if let Some(step) = tokenizer.get("pre_tokenizer").filter(|_| own.is_none()) {
         steps(step, &mut found, 0);
     }
     let first = first_token(tokenizer);

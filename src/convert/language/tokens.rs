@@ -1,5 +1,6 @@
 //! tokenizer.json to tokens, their types and merges.
 
+use super::class::Class;
 use super::files::{Files, bad};
 use super::pairs::Pairs;
 use super::parameters::Parameters;
@@ -51,13 +52,14 @@ pub(super) fn write(files: &Files, parameters: &Parameters, out: &mut Pairs) -> 
         Some(pieces.len())
     } else {
         let tokenizer = files.need(TOKENIZER)?;
-        agreement::check(files, tokenizer)?;
+        let class = Class::of(files, parameters);
+        agreement::check(files, tokenizer, class)?;
         if architecture.sized && pieces::are_in(tokenizer) {
             let pieces = pieces::of_json(tokenizer, files)?;
             pieces.write(out);
             Some(pieces.len())
         } else {
-            let tokens = write_tokens(files, tokenizer, parameters, out)?;
+            let tokens = write_tokens(files, tokenizer, parameters, class, out)?;
             architecture.encoder.then_some(tokens)
         }
     };
@@ -88,7 +90,13 @@ fn write_space(files: &Files, out: &mut Pairs) -> Result<()> {
 }
 
 /// Writes the tokens of byte-level BPE or of WordPiece: how many there are.
-fn write_tokens(files: &Files, tokenizer: &Value, parameters: &Parameters, out: &mut Pairs) -> Result<u64> {
+fn write_tokens(
+    files: &Files,
+    tokenizer: &Value,
+    parameters: &Parameters,
+    class: Class,
+    out: &mut Pairs,
+) -> Result<u64> {
     let word_pieces = parameters.architecture.encoder;
     let expected = if word_pieces { "WordPiece" } else { "BPE" };
     let model = tokenizer.get("model").filter(|model| model.get("type").and_then(Value::as_str) == Some(expected));
@@ -97,7 +105,7 @@ fn write_tokens(files: &Files, tokenizer: &Value, parameters: &Parameters, out: 
         let message = "it has SentencePiece's tokens (byte_fallback), which this architecture does not take";
         return Err(bad(TOKENIZER, Code::UNSUPPORTED, message));
     }
-    let (mut tokens, types) = tokens(files, tokenizer, model, parameters.tokens)?;
+    let (mut tokens, types) = tokens(files, tokenizer, class, model, parameters.tokens)?;
     if word_pieces {
         for (token, _) in tokens.iter_mut().zip(&types).filter(|(_, kind)| **kind != CONTROL) {
             // llama.cpp marks where words begin, not where they go on.
@@ -105,7 +113,7 @@ fn write_tokens(files: &Files, tokenizer: &Value, parameters: &Parameters, out: 
         }
     }
     out.text("tokenizer.ggml.model", if word_pieces { "bert" } else { "gpt2" });
-    out.text("tokenizer.ggml.pre", pre::name(tokenizer, files.pre_tokenizer)?);
+    out.text("tokenizer.ggml.pre", pre::name(tokenizer, class.steps(), files.pre_tokenizer)?);
     out.texts("tokenizer.ggml.tokens", tokens.iter().map(String::as_str));
     out.i32s("tokenizer.ggml.token_type", &types);
     if !word_pieces {
@@ -127,12 +135,15 @@ pub(super) fn id_of(tokenizer: &Value, text: &str) -> Option<u64> {
     id.and_then(Value::as_u64)
 }
 
-/// The tokens that have a role; that of padding may be named where padding is.
-pub(super) fn named<'a>(files: &'a Files, tokenizer: &'a Value) -> Vec<&'a str> {
+/// The tokens that have a role; that of padding may be named where padding is, and a class may have its own.
+pub(super) fn named<'a>(files: &'a Files, tokenizer: &'a Value, class: Option<Class>) -> Vec<&'a str> {
     const NAMES: &[&str] = &["bos", "eos", "unk", "sep", "pad", "cls", "mask"];
     let stated = |name: &str| settings(files, &format!("{name}_token")).and_then(content);
     let padding = || tokenizer.get("padding")?.get("pad_token")?.as_str();
-    NAMES.iter().filter_map(|name| stated(name).or_else(|| padding().filter(|_| *name == "pad"))).collect()
+    let own = |name: &str| class.and_then(|class| class.default(files, name));
+    let found =
+        NAMES.iter().map(|name| stated(name).or_else(|| own(name)).or_else(|| padding().filter(|_| *name == "pad")));
+    found.flatten().collect()
 }
 
 /// The text of a special token, which is a string or an object with one.
@@ -143,7 +154,7 @@ pub(super) fn content(value: &Value) -> Option<&str> {
 /// Tokens and their types, by their numbers.
 type Tokens = (Vec<String>, Vec<i32>);
 
-fn tokens(files: &Files, tokenizer: &Value, model: &Value, count: u64) -> Result<Tokens> {
+fn tokens(files: &Files, tokenizer: &Value, class: Class, model: &Value, count: u64) -> Result<Tokens> {
     let malformed = |message: String| bad(TOKENIZER, Code::MALFORMED, message);
     let vocabulary = model.get("vocab").and_then(Value::as_object);
     let vocabulary = vocabulary.ok_or_else(|| malformed("its model has no vocab".to_owned()))?;
@@ -169,9 +180,8 @@ fn tokens(files: &Files, tokenizer: &Value, model: &Value, count: u64) -> Result
         ids.insert(text, id);
         added.push(Added { id, text, special: flag("special"), normalized: flag("normalized") });
     }
-    // What only tokenizer_config.json knows to be special is added when transformers reads it.
-    let named = named(files, tokenizer);
-    for text in named {
+    // What only tokenizer_config.json or the class knows to be special is added when transformers reads it.
+    for text in named(files, tokenizer, Some(class)) {
         if !added.iter().any(|token| token.text == text) {
             let next = ids.values().max().map_or(0, |last| last.saturating_add(1));
             let id = put(text, Some(ids.get(text).copied().unwrap_or(next)))?;
@@ -179,8 +189,8 @@ fn tokens(files: &Files, tokenizer: &Value, model: &Value, count: u64) -> Result
             added.push(Added { id, text, special: true, normalized: false });
         }
     }
-    let byte_level =
-        tokenizer.get("decoder").and_then(|decoder| decoder.get("type")).and_then(Value::as_str) == Some("ByteLevel");
+    let decoder = tokenizer.get("decoder").and_then(|decoder| decoder.get("type")).and_then(Value::as_str);
+    let byte_level = class.is_byte_level() || decoder == Some("ByteLevel");
     let mut types = vec![NORMAL; by_id.len()];
     let mut texts: Vec<String> = Vec::with_capacity(by_id.len());
     for (id, text) in by_id.iter().enumerate() {
