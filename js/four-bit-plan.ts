@@ -17,10 +17,11 @@
 
 import { expectArray, expectObject, expectText } from './check.js';
 import { QuantpressError } from './error.js';
-import { skippedModules, whyKept } from './four-bit-modules.js';
+import { chooseModules, DTYPES, kindOf, type ModuleChoice } from './four-bit-modules.js';
 import type { PlannedTensor, Recipe } from './model-plan.js';
 import { readRecipe } from './recipe-options.js';
-import type { Model, SourceType, TensorInfo } from './model.js';
+import type { Model, TensorInfo } from './model.js';
+import { call } from './wasm.js';
 
 /** The presets whose output is a safetensors file for `transformers`. */
 export const FOUR_BIT_PRESETS: readonly string[] = ['NF4', 'FP4'];
@@ -33,9 +34,6 @@ export const NESTED_BLOCK = 256;
 
 /** The longest that the digits of an offset can be. */
 const LONGEST_NUMBER = 24;
-
-/** The types that bitsandbytes decodes to, by their names in safetensors. */
-const DTYPES: Partial<Record<SourceType, string>> = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' };
 
 /** What stands after a quantized tensor's codes, in the order of the file. */
 export interface FourBitTensor {
@@ -51,6 +49,8 @@ export interface FourBitPlan {
   preset: string;
   dataType: 'nf4' | 'fp4';
   double: boolean;
+  /** The modules that stay as they are, as config.json lists them. */
+  skipped: readonly string[];
   size: number;
   /** By the place of a tensor in the plan; nothing for one that is copied. */
   quantized: readonly (FourBitTensor | undefined)[];
@@ -87,13 +87,18 @@ export function planFourBit(model: Model, recipe: Recipe, imatrix: unknown): Fou
     const message = `the model is quantized by bitsandbytes already (tensor '${quantizedAlready.name}')`;
     throw new QuantpressError('ARGUMENT', message, { tensor: quantizedAlready.name });
   }
+  const { header } = model;
+  if ('refuseCodes' in header) call(() => header.refuseCodes());
   const dataType = name === 'NF4' ? 'nf4' : 'fp4';
-  return lay(model.tensors, { preset: name, dataType, double: doubleQuant === true }, excludeModules);
+  const text = model.files.get('config.json');
+  const config = text && parseConfig(text)[0];
+  const choice = chooseModules(model.tensors, kindOf(config), excludeModules);
+  return lay(model.tensors, { preset: name, dataType, double: doubleQuant === true }, choice);
 }
 
 type Kind = Pick<FourBitPlan, 'preset' | 'dataType' | 'double'>;
 
-function lay(all: readonly TensorInfo[], kind: Kind, excluded: readonly string[]): FourBitPlan {
+function lay(all: readonly TensorInfo[], kind: Kind, { whyKept, skipped }: ModuleChoice): FourBitPlan {
   const records = new Map<string, { dtype: string; shape: readonly number[]; data_offsets: [number, number] }>();
   const planned: PlannedTensor[] = [];
   const quantized: (FourBitTensor | undefined)[] = [];
@@ -102,7 +107,7 @@ function lay(all: readonly TensorInfo[], kind: Kind, excluded: readonly string[]
     records.set(name, { dtype, shape, data_offsets: [at, at + bytes] });
     at += bytes;
   };
-  const decided = all.map((tensor) => ({ tensor, why: DTYPES[tensor.type] ? whyKept(tensor, excluded) : 'its type' }));
+  const decided = all.map((tensor) => ({ tensor, why: whyKept(tensor) }));
   const kept = decided.filter(({ why }) => why !== undefined);
   const elementBytes = ({ tensor }: { tensor: TensorInfo }) => tensor.bytes / count(tensor.shape);
   for (const { tensor, why = '' } of kept.sort((a, b) => elementBytes(b) - elementBytes(a))) {
@@ -136,6 +141,7 @@ function lay(all: readonly TensorInfo[], kind: Kind, excluded: readonly string[]
   for (const tensor of planned) tensor.targetOffset += header.length;
   return {
     ...kind,
+    skipped,
     size: header.length + at,
     quantized,
     tensors: () => planned,
@@ -200,13 +206,13 @@ export function fourBitConfig(model: Model, recipe: Recipe): string {
   }
   const text = model.files.get('config.json');
   if (!text) throw new QuantpressError('NOT_FOUND', 'the model was opened without its config.json', {});
-  const { dataType, double } = planFourBit(model, given, undefined);
+  const { dataType, double, skipped } = planFourBit(model, given, undefined);
   const [config, source] = parseConfig(text);
   const quantization_config = {
     ...{ load_in_4bit: true, load_in_8bit: false, _load_in_4bit: true, _load_in_8bit: false },
     ...{ bnb_4bit_compute_dtype: config.dtype ?? config.torch_dtype ?? 'float32', bnb_4bit_quant_storage: 'uint8' },
     ...{ bnb_4bit_quant_type: dataType, bnb_4bit_use_double_quant: double },
-    llm_int8_skip_modules: skippedModules(model.tensors, given.excludeModules ?? []),
+    llm_int8_skip_modules: skipped,
     quant_method: 'bitsandbytes',
   };
   const member = JSON.stringify({ quantization_config }, null, 2).slice(1);
