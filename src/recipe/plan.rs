@@ -149,7 +149,7 @@ pub fn plan(header: &Header, recipe: &Recipe, importance: Option<&ImportanceMatr
             // As ggml does; what was written by others may have dimensions of one at the end.
             planned.shape.truncate(tensor.dimensions());
         }
-        limits.check(name, planned.shape.len()).map_err(placed)?;
+        limits.check(&name, planned.shape.len()).map_err(placed)?;
         if tensor.stored == tensor.kind || decision.kind != tensor.kind {
             check_conversion(&planned, tensor.stored != tensor.kind, recipe).map_err(placed)?;
         }

@@ -95,7 +95,7 @@ impl ModelHeader {
 
     /// `[{ tensor, message }]`: see [`recipe::unreadable`].
     pub fn unreadable(&self) -> js_sys::Array {
-        let found = recipe::unreadable(&self.0).into_iter();
+        let found = recipe::unreadable(&self.header).into_iter();
         found.map(|(tensor, message)| Object::new().value("tensor", tensor).value("message", message).done()).collect()
     }
 
