@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** `npm run readme`: writes the README's table of formats from the engine's. A test compares. */
+/** `npm run readme`: writes the table of formats in the guide from the engine's. A test compares. */
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { formatTable, withFormatTable } from './lib/format-table.js';
@@ -9,6 +9,6 @@ import { tool } from './lib/say.js';
 await tool(async () => {
   const { formats, init } = await import('quantpress');
   await init();
-  const file = at('README.md');
+  const file = at('docs', 'formats-and-how-to-choose.md');
   writeFileSync(file, withFormatTable(readFileSync(file, 'utf8'), formatTable(formats())));
 });

@@ -1,4 +1,4 @@
-/** The README is code as well: its example runs, its table is the engine's. */
+/** The README's example runs, and the guide's table of formats is the engine's. */
 
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -7,12 +7,12 @@ import { beforeAll, expect, test } from 'vitest';
 import { example, printed } from '../package/support/example.js';
 import { formatTable, withFormatTable } from '../../tools/lib/format-table.js';
 
-const readme = readFileSync('README.md', 'utf8');
+const page = readFileSync('docs/formats-and-how-to-choose.md', 'utf8');
 
 beforeAll(() => init());
 
 test("the table of formats is the engine's (npm run readme writes it)", () => {
-  expect(readme).toBe(withFormatTable(readme, formatTable(formats())));
+  expect(page).toBe(withFormatTable(page, formatTable(formats())));
 });
 
 test('the ten lines run as they stand', () => {

@@ -1,4 +1,4 @@
-/** The README's table of formats. */
+/** The table of formats in the guide. */
 
 const [BEGIN, END] = ['<!-- formats -->\n', '<!-- end of formats -->'];
 
