@@ -165,7 +165,7 @@ fn aborted(model: &Path, out: &Path, recipe: &Recipe, tiles: usize, resume: bool
 fn an_aborted_conversion_leaves_nothing_or_what_the_next_one_resumes() {
     let folder = Folder::new();
     let (model, out) = (folder.model(), folder.at("out.gguf"));
-    let recipe = Recipe { split_max_size: Some(3_000_000), ..recipe("Q6_K") };
+    let recipe = Recipe { split_max_size: Some(1_000_000), ..recipe("Q6_K") };
     let want = aborted(&model, &folder.at("want.gguf"), &recipe, usize::MAX, false).unwrap();
     let before = folder.names();
     for tiles in [1, 10, 30] {
@@ -179,6 +179,10 @@ fn an_aborted_conversion_leaves_nothing_or_what_the_next_one_resumes() {
     let other = Recipe { pure: true, ..recipe.clone() };
     let refused = aborted(&model, &out, &other, 1, true).unwrap_err();
     assert_eq!(refused.code(), Code::CHANGED, "{refused}");
+    // The npm package leaves an empty journal beside every further shard.
+    let second = format!(".out-00002-of-{:05}.gguf", want.shards.len());
+    assert!(folder.at(&format!("{second}.interrupted.part")).is_file());
+    fs::write(folder.at(&format!("{second}.interrupted.journal")), "").unwrap();
     let report = aborted(&model, &out, &recipe, usize::MAX, true).unwrap();
     assert!(report.bytes_resumed > 0, "what the other job refused is still there");
     assert!(report.tensors == want.tensors && report.shards == want.shards && report.sha256 == want.sha256);

@@ -177,6 +177,23 @@ fn a_journal_of_another_job_is_refused_with_what_is_different() {
     }
 }
 
+/// Recorded from journals of the npm package: by them each of the two resumes what the other has left.
+#[test]
+fn a_job_is_identified_as_the_npm_package_identifies_it() {
+    let model = model();
+    let of = |recipe: &Recipe| identity(&plan_of(&model, recipe), recipe).recipe;
+    let whole = "03c6d2b66a0379a994e2927dc0da90d1084716d8fb66877b90ecd08e2ab81a70 6456575488058038b70c842f1a1cba73d2427d82ee9237264b3a859e1e19d9f3";
+    let split = "78713a95d78dfe37ff7c5f146aa4d5359620077d5c1f086accf722afe1122f47 4f94980bf39687d19bd6a6eaf81e2e294208630c86e3185f7188b6ba2eafab59";
+    assert_eq!(of(&recipe("Q4_K_M")), whole);
+    assert_eq!(of(&Recipe { split_max_size: Some(500_000), ..recipe("Q8_0") }), split);
+    // A line of its journal.
+    let line = "\n8a797b54 {\"offset\":30304,\"length\":215040,\"hash\":\"88058bc98165d866\",\"note\":[262144,0.6310139466541855,2642.955175075235,2643.0506952229666,2642.6874281757796,0.0071563720703125,0,0]}\n";
+    let journal = [identity(&plan_of(&model, &recipe("Q4_K_M")), &recipe("Q4_K_M")).head(), line.into()].concat();
+    let tile = Journal::parse(&journal).unwrap().tiles.remove(&30304).unwrap();
+    assert_eq!((tile.length, tile.errors.unwrap().error), (215_040, 0.631_013_946_654_185_5));
+    assert_eq!(tile.line(), line.as_bytes());
+}
+
 #[test]
 fn damaged_journals_are_read_as_far_as_they_are_sound() {
     let identity = Identity { engine: "1".into(), source: "s".into(), imatrix: String::new(), recipe: "r".into() };

@@ -302,7 +302,10 @@ impl Targets {
             self.abort();
             return Err(error);
         }
-        let _ = fs::remove_file(&first.unfinished.journal);
+        for target in &self.0 {
+            // The npm package keeps one beside each.
+            let _ = fs::remove_file(&target.unfinished.journal);
+        }
         if moved {
             let _ = fs::remove_file(old);
         }

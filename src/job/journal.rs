@@ -13,7 +13,7 @@ use crate::analysis::ErrorSums;
 use crate::error::{Code, Error, Result};
 use crate::hash::Hasher;
 use crate::json::{self, Value};
-use crate::recipe::{Plan, Recipe, TensorTypeRule};
+use crate::recipe::{Plan, PlannedTensor, Recipe, TensorTypeRule};
 use std::collections::BTreeMap;
 
 const MAGIC: &str = "quantpress journal 1";
@@ -23,6 +23,9 @@ pub const MAX_JOURNAL_BYTES: u64 = 1 << 29;
 
 /// One line: no note of ours is near this long.
 const MAX_LINE: usize = 1 << 16;
+
+/// Tensors that are hashed at a time.
+const PLACES: usize = 4096;
 
 /// Digits of a checksum.
 const CHECKSUM: usize = 8;
@@ -43,19 +46,13 @@ pub struct Identity {
 impl Identity {
     /// The identity of a plan's conversion. `source` tells the state of the source: its size, time of change and the like.
     pub fn new(plan: &Plan, recipe: &Recipe, source: String, imatrix: String) -> Self {
-        let places = plan.tensors.iter().map(|tensor| {
-            list([
-                tensor.source_offset.to_string(),
-                quoted(tensor.from.name),
-                quoted(tensor.to.name),
-                tensor.place.offset.to_string(),
-                tensor.rows.to_string(),
-                tensor.row_length.to_string(),
-                tensor.has_importance.to_string(),
-            ])
-        });
-        let text = list([list(entries(recipe)), list(places)]);
-        let recipe = format!("{} {}", sha256(&plan.header), sha256(text.as_bytes()));
+        let mut text = Hasher::sha256();
+        text.update(list(entries(recipe)).as_bytes());
+        // Piece by piece: a plan may have a million tensors.
+        for tensors in plan.tensors.chunks(PLACES) {
+            text.update(list(tensors.iter().map(place)).as_bytes());
+        }
+        let recipe = format!("{} {}", sha256(&plan.header), text.hex());
         Identity { engine: env!("CARGO_PKG_VERSION").to_owned(), source, imatrix, recipe }
     }
 
@@ -96,6 +93,19 @@ impl Identity {
         let message = format!("cannot resume: {what}; without resume the work begins anew");
         Err(Error::new(Code::CHANGED, message).with("changed", part))
     }
+}
+
+/// What of a tensor decides the bytes of its tiles.
+fn place(tensor: &PlannedTensor) -> String {
+    list([
+        tensor.source_offset.to_string(),
+        quoted(tensor.from.name),
+        quoted(tensor.to.name),
+        tensor.place.offset.to_string(),
+        tensor.rows.to_string(),
+        tensor.row_length.to_string(),
+        tensor.has_importance.to_string(),
+    ])
 }
 
 /// The options of a recipe that are set, by name: `["preset","Q4_K_M"]`.
