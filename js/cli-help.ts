@@ -1,99 +1,99 @@
-/** What `--help` says. */
+/** The text of `--help`. */
 
 const QUANTIZE = `Usage: quantpress quantize [options] IN [OUT] PRESET [THREADS]
        quantpress quantize --target-size SIZE [options] IN OUT [THREADS]
 
-Makes a smaller model file: the bytes llama-quantize writes for the same model, preset and options.
+Quantizes a model. The output is byte-identical to llama-quantize's for the same model, preset and options.
 
-  IN       a GGUF or safetensors file, or its http(s) address; of a model in several files the first shard
-           (NAME-00001-of-00003.gguf), the index (model.safetensors.index.json) or the folder. Of safetensors, diffusion
-           models become the GGUF that ComfyUI-GGUF loads; language models (Llama, Mistral, Qwen2, Qwen3, SmolLM, BERT)
-           the one that llama.cpp's convert_hf_to_gguf.py writes: give the folder, which has their tokenizer too.
-           Anything else is refused, unless --plain asks for a plain container
-  OUT      the file to write; beside IN as ggml-model-PRESET.gguf if it is left out
-  PRESET   Q4_K_M is a good first choice; Q8_0 and Q6_K lose less, smaller ones more
-           NF4 and FP4 make of a folder of Hugging Face's one that transformers loads through bitsandbytes
-  THREADS  as --threads
+  IN       a GGUF or safetensors file, or its http(s) URL; for a model in several files, the first shard
+           (NAME-00001-of-00003.gguf), the index (model.safetensors.index.json) or the folder. Diffusion models in
+           safetensors become the GGUF that ComfyUI-GGUF loads. Language models (Llama, Mistral, Qwen2, Qwen3, SmolLM,
+           BERT) become the GGUF that llama.cpp's convert_hf_to_gguf.py writes; name their folder, which has the tokenizer.
+           Anything else is refused; --plain asks for a plain container
+  OUT      the file to write (default: ggml-model-PRESET.gguf in the folder of IN)
+  PRESET   Q4_K_M is a good first choice; Q8_0 and Q6_K are larger and closer to the original
+           NF4 and FP4 turn a Hugging Face folder into one that transformers loads through bitsandbytes
+  THREADS  the same as --threads
 
 Options (the names are llama-quantize's):
-  --imatrix FILE               importance matrix: which columns matter
+  --imatrix FILE               importance matrix (imatrix), as llama-imatrix writes it
   --include-weights NAME       use the importance matrix only for tensors whose names contain NAME (repeatable)
   --exclude-weights NAME       do not use it for tensors whose names contain NAME (repeatable)
-  --pure                       one type for all tensors, no mixture
-  --leave-output-tensor        keep output.weight as it is
+  --pure                       one type for all tensors
+  --leave-output-tensor        do not quantize output.weight
   --output-tensor-type TYPE    the type of output.weight
   --token-embedding-type TYPE  the type of token_embd.weight
   --tensor-type REGEX=TYPE     the type of tensors whose names match (repeatable, the first match decides)
   --tensor-type-file FILE      the same, from a file
-  --allow-requantize           quantize again what is quantized already, at the cost of quality
-  --target-size SIZE           no preset: choose each tensor's type so that the file has SIZE at most (300MB, 1.5G) and the
-                               error, as quantpress analyze measures it, is least
-  --target-bpw N               the same for N bits per weight (4.2)
+  --allow-requantize           allow requantizing quantized tensors, at the cost of quality
+  --target-size SIZE           instead of a preset: choose each tensor's type so that the file has at most SIZE (300MB,
+                               1.5G) and the weight error measured by quantpress analyze is smallest
+  --target-bpw N               the same, with the size given in bits per weight (4.2)
   --override-kv KEY=TYPE:VALUE set metadata; TYPE is int, float, bool or str (repeatable)
-  --prune-layers L,L,...       leave layers out
-  --keep-split                 write as many files as IN has, OUT-00001-of-00003.gguf and so on
-  --split-max-size SIZE        write files of SIZE at most (500MB, 2G), named the same; browsers load files below 2 GB
-  --pre-tokenizer NAME         what GGUF calls the way a tokenizer cuts text, if the files of a folder do not tell
+  --prune-layers L,L,...       remove layers
+  --keep-split                 write as many shards as IN has (OUT-00001-of-00003.gguf and so on)
+  --split-max-size SIZE        write shards of at most SIZE (500MB, 2G); browsers load files below 2 GB
+  --pre-tokenizer NAME         the value of tokenizer.ggml.pre, if it cannot be determined from the folder
   --plain                      write the tensors of a safetensors model under their own names, as architecture plain, which
                                no program runs: for models that cannot be converted
-  --double-quant               NF4, FP4: the scales in 8 bits
-  --exclude-module NAME        NF4, FP4: leave a module as it is, such as lm_head (which is in any case) (repeatable)
-  --dry-run                    say what would be done, and the size; write nothing
-  --threads N                  workers to use; 0 works without any (default: one for each core, up to 8)
-  --report FILE                measure in the same pass what is lost of each tensor; say it with the type and the rule
-                               that chose it, and write it as JSON
-  --manifest FILE              write hashes of the file and of each tensor: as JSON for quantpress verify (OUT.manifest.json
-                               is where it looks), FILE.sha256 for sha256sum -c, FILE.hashes for llama-gguf-hash -c
-  --resume                     go on where a run of the same command was killed or interrupted; keep what is done
-                               when this one is
-  --quiet                      say nothing unless it fails`;
+  --double-quant               NF4, FP4: store the scales in 8 bits
+  --exclude-module NAME        NF4, FP4: do not quantize a module (repeatable; lm_head never is)
+  --dry-run                    print the plan and the size; write nothing
+  --threads N                  number of workers; 0 runs without workers (default: one per core, at most 8)
+  --report FILE                measure the weight error of each tensor in the same pass; print it with the type and the
+                               rule that chose it, and write it as JSON
+  --manifest FILE              write the hashes of the file and of each tensor: JSON for quantpress verify (which looks for
+                               OUT.manifest.json), FILE.sha256 for sha256sum -c, FILE.hashes for llama-gguf-hash -c
+  --resume                     continue an interrupted run of the same command; if this run is interrupted, keep its partial
+                               file
+  --quiet                      print nothing unless the command fails`;
 
 const INSPECT = `Usage: quantpress inspect [--all] [--json] FILE
 
-Shows what is in a model file: its metadata, its tensors, and how many bytes each type takes.
+Shows the metadata and tensors of a model file, and how many bytes each type takes.
 
-  FILE    a GGUF or safetensors file, or its http(s) address; a folder, an index or a first shard for several
-  --all   metadata values in full: long texts and arrays are cut by default
-  --json  everything as JSON, for programs`;
+  FILE    a GGUF or safetensors file, or its http(s) URL; a folder, an index or a first shard for a model in several files
+  --all   print metadata values in full: by default long strings and arrays are cut
+  --json  print everything as JSON`;
 
 const ANALYZE = `Usage: quantpress analyze [options] FILE
 
-Tries formats on a sample of the rows of every tensor, and says what each would lose; nothing is written.
+Measures the weight error of each format on a sample of the rows of every tensor. Writes nothing.
 
-  FILE                a GGUF or safetensors file, or its http(s) address
+  FILE                a GGUF or safetensors file, or its http(s) URL
 
 Options:
-  --formats F,F,...   the formats to try (default: all that are written)
-  --imatrix FILE      importance matrix: formats use it, and errors of important columns count more
-  --sample N          weights of each tensor to look at (default: 262144; slow formats take an eighth), or all
-  --threads N         workers to use; 0 works without any
-  --json              all figures as JSON, for programs
-  --quiet             show no progress`;
+  --formats F,F,...   the formats to measure (default: all that can be written)
+  --imatrix FILE      importance matrix: the encoders use it, and errors are weighted by it
+  --sample N          weights to sample per tensor, or all (default: 262144; an eighth for slow formats)
+  --threads N         number of workers; 0 runs without workers
+  --json              print all figures as JSON
+  --quiet             do not show progress`;
 
 const DIFF = `Usage: quantpress diff [options] A B
 
-Compares two models, of any types: metadata, and the weights of tensors of the same name. The exit code is 0 if nothing
-differs, 1 if something does, and 2 if they cannot be compared.
+Compares two models of any types: their metadata, and the weights of tensors with the same name. The exit code is 0 if
+they are equal, 1 if they differ, and 2 if they cannot be compared.
 
-  A, B         GGUF or safetensors files, or http(s) addresses; errors are those of B against A
+  A, B         GGUF or safetensors files, or http(s) URLs; errors are those of B relative to A
 
 Options:
-  --threads N  workers to use; 0 works without any
-  --json       as JSON, for programs
-  --quiet      say nothing, only give the exit code`;
+  --threads N  number of workers; 0 runs without workers
+  --json       print JSON
+  --quiet      print nothing; only set the exit code`;
 
 const VERIFY = `Usage: quantpress verify [options] FILE
 
-Reads a model file again: is its header sound, is every block of every tensor, and are its hashes those of a manifest?
-What is wrong is said on stdout; the exit code is 0 if nothing is and 1 if something is.
+Checks the header of a model file, every block of every tensor, and its hashes against a manifest. Prints the problems on
+stdout; the exit code is 0 if there are none and 1 if there are some.
 
-  FILE             a GGUF file, or its http(s) address
+  FILE             a GGUF file, or its http(s) URL
 
 Options:
-  --manifest FILE  what --manifest of quantize, sha256sum or llama-gguf-hash has written (default: FILE.manifest.json,
-                   if it is there)
-  --write FILE     write the hashes as they are: JSON, or by the name's ending .sha256 or .hashes
-  --quiet          say only what is wrong`;
+  --manifest FILE  hashes written by quantize --manifest, sha256sum or llama-gguf-hash (default: FILE.manifest.json
+                   if it exists)
+  --write FILE     write the hashes of FILE: as JSON, or in the form of the extension .sha256 or .hashes
+  --quiet          print only problems`;
 
 /** The help of each command. */
 export const HELP: Record<string, string> = {
@@ -108,11 +108,11 @@ export const HELP: Record<string, string> = {
 export function overview(): string {
   return `Usage: quantpress COMMAND ...
 
-  quantize IN OUT PRESET   make a smaller model file
-  inspect FILE             show what is in a model file
-  analyze FILE             try all formats on a sample, and say what each would lose
-  diff A B                 compare two model files
-  verify FILE              check a model file, and its hashes
+  quantize IN OUT PRESET   quantize a model
+  inspect FILE             show the metadata and tensors of a model
+  analyze FILE             measure the weight error of each format on a sample
+  diff A B                 compare two models
+  verify FILE              check a model file and its hashes
 
-quantpress COMMAND --help says more; quantpress --version says which this is.`;
+quantpress COMMAND --help describes a command; quantpress --version prints the version.`;
 }

@@ -300,12 +300,12 @@ describe('help', () => {
     [['--help'], 'Usage: quantpress COMMAND'],
     [['help', 'inspect'], 'Usage: quantpress inspect'],
     [['quantize', '--help'], 'Usage: quantpress quantize [options] IN [OUT] PRESET [THREADS]'],
-    [['inspect', '-h'], 'Usage: quantpress inspect [--json] FILE'],
+    [['inspect', '-h'], 'Usage: quantpress inspect [--all] [--json] FILE'],
   ])('%j', async (args, text) => {
     expect(await quantpress(args)).toMatchObject({ code: 0, stderr: '', stdout: expect.stringContaining(text) });
   });
 
-  test('--version says which this is', async () => {
+  test('--version prints the version', async () => {
     const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
     expect(await quantpress(['--version'])).toEqual({ code: 0, stderr: '', stdout: `${version}\n` });
   });

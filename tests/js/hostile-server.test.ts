@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { sha256 } from './support/files.js';
 import { behaviours, BYTES, startHostileServer } from './support/hostile-server.js';
+import { PEAK } from './support/peak.js';
 
 /** What became of one address. */
 interface Outcome {
@@ -34,7 +35,7 @@ const script = (urls: unknown) => `
       outcomes[name] = { code: error.code, message: error.message, printed: inspect(error) };
     }
   }
-  console.log(JSON.stringify({ outcomes, peak: process.resourceUsage().maxRSS * 1024 }));
+  console.log(JSON.stringify({ outcomes, peak: ${PEAK} }));
   process.exit();
 `;
 

@@ -2,6 +2,7 @@
 
 import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs';
 import { ggufHeader, LLAMA, padded, TYPE } from './gguf.js';
+import { PEAK } from './peak.js';
 
 /** Weights in a row of these models. */
 export const COLUMNS = 4096;
@@ -43,6 +44,6 @@ export function peakScript(input: string, output: string, preset: string, worker
     const model = await openModel(${JSON.stringify(input)});
     await quantizeModel(model, ${JSON.stringify(output)}, ${JSON.stringify(preset)}, { workers: ${workers} });
     await model.close();
-    console.log(process.resourceUsage().maxRSS * 1024);
+    console.log(${PEAK});
   `;
 }
