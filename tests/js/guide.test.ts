@@ -62,6 +62,7 @@ function writeModel(path: string): void {
 test('the guide has its pages', () => {
   expect(readdirSync('docs').sort()).toEqual([
     'formats-and-how-to-choose.md',
+    'guarantees.md',
     'how-exactness-is-checked.md',
     'qlora-and-qat.md',
     'quick-start.md',
