@@ -1,5 +1,6 @@
 import { discard, type Result } from '../state/job.ts';
 import { bytes, duration } from '../text.ts';
+import { visible } from '../ui/visible.ts';
 
 /** The finished file: what it is, the way to save it, and its hash. */
 export function Done({ result: { name, file, report, url } }: { result: Result }) {
@@ -7,7 +8,7 @@ export function Done({ result: { name, file, report, url } }: { result: Result }
     <div class="done" role="status">
       <dl class="facts">
         <dt>File</dt>
-        <dd>{name}</dd>
+        <dd>{visible(name)}</dd>
         <dt>Size</dt>
         <dd class="number">
           {bytes(file.size)}, in {report.seconds < 10 ? `${report.seconds.toFixed(1)} s` : duration(report.seconds)}
@@ -40,13 +41,13 @@ export function Earlier({ result }: { result: Result }) {
   return (
     <div class="note small earlier">
       <p>
-        {name} was made from {of.fileName}, which was open before.
+        {visible(name)} was made from {visible(of.fileName)}, which was open before.
         {url && ' The next result replaces it.'}
       </p>
       <p class="actions">
         {url && (
           <a class="small" href={url} download={name}>
-            Save {name}
+            Save {visible(name)}
           </a>
         )}
         <button type="button" class="plain small" onClick={() => void discard(result)}>

@@ -9,6 +9,7 @@ import { sentence } from '../ui/sentence.ts';
 import { begin, fail, opened, sampleImatrix, tell, whenModelChanges } from './model.ts';
 import { outlined, planned as plannedFor, type Outline, type Planned } from './planner.ts';
 import { addressStep, firstRecipe, withAnotherModel } from './transitions.ts';
+import { listed } from '../ui/visible.ts';
 
 /** What a preset would make of the open model, and why it cannot be made if it cannot. */
 export interface Choice {
@@ -279,7 +280,7 @@ function refusalOf({ missing }: Planned): string | undefined {
 }
 
 function needsImportance(missing: readonly string[]): string {
-  return `${missing.length === 1 ? `${missing[0]} needs` : `${missing.length} tensors need`} an importance matrix.`;
+  return `${missing.length === 1 ? `${listed(missing[0] ?? '')} needs` : `${missing.length} tensors need`} an importance matrix.`;
 }
 
 /** Each preset once: `Q4_K` is another name of `Q4_K_M`, and the longer name says more. */

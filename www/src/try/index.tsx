@@ -1,6 +1,7 @@
 import { result } from '../state/job.ts';
 import { opened } from '../state/model.ts';
 import { digits, percent } from '../text.ts';
+import { visible } from '../ui/visible.ts';
 import { agreed, prompt, setPrompt, stopTrying, texts, trouble, tryIt, trying, type Trying } from './state.ts';
 import './try.css';
 
@@ -51,8 +52,8 @@ export default function TryIt() {
         </p>
       )}
       <div class="sides">
-        <Side title={opened.value?.fileName ?? 'The original'} text={texts.value[0]} other={texts.value[1]} />
-        <Side title={result.value?.name ?? 'The result'} text={texts.value[1]} other={texts.value[0]} />
+        <Side title={visible(opened.value?.fileName ?? 'The original')} text={texts.value[0]} other={texts.value[1]} />
+        <Side title={visible(result.value?.name ?? 'The result')} text={texts.value[1]} other={texts.value[0]} />
       </div>
       <Figures />
     </>

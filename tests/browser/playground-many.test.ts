@@ -1,0 +1,71 @@
+/** Models of many layers and of many tensors: the page stays as wide as its window, and holds no more than can be looked at. */
+
+import type { Page } from 'playwright-core';
+import { expect, test } from 'vitest';
+import { layered } from './support/many.js';
+import { openFile, says, usePlayground } from './support/playground.js';
+
+const app = usePlayground();
+
+/** Opens a model and waits until its last layer is in the map. */
+async function openLayers(page: Page, layers: number): Promise<void> {
+  const name = `layers-${layers}.gguf`;
+  await openFile(page, { name, mimeType: '', buffer: layered(layers) }, name);
+  await page.locator(`.heat [data-tensor="blk.${layers - 1}.attn_q.weight"]`).waitFor({ state: 'attached' });
+}
+
+test('no page of 1 to 128 layers scrolls sideways, at any width', async () => {
+  const { page } = app;
+  for (const layers of [1, 12, 13, 36, 94, 128]) {
+    await openLayers(page, layers);
+    for (const width of [320, 375, 768, 1280]) {
+      await page.setViewportSize({ width, height: 800 });
+      await expect
+        .poll(() => page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth), {
+          message: `${layers} layers, ${width} pixels`,
+        })
+        .toBeLessThanOrEqual(0);
+    }
+  }
+});
+
+test('of thousands of tensors only those in sight are in the page', async () => {
+  const { page } = app;
+  await page.setViewportSize({ width: 1280, height: 900 });
+  const kinds = Array.from({ length: 30 }, (_, expert) => `ffn_up.${expert}`);
+  const buffer = layered(250, kinds);
+  await openFile(page, { name: 'many.gguf', mimeType: '', buffer }, 'many.gguf');
+  const tensors = page.locator('.tensors');
+  await says(tensors.locator('.tools [aria-live]'), '7502 of 7502');
+  const nodes = () => page.evaluate(() => document.querySelectorAll('*').length);
+  const rows = tensors.locator('tbody tr:not(.room)');
+  await expect.poll(() => rows.count()).toBe(120);
+  await expect.poll(() => tensors.locator('table').getAttribute('aria-rowcount')).toBe('7503');
+  expect(await nodes()).toBeLessThan(12_000);
+  // The last row comes into the page when it is scrolled to.
+  await tensors.locator('.scroll').evaluate((box) => box.scrollTo(0, box.scrollHeight));
+  await says(rows.last().locator('.name'), 'blk.249.ffn_up.9.weight');
+  await expect.poll(() => rows.count()).toBe(120);
+  await tensors.getByRole('searchbox').fill('blk.249.');
+  await says(tensors.locator('.tools [aria-live]'), '30 of 7502');
+  await says(rows.last().locator('.name'), 'blk.249.ffn_up.9.weight');
+  // Layers share columns of the map, and the table under it is as long as what is in sight.
+  await expect.poll(() => page.locator('.heat thead th').count()).toBeLessThan(130);
+  await page.locator('.heatmap .twin > summary').click();
+  await expect.poll(() => page.locator('.heatmap .twin tbody tr:not(.room)').count()).toBe(120);
+  expect(await nodes()).toBeLessThan(14_000);
+  await page.getByRole('link', { name: 'Blocks' }).click();
+  await page.getByRole('button', { name: 'From the open model' }).click();
+  await expect.poll(() => page.getByLabel('Tensor', { exact: true }).locator('option').count()).toBeLessThan(250);
+});
+
+test('the weight error is that of one tensor where all are alike', async () => {
+  const { page } = app;
+  await openLayers(page, 36);
+  await page.locator('.preset [value="Q8_0"]').check();
+  await page.locator('.tensors select').selectOption('error, worst first');
+  const row = page.locator('.tensors tbody tr').first();
+  const error = row.locator('.number').last();
+  await expect.poll(() => error.textContent()).toMatch(/%$/);
+  await says(page.locator('.verdict .line'), new RegExp(`Weight error ${await error.textContent()} \\(RMS\\)`));
+});
