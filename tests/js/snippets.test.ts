@@ -71,7 +71,12 @@ function ofComments(source: string): Snippet[] {
   });
 }
 
-const pages = ['README.md', ...readdirSync('docs').map((name) => `docs/${name}`)].flatMap(ofPage);
+const pages = [
+  'README.md',
+  ...readdirSync('docs')
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => `docs/${name}`),
+].flatMap(ofPage);
 const comments = readdirSync('js').flatMap(ofComments);
 const snippets = [...pages, ...comments];
 
