@@ -2,7 +2,7 @@
 /**
  * `npm test`: builds everything and runs every test. `--quick`: the inner loop, without release builds and browsers.
  *
- * The gates come first and the test runners last, so that the output closes with their summaries.
+ * Rust and the gates come first, in two lanes, and the JavaScript tests last: their summary closes the output.
  */
 
 import { buildEngine } from './lib/engine.js';
@@ -12,25 +12,26 @@ import { ensurePackages } from './lib/packages.js';
 import { buildPlayground } from './lib/playground.js';
 import { wasmToolchain } from './lib/rust.js';
 import { tool } from './lib/say.js';
-import { npmStep, runSteps, step } from './lib/steps.js';
+import { npmStep, runStages, step } from './lib/steps.js';
 import { availableEngines } from './lib/engines.js';
 import { packageSteps } from './lib/package-check.js';
 
 const built = { QUANTPRESS_BUILT: '1' };
 
-/** @returns {Promise<import('./lib/steps.js').Step[]>} */
+/** @returns {Promise<import('./lib/steps.js').Step[][][]>} */
 async function quick() {
   await buildEngine('dev');
   await buildJavaScript();
-  return [
+  const steps = [
     npmStep('types', 'tsc', ['--project', '.']),
     npmStep('types of the playground', 'tsc', ['--project', 'www']),
     step('Rust', 'cargo', ['test', '--locked', '--quiet']),
     npmStep('JavaScript in Node', 'vitest', ['run', '--project', 'node', '--project', 'memory'], built),
   ];
+  return [[steps]];
 }
 
-/** @returns {Promise<import('./lib/steps.js').Step[]>} */
+/** @returns {Promise<import('./lib/steps.js').Step[][][]>} */
 async function everything() {
   const engines = await availableEngines();
   await buildEngine('release');
@@ -40,13 +41,16 @@ async function everything() {
   const deny = ['--', '--deny', 'warnings'];
   // Debian's compiler for WebAssembly comes without clippy; the boundary's code is linted wherever rustup's is used.
   const boundary = (await wasmToolchain()) === 'path' ? [wasmClippy([...clippy, '--lib'], deny)] : [];
-  return [
+  // Two lanes with target folders of their own, so that neither waits for the other's lock.
+  const natively = [
     step('Rust format', 'cargo', ['fmt', '--check']),
     step('Rust lint', 'cargo', [...clippy, '--all-targets', ...deny]),
-    ...boundary,
     step('Rust documentation', 'cargo', ['doc', '--locked', '--no-deps', '--quiet'], {
       RUSTDOCFLAGS: '--deny warnings',
     }),
+    step('Rust, natively, and the live oracle', 'cargo', ['test', '--locked']),
+  ];
+  const others = [
     step('TypeScript documentation', process.execPath, [
       'tools/typedoc/node_modules/typedoc/bin/typedoc',
       ...['--options', 'tools/typedoc/typedoc.json', '--emit', 'none'],
@@ -55,10 +59,14 @@ async function everything() {
     npmStep('types', 'tsc', ['--project', '.']),
     npmStep('types of the playground', 'tsc', ['--project', 'www']),
     ...packageSteps(),
-    step('Rust, natively, and the live oracle', 'cargo', ['test', '--locked']),
+    ...boundary,
     ...testInWasm(engines),
-    npmStep('JavaScript in Node and in browsers', 'vitest', ['run'], { ...built, QUANTPRESS_ENGINES: engines.join() }),
   ];
+  const javascript = npmStep('JavaScript in Node and in browsers', 'vitest', ['run'], {
+    ...built,
+    QUANTPRESS_ENGINES: engines.join(),
+  });
+  return [[natively, others], [[javascript]]];
 }
 
 /** @param {string[]} args @param {string[]} deny */
@@ -69,6 +77,6 @@ function wasmClippy(args, deny) {
 
 await tool(async () => {
   await ensurePackages();
-  const steps = process.argv.includes('--quick') ? await quick() : await everything();
-  if (!(await runSteps(steps))) process.exitCode = 1;
+  const stages = process.argv.includes('--quick') ? await quick() : await everything();
+  if (!(await runStages(stages))) process.exitCode = 1;
 });

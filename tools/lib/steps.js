@@ -29,20 +29,28 @@ export const step = (name, program, args, more) => ({
 export const npmStep = (name, program, args, more) => step(name, npmBin(program), args, more);
 
 /**
- * Runs every step, also after one has failed: one run tells everything. Each step's line says how long the one before it
- * took; the last step's own summary says that of itself.
- * @param {Step[]} steps
+ * Runs every step, also after one has failed: one run tells everything.
+ * @param {Step[][][]} stages one after the other; the lanes of a stage run at the same time, each in its order
  * @returns {Promise<boolean>} whether all of them passed
  */
-export async function runSteps(steps) {
+export async function runStages(stages) {
+  /** @type {string[]} */
   const failed = [];
-  let before = '';
-  for (const { name, run } of steps) {
-    say(`— ${name}${before}`);
-    const started = performance.now();
-    if ((await run()) !== 0) failed.push(name);
-    before = ` (${name}: ${Math.round((performance.now() - started) / 1000)} s)`;
+  for (const lanes of stages) {
+    // The last runner's summary closes the output.
+    const quiet = lanes === stages.at(-1);
+    await Promise.all(lanes.map((lane) => runLane(lane, failed, quiet)));
   }
   if (failed.length > 0) say(`FAILED: ${failed.join(', ')}`);
   return failed.length === 0;
+}
+
+/** @param {Step[]} lane @param {string[]} failed @param {boolean} quiet */
+async function runLane(lane, failed, quiet) {
+  for (const { name, run } of lane) {
+    say(`— ${name}`);
+    const started = performance.now();
+    if ((await run()) !== 0) failed.push(name);
+    if (!quiet) say(`${name}: ${Math.round((performance.now() - started) / 1000)} s`);
+  }
 }
