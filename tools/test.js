@@ -2,7 +2,8 @@
 /**
  * `npm test`: builds everything and runs every test. `--quick`: the inner loop, without release builds and browsers.
  *
- * Rust and the gates come first, in two lanes, and the JavaScript tests last: their summary closes the output.
+ * Rust and the gates come first, then the JavaScript tests, each in two lanes, one for each core of a small machine; the
+ * summary of the last runner closes the output.
  */
 
 import { buildEngine } from './lib/engine.js';
@@ -62,11 +63,20 @@ async function everything() {
     ...boundary,
     ...testInWasm(engines),
   ];
-  const javascript = npmStep('JavaScript in Node and in browsers', 'vitest', ['run'], {
-    ...built,
-    QUANTPRESS_ENGINES: engines.join(),
-  });
-  return [[natively, others], [[javascript]]];
+  const env = { ...built, QUANTPRESS_ENGINES: engines.join() };
+  /** @param {string} name @param {string[]} projects */
+  const vitest = (name, projects) =>
+    npmStep(name, 'vitest', ['run', ...projects.flatMap((project) => ['--project', project])], env);
+  return [
+    [natively, others],
+    // Pages and packages are tested one after the other: beside them a core is free for the rest.
+    [
+      [vitest('JavaScript in Node and in three engines', ['node', 'engines*'])],
+      [vitest('pages in browsers, and the package', ['browser', 'package'])],
+    ],
+    // What is measured here is measured alone.
+    [[vitest('memory', ['memory'])]],
+  ];
 }
 
 /** @param {string[]} args @param {string[]} deny */
