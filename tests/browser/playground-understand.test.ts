@@ -167,7 +167,8 @@ test('the chart reads the preset under the pointer; labels are nearest to their 
     await page.mouse.move(box.x + box.width / 2 + 1, box.y + box.height / 2 + 1);
     await says(chart.getByRole('tooltip').locator('strong'), preset);
     const { size, typical } = await errorsOf(preset);
-    await says(chart.getByRole('tooltip').locator('.number'), `${(size / 1e6).toFixed(2)} MB, ${percent(typical)}`);
+    const shown = size < 1e6 ? `${Math.round(size / 1e3)} kB` : `${(size / 1e6).toFixed(2)} MB`;
+    await says(chart.getByRole('tooltip').locator('.number'), `${shown}, ${percent(typical)}`);
   }
   await page.mouse.move(1, 1);
   await expect.poll(() => chart.getByRole('tooltip').count()).toBe(0);
