@@ -23,8 +23,7 @@ async function inBrowser(engine) {
 async function run(runner) {
   try {
     const config = `target.${TARGET}.runner=${JSON.stringify(await runner())}`;
-    // Compiling is what takes the time here: what is tested is the same at every level.
-    await cargoWasm(['test', '--test', 'wasm_*', '--config', 'profile.test.opt-level=1', '--config', config]);
+    await cargoWasm(['test', '--test', 'wasm_*', '--config', config]);
     return 0;
   } catch (error) {
     if (!(error instanceof Stop)) throw error;
