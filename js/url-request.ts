@@ -205,6 +205,9 @@ function disconnected(url: string, thrown: unknown, at = url): unknown {
   return final ? error : new Again(error);
 }
 
+/** How long the end of an answer of unstated length is waited for when all of it is there: milliseconds. */
+const GRACE = 100;
+
 async function readBody(response: Response, length: number, watch: Watch): Promise<Uint8Array<ArrayBuffer>> {
   const into = new Uint8Array(length);
   const reader = response.body?.getReader();
@@ -217,9 +220,15 @@ async function readBody(response: Response, length: number, watch: Watch): Promi
     filled += wanted.length;
     watch.progress(wanted.length);
   }
-  // The connection can be used again only if the end of the answer was seen, which is near if the length was said.
-  const whole = filled === length && response.headers.get('content-length') === String(length);
-  if (whole && (await watch.race(reader?.read() ?? Promise.resolve({ done: true }))).done) return into;
+  // The connection can be used again only if the end of the answer was seen. It is near where the length was stated, and
+  // nearly always where it was not; there it may also never come.
+  const stated = response.headers.get('content-length');
+  if (filled === length && (stated === null || stated === String(length))) {
+    const end = watch.race(reader?.read() ?? Promise.resolve({ done: true }));
+    const last = stated === null ? await Promise.race([end, sleep(GRACE).then(() => undefined)]) : await end;
+    if (last?.done) return into;
+    end.catch(() => {}); // cancelled below
+  }
   reader?.cancel().catch(() => {});
   return into.subarray(0, filled);
 }
