@@ -90,8 +90,8 @@ test('every family goes the whole way, and is run or said not to write text', as
 test('a folder that is dropped beside the box is the same model, its inner folders included', async () => {
   const { page } = app;
   const path = goldenFolder(await mkdtemp(join(parent, 'dropped-')), 'mini-bert-L2-v1');
-  await dropAt(page, page.getByRole('contentinfo'), [path]);
-  await page.locator('.drop strong').getByText('mini-bert-L2-v1', { exact: true }).waitFor();
+  const opened = page.locator('.drop strong').getByText('mini-bert-L2-v1', { exact: true });
+  await dropAt(page, page.getByRole('contentinfo'), [path], opened);
   await page.getByRole('button', { name: 'Shrink to Q4_K_M', exact: true }).click();
   const { name, bytes } = await download(page);
   expect(name).toBe('mini-bert-L2-v1-Q4_K_M.gguf');

@@ -176,8 +176,8 @@ test('files that are dropped beside the box, in any view, are opened and do not 
   await writeFile(path, await readFile(SAMPLE));
   await page.getByRole('link', { name: 'Blocks', exact: true }).click();
   await page.getByRole('heading', { name: 'Shrink' }).waitFor({ state: 'detached' });
-  await dropAt(page, page.getByRole('contentinfo'), [path]);
-  await modelName(page).getByText('beside-f16.gguf', { exact: true }).waitFor();
+  const opened = modelName(page).getByText('beside-f16.gguf', { exact: true });
+  await dropAt(page, page.getByRole('contentinfo'), [path], opened);
   expect(page.url().startsWith(url)).toBe(true);
 });
 

@@ -105,8 +105,23 @@ export async function download(page: Page): Promise<{ name: string; bytes: Buffe
   return { name: file.suggestedFilename(), bytes: await readFile(await file.path()) };
 }
 
-/** Drops files or folders onto an element, as the system does: a drop that nobody takes opens them in the tab. */
-export async function dropAt(page: Page, element: Locator, files: string[]): Promise<void> {
+/**
+ * Drops files or folders onto an element, as the system does (a drop that nobody takes opens them in the tab), and waits for
+ * what shows that they were taken. Again, where a busy page moved between the look and the drop.
+ */
+export async function dropAt(page: Page, element: Locator, files: string[], taken: Locator): Promise<void> {
+  for (let tries = 0; tries < 5; tries++) {
+    await dropOnce(page, element, files);
+    const done = await taken.waitFor({ timeout: 40_000 }).then(
+      () => true,
+      () => false,
+    );
+    if (done) return;
+  }
+  await taken.waitFor();
+}
+
+async function dropOnce(page: Page, element: Locator, files: string[]): Promise<void> {
   await element.scrollIntoViewIfNeeded();
   const { x = 0, y = 0, width = 0, height = 0 } = (await element.boundingBox()) ?? {};
   const place = { x: x + width / 2, y: y + height / 2 };
