@@ -25,7 +25,7 @@ test('the quick start in a page', async () => {
   const browser = await launch();
   try {
     const { page, problems } = await open(browser, server.url);
-    await page.waitForFunction('document.querySelector("input").onchange');
+    await page.waitForFunction('document.querySelector("input")?.onchange');
     await page.setInputFiles('input', WHALE);
     const link = page.getByRole('link', { name: 'Save' });
     const [download] = await Promise.all([page.waitForEvent('download'), link.click()]);

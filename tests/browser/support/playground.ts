@@ -110,15 +110,11 @@ export async function download(page: Page): Promise<{ name: string; bytes: Buffe
  * what shows that they were taken. Again, where a busy page moved between the look and the drop.
  */
 export async function dropAt(page: Page, element: Locator, files: string[], taken: Locator): Promise<void> {
-  for (let tries = 0; tries < 5; tries++) {
-    await dropOnce(page, element, files);
-    const done = await taken.waitFor({ timeout: 40_000 }).then(
-      () => true,
-      () => false,
-    );
-    if (done) return;
-  }
-  await taken.waitFor();
+  const look = async () => {
+    if ((await taken.count()) === 0) await dropOnce(page, element, files);
+    return taken.count();
+  };
+  await expect.poll(look, { interval: 5_000 }).toBe(1);
 }
 
 async function dropOnce(page: Page, element: Locator, files: string[]): Promise<void> {
