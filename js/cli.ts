@@ -103,7 +103,7 @@ function version(): string {
   return (JSON.parse(text) as { version: string }).version;
 }
 
-// However this ends, nothing unfinished is left but what --resume goes on with.
+// However this ends, no partial file is left but the one that --resume continues.
 process.on('exit', removeUnfinished);
 // Nobody may be listening: progress and complaints are never worth a file.
 process.stderr.on('error', () => {});

@@ -22,7 +22,7 @@ export interface UrlOptions {
   maxWait?: number | undefined;
   /**
    * Milliseconds a request may be silent: until its answer begins, and then until each further 16 KiB (or the rest). A silent
-   * request is given up and tried again. 30 000 by default; `Infinity` waits for ever.
+   * request is aborted and tried again. 30 000 by default; `Infinity` sets no limit.
    */
   idleTimeout?: number | undefined;
   /** Stops the first request. */

@@ -65,7 +65,7 @@ async function once<T>(question: Question, limits: Limits, use: (answer: Answer)
   }
 }
 
-/** Ends a request that is silent for too long, or that the caller has given up. */
+/** Ends a request that is silent for too long, or that the caller aborts. */
 class Watch {
   readonly #stop = new AbortController();
   readonly #limit: number;

@@ -3,6 +3,7 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import * as quantpress from 'quantpress';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { thrownBy } from './support/thrown-by.js';
 import { WHALE, WHALE_IMATRIX } from './support/whale.js';
 
 const { QuantpressError } = quantpress;
@@ -19,15 +20,6 @@ afterAll(() => model.close());
 
 const values = Float32Array.from({ length: 64 }, (_, index) => Math.sin(index));
 const digits = new Uint8Array(readFileSync('examples/digits.bin'));
-
-async function failure(run: () => unknown): Promise<unknown> {
-  try {
-    await run();
-  } catch (error) {
-    return error;
-  }
-  return undefined;
-}
 
 /** Ways to call with an object of options; what each needs to succeed stands in `needs`. */
 type Options = Record<string, unknown>;
@@ -166,7 +158,7 @@ describe('options', () => {
   });
 
   test.each([...calls, ...others])('$name rejects an unknown key and says which is near', async ({ call, needs }) => {
-    const error = await failure(() => call({ ...needs, rowlenght: 1 } as never));
+    const error = await thrownBy(() => call({ ...needs, rowlenght: 1 } as never));
     expect(error).toBeInstanceOf(QuantpressError);
     expect(error).toMatchObject({ code: 'ARGUMENT', details: { option: 'rowlenght' } });
     expect((error as Error).message).toMatch(
@@ -175,24 +167,24 @@ describe('options', () => {
   });
 
   test.each([...calls, ...others])('$name takes undefined as absent, for each key', async ({ call, needs = {} }) => {
-    const error = (await failure(() => call({ ...needs, rowlenght: 1 } as never))) as Error;
+    const error = (await thrownBy(() => call({ ...needs, rowlenght: 1 } as never))) as Error;
     const [, list = ''] = /Its options are (.*)\.$/.exec(error.message) ?? [];
     const keys = list.split(', ');
     expect(keys.length).toBeGreaterThan(0);
     for (const key of keys.filter((key) => !(key in needs))) {
-      expect(await failure(() => call({ ...needs, [key]: undefined } as never)), key).toBe(undefined);
+      expect(await thrownBy(() => call({ ...needs, [key]: undefined } as never)), key).toBe(undefined);
     }
   });
 
   test.each([...calls, ...others])(
     '$name rejects each key with a value of another type',
     async ({ call, needs = {} }) => {
-      const error = (await failure(() => call({ ...needs, rowlenght: 1 } as never))) as Error;
+      const error = (await thrownBy(() => call({ ...needs, rowlenght: 1 } as never))) as Error;
       const [, list = ''] = /Its options are (.*)\.$/.exec(error.message) ?? [];
       for (const key of list.split(', ')) {
         // The module is loaded already, and not looked at again.
         if (key === 'wasm' || key === 'workerUrl' || key === 'headers') continue;
-        const wrong = await failure(() => call({ ...needs, [key]: Symbol('wrong') } as never));
+        const wrong = await thrownBy(() => call({ ...needs, [key]: Symbol('wrong') } as never));
         expect(wrong, key).toMatchObject({ code: 'ARGUMENT' });
         expect((wrong as Error).message, key).not.toMatch(
           /invalid type|expected|u8|usize|serde|recipe is not understood/,
@@ -203,15 +195,15 @@ describe('options', () => {
 
   test('of init are read by every entry', async () => {
     for (const entry of [await import('quantpress/inline'), await import('quantpress/slim')]) {
-      const error = await failure(() => entry.init({ wsam: 1 } as never));
+      const error = await thrownBy(() => entry.init({ wsam: 1 } as never));
       expect(error).toMatchObject({ code: 'ARGUMENT', details: { owner: 'init', option: 'wsam' } });
     }
     const { init } = await import('quantpress/slim');
-    expect(await failure(() => init({} as never))).toMatchObject({ code: 'ARGUMENT', details: { argument: 'wasm' } });
+    expect(await thrownBy(() => init({} as never))).toMatchObject({ code: 'ARGUMENT', details: { argument: 'wasm' } });
   });
 
   test('a misspelt key is suggested', async () => {
-    const near = async (run: () => unknown) => (await failure(run)) as InstanceType<typeof QuantpressError>;
+    const near = async (run: () => unknown) => (await thrownBy(run)) as InstanceType<typeof QuantpressError>;
     const options = { quantType: 'fp4' } as object;
     expect((await near(() => quantpress.quantize4bit(values, options))).message).toBe(
       "quantize4bit has no option 'quantType'. Did you mean 'dataType'? Its options are dataType, blockSize.",

@@ -87,7 +87,7 @@ async function requantized(place: ReturnType<typeof folder>, preset: string, out
   }
 }
 
-/** Has what is unfinished in a folder be of a process that is no more, as it is when this one was killed. */
+/** Renames the partial files of a folder as if their process had been killed. */
 function orphan(path: string): void {
   for (const name of readdirSync(path)) {
     if (name.startsWith('.')) renameSync(join(path, name), join(path, name.replace(`-${process.pid}-`, '-999999999-')));
@@ -314,7 +314,7 @@ describe('signals', () => {
 describe('a named pipe', () => {
   const pipe = (path: string) => expect(spawnSync('mkfifo', [path]).status).toBe(0);
 
-  test('that nobody reads from is left when the work is given up', async () => {
+  test('that nobody reads from is left when the run is aborted', async () => {
     const { file } = folder();
     pipe(file('pipe'));
     const stop = new AbortController();

@@ -76,7 +76,7 @@ describe('standing', () => {
 });
 
 describe('a mix', () => {
-  test('waits until every tensor has figures, and is given up where there will be none', () => {
+  test('waits until every tensor has figures, and stops where there will be none', () => {
     const steps = (['opening', 'measuring', 'measured', 'unmeasured', 'unusable', 'none'] as const).map(mixStep);
     expect(steps).toEqual(['wait', 'wait', 'search', 'give up', 'give up', 'give up']);
     expect(mixWaits('wait', 0.419)).toBe('Still measuring (41%).');

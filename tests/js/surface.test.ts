@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs';
 import { createContext, runInContext } from 'node:vm';
 import * as quantpress from 'quantpress';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { thrownBy } from './support/thrown-by.js';
 import { WHALE, WHALE_IMATRIX } from './support/whale.js';
 
 let model: quantpress.Model;
@@ -19,15 +20,6 @@ afterAll(() => model.close());
 
 const values = Float32Array.from({ length: 64 }, (_, index) => Math.sin(index));
 const digits = new Uint8Array(readFileSync('examples/digits.bin'));
-
-async function failure(run: () => unknown): Promise<unknown> {
-  try {
-    await run();
-  } catch (error) {
-    return error;
-  }
-  return undefined;
-}
 
 describe('numbers', () => {
   const params = { bits: 8, mode: 'symmetric', granularity: { kind: 'perTensor' }, range: { qmin: -127, qmax: 127 } };
@@ -79,7 +71,7 @@ describe('numbers', () => {
 
   test.each(widths.filter(([name]) => name !== 'scheme'))('%s says one thing of a wrong width', async (_, call) => {
     for (const bits of [0, 1, 9, 260, -4, 4.5, 2 ** 40, Number.NaN]) {
-      const error = await failure(() => call(bits as never));
+      const error = await thrownBy(() => call(bits as never));
       expect(error).toMatchObject({ code: 'RANGE', details: { bits, minimum: 2, maximum: 8 } });
       expect((error as Error).message).toMatch(
         new RegExp(`^([a-z]+\\.)?bits is ${bits}, and must be a whole number from 2 to 8$`),
@@ -91,7 +83,7 @@ describe('numbers', () => {
       [8n, 'the BigInt 8'],
       [{}, 'an object'],
     ] as const) {
-      const error = await failure(() => call(bits as never));
+      const error = await thrownBy(() => call(bits as never));
       expect(error).toMatchObject({ code: 'ARGUMENT' });
       expect((error as Error).message).toMatch(/bits is .*, and must be a whole number from 2 to 8$/);
       expect((error as Error).message).toContain(`bits is ${shown}, `);
@@ -164,7 +156,7 @@ describe('numbers', () => {
     ['code', () => quantpress.packCodes(Uint8Array.of(1, 100), 4), 'code 1 is 100, and takes more than 4 bits'],
     ['signed code', () => quantpress.packCodes(Int8Array.of(-8, 8), 4), 'code 1 is 8, and takes more than 4 bits'],
   ])('%s', async (_, call, message) => {
-    const error = await failure(call);
+    const error = await thrownBy(call);
     expect(error).toMatchObject({ code: 'RANGE', message });
   });
 
@@ -188,23 +180,23 @@ describe('wrong values', () => {
   const params = () => quantpress.calibratePerTensor(values, 4);
 
   test('rmse of two arrays is an error, of statistics a number', async () => {
-    const error = await failure(() => (quantpress.rmse as (a: unknown, b: unknown) => number)(values, values));
+    const error = await thrownBy(() => (quantpress.rmse as (a: unknown, b: unknown) => number)(values, values));
     expect(error).toMatchObject({
       code: 'ARGUMENT',
       message: 'stats is a Float32Array, and must be the result of compareError(a, b)',
     });
-    expect(await failure(() => quantpress.rmse({} as never))).toMatchObject({ code: 'ARGUMENT' });
+    expect(await thrownBy(() => quantpress.rmse({} as never))).toMatchObject({ code: 'ARGUMENT' });
     const moved = values.map((x) => x + 0.5);
     expect(quantpress.rmse(quantpress.compareError(values, moved))).toBeCloseTo(0.5, 6);
   });
 
   test('percentiles are of finite values, from 0 to 100', async () => {
     for (const percent of [-0.1, 100.1]) {
-      expect(await failure(() => quantpress.percentile(values, percent))).toMatchObject({ code: 'RANGE' });
+      expect(await thrownBy(() => quantpress.percentile(values, percent))).toMatchObject({ code: 'RANGE' });
     }
-    expect(await failure(() => quantpress.percentile(values, Number.NaN))).toMatchObject({ code: 'RANGE' });
+    expect(await thrownBy(() => quantpress.percentile(values, Number.NaN))).toMatchObject({ code: 'RANGE' });
     const nan = Float32Array.of(1, Number.NaN);
-    expect(await failure(() => quantpress.percentile(nan, 50))).toMatchObject({
+    expect(await thrownBy(() => quantpress.percentile(nan, 50))).toMatchObject({
       code: 'NON_FINITE',
       details: { index: 1 },
     });
@@ -214,17 +206,17 @@ describe('wrong values', () => {
 
   test('codes that do not fit are errors with their index', async () => {
     const outside = { code: 'RANGE', details: { index: 1, code: 100 } };
-    expect(await failure(() => quantpress.packCodes(Int8Array.of(1, 100), 4))).toMatchObject(outside);
+    expect(await thrownBy(() => quantpress.packCodes(Int8Array.of(1, 100), 4))).toMatchObject(outside);
     const codes = Int8Array.of(1, 100);
-    expect(await failure(() => quantpress.dequantizeWithParams(codes, [2], params()))).toMatchObject(outside);
+    expect(await thrownBy(() => quantpress.dequantizeWithParams(codes, [2], params()))).toMatchObject(outside);
     const out = new Float32Array(2);
-    expect(await failure(() => quantpress.dequantizeWithParamsInto(codes, [2], params(), out))).toMatchObject(outside);
+    expect(await thrownBy(() => quantpress.dequantizeWithParamsInto(codes, [2], params(), out))).toMatchObject(outside);
     const tensor = quantpress.quantizeTensor(values, [64], { bits: 4 });
     // The one code of four bits that a narrow range leaves out.
     tensor.data[3] = 0x88;
     const index = { code: 'RANGE', details: { index: 6, code: -8 } };
-    expect(await failure(() => quantpress.dequantizeTensor(tensor))).toMatchObject(index);
-    expect(await failure(() => quantpress.dequantizeTensorInto(tensor, new Float32Array(64)))).toMatchObject(index);
+    expect(await thrownBy(() => quantpress.dequantizeTensor(tensor))).toMatchObject(index);
+    expect(await thrownBy(() => quantpress.dequantizeTensorInto(tensor, new Float32Array(64)))).toMatchObject(index);
   });
 
   test('packing and unpacking are inverse for every code of every width', () => {
@@ -247,7 +239,7 @@ describe('wrong values', () => {
     expect(learned.scales[0]).toBe(Math.fround(1e-20));
     for (const step of [Number.NaN, Infinity]) {
       learned.scales[0] = step;
-      expect(await failure(() => learned.clampParameters())).toMatchObject({ code: 'RANGE' });
+      expect(await thrownBy(() => learned.clampParameters())).toMatchObject({ code: 'RANGE' });
       expect(learned.scales[0]).toBe(step);
     }
   });
@@ -321,7 +313,7 @@ describe('objects of the engine', () => {
       object[Symbol.dispose]();
     }
     expect(() => importance.get('x')).toThrow('has been freed');
-    expect(await failure(() => (objects[2] as quantpress.FakeQuantize).scale)).toMatchObject({ code: 'ARGUMENT' });
+    expect(await thrownBy(() => (objects[2] as quantpress.FakeQuantize).scale)).toMatchObject({ code: 'ARGUMENT' });
     const opened = await quantpress.openModel(WHALE);
     await opened.close();
     await opened.close();
@@ -423,7 +415,7 @@ describe('arrays of another realm', () => {
       { [Symbol.toStringTag]: 'Float32Array', length: 64 },
       new Proxy(values, {}),
     ]) {
-      const error = await failure(() => quantpress.quantize(fake as Float32Array, 'Q8_0'));
+      const error = await thrownBy(() => quantpress.quantize(fake as Float32Array, 'Q8_0'));
       expect(error).toMatchObject({ code: 'ARGUMENT' });
       expect((error as Error).message).toContain('must be a Float32Array');
     }
