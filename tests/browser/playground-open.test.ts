@@ -1,6 +1,6 @@
 /** Models from elsewhere: behind an address, in several files, in a folder; and a page that reaches no further than it says. */
 
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -9,7 +9,7 @@ import { MemoryTarget, openModel, quantizeModel } from 'quantpress';
 import { expect, onTestFinished, test } from 'vitest';
 import { answer } from '../js/support/range-server.js';
 import { leave } from './support/browser.js';
-import { download, inNode, SAMPLE, says, sha256, usePlayground } from './support/playground.js';
+import { download, dropAt, inNode, SAMPLE, says, sha256, usePlayground } from './support/playground.js';
 
 const app = usePlayground();
 
@@ -142,13 +142,12 @@ async function inShards(files: readonly string[]): Promise<string> {
 
 test('files that are dropped are opened', async () => {
   const { page } = app;
-  await page.evaluate(async () => {
-    const sample = performance.getEntriesByType('resource').find(({ name }) => name.endsWith('.gguf'));
-    const data = new DataTransfer();
-    data.items.add(new File([await (await fetch(sample?.name ?? '')).blob()], 'dropped-f16.gguf'));
-    document.querySelector('.drop')?.dispatchEvent(new DragEvent('drop', { dataTransfer: data, bubbles: true }));
-  });
-  await page.locator('.drop strong', { hasText: 'dropped-f16.gguf' }).waitFor();
+  const folder = await mkdtemp(join(tmpdir(), 'quantpress-'));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  const path = join(folder, 'dropped-f16.gguf');
+  await copyFile(SAMPLE, path);
+  const card = page.locator('.drop');
+  await dropAt(page, card, [path], card.locator('strong', { hasText: 'dropped-f16.gguf' }));
 });
 
 test('a safetensors model becomes GGUF', async () => {

@@ -100,7 +100,7 @@ test("the guide's page, built: a whole model in workers", async () => {
   await served('preview', async (url) => {
     const page = await browser.newPage();
     await page.goto(url);
-    await page.waitForFunction('document.querySelector("input").onchange');
+    await page.waitForFunction('document.querySelector("input")?.onchange');
     await page.setInputFiles('input', WHALE);
     const link = page.getByRole('link', { name: 'Save' });
     const [download] = await Promise.all([page.waitForEvent('download'), link.click()]);
