@@ -4,7 +4,7 @@
  *
  * `node benches/mix.js` makes files of tests/fixtures/tiny-whale at the sizes of some presets, and measures perplexity and
  * divergence on text that was never trained on. It also measures, on other text, how much each kind of tensor counts: the
- * weights of `bestMix`'s objective are from there (js/best-mix.ts). `--record` writes `benches/results/mix.md`.
+ * weights of `bestMix`'s objective are from there (js/model/best-mix/best-mix.ts). `--record` writes `benches/results/mix.md`.
  */
 
 import { fork } from 'node:child_process';

@@ -5,9 +5,9 @@
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
-import { QuantpressError } from '../dist/error.js';
-import { parseJournal } from '../dist/journal.js';
-import { parseManifest } from '../dist/manifest.js';
+import { QuantpressError } from '../dist/engine/error.js';
+import { parseJournal } from '../dist/model/quantize/journal.js';
+import { parseManifest } from '../dist/model/manifest.js';
 
 /** @param {unknown} holds @param {string} what */
 function promise(holds, what) {

@@ -1,7 +1,7 @@
 /** The entry for browsers and bundlers: the engine lies beside this file. */
 
-import { readOptions } from './options.js';
-import { INIT_OPTIONS, start, type InitOptions } from './wasm.js';
+import { readOptions } from './engine/options.js';
+import { INIT_OPTIONS, start, type InitOptions } from './engine/wasm.js';
 
 export * from './index.js';
 

@@ -7,9 +7,9 @@
  * pattern. Add a line below for a new one.
  */
 
-export { QuantpressError, errorKinds, type ErrorCode, type ErrorDetails, type ErrorKind } from './error.js';
-export { isReady, type InitOptions, type WasmInput } from './wasm.js';
-export * from './format.js';
+export { QuantpressError, errorKinds, type ErrorCode, type ErrorDetails, type ErrorKind } from './engine/error.js';
+export { isReady, type InitOptions, type WasmInput } from './engine/wasm.js';
+export * from './numerics/format.js';
 export {
   analyzeModel,
   type AnalyzeModelOptions,
@@ -19,19 +19,19 @@ export {
   type FormatRefusal,
   type ModelAnalysis,
   type TensorAnalysis,
-} from './analyze.js';
-export { tensorHistogram, type TensorHistogram, type TensorHistogramOptions } from './analyze-histogram.js';
-export { bestMix, type BestMixOptions, type Mix, type MixedTensor, type MixTarget } from './best-mix.js';
-export { diffModels, type DiffOptions, type MetadataDiff, type ModelDiff, type TensorDiff } from './diff.js';
-export { weightError, type ErrorFigures } from './error-sums.js';
-export type { FileEntry, FileReference, FolderEntry } from './file-identity.js';
+} from './model/analyze/analyze.js';
+export { tensorHistogram, type TensorHistogram, type TensorHistogramOptions } from './model/analyze/histogram.js';
+export { bestMix, type BestMixOptions, type Mix, type MixedTensor, type MixTarget } from './model/best-mix/best-mix.js';
+export { diffModels, type DiffOptions, type MetadataDiff, type ModelDiff, type TensorDiff } from './model/diff.js';
+export { weightError, type ErrorFigures } from './numerics/distortion.js';
+export type { FileEntry, FileReference, FolderEntry } from './io/file-identity.js';
 export {
   openImportance,
   type Importance,
   type ImportanceEntry,
   type ImportanceInput,
-} from './model-importance.js';
-export { fourBitConfig } from './four-bit-plan.js';
+} from './model/importance.js';
+export { fourBitConfig } from './model/bnb/plan.js';
 export {
   planModel,
   presets,
@@ -41,16 +41,16 @@ export {
   type PlanOptions,
   type Preset,
   type Recipe,
-} from './model-plan.js';
-export type { MetadataArray, MetadataArrayOf, MetadataScalar, MetadataValue } from './metadata.js';
-export type { ChosenFiles, ChosenFolder, ModelInput } from './model-files.js';
+} from './model/plan.js';
+export type { MetadataArray, MetadataArrayOf, MetadataScalar, MetadataValue } from './model/metadata.js';
+export type { ChosenFiles, ChosenFolder, ModelInput } from './model/files.js';
 export {
   openModel,
   type Model,
   type ReadTensorOptions,
   type SourceType,
   type TensorInfo,
-} from './model.js';
+} from './model/model.js';
 export {
   manifestOf,
   manifestText,
@@ -58,30 +58,30 @@ export {
   type ExpectedHashes,
   type Manifest,
   type ManifestTensor,
-} from './manifest.js';
-export type { RunnerOptions } from './pool.js';
-export type { Progress } from './quantize-progress.js';
+} from './model/manifest.js';
+export type { RunnerOptions } from './pool/pool.js';
+export type { Progress } from './model/quantize/progress.js';
 export {
   quantizeModel,
   type QuantizeModelOptions,
   type Report,
   type ReportedShard,
   type ReportedTensor,
-} from './quantize.js';
-export { openSource, type OpenFile, type SourceInput } from './source-open.js';
-export type { UrlOptions } from './url-options.js';
-export type { FileIdentity, Source, SourceDescription } from './source.js';
-export { BlobTarget, MemoryTarget } from './target-memory.js';
-export { openTarget, type ChosenFile, type TargetInput, type TargetSet, type TargetShard } from './target-open.js';
-export { OpfsTarget } from './target-opfs.js';
-export type { AccessHandle } from './target-web-file.js';
-export type { ResumableTarget, Target } from './target.js';
-export { verifyModel, type Problem, type Verification, type VerifyOptions } from './verify.js';
-export * from './analysis.js';
-export * from './bench.js';
-export * from './calibrate.js';
-export type { Scheme } from './scheme.js';
-export * from './affine.js';
-export * from './gguf.js';
-export * from './nf4.js';
-export * from './qat.js';
+} from './model/quantize/quantize.js';
+export { openSource, type OpenFile, type SourceInput } from './io/source/open.js';
+export type { UrlOptions } from './io/source/url-options.js';
+export type { FileIdentity, Source, SourceDescription } from './io/source/source.js';
+export { BlobTarget, MemoryTarget } from './io/target/memory.js';
+export { openTarget, type ChosenFile, type TargetInput, type TargetSet, type TargetShard } from './io/target/open.js';
+export { OpfsTarget } from './io/target/opfs.js';
+export type { AccessHandle } from './io/target/web-file.js';
+export type { ResumableTarget, Target } from './io/target/target.js';
+export { verifyModel, type Problem, type Verification, type VerifyOptions } from './model/verify.js';
+export * from './numerics/analysis.js';
+export * from './numerics/bench.js';
+export * from './numerics/calibrate.js';
+export type { Scheme } from './numerics/scheme.js';
+export * from './numerics/affine.js';
+export * from './numerics/block-tensor.js';
+export * from './numerics/nf4.js';
+export * from './numerics/qat.js';

@@ -6,9 +6,9 @@
 
 import { wasm } from './inline-data.js';
 import { worker } from './inline-worker.js';
-import { carryWorker } from './pool-thread.js';
-import { readOptions } from './options.js';
-import { start } from './wasm.js';
+import { carryWorker } from './pool/thread.js';
+import { readOptions } from './engine/options.js';
+import { start } from './engine/wasm.js';
 
 export * from './index.js';
 

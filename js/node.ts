@@ -1,9 +1,9 @@
 /** The entry for Node, Deno and Bun: the engine is read from the file beside this one. */
 
 import { readFile } from 'node:fs/promises';
-import { isUrl } from './brands.js';
-import { readOptions } from './options.js';
-import { INIT_OPTIONS, start, type InitOptions, type WasmInput } from './wasm.js';
+import { isUrl } from './engine/brands.js';
+import { readOptions } from './engine/options.js';
+import { INIT_OPTIONS, start, type InitOptions, type WasmInput } from './engine/wasm.js';
 
 export * from './index.js';
 

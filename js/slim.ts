@@ -1,8 +1,8 @@
 /** The entry that knows no place for the engine: the caller supplies it, from a CDN, a bundler's import, a cache. */
 
-import { wrongType } from './check.js';
-import { readOptions } from './options.js';
-import { INIT_OPTIONS, start, type WasmInput } from './wasm.js';
+import { wrongType } from './engine/check.js';
+import { readOptions } from './engine/options.js';
+import { INIT_OPTIONS, start, type WasmInput } from './engine/wasm.js';
 
 export * from './index.js';
 

@@ -1,12 +1,12 @@
 /** The worker: one thread with a wasm instance of its own. Node's worker_threads and Web Workers run this same file. */
 
-import type { ErrorCode } from './error.js';
-import { builtin } from './runtime.js';
-import { reopenSource } from './source-open.js';
-import { start as startEngine } from './wasm.js';
-import { Workbench } from './worker-tasks.js';
-import { opfs } from './worker-opfs.js';
-import { packError, type FromWorker, type Result, type ToWorker } from './worker-protocol.js';
+import type { ErrorCode } from './engine/error.js';
+import { builtin } from './engine/platform.js';
+import { reopenSource } from './io/source/open.js';
+import { start as startEngine } from './engine/wasm.js';
+import { Workbench } from './pool/tasks.js';
+import { opfs } from './pool/opfs-files.js';
+import { packError, type FromWorker, type Result, type ToWorker } from './pool/protocol.js';
 
 interface Port {
   postMessage(message: FromWorker, transfer: Transferable[]): void;

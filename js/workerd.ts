@@ -1,8 +1,8 @@
 /** The entry for Cloudflare's workerd, which compiles WebAssembly only where it is imported. */
 
 import module from './quantpress.wasm';
-import { readOptions } from './options.js';
-import { start } from './wasm.js';
+import { readOptions } from './engine/options.js';
+import { start } from './engine/wasm.js';
 
 export * from './index.js';
 

@@ -10,7 +10,7 @@ import {
 } from 'quantpress';
 import { tensorHistogram, type FormatError, type TensorAnalysis } from 'quantpress';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { strataOf } from '../../dist/analyze-sample.js';
+import { strataOf } from '../../dist/model/analyze/sample.js';
 import { failure } from './support/failure.js';
 import { expectFigures, figures } from './support/figures.js';
 import { floats, gguf, LLAMA, TYPE, wave } from './support/gguf.js';

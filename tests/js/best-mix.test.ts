@@ -13,7 +13,7 @@ import {
   quantizeModel,
 } from 'quantpress';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { costOf, lossOf, type Option, solve } from '../../dist/best-mix-solve.js';
+import { costOf, lossOf, type Option, solve } from '../../dist/model/best-mix/solver.js';
 import { failure } from './support/failure.js';
 import { floats, gguf, LLAMA, wave } from './support/gguf.js';
 import { uniform } from './support/random.js';

@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, expect, test } from 'vitest';
-import { escaped, escapedJson } from '../../dist/escape.js';
-import { printable } from '../../dist/cli-text.js';
+import { escaped, escapedJson } from '../../dist/engine/escape.js';
+import { printable } from '../../dist/cli/text.js';
 
 /** One of each kind: C0, DEL, C1 (CSI), bidi, zero width, tags, separators, blanks, fillers, private use, half a pair. */
 const HIDDEN = [
@@ -136,7 +136,7 @@ test('no command prints what a file hides', () => {
     ['inspect', missing],
     [missing],
   ];
-  const cli = join(process.cwd(), 'dist/cli.js');
+  const cli = join(process.cwd(), 'dist/cli/main.js');
   let seen = 0;
   for (const args of commands) {
     const { stdout, stderr } = spawnSync(process.execPath, [cli, ...args], { cwd: folder, encoding: 'utf8' });

@@ -3,7 +3,7 @@ import { readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'nod
 import type { Worker } from 'node:worker_threads';
 import { init, MemoryTarget, openModel, QuantpressError, quantizeModel, type Source, type Target } from 'quantpress';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { FileTarget } from '../../dist/target-file.js';
+import { FileTarget } from '../../dist/io/target/file.js';
 import { failure } from './support/failure.js';
 import { folder, sha256 } from './support/files.js';
 import { floats, gguf, LLAMA, wave } from './support/gguf.js';

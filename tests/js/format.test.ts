@@ -22,7 +22,7 @@ function ramp(length: number): Float32Array {
 
 describe('formats()', () => {
   test('the type FormatName has every name of the engine, in its order', () => {
-    const source = readFileSync('js/format.ts', 'utf8');
+    const source = readFileSync('js/numerics/format.ts', 'utf8');
     const union = /export type FormatName =([^;]+);/.exec(source)?.[1] ?? '';
     const declared = [...union.matchAll(/'(\w+)'/g)].map(([, name]) => name);
     const known = formats().map(({ name }) => name);

@@ -298,7 +298,7 @@ test('the command line makes a folder with all that belongs to it, or none', asy
   for (const file of plain()) writeFileSync(place.file(`hf/${file.name}`), new Uint8Array(await file.arrayBuffer()));
   writeFileSync(place.file('hf/tokenizer.json'), '{}');
   const run = (...args: string[]) =>
-    execFileSync(process.execPath, ['dist/cli.js', 'quantize', ...args], { stdio: 'pipe' });
+    execFileSync(process.execPath, ['dist/cli/main.js', 'quantize', ...args], { stdio: 'pipe' });
   run('--double-quant', '--exclude-module', 'mlp', place.file('hf'), place.file('out'), 'nf4');
   expect(readdirSync(place.file('out')).sort()).toEqual(['config.json', 'model.safetensors', 'tokenizer.json']);
   const recipe = { preset: 'NF4', doubleQuant: true, excludeModules: ['mlp'] };

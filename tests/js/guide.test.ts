@@ -36,7 +36,7 @@ const RUN: Record<string, (block: Block, folder: string) => string> = {
         const [, args] = /^npx quantpress (.*)$/.exec(command) ?? [];
         if (args === undefined) throw new Error(`who runs '${command}'?`);
         // Files that differ are what `diff` is asked about: it says so by its exit code.
-        return node(folder, args.startsWith('diff ') ? [0, 1] : [0], resolve('dist/cli.js'), ...args.split(' '));
+        return node(folder, args.startsWith('diff ') ? [0, 1] : [0], resolve('dist/cli/main.js'), ...args.split(' '));
       })
       .join(''),
 };

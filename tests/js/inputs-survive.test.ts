@@ -30,7 +30,7 @@ import {
   type Target,
 } from 'quantpress';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { quantize } from '../../dist/cli-quantize.js';
+import { quantize } from '../../dist/cli/quantize.js';
 import { failure } from './support/failure.js';
 import { folder } from './support/files.js';
 import {

@@ -13,7 +13,7 @@ import {
   type Model,
 } from 'quantpress';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { matches } from '../../dist/four-bit-modules.js';
+import { matches } from '../../dist/model/bnb/modules.js';
 import { quantpress } from './support/cli.js';
 import { failure } from './support/failure.js';
 import { folder, sha256 } from './support/files.js';

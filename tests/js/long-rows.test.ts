@@ -16,7 +16,7 @@ import {
   type Source,
 } from 'quantpress';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { tilesOf, type Tile } from '../../dist/quantize-tiles.js';
+import { tilesOf, type Tile } from '../../dist/model/quantize/tiles.js';
 import { floats, gguf, ggufHeader, LLAMA, TYPE, wave } from './support/gguf.js';
 import { legacyMatrix } from './support/imatrix.js';
 

@@ -2,7 +2,7 @@
 
 import { init, presets } from 'quantpress';
 import { beforeAll, expect, test } from 'vitest';
-import { nearest } from '../../dist/nearest.js';
+import { nearest } from '../../dist/engine/nearest.js';
 import { quantpress } from './support/cli.js';
 
 let names: string[];

@@ -20,8 +20,8 @@ import { constants } from 'node:os';
 import { join } from 'node:path';
 import { init, openModel, openTarget, quantizeModel, type Source } from 'quantpress';
 import { beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
-import { quantize } from '../../dist/cli-quantize.js';
-import { verify } from '../../dist/cli-verify.js';
+import { quantize } from '../../dist/cli/quantize.js';
+import { verify } from '../../dist/cli/verify.js';
 import { CLI } from './support/cli.js';
 import { failure } from './support/failure.js';
 import { folder, sha256 } from './support/files.js';
@@ -483,7 +483,7 @@ test('what a runtime does not permit to ask is done without', async () => {
     throw new Error('Requires sys access to "statfs"');
   });
   vi.resetModules(); // It asks once.
-  const { newOwner, isAlive } = await import('../../dist/target-owner.js');
+  const { newOwner, isAlive } = await import('../../dist/io/target/owner.js');
   expect(isAlive(newOwner(), 0)).toBe(true);
   const { file } = folder();
   const target = await openTarget(file('out'));

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { afterEach, describe, expect, test } from 'vitest';
-import { createRunner, type Runner } from '../../dist/pool.js';
-import { BytesSource } from '../../dist/source-bytes.js';
+import { createRunner, type Runner } from '../../dist/pool/pool.js';
+import { BytesSource } from '../../dist/io/source/bytes.js';
 import { failure } from './support/failure.js';
 import { folder } from './support/files.js';
 

@@ -12,15 +12,15 @@ import {
   type Recipe,
 } from 'quantpress';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { journalHead, journalTile, parseJournal } from '../../dist/journal.js';
-import { FileTarget } from '../../dist/target-file.js';
+import { journalHead, journalTile, parseJournal } from '../../dist/model/quantize/journal.js';
+import { FileTarget } from '../../dist/io/target/file.js';
 import { failure } from './support/failure.js';
 import { folder, sha256 } from './support/files.js';
 import { floats, gguf, LLAMA, wave } from './support/gguf.js';
 import { uniform } from './support/random.js';
 import { WHALE, WHALE_IMATRIX, WHALE_SHA256 } from './support/whale.js';
 
-const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
+const CLI = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 
 beforeAll(() => init());
 

@@ -8,6 +8,7 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSyn
 import { join, resolve } from 'node:path';
 import * as quantpress from 'quantpress';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { sourceFiles } from '../../tools/lib/imports.js';
 import { blocksOf } from './support/pages.js';
 
 const FOLDER = resolve('.cache/snippets');
@@ -48,7 +49,7 @@ function ofPage(page: string): Snippet[] {
 }
 
 function ofComments(source: string): Snippet[] {
-  const text = readFileSync(`js/${source}`, 'utf8');
+  const text = readFileSync(source, 'utf8');
   const examples = [...text.matchAll(/^ *\* (?:@example\n *\* )?```ts\n([\s\S]*?)^ *\* ```$/gm)];
   const codes = examples.map(([, lines = '']) => lines.replace(/^ *\* ?/gm, ''));
   // A part of a function is for those who work on the package.
@@ -64,7 +65,7 @@ function ofComments(source: string): Snippet[] {
     ];
     // In a block of its own: an example may call something as it is called above.
     return {
-      file: `${source}-${index}.ts`,
+      file: `${source.replaceAll('/', '-')}-${index}.ts`,
       code: `${head.join('\n')}\n{\n${code}}\nexport {};\n`,
       needs: needsOf(code),
     };
@@ -77,7 +78,7 @@ const pages = [
     .filter((name) => name.endsWith('.md'))
     .map((name) => `docs/${name}`),
 ].flatMap(ofPage);
-const comments = readdirSync('js').flatMap(ofComments);
+const comments = sourceFiles('js').flatMap(ofComments);
 const snippets = [...pages, ...comments];
 
 /** What a project of a user's has in its tsconfig.json. */

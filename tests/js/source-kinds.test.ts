@@ -20,9 +20,9 @@ import {
   quantizeModel,
 } from 'quantpress';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { sibling } from '../../dist/model-names.js';
-import { reopenSource } from '../../dist/source-open.js';
-import { call } from '../../dist/wasm.js';
+import { sibling } from '../../dist/io/file-names.js';
+import { reopenSource } from '../../dist/io/source/open.js';
+import { call } from '../../dist/engine/wasm.js';
 import { expectSentence, quantpress } from './support/cli.js';
 import { failure } from './support/failure.js';
 import { folder, sha256 } from './support/files.js';

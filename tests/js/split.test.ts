@@ -167,7 +167,7 @@ test('hashes of shards are those of sha256sum', async () => {
 test('verify reads all shards, and finds the one that was damaged', () => {
   const place = folder();
   const run = (...args: string[]) =>
-    spawnSync(process.execPath, ['dist/cli.js', ...args, '--quiet'], { encoding: 'utf8' });
+    spawnSync(process.execPath, ['dist/cli/main.js', ...args, '--quiet'], { encoding: 'utf8' });
   const [manifest, first] = [place.file('m.json'), place.file('m-00001-of-00003.gguf')];
   const made = run('quantize', '--split-max-size', '1MB', '--manifest', manifest, WHALE, place.file('m.gguf'), 'Q4_0');
   expect([made.status, made.stderr]).toEqual([0, '']);

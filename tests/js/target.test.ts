@@ -2,7 +2,7 @@ import { lstatSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'n
 import fc from 'fast-check';
 import { BlobTarget, MemoryTarget, openTarget, OpfsTarget, type Target } from 'quantpress';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { InOrder } from '../../dist/target.js';
+import { InOrder } from '../../dist/io/target/target.js';
 import { failure } from './support/failure.js';
 import { folder } from './support/files.js';
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { PlannedTensor } from 'quantpress';
-import { tilesOf } from '../../dist/quantize-tiles.js';
+import { tilesOf } from '../../dist/model/quantize/tiles.js';
 
 const dimension = fc.integer({ min: 1, max: 9 });
 

@@ -1,15 +1,16 @@
 /** Every `@example` in the documentation comments of js/ runs, with what its reader is supposed to have. */
 
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { sourceFiles } from '../../tools/lib/imports.js';
 import { WHALE } from './support/whale.js';
 
 const FOLDER = resolve('.cache/tsdoc');
 
 /** Needs a browser; tests/engines/quantize.test.ts does what it does. */
-const ELSEWHERE = new Set(['target-opfs.ts']);
+const ELSEWHERE = new Set(['js/io/target/opfs.ts']);
 
 /** What examples take for granted: the package's functions, a model, a tensor, and names for them. */
 const GIVEN = `
@@ -23,11 +24,11 @@ const GIVEN = `
   const model = await quantpress.openModel('model-f16.gguf');`;
 
 function examplesOf(file: string): string[] {
-  const comments = readFileSync(`js/${file}`, 'utf8').matchAll(/^ *\* @example\n *\* ```ts\n([\s\S]*?)^ *\* ```$/gm);
+  const comments = readFileSync(file, 'utf8').matchAll(/^ *\* @example\n *\* ```ts\n([\s\S]*?)^ *\* ```$/gm);
   return [...comments].map(([, code = '']) => code.replace(/^ *\* ?/gm, ''));
 }
 
-const examples = readdirSync('js').flatMap((file) => examplesOf(file).map((code, index) => ({ file, index, code })));
+const examples = sourceFiles('js').flatMap((file) => examplesOf(file).map((code, index) => ({ file, index, code })));
 
 beforeAll(() => {
   mkdirSync(FOLDER, { recursive: true });
@@ -38,7 +39,7 @@ describe('examples of documentation comments', () => {
   test('are there', () => expect(examples.length).toBeGreaterThan(10));
 
   test.each(examples.filter(({ file }) => !ELSEWHERE.has(file)))('$file', ({ file, index, code }) => {
-    const program = `${FOLDER}/${file}-${index}.mjs`;
+    const program = `${FOLDER}/${file.replaceAll('/', '-')}-${index}.mjs`;
     // In a block of its own: an example may call something as it is called above.
     writeFileSync(program, `${GIVEN}\n{\n${code}\n}\nawait model.close();\n`);
     execFileSync(process.execPath, [program], { cwd: FOLDER, stdio: ['ignore', 'ignore', 'pipe'] });

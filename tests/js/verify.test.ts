@@ -4,11 +4,11 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { init, manifestOf, manifestText, openModel, parseManifest, quantizeModel, verifyModel } from 'quantpress';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { engineHash, sha256 as hasher } from '../../dist/hash.js';
+import { engineHash, sha256 as hasher } from '../../dist/engine/hash.js';
 import { folder, sha256 } from './support/files.js';
 import { WHALE, WHALE_SHA256 } from './support/whale.js';
 
-const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
+const CLI = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 
 beforeAll(() => init());
 

@@ -12,7 +12,13 @@ import { digest, once } from './stamp.js';
 
 const INPUTS = ['Cargo.toml', 'Cargo.lock', '.cargo/config.toml', 'src', 'tools/lib/engine.js', 'tools/lib/rust.js'];
 /** What it consists of. */
-export const OUTPUTS = ['engine.js', 'engine.d.ts', 'quantpress.wasm', 'inline-data.js', 'inline-data.d.ts'];
+export const OUTPUTS = [
+  'engine/bindings.js',
+  'engine/bindings.d.ts',
+  'quantpress.wasm',
+  'inline-data.js',
+  'inline-data.d.ts',
+];
 
 /** Where the engine and its glue are put. */
 export const ENGINE = at('.cache', 'engine');
@@ -48,21 +54,22 @@ export async function buildEngine(mode) {
 async function glue(module) {
   const bindgen = await wasmBindgen();
   rmSync(ENGINE, { recursive: true, force: true });
-  mkdirSync(ENGINE, { recursive: true });
+  const folder = join(ENGINE, 'engine');
+  mkdirSync(folder, { recursive: true });
   await run(bindgen, [
     module,
     '--target=web',
-    `--out-dir=${ENGINE}`,
-    '--out-name=engine',
+    `--out-dir=${folder}`,
+    '--out-name=bindings',
     // The entries know the place; an address in the glue would make bundlers of ./slim and ./inline look for the file.
     '--omit-default-module-path',
     '--remove-name-section',
     '--remove-producers-section',
     '--ts-typed-array-buffers',
   ]);
-  renameSync(join(ENGINE, 'engine_bg.wasm'), join(ENGINE, 'quantpress.wasm'));
-  rmSync(join(ENGINE, 'engine_bg.wasm.d.ts'));
-  harden(join(ENGINE, 'engine.js'));
+  renameSync(join(folder, 'bindings_bg.wasm'), join(ENGINE, 'quantpress.wasm'));
+  rmSync(join(folder, 'bindings_bg.wasm.d.ts'));
+  harden(join(folder, 'bindings.js'));
 }
 
 /**

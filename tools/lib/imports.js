@@ -2,7 +2,7 @@
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { builtinModules } from 'node:module';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { at } from './run.js';
 
 /** Where code is, and whose package.json answers for what it imports. A folder's own one is added to them. */
@@ -31,7 +31,9 @@ const IMPORT = /(?:\bfrom|\bimport|\bimport\(|\brequire\(|\bimportActual\()\s*['
  * @returns {BareImport[]}
  */
 export function bareImports(folder) {
-  return sources(folder).flatMap((file) => packagesIn(readFileSync(at(file), 'utf8')).map((name) => ({ file, name })));
+  return sourceFiles(folder).flatMap((file) =>
+    packagesIn(readFileSync(at(file), 'utf8')).map((name) => ({ file, name })),
+  );
 }
 
 /** The packages that a text of code imports from. @param {string} text @returns {string[]} */
@@ -43,12 +45,24 @@ export function packagesIn(text) {
     .filter((name) => !builtinModules.includes(name));
 }
 
+/**
+ * Which files of the project a file imports, types too.
+ * @param {string} file from the project's root @returns {string[]}
+ */
+export function relativeImports(file) {
+  const found = [...readFileSync(at(file), 'utf8').matchAll(IMPORT)]
+    .map(([, specifier = '']) => specifier)
+    .filter((specifier) => specifier.startsWith('.'))
+    .map((specifier) => join(dirname(file), specifier).replace(/\.js$/, '.ts'));
+  return [...new Set(found)];
+}
+
 /** @param {string} folder @returns {string[]} its files with code, without what was installed or built */
-function sources(folder) {
+export function sourceFiles(folder) {
   if (folder.endsWith('.ts')) return [folder];
   return readdirSync(at(folder), { withFileTypes: true }).flatMap((entry) => {
     const path = join(folder, entry.name);
-    if (entry.isDirectory()) return /^(node_modules|dist|target|work)$/.test(entry.name) ? [] : sources(path);
+    if (entry.isDirectory()) return /^(node_modules|dist|target|work)$/.test(entry.name) ? [] : sourceFiles(path);
     return /\.(ts|tsx|js|mjs|html)$/.test(entry.name) ? [path] : [];
   });
 }

@@ -31,7 +31,9 @@ export async function buildJavaScript() {
 
 /** Types that use `Symbol.dispose` say where it is declared: projects that do not have that library could not read them. */
 function nameLibraries() {
-  for (const name of readdirSync(at('dist')).filter((name) => name.endsWith('.d.ts'))) {
+  for (const name of readdirSync(at('dist'), { encoding: 'utf8', recursive: true }).filter((name) =>
+    name.endsWith('.d.ts'),
+  )) {
     const text = readFileSync(at('dist', name), 'utf8');
     if (!/Symbol\.(async)?dispose/i.test(text)) continue;
     writeFileSync(at('dist', name), `/// <reference lib="esnext.disposable" />\n${text}`);

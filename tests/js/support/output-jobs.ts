@@ -3,8 +3,8 @@
 import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { open as openHandle } from 'node:fs/promises';
 import { openModel, quantizeModel } from 'quantpress';
-import { quantize } from '../../../dist/cli-quantize.js';
-import { verify } from '../../../dist/cli-verify.js';
+import { quantize } from '../../../dist/cli/quantize.js';
+import { verify } from '../../../dist/cli/verify.js';
 import { type folder, sha256 } from './files.js';
 import { floats, gguf, LLAMA, wave } from './gguf.js';
 import { ggufSplit, shardName } from './gguf-split.js';

@@ -1,6 +1,6 @@
 /** Names and texts of files, which anybody may have written, as a page shows them. */
 
-import { escaped } from '../../../dist/escape.js';
+import { escaped } from '../../../dist/engine/escape.js';
 
 /** Longer names are cut in lists. */
 const LONGEST = 96;

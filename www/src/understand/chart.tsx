@@ -8,6 +8,7 @@ import { linear, logarithmic, logTicks, ticks, type Scale } from '../ui/scale.ts
 import { Twin } from '../ui/twin.tsx';
 import { useWidth } from '../ui/width.ts';
 import { placeLabels } from './chart-labels.ts';
+import { MARGIN } from './chart-margin.ts';
 import { SizeTarget } from './size-target.tsx';
 import { decibels } from './damage.ts';
 import { frontier } from './frontier.ts';
@@ -17,8 +18,6 @@ const HEIGHT = 320;
 const TICK = 30;
 /** A pointer this near to a dot reads it: pixels. */
 const REACH = 24;
-/** Room for the axes. */
-export const MARGIN = { left: 46, right: 14, top: 12, bottom: 30 };
 
 /** Size against damage: every preset on this model, the best of them joined, the recipe among them. */
 export function Chart() {

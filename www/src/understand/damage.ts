@@ -4,17 +4,8 @@ import { weightError, type FormatError, type FormatName, type PlannedTensor, typ
 import { GROUPS, groupOf } from '../groups.ts';
 import { toDecibels } from '../text.ts';
 import { gridOf, type Grid } from './grid.ts';
+import type { Damage } from './tensor-damage.ts';
 import type { Outline } from '../state/planner.ts';
-
-/** What becomes of one tensor, and what it costs. */
-export interface Damage {
-  readonly name: string;
-  readonly planned: PlannedTensor;
-  /** The tensor's weight error: 0 if it is copied; nothing if it is not measured (yet). */
-  readonly error: number | undefined;
-  readonly weights: number;
-  readonly analysis: TensorAnalysis | undefined;
-}
 
 /** What becomes of a model. */
 export interface Total {

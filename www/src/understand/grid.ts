@@ -1,7 +1,7 @@
 /** The tensors of a model by layer and kind, few enough to be shown at once whatever the model. */
 
-import type { Damage } from './damage.ts';
 import { foldedKind, placeOf, type Place } from './layers.ts';
+import type { Damage } from './tensor-damage.ts';
 
 /** A map of tensors: kinds down, layers across. */
 export interface Grid {

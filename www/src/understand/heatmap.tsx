@@ -3,7 +3,8 @@ import { selected, select } from '../state/selection.ts';
 import { digits, errorText } from '../text.ts';
 import { Twin } from '../ui/twin.tsx';
 import { listed } from '../ui/visible.ts';
-import { decibels, type Damage } from './damage.ts';
+import { decibels } from './damage.ts';
+import type { Damage } from './tensor-damage.ts';
 import type { Grid, GridCell } from './grid.ts';
 import { placeOf } from './layers.ts';
 

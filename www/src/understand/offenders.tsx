@@ -4,7 +4,8 @@ import { setTensorType } from '../state/recipe.ts';
 import { select } from '../state/selection.ts';
 import { bytes, errorText } from '../text.ts';
 import { listed } from '../ui/visible.ts';
-import { raised, type Damage } from './damage.ts';
+import { raised } from './damage.ts';
+import type { Damage } from './tensor-damage.ts';
 
 const SHOWN = 6;
 

@@ -4,7 +4,7 @@ import { recipe } from '../state/recipe.ts';
 import { aim, aimAt, mix, mixTrouble, take, taking } from '../state/target.ts';
 import { bytes, errorText } from '../text.ts';
 import type { Scale } from '../ui/scale.ts';
-import { MARGIN } from './chart.tsx';
+import { MARGIN } from './chart-margin.ts';
 
 interface Props {
   domain: readonly [number, number];

@@ -4,8 +4,9 @@ import { ownType, setTensorType } from '../state/recipe.ts';
 import { selected } from '../state/selection.ts';
 import { bytes, digits, errorText, shape } from '../text.ts';
 import { Long } from '../ui/long.tsx';
-import { decibels, figure, possible, type Damage } from './damage.ts';
+import { decibels, figure, possible } from './damage.ts';
 import { Histograms } from './histograms.tsx';
+import type { Damage } from './tensor-damage.ts';
 
 /** One tensor: what becomes of it and why, how its weights lie, and what every type would make of it. */
 export function TensorPanel() {

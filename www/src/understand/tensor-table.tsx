@@ -5,8 +5,8 @@ import { select, selected } from '../state/selection.ts';
 import { bytes, errorText, shape } from '../text.ts';
 import { Rows } from '../ui/rows.tsx';
 import { listed } from '../ui/visible.ts';
-import type { Damage } from './damage.ts';
 import { descending } from './order.ts';
+import type { Damage } from './tensor-damage.ts';
 
 const NONE: readonly Damage[] = [];
 

@@ -1,0 +1,17 @@
+/** `quantpress quantize FOLDER OUT NF4`: a folder that `transformers` loads. */
+
+import { join } from 'node:path';
+import { fourBitConfig } from '../model/bnb/plan.js';
+import type { Recipe } from '../model/plan.js';
+import type { Model } from '../model/model.js';
+import { FolderTarget } from '../io/target/folder.js';
+
+const WEIGHTS = 'model.safetensors';
+const CONFIG = 'config.json';
+
+/** The folder as a target: the weights, the configuration that says how they are quantized, and the model's own other files. */
+export function folderTarget(model: Model, recipe: Recipe, output: string): { target: FolderTarget; path: string } {
+  const files = new Map([...model.files].filter(([name]) => !name.includes('/')));
+  files.set(CONFIG, new TextEncoder().encode(fourBitConfig(model, recipe)));
+  return { target: new FolderTarget(output, WEIGHTS, CONFIG, files), path: join(output, WEIGHTS) };
+}

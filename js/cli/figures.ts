@@ -1,0 +1,37 @@
+/** Errors for people to read. */
+
+import { printable, table } from './text.js';
+import type { ErrorFigures } from '../numerics/distortion.js';
+import type { Report } from '../model/quantize/quantize.js';
+
+/** The headings of {@link figureCells}. */
+export const FIGURES = ['>weight error %', '>SQNR dB', '>cosine', '>max error'];
+
+/** An error in the cells of a table; nothing where nothing has changed. */
+export function figureCells({ relativeRmse, sqnrDb, cosine, maxError }: ErrorFigures): string[] {
+  if (maxError === 0) return ['0', '', '1', '0'];
+  return [percent(relativeRmse), sqnrDb.toFixed(2), cosine.toFixed(6), maxError.toPrecision(3)];
+}
+
+/** The weight error of a file in words, where it is known. */
+export function weightErrorText(error: number | undefined): string {
+  return `weight error (RMS, relative): ${error === undefined ? 'not measured' : `${percent(error)}%`}`;
+}
+
+/** A share in percent, in three digits. */
+export function percent(share: number): string {
+  return (100 * share).toPrecision(3);
+}
+
+/** What has become of every tensor, and why. */
+export function reportText({ tensors, weightError }: Report): string {
+  const weighted = tensors.some(({ error }) => error?.weightedError !== undefined);
+  const rows = tensors.map(({ name, from, to, bytes, error, why }) => [
+    ...[printable(name), from, to, String(bytes)],
+    ...(error ? figureCells(error) : FIGURES.map(() => '')),
+    ...(weighted ? [error?.weightedError === undefined ? '' : percent(error.weightedError)] : []),
+    printable(why),
+  ]);
+  const headings = ['tensor', 'from', 'to', '>bytes', ...FIGURES, ...(weighted ? ['>weighted %'] : []), 'why'];
+  return `${table(headings, rows)}\n\n${weightErrorText(weightError)}`;
+}

@@ -1,0 +1,153 @@
+/** `quantpress quantize`. */
+
+import { basename } from 'node:path';
+import { shown } from '../io/url.js';
+import { readQuantize, readTensorType, type QuantizeRequest } from './args.js';
+import { reportText } from './figures.js';
+import { folderTarget } from './bnb.js';
+import { mixFor } from './mix.js';
+import { createDisplay } from './progress.js';
+import { bytes, printable, table } from './text.js';
+import { filesOf, refuseSharedFiles, usesOf, type FileUse } from '../io/file-identity.js';
+import { isFourBit } from '../model/bnb/plan.js';
+import { manifestOf, manifestText } from '../model/manifest.js';
+import { planModel, presets, type Plan, type Recipe } from '../model/plan.js';
+import { openModel, type Model } from '../model/model.js';
+import { quantizeAmong, type Report } from '../model/quantize/quantize.js';
+import type { Progress } from '../model/quantize/progress.js';
+import { SideFile } from '../io/target/side-file.js';
+import { readTextFile } from '../io/source/file.js';
+import { openTarget } from '../io/target/open.js';
+
+/** What error messages call the files of the model. */
+const ROLES = { model: 'IN', imatrix: '--imatrix', target: 'OUT' } as const;
+
+/** A list of tensor types: the longest names are 64 bytes, the most tensors some 100 000. */
+const MAX_LIST_BYTES = 1 << 24;
+
+/** Runs the command. `signal` ends it, with nothing left behind. */
+export async function quantize(args: string[], signal: AbortSignal): Promise<void> {
+  const request = readQuantize(args, presets());
+  await addTensorTypes(request);
+  const model = await openModel(request.input, { signal });
+  try {
+    const { preset, target, options } = request;
+    if (target && !request.dryRun) await checkFiles(model, request);
+    const recipe = target ? await mixFor(model, request, target, signal) : { ...options, preset: preset ?? '' };
+    if (request.dryRun) await dryRun(model, request, recipe);
+    else await convert(model, request, recipe, signal);
+  } finally {
+    await model.close();
+  }
+}
+
+async function convert(model: Model, request: QuantizeRequest, recipe: Recipe, signal: AbortSignal): Promise<void> {
+  const place = isFourBit(recipe)
+    ? folderTarget(model, recipe, request.output)
+    : { target: request.output, path: request.output };
+  const display = createDisplay(process.stderr, request.quiet);
+  const { report: reportFile, manifest: manifestFile } = await sideFiles(request);
+  const beside = [reportFile, manifestFile].filter((file) => file !== undefined);
+  const options = {
+    workers: request.threads,
+    imatrix: request.imatrix,
+    resume: request.resume,
+    hashes: beside.length > 0,
+    report: reportFile !== undefined,
+    signal,
+    onProgress: (progress: Progress) => display.show(progress),
+  };
+  let report: Report;
+  try {
+    report = await quantizeAmong(model, place.target, recipe, options, {
+      reads: readBy(request),
+      beside,
+      roles: ROLES,
+    });
+    display.clear();
+    await reportFile?.save(`${JSON.stringify(report, null, 2)}\n`);
+    await manifestFile?.save(manifestText(manifestOf(report, basename(place.path)), request.manifest ?? ''));
+  } catch (error) {
+    display.clear();
+    for (const file of beside) await file.abort();
+    if (request.resume && signal.aborted && !request.quiet) {
+      console.error('interrupted: what is done is kept, and the same command goes on with it');
+    }
+    throw error;
+  }
+  if (request.quiet) return;
+  if (reportFile) process.stdout.write(`${reportText(report)}\n\n`);
+  process.stdout.write(`${summary(place.path, report)}\n`);
+  if (report.plain) process.stdout.write(`${PLAIN}\n`);
+}
+
+/** What is written beside the model. */
+async function sideFiles({ report, manifest }: QuantizeRequest) {
+  return {
+    report: report === undefined ? undefined : await SideFile.at('--report', report),
+    manifest: manifest === undefined ? undefined : await SideFile.at('--manifest', manifest),
+  };
+}
+
+/** What was read before the model. */
+function readBy({ tensorTypeFile: path }: QuantizeRequest): FileUse[] {
+  return path === undefined ? [] : [{ role: '--tensor-type-file', file: { kind: 'path', path } }];
+}
+
+/** Choosing a mix takes long: what can be known before the plan is looked at before that. */
+async function checkFiles(model: Model, request: QuantizeRequest): Promise<void> {
+  const { imatrix, output, options } = request;
+  const { report, manifest } = await sideFiles(request);
+  const reads = [...usesOf(ROLES.model, model.reads), ...readBy(request)];
+  if (imatrix !== undefined) reads.push({ role: ROLES.imatrix, file: { kind: 'path', path: imatrix } });
+  const writes = [...((await report?.uses()) ?? []), ...((await manifest?.uses()) ?? [])];
+  // Of several files the names depend on how many there will be.
+  if (options.splitMaxSize === undefined && !options.keepSplit) {
+    const target = await openTarget(output);
+    await target.fits?.(0);
+    writes.push(...(await filesOf(ROLES.target, target)));
+  }
+  await refuseSharedFiles(reads, writes);
+}
+
+/** What is said of a container that was made with `--plain`. */
+const PLAIN = 'A plain container: tensors under their own names, architecture plain. No program runs it as it is.';
+
+async function dryRun(model: Model, { imatrix, input }: QuantizeRequest, recipe: Recipe): Promise<void> {
+  const plan = await planModel(model, recipe, { imatrix });
+  const rows = plan.tensors.map((tensor) => [
+    printable(tensor.name),
+    tensor.shape.join(' x '),
+    tensor.from,
+    tensor.to,
+    String(tensor.targetBytes),
+    printable(tensor.why),
+  ]);
+  const lines = [table(['tensor', 'shape', 'from', 'to', '>bytes', 'why'], rows), '', totals(input, model, plan)];
+  const missing = plan.missingImportance.length;
+  if (missing > 0) lines.push(`${missing} tensors need an importance matrix: without --imatrix this cannot be made.`);
+  if (plan.plain) lines.push(PLAIN);
+  plan.free();
+  process.stdout.write(`${lines.join('\n')}\n`);
+}
+
+function totals(input: string, { source }: Model, { size }: Plan): string {
+  return `${printable(shown(input))}: ${source.size} bytes would become ${size} (${share(size, source.size)})`;
+}
+
+function summary(output: string, { sourceSize, size, seconds }: Report): string {
+  const change = `${bytes(sourceSize)} became ${bytes(size)} (${share(size, sourceSize)})`;
+  return `${printable(output)}: ${change} in ${seconds.toFixed(1)} s`;
+}
+
+function share(part: number, whole: number): string {
+  return `${((100 * part) / whole).toFixed(1)} %`;
+}
+
+/** `--tensor-type-file`: the same as --tensor-type, separated by white space, after those of the command line. */
+async function addTensorTypes({ tensorTypeFile, options }: QuantizeRequest): Promise<void> {
+  if (tensorTypeFile === undefined) return;
+  const text = await readTextFile(tensorTypeFile, MAX_LIST_BYTES);
+  const types = text.split(/\s+/).filter(Boolean).map(readTensorType);
+  options.tensorTypes = [...(options.tensorTypes ?? []), ...types];
+}

@@ -1,0 +1,88 @@
+/** The names that files of one model have: of shards, of an index, and of what lies beside the tensors. */
+
+import { addressOf, pathOf, shown, siblingAddress } from './url.js';
+import { QuantpressError } from '../engine/error.js';
+
+/** What may lie beside the tensors of a safetensors model and say what they mean. Anything else is not read: see `isBeside`. */
+export const BESIDE: readonly string[] = [
+  'config.json',
+  'generation_config.json',
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'added_tokens.json',
+  'vocab.json',
+  'merges.txt',
+  'vocab.txt',
+  'tokenizer.model',
+  'chat_template.jinja',
+  'chat_template.json',
+  'modules.json',
+  'sentence_bert_config.json',
+  '1_Pooling/config.json',
+  'hf_quant_config.json',
+  'tekken.json',
+  'README.md',
+];
+
+/** The folders within a model's folder that have such files. */
+export const INNER_FOLDERS: readonly string[] = ['1_Pooling', 'additional_chat_templates'];
+
+/** Whether a file may lie beside the tensors, by its name in the folder. Templates of chats have any name. */
+export const isBeside = (name: string): boolean =>
+  BESIDE.includes(name) || /^additional_chat_templates\/[^/]*\.jinja$/.test(name);
+
+/** A file beside the tensors: the largest vocabularies as JSON take 40 MB. */
+export const MAX_BESIDE_BYTES = 1 << 28;
+
+/** Shards of one model: the largest known ones have some hundreds. */
+export const MAX_SHARDS = 4096;
+
+/** Whether a name is that of an index, which says which tensor is in which file. */
+export const isIndex = (name: string): boolean => /\.safetensors\.index\.json$/i.test(name);
+
+/** Whether a name is that of a file with tensors. */
+export const holdsTensors = (name: string): boolean => /\.(gguf|safetensors)$/i.test(name);
+
+/** Whether safetensors files are the shards of one model by their names. */
+export function areShards(names: readonly string[]): boolean {
+  const stems = new Set(names.map((name) => /^(.*)-\d{5}(-of-\d{5}\.safetensors)$/i.exec(name)?.slice(1).join('')));
+  return stems.size === 1 && !stems.has(undefined);
+}
+
+/** The file name of a path or an address, as it is in the folder. */
+export function lastPart(name: string): string {
+  if (addressOf(name) === undefined) return pathOf(name).replace(/^.*[/\\]/s, '');
+  const last = name.replace(/[?#].*$/s, '').replace(/^.*[/\\]/s, '');
+  try {
+    return decodeURIComponent(last);
+  } catch {
+    return last;
+  }
+}
+
+/** The path or address of another file in the folder of `name`. */
+export function sibling(name: string, file: string): string {
+  const address = addressOf(name);
+  return address === undefined ? pathOf(name).replace(/[^/\\]*$/, '') + file : siblingAddress(address, file);
+}
+
+/** The names of the shards of a model of `count`, from the name of the first. */
+export function shardNames(first: string, count: number): string[] {
+  if (count > MAX_SHARDS) {
+    const message = `'${shown(first)}' says it is one of ${count} shards, and ${MAX_SHARDS} is the limit`;
+    throw new QuantpressError('TOO_LARGE', message, { shards: count, limit: MAX_SHARDS });
+  }
+  const [, stem, number, of, end] = /^(.*-)(\d{5})(-of-\d{5})(\.gguf)$/i.exec(lastPart(first)) ?? [];
+  if (number !== '00001' || of !== `-of-${padded(count)}`) {
+    const name = `NAME-${padded(1)}-of-${padded(count)}.gguf`;
+    const message = `'${shown(first)}' is the first of ${count} shards, and is not named ${name}: name all of them`;
+    throw new QuantpressError('ARGUMENT', message, { shards: count });
+  }
+  return Array.from({ length: count }, (_, index) => sibling(first, `${stem}${padded(index + 1)}${of}${end}`));
+}
+
+/** `-00002-of-00003`: as llama.cpp counts shards. */
+export const shardSuffix = (index: number, count: number): string => `-${padded(index + 1)}-of-${padded(count)}`;
+
+const padded = (number: number): string => String(number).padStart(5, '0');

@@ -1,0 +1,37 @@
+/** Errors of the operating system as this library's own: a stable code and a sentence. */
+
+import { QuantpressError, type ErrorCode, type ErrorDetails } from '../engine/error.js';
+
+const REASONS: Record<string, [code: ErrorCode, reason: string]> = {
+  ENOENT: ['NOT_FOUND', 'there is no such file or folder'],
+  ENOTDIR: ['NOT_FOUND', 'a part of the path is not a folder'],
+  EACCES: ['DENIED', 'permission denied'],
+  EPERM: ['DENIED', 'the operation is not permitted'],
+  EROFS: ['DENIED', 'the file system is read-only'],
+  EISDIR: ['UNSUPPORTED', 'it is a directory'],
+  ENOSPC: ['NO_SPACE', 'the disk is full'],
+  EDQUOT: ['NO_SPACE', 'the disk quota is used up'],
+  EFBIG: ['NO_SPACE', 'the file would be larger than the file system or a limit allows'],
+  EMFILE: ['IO', 'too many files are open'],
+  ENXIO: ['IO', 'nothing reads from it, or it is a socket or a device that is not there'],
+  EPIPE: ['IO', 'its reader has closed it'],
+  ENAMETOOLONG: ['ARGUMENT', 'its name is too long for the file system'],
+  ELOOP: ['ARGUMENT', 'its symbolic links lead in a circle'],
+  EEXIST: ['DENIED', 'there is a file of that name'],
+  // What browsers call the same.
+  QuotaExceededError: ['NO_SPACE', "the browser's storage quota is used up"],
+  NotAllowedError: ['DENIED', 'permission was not given'],
+  NoModificationAllowedError: ['DENIED', 'the file is in use elsewhere'],
+  NotFoundError: ['NOT_FOUND', 'it is gone'],
+};
+
+/**
+ * `error` as a {@link QuantpressError} whose sentence begins with `what` ("cannot read 'x'"). One that is already is
+ * returned as it is, and so is what is no error of the system.
+ */
+export function systemError(error: unknown, what: string, details: ErrorDetails = {}): unknown {
+  if (error instanceof QuantpressError || !(error instanceof Error)) return error;
+  const name = 'code' in error && typeof error.code === 'string' ? error.code : error.name;
+  const [code, reason] = REASONS[name] ?? ['IO', error.message];
+  return new QuantpressError(code, `${what}: ${reason}`, { ...details, system: name }, { cause: error });
+}

@@ -1,0 +1,365 @@
+import type { FileHandle } from 'node:fs/promises';
+import { QuantpressError } from '../../engine/error.js';
+import type { FileReference } from '../file-identity.js';
+import { MAX_JOURNAL_BYTES } from '../../engine/limits.js';
+import { destination, kindOf, shortName, statOf } from '../output-path.js';
+import { builtin } from '../../engine/platform.js';
+import { systemError } from '../system-error.js';
+import { HEARTBEAT, isAlive, newOwner, OWNER } from './owner.js';
+import type { ResumableTarget } from './target.js';
+
+/** What a run keeps beside its target while it is at work. */
+interface Unfinished {
+  owner: string;
+  part: string;
+  journal: string;
+  /** The file that is replaced, while others of its set are. */
+  old: string;
+}
+
+/** Unfinished files that nobody wants to go on with. */
+const unwanted = new Set<Unfinished>();
+
+/**
+ * Removes at once, without waiting, what the targets of this process have unfinished and no run was asked to keep: for a
+ * program that has to end now.
+ */
+export function removeUnfinished(): void {
+  for (const { part, journal } of unwanted) {
+    for (const file of [part, journal]) {
+      try {
+        builtin('node:fs').rmSync(file, { force: true });
+      } catch {
+        // There is nobody left to tell.
+      }
+    }
+  }
+}
+
+/**
+ * A file of Node's. It is written under a temporary name beside its own and renamed when complete, so that a file of
+ * that name is always a whole one: the old one or the new one. A journal is beside it, and both are left when the process
+ * is killed: `.NAME.OWNER.part` and `.NAME.OWNER.journal`, where a long NAME is shortened. The next run takes them over or
+ * clears them away, unless the run that owns them is alive. A symbolic link stays one: the file it leads to is written, or
+ * created if it is not there yet.
+ */
+export class FileTarget implements ResumableTarget {
+  readonly #path: string;
+  #final = '';
+  #unfinished: Unfinished | undefined;
+  #part: FileHandle | undefined;
+  #journal: FileHandle | undefined;
+  #heart: NodeJS.Timeout | undefined;
+  #size = 0;
+  /** Whether what is unfinished stays when the program has to end. */
+  #kept = false;
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  async files(): Promise<readonly FileReference[]> {
+    this.#final = await destination(this.#path);
+    const dead = (await this.#leftovers()).filter(({ alive }) => !alive);
+    const names = dead.flatMap(({ part, journal, old }) => [part, journal, old]);
+    const temporary = names.map((path) => ({ kind: 'path', path, temporary: true }) as const);
+    return [{ kind: 'path', path: this.#path }, ...temporary];
+  }
+
+  async fits(size: number): Promise<void> {
+    await this.#doing('cannot write', async () => {
+      await this.#prepare();
+      await this.#checkSpace(size);
+    });
+  }
+
+  async open(size: number): Promise<void> {
+    this.#size = size;
+    await this.#doing('cannot write', async () => {
+      if (this.#part) return this.#beginAnew();
+      await this.#prepare();
+      await this.#clearAway();
+      await this.#checkSpace(size);
+      await this.#create('wx+');
+    });
+  }
+
+  async reopen(size: number): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    let left: Uint8Array<ArrayBuffer> | undefined;
+    this.#size = size;
+    this.#kept = true;
+    await this.#doing('cannot write', async () => {
+      await this.#prepare();
+      const found = await this.#takeOver();
+      const there = found ? (await fs().stat(this.#files().part)).blocks * BLOCK : 0;
+      await this.#checkSpace(Math.max(0, size - there)).catch(async (error: unknown) => {
+        await this.suspend();
+        throw error;
+      });
+      await this.#create(found ? 'r+' : 'wx+');
+      // The newest is taken over; older ones are of no use to anybody.
+      await this.#clearAway();
+      if (found) left = await this.#readJournal();
+    });
+    return left;
+  }
+
+  async write(offset: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    await this.#doing('cannot write', async () => {
+      for (let done = 0; done < bytes.length; ) {
+        const { bytesWritten } = await this.#open().write(bytes, done, bytes.length - done, offset + done);
+        done += bytesWritten;
+      }
+    });
+  }
+
+  async read(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
+    const bytes = new Uint8Array(length);
+    let filled = 0;
+    await this.#doing('cannot read back', async () => {
+      for (let got = 1; got > 0 && filled < length; filled += got) {
+        got = (await this.#open().read(bytes, filled, length - filled, offset + filled)).bytesRead;
+      }
+    });
+    return bytes.subarray(0, filled);
+  }
+
+  async log(entries: Uint8Array<ArrayBuffer>): Promise<void> {
+    await this.#doing('cannot write', async () => {
+      await this.#open().datasync();
+      this.#journal ??= await fs().open(this.#files().journal, 'a');
+      await this.#journal.appendFile(entries);
+      await this.#journal.datasync();
+    });
+  }
+
+  async flush(): Promise<void> {
+    await this.#doing('cannot complete', async () => {
+      const part = this.#open();
+      // What was taken over may have been begun as something longer.
+      if ((await part.stat()).size > this.#size) await part.truncate(this.#size);
+      await part.sync();
+    });
+  }
+
+  async withdraw(): Promise<() => Promise<void>> {
+    const { old } = this.#files();
+    let moved = false;
+    await this.#doing('cannot replace', async () => {
+      moved = await fs()
+        .rename(this.#final, old)
+        .then(
+          () => true,
+          async (error) => {
+            if (await statOf(this.#final)) throw error;
+            return false;
+          },
+        );
+    });
+    return async () => {
+      if (moved) await fs().rename(old, this.#final);
+    };
+  }
+
+  async close(): Promise<void> {
+    await this.flush();
+    await this.#doing('cannot complete', async () => {
+      const files = this.#files();
+      await this.#letGo();
+      await fs().rename(files.part, this.#final);
+      this.#unfinished = undefined;
+      unwanted.delete(files);
+      // The file is complete: what cannot be removed now is cleared away by the next run.
+      for (const file of [files.journal, files.old]) {
+        await fs()
+          .rm(file, { force: true })
+          .catch(() => {});
+      }
+      await syncFolder(path().dirname(this.#final));
+    });
+  }
+
+  async abort(): Promise<void> {
+    await this.#letGo();
+    const files = this.#unfinished;
+    this.#unfinished = undefined;
+    if (!files) return;
+    await remove(files);
+    unwanted.delete(files);
+  }
+
+  async suspend(): Promise<void> {
+    await this.#letGo();
+    // Its owner is alive as long as this process is, and has nothing more to do with it: so it becomes nobody's.
+    const files = this.#unfinished;
+    this.#unfinished = undefined;
+    if (!files) return;
+    unwanted.delete(files);
+    await this.#rename(files, NOBODY).catch(() => {});
+  }
+
+  #open(): FileHandle {
+    if (this.#part) return this.#part;
+    throw new QuantpressError('ARGUMENT', `'${this.#path}' is not open for writing`, { path: this.#path });
+  }
+
+  #files(): Unfinished {
+    if (this.#unfinished) return this.#unfinished;
+    throw new QuantpressError('ARGUMENT', `'${this.#path}' is not open for writing`, { path: this.#path });
+  }
+
+  /** What could fail only after all the work, at the rename. */
+  async #prepare(): Promise<void> {
+    this.#final = await destination(this.#path);
+    const stats = await statOf(this.#final);
+    const kind = stats && kindOf(stats);
+    if (kind === undefined) return;
+    throw new QuantpressError('UNSUPPORTED', `cannot write '${this.#path}': it is ${kind}`, { path: this.#path });
+  }
+
+  async #create(flags: 'wx+' | 'r+'): Promise<void> {
+    this.#unfinished ??= this.#names(newOwner());
+    const { part } = this.#unfinished;
+    if (!this.#kept) unwanted.add(this.#unfinished);
+    this.#part = await fs().open(part, flags);
+    this.#heart = setInterval(
+      () =>
+        void fs()
+          .utimes(part, new Date(), new Date())
+          .catch(() => {}),
+      HEARTBEAT,
+    );
+    this.#heart.unref();
+    await syncFolder(path().dirname(this.#final));
+  }
+
+  /** A part without a journal, or with one that is too long to be ours, is as one with an empty one. */
+  async #readJournal(): Promise<Uint8Array<ArrayBuffer>> {
+    const { journal } = this.#files();
+    const size = (await statOf(journal))?.size ?? 0;
+    return size > MAX_JOURNAL_BYTES || size === 0 ? new Uint8Array(0) : new Uint8Array(await fs().readFile(journal));
+  }
+
+  async #beginAnew(): Promise<void> {
+    await fs().rm(this.#files().journal, { force: true });
+    await this.#part?.truncate(0);
+  }
+
+  async #letGo(): Promise<void> {
+    clearInterval(this.#heart);
+    const handles = [this.#part, this.#journal];
+    this.#part = undefined;
+    this.#journal = undefined;
+    await Promise.all(handles.map((handle) => handle?.close().catch(() => {})));
+  }
+
+  /** The newest unfinished file of a run that is no more, by renaming it: of several who try only one can. */
+  async #takeOver(): Promise<boolean> {
+    const all = await this.#leftovers();
+    const dead = all.filter(({ alive }) => !alive).sort((a, b) => b.modified - a.modified);
+    for (const candidate of dead) {
+      const taken = await this.#rename(candidate, newOwner()).catch(() => undefined);
+      if (!taken) continue;
+      this.#unfinished = taken;
+      return true;
+    }
+    if (!all.some(({ alive }) => alive)) return false;
+    const message = `cannot resume '${this.#path}': another run is at work on it`;
+    throw new QuantpressError('BUSY', message, { path: this.#path });
+  }
+
+  async #rename(from: Unfinished, owner: string): Promise<Unfinished> {
+    const to = this.#names(owner);
+    await fs().rename(from.part, to.part);
+    await fs()
+      .rename(from.journal, to.journal)
+      .catch(() => {}); // without one there is nothing to go on with
+    return to;
+  }
+
+  /** Removes what runs that were killed have left; what is somebody's stays. */
+  async #clearAway(): Promise<void> {
+    for (const leftover of await this.#leftovers()) {
+      if (leftover.alive) continue;
+      await remove(leftover);
+      await fs().rm(leftover.old, { force: true });
+    }
+  }
+
+  async #leftovers(): Promise<(Unfinished & { alive: boolean; modified: number })[]> {
+    const folder = path().dirname(this.#final);
+    const name = shortName(path().basename(this.#final));
+    const found: (Unfinished & { alive: boolean; modified: number })[] = [];
+    const owners = new Set<string>();
+    // A folder may be one that can be written and not read.
+    for (const entry of await fs()
+      .readdir(folder)
+      .catch(() => [])) {
+      if (!entry.startsWith(`.${name}.`)) continue;
+      const owner = LEFTOVER.exec(entry.slice(name.length + 2))?.[1];
+      if (owner !== undefined && owner !== this.#unfinished?.owner) owners.add(owner);
+    }
+    for (const owner of owners) {
+      const names = this.#names(owner);
+      const stats = (await statOf(names.part)) ?? (await statOf(names.journal)) ?? (await statOf(names.old));
+      if (!stats) continue;
+      const alive = owner !== NOBODY && isAlive(owner, Date.now() - stats.mtimeMs);
+      found.push({ ...names, alive, modified: stats.mtimeMs });
+    }
+    return found;
+  }
+
+  #names(owner: string): Unfinished {
+    const stem = path().join(path().dirname(this.#final), `.${shortName(path().basename(this.#final))}.${owner}`);
+    return { owner, part: `${stem}.part`, journal: `${stem}.journal`, old: `${stem}.old` };
+  }
+
+  async #checkSpace(size: number): Promise<void> {
+    // Deno asks for a permission of its own; without it only writing can tell.
+    const found = await fs()
+      .statfs(path().dirname(this.#final))
+      .catch((error: unknown) => {
+        if (error instanceof Error && 'code' in error && error.code === 'ENOENT') throw error;
+        return undefined;
+      });
+    // Some file systems do not say.
+    if (!found || found.blocks === 0) return;
+    const free = found.bavail * found.bsize;
+    if (free >= size) return;
+    const message = `cannot write '${this.#path}': it needs ${size} bytes and the disk has ${free} free`;
+    throw new QuantpressError('NO_SPACE', message, { path: this.#path, needed: size, free });
+  }
+
+  async #doing(what: string, action: () => Promise<void>): Promise<void> {
+    try {
+      await action();
+    } catch (error) {
+      throw systemError(error, `${what} '${this.#path}'`, { path: this.#path });
+    }
+  }
+}
+
+/** Bytes of what `stat` counts as a block. */
+const BLOCK = 512;
+
+/** The owner of what was let go on purpose. */
+const NOBODY = 'interrupted';
+
+const LEFTOVER = new RegExp(`^(${OWNER}|${NOBODY})\\.(?:part|journal|old)$`);
+
+async function remove({ part, journal }: Unfinished): Promise<void> {
+  await fs().rm(part, { force: true });
+  await fs().rm(journal, { force: true });
+}
+
+const fs = () => builtin('node:fs/promises');
+const path = () => builtin('node:path');
+
+/** A rename is safe from a power cut when its folder is on the disk. Not every system lets a folder be opened. */
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await fs()
+    .open(folder, 'r')
+    .catch(() => undefined);
+  await handle?.sync().catch(() => {});
+  await handle?.close();
+}

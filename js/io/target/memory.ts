@@ -1,0 +1,101 @@
+import { expectBytes, expectOffset, expectText } from '../../engine/check.js';
+import { QuantpressError } from '../../engine/error.js';
+import type { Target } from './target.js';
+
+/** The result as bytes in memory. */
+export class MemoryTarget implements Target {
+  #bytes = new Uint8Array(0);
+  #complete = false;
+
+  async open(size: number): Promise<void> {
+    expectOffset('size', size);
+    try {
+      this.#bytes = new Uint8Array(size);
+    } catch (cause) {
+      throw new QuantpressError('NO_SPACE', `${size} bytes do not fit in memory`, { needed: size }, { cause });
+    }
+  }
+
+  async write(offset: number, bytes: Uint8Array): Promise<void> {
+    expectOffset('offset', offset);
+    expectBytes('bytes', bytes);
+    if (offset + bytes.length > this.#bytes.length) {
+      const details = { offset, length: bytes.length, size: this.#bytes.length };
+      const message = `${bytes.length} bytes at ${offset} do not lie in a result of ${this.#bytes.length}`;
+      throw new QuantpressError('RANGE', message, details);
+    }
+    this.#bytes.set(bytes, offset);
+  }
+
+  async close(): Promise<void> {
+    this.#complete = true;
+  }
+
+  async abort(): Promise<void> {
+    this.#bytes = new Uint8Array(0);
+  }
+
+  /** Whether all is written: before that there are no {@link bytes}. */
+  get isComplete(): boolean {
+    return this.#complete;
+  }
+
+  /**
+   * The whole result, without a copy.
+   *
+   * @throws {@link QuantpressError} `NO_DATA` until it is complete.
+   */
+  get bytes(): Uint8Array<ArrayBuffer> {
+    if (this.#complete) return this.#bytes;
+    throw incomplete();
+  }
+}
+
+/** The result as a `Blob`, which a browser may keep on disk: for a download where there is no file system. */
+export class BlobTarget implements Target {
+  readonly ordered = true;
+  readonly #type: string;
+  #parts: Blob[] = [];
+  #blob: Blob | undefined;
+
+  /** `type` is the media type the Blob gets. */
+  constructor(type = 'application/octet-stream') {
+    expectText('type', type);
+    this.#type = type;
+  }
+
+  async write(_offset: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    expectBytes('bytes', bytes);
+    // A Blob of its own at once: its bytes leave this thread's memory, where an array of buffers would pile up.
+    this.#parts.push(new Blob([bytes]));
+  }
+
+  async close(): Promise<void> {
+    this.#blob = new Blob(this.#parts, { type: this.#type });
+    this.#parts = [];
+  }
+
+  async abort(): Promise<void> {
+    this.#parts = [];
+  }
+
+  /** Whether all is written: before that there is no {@link blob}. */
+  get isComplete(): boolean {
+    return this.#blob !== undefined;
+  }
+
+  /**
+   * The whole result.
+   *
+   * @throws {@link QuantpressError} `NO_DATA` until it is complete.
+   */
+  get blob(): Blob {
+    if (this.#blob) return this.#blob;
+    throw incomplete();
+  }
+}
+
+function incomplete(): QuantpressError {
+  const message = 'the target has no result: nothing was written to it, or not all. Await quantizeModel() first';
+  return new QuantpressError('NO_DATA', message);
+}

@@ -1,0 +1,85 @@
+/** The door to the targets: whatever the caller has. */
+
+import { QuantpressError } from '../../engine/error.js';
+import { shardSuffix } from '../file-names.js';
+import { expectFilePath } from '../output-path.js';
+import { pathTarget } from './path.js';
+import { joinTargets } from './joined.js';
+import { StreamTarget } from './stream.js';
+import { AccessHandleTarget, WebFileTarget, type AccessHandle } from './web-file.js';
+import type { Target } from './target.js';
+
+/**
+ * Everything {@link openTarget} takes: a path (Node), a `FileSystemFileHandle` (from `showSaveFilePicker` or OPFS), a
+ * synchronous access handle (OPFS, in a worker), a `WritableStream`, or a {@link Target} such as a `MemoryTarget`.
+ */
+export type TargetInput = Target | string | ChosenFile | AccessHandle | WritableStream<Uint8Array<ArrayBuffer>>;
+
+/** A `FileSystemFileHandle`, in words that TypeScript without the DOM has too. */
+export interface ChosenFile {
+  readonly kind: 'file';
+  readonly name: string;
+  /** Opens the file for writing. */
+  createWritable(): Promise<unknown>;
+}
+
+/** Makes a target of what the caller has. A {@link Target} is returned as it is. */
+export async function openTarget(input: TargetInput): Promise<Target> {
+  if (typeof input === 'string') return pathTarget(input);
+  if (typeof input === 'object' && input !== null) {
+    if ('fd' in input) {
+      // It has the members of an access handle, and nothing of it waits: the file would be emptied, and then fail.
+      throw new QuantpressError('ARGUMENT', "a FileHandle of Node's cannot be a target: give the path of the file", {});
+    }
+    if ('createWritable' in input) return new WebFileTarget(input as FileSystemFileHandle);
+    if ('getWriter' in input) return new StreamTarget(input);
+    if ('truncate' in input) return new AccessHandleTarget(input);
+    if ('write' in input && 'abort' in input) return input;
+  }
+  const message = 'a target is a path, a file handle, a WritableStream or { write, close, abort }';
+  throw new QuantpressError('ARGUMENT', message, {});
+}
+
+/** One of the files that a model is written to, see {@link TargetSet}. */
+export interface TargetShard {
+  /** Which it is, from 0, and how many there are. */
+  index: number;
+  count: number;
+  /** What its name ends with, as llama.cpp finds shards: `-00001-of-00003.gguf`; `.gguf` of a model in one file. */
+  suffix: string;
+  /** Bytes it will have. */
+  size: number;
+}
+
+/**
+ * Gives a target for each file of a model that is written in shards:
+ *
+ * ```ts
+ * quantizeModel(model, ({ suffix }) => new OpfsTarget(folder, `model${suffix}`), { preset: 'Q4_K_M', splitMaxSize: '500MB' });
+ * ```
+ */
+export type TargetSet = (shard: TargetShard) => TargetInput | Promise<TargetInput>;
+
+/** The target of everything a plan writes. A path is that of the one file; of several what their names begin with. */
+export async function openTargets(
+  input: TargetInput | TargetSet,
+  { shards, split }: { shards: readonly { size: number }[]; split: boolean },
+): Promise<Target> {
+  if (typeof input !== 'function' && (!split || (typeof input !== 'string' && shards.length === 1)))
+    return openTarget(input);
+  if (typeof input !== 'function' && typeof input !== 'string') {
+    const message = `the model is written to ${shards.length} files: the target has to be a path or a function that gives one for each`;
+    throw new QuantpressError('ARGUMENT', message, { shards: shards.length });
+  }
+  if (typeof input === 'string') expectFilePath(input);
+  const stem = typeof input === 'string' ? input.replace(/\.gguf$/i, '') : '';
+  const set = typeof input === 'function' ? input : ({ suffix }: TargetShard) => `${stem}${suffix}`;
+  const count = shards.length;
+  const parts: { target: Target; size: number }[] = [];
+  for (const [index, { size }] of shards.entries()) {
+    const suffix = split ? `${shardSuffix(index, count)}.gguf` : '.gguf';
+    parts.push({ target: await openTarget(await set({ index, count, suffix, size })), size });
+  }
+  const [only] = parts;
+  return only && count === 1 ? only.target : joinTargets(parts);
+}

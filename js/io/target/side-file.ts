@@ -1,0 +1,53 @@
+/** Files that a command writes beside a model: reports, manifests. Written as models are: complete, or as they were. */
+
+import { usesOf, type FileUse } from '../file-identity.js';
+import { openTarget } from './open.js';
+import type { Target } from './target.js';
+
+/** One such file. */
+export class SideFile {
+  readonly #role: string;
+  readonly #target: Target;
+
+  private constructor(role: string, target: Target) {
+    this.#role = role;
+    this.#target = target;
+  }
+
+  /** The file of a path, which `role` asks for ("--report"). Nothing is opened for writing yet. */
+  static async at(role: string, path: string): Promise<SideFile> {
+    return new SideFile(role, await openTarget(path));
+  }
+
+  /** What is to be compared with the other files of the job. */
+  async uses(): Promise<FileUse[]> {
+    return usesOf(this.#role, (await this.#target.files?.()) ?? []);
+  }
+
+  /** Makes sure before the work that the file can be written after it. */
+  async prepare(signal?: AbortSignal): Promise<void> {
+    // A pipe may have no reader yet.
+    const stop = () => {
+      if (this.#target.ordered) void this.#target.abort(signal?.reason);
+    };
+    signal?.addEventListener('abort', stop, { once: true });
+    try {
+      await this.#target.open?.(0);
+    } finally {
+      signal?.removeEventListener('abort', stop);
+    }
+  }
+
+  /** Writes the file. */
+  async save(text: string): Promise<void> {
+    const bytes = new TextEncoder().encode(text);
+    await this.#target.open?.(bytes.length);
+    await this.#target.write(0, bytes);
+    await this.#target.close();
+  }
+
+  /** Leaves the file as it was, unless it is saved. */
+  async abort(): Promise<void> {
+    await this.#target.abort();
+  }
+}

@@ -1,0 +1,109 @@
+/** Names that are addresses: what cannot be one is refused before anything is requested, and secrets in one are never shown. */
+
+import { QuantpressError } from '../engine/error.js';
+import { builtin } from '../engine/platform.js';
+
+/** What can be fetched in parts. `fetch` reports anything else like an unreachable server, and retrying would be in vain. */
+const FETCHED: readonly string[] = ['http:', 'https:', 'blob:'];
+
+/** What stands in place of a secret. */
+const HIDDEN = '***';
+
+/** A URL scheme. One letter is a drive of Windows. */
+const SCHEME = /^([a-z][a-z0-9+.-]+):/i;
+
+/** The path of a file name or `file:` URL. */
+export function pathOf(name: string): string {
+  if (!/^file:/i.test(name)) return name;
+  return understood(name, () => builtin('node:url')?.fileURLToPath(name) ?? name);
+}
+
+/** A path that {@link addressOf} does not take for an address, whatever the file is called. */
+export function plainPath(path: string): string {
+  return SCHEME.test(path) ? `./${path}` : path;
+}
+
+/**
+ * The URL to fetch for a name, or `undefined` if the name is a path. In a page a name is relative to the page; elsewhere it
+ * is a path unless it has a scheme.
+ */
+export function addressOf(name: string): string | undefined {
+  const scheme = SCHEME.exec(name)?.[1]?.toLowerCase();
+  if (scheme === 'file') return undefined;
+  if (FETCHED.includes(`${scheme}:`)) return name;
+  if (/^[^:/\\]+:\/\//.test(name)) throw unusable(name, `only ${FETCHED.join(' ')} addresses can be read`);
+  const page = globalThis.document?.baseURI;
+  return page === undefined ? undefined : understood(name, () => new URL(name, page).href);
+}
+
+/** The URL of another file in the folder of `address`. The query stays, because it may grant the access. */
+export function siblingAddress(address: string, file: string): string {
+  return understood(address, () => {
+    const url = new URL(address);
+    // Encoded, `?`, `#` and `%` are parts of the name and cannot change what is requested.
+    const encoded = file.split('/').map(encodeURIComponent).join('/');
+    url.pathname = url.pathname.replace(/[^/]*$/, '') + encoded;
+    url.hash = '';
+    return url.href;
+  });
+}
+
+/** `name` for people to read: of an address without user, password, fragment and the values of its query. */
+export function shown(name: string): string {
+  const scheme = /^(https?:|[a-z][a-z0-9+.-]+:\/\/)/i.exec(name)?.[1];
+  if (scheme === undefined) return name;
+  if (!isUrl(name)) return name.includes('@') ? scheme + HIDDEN : name;
+  if (/^file:/i.test(scheme)) return name;
+  const [, before = '', query] = /^([^?#]*)(?:\?([^#]*))?/s.exec(name) ?? [];
+  const place = before.replace(/^([^:]+:[/\\]*)[^/\\]*@/, `$1${HIDDEN}@`);
+  if (query === undefined) return place;
+  const hidden = query.split('&').map((pair) => (pair.includes('=') ? pair.replace(/=.*$/s, `=${HIDDEN}`) : HIDDEN));
+  return `${place}?${hidden.join('&')}`;
+}
+
+/** Refuses what `fetch` would reject every time: an address that is none, of another scheme or with a password; impossible headers. */
+export function checkFetched(url: string, headers: Record<string, string>): void {
+  const { protocol, username, password } = understood(url, () => new URL(url));
+  if (!FETCHED.includes(protocol)) {
+    throw unusable(url, `only ${FETCHED.join(' ')} addresses can be read`);
+  }
+  if (username !== '' || password !== '') {
+    throw unusable(url, 'it contains a user name or password. Pass an Authorization header in options.headers instead');
+  }
+  // What `Headers` throws quotes the value, which may be a secret.
+  for (const [name, value] of Object.entries(headers)) {
+    if (canSend(name, value)) continue;
+    throw unusable(url, `the header ${JSON.stringify(name)} has an invalid name or value`);
+  }
+}
+
+function canSend(name: string, value: string): boolean {
+  try {
+    return new Headers([[name, value]]).has(name);
+  } catch {
+    return false;
+  }
+}
+
+function isUrl(name: string): boolean {
+  try {
+    return new URL(name) !== undefined;
+  } catch {
+    return false;
+  }
+}
+
+/** No cause is kept: its text and properties contain the whole address. */
+function understood<T>(name: string, read: () => T): T {
+  try {
+    return read();
+  } catch (cause) {
+    const known = cause instanceof Error && 'code' in cause && cause.code !== 'ERR_INVALID_URL';
+    throw unusable(name, known ? cause.message : 'it is not a valid address');
+  }
+}
+
+function unusable(url: string, reason: string): QuantpressError {
+  const name = shown(url);
+  return new QuantpressError('ARGUMENT', `'${name}' cannot be requested: ${reason}`, { url: name });
+}

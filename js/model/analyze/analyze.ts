@@ -1,0 +1,321 @@
+/** What every format would make of every tensor of a model, measured on a sample of its rows; nothing is written. */
+
+import { strataOf, STRATA, type Stratum } from './sample.js';
+import { analyzedTensors, type AnalyzedTensor } from './tensors.js';
+import { expectArray, expectInstance, expectText, expectWhole } from '../../engine/check.js';
+import { QuantpressError, type ErrorCode } from '../../engine/error.js';
+import { addErrors, errorFigures, noErrors, type ErrorFigures } from '../../numerics/distortion.js';
+import { formats, type Format, type FormatName } from '../../numerics/format.js';
+import { openImportance, type Importance, type ImportanceInput } from '../importance.js';
+import { formatOf, Model, type SourceType, type TensorInfo } from '../model.js';
+import { inLanes } from '../../pool/concurrent.js';
+import {
+  callback,
+  readOptions,
+  signal as signalReader,
+  texts,
+  unchecked,
+  type ReaderTable,
+} from '../../engine/options.js';
+import { createRunner, RUNNER_OPTIONS, type Runner, type RunnerOptions } from '../../pool/pool.js';
+import { meanSquareOf, needsMeanSquare } from '../quantize/row-means.js';
+import { compiledModule } from '../../engine/wasm.js';
+import type { Results } from '../../pool/protocol.js';
+
+/** Options of {@link analyzeModel}. */
+export interface AnalyzeModelOptions extends RunnerOptions {
+  /** The formats to try; unless told, F16, BF16 and every format of blocks that is written. */
+  formats?: readonly FormatName[] | undefined;
+  /**
+   * Weights of each tensor to look at, in up to 16 strata of rows from all over it; 262144 unless told, and the whole tensor
+   * where it has no more. Of these, formats that encode slowly (IQ) are tried on one stratum of eight; with `'all'` every
+   * format is on every weight.
+   */
+  sample?: number | 'all' | undefined;
+  /** Names of the tensors to analyze, as plans have them; all of them unless specified. */
+  tensors?: readonly string[] | undefined;
+  /** The importance matrix: formats are tried with it, and {@link ErrorFigures.weightedError} is measured. */
+  imatrix?: ImportanceInput | undefined;
+  /** Stops the work at once. */
+  signal?: AbortSignal | undefined;
+  /** Called after every step. */
+  onProgress?: ((progress: AnalyzeProgress) => void) | undefined;
+}
+
+const OPTIONS: ReaderTable<AnalyzeModelOptions> = {
+  ...RUNNER_OPTIONS,
+  formats: texts,
+  sample: unchecked,
+  tensors: texts,
+  imatrix: unchecked,
+  signal: signalReader,
+  onProgress: callback,
+};
+
+/** What `onProgress` of {@link analyzeModel} is told. */
+export interface AnalyzeProgress {
+  /** The tensor the last step was of. */
+  tensor: string;
+  /** Steps that are done, and in all. */
+  done: number;
+  total: number;
+  /** The tensor's analysis, when this step was its last. */
+  finished?: TensorAnalysis;
+}
+
+/** What {@link analyzeModel} has found. It is plain data, and can be kept as JSON. */
+export interface ModelAnalysis {
+  /** The tensors, in the order of the file; of a safetensors model, in the order of the GGUF file it is converted to. */
+  tensors: TensorAnalysis[];
+}
+
+/** One tensor under all formats. */
+export interface TensorAnalysis {
+  /** The name that plans have for it (`sourceName`): of a safetensors model that is converted, GGUF's. */
+  name: string;
+  /** How it is stored. */
+  type: SourceType;
+  shape: number[];
+  /** Its weights, and its bytes as it is stored. */
+  weights: number;
+  bytes: number;
+  /** How many weights were looked at; 0 for tensors that are not quantized: of one dimension, or of integers. */
+  sampled: number;
+  /** One entry per format, in the order they were asked for; none if nothing was looked at. */
+  formats: FormatAnalysis[];
+}
+
+/** One format on one tensor: its size and error, or why it cannot be. */
+export type FormatAnalysis = FormatError | FormatRefusal;
+
+/** What a format does to a tensor. */
+export interface FormatError extends ErrorFigures {
+  format: FormatName;
+  /** Bytes of the whole tensor in this format. */
+  bytes: number;
+  bitsPerWeight: number;
+  /** How many weights it was tried on. */
+  sampled: number;
+  refusal?: undefined;
+}
+
+/** A format that a tensor cannot have. */
+export interface FormatRefusal {
+  format: FormatName;
+  /** The code and the sentence of the error that encoding fails with. */
+  refusal: { code: ErrorCode; message: string };
+}
+
+const SAMPLE = 1 << 18;
+
+/** Slow formats are tried on one stratum of so many. */
+const SLOW_EVERY = STRATA / 2;
+const SLOW = /^IQ/;
+
+/** What is wrong with weights themselves, whatever the format. */
+const OF_WEIGHTS = new Set<ErrorCode>(['NON_FINITE', 'INVALID_BLOCK']);
+
+/** What can be converted. Integers are copied. */
+const FLOATS = new Set<SourceType>(['F32', 'F16', 'BF16', 'F64', 'F8_E4M3', 'F8_E5M2']);
+
+/**
+ * Tries every format on every tensor of a model: how large it would be, and how much would be lost. In a pool of workers, on
+ * a sample of rows, so that a model of gigabytes takes seconds. The same model and options give the same figures, whatever
+ * the number of workers. Of a safetensors model, the tensors are those of its conversion to GGUF, under the names of its plans;
+ * one that cannot be converted keeps its own names.
+ *
+ * @throws {@link QuantpressError} `UNKNOWN_NAME` for a format, `RANGE` for a sample, `LENGTH` for importance that does not fit
+ * a tensor, and what reading throws. A format that a tensor cannot have is a finding, see {@link FormatRefusal}.
+ * @example
+ * ```ts
+ * const { tensors } = await analyzeModel(model, { formats: ['Q4_K', 'Q6_K'] });
+ * for (const { name, formats } of tensors) {
+ *   for (const result of formats) if (!result.refusal) console.log(name, result.format, result.sqnrDb);
+ * }
+ * ```
+ */
+export async function analyzeModel(model: Model, options: AnalyzeModelOptions = {}): Promise<ModelAnalysis> {
+  expectInstance('model', Model, model);
+  const given = readOptions('analyzeModel', OPTIONS, options);
+  const wanted = chosenFormats(given.formats);
+  const budget = sampleOf(given.sample);
+  given.signal?.throwIfAborted();
+  const importance = given.imatrix === undefined ? undefined : await openImportance(given.imatrix);
+  try {
+    const tensors = chosenTensors(await analyzedTensors(model), options.tensors);
+    const jobs = tensors.map((tensor) => new TensorJob(tensor, wanted, budget, importance));
+    await runJobs(createRunner(model.source, compiledModule(), given), jobs, given);
+    await model.source.check?.();
+    return { tensors: jobs.map((job) => job.result()) };
+  } finally {
+    if (importance !== given.imatrix) importance?.free();
+  }
+}
+
+function chosenTensors(
+  all: readonly AnalyzedTensor[],
+  names: readonly string[] | undefined,
+): readonly AnalyzedTensor[] {
+  if (names === undefined) return all;
+  expectArray('tensors', names);
+  const wanted = new Set(names);
+  const chosen = all.filter(({ name }) => wanted.delete(name));
+  const [unknown] = wanted;
+  if (unknown === undefined) return chosen;
+  expectText('a name of tensors', unknown);
+  throw new QuantpressError('UNKNOWN_NAME', `the model has no tensor '${unknown}' to analyze`, { tensor: unknown });
+}
+
+async function runJobs(runner: Runner, jobs: TensorJob[], { signal, onProgress }: AnalyzeModelOptions): Promise<void> {
+  const total = jobs.reduce((sum, { strata }) => sum + strata.length, 0);
+  let done = 0;
+  function* steps() {
+    for (const job of jobs) for (const index of job.strata.keys()) yield { job, index };
+  }
+  await inLanes(runner, steps(), signal, async ({ job, index }, signal) => {
+    await job.run(index, runner, signal);
+    done += 1;
+    onProgress?.({ tensor: job.tensor.name, done, total, ...(job.left === 0 && { finished: job.result() }) });
+  });
+}
+
+/** One tensor: its strata, and what they gave. */
+class TensorJob {
+  readonly tensor: AnalyzedTensor;
+  readonly strata: Stratum[];
+  /** Strata that are not done. */
+  left: number;
+  readonly #formats: readonly Format[];
+  readonly #whole: boolean;
+  readonly #importance: Importance | undefined;
+  #weighted = false;
+  /** Of the long row that was begun last. */
+  #mean: { offset: number; mean: Promise<number | undefined> } | undefined;
+  readonly #results: Results['analyze'][] = [];
+
+  constructor(tensor: AnalyzedTensor, wanted: readonly Format[], budget: number, importance: Importance | undefined) {
+    this.tensor = tensor;
+    this.strata = isQuantizable(tensor) ? strataOf(tensor, budget) : [];
+    this.left = this.strata.length;
+    this.#formats = wanted;
+    this.#whole = budget === Infinity;
+    this.#importance = importance;
+  }
+
+  async run(index: number, runner: Runner, signal: AbortSignal): Promise<void> {
+    const stratum = this.strata[index];
+    if (!stratum) return;
+    const { pieces, columns, column } = stratum;
+    const input = pieces ?? stratum.input;
+    const values = importanceOf(this.tensor, this.#importance);
+    this.#weighted = values !== undefined;
+    const start = stratum.matrix * (this.tensor.shape[0] ?? 0) + column;
+    const importance = values?.slice(start, start + columns);
+    const from = this.tensor.type;
+    const names = this.#formatsOf(index).map(({ name }) => name);
+    const meanSquare = importance && (await this.#meanSquare(stratum, runner, signal));
+    const task = { kind: 'analyze', input, from, columns, formats: names, importance, meanSquare } as const;
+    this.#results[index] = await runner.run(task, signal);
+    this.left -= 1;
+  }
+
+  result(): TensorAnalysis {
+    const { name, type, shape, bytes } = this.tensor;
+    const weights = shape.reduce((product, n) => product * n, 1);
+    const looked = this.strata.length > 0;
+    return {
+      name,
+      type,
+      shape,
+      weights,
+      bytes,
+      sampled: this.strata.reduce((sum, { rows, columns }) => sum + rows * columns, 0),
+      formats: looked ? this.#formats.map((format) => this.#resultOf(format, weights)) : [],
+    };
+  }
+
+  #resultOf(format: Format, weights: number): FormatAnalysis {
+    const sums = noErrors();
+    for (const [index, results] of this.#results.entries()) {
+      const result = results[this.#formatsOf(index).indexOf(format)];
+      if (result === undefined) continue;
+      if (!(result instanceof Float64Array)) {
+        return { format: format.name, refusal: { code: result.code, message: result.message } };
+      }
+      addErrors(sums, result);
+    }
+    return {
+      format: format.name,
+      bytes: (weights / format.weights) * format.bytes,
+      bitsPerWeight: format.bitsPerWeight,
+      sampled: sums[0] ?? 0,
+      ...errorFigures(sums, this.#weighted),
+    };
+  }
+
+  /**
+   * The mean square of the row that a stratum is a piece of, if a format needs it. It takes reading the row, so of a sample
+   * the piece counts as the row.
+   */
+  async #meanSquare({ input, column, columns }: Stratum, runner: Runner, signal: AbortSignal) {
+    const { shape, bytes, type } = this.tensor;
+    const [rowLength = columns] = shape;
+    if (!this.#whole || !this.#formats.some(({ name }) => needsMeanSquare(name, columns, rowLength))) return undefined;
+    const rate = bytes / shape.reduce((product, n) => product * n, 1);
+    const offset = input.offset - column * rate;
+    if (this.#mean?.offset !== offset) {
+      const row = { from: type, offset, bytes: rowLength * rate, weights: rowLength };
+      // Rows whose weights are not finite are refused by every format, which says it better.
+      const mean = meanSquareOf(row, runner, signal).catch((error: unknown) => {
+        if (error instanceof QuantpressError && OF_WEIGHTS.has(error.code)) return undefined;
+        throw error;
+      });
+      this.#mean = { offset, mean };
+    }
+    return await this.#mean.mean;
+  }
+
+  #formatsOf(stratum: number): readonly Format[] {
+    if (this.#whole || stratum % SLOW_EVERY === 0) return this.#formats;
+    return this.#formats.filter(({ name }) => !SLOW.test(name));
+  }
+}
+
+/** Whether a tensor may be quantized as far as its shape and type say. */
+function isQuantizable({ shape, type }: TensorInfo): boolean {
+  return shape.length > 1 && (FLOATS.has(type) || (formatOf(type)?.weights ?? 0) > 1);
+}
+
+/** @internal The importance of a tensor's columns, for every matrix of a stack in turn. That of a table of tokens never fits. */
+export function importanceOf(tensor: TensorInfo, importance: Importance | undefined): Float32Array | undefined {
+  const { name, shape } = tensor;
+  const [rowLength = 0, , matrices = 1, further = 1] = shape;
+  const values = importance?.get(name);
+  if (values === undefined || (values.length === rowLength * matrices && further === 1)) return values;
+  if (/^(per_layer_)?token_embd\.weight$/.test(name)) return undefined;
+  const [actual, expected] = [values.length, rowLength * matrices];
+  const message = `tensor '${name}': its importance has ${actual} values, and its columns times experts are ${expected}`;
+  throw new QuantpressError('LENGTH', message, { tensor: name, actual, expected });
+}
+
+function chosenFormats(names: readonly FormatName[] | undefined): Format[] {
+  const known = formats();
+  if (names === undefined) {
+    return known.filter(({ name, weights, canEncode }) => canEncode && (weights > 1 || /F16$/.test(name)));
+  }
+  expectArray('formats', names);
+  return names.map((name) => {
+    expectText('a format', name);
+    const format = known.find((candidate) => candidate.name === name);
+    if (format) return format;
+    const message = `unknown format '${name}'; known are ${known.map(({ name }) => name).join(', ')}`;
+    throw new QuantpressError('UNKNOWN_NAME', message, { format: name });
+  });
+}
+
+/** @internal How many weights of each tensor to look at. */
+export function sampleOf(sample: number | 'all' = SAMPLE): number {
+  if (sample === 'all') return Infinity;
+  expectWhole('sample', sample, 1, Number.MAX_SAFE_INTEGER);
+  return sample;
+}

@@ -1,0 +1,68 @@
+/** The header of one file of a model: read from the start, as much as the engine asks for. */
+
+import type { ModelHeader, SafetensorsModel } from '../engine/bindings.js';
+import { QuantpressError } from '../engine/error.js';
+import { readExactly, type Source } from '../io/source/source.js';
+import { call } from '../engine/wasm.js';
+
+/** Enough for the header of a model with a small vocabulary; a large one asks for more. */
+const FIRST_READ = 1 << 18;
+
+/** What the engine knows of a file. A safetensors file has been added to the model it belongs to. */
+export type FileHeader =
+  | { container: 'gguf'; header: ModelHeader }
+  | { container: 'safetensors'; header: SafetensorsModel; headerBytes: number };
+
+/**
+ * Reads as much from the start as the engine asks for, at least doubling it each time. `folder` gives the model that
+ * safetensors files are added to, and `shard` says that the file is known to be of one model with the others.
+ */
+export async function readHeader(
+  source: Source,
+  folder: () => SafetensorsModel,
+  shard: boolean,
+  signal?: AbortSignal,
+): Promise<FileHeader> {
+  let prefix = new Uint8Array(0);
+  for (let needed = FIRST_READ; ; ) {
+    const size = Math.min(Math.max(needed, prefix.length * 2), source.size);
+    const more = await readExactly(source, prefix.length, size - prefix.length, signal);
+    prefix = joined(prefix, more);
+    const result = isSafetensors(prefix)
+      ? addSafetensors(folder(), prefix, source.size, shard)
+      : parseGguf(prefix, source.size);
+    if (typeof result !== 'number') return result;
+    if (result <= prefix.length || result > source.size) {
+      const message = `the header needs ${result} bytes, and the file has ${source.size}`;
+      throw new QuantpressError('TRUNCATED', message, { needed: result, size: source.size });
+    }
+    needed = result;
+  }
+}
+
+function parseGguf(prefix: Uint8Array, size: number): FileHeader | number {
+  const header = call((engine) => engine.ModelHeader.parse(prefix, size)) as ModelHeader | number;
+  return typeof header === 'number' ? header : { container: 'gguf', header };
+}
+
+function addSafetensors(
+  header: SafetensorsModel,
+  prefix: Uint8Array,
+  size: number,
+  shard: boolean,
+): FileHeader | number {
+  const { needed, dataStart } = call(() => header.add(prefix, size, shard)) as { needed?: number; dataStart: number };
+  return needed ?? { container: 'safetensors', header, headerBytes: dataStart };
+}
+
+/** By content: a length of 32 bits, and the opening brace of the header that has it. */
+function isSafetensors(prefix: Uint8Array): boolean {
+  return prefix[8] === 0x7b && prefix.subarray(4, 8).every((byte) => byte === 0);
+}
+
+function joined(a: Uint8Array, b: Uint8Array): Uint8Array<ArrayBuffer> {
+  const whole = new Uint8Array(a.length + b.length);
+  whole.set(a);
+  whole.set(b, a.length);
+  return whole;
+}

@@ -1,0 +1,156 @@
+/** Manifests: the hashes of a model file and of its tensors, for `quantpress verify`, `sha256sum -c` and `llama-gguf-hash -c`. */
+
+import { expectArray, expectObject, expectOffset, expectText } from '../engine/check.js';
+import { QuantpressError } from '../engine/error.js';
+import type { Report } from './quantize/quantize.js';
+
+/** The hashes of a file, all in hexadecimal. */
+export interface Manifest {
+  /** The file's name, without its folder. */
+  file: string;
+  /** Bytes of the whole file, and its SHA-256. */
+  size: number;
+  sha256: string;
+  /** Where the model is in several files: each, and its SHA-256. `size` and `sha256` are then those of all, end to end. */
+  files?: { file: string; size: number; sha256: string }[];
+  tensors: ManifestTensor[];
+}
+
+/** The hashes of a tensor's bytes, without the padding after them. */
+export interface ManifestTensor {
+  name: string;
+  type: string;
+  bytes: number;
+  sha256: string;
+  xxh64: string;
+}
+
+/**
+ * The manifest of a file that was written with `hashes`.
+ *
+ * @param file - The file's name, without its folder.
+ * @throws {@link QuantpressError} `ARGUMENT` if the report has no hashes.
+ */
+export function manifestOf(report: Report, file: string): Manifest {
+  expectObject('report', report);
+  expectText('file', file);
+  const { sha256, size, tensors } = report;
+  if (sha256 === undefined) {
+    throw new QuantpressError(
+      'ARGUMENT',
+      'the report has no hashes: quantizeModel(..., { hashes: true }) makes them',
+      {},
+    );
+  }
+  const lines = tensors.map(({ name, to, bytes, sha256 = '', xxh64 = '' }) => ({
+    name,
+    type: to,
+    bytes,
+    sha256,
+    xxh64,
+  }));
+  const stem = file.replace(/\.gguf$/i, '');
+  const files = report.shards?.map((shard) => ({
+    file: `${stem}${shard.suffix}`,
+    size: shard.size,
+    sha256: shard.sha256 ?? '',
+  }));
+  return { file, size, sha256, ...(files && { files }), tensors: lines };
+}
+
+/** How a manifest can be written, by the ending of its file's name; any other is JSON. */
+const FORMS: Record<string, (manifest: Manifest) => string> = {
+  sha256: ({ file, sha256, files = [{ file, sha256 }] }) =>
+    files.map((each) => `${each.sha256}  ${each.file}\n`).join(''),
+  hashes: ({ file, tensors }) =>
+    tensors
+      .flatMap(({ name, sha256, xxh64 }) => [
+        `xxh64     ${xxh64}  ${file}:${name}\n`,
+        `sha256    ${sha256}  ${file}:${name}\n`,
+      ])
+      .join(''),
+};
+
+/**
+ * A manifest as text: for a name that ends in `.sha256` the line of `sha256sum`, in `.hashes` the lines of
+ * `llama-gguf-hash`, and JSON for any other.
+ */
+export function manifestText(manifest: Manifest, name: string): string {
+  expectObject('manifest', manifest);
+  expectText('name', name);
+  const ending = /\.([a-z0-9]+)$/i.exec(name)?.[1]?.toLowerCase() ?? '';
+  const form = Object.hasOwn(FORMS, ending) ? FORMS[ending] : undefined;
+  const { file, size, sha256, files, tensors } = manifest;
+  expectText('manifest.file', file);
+  expectOffset('manifest.size', size);
+  expectText('manifest.sha256', sha256);
+  expectArray('manifest.tensors', tensors);
+  if (files !== undefined) expectArray('manifest.files', files);
+  return form ? form(manifest) : `${JSON.stringify({ file, size, sha256, files, tensors }, null, 2)}\n`;
+}
+
+/** What a manifest of any form says: what it does not say is left out. */
+export interface ExpectedHashes {
+  size?: number;
+  sha256?: string;
+  tensors: Map<string, { sha256?: string; xxh64?: string }>;
+}
+
+/**
+ * Reads a manifest of any form. Names of files in it are not compared: a file may be renamed.
+ *
+ * @throws {@link QuantpressError} `MALFORMED`.
+ */
+export function parseManifest(text: string): ExpectedHashes {
+  expectText('text', text);
+  const expected = text.trimStart().startsWith('{') ? fromJson(text) : fromLines(text);
+  if (expected && (expected.sha256 !== undefined || expected.tensors.size > 0)) return expected;
+  throw new QuantpressError('MALFORMED', 'this is no manifest: neither JSON of quantpress nor lines with hashes', {});
+}
+
+function fromJson(text: string): ExpectedHashes | undefined {
+  const content = parsed(text);
+  const { size, sha256, tensors } = content;
+  if (!isCount(size) || typeof sha256 !== 'string' || !Array.isArray(tensors)) return undefined;
+  const entries = new Map<string, { sha256?: string; xxh64?: string }>();
+  for (const tensor of tensors as Record<string, unknown>[]) {
+    if (typeof tensor?.name !== 'string' || typeof tensor.sha256 !== 'string') return undefined;
+    entries.set(tensor.name, { sha256: tensor.sha256 });
+  }
+  return { size, sha256, tensors: entries };
+}
+
+const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
+
+function parsed(text: string): Record<string, unknown> {
+  try {
+    return JSON.parse(text) as Record<string, unknown>;
+  } catch (error) {
+    const message = `the manifest is no JSON: ${error instanceof Error ? error.message : error}`;
+    throw new QuantpressError('MALFORMED', message, {});
+  }
+}
+
+/** `SHA256  FILE`, and `KIND  HASH  FILE:TENSOR`; names of tensors have no colon in any known model, names of files may. */
+function fromLines(text: string): ExpectedHashes {
+  const expected: ExpectedHashes = { tensors: new Map() };
+  let files = 0;
+  for (const line of text.split('\n')) {
+    const whole = /^([0-9a-f]{64}) [ *]/i.exec(line)?.[1];
+    if (whole !== undefined) {
+      expected.sha256 = whole.toLowerCase();
+      files += 1;
+    }
+    // The name is cut off afterwards: a pattern that looks for the last colon itself tries every space before it.
+    const [, kind, hash = '', place = ''] = /^(xxh64|sha256) +([0-9a-f]+) +(\S.*)$/i.exec(line) ?? [];
+    const name = place.slice(place.lastIndexOf(':') + 1);
+    if (kind === undefined || name === '' || name === place) continue;
+    const tensor = expected.tensors.get(name) ?? {};
+    expected.tensors.set(name, { ...tensor, [kind.toLowerCase()]: hash.toLowerCase() });
+  }
+  if (files > 1) {
+    const message = `the manifest has hashes of ${files} files by themselves: sha256sum -c compares them, and a JSON manifest the model as a whole`;
+    throw new QuantpressError('UNSUPPORTED', message, { files });
+  }
+  return expected;
+}

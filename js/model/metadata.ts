@@ -1,0 +1,142 @@
+/** Metadata of a model file: small values are there at once, large ones are read when they are asked for. */
+
+import type { ModelHeader, SafetensorsModel } from '../engine/bindings.js';
+import { QuantpressError } from '../engine/error.js';
+import { call } from '../engine/wasm.js';
+
+/** A metadata value. `type` says which it is; the values of {@link MetadataArray} can be read in parts. */
+export type MetadataValue = MetadataScalar | MetadataArray;
+
+/** A single value. A long text is decoded when `value` is read. */
+export type MetadataScalar =
+  | { readonly type: 'u8' | 'i8' | 'u16' | 'i16' | 'u32' | 'i32' | 'f32' | 'f64'; readonly value: number }
+  | { readonly type: 'u64' | 'i64'; readonly value: number | bigint }
+  | { readonly type: 'bool'; readonly value: boolean }
+  | { readonly type: 'str'; readonly value: string };
+
+/** An array of one type. */
+export type MetadataArray =
+  | MetadataArrayOf<'u8[]' | 'i8[]' | 'u16[]' | 'i16[]' | 'u32[]' | 'i32[]' | 'f32[]' | 'f64[]', number>
+  | MetadataArrayOf<'u64[]' | 'i64[]', number | bigint>
+  | MetadataArrayOf<'bool[]', boolean>
+  | MetadataArrayOf<'str[]', string>
+  | MetadataArrayOf<'arr[]', { type: string; value: unknown[] }>;
+
+/** An array of any length: all of it, a part of it, or one element after the other. */
+export interface MetadataArrayOf<Type extends string, Element> extends Iterable<Element> {
+  readonly type: Type;
+  /** How many elements there are. */
+  readonly length: number;
+  /** All elements. A large array (a vocabulary) is read from the file's header each time. */
+  readonly value: Element[];
+  /** The first 64 elements. */
+  readonly head: Element[];
+  /** The elements from `from` up to but not including `to`, which are places in the array, not negative; all unless specified. */
+  slice(from?: number, to?: number): Element[];
+}
+
+/** Elements that are read at once where all are read one after the other. */
+const STEP = 4096;
+
+/** How many elements `head` has. */
+const HEAD = 64;
+
+type Element = string | number | bigint | boolean | { type: string; value: unknown[] };
+
+/** The header of an open model; throws when it has been closed. */
+type Opened = () => ModelHeader | SafetensorsModel;
+
+/** @internal The metadata of a model, in the order of the file. */
+export function readMetadata(opened: Opened): Map<string, MetadataValue> {
+  const parts = call(() => opened().metadata()) as unknown[];
+  const metadata = new Map<string, MetadataValue>();
+  for (let at = 0; at + 3 < parts.length; at += 4) {
+    const [key, type, length, value] = parts.slice(at, at + 4) as [string, string, number | undefined, unknown];
+    metadata.set(key, metadataValue(new Pair(opened, key, at / 4), type, length, value));
+  }
+  return metadata;
+}
+
+function metadataValue(pair: Pair, type: string, length: number | undefined, value: unknown): MetadataValue {
+  if (length !== undefined) return new LazyArray(pair, type, length, value as Element[] | undefined) as MetadataArray;
+  if (value !== undefined) return { type, value } as MetadataScalar;
+  // A property of its own, so that it is copied and compared as others are.
+  const text = { type, value: '' };
+  Object.defineProperty(text, 'value', { get: () => pair.text(), enumerable: true });
+  return text as MetadataScalar;
+}
+
+/** A pair whose value is still in the header. */
+class Pair {
+  readonly #opened: Opened;
+  readonly #key: string;
+  readonly #index: number;
+  /** What was read last, as long as somebody holds it: loops read `value` again and again. */
+  #last: WeakRef<Element[]> | undefined;
+
+  constructor(opened: Opened, key: string, index: number) {
+    this.#opened = opened;
+    this.#key = key;
+    this.#index = index;
+  }
+
+  text(): string {
+    return call(() => this.#header().metadataText(this.#index)) as string;
+  }
+
+  items(from: number, to: number): Element[] {
+    const items = call(() => this.#header().metadataItems(this.#index, from, to)) as Element[] | Float64Array;
+    return items instanceof Float64Array ? Array.from(items) : items;
+  }
+
+  all(length: number): Element[] {
+    const last = this.#last?.deref();
+    if (last) return last;
+    const all = this.items(0, length);
+    this.#last = new WeakRef(all);
+    return all;
+  }
+
+  #header(): ModelHeader {
+    const header = this.#opened();
+    if ('metadataItems' in header) return header;
+    throw new QuantpressError('ARGUMENT', `metadata '${this.#key}' has no parts`, { key: this.#key });
+  }
+}
+
+class LazyArray implements MetadataArrayOf<string, Element> {
+  readonly type: string;
+  declare readonly value: Element[];
+  readonly #pair: Pair;
+  readonly #length: number;
+  readonly #small: Element[] | undefined;
+
+  constructor(pair: Pair, type: string, length: number, small: Element[] | undefined) {
+    this.type = type;
+    this.#pair = pair;
+    this.#length = length;
+    this.#small = small;
+    Object.defineProperty(this, 'value', { get: () => small ?? pair.all(length), enumerable: true });
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+
+  get head(): Element[] {
+    return this.slice(0, HEAD);
+  }
+
+  slice(from = 0, to = this.#length): Element[] {
+    for (const [name, value] of Object.entries({ from, to })) {
+      if (Number.isSafeInteger(value) && value >= 0) continue;
+      const message = `${name} is ${value}, and must be a whole number from 0`;
+      throw new QuantpressError('RANGE', message, { [name]: value });
+    }
+    return this.#small ? this.#small.slice(from, to) : this.#pair.items(from, Math.max(from, to));
+  }
+
+  *[Symbol.iterator](): Iterator<Element> {
+    for (let at = 0; at < this.#length; at += STEP) yield* this.slice(at, at + STEP);
+  }
+}

@@ -1,0 +1,227 @@
+/** A model file: its metadata and tensors, and the weights of any of its rows. */
+
+import { expectArray, expectOffset, expectText } from '../engine/check.js';
+import { tensorsOf, type Columns } from '../engine/columns.js';
+import { release } from '../engine/dispose.js';
+import type { ModelHeader, SafetensorsModel } from '../engine/bindings.js';
+import { QuantpressError } from '../engine/error.js';
+import type { FileReference } from '../io/file-identity.js';
+import { dequantizeInto, formats, type Format, type FormatName } from '../numerics/format.js';
+import { readMetadata, type MetadataValue } from './metadata.js';
+import { openFiles, type ModelInput, type OpenedModel } from './files.js';
+import { readOptions, signal, type ReaderTable } from '../engine/options.js';
+import { URL_OPTIONS, type UrlOptions } from '../io/source/url-options.js';
+import { readExactly, type Source } from '../io/source/source.js';
+import { call } from '../engine/wasm.js';
+
+/** How a model file can store weights: every format, and what only safetensors files hold. */
+export type SourceType = FormatName | 'F8_E4M3' | 'F8_E5M2' | 'BOOL' | 'U8' | 'U16' | 'U32' | 'U64';
+
+/** A tensor of a model file. */
+export interface TensorInfo {
+  /** The name, unique in the file. */
+  name: string;
+  /** How its weights are stored. */
+  type: SourceType;
+  /** The dimensions, one at least; the first is the length of a row, also where a file lists it last. */
+  shape: number[];
+  /** Where its bytes begin in the file. */
+  offset: number;
+  /** How many there are. */
+  bytes: number;
+}
+
+/** Options of {@link Model.readTensor}. */
+export interface ReadTensorOptions {
+  /** The rows to read, from the first up to but not including the second. All of them unless told. */
+  rows?: readonly [from: number, to: number] | undefined;
+  /** Stops reading. */
+  signal?: AbortSignal | undefined;
+}
+
+const READ_OPTIONS: ReaderTable<ReadTensorOptions> = {
+  rows: (name, value) => {
+    expectArray(name, value);
+    for (const row of value) expectOffset(name, row);
+    return value as unknown as [number, number];
+  },
+  signal,
+};
+
+/** Bytes of a tensor that are read and decoded at once. */
+const PIECE = 1 << 20;
+
+/** Room for weights that the caller asked for: what memory cannot hold is refused. */
+function makeFloats(length: number, tensor: string): Float32Array<ArrayBuffer> {
+  try {
+    return new Float32Array(length);
+  } catch {
+    const message = `the ${length} weights of tensor '${tensor}' do not fit in memory; read fewer rows`;
+    throw new QuantpressError('TOO_LARGE', message, { tensor, weights: length });
+  }
+}
+
+/** An open model file. {@link openModel} makes them. */
+export class Model {
+  /** What the file is. */
+  readonly container: 'gguf' | 'safetensors';
+  /** The version of the container; 0 for safetensors, which has none. */
+  readonly version: number;
+  /** To what multiple tensors are placed in the file. */
+  readonly alignment: number;
+  /** Bytes before the first tensor. */
+  readonly headerBytes: number;
+  /** The metadata, in the order of the file. */
+  readonly metadata: ReadonlyMap<string, MetadataValue>;
+  /** The tensors, in the order of the file. */
+  readonly tensors: readonly TensorInfo[];
+  /** Where it is read from: the files end to end, if there are several. */
+  readonly source: Source;
+  /** What lies beside a safetensors model, by name: `config.json`, `tokenizer.json` and the like. */
+  readonly files: ReadonlyMap<string, Uint8Array<ArrayBuffer>>;
+  /** @internal The files it was read from, with those beside it. */
+  readonly reads: readonly FileReference[];
+  /** @internal What the engine knows of it. */
+  readonly header: ModelHeader | SafetensorsModel;
+
+  #byName: ReadonlyMap<string, TensorInfo> | undefined;
+  #closed = false;
+
+  /** @internal */
+  constructor(opened: OpenedModel, tensors: readonly TensorInfo[]) {
+    const { source, container, header, version, alignment, headerBytes, files, reads } = opened;
+    this.source = source;
+    this.files = files;
+    this.reads = reads;
+    this.header = header;
+    this.container = container;
+    this.version = version;
+    this.alignment = alignment;
+    this.headerBytes = headerBytes;
+    this.metadata = readMetadata(() => this.#open());
+    this.tensors = tensors;
+  }
+
+  /**
+   * The tensor of a name.
+   *
+   * @throws {@link QuantpressError} `UNKNOWN_NAME`.
+   */
+  tensor(name: string): TensorInfo {
+    expectText('name', name);
+    this.#byName ??= new Map(this.tensors.map((tensor) => [tensor.name, tensor]));
+    const tensor = this.#byName.get(name);
+    if (tensor) return tensor;
+    throw new QuantpressError('UNKNOWN_NAME', `the model has no tensor '${name}'`, { tensor: name });
+  }
+
+  /**
+   * Weights of a tensor, widened to f32: only the bytes of the rows asked for are read.
+   *
+   * @returns `shape[0]` weights for each row.
+   * @throws {@link QuantpressError} `UNKNOWN_NAME`, `RANGE` for rows it does not have, and what reading throws.
+   */
+  async readTensor(name: string, options: ReadTensorOptions = {}): Promise<Float32Array<ArrayBuffer>> {
+    const given = readOptions('readTensor', READ_OPTIONS, options);
+    const tensor = this.tensor(name);
+    const rows = tensor.shape.slice(1).reduce((product, n) => product * n, 1);
+    const [from, to] = given.rows ?? [0, rows];
+    if (!Number.isInteger(from) || !Number.isInteger(to) || from < 0 || to < from || to > rows) {
+      const message = `tensor '${name}' has rows 0 to ${rows}, and ${from} to ${to} were asked for`;
+      throw new QuantpressError('RANGE', message, { tensor: name, rows, from, to });
+    }
+    const rowBytes = rows === 0 ? 0 : tensor.bytes / rows;
+    const { type } = tensor;
+    const format = formatOf(type);
+    const weights = makeFloats((to - from) * (rowBytes === 0 ? 0 : (tensor.shape[0] ?? 0)), name);
+    // Bytes and weights of one block; a block is never cut.
+    const [blockBytes, blockWeights] = format
+      ? [format.bytes, format.weights]
+      : [tensor.bytes / (rows * (tensor.shape[0] ?? 1)), 1];
+    const start = tensor.offset + from * rowBytes;
+    const step = Math.floor(PIECE / blockBytes);
+    for (let block = 0; block * blockWeights < weights.length; block += step) {
+      const at = block * blockWeights;
+      const count = Math.min(step * blockWeights, weights.length - at);
+      const length = (count / blockWeights) * blockBytes;
+      const bytes = await readExactly(this.source, start + block * blockBytes, length, given.signal);
+      const part = weights.subarray(at, at + count);
+      if (format) dequantizeInto(bytes, format.name, part);
+      else part.set(call((engine) => engine.widen(bytes, type)));
+    }
+    return weights;
+  }
+
+  /** Lets go of the source and of the engine's memory: large metadata values can no longer be read. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    release(this.header);
+    await this.source.close?.();
+  }
+
+  #open(): ModelHeader | SafetensorsModel {
+    if (!this.#closed) return this.header;
+    throw new QuantpressError('ARGUMENT', 'the model is closed; read large metadata values before that', {});
+  }
+
+  /** {@link close}, for `await using`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+
+/**
+ * Opens a model and reads its header, not its tensors.
+ *
+ * One file is bytes, a `Blob` or `File`, a `FileSystemFileHandle`, a URL, a path or `FileHandle` (Node), or any {@link Source}. A model in several
+ * files is an array of these or a `FileList`, in any order: the shards of a split GGUF; safetensors files, with or without
+ * their index, and with what lies beside them (`config.json`, `tokenizer.json`). Where files can be found by name one is
+ * enough: the path or URL of the first shard (`model-00001-of-00003.gguf`) or of `model.safetensors.index.json`. A folder's
+ * path (Node) or `FileSystemDirectoryHandle` is all the files in it.
+ *
+ * @throws {@link QuantpressError} `MAGIC` if it is no model file, `TRUNCATED`, `MALFORMED`, `TOO_LARGE`, `UNSUPPORTED`, or why
+ * it cannot be read (`NOT_FOUND`, `DENIED`, `IO`); `ARGUMENT` if the files are not those of one model: a shard is missing, is
+ * there twice, or is of another model.
+ * @example
+ * ```ts
+ * const model = await openModel('model-f16.gguf');
+ * console.log(model.metadata.get('general.name'), model.tensors.length);
+ * ```
+ */
+export async function openModel(input: ModelInput, options: UrlOptions = {}): Promise<Model> {
+  const opened = await openFiles(input, readOptions('openModel', URL_OPTIONS, options));
+  const { header, source } = opened;
+  try {
+    const inFolder = opened.container === 'safetensors';
+    return new Model(opened, await tensorsOf(header, inFolder ? folderTensor : tensorOf));
+  } catch (error) {
+    // What was opened is nobody's.
+    release(header);
+    if (source !== input) await source.close?.();
+    throw error;
+  }
+}
+
+function tensorOf(columns: Columns): TensorInfo {
+  const [name, type] = [columns.text(), columns.text() as SourceType];
+  return { name, type, shape: columns.list(), offset: columns.number(), bytes: columns.number() };
+}
+
+/** One of a safetensors model, which also says how many dimensions it has: a scalar has none. */
+function folderTensor(columns: Columns): TensorInfo & { dims: number } {
+  return { ...tensorOf(columns), dims: columns.number() };
+}
+
+/** Every format by its name: it is asked for with every piece of every tensor. */
+let known: ReadonlyMap<string, Format> | undefined;
+
+/** @internal The format of a name; nothing for the types that only safetensors files have. */
+export function formatOf(type: string): Format | undefined {
+  known ??= new Map(formats().map((format) => [format.name, format]));
+  return known.get(type);
+}
+
+/** Whether a type is one of the engine's formats. */
+export function isFormat(type: SourceType): type is FormatName {
+  return formatOf(type) !== undefined;
+}

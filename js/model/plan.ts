@@ -1,0 +1,197 @@
+/** What a recipe makes of a model, decided to the last byte before any weight is read. */
+
+import { expectInstance, readSize } from '../engine/check.js';
+import { tensorsOf, type Columns } from '../engine/columns.js';
+import { dispose, release } from '../engine/dispose.js';
+import type { ModelPlan } from '../engine/bindings.js';
+import { QuantpressError } from '../engine/error.js';
+import type { FileReference } from '../io/file-identity.js';
+import type { FormatName } from '../numerics/format.js';
+import { FOUR_BIT_PRESETS, isFourBit, planFourBit, type FourBitPlan } from './bnb/plan.js';
+import { openImportance, type Importance, type ImportanceInput } from './importance.js';
+import { Model, type SourceType } from './model.js';
+import { readOptions, unchecked, type ReaderTable } from '../engine/options.js';
+import { readRecipe, type Recipe } from './recipe.js';
+import { call } from '../engine/wasm.js';
+import type { PlannedShard, PlannedTensor } from './planned.js';
+
+export type { PlannedShard, PlannedTensor } from './planned.js';
+export type { Recipe } from './recipe.js';
+
+/** A preset: a type for most tensors, and rules for the others. */
+export interface Preset {
+  name: string;
+  /** `general.file_type` of the files it makes. */
+  ftype: number;
+  description: string;
+  /** Whether it can only be made with an importance matrix. */
+  needsImportance: boolean;
+}
+
+/** Options of {@link planModel}. */
+export interface PlanOptions {
+  /** The importance matrix: a file of llama-imatrix in either of its forms, as anything {@link openModel} takes, or opened. */
+  imatrix?: ImportanceInput | undefined;
+}
+
+/** @internal Shared by the functions that plan. */
+export const PLAN_OPTIONS: ReaderTable<PlanOptions> = { imatrix: unchecked };
+
+/** What a plan is told that the engine's does not say. */
+interface PlanFacts {
+  split?: boolean;
+  plain?: boolean;
+  imatrix?: Importance | undefined;
+}
+
+/** The plan of a conversion. {@link planModel} makes them. */
+export class Plan {
+  /** Bytes of the output: of all files together, if it is split. */
+  readonly size: number;
+  /** Whether the files are named as shards, be it only one. */
+  readonly split: boolean;
+  /** Whether the output is a plain container, as the recipe asked: no program runs it. */
+  readonly plain: boolean;
+  /** The tensors, in the order of the output file. */
+  readonly tensors: readonly PlannedTensor[];
+  /** @internal The hash of the importance matrix. */
+  readonly imatrix: string | undefined;
+  /** @internal The files of the importance matrix. */
+  readonly reads: readonly FileReference[];
+  readonly #plan: ModelPlan | FourBitPlan;
+
+  /** @internal */
+  constructor(
+    plan: ModelPlan | FourBitPlan,
+    tensors: readonly PlannedTensor[],
+    { split = false, plain = false, imatrix }: PlanFacts,
+  ) {
+    this.#plan = plan;
+    this.split = split;
+    this.plain = plain;
+    this.imatrix = imatrix?.hash;
+    this.reads = imatrix?.reads ?? [];
+    this.size = plan.size;
+    this.tensors = tensors;
+  }
+
+  /** @internal The plan of a file of bitsandbytes' formats. */
+  get fourBit(): FourBitPlan | undefined {
+    return 'quantized' in this.#plan ? this.#plan : undefined;
+  }
+
+  /** Names of the tensors whose type demands an importance vector that is not there: with any, the plan cannot be run. */
+  get missingImportance(): string[] {
+    return this.tensors.filter((t) => t.needsImportance && !t.hasImportance && t.from !== t.to).map(({ name }) => name);
+  }
+
+  /** The files that are written: one, unless the recipe splits the output. */
+  shards(): PlannedShard[] {
+    const further = call(() => this.#plan.further()) as PlannedShard[];
+    return [{ offset: 0, size: further[0]?.offset ?? this.size, header: this.header() }, ...further];
+  }
+
+  /** The header of the output file, of the first if there are several, whole. */
+  header(): Uint8Array<ArrayBuffer> {
+    return call(() => this.#plan.header()) as Uint8Array<ArrayBuffer>;
+  }
+
+  /** The importance of a tensor's columns: one vector, or one for each matrix of a stack. */
+  importance(index: number): Float32Array<ArrayBuffer> | undefined {
+    if (!this.tensors[index]?.hasImportance) return undefined;
+    return call(() => this.#plan.importance(index)) as Float32Array<ArrayBuffer> | undefined;
+  }
+
+  /** Gives the engine its memory back; the plan cannot be used any more. A second call does nothing. */
+  free(): void {
+    release(this.#plan);
+  }
+
+  /** {@link free}, for `using`. */
+  [dispose](): void {
+    this.free();
+  }
+}
+
+/**
+ * What {@link quantizeModel} would do, without doing it: every tensor's type and place, and the size of the file. It plans
+ * also what `quantizeModel` would refuse: quantizing again, or a type that lacks importance ({@link Plan.missingImportance}).
+ *
+ * @param recipe - A preset's name, or a preset and options.
+ * @throws {@link QuantpressError} `UNKNOWN_NAME` for a preset or type that does not exist, `ARGUMENT` for options that contradict.
+ */
+export async function planModel(model: Model, recipe: Recipe | string, options: PlanOptions = {}): Promise<Plan> {
+  return makePlan('planModel', model, recipe, readOptions('planModel', PLAN_OPTIONS, options), true);
+}
+
+/** @internal A plan; unless it is a dry run, one that can be carried out. */
+export async function makePlan(
+  owner: string,
+  model: Model,
+  recipe: Recipe | string,
+  options: PlanOptions,
+  dryRun: boolean,
+): Promise<Plan> {
+  expectInstance('model', Model, model);
+  const given = readRecipe(owner, recipe);
+  if (isFourBit(given)) {
+    const plan = planFourBit(model, given, options.imatrix);
+    return new Plan(plan, plan.tensors(), {});
+  }
+  const { splitMaxSize, doubleQuant, excludeModules, ...rest } = given;
+  if (doubleQuant !== undefined || excludeModules !== undefined) {
+    const message = `doubleQuant and excludeModules belong to ${FOUR_BIT_PRESETS.join(' and ')}, not to ${given.preset}`;
+    throw new QuantpressError('ARGUMENT', message, { preset: given.preset });
+  }
+  const whole = splitMaxSize === undefined ? rest : { ...rest, splitMaxSize: readSize('splitMaxSize', splitMaxSize) };
+  const facts = { split: splitMaxSize !== undefined || given.keepSplit === true, plain: given.plain === true };
+  if (options.imatrix === undefined)
+    return withTensors(
+      call(() => model.header.plan({ ...whole, dryRun })),
+      facts,
+    );
+  const importance = await openImportance(options.imatrix);
+  const named = importance.name === undefined ? whole : { imatrixFile: importance.name, ...whole };
+  try {
+    const plan = call(() => model.header.plan({ ...named, dryRun }, importance.matrix));
+    return await withTensors(plan, { ...facts, imatrix: importance });
+  } finally {
+    if (importance !== options.imatrix) importance.free();
+  }
+}
+
+async function withTensors(plan: ModelPlan, facts: PlanFacts): Promise<Plan> {
+  try {
+    return new Plan(plan, await tensorsOf(plan, plannedOf), facts);
+  } catch (error) {
+    plan.free();
+    throw error;
+  }
+}
+
+function plannedOf(columns: Columns): PlannedTensor {
+  const name = columns.text();
+  return {
+    name,
+    sourceName: columns.text() || name,
+    from: columns.text() as SourceType,
+    to: columns.text() as FormatName,
+    why: columns.text(),
+    shape: columns.list(),
+    rows: columns.number(),
+    rowLength: columns.number(),
+    headRows: columns.number(),
+    sourceOffset: columns.number(),
+    sourceBytes: columns.number(),
+    targetOffset: columns.number(),
+    targetBytes: columns.number(),
+    paddedBytes: columns.number(),
+    needsImportance: columns.number() !== 0,
+    hasImportance: columns.number() !== 0,
+  };
+}
+
+/** Every preset. */
+export function presets(): Preset[] {
+  return call((engine) => engine.presets()) as Preset[];
+}

@@ -1,0 +1,112 @@
+/** Recipes: what there is to say about a conversion, and how it is read. */
+
+import { expectArray, expectText, readSize } from '../engine/check.js';
+import type { FormatName } from '../numerics/format.js';
+import { flag, readNamedOptions, shape, text, texts, type Reader, type ReaderTable } from '../engine/options.js';
+
+/** How to quantize a model: a preset and llama-quantize's options, by the same names. */
+export interface Recipe {
+  /**
+   * A preset such as `Q4_K_M`, see {@link presets}. Of a safetensors model also `NF4` or `FP4`: a safetensors file that
+   * `transformers` loads through bitsandbytes, with {@link fourBitConfig} as its `config.json`.
+   */
+  preset: string;
+  /** One type for all tensors, without the preset's mixture. */
+  pure?: boolean;
+  /** `output.weight` stays as it is. */
+  leaveOutputTensor?: boolean;
+  /** The type of `output.weight`. */
+  outputTensorType?: FormatName;
+  /** The type of `token_embd.weight`. */
+  tokenEmbeddingType?: FormatName;
+  /**
+   * Types for tensors whose names a regular expression finds; where several do, the first decides. `why` is the reason to
+   * state for it in plans and reports.
+   */
+  tensorTypes?: readonly { pattern: string; type: FormatName; why?: string }[];
+  /** Quantizes again what is quantized already, which costs quality. */
+  allowRequantize?: boolean;
+  /** The importance matrix is used only for tensors whose names contain one of these. */
+  includeWeights?: readonly string[];
+  /** The importance matrix is not used for tensors whose names contain one of these. */
+  excludeWeights?: readonly string[];
+  /** Metadata to set: `KEY=TYPE:VALUE`. */
+  overrideKv?: readonly string[];
+  /** Layers to leave out. */
+  pruneLayers?: readonly number[];
+  /** Writes as many files as were read, each with the tensors of its own. */
+  keepSplit?: boolean;
+  /**
+   * Writes files of so many bytes at most, as `llama-gguf-split` cuts them: headers do not count, and a tensor that is
+   * larger gets a file of its own. A number of bytes, or `500MB`, `2G` (units of 1000). Browsers load shards below 2 GB.
+   */
+  splitMaxSize?: number | string;
+  /** `NF4` and `FP4`: the scales in 8 bits, as `bnb_4bit_use_double_quant` has it. */
+  doubleQuant?: boolean;
+  /** `NF4` and `FP4`: modules that stay as they are, by their names or parts of these (`lm_head` does in any case). */
+  excludeModules?: readonly string[];
+  /** What `quantize.imatrix.file` says. Unless told, the name of the importance matrix's source. */
+  imatrixFile?: string;
+  /**
+   * What GGUF calls the way a tokenizer cuts text (`tokenizer.ggml.pre`, such as `llama-bpe`): only for language models from
+   * safetensors whose files do not tell.
+   */
+  preTokenizer?: string;
+  /**
+   * Makes a plain container of a safetensors model: every tensor under its own name, and the architecture `plain`, which no
+   * program runs. Without it a model that cannot be converted is refused.
+   */
+  plain?: boolean;
+}
+
+type Rule = NonNullable<Recipe['tensorTypes']>[number];
+
+const RULE: ReaderTable<Rule> = { pattern: text, type: text, why: text };
+
+const rules: Reader<readonly Rule[]> = (name, value) => {
+  expectArray(name, value);
+  return value.map((item, index) => {
+    const rule = readNamedOptions('a rule of tensorTypes', `${name}[${index}]`, RULE, item);
+    expectText(`${name}[${index}].pattern`, rule.pattern);
+    expectText(`${name}[${index}].type`, rule.type);
+    return rule;
+  });
+};
+
+const RECIPE: ReaderTable<Recipe> = {
+  preset: text,
+  pure: flag,
+  leaveOutputTensor: flag,
+  outputTensorType: text,
+  tokenEmbeddingType: text,
+  tensorTypes: rules,
+  allowRequantize: flag,
+  includeWeights: texts,
+  excludeWeights: texts,
+  overrideKv: texts,
+  pruneLayers: shape,
+  keepSplit: flag,
+  splitMaxSize: (name, value) => {
+    readSize(name, value);
+    return value as number | string;
+  },
+  doubleQuant: flag,
+  excludeModules: texts,
+  imatrixFile: text,
+  preTokenizer: text,
+  plain: flag,
+};
+
+/** A recipe with all its options checked, or a preset's name. `owner` is the function it is for. */
+export function readRecipe(owner: string, recipe: unknown): Recipe {
+  if (typeof recipe === 'string') return { preset: recipe };
+  const given = readNamedOptions<Recipe>(`the recipe of ${owner}`, 'recipe', RECIPE, recipe);
+  expectText('recipe.preset', given.preset);
+  return given;
+}
+
+/** The options of a recipe whose preset is chosen later. */
+export function readRecipeOptions(owner: string, recipe: unknown): Omit<Recipe, 'preset'> {
+  const { preset: _, pure: __, ...table } = RECIPE;
+  return readNamedOptions<Omit<Recipe, 'preset' | 'pure'>>(`the recipe of ${owner}`, 'recipe', table, recipe);
+}

@@ -1,0 +1,455 @@
+/** How much quantization changes: `src/analysis/` for JavaScript. */
+
+import type { QuantMode, QuantParamsFields } from './affine.js';
+import { modeReader, readParams } from './affine-options.js';
+import {
+  expectArray,
+  expectBits,
+  expectChoice,
+  expectCount,
+  expectFloats,
+  expectInstance,
+  expectNumber,
+  expectShape,
+  expectText,
+  expectWhole,
+  wrongType,
+} from '../engine/check.js';
+import { typedArrayKind } from '../engine/brands.js';
+import { dispose, release } from '../engine/dispose.js';
+import type { ErrorAccumulator as EngineAccumulator } from '../engine/bindings.js';
+import type { FormatName, QuantizeOptions } from './format.js';
+import { blockSizeReader, dataTypeReader, QUANTIZE_OPTIONS } from './codec-options.js';
+import type { BlockSize4Bit, DataType4Bit } from './nf4.js';
+import { flag, number, readFields, readOptions, type Reader, type ReaderTable } from '../engine/options.js';
+import { readScheme, type Scheme } from './scheme.js';
+import { call } from '../engine/wasm.js';
+
+/** What quantization did to values `x`, which came back as `y`; `e = y - x`. All sums are in double precision. */
+export interface QuantErrorStats {
+  /** Mean squared error, `sum e^2 / n`. */
+  mse: number;
+  /** Mean absolute error, `sum |e| / n`. */
+  mae: number;
+  /** Largest absolute error. */
+  maxError: number;
+  /** Signal to quantization noise, `10 log10(sum x^2 / sum e^2)` dB: `Infinity` only if the error is exactly 0. */
+  sqnrDb: number;
+  /** Share of the values whose absolute error exceeds the threshold, 0 to 1. */
+  outlierRate: number;
+  /** How many values. */
+  numSamples: number;
+  /** Mean error (bias), `sum e / n`. */
+  meanError: number;
+  /** `sqrt(sum e^2 / sum x^2)`. */
+  relativeRmse: number;
+  /** `sum x y / sqrt(sum x^2 sum y^2)`; 1 if both are all zeros, 0 if one is. */
+  cosineSimilarity: number;
+}
+
+/** A statistic: infinite where the values are exact, or beyond what a double holds. */
+const statistic: Reader<number> = (name, value) => {
+  if (typeof value !== 'number') throw wrongType(name, 'a number', value);
+  return value;
+};
+
+const STATS: ReaderTable<QuantErrorStats> = {
+  mse: statistic,
+  mae: statistic,
+  maxError: statistic,
+  sqnrDb: statistic,
+  outlierRate: statistic,
+  numSamples: statistic,
+  meanError: statistic,
+  relativeRmse: statistic,
+  cosineSimilarity: statistic,
+};
+
+/**
+ * Root of the mean squared error, in the unit of the values.
+ *
+ * @param stats - What {@link compareError} and its siblings return.
+ * @throws `ARGUMENT` for anything else, two arrays for example.
+ */
+export function rmse(stats: QuantErrorStats): number {
+  if (typedArrayKind(stats) !== undefined) throw wrongType('stats', 'the result of compareError(a, b)', stats);
+  return Math.sqrt(readFields(MSE, 'stats', stats).mse);
+}
+
+const MSE: ReaderTable<Pick<QuantErrorStats, 'mse'>> = { mse: statistic };
+
+/**
+ * Gathers {@link QuantErrorStats} over any number of tiles in constant memory.
+ *
+ * It lives in the engine's memory until {@link free} is called or it is collected.
+ */
+export class ErrorAccumulator {
+  readonly #engine: EngineAccumulator;
+
+  /** An absolute error above `outlierThreshold` counts as an outlier. */
+  constructor(outlierThreshold = 0) {
+    expectNumber('outlierThreshold', outlierThreshold);
+    this.#engine = call((engine) => new engine.ErrorAccumulator(outlierThreshold));
+  }
+
+  /**
+   * Adds the next values and what they came back as.
+   *
+   * @throws `LENGTH` if they differ in number, `NON_FINITE` with `details.index`; then nothing was added.
+   */
+  add(original: Float32Array, decoded: Float32Array): void {
+    expectFloats('original', original);
+    expectFloats('decoded', decoded);
+    call(() => this.#engine.add(original, decoded));
+  }
+
+  /**
+   * Adds what another accumulator gathered, or once more what this one did.
+   *
+   * @throws `ARGUMENT` if the outlier thresholds differ.
+   */
+  merge(other: ErrorAccumulator): void {
+    expectInstance('other', ErrorAccumulator, other);
+    call(() => (other === this ? this.#engine.mergeSelf() : this.#engine.merge(other.#engine)));
+  }
+
+  /** How many values were added. */
+  get length(): number {
+    return call(() => this.#engine.length());
+  }
+
+  /**
+   * The statistics of everything added.
+   *
+   * @throws `NO_DATA` if nothing was.
+   */
+  stats(): QuantErrorStats {
+    return call(() => this.#engine.stats()) as QuantErrorStats;
+  }
+
+  /** Gives the engine its memory back; the accumulator cannot be used any more. A second call does nothing. */
+  free(): void {
+    release(this.#engine);
+  }
+
+  /** {@link free}, for `using`. */
+  [dispose](): void {
+    this.free();
+  }
+}
+
+/**
+ * The statistics of values and what they came back as.
+ *
+ * @throws `LENGTH`, `NON_FINITE` with `details.index`, `NO_DATA` for no values.
+ */
+export function compareError(original: Float32Array, decoded: Float32Array, outlierThreshold = 0): QuantErrorStats {
+  expectFloats('original', original);
+  expectFloats('decoded', decoded);
+  expectNumber('outlierThreshold', outlierThreshold);
+  return call((engine) => engine.compareError(original, decoded, outlierThreshold)) as QuantErrorStats;
+}
+
+/**
+ * The error of affine parameters on a row-major tensor; absolute errors above `outlierThreshold` count as outliers.
+ *
+ * @throws `LENGTH` and `RANGE` for parameters that do not fit, `NON_FINITE`, `NO_DATA` for no values.
+ */
+export function analyzeError(
+  original: Float32Array,
+  shape: readonly number[],
+  params: QuantParamsFields,
+  outlierThreshold = 0,
+): QuantErrorStats {
+  expectFloats('original', original);
+  expectShape(shape);
+  expectNumber('outlierThreshold', outlierThreshold);
+  const dimensions = Uint32Array.from(shape);
+  const given = readParams(params);
+  return call((engine) => engine.analyzeError(original, dimensions, given, outlierThreshold)) as QuantErrorStats;
+}
+
+/** Options of {@link analyzeErrorFormat}. */
+export interface AnalyzeFormatOptions extends QuantizeOptions {
+  /** An absolute error above it counts as an outlier. */
+  outlierThreshold?: number | undefined;
+}
+
+const FORMAT_OPTIONS: ReaderTable<AnalyzeFormatOptions> = { ...QUANTIZE_OPTIONS, outlierThreshold: number };
+
+/**
+ * The error of a GGUF block format.
+ *
+ * @throws `UNKNOWN_NAME`, `LENGTH`, `NON_FINITE`, `NEEDS_IMPORTANCE`, `NO_DATA` for no values.
+ */
+export function analyzeErrorFormat(
+  original: Float32Array,
+  format: FormatName,
+  options: AnalyzeFormatOptions = {},
+): QuantErrorStats {
+  expectFloats('original', original);
+  expectText('format', format);
+  const given = readOptions('analyzeErrorFormat', FORMAT_OPTIONS, options);
+  const { rowLength = original.length, importance, outlierThreshold = 0 } = given;
+  return call((engine) =>
+    engine.analyzeErrorFormat(original, format, rowLength, importance, outlierThreshold),
+  ) as QuantErrorStats;
+}
+
+/** Options of {@link analyzeError4bit}. */
+export interface AnalyzeError4bitOptions {
+  /** NF4 by default. */
+  dataType?: DataType4Bit | undefined;
+  /** Weights per absmax, 64 by default. */
+  blockSize?: BlockSize4Bit | undefined;
+  /** Whether the absmax values are quantized too. */
+  double?: boolean | undefined;
+  /** An absolute error above it counts as an outlier. */
+  outlierThreshold?: number | undefined;
+}
+
+const FOUR_BIT_OPTIONS: ReaderTable<AnalyzeError4bitOptions> = {
+  dataType: dataTypeReader,
+  blockSize: blockSizeReader,
+  double: flag,
+  outlierThreshold: number,
+};
+
+/**
+ * The error of bitsandbytes' 4-bit blocks.
+ *
+ * @throws `RANGE` for a block size, `NON_FINITE`, `NO_DATA` for no values.
+ */
+export function analyzeError4bit(original: Float32Array, options: AnalyzeError4bitOptions = {}): QuantErrorStats {
+  expectFloats('original', original);
+  const given = readOptions('analyzeError4bit', FOUR_BIT_OPTIONS, options);
+  const { dataType = 'nf4', blockSize = 64, double = false, outlierThreshold = 0 } = given;
+  return analyzeErrorScheme(
+    original,
+    [original.length],
+    { kind: 'fourBit', dataType, blockSize, double },
+    outlierThreshold,
+  );
+}
+
+/**
+ * The error of any {@link Scheme} on a row-major tensor.
+ *
+ * @throws `ARGUMENT` for what is no scheme, `NO_DATA` for no values, and what the scheme does not allow.
+ */
+export function analyzeErrorScheme(
+  original: Float32Array,
+  shape: readonly number[],
+  scheme: Scheme,
+  outlierThreshold = 0,
+): QuantErrorStats {
+  expectFloats('original', original);
+  expectShape(shape);
+  expectNumber('outlierThreshold', outlierThreshold);
+  const dimensions = Uint32Array.from(shape);
+  const given = readScheme(scheme, shape);
+  return call((engine) => engine.analyzeErrorScheme(original, dimensions, given, outlierThreshold)) as QuantErrorStats;
+}
+
+/**
+ * What a row-major tensor comes back as after any {@link Scheme}.
+ *
+ * @throws `ARGUMENT` for what is no scheme, and what the scheme does not allow.
+ */
+export function roundTrip(
+  original: Float32Array,
+  shape: readonly number[],
+  scheme: Scheme,
+  importance?: Float32Array,
+): Float32Array<ArrayBuffer> {
+  expectFloats('original', original);
+  expectShape(shape);
+  if (importance !== undefined) expectFloats('importance', importance);
+  const dimensions = Uint32Array.from(shape);
+  const given = readScheme(scheme, shape);
+  return call((engine) => engine.roundTrip(original, dimensions, given, importance)) as Float32Array<ArrayBuffer>;
+}
+
+/**
+ * The signal to noise ratio of `bits` uniform levels in dB: `20 log10(2^bits)`, 6.02 per bit, for a uniform signal, and
+ * 1.76 more for a full-scale sine.
+ *
+ * @throws `RANGE` unless `bits` is 1 to 32.
+ */
+export function theoreticalSqnr(bits: number, signal: 'uniform' | 'sine'): number {
+  expectWhole('bits', bits, 1, 32);
+  expectChoice('signal', signal, ['uniform', 'sine']);
+  return call((engine) => engine.theoreticalSqnr(bits, signal));
+}
+
+/** Half the largest step: no value within the range the parameters are for is further from its code. */
+export function theoreticalMaxError(params: QuantParamsFields): number {
+  const given = readParams(params);
+  return call((engine) => engine.theoreticalMaxError(given));
+}
+
+/** Whether the largest error is at most the theoretical one, or larger by the share `tolerance`. */
+export function errorWithinBounds(stats: QuantErrorStats, params: QuantParamsFields, tolerance = 1e-5): boolean {
+  expectNumber('tolerance', tolerance);
+  const [found, given] = [readFields(STATS, 'stats', stats), readParams(params)];
+  return call((engine) => engine.errorWithinBounds(found, given, tolerance));
+}
+
+/** The largest error in units of its own group's step: at most 0.5 where nothing is clipped. */
+export function worstErrorInSteps(original: Float32Array, shape: readonly number[], params: QuantParamsFields): number {
+  expectFloats('original', original);
+  expectShape(shape);
+  const given = readParams(params);
+  return call((engine) => engine.worstErrorInSteps(original, Uint32Array.from(shape), given));
+}
+
+/** The error before and after the scales were changed. */
+export interface ScaleSensitivity {
+  /** Mean squared error of the parameters as they are. */
+  originalMse: number;
+  /** Of scales larger by the share `perturbation`. */
+  perturbedMse: number;
+  /** Relative change of the error per relative change of the scale. */
+  sensitivity: number;
+}
+
+/**
+ * How the error reacts when every scale is multiplied by `1 + perturbation`.
+ *
+ * @throws `RANGE` for a perturbation that makes a scale no positive number.
+ */
+export function scaleSensitivity(
+  values: Float32Array,
+  shape: readonly number[],
+  params: QuantParamsFields,
+  perturbation: number,
+): ScaleSensitivity {
+  expectFloats('values', values);
+  expectShape(shape);
+  expectNumber('perturbation', perturbation);
+  const dimensions = Uint32Array.from(shape);
+  const given = readParams(params);
+  return call((engine) => engine.scaleSensitivity(values, dimensions, given, perturbation)) as ScaleSensitivity;
+}
+
+/** The error with every scale multiplied by each of `factors`: below 1 more is clipped, above 1 the steps are coarser. */
+export function scaleSweep(
+  values: Float32Array,
+  shape: readonly number[],
+  params: QuantParamsFields,
+  factors: readonly number[],
+): { factor: number; stats: QuantErrorStats }[] {
+  expectFloats('values', values);
+  expectShape(shape);
+  expectArray('factors', factors);
+  for (const [index, factor] of factors.entries()) expectNumber(`factors[${index}]`, factor);
+  const dimensions = Uint32Array.from(shape);
+  const given = readParams(params);
+  return call((engine) => engine.scaleSweep(values, dimensions, given, Float64Array.from(factors)));
+}
+
+/** One bit width of a comparison. */
+export interface BitWidthError {
+  /** Bits per code. */
+  bits: number;
+  /** The error. */
+  stats: QuantErrorStats;
+  /** Bytes stored: packed codes, scale, zero point. */
+  memoryBytes: number;
+  /** Bytes of the values over bytes stored. */
+  compressionRatio: number;
+}
+
+/** The error and the size of per-tensor integer quantization at 2 to 8 bits. */
+export function compareBitWidths(values: Float32Array, mode: QuantMode = 'symmetric'): BitWidthError[] {
+  expectFloats('values', values);
+  const given = modeReader('mode', mode);
+  return call((engine) => engine.compareBitWidths(values, given)) as BitWidthError[];
+}
+
+/** What clipping the largest magnitudes does to the error. */
+export interface OutlierImpact {
+  /** Magnitudes above it were clipped: the percentile. */
+  threshold: number;
+  /** How many values were clipped. */
+  numClipped: number;
+  /** Mean squared error of quantizing the values as they are. */
+  originalMse: number;
+  /** Mean squared error of clipping and then quantizing, against the values as they were. */
+  clippedMse: number;
+  /** `originalMse / clippedMse`: above 1 clipping helps, below 1 it harms. */
+  improvement: number;
+}
+
+/**
+ * Clips magnitudes at a percentile, quantizes per tensor, and compares with not clipping.
+ *
+ * @throws `RANGE` for bits, or a percentile that is not above 0 and below 100.
+ */
+export function analyzeOutlierImpact(
+  values: Float32Array,
+  percent: number,
+  bits = 8,
+  mode: QuantMode = 'symmetric',
+): OutlierImpact {
+  expectFloats('values', values);
+  expectNumber('percent', percent);
+  expectBits(bits);
+  const given = modeReader('mode', mode);
+  return call((engine) => engine.analyzeOutlierImpact(values, percent, bits, given)) as OutlierImpact;
+}
+
+/** A value that stands out. */
+export interface Outlier {
+  /** Where it is. */
+  index: number;
+  /** What it is. */
+  value: number;
+  /** How far out: standard deviations from the mean, or the absolute error. */
+  score: number;
+}
+
+/** Values more than `sigmas` standard deviations from the mean, the furthest first, at most `limit` of them. */
+export function findOutliers(values: Float32Array, sigmas = 6, limit = 100): Outlier[] {
+  expectFloats('values', values);
+  expectNumber('sigmas', sigmas);
+  expectCount('limit', limit);
+  return call((engine) => engine.findOutliers(values, sigmas, limit)) as Outlier[];
+}
+
+/** The values whose absolute errors are largest, the worst first, at most `limit` of them. */
+export function worstErrors(original: Float32Array, decoded: Float32Array, limit = 100): Outlier[] {
+  expectFloats('original', original);
+  expectFloats('decoded', decoded);
+  expectCount('limit', limit);
+  return call((engine) => engine.worstErrors(original, decoded, limit)) as Outlier[];
+}
+
+/** Counts of values in equal bins; the last bin includes its upper edge. */
+export interface Histogram {
+  /** Lower edge of the first bin. */
+  min: number;
+  /** Upper edge of the last bin. */
+  max: number;
+  /** Values per bin. */
+  counts: number[];
+  /** Values below `min`. */
+  below: number;
+  /** Values above `max`. */
+  above: number;
+}
+
+/** The histogram of values from the smallest to the largest. */
+export function histogram(values: Float32Array, bins = 64): Histogram {
+  expectFloats('values', values);
+  expectCount('bins', bins);
+  return call((engine) => engine.histogram(values, bins)) as Histogram;
+}
+
+/** The histogram of `decoded - original`, from minus the largest absolute error to plus it. */
+export function errorHistogram(original: Float32Array, decoded: Float32Array, bins = 64): Histogram {
+  expectFloats('original', original);
+  expectFloats('decoded', decoded);
+  expectCount('bins', bins);
+  return call((engine) => engine.errorHistogram(original, decoded, bins)) as Histogram;
+}

@@ -1,0 +1,353 @@
+/** Weight generators, the suite over every scheme, and what quantization costs a classifier: `src/bench/` for JavaScript. */
+
+import type { CalibrationMethod } from './calibrate.js';
+import { methodReader } from './codec-options.js';
+import {
+  expectBits,
+  expectBytes,
+  expectCount,
+  expectFloats,
+  expectNumber,
+  expectObject,
+  expectSeed,
+  expectShape,
+  expectText,
+  wrongType,
+} from '../engine/check.js';
+import { dispose, release } from '../engine/dispose.js';
+import type { AccuracyBenchmark as EngineBenchmark } from '../engine/bindings.js';
+import { count, offset, readOptions, type ReaderTable } from '../engine/options.js';
+import { readScheme, type Scheme } from './scheme.js';
+import { call } from '../engine/wasm.js';
+
+/**
+ * `n` values from the normal distribution. Equal seeds give equal weights on every machine; without one the system's
+ * entropy (`crypto.getRandomValues`) decides.
+ *
+ * @throws `RANGE` for a mean or a deviation that cannot be.
+ */
+export function generateGaussianWeights(n: number, mean = 0, stdDev = 1, seed?: number): Float32Array<ArrayBuffer> {
+  expectCount('n', n);
+  expectNumber('mean', mean, true);
+  expectNumber('stdDev', stdDev, true);
+  expectSeed(seed);
+  return call((engine) => engine.generateGaussianWeights(n, mean, stdDev, seed)) as Float32Array<ArrayBuffer>;
+}
+
+/**
+ * `n` values uniform in `min..max`.
+ *
+ * @throws `RANGE` unless `min <= max` are finite.
+ */
+export function generateUniformWeights(n: number, min = -1, max = 1, seed?: number): Float32Array<ArrayBuffer> {
+  expectCount('n', n);
+  expectNumber('min', min, true);
+  expectNumber('max', max, true);
+  expectSeed(seed);
+  return call((engine) => engine.generateUniformWeights(n, min, max, seed)) as Float32Array<ArrayBuffer>;
+}
+
+/**
+ * `n` standard normal values, of which the share `outlierRatio`, at random places, is replaced by plus or minus
+ * `outlierMagnitude`.
+ *
+ * @throws `RANGE` for a ratio outside 0 to 1 or a negative magnitude.
+ */
+export function generateWeightsWithOutliers(
+  n: number,
+  outlierRatio = 0.01,
+  outlierMagnitude = 10,
+  seed?: number,
+): Float32Array<ArrayBuffer> {
+  expectCount('n', n);
+  expectNumber('outlierRatio', outlierRatio);
+  expectNumber('outlierMagnitude', outlierMagnitude, true);
+  expectSeed(seed);
+  return call((engine) =>
+    engine.generateWeightsWithOutliers(n, outlierRatio, outlierMagnitude, seed),
+  ) as Float32Array<ArrayBuffer>;
+}
+
+/**
+ * `numChannels` rows of `featuresPerChannel` normal values, row `c` of standard deviation
+ * `1 + scaleVariance * c / numChannels`.
+ *
+ * @throws `RANGE` for a negative variance, `TOO_LARGE` for more values than memory.
+ */
+export function generateMultiChannelWeights(
+  numChannels: number,
+  featuresPerChannel: number,
+  scaleVariance = 5,
+  seed?: number,
+): Float32Array<ArrayBuffer> {
+  expectCount('numChannels', numChannels);
+  expectCount('featuresPerChannel', featuresPerChannel);
+  expectNumber('scaleVariance', scaleVariance, true);
+  expectSeed(seed);
+  return call((engine) =>
+    engine.generateMultiChannelWeights(numChannels, featuresPerChannel, scaleVariance, seed),
+  ) as Float32Array<ArrayBuffer>;
+}
+
+/** One scheme on one tensor. */
+export interface QuantBenchmarkResult {
+  /** Data and scheme, for people. */
+  name: string;
+  /** The scheme. */
+  scheme: Scheme;
+  /** Values quantized. */
+  numElements: number;
+  /** Bytes stored: codes, scales, zero points. */
+  memoryBytes: number;
+  /** Bits stored per value. */
+  bitsPerWeight: number;
+  /** Bytes of the values, four each, over bytes stored. */
+  compressionRatio: number;
+  /** Mean squared error. */
+  mse: number;
+  /** Largest absolute error. */
+  maxError: number;
+  /** Signal to quantization noise in dB. */
+  sqnrDb: number;
+  /** Cosine of values and decoded values. */
+  cosineSimilarity: number;
+  /** Milliseconds to quantize, the fastest of a few runs. */
+  encodeMs: number;
+  /** Milliseconds to decode, the fastest of a few runs. */
+  decodeMs: number;
+  /**
+   * Fidelity and compression in one number: `sqnrDb - 6.02 bitsPerWeight`. A bit per weight saved is worth the 6.02 dB it
+   * costs any quantizer at best.
+   */
+  qualityScore: number;
+}
+
+/** Results to compare. */
+export class BenchmarkSuite {
+  /** In the order they were added. */
+  readonly results: QuantBenchmarkResult[] = [];
+
+  /** Adds a result. */
+  add(result: QuantBenchmarkResult): void {
+    expectObject('result', result);
+    // Infinite where nothing was lost.
+    for (const name of ['sqnrDb', 'mse', 'qualityScore'] as const) {
+      if (typeof result[name] !== 'number') throw wrongType(`result.${name}`, 'a number', result[name]);
+    }
+    this.results.push(result);
+  }
+
+  /** The result of highest SQNR. */
+  bestBySqnr(): QuantBenchmarkResult | undefined {
+    return this.#first((a, b) => descending(a.sqnrDb, b.sqnrDb));
+  }
+
+  /** The result of lowest mean squared error. */
+  bestByMse(): QuantBenchmarkResult | undefined {
+    return this.#first((a, b) => descending(b.mse, a.mse));
+  }
+
+  /** All results, the highest quality score first. */
+  sortedByQuality(): QuantBenchmarkResult[] {
+    return this.results.toSorted((a, b) => descending(a.qualityScore, b.qualityScore));
+  }
+
+  #first(order: (a: QuantBenchmarkResult, b: QuantBenchmarkResult) => number): QuantBenchmarkResult | undefined {
+    return this.results.toSorted(order)[0];
+  }
+}
+
+/** Unlike a difference, an order of infinities too. */
+function descending(a: number, b: number): number {
+  return a === b ? 0 : a > b ? -1 : 1;
+}
+
+const now = (): number => performance.now();
+
+/**
+ * Quantizes a row-major tensor by a scheme and measures error, size and time.
+ *
+ * @throws `NO_DATA` for no values, and what the scheme does not allow.
+ */
+export function runBenchmark(
+  name: string,
+  values: Float32Array,
+  shape: readonly number[],
+  scheme: Scheme,
+): QuantBenchmarkResult {
+  expectText('name', name);
+  expectFloats('values', values);
+  expectShape(shape);
+  const dimensions = Uint32Array.from(shape);
+  const given = readScheme(scheme, shape);
+  return call((engine) => engine.runBenchmark(name, values, dimensions, given, now)) as QuantBenchmarkResult;
+}
+
+/**
+ * Every scheme on gaussian, uniform, outlier and multi-channel weights, about `size` values each: integers of 2 to 8 bits,
+ * symmetric and asymmetric, per tensor, per channel and in groups; NF4, FP4, INT4; every block format that can be written
+ * without an importance matrix. With a seed the data is the same every time.
+ */
+export function runFullBenchmarkSuite(size = 65_536, seed?: number): BenchmarkSuite {
+  expectCount('size', size);
+  expectSeed(seed);
+  const suite = new BenchmarkSuite();
+  const results = call((engine) => engine.runFullBenchmarkSuite(size, seed, now)) as QuantBenchmarkResult[];
+  for (const result of results) suite.add(result);
+  return suite;
+}
+
+/** What one bit width loses against eight. */
+export interface BitWidthDegradation {
+  /** Bits per code. */
+  bits: number;
+  /** Mean squared error. */
+  mse: number;
+  /** Signal to quantization noise in dB. */
+  sqnrDb: number;
+  /** Mean squared error over that of eight bits. */
+  degradation: number;
+  /** Bytes of the values over bytes stored, packed codes and scale. */
+  compressionRatio: number;
+}
+
+/** Error and true compression of symmetric per-tensor integers at 2 to 8 bits. */
+export function compareBitWidthDegradation(values: Float32Array): BitWidthDegradation[] {
+  expectFloats('values', values);
+  return call((engine) => engine.compareBitWidthDegradation(values)) as BitWidthDegradation[];
+}
+
+/**
+ * The share of a task metric (larger is better) that quantization keeps: `quantizedMetric / originalMetric`.
+ *
+ * @throws `RANGE` unless the original metric is positive and the quantized one not negative.
+ */
+export function accuracyRetention(originalMetric: number, quantizedMetric: number): number {
+  expectNumber('originalMetric', originalMetric);
+  expectNumber('quantizedMetric', quantizedMetric);
+  return call((engine) => engine.accuracyRetention(originalMetric, quantizedMetric));
+}
+
+/** How the classifier of {@link AccuracyBenchmark} is trained. */
+export interface AccuracyOptions {
+  /** Chooses the split, the first weights and the order of training; 1 unless told. */
+  seed?: number | undefined;
+  /** Hidden units, 32 unless told. */
+  hidden?: number | undefined;
+  /** Epochs of training in floating point, 30 unless told. */
+  epochs?: number | undefined;
+  /** Epochs of quantization-aware training after them, 20 unless told. */
+  qatEpochs?: number | undefined;
+}
+
+const OPTIONS: ReaderTable<AccuracyOptions> = { seed: offset, hidden: count, epochs: count, qatEpochs: count };
+
+/** Test accuracy of a quantized classifier. */
+export interface QatAccuracy {
+  /** Bits of weights and activations. */
+  bits: number;
+  /** Share of the test images that are classified right. */
+  accuracy: number;
+  /** Share of the original accuracy that is kept. */
+  retention: number;
+}
+
+/** Test accuracy of a classifier quantized after training. */
+export interface PtqAccuracy extends QatAccuracy {
+  /** How the ranges were found. */
+  method: CalibrationMethod;
+}
+
+/** The classifier, and its accuracy in every form. */
+export interface AccuracyReport {
+  /** Images trained on. */
+  numTrain: number;
+  /** Images tested on. */
+  numTest: number;
+  /** Weights and biases. */
+  numParameters: number;
+  /** Test accuracy in floating point. */
+  originalAccuracy: number;
+  /** From 8 bits to 2, every calibration method. */
+  ptq: PtqAccuracy[];
+  /** From 8 bits to 2. */
+  qat: QatAccuracy[];
+}
+
+/**
+ * A classifier of handwritten digits (a 64-32-10 perceptron on scikit-learn's digits), trained when it is made, to be
+ * quantized after training and during it. Native and wasm runs of one seed give the same accuracies.
+ *
+ * It lives in the engine's memory until {@link free} is called or it is collected.
+ */
+export class AccuracyBenchmark {
+  readonly #engine: EngineBenchmark;
+
+  /**
+   * @param digits - The file `examples/digits.bin` of the repository.
+   * @throws `MAGIC`, `TRUNCATED`, `MALFORMED` for another file, `RANGE` for options.
+   */
+  constructor(digits: Uint8Array, options: AccuracyOptions = {}) {
+    expectBytes('digits', digits);
+    const given = readOptions('AccuracyBenchmark', OPTIONS, options);
+    this.#engine = call((engine) => new engine.AccuracyBenchmark(digits, given));
+  }
+
+  /** Test accuracy in floating point. */
+  get originalAccuracy(): number {
+    return call(() => this.#engine.originalAccuracy());
+  }
+
+  /** Quantizes the trained classifier: no more training. */
+  ptq(bits: number, method: CalibrationMethod): PtqAccuracy {
+    expectBits(bits);
+    const chosen = methodReader('method', method);
+    return call(() => this.#engine.ptq(bits, chosen)) as PtqAccuracy;
+  }
+
+  /** Trains a copy of the classifier on with fake quantization and learned steps. */
+  qat(bits: number): QatAccuracy {
+    expectBits(bits);
+    return call(() => this.#engine.qat(bits)) as QatAccuracy;
+  }
+
+  /** All bit widths, all methods. */
+  report(): AccuracyReport {
+    return call(() => this.#engine.report()) as AccuracyReport;
+  }
+
+  /** Gives the engine its memory back; the benchmark cannot be used any more. A second call does nothing. */
+  free(): void {
+    release(this.#engine);
+  }
+
+  /** {@link free}, for `using`. */
+  [dispose](): void {
+    this.free();
+  }
+}
+
+/** The calibration methods that {@link AccuracyBenchmark.report} compares. */
+export function calibrationMethods(): CalibrationMethod[] {
+  return call((engine) => engine.calibrationMethods()) as CalibrationMethod[];
+}
+
+/** Trains, quantizes in every way, and reports. Seconds. */
+export function runAccuracyBenchmark(digits: Uint8Array, options: AccuracyOptions = {}): AccuracyReport {
+  const given = readOptions('runAccuracyBenchmark', OPTIONS, options);
+  const benchmark = new AccuracyBenchmark(digits, given);
+  try {
+    return benchmark.report();
+  } finally {
+    benchmark.free();
+  }
+}
+
+/** The images (64 pixels of 0 to 1 each, one after the other) and labels of a file of digits. */
+export function readDigits(digits: Uint8Array): {
+  images: Float32Array<ArrayBuffer>;
+  labels: Uint8Array<ArrayBuffer>;
+} {
+  expectBytes('digits', digits);
+  return call((engine) => engine.readDigits(digits));
+}

@@ -1,0 +1,134 @@
+/** Q4_0 and Q8_0 as tensors of their own: `src/gguf.rs` for JavaScript. Every other format is in format.ts. */
+
+import { expectBytes, expectCount, expectFloats } from '../engine/check.js';
+import { QuantpressError } from '../engine/error.js';
+import { call } from '../engine/wasm.js';
+
+/** Weights per block of both formats. */
+export const GGUF_BLOCK_SIZE = 32;
+
+/** The two formats: bytes per block, and bits per code without the scale. */
+export const GGUFQuantType = {
+  Q4_0: { name: 'Q4_0', bytesPerBlock: 18, bits: 4 },
+  Q8_0: { name: 'Q8_0', bytesPerBlock: 34, bits: 8 },
+} as const;
+
+/** One of the two formats. */
+export type GGUFQuantType = (typeof GGUFQuantType)[keyof typeof GGUFQuantType];
+
+/** A tensor as blocks of one format, and the number of weights they hold. */
+abstract class BlockTensor {
+  readonly #type: GGUFQuantType;
+  readonly #bytes: Uint8Array<ArrayBuffer>;
+  /** How many weights there are. */
+  readonly length: number;
+
+  /** Of bytes that are known to be whole blocks. */
+  protected constructor(type: GGUFQuantType, bytes: Uint8Array<ArrayBuffer>, length: number) {
+    this.#type = type;
+    this.#bytes = bytes;
+    this.length = length;
+  }
+
+  /** The weights. */
+  dequantize(): Float32Array<ArrayBuffer> {
+    const { length } = this;
+    return call((engine) => engine.blocksDequantize(this.#bytes, length, this.#type.name)) as Float32Array<ArrayBuffer>;
+  }
+
+  /**
+   * The weights, into memory the caller has already.
+   *
+   * @throws {@link QuantpressError} `LENGTH` if `out` is not as long as the tensor.
+   */
+  dequantizeInto(out: Float32Array): void {
+    expectFloats('out', out);
+    call((engine) => engine.blocksDequantizeInto(this.#bytes, this.length, this.#type.name, out));
+  }
+
+  /** Bytes in memory, which are those in a file. */
+  get memoryBytes(): number {
+    return this.#bytes.length;
+  }
+
+  /** Bytes in a GGUF file. */
+  get ggufBytes(): number {
+    return this.#bytes.length;
+  }
+
+  /** How many blocks there are. */
+  get numBlocks(): number {
+    return this.#bytes.length / this.#type.bytesPerBlock;
+  }
+
+  /**
+   * How many times smaller than a `Float32Array`.
+   *
+   * @throws {@link QuantpressError} `NO_DATA` for a tensor of no weights.
+   */
+  get compressionRatio(): number {
+    if (this.length === 0) throw new QuantpressError('NO_DATA', 'a tensor of no weights has no compression ratio');
+    return (4 * this.length) / this.#bytes.length;
+  }
+
+  /** The blocks as ggml has them. */
+  toBytes(): Uint8Array<ArrayBuffer> {
+    return this.#bytes.slice();
+  }
+}
+
+/** Blocks of `name`; the last one is filled with zeros. */
+function encode(values: Float32Array, type: GGUFQuantType): Uint8Array<ArrayBuffer> {
+  expectFloats('values', values);
+  return call((engine) => engine.blocksQuantize(values, type.name)) as Uint8Array<ArrayBuffer>;
+}
+
+/** A copy of blocks that are whole and valid. */
+function checked(bytes: Uint8Array, length: number, type: GGUFQuantType): Uint8Array<ArrayBuffer> {
+  expectBytes('bytes', bytes);
+  expectCount('length', length);
+  call((engine) => engine.blocksDequantize(bytes, length, type.name));
+  return new Uint8Array(bytes);
+}
+
+/**
+ * A tensor in Q4_0: `w = d (q - 8)`, 18 bytes per 32 weights.
+ *
+ * @example
+ * ```ts
+ * const tensor = Q4_0.quantize(weights);
+ * const bytes = tensor.toBytes(); // ggml's own
+ * ```
+ */
+export class Q4_0 extends BlockTensor {
+  /**
+   * Quantizes; the last block is filled with zeros.
+   *
+   * @throws {@link QuantpressError} `NON_FINITE` with the index of the first NaN or infinity, `UNREPRESENTABLE`.
+   */
+  static quantize(values: Float32Array): Q4_0 {
+    return new Q4_0(GGUFQuantType.Q4_0, encode(values, GGUFQuantType.Q4_0), values.length);
+  }
+
+  /**
+   * `length` weights in blocks as ggml has them.
+   *
+   * @throws {@link QuantpressError} `LENGTH` for bytes that are not exactly their blocks, `INVALID_BLOCK`.
+   */
+  static fromBytes(bytes: Uint8Array, length: number): Q4_0 {
+    return new Q4_0(GGUFQuantType.Q4_0, checked(bytes, length, GGUFQuantType.Q4_0), length);
+  }
+}
+
+/** A tensor in Q8_0: `w = d q`, 34 bytes per 32 weights. */
+export class Q8_0 extends BlockTensor {
+  /** Quantizes; see {@link Q4_0.quantize}. */
+  static quantize(values: Float32Array): Q8_0 {
+    return new Q8_0(GGUFQuantType.Q8_0, encode(values, GGUFQuantType.Q8_0), values.length);
+  }
+
+  /** `length` weights in blocks as ggml has them; see {@link Q4_0.fromBytes}. */
+  static fromBytes(bytes: Uint8Array, length: number): Q8_0 {
+    return new Q8_0(GGUFQuantType.Q8_0, checked(bytes, length, GGUFQuantType.Q8_0), length);
+  }
+}

@@ -1,0 +1,293 @@
+/** Observers that find the range of a tensor from batches of it: `src/calibrate/` for JavaScript. */
+
+import { QuantParams, type QuantMode, type QuantRange, type SymmetricRule } from './affine.js';
+import { bitsReader, codeReader, modeReader, rangeReader, ruleReader } from './affine-options.js';
+import {
+  expectBits,
+  expectBytes,
+  expectChoice,
+  expectFlag,
+  expectFloats,
+  expectInstance,
+  expectNumber,
+} from '../engine/check.js';
+import { dispose, release } from '../engine/dispose.js';
+import type { Calibrator as EngineCalibrator } from '../engine/bindings.js';
+import { count, number, offset, readFields, readOptions, type ReaderTable } from '../engine/options.js';
+import { methodReader } from './codec-options.js';
+import { call } from '../engine/wasm.js';
+import type { CalibrationMethod, EntropyVariant } from './codec-options.js';
+
+export type { CalibrationMethod, EntropyVariant } from './codec-options.js';
+
+/** Options that every {@link Calibrator} has. */
+export interface CalibratorOptions {
+  /**
+   * The codes, if not the usual ones of the bits: `-(2^(bits-1) - 1)` to `2^(bits-1) - 1` symmetric, `0` to `2^bits - 1`
+   * asymmetric. PyTorch's `quant_min` and `quant_max`.
+   */
+  range?: QuantRange | undefined;
+  /** How a symmetric scale follows from the range; `span` by default. */
+  rule?: SymmetricRule | undefined;
+  /** What happens to NaN and infinity: refuse the batch (the default), or leave them out and count them. */
+  nonFinite?: 'error' | 'skip' | undefined;
+  /** Most values that a percentile calibrator keeps, 1 to 1,048,576 (default 65,536); exact while there are no more. */
+  maxSamples?: number | undefined;
+  /** Chooses the sample, once there are more. */
+  seed?: number | undefined;
+}
+
+const OPTIONS: ReaderTable<CalibratorOptions> = {
+  range: rangeReader,
+  rule: ruleReader,
+  nonFinite: (name, value) => {
+    expectChoice<'error' | 'skip'>(name, value, ['error', 'skip']);
+    return value;
+  },
+  maxSamples: count,
+  seed: offset,
+};
+
+/** What a calibrator found. */
+export interface CalibrationResult {
+  /** The step: `value = scale * (code - zeroPoint)`. Positive and finite. */
+  scale: number;
+  /** The code of 0. */
+  zeroPoint: number;
+  /** Where the range begins, before it is extended to include 0: clipping methods cut tails off. */
+  observedMin: number;
+  /** Where it ends. */
+  observedMax: number;
+  /** The method that chose. */
+  method: CalibrationMethod;
+  /** Bits per code. */
+  bits: number;
+  /** Symmetric or asymmetric. */
+  mode: QuantMode;
+  /** The codes. */
+  range: QuantRange;
+}
+
+const RESULT: ReaderTable<Pick<CalibrationResult, 'scale' | 'zeroPoint' | 'mode' | 'bits' | 'range'>> = {
+  scale: number,
+  zeroPoint: codeReader,
+  mode: modeReader,
+  bits: bitsReader,
+  range: rangeReader,
+};
+
+/**
+ * A streaming observer of one tensor. Its memory is bounded whatever the stream; observers of shards {@link merge}, and
+ * {@link toBytes} lets a run be resumed.
+ *
+ * ```ts
+ * const calibrator = Calibrator.percentile(8, false, 0.1, 99.9);
+ * for (const batch of batches) calibrator.observe(batch);
+ * const { scale, zeroPoint } = calibrator.compute();
+ * ```
+ *
+ * It lives in the engine's memory until {@link free} is called or it is collected.
+ */
+export class Calibrator {
+  #engine: EngineCalibrator;
+
+  /**
+   * @param method - How the range is chosen.
+   * @param bits - 2 to 8.
+   * @param symmetric - Whether the zero point is the middle of the codes.
+   * @throws `RANGE` for numbers outside what the method or the codes allow, `ARGUMENT` for another method.
+   */
+  constructor(method: CalibrationMethod, bits: number, symmetric: boolean, options: CalibratorOptions = {}) {
+    const chosen = methodReader('method', method);
+    expectBits(bits);
+    expectFlag('symmetric', symmetric);
+    const given = readOptions('Calibrator', OPTIONS, options);
+    this.#engine = call((engine) => new engine.Calibrator(chosen, { ...given, bits, symmetric }));
+  }
+
+  /** From the smallest value to the largest. */
+  static minMax(bits: number, symmetric: boolean, options?: CalibratorOptions): Calibrator {
+    return new Calibrator({ kind: 'minMax' }, bits, symmetric, options);
+  }
+
+  /** From one percentile, 0 to 100, to another. */
+  static percentile(
+    bits: number,
+    symmetric: boolean,
+    lower: number,
+    upper: number,
+    options?: CalibratorOptions,
+  ): Calibrator {
+    return new Calibrator({ kind: 'percentile', lower, upper }, bits, symmetric, options);
+  }
+
+  /** Exponential averages of the batches' extremes; `momentum` is the weight of a new batch. */
+  static movingAverage(bits: number, symmetric: boolean, momentum = 0.01, options?: CalibratorOptions): Calibrator {
+    return new Calibrator({ kind: 'movingAverage', momentum }, bits, symmetric, options);
+  }
+
+  /** Least Kullback-Leibler divergence over 2048 bins. */
+  static entropy(
+    bits: number,
+    symmetric: boolean,
+    variant: EntropyVariant = 'tensorrt',
+    options?: CalibratorOptions,
+  ): Calibrator {
+    return new Calibrator({ kind: 'entropy', variant, bins: 2048, levels: 128 }, bits, symmetric, options);
+  }
+
+  /** Least squared error over 2048 bins. */
+  static mse(bits: number, symmetric: boolean, options?: CalibratorOptions): Calibrator {
+    return new Calibrator({ kind: 'mse', bins: 2048 }, bits, symmetric, options);
+  }
+
+  /**
+   * The calibrator that {@link toBytes} wrote.
+   *
+   * @throws `MAGIC`, `MALFORMED`, `TRUNCATED` or `UNSUPPORTED` for any other bytes.
+   */
+  static fromBytes(bytes: Uint8Array): Calibrator {
+    expectBytes('bytes', bytes);
+    const engine = call((engine) => engine.Calibrator.fromBytes(bytes));
+    const calibrator = new Calibrator({ kind: 'minMax' }, 8, true);
+    release(calibrator.#engine);
+    calibrator.#engine = engine;
+    return calibrator;
+  }
+
+  /**
+   * Observes a batch. An empty one, or one of which nothing is left after skipping, is not counted.
+   *
+   * @throws `NON_FINITE` with `details.index` unless those are skipped; what was observed before stays as it was.
+   */
+  observe(batch: Float32Array): void {
+    expectFloats('batch', batch);
+    call(() => this.#engine.observe(batch));
+  }
+
+  /**
+   * The range that the method chooses for what was observed, with its scale and zero point.
+   *
+   * @throws `NO_DATA` if nothing was.
+   */
+  compute(): CalibrationResult {
+    return call(() => this.#engine.compute()) as CalibrationResult;
+  }
+
+  /** Batches observed. */
+  get numBatches(): number {
+    return call(() => this.#engine.numBatches());
+  }
+
+  /** NaN and infinite values left out. */
+  get numSkipped(): number {
+    return call(() => this.#engine.numSkipped());
+  }
+
+  /** The method. */
+  get method(): CalibrationMethod {
+    return call(() => this.#engine.method()) as CalibrationMethod;
+  }
+
+  /** The smallest and the largest finite value observed, whatever the method chooses; `undefined` before the first. */
+  get extent(): { min: number; max: number } | undefined {
+    return call(() => this.#engine.extent()) as { min: number; max: number } | undefined;
+  }
+
+  /** Whether anything was observed. */
+  get hasData(): boolean {
+    return this.numBatches > 0;
+  }
+
+  /** Forgets everything observed. */
+  reset(): void {
+    call(() => this.#engine.reset());
+  }
+
+  /**
+   * As if the batches that `later` observed had followed here; `later` stays as it is. It may be this one.
+   *
+   * Min-max is equal to observing all batches here, a moving average is equal but for rounding, and a percentile while all
+   * values fit the sample (beyond that it is of a uniform sample of all). Of two entropy histograms the one with the
+   * narrower bins moves, each value by at most half of one of its bins. MSE histograms are spread over the joint range as
+   * PyTorch does it.
+   *
+   * @throws `ARGUMENT` if methods or codes differ.
+   */
+  merge(later: Calibrator): void {
+    expectInstance('later', Calibrator, later);
+    call(() => (later === this ? this.#engine.mergeSelf() : this.#engine.merge(later.#engine)));
+  }
+
+  /** Everything, as bytes for {@link fromBytes}. */
+  toBytes(): Uint8Array<ArrayBuffer> {
+    return call(() => this.#engine.toBytes()) as Uint8Array<ArrayBuffer>;
+  }
+
+  /** Gives the engine its memory back; the calibrator cannot be used any more. A second call does nothing. */
+  free(): void {
+    release(this.#engine);
+  }
+
+  /** {@link free}, for `using`. */
+  [dispose](): void {
+    this.free();
+  }
+}
+
+/**
+ * Min-max calibration in one call.
+ *
+ * @throws `RANGE` for bits, `NON_FINITE` with `details.index`, `NO_DATA` for no values.
+ */
+export function calibrateMinMax(values: Float32Array, bits: number, symmetric: boolean): CalibrationResult {
+  expectFloats('values', values);
+  expectBits(bits);
+  expectFlag('symmetric', symmetric);
+  return call((engine) => engine.calibrateMinMax(values, bits, symmetric)) as CalibrationResult;
+}
+
+/**
+ * Percentile calibration in one call; exact up to 1,048,576 values, beyond that of a uniform sample of as many.
+ *
+ * @throws `RANGE` for bits or percentiles, `NON_FINITE` with `details.index`, `NO_DATA` for no values.
+ */
+export function calibratePercentile(
+  values: Float32Array,
+  bits: number,
+  symmetric: boolean,
+  lower: number,
+  upper: number,
+): CalibrationResult {
+  expectFloats('values', values);
+  expectBits(bits);
+  expectFlag('symmetric', symmetric);
+  expectNumber('lower', lower);
+  expectNumber('upper', upper);
+  return call((engine) => engine.calibratePercentile(values, bits, symmetric, lower, upper)) as CalibrationResult;
+}
+
+/**
+ * The `percent`-th percentile, interpolated linearly as NumPy does; `undefined` for no values.
+ *
+ * @throws `RANGE` unless `percent` is 0 to 100, `NON_FINITE` with `details.index`.
+ */
+export function percentile(values: Float32Array, percent: number): number | undefined {
+  expectFloats('values', values);
+  expectNumber('percent', percent);
+  return call((engine) => engine.percentile(values, percent));
+}
+
+/** The result as parameters of a whole tensor, for `quantizeWithParams` and `analyzeError`. */
+export function calibrationParams(result: CalibrationResult): QuantParams {
+  const { scale, zeroPoint, mode, bits, range } = readFields(RESULT, 'result', result);
+  const zeroPoints = zeroPoint === 0 ? new Int32Array() : Int32Array.of(zeroPoint);
+  return new QuantParams({
+    scales: Float32Array.of(scale),
+    zeroPoints,
+    granularity: { kind: 'perTensor' },
+    mode,
+    bits,
+    range,
+  });
+}

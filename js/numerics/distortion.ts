@@ -1,0 +1,107 @@
+/** Sums of errors: merged tile by tile, and the figures they give. `src/analysis/sums.rs` computes them. */
+
+import { expectArray, expectObject, expectOffset, wrongType } from '../engine/check.js';
+
+/** How far a tensor is from what it was; `x` is a weight, `y` what it came back as, `e = y - x`, `w` the importance of its column. */
+export interface ErrorFigures {
+  /** `sqrt(mean e^2)`, in the unit of the weights. */
+  rmse: number;
+  /**
+   * The weight error (RMS, relative) of the tensor, `sqrt(sum e^2 / sum x^2)`: a share of the weights, 0 to 1 and beyond.
+   * {@link weightError} is that of a file.
+   */
+  relativeRmse: number;
+  /** Signal to quantization noise, `10 log10(sum x^2 / sum e^2)` dB; `Infinity` only where nothing changed. */
+  sqnrDb: number;
+  /** `sum x y / sqrt(sum x^2 sum y^2)`; 1 if both are all zeros, 0 if one is. */
+  cosine: number;
+  /** The largest `|e|`. */
+  maxError: number;
+  /** `sqrt(sum w e^2 / sum w x^2)`: {@link relativeRmse} where important columns count more. With an importance matrix. */
+  weightedError?: number;
+}
+
+/** The sums of some weights, in the order of the engine's `ErrorSums`. */
+export type ErrorSums = Float64Array<ArrayBuffer>;
+
+/** The sums of nothing. */
+export function noErrors(): ErrorSums {
+  return new Float64Array(8);
+}
+
+const LARGEST = 5;
+
+/** Adds sums to others. The order matters to the last bits, so tiles are added in theirs. */
+export function addErrors(all: ErrorSums, more: ArrayLike<number>): void {
+  for (let i = 0; i < all.length; i++) {
+    const [a = 0, b = 0] = [all[i], more[i]];
+    all[i] = i === LARGEST ? Math.max(a, b) : a + b;
+  }
+}
+
+/** The figures of sums; `weighted` if there was importance. */
+export function errorFigures(sums: ErrorSums, weighted: boolean): ErrorFigures {
+  const [count = 0, error = 0, original = 0, decoded = 0, product = 0, maxError = 0] = sums;
+  const [weightedError = 0, weightedOriginal = 0] = sums.subarray(6);
+  return {
+    rmse: count === 0 ? 0 : Math.sqrt(error / count),
+    relativeRmse: share(error, original),
+    sqnrDb: error === 0 ? Infinity : 10 * Math.log10(original / error),
+    cosine: cosine(original, decoded, product),
+    maxError,
+    ...(weighted && { weightedError: share(weightedError, weightedOriginal) }),
+  };
+}
+
+/** The figures of weights that were copied. */
+export function unchanged(weighted: boolean): ErrorFigures {
+  return errorFigures(noErrors(), weighted);
+}
+
+/**
+ * Returns the weight error (RMS, relative) of a whole file: `sqrt(sum n r^2 / sum n)` over its tensors, where `n` is a
+ * tensor's number of weights and `r` its {@link ErrorFigures.relativeRmse}; a tensor that is copied has 0. The page,
+ * `quantpress analyze`, `diff`, `quantize --report` and the best mix all mean this number by "weight error".
+ *
+ * Tensors whose error is unknown (`undefined`) count as the mean square of those that have one above 0; if there is none of
+ * these, the result is `undefined`. Without any weights it is 0. The importance of columns plays no part in it.
+ *
+ * @throws A `QuantpressError` `ARGUMENT` or `RANGE` for values that are not such numbers.
+ * @example
+ * ```ts
+ * const error = weightError([{ weights: 4096, relativeRmse: 0.07 }, { weights: 64, relativeRmse: 0 }]);
+ * ```
+ */
+export function weightError(
+  tensors: readonly { readonly weights: number; readonly relativeRmse: number | undefined }[],
+): number | undefined {
+  expectArray('tensors', tensors);
+  let [all, squares, changed, unknown] = [0, 0, 0, 0];
+  for (const tensor of tensors) {
+    expectObject('a tensor', tensor);
+    const { weights, relativeRmse } = tensor;
+    expectOffset('weights', weights);
+    // Infinite for a tensor of zeros that is not zero afterwards.
+    if (relativeRmse !== undefined && !(typeof relativeRmse === 'number' && relativeRmse >= 0))
+      throw wrongType('relativeRmse', 'a number from 0 up, or undefined', relativeRmse);
+    all += weights;
+    if (relativeRmse === undefined) {
+      unknown += weights;
+    } else if (relativeRmse > 0) {
+      squares += weights * relativeRmse ** 2;
+      changed += weights;
+    }
+  }
+  if (unknown > 0 && changed === 0) return undefined;
+  if (squares === 0) return 0;
+  return Math.sqrt((squares * (1 + unknown / changed)) / all);
+}
+
+function share(error: number, original: number): number {
+  return error === 0 ? 0 : Math.sqrt(error / original);
+}
+
+function cosine(original: number, decoded: number, product: number): number {
+  if (original === 0 || decoded === 0) return original === decoded ? 1 : 0;
+  return Math.min(1, Math.max(-1, product / (Math.sqrt(original) * Math.sqrt(decoded))));
+}

@@ -1,0 +1,509 @@
+/** Quantization-aware training: `src/qat/` for JavaScript. Every operation is a forward and a backward over arrays. */
+
+import { type QuantGranularity, QuantParams, type QuantParamsFields } from './affine.js';
+import { readGranularity } from './affine-options.js';
+import {
+  expectBits,
+  expectBytes,
+  expectFlag,
+  expectFloats,
+  expectIntegers,
+  expectNumber,
+  expectObject,
+  expectShape,
+} from '../engine/check.js';
+import { dispose, release } from '../engine/dispose.js';
+import { QuantpressError } from '../engine/error.js';
+import { readOptions } from '../engine/options.js';
+import {
+  FAKE_QUANTIZE_OPTIONS,
+  FakeQuantConfig,
+  readConfig,
+  readLearned,
+  type FakeQuantizeOptions,
+} from './qat-config.js';
+import { call, type Engine } from '../engine/wasm.js';
+
+export { FakeQuantConfig, type FakeQuantizeOptions, type RangeRule } from './qat-config.js';
+
+/**
+ * Quantizes and dequantizes in one step, with a range it learns by watching.
+ *
+ * ```text
+ * forward    y  = s (clamp(roundHalfEven(x (1 / s)) + z, qmin, qmax) - z)
+ * backward   dx = dy                                            straight through
+ * clamped    dx = dy where roundHalfEven(x (1 / s)) + z is one of the codes, else 0
+ * ```
+ *
+ * `forward` and `backwardClamped` equal PyTorch's `fake_quantize_per_tensor_affine` and `_per_channel_affine` to the bit.
+ * A shape that is left out is one axis.
+ *
+ * @example
+ * ```ts
+ * const fake = new FakeQuantize(FakeQuantConfig.symmetric(4));
+ * const y = fake.forwardWithCalibration(x);
+ * const dx = fake.backwardClamped(dy, x);
+ * ```
+ */
+export class FakeQuantize {
+  #state: InstanceType<Engine['FakeQuantizeState']>;
+  /** The codes to train for. */
+  readonly config: Readonly<FakeQuantConfig>;
+  /** Which values share a scale. */
+  readonly granularity: QuantGranularity;
+  #observing = true;
+  #quantizing = true;
+
+  /** @throws {@link QuantpressError} `RANGE`, `ARGUMENT` for a configuration that cannot be. */
+  constructor(config: FakeQuantConfig, options: FakeQuantizeOptions = {}) {
+    const given = readOptions('FakeQuantize', FAKE_QUANTIZE_OPTIONS, options);
+    const { granularity = { kind: 'perTensor' }, observer = { kind: 'movingAverage', momentum: 0.01 } } = given;
+    const momentum = observer.kind === 'movingAverage' ? observer.momentum : undefined;
+    this.config = readConfig(config);
+    this.granularity = granularity;
+    this.#state = call((engine) => new engine.FakeQuantizeState(this.config, granularity, momentum));
+  }
+
+  /** 4 bits, symmetric, per tensor. */
+  static q4(): FakeQuantize {
+    return new FakeQuantize(FakeQuantConfig.q4Symmetric());
+  }
+
+  /** 8 bits, symmetric, per tensor. */
+  static q8(): FakeQuantize {
+    return new FakeQuantize(FakeQuantConfig.q8Symmetric());
+  }
+
+  /**
+   * The fake quantization that {@link FakeQuantize.toBytes} wrote, with its ranges, parameters and switches.
+   *
+   * @throws {@link QuantpressError} `MAGIC`, `MALFORMED`, `TRUNCATED` or `UNSUPPORTED` for any other bytes, `RANGE`, `ARGUMENT`
+   * or `LENGTH` for numbers that no fake quantization has.
+   */
+  static fromBytes(bytes: Uint8Array): FakeQuantize {
+    expectBytes('bytes', bytes);
+    const state = call((engine) => engine.FakeQuantizeState.fromBytes(bytes));
+    const { config, granularity, observing, quantizing } = call(() => state.settings()) as Settings;
+    const fake = new FakeQuantize(config, { granularity });
+    fake.#state.free();
+    fake.#state = state;
+    fake.#observing = observing;
+    fake.#quantizing = quantizing;
+    return fake;
+  }
+
+  /**
+   * Forgets what was seen, and takes the range of `data` alone.
+   *
+   * @throws {@link QuantpressError} as {@link FakeQuantize.observe}.
+   */
+  calibrate(data: Float32Array, shape: readonly number[] = [data?.length]): void {
+    expectFloats('data', data);
+    expectShape(shape);
+    call(() => this.#state.calibrate(data, shape));
+  }
+
+  /**
+   * Takes a batch's range in, whatever the switches say.
+   *
+   * @throws {@link QuantpressError} `LENGTH`, `NO_DATA`, `NON_FINITE` with the index of the first NaN or infinity; then
+   * everything is as it was.
+   */
+  observe(data: Float32Array, shape: readonly number[] = [data?.length]): void {
+    expectFloats('data', data);
+    expectShape(shape);
+    call(() => this.#state.observe(data, shape));
+  }
+
+  /** Sets scales and zero points from elsewhere, one of each per channel. */
+  setParameters(scales: Float32Array, zeroPoints: Int32Array): void {
+    expectFloats('scales', scales);
+    expectIntegers('zeroPoints', zeroPoints);
+    call(() => this.#state.setParameters(scales, zeroPoints));
+  }
+
+  /**
+   * The values a quantized network would see; the input itself while quantizing is switched off.
+   *
+   * @throws {@link QuantpressError} `NO_DATA` before anything was observed, `LENGTH`, `NON_FINITE`.
+   */
+  forward(input: Float32Array, shape: readonly number[] = [input?.length]): Float32Array<ArrayBuffer> {
+    expectFloats('input', input);
+    expectShape(shape);
+    return call(() => this.#state.forward(input, shape)) as Float32Array<ArrayBuffer>;
+  }
+
+  /** {@link FakeQuantize.forward} into memory the caller has already. */
+  forwardInto(input: Float32Array, out: Float32Array, shape: readonly number[] = [input?.length]): void {
+    expectFloats('input', input);
+    expectShape(shape);
+    expectFloats('out', out);
+    call(() => this.#state.forwardInto(input, shape, out));
+  }
+
+  /** A step of training: watches if watching is on, then {@link FakeQuantize.forward}. */
+  forwardWithCalibration(input: Float32Array, shape: readonly number[] = [input?.length]): Float32Array<ArrayBuffer> {
+    expectFloats('input', input);
+    expectShape(shape);
+    return call(() => this.#state.forwardWithCalibration(input, shape)) as Float32Array<ArrayBuffer>;
+  }
+
+  /** The straight-through estimator: the gradient as it is. */
+  backward(gradient: Float32Array): Float32Array<ArrayBuffer> {
+    return steBackward(gradient);
+  }
+
+  /** The gradient where the input's code was one of the codes, zero point included, and 0 where it was clamped. */
+  backwardClamped(
+    gradient: Float32Array,
+    input: Float32Array,
+    shape: readonly number[] = [input?.length],
+  ): Float32Array<ArrayBuffer> {
+    expectFloats('gradient', gradient);
+    expectFloats('input', input);
+    expectShape(shape);
+    return call(() => this.#state.backwardClamped(gradient, input, shape)) as Float32Array<ArrayBuffer>;
+  }
+
+  /** {@link FakeQuantize.backwardClamped} into memory the caller has already. */
+  backwardClampedInto(
+    gradient: Float32Array,
+    input: Float32Array,
+    out: Float32Array,
+    shape: readonly number[] = [input?.length],
+  ): void {
+    expectFloats('gradient', gradient);
+    expectFloats('input', input);
+    expectShape(shape);
+    expectFloats('out', out);
+    call(() => this.#state.backwardClampedInto(gradient, input, shape, out));
+  }
+
+  /** The integer parameters that give the same values, bit for bit. */
+  toParams(): QuantParams {
+    return new QuantParams(call(() => this.#state.toParams()) as QuantParamsFields);
+  }
+
+  /** The scale (of the first channel); 1 before anything was observed. */
+  get scale(): number {
+    return call(() => this.#state.scale);
+  }
+
+  /** The zero point (of the first channel); 0 before anything was observed. */
+  get zeroPoint(): number {
+    return call(() => this.#state.zeroPoint);
+  }
+
+  /** The scale of every channel. */
+  get scales(): Float32Array<ArrayBuffer> {
+    return call(() => this.#state.scales) as Float32Array<ArrayBuffer>;
+  }
+
+  /** The zero point of every channel. */
+  get zeroPoints(): Int32Array<ArrayBuffer> {
+    return call(() => this.#state.zeroPoints) as Int32Array<ArrayBuffer>;
+  }
+
+  /** Whether there is a scale. */
+  get isInitialized(): boolean {
+    return call(() => this.#state.isInitialized);
+  }
+
+  /** How many codes there are. */
+  get numLevels(): number {
+    return call(() => this.#state.numLevels);
+  }
+
+  /** Whether it watches: off for the last steps of training, so that scales stand still. */
+  get observerEnabled(): boolean {
+    return this.#observing;
+  }
+
+  set observerEnabled(on: boolean) {
+    expectFlag('observerEnabled', on);
+    call(() => this.#state.enableObserver(on));
+    this.#observing = on;
+  }
+
+  /** Whether it quantizes: off for the first steps, so that ranges settle. */
+  get fakeQuantEnabled(): boolean {
+    return this.#quantizing;
+  }
+
+  set fakeQuantEnabled(on: boolean) {
+    expectFlag('fakeQuantEnabled', on);
+    call(() => this.#state.enableFakeQuant(on));
+    this.#quantizing = on;
+  }
+
+  /** Everything, as bytes for {@link FakeQuantize.fromBytes}: training that is resumed from them gives identical results. */
+  toBytes(): Uint8Array<ArrayBuffer> {
+    return call(() => this.#state.toBytes()) as Uint8Array<ArrayBuffer>;
+  }
+
+  /** Gives its memory back at once; without it, that happens when it is collected. A second call does nothing. */
+  free(): void {
+    release(this.#state);
+  }
+
+  /** {@link free}, for `using`. */
+  [dispose](): void {
+    this.free();
+  }
+}
+
+interface Settings {
+  config: FakeQuantConfig;
+  granularity: QuantGranularity;
+  observing: boolean;
+  quantizing: boolean;
+}
+
+/**
+ * Fake quantization with the range of the values themselves: narrow symmetric codes, or asymmetric unsigned ones.
+ *
+ * @throws {@link QuantpressError} `RANGE` unless `bits` is 2 to 8, `NO_DATA`, `NON_FINITE`.
+ */
+export function fakeQuantize(values: Float32Array, bits: number, symmetric: boolean): Float32Array<ArrayBuffer> {
+  expectFloats('values', values);
+  expectBits(bits);
+  expectFlag('symmetric', symmetric);
+  return call((engine) => engine.fakeQuantize(values, bits, symmetric)) as Float32Array<ArrayBuffer>;
+}
+
+/** {@link fakeQuantize} into memory the caller has already. */
+export function fakeQuantizeInto(values: Float32Array, bits: number, symmetric: boolean, out: Float32Array): void {
+  expectFloats('values', values);
+  expectBits(bits);
+  expectFlag('symmetric', symmetric);
+  expectFloats('out', out);
+  call((engine) => engine.fakeQuantizeInto(values, bits, symmetric, out));
+}
+
+/** The straight-through estimator: rounding has no useful derivative, so the gradient passes as it is. A copy of it. */
+export function steBackward(gradient: Float32Array): Float32Array<ArrayBuffer> {
+  expectFloats('gradient', gradient);
+  return new Float32Array(gradient);
+}
+
+/** {@link steBackward} into memory the caller has already. */
+export function steBackwardInto(gradient: Float32Array, out: Float32Array): void {
+  expectFloats('gradient', gradient);
+  expectFloats('out', out);
+  if (out.length !== gradient.length) {
+    const details = { actual: out.length, expected: gradient.length };
+    throw new QuantpressError('LENGTH', `out has length ${out.length}, and ${gradient.length} is needed`, details);
+  }
+  out.set(gradient);
+}
+
+/** What {@link LearnedFakeQuantize.backward} returns. */
+export interface LearnedGradients {
+  /** The gradient of every input value. */
+  input: Float32Array<ArrayBuffer>;
+  /** The gradient of every step. */
+  scales: Float64Array<ArrayBuffer>;
+  /** The gradient of every zero point. */
+  zeroPoints: Float64Array<ArrayBuffer>;
+}
+
+/**
+ * LSQ and LSQ+: fake quantization whose steps, and zero points, are trained as weights are. With `v = x / s` and
+ * `q = round(v) + z`:
+ *
+ * ```text
+ * dy/dx = 1 where q is one of the codes, else 0
+ * dy/ds = round(v) - v  inside;   qmin - z  below;   qmax - z  above
+ * dy/dz = 0             inside;   -s        outside
+ * ```
+ *
+ * and each sum over the `n` values that share a step is multiplied by `1 / sqrt(n qmax)`. Sources: arXiv 1902.08153,
+ * arXiv 2004.09576.
+ */
+export class LearnedFakeQuantize {
+  /** The codes to train for. */
+  readonly config: Readonly<FakeQuantConfig>;
+  /** Which values share a step. */
+  readonly granularity: QuantGranularity;
+  /** The steps, to be trained in place. */
+  readonly scales: Float32Array<ArrayBuffer>;
+  /** The zero points, to be trained in place; they stay 0 in plain LSQ. */
+  readonly zeroPoints: Float32Array<ArrayBuffer>;
+
+  private constructor(config: FakeQuantConfig, granularity: QuantGranularity, steps: Steps) {
+    expectObject('steps', steps);
+    expectFloats('scales', steps.scales);
+    expectFloats('zeroPoints', steps.zeroPoints);
+    this.config = config;
+    this.granularity = granularity;
+    this.scales = steps.scales;
+    this.zeroPoints = steps.zeroPoints;
+  }
+
+  /**
+   * Steps from the values: `2 mean|x| / sqrt(qmax)` for symmetric codes, from the range for others.
+   *
+   * @throws {@link QuantpressError} `LENGTH`, `NO_DATA`, `NON_FINITE`, `RANGE`.
+   */
+  static fromValues(
+    config: FakeQuantConfig,
+    values: Float32Array,
+    shape: readonly number[] = [values?.length],
+    granularity: QuantGranularity = { kind: 'perTensor' },
+  ): LearnedFakeQuantize {
+    expectFloats('values', values);
+    expectShape(shape);
+    const given = readConfig(config);
+    const shared = readGranularity('granularity', granularity, shape);
+    const steps = call((engine) => engine.learnedSteps(given, shared, values, shape)) as Steps;
+    return new LearnedFakeQuantize(given, shared, steps);
+  }
+
+  /** Given steps and zero points, one of each per channel. */
+  static withParameters(
+    config: FakeQuantConfig,
+    scales: Float32Array,
+    zeroPoints: Float32Array,
+    granularity: QuantGranularity = { kind: 'perTensor' },
+  ): LearnedFakeQuantize {
+    expectFloats('scales', scales);
+    expectFloats('zeroPoints', zeroPoints);
+    const steps = { scales: new Float32Array(scales), zeroPoints: new Float32Array(zeroPoints) };
+    const shared = readGranularity('granularity', granularity);
+    const learned = new LearnedFakeQuantize(readConfig(config), shared, steps);
+    learned.toParams();
+    return learned;
+  }
+
+  /**
+   * The fake quantization that {@link LearnedFakeQuantize.toBytes} wrote.
+   *
+   * @throws {@link QuantpressError} `MAGIC`, `MALFORMED`, `TRUNCATED` or `UNSUPPORTED` for any other bytes, `RANGE` or
+   * `ARGUMENT` for a configuration that cannot be.
+   */
+  static fromBytes(bytes: Uint8Array): LearnedFakeQuantize {
+    expectBytes('bytes', bytes);
+    const learned = call((engine) => engine.learnedFromBytes(bytes)) as LearnedFakeQuantize;
+    return new LearnedFakeQuantize(learned.config, learned.granularity, learned);
+  }
+
+  /**
+   * Everything, as bytes for {@link LearnedFakeQuantize.fromBytes}: training that is resumed from them gives identical
+   * results. The state of the optimizer is the caller's to save.
+   */
+  toBytes(): Uint8Array<ArrayBuffer> {
+    return call((engine) => engine.learnedToBytes(readLearned(this))) as Uint8Array<ArrayBuffer>;
+  }
+
+  /** The values a quantized network would see. */
+  forward(input: Float32Array, shape: readonly number[] = [input?.length]): Float32Array<ArrayBuffer> {
+    expectFloats('input', input);
+    expectShape(shape);
+    return call((engine) => engine.learnedForward(readLearned(this), input, shape)) as Float32Array<ArrayBuffer>;
+  }
+
+  /** The gradients of input, steps and zero points. */
+  backward(gradient: Float32Array, input: Float32Array, shape: readonly number[] = [input?.length]): LearnedGradients {
+    expectFloats('gradient', gradient);
+    expectFloats('input', input);
+    expectShape(shape);
+    return call((engine) => engine.learnedBackward(readLearned(this), gradient, input, shape)) as LearnedGradients;
+  }
+
+  /**
+   * Keeps every step positive and every zero point among the codes, after an optimizer moved them. A step that is zero or
+   * negative becomes 1.19e-7 (2^-23), to which PyTorch's `_LearnableFakeQuantize` clamps.
+   *
+   * @throws {@link QuantpressError} `RANGE` for a step that is NaN or infinite, `NON_FINITE` for such a zero point: training has
+   * diverged. Then everything is as it was.
+   */
+  clampParameters(): void {
+    const { config, scales, zeroPoints } = readLearned(this);
+    const steps = call((engine) => engine.learnedClamp(config, scales, zeroPoints)) as Steps;
+    this.scales.set(steps.scales);
+    this.zeroPoints.set(steps.zeroPoints);
+  }
+
+  /** The integer parameters that give the same values, bit for bit. */
+  toParams(): QuantParams {
+    return new QuantParams(call((engine) => engine.learnedParams(readLearned(this))) as QuantParamsFields);
+  }
+}
+
+interface Steps {
+  scales: Float32Array<ArrayBuffer>;
+  zeroPoints: Float32Array<ArrayBuffer>;
+}
+
+/**
+ * PACT: a clipping level for activations that is trained, and unsigned codes below it.
+ *
+ * ```text
+ * y  = roundHalfEven(clip(x, 0, a) (n / a)) (a / n),   n = 2^bits - 1
+ * dx = dy where 0 <= x < a, else 0
+ * da = sum of dy where x >= a, plus 2 decay a
+ * ```
+ *
+ * Source: arXiv 1805.06085.
+ */
+export class Pact {
+  /** The clipping level, to be trained. */
+  alpha: number;
+  /** Bits of the codes. */
+  readonly bits: number;
+  /** The weight of `alpha^2` in the loss. */
+  readonly decay: number;
+
+  /** @throws {@link QuantpressError} `RANGE` for bits other than 2 to 8, a level that is not positive, a negative decay. */
+  constructor(alpha: number, bits: number, decay = 0) {
+    expectNumber('alpha', alpha, true);
+    expectBits(bits);
+    expectNumber('decay', decay, true);
+    this.alpha = alpha;
+    this.bits = bits;
+    this.decay = decay;
+    this.backward(new Float32Array(0), new Float32Array(0));
+  }
+
+  /**
+   * The clipping level that {@link Pact.toBytes} wrote.
+   *
+   * @throws {@link QuantpressError} `MAGIC`, `MALFORMED`, `TRUNCATED` or `UNSUPPORTED` for any other bytes, `RANGE` as the
+   * constructor.
+   */
+  static fromBytes(bytes: Uint8Array): Pact {
+    expectBytes('bytes', bytes);
+    const [alpha = 0, bits = 0, decay = 0] = call((engine) => engine.pactFromBytes(bytes));
+    return new Pact(alpha, bits, decay);
+  }
+
+  /** Everything, as bytes for {@link Pact.fromBytes}. */
+  toBytes(): Uint8Array<ArrayBuffer> {
+    const { alpha, bits, decay } = this;
+    return call((engine) => engine.pactToBytes(alpha, bits, decay)) as Uint8Array<ArrayBuffer>;
+  }
+
+  /** The clipped, quantized values. */
+  forward(input: Float32Array): Float32Array<ArrayBuffer> {
+    expectFloats('input', input);
+    const { alpha, bits } = this.#level();
+    return call((engine) => engine.pactForward(input, alpha, bits)) as Float32Array<ArrayBuffer>;
+  }
+
+  /** The gradient of every input value, and of the level. */
+  backward(gradient: Float32Array, input: Float32Array): { input: Float32Array<ArrayBuffer>; alpha: number } {
+    expectFloats('gradient', gradient);
+    expectFloats('input', input);
+    const level = new Float64Array(1);
+    const { alpha, bits, decay } = this.#level();
+    const result = call((engine) => engine.pactBackward(gradient, input, alpha, bits, decay, level));
+    return { input: result as Float32Array<ArrayBuffer>, alpha: level[0] ?? 0 };
+  }
+
+  /** The level is the caller's to train. */
+  #level(): { alpha: number; bits: number; decay: number } {
+    const { alpha, bits, decay } = this;
+    expectNumber('alpha', alpha, true);
+    return { alpha, bits, decay };
+  }
+}

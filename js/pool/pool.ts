@@ -1,0 +1,230 @@
+/** Runs tasks in workers, or in this thread: whoever asks need not know which. */
+
+import { QuantpressError } from '../engine/error.js';
+import { canStartThreads, carriesWorker, startThread, type Thread } from './thread.js';
+import { isBytes } from '../engine/brands.js';
+import { expectCount } from '../engine/check.js';
+import { count, unchecked, type ReaderTable } from '../engine/options.js';
+import { breathe, cores } from '../engine/platform.js';
+import type { Source } from '../io/source/source.js';
+import { unpackError, type FromWorker, type Result, type Results, type Task } from './protocol.js';
+import { readInput, Workbench } from './tasks.js';
+
+/** Runs tasks on a source. */
+export interface Runner {
+  /** How many tasks are worth having under way. */
+  readonly width: number;
+  /** Does one piece of work. */
+  run<T extends Task>(task: T, signal: AbortSignal): Promise<Results[T['kind']]>;
+  /** Ends all work at once; what is under way is rejected with `reason`. */
+  close(reason: unknown): Promise<void>;
+}
+
+/** What `createRunner` needs. */
+export interface RunnerOptions {
+  /** How many workers; 0 means this thread. Unless told, as many as there are cores, up to 8. */
+  workers?: number | undefined;
+  /** Where the worker's file is, when that is not beside this one. */
+  workerUrl?: URL | string | undefined;
+}
+
+/** @internal Shared by all functions that take them. */
+export const RUNNER_OPTIONS: ReaderTable<RunnerOptions> = { workers: count, workerUrl: unchecked };
+
+/** More workers than this wait for memory and disk rather than for each other. */
+const MOST_BY_DEFAULT = 8;
+
+/** The signal of a task that is rejected by the pool itself. */
+const NEVER = /* @__PURE__ */ new AbortController().signal;
+
+/** Two tasks for each worker: while one is at work, the bytes of the next are read. */
+const TASKS_PER_WORKER = 2;
+
+/** A pool of workers, or this thread if it shall be or if it cannot start any. */
+export function createRunner(source: Source, module: WebAssembly.Module, options: RunnerOptions = {}): Runner {
+  const workers = options.workers ?? (canStartThreads() ? Math.min(cores(), MOST_BY_DEFAULT) : 0);
+  expectCount('workers', workers);
+  return workers === 0 ? new ThisThread(source) : new Pool(workers, source, module, options.workerUrl);
+}
+
+/** The work done here. Between tasks the thread is let go, so that timers and a cancel button work. */
+class ThisThread implements Runner {
+  readonly width = 1;
+  readonly #bench: Workbench;
+
+  constructor(source: Source) {
+    this.#bench = new Workbench(source);
+  }
+
+  async run<T extends Task>(task: T, signal: AbortSignal): Promise<Results[T['kind']]> {
+    await breathe();
+    signal.throwIfAborted();
+    return this.#bench.run(task);
+  }
+
+  async close(): Promise<void> {}
+}
+
+interface Pending {
+  task: Task;
+  resolve(result: Result): void;
+  reject(reason: unknown): void;
+}
+
+interface Member {
+  thread: Thread;
+  tasks: Map<number, Pending>;
+  /** Whether it has answered: it was loaded, and may take what cannot be sent twice. */
+  proven: boolean;
+}
+
+/** Workers that are started when there is work for them, and replaced when they fail. */
+class Pool implements Runner {
+  readonly #size: number;
+  readonly #source: Source;
+  readonly #module: WebAssembly.Module;
+  readonly #script: URL | string | undefined;
+  readonly #members = new Set<Member>();
+  readonly #queue: Pending[] = [];
+  #closed: { reason: unknown } | undefined;
+  #lastId = 0;
+  /** Does the work where workers are forbidden. */
+  #here: ThisThread | undefined;
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(size: number, source: Source, module: WebAssembly.Module, script?: URL | string) {
+    this.#size = size;
+    this.#source = source;
+    this.#module = module;
+    this.#script = script;
+  }
+
+  get width(): number {
+    return this.#size * TASKS_PER_WORKER;
+  }
+
+  /** Whether a worker that fails before its first answer means that there can be none. */
+  get #isOptional(): boolean {
+    return this.#script === undefined && carriesWorker();
+  }
+
+  async run<T extends Task>(task: T, signal: AbortSignal): Promise<Results[T['kind']]> {
+    const input = await this.#readHere(task, signal);
+    if (this.#closed) throw this.#closed.reason;
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ task: { ...task, input }, resolve: resolve as Pending['resolve'], reject });
+      this.#dispatch();
+    });
+  }
+
+  async close(reason: unknown): Promise<void> {
+    this.#closed ??= { reason };
+    const members = [...this.#members];
+    this.#members.clear();
+    const pending = [...this.#queue.splice(0), ...members.flatMap(({ tasks }) => [...tasks.values()])];
+    for (const { reject } of pending) reject(reason);
+    await Promise.all(members.map(({ thread }) => thread.terminate()));
+  }
+
+  /** Workers cannot open every source: then its bytes are read in this thread and handed over. */
+  async #readHere({ input }: Task, signal: AbortSignal): Promise<Task['input']> {
+    if (isBytes(input) || this.#source.describe?.()) return input;
+    return readInput(this.#source, input, signal);
+  }
+
+  /** One after the other: the memory of this thread is for one task. */
+  #runHere(here: ThisThread, { task, resolve, reject }: Pending): void {
+    const done = this.#turn.then(() => {
+      if (this.#closed) throw this.#closed.reason;
+      return here.run(task, NEVER);
+    });
+    this.#turn = done.then(resolve, reject);
+  }
+
+  #dispatch(): void {
+    if (this.#here) {
+      for (const pending of this.#queue.splice(0)) this.#runHere(this.#here, pending);
+      return;
+    }
+    while (this.#queue.length > 0) {
+      const member = this.#startOrFind();
+      if (this.#here) {
+        this.#dispatch();
+        return;
+      }
+      const pending = member && this.#queue.shift();
+      if (!pending) return;
+      const id = ++this.#lastId;
+      member.tasks.set(id, pending);
+      const { input } = pending.task;
+      // Bytes that are moved to a worker that was never loaded are lost.
+      const moved = isBytes(input) && (member.proven || !this.#isOptional) ? [input.buffer] : [];
+      member.thread.post({ type: 'run', id, task: pending.task }, moved);
+    }
+  }
+
+  /** {@link #freeMember} where starting one may throw: some browsers report a policy that forbids it at once. */
+  #startOrFind(): Member | undefined {
+    try {
+      return this.#freeMember();
+    } catch (cause) {
+      if (this.#isOptional) {
+        this.#here = new ThisThread(this.#source);
+        return undefined;
+      }
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      throw new QuantpressError('WORKER', `a worker cannot be started: ${reason}`, {}, { cause });
+    }
+  }
+
+  /** An idle worker, else a new one, else the one with least to do, if it can take more. */
+  #freeMember(): Member | undefined {
+    const [least] = [...this.#members].sort((a, b) => a.tasks.size - b.tasks.size);
+    if (least?.tasks.size === 0) return least;
+    if (this.#members.size < this.#size) return this.#addMember();
+    return least && least.tasks.size < TASKS_PER_WORKER ? least : undefined;
+  }
+
+  #addMember(): Member {
+    const tasks: Member['tasks'] = new Map();
+    const thread = startThread(
+      {
+        message: (message) => this.#receive(member, message),
+        failed: (reason) => this.#drop(member, new QuantpressError('WORKER', `a worker failed: ${reason}`, {})),
+      },
+      this.#script,
+    );
+    const member: Member = { thread, tasks, proven: false };
+    this.#members.add(member);
+    thread.post({ type: 'start', module: this.#module, source: this.#source.describe?.() }, []);
+    return member;
+  }
+
+  #receive(member: Member, message: FromWorker): void {
+    member.proven = true;
+    const pending = member.tasks.get(message.id);
+    member.tasks.delete(message.id);
+    if (message.type === 'done') {
+      pending?.resolve(message.result);
+    } else {
+      const error = unpackError(message.error);
+      pending?.reject(error);
+      if (message.poisoned) this.#drop(member, error);
+    }
+    this.#dispatch();
+  }
+
+  /** Takes a worker out that can do no more. Its place is free: the next task that needs one starts another. */
+  #drop(member: Member, error: QuantpressError): void {
+    if (!this.#members.delete(member)) return;
+    void member.thread.terminate();
+    const tasks = [...member.tasks.values()];
+    if (!member.proven && this.#isOptional) {
+      this.#here ??= new ThisThread(this.#source);
+      this.#queue.unshift(...tasks);
+    } else {
+      for (const { reject } of tasks) reject(error);
+    }
+    this.#dispatch();
+  }
+}

@@ -1,0 +1,150 @@
+/** The work itself, the same in a worker and in the caller's own thread. */
+
+import { isBytes } from '../engine/brands.js';
+import { readInto, type Source } from '../io/source/source.js';
+import { QuantpressError } from '../engine/error.js';
+import type { ErrorSums } from '../numerics/distortion.js';
+import { dequantize4bit, quantize4bit } from '../numerics/nf4.js';
+import { call } from '../engine/wasm.js';
+import {
+  packError,
+  type AnalyzeTask,
+  type ByteRange,
+  type CompareTask,
+  type EncodeTask,
+  type Results,
+  type RoundTripTask,
+  type Task,
+  type TaskInput,
+} from './protocol.js';
+
+/** Runs tasks of one thread, whose source and buffers it keeps. */
+export class Workbench {
+  readonly #source: Source | undefined;
+  /** Input buffers that are not in use: one for the task at work, one for the task that is being read. */
+  readonly #spare: ArrayBuffer[] = [];
+
+  constructor(source: Source | undefined) {
+    this.#source = source;
+  }
+
+  /** Does one piece of work. The result's buffer may be transferred. */
+  async run<T extends Task>(task: T): Promise<Results[T['kind']]> {
+    const work = TASKS[task.kind] as unknown as (bench: Workbench, task: T) => Promise<Results[T['kind']]>;
+    return work(this, task);
+  }
+
+  /** Calls `use` with the bytes of an input. They are good until it returns. */
+  async withInput<T>(input: TaskInput, use: (bytes: Uint8Array<ArrayBuffer>) => T): Promise<T> {
+    if (isBytes(input)) return use(input);
+    const source = this.#source;
+    if (!source) throw new TypeError('a range was sent to a worker without a source');
+    const length = lengthOf(input);
+    const buffer = this.#take(length);
+    try {
+      const bytes = new Uint8Array(buffer, 0, length);
+      await readRanges(source, input, bytes);
+      return use(bytes);
+    } finally {
+      this.#spare.push(buffer);
+    }
+  }
+
+  #take(length: number): ArrayBuffer {
+    const spare = this.#spare.pop();
+    return spare !== undefined && spare.byteLength >= length ? spare : new ArrayBuffer(length);
+  }
+}
+
+/** Bytes of an input in all. */
+function lengthOf(input: Exclude<TaskInput, Uint8Array>): number {
+  return rangesOf(input).reduce((sum, { length }) => sum + length, 0);
+}
+
+/** Reads the ranges of an input, one after the other, into `bytes`. */
+async function readRanges(
+  source: Source,
+  input: Exclude<TaskInput, Uint8Array>,
+  bytes: Uint8Array<ArrayBuffer>,
+  signal?: AbortSignal,
+): Promise<void> {
+  let at = 0;
+  const reads = rangesOf(input).map(({ offset, length }) => {
+    at += length;
+    return readInto(source, bytes.subarray(at - length, at), offset, signal);
+  });
+  await Promise.all(reads);
+}
+
+/** @internal Reads an input in this thread, for a worker that cannot. */
+export async function readInput(
+  source: Source,
+  input: Exclude<TaskInput, Uint8Array>,
+  signal: AbortSignal,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const bytes = new Uint8Array(lengthOf(input));
+  await readRanges(source, input, bytes, signal);
+  return bytes;
+}
+
+function rangesOf(input: Exclude<TaskInput, Uint8Array>): readonly ByteRange[] {
+  return 'offset' in input ? [input] : input;
+}
+
+const TASKS: { [K in Task['kind']]: (bench: Workbench, task: Extract<Task, { kind: K }>) => Promise<Results[K]> } = {
+  encode: (bench, task) => bench.withInput(task.input, (bytes) => encode(bytes, task)),
+  analyze: (bench, task) => bench.withInput(task.input, (bytes) => analyze(bytes, task)),
+  squares: (bench, { input, from, sum }) =>
+    bench.withInput(input, (bytes) => call((engine) => engine.addRowSquares(sum, bytes, from))),
+  roundTrip: (bench, task) => bench.withInput(task.input, (bytes) => roundTrip(bytes, task)),
+  compare: (bench, task) => bench.withInput(task.input, (bytes) => compare(bytes, task)),
+};
+
+function encode(bytes: Uint8Array, task: EncodeTask): Results['encode'] {
+  const { from, to, columns, meanSquare, headRows, importance, errors } = task;
+  if (to === 'NF4' || to === 'FP4') return encodeFourBit(bytes, to, task);
+  const encoded = call((engine) =>
+    engine.encodeTile(bytes, from, to, columns, importance, meanSquare, headRows, errors),
+  );
+  return { bytes: encoded as Uint8Array<ArrayBuffer>, errors };
+}
+
+/** A tile is whole blocks, but for the tensor's last. */
+function encodeFourBit(bytes: Uint8Array, to: 'NF4' | 'FP4', { from, errors, scales }: EncodeTask): Results['encode'] {
+  const weights = call((engine) => engine.widen(bytes, from)) as Float32Array;
+  const dataType = to === 'NF4' ? 'nf4' : 'fp4';
+  const { codes, absmax, length, blockSize } = quantize4bit(weights, { dataType });
+  if (errors) {
+    const decoded = dequantize4bit({ codes, absmax: scales ?? absmax, length, blockSize, dataType });
+    const other = new Uint8Array(decoded.buffer, decoded.byteOffset, decoded.byteLength);
+    errors.set(call((engine) => engine.compareRows(bytes, from, other, 'F32')));
+  }
+  return { bytes: codes as Uint8Array<ArrayBuffer>, absmax: absmax as Float32Array<ArrayBuffer>, errors };
+}
+
+function analyze(bytes: Uint8Array, task: AnalyzeTask): Results['analyze'] {
+  const { from, columns, formats, importance, meanSquare } = task;
+  const results = call((engine) => engine.analyzeRows(bytes, from, columns, formats, importance, meanSquare));
+  return results.map((result) => (result instanceof Float64Array ? (result as ErrorSums) : packError(result)));
+}
+
+function roundTrip(bytes: Uint8Array, task: RoundTripTask): Results['roundTrip'] {
+  const { from, to, columns, importance, meanSquare } = task;
+  return call((engine) => {
+    const original = engine.widen(bytes, from);
+    if (to === undefined) return { original };
+    const encoded = engine.encodeTile(bytes, from, to, columns, importance, meanSquare, 0);
+    return { original, decoded: engine.dequantize(encoded, to) };
+  }) as Results['roundTrip'];
+}
+
+function compare(bytes: Uint8Array, { from, other, otherType }: CompareTask): Results['compare'] {
+  try {
+    return call((engine) => engine.compareRows(bytes, from, other, otherType)) as ErrorSums;
+  } catch (error) {
+    // What is no number, or not read, can still be the same.
+    if (from === otherType && bytes.every((byte, index) => byte === other[index])) return 'same';
+    if (error instanceof QuantpressError && error.code === 'UNSUPPORTED') return 'differs';
+    throw error;
+  }
+}

@@ -1,0 +1,87 @@
+/** A worker of Node's or of a browser's as one thing. */
+
+import { builtin } from '../engine/platform.js';
+import type { FromWorker, ToWorker } from './protocol.js';
+
+/** A running worker. */
+export interface Thread {
+  post(message: ToWorker, transfer: Transferable[]): void;
+  /** Stops it at once, in the middle of whatever it does. */
+  terminate(): Promise<void>;
+}
+
+/** What a worker reports. After `failed` it is of no more use. */
+export interface ThreadEvents {
+  message(message: FromWorker): void;
+  failed(reason: string): void;
+}
+
+/** Where the worker is that is carried along (`quantpress/inline`). */
+let carried: URL | string | undefined;
+
+/**
+ * Whether threads are started from text. A page's Content-Security-Policy may forbid that (`worker-src 'self'`), and says so
+ * only when it is tried: whoever starts one has to be able to do without it.
+ */
+export function carriesWorker(): boolean {
+  return carried !== undefined;
+}
+
+/** Has workers started from text, not from the file beside this one. */
+export function carryWorker(text: string): void {
+  // Node does not load Blobs, and to browsers `data:` is another origin.
+  carried ??=
+    typeof Worker === 'function'
+      ? URL.createObjectURL(new Blob([text], { type: 'text/javascript' }))
+      : new URL(`data:text/javascript,${encodeURIComponent(text)}`);
+}
+
+/** Starts a worker; `script` is where its file is, when that is not beside this one. */
+export function startThread(events: ThreadEvents, script?: URL | string): Thread {
+  return typeof Worker === 'function' ? startWebWorker(events, script) : startNodeWorker(events, script);
+}
+
+/** Whether this thread can start others. */
+export function canStartThreads(): boolean {
+  return typeof Worker === 'function' || builtin('node:worker_threads') !== undefined;
+}
+
+function startWebWorker(events: ThreadEvents, script = carried): Thread {
+  // Bundlers look for exactly this expression, to find the worker and to give it the name it gets.
+  const worker = script
+    ? new Worker(script, { type: 'module' })
+    : new Worker(new URL('../worker.js', import.meta.url), { type: 'module' });
+  worker.onmessage = (event: MessageEvent<FromWorker>) => events.message(event.data);
+  worker.onmessageerror = () => events.failed('a message could not be read');
+  // A script that cannot be loaded, or that a policy forbids, is reported without a message.
+  worker.onerror = (event) => events.failed(event.message || whyNotLoaded(script));
+  return {
+    post: (message, transfer) => worker.postMessage(message, transfer),
+    terminate: async () => worker.terminate(),
+  };
+}
+
+function whyNotLoaded(script: URL | string | undefined): string {
+  return script !== undefined && script === carried
+    ? "its script was not loaded. The page's Content-Security-Policy has to allow `worker-src blob:`"
+    : 'its script could not be loaded; is workerUrl its address?';
+}
+
+function startNodeWorker(events: ThreadEvents, script = carried ?? besideThis()): Thread {
+  const { Worker } = builtin('node:worker_threads');
+  // The parent's loaders and flags are for the parent's code.
+  const worker = new Worker(script, { execArgv: [] });
+  worker.on('message', (message: FromWorker) => events.message(message));
+  worker.on('messageerror', () => events.failed('a message could not be read'));
+  worker.on('error', (error: Error) => events.failed(error.message));
+  worker.on('exit', (code) => events.failed(`it ended with code ${code}`));
+  return {
+    post: (message, transfer) => worker.postMessage(message, transfer as never),
+    terminate: async () => void (await worker.terminate()),
+  };
+}
+
+/** For Node alone, and so not in the words that bundlers for browsers look for: they would add the file once more. */
+function besideThis(): URL {
+  return new URL(import.meta.url.replace(/[^/]*\/[^/]*$/, 'worker.js'));
+}

@@ -1,0 +1,65 @@
+/** The floors of DESIGN.md: a file imports only files of its own floor or of lower ones, and no files import each other in a circle. */
+
+import { expect, test } from 'vitest';
+import { relativeImports, sourceFiles } from '../../tools/lib/imports.js';
+
+/** The folders of js/ from the lowest; `.` has the entries. */
+const FLOORS = ['engine', 'numerics', 'io', 'io/source', 'pool', 'io/target', 'model', '.', 'cli'];
+
+/** The floor of a file of js/: that of the folder nearest to it that has one. */
+function floorOf(file: string): number {
+  const folders = file.split('/').slice(1, -1);
+  for (let depth = folders.length; depth > 0; depth--) {
+    const floor = FLOORS.indexOf(folders.slice(0, depth).join('/'));
+    if (floor >= 0) return floor;
+  }
+  return folders.length === 0 ? FLOORS.indexOf('.') : -1;
+}
+
+/** Each file of a folder with those of the folder that it imports. */
+function importsOf(folder: string): Map<string, string[]> {
+  const files = sourceFiles(folder);
+  return new Map(files.map((file) => [file, relativeImports(file).filter((name) => files.includes(name))]));
+}
+
+/** Circles: each as the files on the way from one of them back to it. */
+function circles(imports: ReadonlyMap<string, readonly string[]>): string[] {
+  const found: string[] = [];
+  const done = new Set<string>();
+  const visit = (file: string, path: readonly string[]) => {
+    const start = path.indexOf(file);
+    if (start >= 0) found.push([...path.slice(start), file].join(' -> '));
+    if (start >= 0 || done.has(file)) return;
+    for (const next of imports.get(file) ?? []) visit(next, [...path, file]);
+    done.add(file);
+  };
+  for (const file of imports.keys()) visit(file, []);
+  return found;
+}
+
+test('a circle is found', () => {
+  const imports = new Map([
+    ['a', ['b', 'c']],
+    ['b', ['c']],
+    ['c', ['d']],
+    ['d', ['b']],
+  ]);
+  expect(circles(imports)).toEqual(['b -> c -> d -> b']);
+});
+
+test.each(['js', 'www/src'])('no files of %s import each other in a circle', (folder) => {
+  const imports = importsOf(folder);
+  expect([...imports.values()].flat().length).toBeGreaterThan(50);
+  expect(circles(imports)).toEqual([]);
+});
+
+test('every folder of js/ has a floor', () => {
+  expect(sourceFiles('js').filter((file) => floorOf(file) < 0)).toEqual([]);
+});
+
+test('no file of js/ imports one of a higher floor', () => {
+  const upward = [...importsOf('js')].flatMap(([file, names]) =>
+    names.filter((name) => floorOf(name) > floorOf(file)).map((name) => `${file} -> ${name}`),
+  );
+  expect(upward).toEqual([]);
+});
