@@ -1,7 +1,5 @@
 //! Affine quantization: what the seed got wrong, error bounds, hostile bytes.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
-
 use proptest::prelude::*;
 use quantpress::Code;
 use quantpress::affine::*;

@@ -1,5 +1,4 @@
 //! Error analysis: the statistics, their scale invariance, defects 8, 9 and 10, every scheme alike.
-#![allow(clippy::unwrap_used)] // a test fails by panicking
 
 use proptest::prelude::*;
 use quantpress::Code;

@@ -1,5 +1,4 @@
 //! Generators and the suite; defects 16 and 17.
-#![allow(clippy::unwrap_used)] // a test fails by panicking
 
 use quantpress::Code;
 use quantpress::affine::{QuantGranularity, QuantMode};

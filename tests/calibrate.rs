@@ -1,11 +1,6 @@
 //! Calibration against NumPy, PyTorch, ONNX Runtime and modelopt; the observers' properties; defects 5, 7, 11 and 14.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // a test fails by panicking
-
-#[path = "support/golden.rs"]
-mod golden;
-
-use golden::{floats, list, load, number};
+use crate::support::golden::{floats, list, load, number};
 use proptest::prelude::*;
 use quantpress::Code;
 use quantpress::affine::{QuantMode, QuantRange, QuantScheme};

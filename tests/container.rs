@@ -1,7 +1,5 @@
 //! GGUF headers: round trips, files cut at every byte, one case per error, claims that nothing backs.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // a test fails by panicking
-
 use proptest::prelude::*;
 use quantpress::container::gguf::{
     Array, Header, MAX_ALIGNMENT, MAX_KEY_BYTES, MAX_NAME_BYTES, MAX_NESTING, MAX_PAIRS, MAX_READ_DIMS,

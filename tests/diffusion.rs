@@ -1,10 +1,7 @@
 //! Image and video models as GGUF, compared with the files of ComfyUI-GGUF's own script (tests/golden/diffusion/make.py), and the
 //! types of models as large as they are with those that its llama-quantize chooses (make_types.py).
 
-#![allow(clippy::unwrap_used, clippy::panic)] // a test fails by panicking
-
-mod support;
-
+use crate::support::convert;
 use quantpress::Code;
 use quantpress::container::gguf::{self, Header, Record, TensorType, Value};
 use quantpress::container::safetensors::{Parsed, parse};
@@ -14,7 +11,6 @@ use quantpress::recipe::{self, Plan, Recipe};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use support::convert;
 
 /// The weights of make.py.
 fn weights(index: usize, dtype: &str, count: usize) -> Vec<u8> {

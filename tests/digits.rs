@@ -1,5 +1,4 @@
 //! What quantization costs a real classifier: prints the table, asserts the order.
-#![allow(clippy::unwrap_used)] // a test fails by panicking
 
 use quantpress::bench::digits::{
     AccuracyBenchmark, AccuracyOptions, Digits, calibration_methods, run_accuracy_benchmark,

@@ -1,5 +1,4 @@
 //! Every cargo example runs, to its end and without an error.
-#![allow(clippy::unwrap_used)] // a test fails by panicking
 
 macro_rules! examples {
     ($($name:ident: $file:literal,)+) => {

@@ -1,10 +1,9 @@
 //! `quantize_file`: whole files by path, with threads, kills and aliases.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // a test fails by panicking
 #![cfg(feature = "fs")]
 
-mod support;
-
+use crate::support::convert::{convert, sha256};
+use crate::support::folders;
 use quantpress::Code;
 use quantpress::fs::{ABORTED, QuantizeOptions, SAME_FILE, quantize_file};
 use quantpress::job::Report;
@@ -14,8 +13,6 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use support::convert::{convert, sha256};
-use support::folders;
 
 fn whale() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tiny-whale")

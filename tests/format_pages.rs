@@ -1,5 +1,4 @@
 //! The page of each format says what the code does: its name, its numbers, and a layout that covers the block byte for byte.
-#![allow(clippy::unwrap_used, clippy::panic)] // a test fails by panicking
 
 use quantpress::{Codec, formats};
 use std::fs;

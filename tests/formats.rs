@@ -2,16 +2,12 @@
 //!
 //! The list of tests is the directory `tests/golden/formats`; its layout is told in `tests/oracle/golden.rs`.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // a test fails by panicking
-
-mod support;
-
+use crate::support::golden;
+use crate::support::layout;
+use crate::support::tally::Tally;
+use crate::support::weights::Rng;
 use quantpress::{Code, Codec, dequantize, formats, quantize};
 use serde_json::Value;
-use support::golden;
-use support::layout;
-use support::tally::Tally;
-use support::weights::Rng;
 
 /// Everything in a folder but the inputs, by name.
 fn files() -> Vec<(&'static Codec, Value)> {

@@ -1,7 +1,5 @@
 //! Importance matrices: both forms, cut at every byte, one case per error.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // a test fails by panicking
-
 use quantpress::Code;
 use quantpress::container::gguf::{
     Array, Record, TensorType, Value, ValueType, array_items, encode_pair, write_header,

@@ -1,16 +1,12 @@
 //! Conversions as a state machine: the same bytes whatever the order, whatever interrupts them.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // a test fails by panicking
-
-mod support;
-
+use crate::support::convert::{Disk, header, sha256};
 use quantpress::Code;
 use quantpress::container::gguf::{Record, TensorType, Value, encode_pair, write_header};
 use quantpress::container::imatrix::ImportanceMatrix;
 use quantpress::job::{Identity, Job, JobOptions, Journal, JournalTile, Next, Work};
 use quantpress::recipe::{Plan, Recipe, encode_tile, plan};
 use std::path::{Path, PathBuf};
-use support::convert::{Disk, header, sha256};
 
 fn whale() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tiny-whale")

@@ -1,10 +1,7 @@
 //! Lanes are problems, so their number changes no byte: every encoder over one, four and eight lanes.
-#![allow(clippy::unwrap_used, clippy::panic)] // a test fails by panicking
 
-mod support;
-
+use crate::support::lanes::{assert_same, encodings};
 use quantpress::lanes::Array;
-use support::lanes::{assert_same, encodings};
 
 #[test]
 fn one_four_and_eight_lanes_write_the_same_bytes() {

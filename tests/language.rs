@@ -1,8 +1,5 @@
 //! Hugging Face folders as GGUF, compared with the files of llama.cpp's own script: see tests/golden/language/README.md.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // a test fails by panicking
-
-mod support;
 #[path = "support/language_variants.rs"]
 mod variants;
 

@@ -1,14 +1,10 @@
 //! A row that is longer than a tile is encoded in pieces: the bytes are those of the whole row.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // a test fails by panicking
-
-mod support;
-
+use crate::support::weights::Rng;
 use quantpress::container::gguf::TensorType;
 use quantpress::format::mean_square;
 use quantpress::recipe::{Tile, add_row_squares, analyze_rows};
 use quantpress::{Codec, formats, quantize};
-use support::weights::Rng;
 
 /// Three super-blocks: pieces of 512 leave a rest.
 const ROW: usize = 3 * 256;

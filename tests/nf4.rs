@@ -1,9 +1,7 @@
 //! NF4, FP4 and INT4: bitsandbytes to the bit, what the seed got wrong, error bounds, hostile bytes.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails may panic")]
 
-mod golden;
-
-use golden::{Json, same_floats};
+use crate::golden;
+use crate::golden::{Json, same_floats};
 use proptest::prelude::*;
 use quantpress::Code;
 use quantpress::nf4::*;

@@ -1,7 +1,5 @@
 //! What a plan refuses, one case per error, and the reasons it gives.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // a test fails by panicking
-
 use quantpress::Code;
 use quantpress::container::gguf::{Header, Parsed, Record, TensorType, Value, encode_pair, parse, write_header};
 use quantpress::container::imatrix::ImportanceMatrix;

@@ -1,12 +1,8 @@
 //! What must hold of every format whatever the weights are: the mathematics, and that nothing panics.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // a test fails by panicking
-
-mod support;
-
+use crate::support::weights::Rng;
 use proptest::prelude::*;
 use quantpress::{Code, Codec, Detail, dequantize, formats, quantize, validate};
-use support::weights::Rng;
 
 /// Formats whose weights can be written, in blocks.
 fn block_encoders() -> impl Iterator<Item = &'static Codec> {

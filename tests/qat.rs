@@ -1,9 +1,7 @@
 //! Fake quantization: PyTorch to the bit, gradients against finite differences, what the seed got wrong.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails may panic")]
 
-mod golden;
-
-use golden::{Json, same_floats};
+use crate::golden;
+use crate::golden::{Json, same_floats};
 use proptest::prelude::*;
 use quantpress::Code;
 use quantpress::affine::{QuantGranularity, dequantize_with_params, quantize_with_params};

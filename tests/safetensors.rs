@@ -1,7 +1,5 @@
 //! safetensors: every rule of the format, one error for each way to break it, and what becomes of a model in GGUF.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // a test fails by panicking
-
 use quantpress::Code;
 use quantpress::container::gguf::{self, TensorType};
 use quantpress::container::safetensors::{Parsed, SafetensorsHeader, parse, parse_index};

@@ -1,7 +1,5 @@
 //! Decisions on models of up to hundreds of gigabytes, from metadata alone, against llama.cpp's own record of its.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // a test fails by panicking
-
 use quantpress::container::gguf::{Header, Parsed, Record, TensorType, Value, encode_pair, parse, write_header};
 use quantpress::recipe::{Recipe, plan};
 use std::collections::BTreeMap;

@@ -3,15 +3,11 @@
 //! The record holds wherever the reference cannot run; `tests/whole_file.rs` asks the live one, and with
 //! `QUANTPRESS_RECORD=tests/fixtures/tiny-whale/quantized.txt` writes the record anew.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // a test fails by panicking
-
-mod support;
-
+use crate::support::convert::{convert, sha256};
 use quantpress::container::imatrix::ImportanceMatrix;
 use quantpress::recipe::Recipe;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use support::convert::{convert, sha256};
 
 #[test]
 fn every_preset_writes_the_recorded_file() {

@@ -113,6 +113,6 @@ fn folders_in_f64_are_quantized_too() {
         written(&plan(&folder, &recipe, None).unwrap(), &source)
     };
     let recipe = Recipe { preset: "Q8_0".to_owned(), ..Recipe::default() };
-    let twice = super::support::convert::convert(&made("F32"), &recipe, None).unwrap();
+    let twice = crate::support::convert::convert(&made("F32"), &recipe, None).unwrap();
     assert_eq!(sha256(&made("Q8_0")), sha256(&twice));
 }

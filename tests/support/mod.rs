@@ -1,5 +1,5 @@
 //! What the integration tests share.
-#![allow(dead_code)] // every test binary uses its own part
+#![allow(dead_code)] // each test program uses a part of it
 
 pub mod convert;
 pub mod folders;

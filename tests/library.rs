@@ -1,0 +1,33 @@
+//! The library's tests, natively: one program, because each program that is linked takes seconds.
+//!
+//! `cargo test --test library affine::` runs one file. The live references have their own programs (`oracle`, `whole_file`), as does
+//! the test that counts allocations (`hostile`).
+
+#![allow(clippy::unwrap_used, clippy::panic)] // a test fails by panicking
+
+mod golden;
+mod support;
+
+mod affine;
+mod analysis;
+mod bench;
+mod calibrate;
+mod container;
+mod diffusion;
+mod digits;
+mod examples;
+mod files;
+mod format_pages;
+mod formats;
+mod imatrix;
+mod job;
+mod lanes;
+mod language;
+mod long_rows;
+mod nf4;
+mod plan;
+mod properties;
+mod qat;
+mod safetensors;
+mod selection;
+mod whale;
