@@ -2,6 +2,7 @@
 
 import type { Page } from 'playwright-core';
 import { expect, test } from 'vitest';
+import { gguf, LLAMA, TYPE } from '../js/support/gguf.js';
 import { layered } from './support/many.js';
 import { openFile, says, usePlayground } from './support/playground.js';
 
@@ -14,18 +15,72 @@ async function openLayers(page: Page, layers: number): Promise<void> {
   await page.locator(`.heat [data-tensor="blk.${layers - 1}.attn_q.weight"]`).waitFor({ state: 'attached' });
 }
 
+const WIDTHS = [320, 375, 768, 1280];
+
+/** By how much the page is wider than its window. */
+const excess = (page: Page) =>
+  page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+
+async function expectNarrow(page: Page, what: string): Promise<void> {
+  for (const width of WIDTHS) {
+    await page.setViewportSize({ width, height: 800 });
+    await expect.poll(() => excess(page), { message: `${what}, ${width} pixels` }).toBeLessThanOrEqual(0);
+  }
+}
+
 test('no page of 1 to 128 layers scrolls sideways, at any width', async () => {
   const { page } = app;
   for (const layers of [1, 12, 13, 36, 94, 128]) {
     await openLayers(page, layers);
-    for (const width of [320, 375, 768, 1280]) {
-      await page.setViewportSize({ width, height: 800 });
-      await expect
-        .poll(() => page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth), {
-          message: `${layers} layers, ${width} pixels`,
-        })
-        .toBeLessThanOrEqual(0);
-    }
+    await expectNarrow(page, `${layers} layers`);
+  }
+});
+
+test('no page scrolls sideways because of long names', async () => {
+  const { page } = app;
+  // With `.weight` the 63 bytes that llama.cpp can read.
+  const long = 'x'.repeat(41);
+  const tensors = ['token_embd', `outside_${long}`, `blk.0.attn_q_${long}`, `blk.1.ffn_down_${long}`];
+  const bytes = new Uint8Array(1024).fill(0x2c);
+  const file = gguf(
+    LLAMA,
+    tensors.map((name) => ({ name: `${name}.weight`, type: TYPE.F16, shape: [256, 2], bytes })),
+  );
+  await openFile(page, { name: `${'x'.repeat(120)}.gguf`, mimeType: '', buffer: Buffer.from(file) }, /^x+/);
+  await page.locator('.outside [data-tensor^="outside_"]').waitFor();
+  await page.locator('.changes > summary').click();
+  await page.getByRole('textbox', { name: /Pattern of tensor names/ }).fill(long);
+  await page.getByRole('button', { name: 'Add', exact: true }).click();
+  await page.locator('.outside [data-tensor^="outside_"]').click();
+  await expectNarrow(page, 'long names');
+});
+
+// What had made the page wide: texts that are hidden by their position, in columns far to the right of a box that scrolls. A
+// box that is not positioned itself does not clip them, and they are placed in the page.
+test('a box that scrolls clips what is hidden in it, wherever that is', async () => {
+  const { page } = app;
+  await openLayers(page, 36);
+  for (const summary of await page.locator('.twin > summary').all()) await summary.click();
+  await expect.poll(() => page.locator('.twin[open] table').count()).toBeGreaterThan(2);
+  for (const width of WIDTHS) {
+    await page.setViewportSize({ width, height: 800 });
+    const { boxes, wide } = await page.evaluate(() => {
+      const scrolls = (element: Element) => /auto|scroll/.test(getComputedStyle(element).overflowX);
+      const boxes = [...document.querySelectorAll('main *')].filter(scrolls);
+      const wide = boxes.filter((box) => {
+        const hidden = document.createElement('span');
+        hidden.className = 'visually-hidden';
+        hidden.style.marginInlineStart = '5000px';
+        hidden.textContent = 'far right';
+        box.append(hidden);
+        const { scrollWidth, clientWidth } = document.documentElement;
+        hidden.remove();
+        return scrollWidth > clientWidth;
+      });
+      return { boxes: boxes.length, wide: wide.map(({ tagName, className }) => `${tagName}.${className}`) };
+    });
+    expect(boxes).toBeGreaterThan(8);
+    expect(wide, `${width} pixels`).toEqual([]);
   }
 });
 

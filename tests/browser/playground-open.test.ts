@@ -14,7 +14,7 @@ import { download, dropAt, inNode, SAMPLE, says, sha256, usePlayground } from '.
 const app = usePlayground();
 
 /** A server elsewhere that lets pages read a file in parts. Gives its address and what it was asked for. */
-async function elsewhere(bytes: Uint8Array): Promise<{ address: string; asked: string[] }> {
+async function elsewhere(bytes: Uint8Array, name = 'whale-f16.gguf'): Promise<{ address: string; asked: string[] }> {
   const asked: string[] = [];
   const server = createServer((request, response) => {
     asked.push(`${request.method} ${request.url}`);
@@ -28,7 +28,7 @@ async function elsewhere(bytes: Uint8Array): Promise<{ address: string; asked: s
     server.closeAllConnections();
     server.close();
   });
-  return { address: `http://localhost:${(server.address() as AddressInfo).port}/whale-f16.gguf`, asked };
+  return { address: `http://localhost:${(server.address() as AddressInfo).port}/${name}`, asked };
 }
 
 test('a model behind an address is shrunk without being downloaded first', async () => {
@@ -59,6 +59,38 @@ test('a model behind an address is shrunk without being downloaded first', async
   await leave(app.problems, () => page.goto(`${url}/url.html`));
   await page.locator('.drop strong', { hasText: 'tiny-whale-f16.gguf' }).waitFor();
   expect(asked).toHaveLength(before);
+});
+
+test('an address with a malformed percent sequence is opened, and called what is written there', async () => {
+  const { page, url } = app;
+  const { address, asked } = await elsewhere(await readFile(SAMPLE), '%E0%A4%A');
+  await page.getByRole('button', { name: 'A URL' }).click();
+  await page.getByLabel('Address of a model file').fill(address);
+  await leave(app.problems, async () => {
+    await page.getByRole('button', { name: 'Open', exact: true }).click();
+    await page.waitForURL(`${url}/url.html#**`);
+  });
+  await says(page.locator('.drop strong'), '%E0%A4%A');
+  await page.getByRole('button', { name: /^Shrink to/ }).click();
+  const { name, bytes } = await download(page);
+  expect(name).toMatch(/^[%_]E0[%_]A4[%_]A-Q4_K_M\.gguf$/);
+  expect(sha256(bytes)).toBe(await inNode('Q4_K_M'));
+  expect(new Set(asked)).toEqual(new Set(['GET /%E0%A4%A']));
+  // A body that was read to its length is cancelled, for it might have no end.
+  app.problems.splice(0, Infinity, ...app.problems.filter((problem) => !problem.endsWith('net::ERR_ABORTED')));
+});
+
+test.each([
+  ['a recipe', '#/?preset=Q6_K&type=%E0%A4%A=Q8_0&%zz', 'Q6_K with 1 change'],
+  ['a view', '#/%E0%A4%A?preset=Q6_K%', 'Q4_K_M'],
+  ['a format', '#/blocks/%E0?format=%E0%A4%A', 'Q4_K_M'],
+])('%s with a malformed percent sequence in a link leaves a page that works', async (_, link, recipe) => {
+  const { page, url } = app;
+  await page.goto(`${url}/${link}`);
+  await leave(app.problems, () => page.reload());
+  await page.getByRole('heading', { name: 'Quantpress' }).waitFor();
+  await page.getByRole('link', { name: 'Shrink', exact: true }).click();
+  await page.getByRole('button', { name: `Shrink to ${recipe}`, exact: true }).waitFor();
 });
 
 test('what is no address is said to be none', async () => {

@@ -52,6 +52,21 @@ test('rules of all sorts keep their order, and so what they decide', () => {
   expect(parseRecipe(new URLSearchParams(recipeQuery(recipe).toString()))).toEqual(recipe);
 });
 
+test('the consent to a plain container is in the link, and is read again', () => {
+  const recipe: Recipe = { preset: 'Q8_0', plain: true, pure: true };
+  const text = recipeQuery(recipe).toString();
+  expect(new URLSearchParams(text).has('plain')).toBe(true);
+  expect(parseRecipe(new URLSearchParams(text))).toEqual(recipe);
+  expect(parseRecipe(new URLSearchParams('preset=Q8_0&plain'))?.plain).toBe(true);
+});
+
+test('a malformed percent sequence in a link is text, and the recipe around it is read', () => {
+  const recipe = parseRecipe(new URLSearchParams('preset=Q6_K&type=%E0%A4%A=Q8_0&kv=100%&%zz&pure'));
+  expect(recipe?.preset).toBe('Q6_K');
+  expect(recipe?.pure).toBe(true);
+  expect(recipe?.overrideKv).toEqual(['100%']);
+});
+
 test('any set of tensors comes back', () => {
   const word = fc.stringMatching(/^[a-z][a-z0-9_]{0,8}$/);
   const name = fc.oneof(

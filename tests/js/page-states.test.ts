@@ -1,19 +1,22 @@
 /** The states of the playground (www/STATES.md), as plain functions: no browser. */
 
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { openModel, init, type Recipe } from 'quantpress';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { convertedOf } from '../../www/src/open/converted.js';
+import { canBePlain, convertedOf, withoutOption } from '../../www/src/open/converted.js';
 import { filesOfModel, folderOf, nameOfModel } from '../../www/src/open/files.js';
 import { llamaCommand, llamaFolderCommands, outTypeOf, quantpressCommand } from '../../www/src/recipe/command.js';
 import { outputName } from '../../www/src/recipe/names.js';
 import {
   addressStep,
+  consentsOf,
   type Facts,
   firstRecipe,
   mixStep,
   mixWaits,
+  obstacleTo,
+  recipeFor,
   refusesOpening,
   standingOf,
   withAnotherModel,
@@ -21,6 +24,7 @@ import {
 import { whyNotRun } from '../../www/src/try/runnable.js';
 import { folder } from './support/files.js';
 import { goldenFolder } from './support/hugging-face.js';
+import { safetensorsFile } from './support/safetensors.js';
 import { WHALE } from './support/whale.js';
 
 beforeAll(() => init());
@@ -110,9 +114,62 @@ describe('another model', () => {
     expect(after.notice).toBeUndefined();
   });
 
+  test('drops the consent to a plain container, unless it came with a link and was not needed yet', () => {
+    const recipe: Recipe = { preset: 'Q8_0', pure: true, plain: true };
+    const used = withAnotherModel({ recipe, mixRecipe: undefined, imatrix: undefined, plain: true }, fallback, 'a');
+    expect(used.recipe).toEqual({ preset: 'Q8_0', pure: true });
+    const waiting = withAnotherModel({ recipe, mixRecipe: undefined, imatrix: undefined }, fallback, 'a.gguf');
+    expect(waiting.recipe).toBe(recipe);
+    const both: Recipe = { preset: 'Q8_0', allowRequantize: true, plain: true };
+    const after = withAnotherModel({ recipe: both, mixRecipe: undefined, imatrix: undefined }, fallback, 'a.gguf');
+    expect(after.recipe).toEqual({ preset: 'Q8_0', plain: true });
+  });
+
   test('is not opened while a file is being written', () => {
     expect(refusesOpening(true)).toMatch(/being written/);
     expect(refusesOpening(false)).toBeUndefined();
+  });
+});
+
+describe('a plain container', () => {
+  const refused = { obstacle: 'T5ForConditionalGeneration cannot be converted.', plainly: true };
+  const plain: Recipe = { preset: 'Q8_0', plain: true };
+
+  test('is made of a model that cannot be converted, on request', () => {
+    expect(obstacleTo(refused, { preset: 'Q8_0' } as Recipe)).toBe(refused.obstacle);
+    expect(obstacleTo(refused, plain)).toBeUndefined();
+    expect(recipeFor(refused, plain)).toBe(plain);
+  });
+
+  test('is not made of any other model, whatever a link asks for', () => {
+    expect(recipeFor({}, plain)).toEqual({ preset: 'Q8_0' });
+    expect(recipeFor(undefined, plain)).toEqual({ preset: 'Q8_0' });
+    const broken = { obstacle: 'The model has no tensors.' };
+    expect(obstacleTo(broken, plain)).toBe(broken.obstacle);
+  });
+
+  test('stays agreed to with another preset', () => {
+    expect(consentsOf(plain)).toEqual({ plain: true });
+    expect(consentsOf({ allowRequantize: true })).toEqual({ allowRequantize: true });
+    expect(consentsOf({})).toEqual({});
+  });
+
+  test('can be made of a folder that is refused, and not of GGUF', async () => {
+    const path = folder().file('unknown.safetensors');
+    writeFileSync(
+      path,
+      safetensorsFile({ 'some.weight': { dtype: 'F32', shape: [2, 32], data: new Uint8Array(256) } }),
+    );
+    const model = await openModel(path);
+    const refusal = await convertedOf(model).catch((error: Error) => error.message);
+    // The page has a box where the command line has an option.
+    expect(refusal).toContain('--plain');
+    expect(withoutOption(String(refusal))).toMatch(/ask for a plain container below$/);
+    expect(await canBePlain(model)).toBe(true);
+    await model.close();
+    const whale = await openModel(WHALE);
+    expect(await canBePlain(whale)).toBe(false);
+    await whale.close();
   });
 });
 
@@ -193,6 +250,14 @@ describe('commands', () => {
     );
   });
 
+  test('ask for a plain container where the recipe does', () => {
+    const files = { input: 't5', output: 't5-Q8_0.gguf' };
+    expect(quantpressCommand({ preset: 'Q8_0', plain: true }, files)).toBe(
+      'npx quantpress quantize --plain t5 t5-Q8_0.gguf Q8_0',
+    );
+    expect(llamaCommand({ preset: 'Q8_0', plain: true }, files)).toBe('llama-quantize t5 t5-Q8_0.gguf Q8_0');
+  });
+
   test('round nothing twice: the script keeps the type that all weights have, or F32', () => {
     const of = (...types: string[]) => outTypeOf(types.map((type) => ({ type, shape: [32, 4] })));
     expect([of('BF16', 'BF16'), of('F16'), of('F16', 'BF16'), of('F32')]).toEqual(['bf16', 'f16', 'f32', 'f32']);
@@ -226,5 +291,6 @@ describe('what can be run', () => {
     expect(whyNotRun({ ...here, asGguf: { ...whale, size: 2 ** 31 } })).toMatch(/larger than the 2 GB/);
     expect(whyNotRun({ ...here, asGguf: { ...whale, metadata: new Map() } })).toMatch(/not a language model/);
     expect(whyNotRun({ ...here, obstacle: 'It is a part.' })).toMatch(/cannot be converted/);
+    expect(whyNotRun({ ...here, plain: true })).toMatch(/No program can run a plain container/);
   });
 });

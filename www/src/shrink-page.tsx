@@ -2,8 +2,9 @@ import { Compare } from './choose/compare.tsx';
 import { RecipeCard } from './choose/recipe.tsx';
 import { TakeAlong } from './choose/take-along.tsx';
 import { Drop } from './open/drop.tsx';
+import { Obstacle } from './open/obstacle.tsx';
 import { Shrink } from './shrink/shrink.tsx';
-import { notice, opened, problem } from './state/model.ts';
+import { notice, problem } from './state/model.ts';
 import { Try } from './try/section.tsx';
 import { Chart } from './understand/chart.tsx';
 import { Heatmap } from './understand/heatmap.tsx';
@@ -23,11 +24,7 @@ export function ShrinkPage() {
           {problem.value}
         </p>
       )}
-      {opened.value?.obstacle && (
-        <p class="error" role="alert">
-          {opened.value.obstacle}
-        </p>
-      )}
+      <Obstacle />
       {notice.value && (
         <p class="note small" role="status">
           {notice.value}

@@ -2,20 +2,20 @@ import { llamaCommand, llamaFolderCommands, outTypeOf, quantpressCommand, type F
 import { recipeQuery } from '../recipe/fragment.ts';
 import { outputName } from '../recipe/names.ts';
 import { opened, type Opened } from '../state/model.ts';
-import { imatrix, recipe } from '../state/recipe.ts';
+import { applied, imatrix, recipe } from '../state/recipe.ts';
 import { Copyable } from '../ui/copy.tsx';
 
 /** The recipe for elsewhere: as commands, as JSON, as a link. The link holds the recipe, never the name of a file. */
 export function TakeAlong() {
   const fileName = opened.value?.fileName ?? 'model.gguf';
-  const files = { input: fileName, output: outputName(fileName, recipe.value), imatrix: imatrix.value?.name };
+  const files = { input: fileName, output: outputName(fileName, applied.value), imatrix: imatrix.value?.name };
   const link = `${location.origin}${location.pathname.replace(/url\.html$/, '')}#/?${recipeQuery(recipe.value)}`;
   return (
     <section class="along" aria-labelledby="along">
       <h2 id="along">Take the recipe along</h2>
-      <Copyable label="For the command line" text={quantpressCommand(recipe.value, files)} />
+      <Copyable label="For the command line" text={quantpressCommand(applied.value, files)} />
       <LlamaCpp model={opened.value} files={files} />
-      <Copyable label="As JSON, for the library" text={JSON.stringify(recipe.value)} />
+      <Copyable label="As JSON, for the library" text={JSON.stringify(applied.value)} />
       <Copyable label="As a link, without the model" text={link} />
     </section>
   );
@@ -24,11 +24,11 @@ export function TakeAlong() {
 /** The way by llama.cpp's own tools, where there is one: other safetensors models than language models they do not read. */
 function LlamaCpp({ model, files }: { model: Opened | undefined; files: Files }) {
   if (!model || model.model.container === 'gguf') {
-    return <Copyable label="For llama.cpp, the same bytes" text={llamaCommand(recipe.value, files)} />;
+    return <Copyable label="For llama.cpp, the same bytes" text={llamaCommand(applied.value, files)} />;
   }
   if (!model.asGguf?.metadata.has('tokenizer.ggml.model')) return null;
   // The script wants the folder: where only its files were chosen, it is the one they are in.
   const folder = model.isFolder ? files : { ...files, input: '.' };
-  const text = llamaFolderCommands(recipe.value, folder, outTypeOf(model.model.tensors));
+  const text = llamaFolderCommands(applied.value, folder, outTypeOf(model.model.tensors));
   return <Copyable label="For llama.cpp, in two steps" text={text} />;
 }

@@ -2,6 +2,25 @@
 
 import { openModel, planModel, type MetadataValue, type Model } from 'quantpress';
 
+/** What the engine's messages say of the option for a plain container: in the page it is a box under the message. */
+const OPTION = ' (--plain, plain: true)';
+
+/** A sentence of the engine's for the page. */
+export function withoutOption(message: string): string {
+  return message.replace(OPTION, ' below');
+}
+
+/** Whether a plain container can be made of a model that cannot be converted. */
+export async function canBePlain(model: Model): Promise<boolean> {
+  if (model.container === 'gguf') return false;
+  try {
+    (await planModel(model, { preset: 'COPY', plain: true })).free();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** A model as GGUF. */
 export interface Converted {
   readonly metadata: ReadonlyMap<string, MetadataValue>;

@@ -60,11 +60,17 @@ export function outTypeOf(tensors: readonly { readonly type: string; readonly sh
 
 /** The same by this package. */
 export function quantpressCommand(recipe: Recipe, files: Files): string {
-  return command('npx quantpress quantize', recipe, files);
+  // llama-quantize reads GGUF only, so it has no such option.
+  return command('npx quantpress quantize', recipe, files, recipe.plain ? ['--plain'] : []);
 }
 
-function command(program: string, recipe: Recipe, { input, output, imatrix }: Files): string {
-  const words = [...(imatrix === undefined ? [] : ['--imatrix', imatrix]), ...options(recipe)];
+function command(
+  program: string,
+  recipe: Recipe,
+  { input, output, imatrix }: Files,
+  further: readonly string[] = [],
+): string {
+  const words = [...(imatrix === undefined ? [] : ['--imatrix', imatrix]), ...options(recipe), ...further];
   return [program, ...[...words, input, output, recipe.preset].map(quoted)].join(' ');
 }
 

@@ -9,7 +9,12 @@ import type { FormatName, Recipe } from 'quantpress';
 import { BEST_MIX } from './names.js';
 import { packRules, unpackRules, type Rule } from './rules.js';
 
-const FLAGS = { pure: 'pure', leaveOutputTensor: 'leave-output', allowRequantize: 'requantize' } as const;
+const FLAGS = {
+  pure: 'pure',
+  leaveOutputTensor: 'leave-output',
+  allowRequantize: 'requantize',
+  plain: 'plain',
+} as const;
 const TYPES = { outputTensorType: 'output', tokenEmbeddingType: 'embedding' } as const;
 const LISTS = { includeWeights: 'include', excludeWeights: 'exclude', overrideKv: 'kv' } as const;
 

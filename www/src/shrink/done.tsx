@@ -22,6 +22,7 @@ export function Done({ result: { name, file, report, url } }: { result: Result }
         <dt>SHA-256</dt>
         <dd class="hash">{report.sha256}</dd>
       </dl>
+      {report.plain && <p class="note small">A plain container: no program can run it as it is.</p>}
       <p class="actions">
         {url ? (
           <a class="button primary" href={url} download={name}>

@@ -1,7 +1,7 @@
 import { analysing } from '../state/analysis.ts';
 import { canPick, earlier, interrupted, job, result, shrink, shrinkInto, throwAway } from '../state/job.ts';
 import { busy, opened, opening } from '../state/model.ts';
-import { changeRecipe, plan, recipe, recipeName, refusal, requantizes } from '../state/recipe.ts';
+import { applied, changeRecipe, obstacle, plan, recipe, recipeName, refusal, requantizes } from '../state/recipe.ts';
 import { recipeQuery } from '../recipe/fragment.ts';
 import { outputName } from '../recipe/names.ts';
 import { bytes } from '../text.ts';
@@ -36,8 +36,10 @@ export function Shrink() {
 
 function Start() {
   const ready = plan.value !== undefined && refusal.value === undefined && !busy.value;
-  const name = opened.value && outputName(opened.value.fileName, recipe.value);
-  const goOn = interrupted.value.some((job) => job.name === name && job.query === recipeQuery(recipe.value).toString());
+  const name = opened.value && outputName(opened.value.fileName, applied.value);
+  const goOn = interrupted.value.some(
+    (job) => job.name === name && job.query === recipeQuery(applied.value).toString(),
+  );
   const done = name !== undefined && result.value?.name === name;
   const reason = reasonNotReady();
   return (
@@ -77,7 +79,7 @@ function Start() {
 /** Why the button cannot be pressed. Next to the button, for it is there that one asks. */
 function reasonNotReady(): string | undefined {
   if (!opened.value) return opening.value ? undefined : 'Open a model first.';
-  if (opened.value.obstacle !== undefined) return 'This model cannot be converted: see above.';
+  if (obstacle.value !== undefined) return 'This model cannot be converted: see above.';
   if (requantizes.value && !recipe.value.allowRequantize) return 'Tick the box above to quantize this file again.';
   return refusal.value;
 }

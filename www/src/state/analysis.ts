@@ -7,7 +7,7 @@ import { descending } from '../understand/order.ts';
 import { sentence } from '../ui/sentence.ts';
 import { derived, type Pieces } from './derived.ts';
 import { opened, opening } from './model.ts';
-import { choices, imatrix, kept, keptPlan, plan, type Choice } from './recipe.ts';
+import { choices, imatrix, kept, keptPlan, obstacle, plan, type Choice } from './recipe.ts';
 import { MANY, type Planned } from './planner.ts';
 import { standingOf } from './transitions.ts';
 import { worker } from './workers.ts';
@@ -27,7 +27,7 @@ export const standing = computed(() =>
   standingOf({
     open: opened.value !== undefined,
     opening: opening.value !== undefined,
-    obstacle: opened.value?.obstacle,
+    obstacle: obstacle.value,
     measuring: analysing.value.state,
     covered: covered.value,
   }),
@@ -104,6 +104,7 @@ let stop = new AbortController();
 effect(() => {
   const current = opened.value;
   const matrix = imatrix.value;
+  const obstructed = obstacle.value !== undefined;
   stop.abort();
   batch(() => {
     analyses.value = new Map();
@@ -112,7 +113,7 @@ effect(() => {
   });
   // Behind an address every piece is a request: there the first look has to do, until more is asked for.
   const passes = PASSES.filter(({ asked }, pass) => !asked && (pass === 0 || current?.from !== 'network'));
-  if (current && current.obstacle === undefined) void measure(current.model, matrix, passes);
+  if (current && !obstructed) void measure(current.model, matrix, passes);
 });
 
 /** Looks at every weight. */

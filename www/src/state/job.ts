@@ -16,7 +16,7 @@ import { folder, forget, hold, note, remove, room, sweep, unfinished, type Unfin
 import { bytes } from '../text.ts';
 import { sentence } from '../ui/sentence.ts';
 import { busy, holdModel, opened, type Opened } from './model.ts';
-import { imatrix, plan, recipe, refusal } from './recipe.ts';
+import { applied, imatrix, plan, refusal } from './recipe.ts';
 import { worker } from './workers.ts';
 
 /** `kept` is what a running job has done when it is stopped: then it can be paused. */
@@ -81,7 +81,7 @@ export async function shrink(): Promise<void> {
 
 /** Shrinks the open model into a file of the person's choice. */
 export async function shrinkInto(): Promise<void> {
-  const name = outputName(opened.value?.fileName ?? '', recipe.value);
+  const name = outputName(opened.value?.fileName ?? '', applied.value);
   let handle: PickedFile;
   try {
     handle = await (globalThis as unknown as Picker).showSaveFilePicker({ suggestedName: name });
@@ -111,7 +111,7 @@ interface Place {
 }
 
 async function work(prepare: (name: string, size: number) => Promise<Place>): Promise<void> {
-  const [current, planned, which] = [opened.value, plan.value, recipe.value];
+  const [current, planned, which] = [opened.value, plan.value, applied.value];
   if (!current || !planned || refusal.value || busy.value) return;
   const name = outputName(current.fileName, which);
   abort = new AbortController();

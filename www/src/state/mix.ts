@@ -22,7 +22,7 @@ export async function findMix(
   opened: Opened,
   tensors: TensorAnalysis[],
   size: number,
-  options: { readonly imatrix: File | undefined; readonly allowRequantize: boolean },
+  options: Pick<Wanted, 'imatrix' | 'recipe'>,
 ): Promise<Mix> {
   worker ??= fromBlob(scriptUrl).then((url) => new Worker(url, { type: 'module' }));
   const thread = await worker;

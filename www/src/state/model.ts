@@ -4,7 +4,7 @@ import { batch, computed, signal } from '@preact/signals';
 import { init, openModel, type Model, type ModelInput } from 'quantpress';
 import sampleUrl from '../../../tests/fixtures/tiny-whale/tiny-whale-f16.gguf?url';
 import sampleImatrixUrl from '../../../tests/fixtures/tiny-whale/tiny-whale.imatrix.gguf?url';
-import { type Converted, convertedOf } from '../open/converted.ts';
+import { canBePlain, type Converted, convertedOf, withoutOption } from '../open/converted.ts';
 import { filesOfModel, folderOf, nameOfModel } from '../open/files.ts';
 import { sentence } from '../ui/sentence.ts';
 import { refusesOpening } from './transitions.ts';
@@ -27,8 +27,10 @@ export interface Opened {
   readonly files?: readonly Blob[];
   /** What it is as GGUF: a safetensors model after its conversion, in the precision it has. Not of very many tensors. */
   readonly asGguf?: Converted | undefined;
-  /** Why it cannot be converted or quantized at all. */
+  /** Why it cannot be converted or quantized. */
   readonly obstacle?: string | undefined;
+  /** Whether a plain container can be made of it all the same, if the recipe asks for one. */
+  readonly plainly?: boolean | undefined;
 }
 
 /** What is being opened. */
@@ -173,13 +175,14 @@ async function open(next: Opening, get: () => Promise<ModelInput>, isFolder = fa
 const MANY = 4000;
 
 /** What a model is as GGUF, or why it is none. */
-async function convertedFrom(model: Model): Promise<{ asGguf?: Converted; obstacle?: string }> {
+async function convertedFrom(model: Model): Promise<Pick<Opened, 'asGguf' | 'obstacle' | 'plainly'>> {
   // Planning so many tensors would be felt, and no language model has them.
   if (model.tensors.length > MANY) return {};
   try {
     return { asGguf: await convertedOf(model) };
   } catch (error) {
-    return { obstacle: sentence(error) };
+    const obstacle = sentence(error);
+    return (await canBePlain(model)) ? { obstacle: withoutOption(obstacle), plainly: true } : { obstacle };
   }
 }
 
@@ -197,7 +200,7 @@ function weightsOf(model: Model): number {
 
 /** The name of the file an address leads to, as it is written there if that cannot be read. */
 function lastPart(address: string): string {
-  const name = new URL(address).pathname.split('/').pop() || 'model.gguf';
+  const name = address.replace(/[?#].*$/s, '').replace(/^.*\//s, '') || 'model.gguf';
   try {
     return decodeURIComponent(name);
   } catch {

@@ -48,21 +48,21 @@ let latest: Opened | undefined;
 let shared: { readonly of: Opened; readonly tensors: Promise<readonly PlannedTensor[]> } | undefined;
 
 /** Plans a preset as it is. */
-export async function outlined(opened: Opened, preset: string, imatrix: File | undefined): Promise<Outline> {
+export async function outlined(opened: Opened, recipe: Recipe, imatrix: File | undefined): Promise<Outline> {
   if (opened.model.tensors.length <= MANY) {
-    const { size, missing, tensors } = await planned(opened, { preset }, imatrix);
+    const { size, missing, tensors } = await planned(opened, recipe, imatrix);
     return { size, missing, tensors, typeOf: (index) => tensors[index]?.to ?? 'F32' };
   }
   latest = opened;
   if (shared?.of !== opened) {
-    const all = byWorker(opened, { preset: 'COPY' }, undefined);
+    const all = byWorker(opened, { ...recipe, preset: 'COPY' }, undefined);
     shared = { of: opened, tensors: all.then(({ tensors }) => tensors) };
   }
   const { tensors: all } = shared;
   // One after the other, so that a recipe that is chosen meanwhile waits for one of them at most.
   const reply = queue.then(async () => {
     if (latest !== opened) throw new Error('Another model was opened.');
-    return ask(opened, { recipe: { preset }, imatrix, typesOnly: true });
+    return ask(opened, { recipe, imatrix, typesOnly: true });
   });
   queue = reply.catch(() => {});
   const [tensors, { size, missing, codes, types }] = await Promise.all([all, reply]);

@@ -8,7 +8,7 @@ import { replaceQuery, route } from '../route.ts';
 import { sentence } from '../ui/sentence.ts';
 import { begin, fail, opened, sampleImatrix, tell, whenModelChanges } from './model.ts';
 import { outlined, planned as plannedFor, type Outline, type Planned } from './planner.ts';
-import { addressStep, firstRecipe, withAnotherModel } from './transitions.ts';
+import { addressStep, consentsOf, firstRecipe, obstacleTo, recipeFor, withAnotherModel } from './transitions.ts';
 import { listed } from '../ui/visible.ts';
 
 /** What a preset would make of the open model, and why it cannot be made if it cannot. */
@@ -38,9 +38,11 @@ export const refusal = signal<string | undefined>(undefined);
 export const kept = signal<Recipe | undefined>(undefined);
 export const keptPlan = signal<Planned | undefined>(undefined);
 
-/** Whether the recipe is a preset as it is. */
-export const isPlain = computed(() => Object.keys(recipe.value).every((key) => key === 'preset'));
-/** What to call it. */
+/** The recipe as it is carried out on the open model. */
+export const applied = computed(() => recipeFor(opened.value, recipe.value));
+/** Why nothing can be made of the open model by the recipe. */
+export const obstacle = computed(() => obstacleTo(opened.value, recipe.value));
+/** What to call the recipe. */
 export const recipeName = computed(() => nameOf(recipe.value));
 
 export function nameOf(recipe: Recipe): string {
@@ -51,8 +53,14 @@ export function nameOf(recipe: Recipe): string {
   return changes === 0 ? name : `${name} with ${changes} ${changes === 1 ? 'change' : 'changes'}`;
 }
 
-/** How many things a recipe changes of its preset. */
-export function changesOf({ preset: _, tensorTypes = [], ...options }: Recipe): number {
+/** How many things a recipe changes of its preset. What a model needs the person's consent for is none of them. */
+export function changesOf({
+  preset: _,
+  tensorTypes = [],
+  allowRequantize: __,
+  plain: ___,
+  ...options
+}: Recipe): number {
   return tensorTypes.length + Object.values(options).filter((value) => value !== undefined && value !== false).length;
 }
 
@@ -93,9 +101,9 @@ export function swapKept(): void {
   });
 }
 
-/** Takes a preset as it is. */
+/** Takes a preset as it is. What the person has agreed to for this model stays agreed to. */
 export function choosePreset(name: string): void {
-  recipe.value = { preset: name };
+  recipe.value = { preset: name, ...consentsOf(recipe.value) };
 }
 
 /** Sets options of the recipe; `undefined` and `false` take them away. */
@@ -146,7 +154,7 @@ export async function useImatrix(file: File | 'sample' | undefined): Promise<voi
 async function planned(which: Recipe): Promise<Planned> {
   const model = opened.peek();
   if (!model) throw new Error('No model is open');
-  return plannedFor(model, which, imatrix.peek());
+  return plannedFor(model, recipeFor(model, which), imatrix.peek());
 }
 
 /** Runs what is asynchronous whenever what it reads changes; an answer that comes late is thrown away. */
@@ -160,12 +168,12 @@ function following(read: () => unknown, act: (current: () => boolean) => Promise
 }
 
 following(
-  () => [opened.value, imatrix.value],
+  () => [opened.value, imatrix.value, obstacle.value],
   async (current) => {
-    const { model, obstacle } = opened.peek() ?? {};
+    const { model } = opened.peek() ?? {};
     if (!model) return;
     // What no preset can be made of is said once, of the model.
-    if (obstacle !== undefined) {
+    if (obstacle.peek() !== undefined) {
       choices.value = [];
       return;
     }
@@ -181,17 +189,17 @@ following(
 );
 
 following(
-  () => [opened.value, imatrix.value, recipe.value],
+  () => [opened.value, imatrix.value, applied.value],
   async (current) => {
-    const now = opened.peek();
-    if (!now) return;
-    if (now.obstacle !== undefined) {
+    if (!opened.peek()) return;
+    const why = obstacle.peek();
+    if (why !== undefined) {
       plan.value = undefined;
-      refusal.value = now.obstacle;
+      refusal.value = why;
       return;
     }
     try {
-      const next = await planned(recipe.peek());
+      const next = await planned(applied.peek());
       if (!current()) return;
       plan.value = next;
       refusal.value = refusalOf(next);
@@ -261,7 +269,8 @@ function remembered(): Recipe | undefined {
 // The importance matrix was measured on the model that was open, and the consent to quantize again was given for it.
 whenModelChanges((before) => {
   const mixRecipe = found && isMix(recipe.peek()) ? recipe.peek() : undefined;
-  const session = { recipe: recipe.peek(), mixRecipe, imatrix: imatrix.peek()?.name };
+  const plain = recipeFor(before, recipe.peek()).plain ?? false;
+  const session = { recipe: recipe.peek(), mixRecipe, imatrix: imatrix.peek()?.name, plain };
   found = undefined;
   const after = withAnotherModel(session, DEFAULT, before.fileName);
   recipe.value = after.recipe;
@@ -295,7 +304,7 @@ async function choiceOf(preset: Preset): Promise<Choice> {
   try {
     const model = opened.peek();
     if (!model) throw new Error('No model is open');
-    const plan = await outlined(model, preset.name, imatrix.peek());
+    const plan = await outlined(model, recipeFor(model, { preset: preset.name, plain: true }), imatrix.peek());
     return plan.missing.length > 0
       ? { preset, plan, refusal: needsImportance(plan.missing), lacksImportance: true }
       : { preset, plan };

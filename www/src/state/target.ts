@@ -7,8 +7,8 @@ import { sentence } from '../ui/sentence.ts';
 import { analyses, points, share, standing } from './analysis.ts';
 import { findMix } from './mix.ts';
 import { opened, whenModelChanges } from './model.ts';
-import { chooseMix, choosePreset, imatrix, recipe } from './recipe.ts';
-import { mixStep, mixWaits } from './transitions.ts';
+import { applied, chooseMix, choosePreset, imatrix, recipe } from './recipe.ts';
+import { consentsOf, mixStep, mixWaits } from './transitions.ts';
 
 /** Bytes that were aimed at; nothing while the recipe came from elsewhere. */
 export const aim = signal<number | undefined>(undefined);
@@ -77,8 +77,7 @@ async function find(size: number, current: () => boolean): Promise<void> {
   if (!model) return;
   try {
     const tensors = [...analyses.peek().values()];
-    const allowRequantize = recipe.peek().allowRequantize ?? false;
-    const found = await findMix(model, tensors, size, { imatrix: imatrix.peek(), allowRequantize });
+    const found = await findMix(model, tensors, size, { imatrix: imatrix.peek(), recipe: consentsOf(applied.peek()) });
     if (!current()) return;
     batch(() => {
       failure.value = undefined;

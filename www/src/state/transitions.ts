@@ -37,6 +37,40 @@ export function standingOf({ open, opening, obstacle, measuring, covered }: Fact
   return covered ? 'measured' : 'measuring';
 }
 
+/** What decides whether a model is converted at all. */
+export interface Convertible {
+  /** Why it cannot be converted. */
+  readonly obstacle?: string | undefined;
+  /** Whether a plain container can be made of it all the same. */
+  readonly plainly?: boolean | undefined;
+}
+
+/** Why a model cannot be converted by a recipe: with `plain` any safetensors model becomes a plain container. */
+export function obstacleTo(
+  model: Convertible | undefined,
+  { plain }: { readonly plain?: boolean },
+): string | undefined {
+  return model?.plainly && plain ? undefined : model?.obstacle;
+}
+
+/** A recipe as it is carried out on a model: `plain` only where the model cannot be converted otherwise. */
+export function recipeFor<R extends { readonly plain?: boolean }>(model: Convertible | undefined, recipe: R): R {
+  if (!recipe.plain || model?.plainly) return recipe;
+  const { plain: _, ...others } = recipe;
+  return others as R;
+}
+
+/** What a person agrees to for one model, whatever the preset. */
+export function consentsOf({ allowRequantize, plain }: Consents): Consents {
+  return { ...(allowRequantize && { allowRequantize }), ...(plain && { plain }) };
+}
+
+/** The options of a recipe that are consents. */
+export interface Consents {
+  readonly allowRequantize?: boolean;
+  readonly plain?: boolean;
+}
+
 /** What to do about a mix that is wanted. */
 export type MixStep = 'search' | 'wait' | 'give up';
 
@@ -60,6 +94,8 @@ export interface Session<R> {
   readonly mixRecipe: R | undefined;
   /** The name of the importance matrix, which was measured on the model. */
   readonly imatrix: string | undefined;
+  /** Whether the model became a plain container. */
+  readonly plain?: boolean;
 }
 
 /** What of it stays, and what is said about the rest. */
@@ -71,15 +107,19 @@ export interface Kept<R> {
 
 /**
  * Preset, rules and options stay: they are made for any model. The importance matrix and the best mix are of one model, and
- * the consent to quantize again is given for one file.
+ * the consents to quantize again and to make a plain container are given for one model. A `plain` that came with a link waits
+ * for the first model that it is needed for.
  */
-export function withAnotherModel<R extends { preset: string; allowRequantize?: boolean }>(
-  { recipe, mixRecipe, imatrix }: Session<R>,
+export function withAnotherModel<R extends { preset: string } & Consents>(
+  { recipe, mixRecipe, imatrix, plain }: Session<R>,
   fallback: R,
   before: string,
 ): Kept<R> {
-  const { allowRequantize: _, ...others } = recipe;
-  const own = recipe === mixRecipe ? fallback : recipe.allowRequantize ? (others as R) : recipe;
+  const { allowRequantize, plain: asked, ...others } = recipe;
+  const waiting = asked && !plain;
+  const unchanged = !allowRequantize && (waiting || !asked);
+  const own =
+    recipe === mixRecipe ? fallback : unchanged ? recipe : ({ ...others, ...(waiting && { plain: true }) } as R);
   const dropped = [
     ...(imatrix === undefined ? [] : [`the importance matrix ${imatrix}`]),
     ...(recipe === mixRecipe && mixRecipe !== undefined ? ['the best mix'] : []),

@@ -8,14 +8,17 @@ export const MOST = 2 ** 31 - 1;
 /** What of a model decides whether it can be run here. */
 export interface Runnable {
   readonly obstacle?: string | undefined;
+  /** Whether it becomes a plain container. */
+  readonly plain?: boolean | undefined;
   readonly asGguf?: { readonly metadata: ReadonlyMap<string, MetadataValue>; readonly size: number } | undefined;
   readonly from: string;
   readonly files?: readonly { readonly size: number }[] | undefined;
 }
 
 /** Why a model cannot be run here, as a sentence. */
-export function whyNotRun({ obstacle, asGguf, from, files }: Runnable): string | undefined {
+export function whyNotRun({ obstacle, plain, asGguf, from, files }: Runnable): string | undefined {
   if (obstacle !== undefined) return 'This model cannot be converted, so there is nothing to run.';
+  if (plain) return 'No program can run a plain container, so there are no outputs to compare.';
   if (!asGguf) return 'This model has too many tensors to be run in a browser.';
   const { metadata, size } = asGguf;
   if (!metadata.has('tokenizer.ggml.model')) {

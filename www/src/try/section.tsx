@@ -1,6 +1,7 @@
 import { useSignal } from '@preact/signals';
 import { result } from '../state/job.ts';
 import { opened } from '../state/model.ts';
+import { applied, obstacle } from '../state/recipe.ts';
 import { Lazy } from '../ui/lazy.tsx';
 import { whyNotRun } from './runnable.ts';
 
@@ -10,7 +11,7 @@ const part = () => import('./index.tsx');
 export function Try() {
   const wanted = useSignal(false);
   const current = opened.value;
-  const obstacle = current && whyNotRun(current);
+  const why = current && whyNotRun({ ...current, obstacle: obstacle.value, plain: applied.value.plain });
   return (
     <section class="try" aria-labelledby="try">
       <h2 id="try">Try it</h2>
@@ -18,8 +19,8 @@ export function Try() {
         Runs the original and the result in this tab, completes the same prompt with both, and compares how well they
         predict the same text.
       </p>
-      {obstacle ? (
-        <p class="note small">{obstacle}</p>
+      {why ? (
+        <p class="note small">{why}</p>
       ) : wanted.value ? (
         <Lazy part={part} name="llama.cpp" />
       ) : (
