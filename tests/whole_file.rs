@@ -1,7 +1,8 @@
 //! Whole files: what a plan and its tiles make of a model, against what llama.cpp's own `llama_model_quantize` writes.
 //!
 //! `cargo test --test whole_file -- moe Q4_K_M` runs the cases whose names contain every word given. Where the reference
-//! refuses a case we must refuse it too. `QUANTPRESS_GGML` names another `libggml-base.so`, with libllama beside it.
+//! refuses a case we must refuse it too. `QUANTPRESS_ALL=1` runs every case, `QUANTPRESS_SEED` repeats a run;
+//! `QUANTPRESS_GGML` names another `libggml-base.so`, with libllama beside it.
 
 #![allow(clippy::unwrap_used, clippy::panic)] // a test fails by panicking
 

@@ -2,8 +2,8 @@
 /**
  * `npm test`: builds everything and runs every test. `--quick`: the inner loop, without release builds and browsers.
  *
- * Rust and the gates come first, then the JavaScript tests, each in two lanes, one for each core of a small machine; the
- * summary of the last runner closes the output.
+ * Two chains of steps run at once, one for each core of a small machine, the longest first; the summary of the last runner
+ * closes the output.
  */
 
 import { buildEngine } from './lib/engine.js';
@@ -13,13 +13,15 @@ import { ensurePackages } from './lib/packages.js';
 import { buildPlayground } from './lib/playground.js';
 import { wasmToolchain } from './lib/rust.js';
 import { tool } from './lib/say.js';
-import { npmStep, runStages, step } from './lib/steps.js';
+import { npmStep, runSteps, step } from './lib/steps.js';
 import { availableEngines } from './lib/engines.js';
 import { packageSteps } from './lib/package-check.js';
 
 const built = { QUANTPRESS_BUILT: '1' };
 
-/** @returns {Promise<import('./lib/steps.js').Step[][][]>} */
+/** @typedef {{ chains: import('./lib/steps.js').Step[][], last: import('./lib/steps.js').Step[] }} Work */
+
+/** @returns {Promise<Work>} */
 async function quick() {
   await buildEngine('dev');
   await buildJavaScript();
@@ -27,12 +29,12 @@ async function quick() {
     npmStep('types', 'tsc', ['--project', '.']),
     npmStep('types of the playground', 'tsc', ['--project', 'www']),
     step('Rust', 'cargo', ['test', '--locked', '--quiet']),
-    npmStep('JavaScript in Node', 'vitest', ['run', '--project', 'node', '--project', 'memory'], built),
   ];
-  return [[steps]];
+  const last = [npmStep('JavaScript in Node', 'vitest', ['run', '--project', 'node', '--project', 'memory'], built)];
+  return { chains: [steps], last };
 }
 
-/** @returns {Promise<import('./lib/steps.js').Step[][][]>} */
+/** @returns {Promise<Work>} */
 async function everything() {
   const engines = await availableEngines();
   await buildEngine('release');
@@ -42,7 +44,7 @@ async function everything() {
   const deny = ['--', '--deny', 'warnings'];
   // Debian's compiler for WebAssembly comes without clippy; the boundary's code is linted wherever rustup's is used.
   const boundary = (await wasmToolchain()) === 'path' ? [wasmClippy([...clippy, '--lib'], deny)] : [];
-  // Two lanes with target folders of their own, so that neither waits for the other's lock.
+  // Two chains with target folders of their own, so that neither waits for the other's lock.
   const natively = [
     step('Rust format', 'cargo', ['fmt', '--check']),
     step('Rust lint', 'cargo', [...clippy, '--all-targets', ...deny]),
@@ -67,16 +69,19 @@ async function everything() {
   /** @param {string} name @param {string[]} projects */
   const vitest = (name, projects) =>
     npmStep(name, 'vitest', ['run', ...projects.flatMap((project) => ['--project', project])], env);
-  return [
-    [natively, others],
-    // Pages and packages are tested one after the other: beside them a core is free for the rest.
-    [
-      [vitest('JavaScript in Node and in three engines', ['node', 'engines*'])],
-      [vitest('pages in browsers, and the package', ['browser', 'package'])],
+  return {
+    // Pages wait as much as they compute: beside them there is time for everything else.
+    chains: [
+      [vitest('pages in browsers', ['browser'])],
+      natively,
+      others,
+      [vitest('JavaScript in Node', ['node'])],
+      [vitest('JavaScript in three engines', ['engines*'])],
+      [vitest('the package', ['package'])],
     ],
     // What is measured here is measured alone.
-    [[vitest('memory', ['memory'])]],
-  ];
+    last: [vitest('memory', ['memory'])],
+  };
 }
 
 /** @param {string[]} args @param {string[]} deny */
@@ -87,6 +92,6 @@ function wasmClippy(args, deny) {
 
 await tool(async () => {
   await ensurePackages();
-  const stages = process.argv.includes('--quick') ? await quick() : await everything();
-  if (!(await runStages(stages))) process.exitCode = 1;
+  const { chains, last } = process.argv.includes('--quick') ? await quick() : await everything();
+  if (!(await runSteps(chains, last))) process.exitCode = 1;
 });

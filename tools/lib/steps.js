@@ -28,29 +28,34 @@ export const step = (name, program, args, more) => ({
  */
 export const npmStep = (name, program, args, more) => step(name, npmBin(program), args, more);
 
+/** How many chains run at once: one for each core of a small machine. */
+const LANES = 2;
+
 /**
  * Runs every step, also after one has failed: one run tells everything.
- * @param {Step[][][]} stages one after the other; the lanes of a stage run at the same time, each in its order
+ * @param {Step[][]} chains the steps of each in order; chains start in order, as lanes become free
+ * @param {Step[]} last what runs alone after them; the last runner's summary closes the output
  * @returns {Promise<boolean>} whether all of them passed
  */
-export async function runStages(stages) {
+export async function runSteps(chains, last) {
   /** @type {string[]} */
   const failed = [];
-  for (const lanes of stages) {
-    // The last runner's summary closes the output.
-    const quiet = lanes === stages.at(-1);
-    await Promise.all(lanes.map((lane) => runLane(lane, failed, quiet)));
-  }
+  const waiting = [...chains];
+  const lane = async () => {
+    for (let chain = waiting.shift(); chain; chain = waiting.shift()) await runChain(chain, failed, true);
+  };
+  await Promise.all(Array.from({ length: LANES }, lane));
+  await runChain(last, failed, false);
   if (failed.length > 0) say(`FAILED: ${failed.join(', ')}`);
   return failed.length === 0;
 }
 
-/** @param {Step[]} lane @param {string[]} failed @param {boolean} quiet */
-async function runLane(lane, failed, quiet) {
-  for (const { name, run } of lane) {
+/** @param {Step[]} chain @param {string[]} failed @param {boolean} timed */
+async function runChain(chain, failed, timed) {
+  for (const { name, run } of chain) {
     say(`— ${name}`);
     const started = performance.now();
     if ((await run()) !== 0) failed.push(name);
-    if (!quiet) say(`${name}: ${Math.round((performance.now() - started) / 1000)} s`);
+    if (timed) say(`${name}: ${Math.round((performance.now() - started) / 1000)} s`);
   }
 }
