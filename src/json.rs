@@ -2,6 +2,7 @@
 //! in the binary than it has to be.
 
 use crate::error::{Code, Error, Result};
+use std::fmt::Write as _;
 
 /// Objects and lists within each other; every level is a recursion.
 const MAX_DEPTH: u32 = 64;
@@ -85,6 +86,29 @@ pub fn parse(text: &[u8], what: &str) -> Result<Value> {
     let value = parser.value()?;
     parser.space();
     if parser.at == text.len() { Ok(value) } else { Err(parser.error("the end")) }
+}
+
+/// A string in quotes, as JavaScript's `JSON.stringify` writes it.
+pub fn quoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\u{8}' => out.push_str("\\b"),
+            '\u{c}' => out.push_str("\\f"),
+            c if c < ' ' => {
+                let _ = write!(out, "\\u{:04x}", u32::from(c)); // a String takes everything
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
 }
 
 struct Parser<'a> {

@@ -62,6 +62,20 @@ impl Writer {
         self
     }
 
+    /// Text, as the bytes of UTF-8.
+    pub fn text(&mut self, text: &str) -> &mut Self {
+        self.bytes(text.as_bytes())
+    }
+
+    /// Whether there is a value, and the value.
+    pub fn option<T>(&mut self, value: Option<T>, write: impl FnOnce(&mut Self, T)) -> &mut Self {
+        self.bool(value.is_some());
+        if let Some(value) = value {
+            write(self, value);
+        }
+        self
+    }
+
     /// A counted run of floats.
     pub fn f32s(&mut self, values: &[f32]) -> &mut Self {
         self.count(values.len());
@@ -185,6 +199,17 @@ impl<'a> Reader<'a> {
     /// A counted run of bytes.
     pub fn bytes(&mut self) -> Result<Vec<u8>> {
         self.run::<1, _>(|[byte]| byte)
+    }
+
+    /// Text.
+    pub fn text(&mut self) -> Result<String> {
+        let bytes = self.bytes()?;
+        String::from_utf8(bytes).map_err(|_| self.malformed("text that is not UTF-8"))
+    }
+
+    /// A value, if there is one.
+    pub fn option<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T>) -> Result<Option<T>> {
+        if self.bool()? { read(self).map(Some) } else { Ok(None) }
     }
 
     /// A counted run of floats.

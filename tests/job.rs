@@ -221,6 +221,7 @@ fn a_task_is_plain_data() {
     while let Next::Task(task) = job.next() {
         let json = serde_json::to_string(&task).unwrap();
         assert_eq!(serde_json::from_str::<quantpress::job::Task>(&json).unwrap(), task);
+        assert_eq!(quantpress::job::Task::from_bytes(&task.to_bytes()).unwrap(), task);
         weighted += usize::from(matches!(&task.work, Work::Encode { importance: Some(_), .. }));
     }
     assert!(weighted > 10);

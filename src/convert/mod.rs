@@ -7,12 +7,14 @@
 //! companion  tensors without which the weights of others are wrong
 //! language   language models, as llama.cpp's convert_hf_to_gguf.py writes them
 //! diffusion  image and video models, as ComfyUI-GGUF's loader expects them
+//! four_bit   not to GGUF: a safetensors file in bitsandbytes' formats
 //! plain      only on request: tensors under their own names, and no architecture that a program could run
 //! ```
 
 mod companion;
 mod diffusion;
 mod folder;
+mod four_bit;
 mod kind;
 mod language;
 mod plain;

@@ -1,6 +1,7 @@
 //! One step from safetensors to any preset.
 
 use super::folder::{Float, Folder};
+use super::four_bit;
 use crate::container::gguf::{Header, TensorType};
 use crate::container::imatrix::ImportanceMatrix;
 use crate::error::{Code, Error, Result};
@@ -55,11 +56,14 @@ impl Source {
     }
 }
 
-/// Plans the conversion of a model to GGUF: [`Source`] in one step.
+/// Plans the conversion of a model to GGUF, or to bitsandbytes' formats: [`Source`] in one step.
 ///
 /// # Errors
-/// Those of [`Source::header`] and [`Source::plan`].
+/// Those of [`Source::header`] and [`Source::plan`], and of a plan in bitsandbytes' formats.
 pub fn plan(folder: &Folder, recipe: &Recipe, importance: Option<&ImportanceMatrix>) -> Result<Plan> {
+    if let Some(kind) = recipe::four_bit_type(recipe) {
+        return four_bit::plan(folder, kind, recipe, importance.is_some());
+    }
     let source = Source::of(recipe);
     source.plan(&source.header(folder)?, recipe, importance)
 }

@@ -121,14 +121,16 @@ impl Shared<'_> {
             }
         };
         let done = task.run(bytes)?;
-        let Step { writes, entry, progress } = self.lock().job.complete(done)?;
+        let Step { writes, entry } = self.lock().job.complete(done)?;
         self.changed.notify_all();
         for write in &writes {
             self.targets.write(write)?;
         }
-        if let Some(entry) = entry {
-            self.lock().entries.extend(entry);
-        }
+        let progress = {
+            let mut state = self.lock();
+            state.entries.extend(entry.into_iter().flatten());
+            state.job.written(task.id)
+        };
         if let (Some(progress), Some(report)) = (progress, self.options.progress) {
             let mut last = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
             if progress.bytes_done >= *last {

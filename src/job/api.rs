@@ -36,17 +36,18 @@ pub struct File {
 
 /// Bytes to write.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Write {
+pub struct Write<B = Vec<u8>> {
     /// Which of the output files, from 0.
     pub file: usize,
     /// Where in the file.
     pub offset: u64,
     /// The bytes.
-    pub bytes: Vec<u8>,
+    pub bytes: B,
 }
 
 /// What a driver does next.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // one for each tile
 pub enum Next {
     /// Run this task.
     Task(Task),
@@ -57,14 +58,18 @@ pub enum Next {
 }
 
 /// What follows from a result.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Step {
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step<B = Vec<u8>> {
     /// Bytes to write.
-    pub writes: Vec<Write>,
+    pub writes: Vec<Write<B>>,
     /// What to append to the journal once all writes of this step, and of the steps before it, would outlast a crash.
     pub entry: Option<Vec<u8>>,
-    /// How far the job is, if it is further than before.
-    pub progress: Option<Progress>,
+}
+
+impl<B> Default for Step<B> {
+    fn default() -> Self {
+        Step { writes: Vec::new(), entry: None }
+    }
 }
 
 /// How far a conversion is.

@@ -1,42 +1,47 @@
 //! Hashes of files and of tensors, of pieces that come in any order: each is hashed when all before it are.
 
+use super::buffer::Buffer;
 use super::report::TensorHashes;
 use crate::hash::Hasher;
 use std::collections::BTreeMap;
 
 /// A piece that came before its turn.
-struct Piece {
-    bytes: Vec<u8>,
+struct Piece<B> {
+    bytes: B,
     tensor: Option<usize>,
 }
 
 /// The hashes of a job's output.
-pub struct Digest {
-    whole: Hasher,
+pub struct Digest<B: Buffer> {
+    hashing: B::Hashing,
+    whole: B::Sha256,
     /// Where each file begins, and its hash, where there is more than one.
-    files: Vec<(u64, Hasher)>,
+    files: Vec<(u64, B::Sha256)>,
     /// Of each tensor, how many bytes are still to come.
     left: Vec<u64>,
+    /// Those of tensors without bytes stay empty until the end.
     tensors: Vec<TensorHashes>,
     /// Of the tensor whose turn it is.
-    now: Option<(Hasher, Hasher)>,
-    waiting: BTreeMap<u64, Piece>,
+    now: Option<(B::Sha256, Hasher)>,
+    waiting: BTreeMap<u64, Piece<B>>,
     position: u64,
 }
 
-impl Digest {
+impl<B: Buffer> Digest<B> {
     /// `tensors` are the lengths of the tensors, `files` where the files begin.
-    pub fn new(tensors: Vec<u64>, files: impl ExactSizeIterator<Item = u64>) -> Self {
-        let nothing = TensorHashes { sha256: Hasher::sha256().hex(), xxh64: Hasher::xxh64().hex() };
-        let files = if files.len() > 1 { files.map(|start| (start, Hasher::sha256())).collect() } else { Vec::new() };
+    pub fn new(hashing: B::Hashing, tensors: Vec<u64>, files: impl ExactSizeIterator<Item = u64>) -> Self {
+        let nothing = TensorHashes { sha256: String::new(), xxh64: String::new() };
+        let files =
+            if files.len() > 1 { files.map(|start| (start, B::sha256(&hashing))).collect() } else { Vec::new() };
         Digest {
-            whole: Hasher::sha256(),
+            whole: B::sha256(&hashing),
             files,
             tensors: vec![nothing; tensors.len()],
             left: tensors,
             now: None,
             waiting: BTreeMap::new(),
             position: 0,
+            hashing,
         }
     }
 
@@ -46,12 +51,12 @@ impl Digest {
     }
 
     /// The next bytes at `offset`, of a tensor or of what is between tensors.
-    pub fn add(&mut self, offset: u64, bytes: &[u8], tensor: Option<usize>) {
+    pub fn add(&mut self, offset: u64, bytes: &B, tensor: Option<usize>) {
         if bytes.is_empty() {
             return;
         }
         if offset != self.position {
-            self.waiting.insert(offset, Piece { bytes: bytes.to_vec(), tensor });
+            self.waiting.insert(offset, Piece { bytes: bytes.clone(), tensor });
             return;
         }
         self.hash(bytes, tensor);
@@ -60,32 +65,39 @@ impl Digest {
         }
     }
 
-    fn hash(&mut self, bytes: &[u8], tensor: Option<usize>) {
-        self.whole.update(bytes);
-        let file = self.files.iter_mut().rev().find(|(start, _)| *start <= self.position);
-        if let Some((_, file)) = file {
-            file.update(bytes);
-        }
-        self.position += bytes.len() as u64;
-        let Some(index) = tensor else { return };
-        let (sha256, xxh64) = self.now.get_or_insert_with(|| (Hasher::sha256(), Hasher::xxh64()));
-        sha256.update(bytes);
-        xxh64.update(bytes);
+    fn hash(&mut self, bytes: &B, tensor: Option<usize>) {
+        let mut hashers = vec![&mut self.whole];
+        let position = self.position;
+        hashers.extend(self.files.iter_mut().rev().find(|(start, _)| *start <= position).map(|(_, file)| file));
+        self.position += bytes.len();
+        let Some(index) = tensor else {
+            bytes.hash(&mut hashers, None);
+            return;
+        };
+        let (sha256, xxh64) = self.now.get_or_insert_with(|| (B::sha256(&self.hashing), Hasher::xxh64()));
+        hashers.push(sha256);
+        bytes.hash(&mut hashers, Some(xxh64));
         let Some(left) = self.left.get_mut(index) else { return };
-        *left = left.saturating_sub(bytes.len() as u64);
-        if *left == 0 {
-            self.tensors[index] = TensorHashes { sha256: sha256.hex(), xxh64: xxh64.hex() };
-            self.now = None;
+        *left = left.saturating_sub(bytes.len());
+        if *left == 0
+            && let Some((sha256, xxh64)) = self.now.take()
+        {
+            self.tensors[index] = TensorHashes { sha256: B::hex(sha256), xxh64: xxh64.hex() };
         }
     }
 
     /// SHA-256 of all files end to end, of each file, and the hashes of each tensor.
     pub fn finish(self) -> (String, Vec<String>, Vec<TensorHashes>) {
-        let whole = self.whole.hex();
+        let whole = B::hex(self.whole);
         let files = match self.files.is_empty() {
             true => vec![whole.clone()],
-            false => self.files.iter().map(|(_, file)| file.hex()).collect(),
+            false => self.files.into_iter().map(|(_, file)| B::hex(file)).collect(),
         };
-        (whole, files, self.tensors)
+        let mut tensors = self.tensors;
+        let nothing = TensorHashes { sha256: B::hex(B::sha256(&self.hashing)), xxh64: Hasher::xxh64().hex() };
+        for hashes in tensors.iter_mut().filter(|hashes| hashes.sha256.is_empty()) {
+            hashes.clone_from(&nothing);
+        }
+        (whole, files, tensors)
     }
 }

@@ -110,7 +110,7 @@ fn place(tensor: &PlannedTensor) -> String {
 
 /// The options of a recipe that are set, by name: `["preset","Q4_K_M"]`.
 fn entries(recipe: &Recipe) -> Vec<String> {
-    let Recipe { preset, pure, leave_output_tensor, allow_requantize, keep_split, .. } = recipe;
+    let Recipe { preset, pure, leave_output_tensor, allow_requantize, keep_split, plain, .. } = recipe;
     let texts = |texts: &[String]| (!texts.is_empty()).then(|| list(texts.iter().map(|text| quoted(text))));
     let truth = |set: bool| set.then(|| "true".to_owned());
     let rule = |TensorTypeRule { pattern, kind, why }: &TensorTypeRule| {
@@ -123,6 +123,8 @@ fn entries(recipe: &Recipe) -> Vec<String> {
     // In the order of their names.
     let options = [
         ("allowRequantize", truth(*allow_requantize)),
+        ("doubleQuant", recipe.double_quant.map(|set| set.to_string())),
+        ("excludeModules", recipe.exclude_modules.as_deref().map(|all| list(all.iter().map(|text| quoted(text))))),
         ("excludeWeights", texts(&recipe.exclude_weights)),
         ("imatrixFile", text(&recipe.imatrix_file)),
         ("includeWeights", texts(&recipe.include_weights)),
@@ -130,6 +132,7 @@ fn entries(recipe: &Recipe) -> Vec<String> {
         ("leaveOutputTensor", truth(*leave_output_tensor)),
         ("outputTensorType", text(&recipe.output_tensor_type)),
         ("overrideKv", texts(&recipe.override_kv)),
+        ("plain", truth(*plain)),
         ("preTokenizer", text(&recipe.pre_tokenizer)),
         ("preset", Some(quoted(preset))),
         ("pruneLayers", layers),
@@ -196,15 +199,59 @@ pub struct Journal {
 impl Journal {
     /// Reads a journal, whatever the bytes are. `None` is what cannot be used at all: its first line is missing or damaged.
     pub fn parse(bytes: &[u8]) -> Option<Journal> {
-        if bytes.len() as u64 > MAX_JOURNAL_BYTES {
-            return None;
+        let mut reader = JournalReader::default();
+        reader.add(bytes);
+        reader.finish()
+    }
+}
+
+/// Reads a journal piece by piece.
+#[derive(Clone, Debug, Default)]
+pub struct JournalReader {
+    /// The line whose end has not come: no more of it than a line may have.
+    line: Vec<u8>,
+    length: u64,
+    identity: Option<Identity>,
+    /// Whether the first line was damaged.
+    unusable: bool,
+    tiles: BTreeMap<u64, JournalTile>,
+}
+
+impl JournalReader {
+    /// The next bytes.
+    pub fn add(&mut self, mut bytes: &[u8]) {
+        self.length = self.length.saturating_add(bytes.len() as u64);
+        while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
+            self.extend(&bytes[..end]);
+            let line = std::mem::take(&mut self.line);
+            self.add_line(&line);
+            bytes = &bytes[end + 1..];
         }
-        // Without its end a line may lack some of its last digits and still look like one.
-        let whole = bytes.get(..=bytes.iter().rposition(|byte| *byte == b'\n')?)?;
-        let mut lines = whole.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-        let identity = identity_of(&parse_line(lines.next()?)?)?;
-        let tiles = lines.filter_map(|line| JournalTile::read(&parse_line(line)?));
-        Some(Journal { identity, tiles: tiles.map(|tile| (tile.offset, tile)).collect() })
+        self.extend(bytes);
+    }
+
+    fn extend(&mut self, bytes: &[u8]) {
+        let room = (MAX_LINE + 1).saturating_sub(self.line.len());
+        self.line.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    }
+
+    fn add_line(&mut self, line: &[u8]) {
+        if line.is_empty() || self.unusable {
+            return;
+        }
+        let value = parse_line(line);
+        if self.identity.is_none() {
+            self.identity = value.as_ref().and_then(identity_of);
+            self.unusable = self.identity.is_none();
+        } else if let Some(tile) = value.as_ref().and_then(JournalTile::read) {
+            self.tiles.insert(tile.offset, tile);
+        }
+    }
+
+    /// The journal. Without its end a line may lack some of its last digits and still look like one, so it counts for nothing.
+    pub fn finish(self) -> Option<Journal> {
+        let identity = self.identity.filter(|_| self.length <= MAX_JOURNAL_BYTES)?;
+        Some(Journal { identity, tiles: self.tiles })
     }
 }
 
@@ -233,11 +280,4 @@ fn parse_line(line: &[u8]) -> Option<Value> {
     }
     let (sum, json) = (line.get(..CHECKSUM)?, line.get(CHECKSUM + 1..)?);
     (sum == crc32(json).as_bytes()).then(|| json::parse(json, "a line of a journal").ok())?
-}
-
-/// The XXH64 of bytes, in hexadecimal.
-pub(super) fn xxh64(bytes: &[u8]) -> String {
-    let mut hasher = Hasher::xxh64();
-    hasher.update(bytes);
-    hasher.hex()
 }

@@ -46,6 +46,8 @@ pub struct ReportedTensor {
     pub to: &'static str,
     /// The rule that decided.
     pub why: String,
+    /// How many weights it has.
+    pub weights: u64,
     /// Bytes in the source.
     pub source_bytes: u64,
     /// Bytes in the output.

@@ -1,15 +1,18 @@
 //! The state of a conversion.
 
 use super::api::{File, JobOptions, Next, Progress, Step, Write};
+use super::buffer::Buffer;
 use super::digest::Digest;
+use super::four_bit::Scales;
 use super::journal::{Identity, Journal, JournalTile};
+use super::long::{LongRow, Scan};
 use super::report::{ErrorFigures, Report, ReportedShard, ReportedTensor};
-use super::task::{Done, Read, Task, Work};
-use super::tiles::{ByteRange, TILE_WEIGHTS, Tile, bytes_of, tiles};
+use super::task::{Done, Found, Read, Task, Work};
+use super::tiles::{ByteRange, Tile, tiles};
 use crate::analysis::ErrorSums;
 use crate::error::{Code, Error, Result};
-use crate::format::{Codec, mean_square};
-use crate::recipe::Plan;
+use crate::format::Codec;
+use crate::recipe::{Plan, four_bit_data_type};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 /// A tile that is being worked on.
@@ -19,24 +22,28 @@ struct UnderWay {
     known: Option<JournalTile>,
 }
 
-/// A row that is longer than a tile, in a format that weighs by row: its mean square is needed before its first piece.
-struct LongRow {
-    tensor: usize,
-    /// Weights of the tensor before it.
-    first_weight: u64,
-    /// Where it begins in the source.
-    offset: u64,
-    /// Weights whose squares are summed, and their sum.
-    summed: u64,
-    sum: f32,
-    /// The task that sums the next piece, and how many weights that has.
-    under_way: Option<(u64, u64)>,
-    /// The tile that waits for the mean.
-    held: Option<Tile>,
+/// A tensor of which some tiles are done, but not all.
+struct Begun {
+    /// Bytes of the source that are not done.
+    left: u64,
+    /// The sums of its tiles by their first weights.
+    sums: BTreeMap<u64, ErrorSums>,
+    /// Of bitsandbytes' formats.
+    scales: Option<Scales>,
+    /// What the scales are decoded to, where what is lost is measured with those of a second level.
+    decoded: Option<Vec<f32>>,
 }
 
-/// A conversion under way.
-pub struct Job {
+/// A tile whose bytes are being written.
+struct Written {
+    tensor: usize,
+    /// Bytes of the source.
+    bytes: u64,
+    resumed: bool,
+}
+
+/// A conversion under way. Bytes of results are kept as `B`, see [`Buffer`].
+pub struct Job<B: Buffer = Vec<u8>> {
     plan: Plan,
     options: JobOptions,
     files: Vec<File>,
@@ -48,15 +55,19 @@ pub struct Job {
     under_way: HashMap<u64, UnderWay>,
     /// The last long row.
     row: Option<LongRow>,
+    /// The tensor whose scales are looked at first.
+    scan: Option<Scan>,
     last_id: u64,
     earlier: BTreeMap<u64, JournalTile>,
-    digest: Option<Digest>,
-    /// Of each tensor, the sums of its tiles by their first weights.
-    sums: Vec<BTreeMap<u64, ErrorSums>>,
+    digest: Option<Digest<B>>,
+    begun: HashMap<usize, Begun>,
+    /// The sums of each tensor that is complete, if errors are wanted.
+    sums: Vec<ErrorSums>,
     /// Writes that wait for those before them, by their offsets, and where the next has to begin.
-    waiting: BTreeMap<u64, Vec<u8>>,
+    waiting: BTreeMap<u64, B>,
     position: u64,
-    /// Of each tensor, bytes of the source that are not done.
+    written: HashMap<u64, Written>,
+    /// Of each tensor, bytes of the source that are not written.
     left: Vec<u64>,
     bytes_total: u64,
     bytes_done: u64,
@@ -71,6 +82,16 @@ impl Job {
     /// [`Code::NEEDS_IMPORTANCE`] for a plan that was only made to be looked at and cannot be carried out;
     /// [`Code::ARGUMENT`] for a journal of an ordered output, which cannot be resumed.
     pub fn new(plan: Plan, options: JobOptions) -> Result<Job> {
+        Job::hashing(plan, options, ())
+    }
+}
+
+impl<B: Buffer> Job<B> {
+    /// [`new`](Job::new), with results in buffers of another kind.
+    ///
+    /// # Errors
+    /// As [`new`](Job::new).
+    pub fn hashing(plan: Plan, options: JobOptions, hashing: B::Hashing) -> Result<Self> {
         let lacking = |tensor: &&crate::recipe::PlannedTensor| {
             tensor.needs_importance && !tensor.has_importance && tensor.from != tensor.to
         };
@@ -89,7 +110,7 @@ impl Job {
         let further = plan.further.iter().map(|shard| File { offset: shard.offset, size: shard.size });
         let files: Vec<File> = std::iter::once(File { offset: 0, size: first }).chain(further).collect();
         let lengths = plan.tensors.iter().map(|tensor| tensor.place.bytes).collect();
-        let digest = options.hashes.then(|| Digest::new(lengths, files.iter().map(|file| file.offset)));
+        let digest = options.hashes.then(|| Digest::new(hashing, lengths, files.iter().map(|file| file.offset)));
         let left: Vec<u64> = plan.tensors.iter().map(|tensor| tensor.source_bytes).collect();
         Ok(Job {
             files,
@@ -98,12 +119,15 @@ impl Job {
             again: VecDeque::new(),
             under_way: HashMap::new(),
             row: None,
+            scan: None,
             last_id: 0,
             earlier: BTreeMap::new(),
             digest,
-            sums: vec![BTreeMap::new(); plan.tensors.len()],
+            begun: HashMap::new(),
+            sums: if options.errors { vec![ErrorSums::default(); plan.tensors.len()] } else { Vec::new() },
             waiting: BTreeMap::new(),
             position: 0,
+            written: HashMap::new(),
             bytes_total: left.iter().sum(),
             tensors_done: left.iter().filter(|bytes| **bytes == 0).count(),
             left,
@@ -135,14 +159,14 @@ impl Job {
     }
 
     /// The headers, to be written.
-    pub fn start(&mut self) -> Vec<Write> {
+    pub fn start(&mut self) -> Vec<Write<B>> {
         let mut writes = Vec::new();
         let header = self.plan.header.clone();
-        self.write(0, header, None, &mut writes);
-        for (offset, header) in
-            self.plan.further.iter().map(|shard| (shard.offset, shard.header.clone())).collect::<Vec<_>>()
-        {
-            self.write(offset, header, None, &mut writes);
+        self.write(0, B::of(header), None, &mut writes);
+        for index in 0..self.plan.further.len() {
+            let shard = &self.plan.further[index];
+            let (offset, header) = (shard.offset, shard.header.clone());
+            self.write(offset, B::of(header), None, &mut writes);
         }
         writes
     }
@@ -150,7 +174,7 @@ impl Job {
     /// The next thing to do. Any number of tasks may be worked on at once, and completed in any order.
     #[allow(clippy::should_implement_trait)] // an iterator has an end, and this waits
     pub fn next(&mut self) -> Next {
-        if self.row.as_ref().is_some_and(|row| row.held.is_some()) {
+        if self.row.as_ref().is_some_and(LongRow::holds_tile) {
             return self.next_of_row();
         }
         if let Some(tile) = self.again.pop_front() {
@@ -160,8 +184,13 @@ impl Job {
         if full && (self.digest.is_some() || self.options.ordered) && !self.under_way.is_empty() {
             return Next::Wait;
         }
-        match self.next_tile() {
-            Some(tile) => self.task(tile),
+        if self.scan.is_none()
+            && let Some(tile) = self.next_tile()
+        {
+            return self.task(tile);
+        }
+        match &mut self.scan {
+            Some(scan) => scan.next(&mut self.last_id, &self.plan),
             None if self.under_way.is_empty() => Next::Finished,
             None => Next::Wait,
         }
@@ -172,25 +201,33 @@ impl Job {
         hashing.max(self.waiting.len())
     }
 
+    /// The next tile; none where a tensor has to be looked at before its first.
     fn next_tile(&mut self) -> Option<Tile> {
         loop {
             if let Some(tile) = self.rest.next() {
                 return Some(tile);
             }
-            let tensor = self.plan.tensors.get(self.next_tensor)?;
-            self.rest = tiles(tensor, self.next_tensor);
+            let (index, tensor) = (self.next_tensor, self.plan.tensors.get(self.next_tensor)?);
+            self.rest = tiles(tensor, index);
             self.next_tensor += 1;
+            let double = self.plan.four_bit.as_ref().is_some_and(|four_bit| four_bit.layout.double_quant);
+            if double && self.options.errors && four_bit_data_type(tensor.to).is_some() && tensor.source_bytes > 0 {
+                self.scan = Some(Scan::new(index, tensor));
+                return None;
+            }
         }
     }
 
     /// A task for a tile: to check what an earlier run has made of it, or to make it.
     fn task(&mut self, tile: Tile) -> Next {
         let tensor = &self.plan.tensors[tile.tensor];
-        let known = self.earlier.get(&tile.offset).filter(|known| known.length == tile.length);
-        let measured = |known: &&JournalTile| {
+        // The scales of bitsandbytes' formats are not in the journal.
+        let known = self.earlier.remove(&tile.offset).filter(|_| four_bit_data_type(tensor.to).is_none());
+        let measured = |known: &JournalTile| {
             !self.options.errors || tensor.from == tensor.to || known.errors.is_some_and(|sums| sums.is_finite())
         };
-        let Some(known) = known.filter(measured).cloned() else { return self.encode_or_hold(tile) };
+        let known = known.filter(|known| known.length == tile.length).filter(measured);
+        let Some(known) = known else { return self.encode_or_hold(tile) };
         let work = Work::Check { hash: known.hash.clone(), length: known.length };
         let read = Read::Output(ByteRange { offset: tile.offset, length: tile.length, second: None });
         Next::Task(self.begin(UnderWay { tile, known: Some(known) }, read, work))
@@ -203,47 +240,21 @@ impl Job {
         let weighs = Codec::by_id(tensor.to.id).is_some_and(|codec| codec.weighs_by_row);
         let piece = tile.columns < tensor.row_length && tensor.has_importance && tensor.from != tensor.to;
         let (index, first_weight) = (tile.tensor, tile.first_weight - column);
-        let known = self.row.as_ref().is_some_and(|row| (row.tensor, row.first_weight) == (index, first_weight));
+        let known = self.row.as_ref().is_some_and(|row| row.is(index, first_weight));
         if !piece || !weighs || known {
             return Next::Task(self.encode(tile));
         }
-        let offset = tile.input.offset - bytes_of(tensor.from, column);
-        let (sum, summed, under_way, held) = (0.0, 0, None, Some(tile));
-        self.row = Some(LongRow { tensor: index, first_weight, offset, summed, sum, under_way, held });
+        self.row = Some(LongRow::new(tensor.from, column, first_weight, tile));
         self.next_of_row()
     }
 
     /// The next piece of the row whose squares are summed, or the tile that waited for the sum.
     fn next_of_row(&mut self) -> Next {
         let Some(row) = &mut self.row else { return Next::Wait };
-        let tensor = &self.plan.tensors[row.tensor];
-        if row.under_way.is_some() {
-            return Next::Wait;
+        match row.next(&mut self.last_id, &self.plan) {
+            Ok(next) => next,
+            Err(tile) => Next::Task(self.encode(tile)),
         }
-        let count = TILE_WEIGHTS.min(tensor.row_length - row.summed);
-        if count == 0 {
-            return row.held.take().map_or(Next::Wait, |tile| Next::Task(self.encode(tile)));
-        }
-        self.last_id += 1;
-        row.under_way = Some((self.last_id, count));
-        let (from, summed) = (tensor.from, row.summed);
-        let (offset, length) = (row.offset + bytes_of(from, summed), bytes_of(from, count));
-        Next::Task(Task {
-            id: self.last_id,
-            read: Read::Source(ByteRange { offset, length, second: None }),
-            work: Work::Squares { from: from.name.to_owned(), sum: row.sum },
-            tensor: tensor.name.clone(),
-            first_weight: row.first_weight + summed,
-            row_length: tensor.row_length,
-        })
-    }
-
-    /// The mean square of the row a tile is a piece of, where it was needed.
-    fn mean_square(&self, tile: &Tile) -> Option<f32> {
-        let row_length = self.plan.tensors[tile.tensor].row_length;
-        let row = self.row.as_ref().filter(|row| row.tensor == tile.tensor && tile.columns < row_length)?;
-        let within = tile.first_weight.checked_sub(row.first_weight)? < row_length;
-        (within && row.summed == row_length).then(|| mean_square(row.sum, row_length))
     }
 
     fn encode(&mut self, tile: Tile) -> Task {
@@ -254,7 +265,8 @@ impl Job {
             columns: tile.columns,
             head_rows: tile.head_rows,
             importance: self.importance(&tile),
-            mean_square: self.mean_square(&tile),
+            mean_square: self.row.as_ref().and_then(|row| row.mean_square(&tile, &self.plan)),
+            scales: self.scales(&tile),
             measure: self.options.errors && tensor.from != tensor.to,
             hash: self.options.journal,
         };
@@ -288,57 +300,118 @@ impl Job {
         all.get(first as usize..(first + tile.columns) as usize).map(<[f32]>::to_vec)
     }
 
+    /// What the scales of a tile's blocks are decoded to, where that is known before it is encoded.
+    fn scales(&self, tile: &Tile) -> Option<Vec<f32>> {
+        self.begun.get(&tile.tensor)?.decoded.as_deref().map(|all| Scales::of_tile(all, tile))
+    }
+
+    fn begun(&mut self, tensor: usize) -> &mut Begun {
+        let left = self.plan.tensors[tensor].source_bytes;
+        let nothing = || Begun { left, sums: BTreeMap::new(), scales: None, decoded: None };
+        self.begun.entry(tensor).or_insert_with(nothing)
+    }
+
     /// Takes in the result of a task.
     ///
     /// # Errors
     /// [`Code::ARGUMENT`] for a task that is not under way, [`Code::LENGTH`] for a result that is not as long as was planned.
-    pub fn complete(&mut self, done: Done) -> Result<Step> {
-        if let (Some(row), Some(sum)) = (&mut self.row, done.sum)
-            && let Some((_, count)) = row.under_way.take_if(|(id, _)| *id == done.id)
-        {
-            (row.sum, row.summed) = (sum, row.summed + count);
+    pub fn complete(&mut self, done: Done<B>) -> Result<Step<B>> {
+        let Done { id, bytes, found } = done;
+        if self.row.as_mut().is_some_and(|row| row.complete(id, &found)) || self.complete_scan(id, &found)? {
             return Ok(Step::default());
         }
-        let Some(UnderWay { tile, known }) = self.under_way.remove(&done.id) else {
-            return Err(Error::new(Code::ARGUMENT, format!("task {} is not under way", done.id)).with("id", done.id));
+        let Some(UnderWay { tile, known }) = self.under_way.remove(&id) else {
+            return Err(Error::new(Code::ARGUMENT, format!("task {id} is not under way")).with("id", id));
         };
-        if !done.intact {
+        if !found.intact {
             self.again.push_back(tile);
             return Ok(Step::default());
         }
-        let resumed = known.is_some();
         let tensor = &self.plan.tensors[tile.tensor];
-        if done.bytes.len() as u64 != tile.length {
-            let (have, want) = (done.bytes.len(), tile.length);
+        if bytes.len() != tile.length {
+            let (have, want) = (bytes.len(), tile.length);
             let message = format!("tensor '{}' gave {have} bytes where {want} were planned", tensor.name);
             return Err(Error::new(Code::LENGTH, message).with("tensor", tensor.name.as_str()));
         }
-        let (name, source_bytes) = (tensor.name.clone(), tile.input.length);
-        let end = tensor.place.offset + tensor.place.bytes;
-        let errors = done.errors.map(ErrorSums::from_array).or(known.and_then(|known| known.errors));
+        let resumed = known.is_some();
+        let errors = found.errors.map(ErrorSums::from_array).or(known.and_then(|known| known.errors));
         let mut step = Step::default();
-        let entry =
-            JournalTile { offset: tile.offset, length: tile.length, hash: done.hash.unwrap_or_default(), errors };
         if resumed {
             if let Some(digest) = &mut self.digest {
-                digest.add(tile.offset, &done.bytes, Some(tile.tensor));
+                digest.add(tile.offset, &bytes, Some(tile.tensor));
             }
         } else {
-            step.entry = self.options.journal.then(|| entry.line());
-            self.write(tile.offset, done.bytes, Some(tile.tensor), &mut step.writes);
+            let (offset, length, hash) = (tile.offset, tile.length, found.hash.unwrap_or_default());
+            step.entry = self.options.journal.then(|| JournalTile { offset, length, hash, errors }.line());
+            self.write(tile.offset, bytes, Some(tile.tensor), &mut step.writes);
         }
-        if let Some(sums) = errors {
-            self.sums[tile.tensor].insert(tile.first_weight, sums);
+        if let Some(end) = self.add_to_tensor(&tile, errors, found.absmax)? {
+            let place = self.plan.tensors[tile.tensor].place;
+            self.write(place.offset + place.bytes, B::of(end), None, &mut step.writes);
         }
-        if tile.padding > 0 {
-            self.write(end, vec![0; tile.padding as usize], None, &mut step.writes);
-        }
-        step.progress = Some(self.progress(tile.tensor, name, source_bytes, resumed));
+        self.written.insert(id, Written { tensor: tile.tensor, bytes: tile.input.length, resumed });
         Ok(step)
     }
 
+    /// Whether a result is of the tensor whose scales are looked at first; the last of them tells what they are decoded to.
+    fn complete_scan(&mut self, id: u64, found: &Found) -> Result<bool> {
+        let Some(scan) = &mut self.scan else { return Ok(false) };
+        if !scan.complete(id, found)? {
+            return Ok(false);
+        }
+        let Some(scan) = self.scan.take_if(|scan| scan.scales.is_complete()) else { return Ok(true) };
+        if let Some(four_bit) = &self.plan.four_bit {
+            let tail = scan.scales.tail(&self.plan.tensors[scan.tensor], four_bit.layout)?;
+            self.begun(scan.tensor).decoded = tail.decoded;
+        }
+        Ok(true)
+    }
+
+    /// Notes what is known of a tile; gives the bytes that follow the tensor, if it was the last.
+    fn add_to_tensor(
+        &mut self,
+        tile: &Tile,
+        errors: Option<ErrorSums>,
+        absmax: Option<Vec<f32>>,
+    ) -> Result<Option<Vec<u8>>> {
+        let index = tile.tensor;
+        let begun = self.begun(index);
+        begun.left = begun.left.saturating_sub(tile.input.length);
+        let complete = begun.left == 0;
+        if let Some(sums) = errors {
+            begun.sums.insert(tile.first_weight, sums);
+        }
+        if let Some(absmax) = absmax {
+            let tensor = &self.plan.tensors[index];
+            let begun = self.begun.get_mut(&index);
+            begun.map_or(Ok(()), |begun| {
+                begun.scales.get_or_insert_with(|| Scales::new(tensor)).add(tile.first_weight, &absmax)
+            })?;
+        }
+        let scales = if complete {
+            let begun = self.begun.remove(&index);
+            let (sums, scales) = begun.map(|begun| (begun.sums, begun.scales)).unwrap_or_default();
+            if let Some(all) = self.sums.get_mut(index) {
+                // In the order of the file: the order of a sum decides its last bits.
+                sums.values().for_each(|sums| all.append(sums));
+            }
+            scales
+        } else {
+            None
+        };
+        match (scales, &self.plan.four_bit) {
+            (Some(scales), Some(four_bit)) => {
+                scales.tail(&self.plan.tensors[index], four_bit.layout).map(|tail| Some(tail.bytes))
+            }
+            _ if tile.padding > 0 && four_bit_data_type(self.plan.tensors[index].to).is_none() => {
+                Ok(Some(vec![0; tile.padding as usize]))
+            }
+            _ => Ok(None),
+        }
+    }
+
     /// Writes bytes, or keeps them until it is their turn.
-    fn write(&mut self, offset: u64, bytes: Vec<u8>, tensor: Option<usize>, writes: &mut Vec<Write>) {
+    fn write(&mut self, offset: u64, bytes: B, tensor: Option<usize>, writes: &mut Vec<Write<B>>) {
         if let Some(digest) = &mut self.digest {
             digest.add(offset, &bytes, tensor);
         }
@@ -352,29 +425,31 @@ impl Job {
         self.waiting.insert(offset, bytes);
         while let Some(bytes) = self.waiting.remove(&self.position) {
             let offset = self.position;
-            self.position += bytes.len() as u64;
+            self.position += bytes.len();
             writes.push(self.placed(offset, bytes));
         }
     }
 
-    fn placed(&self, offset: u64, bytes: Vec<u8>) -> Write {
+    fn placed(&self, offset: u64, bytes: B) -> Write<B> {
         let file = self.files.partition_point(|file| file.offset <= offset).saturating_sub(1);
         Write { file, offset: offset - self.files[file].offset, bytes }
     }
 
-    fn progress(&mut self, tensor: usize, name: String, bytes: u64, resumed: bool) -> Progress {
+    /// Notes that what a task gave has been written: how far the job is then, if that was a tile.
+    pub fn written(&mut self, id: u64) -> Option<Progress> {
+        let Written { tensor, bytes, resumed } = self.written.remove(&id)?;
         self.bytes_done += bytes;
         self.bytes_resumed += if resumed { bytes } else { 0 };
         self.left[tensor] = self.left[tensor].saturating_sub(bytes);
         self.tensors_done += usize::from(self.left[tensor] == 0);
-        Progress {
+        Some(Progress {
             bytes_done: self.bytes_done,
             bytes_total: self.bytes_total,
             bytes_resumed: self.bytes_resumed,
-            tensor: name,
+            tensor: self.plan.tensors[tensor].name.clone(),
             tensors_done: self.tensors_done,
             tensors_total: self.left.len(),
-        }
+        })
     }
 
     /// What the conversion did.
@@ -388,27 +463,23 @@ impl Job {
                 "the conversion is not finished: there are tasks that are not completed",
             ));
         }
-        let (sha256, files, hashes) = match self.digest.map(Digest::finish) {
+        let (sha256, files, hashes) = match self.digest.take().map(Digest::finish) {
             Some((whole, files, tensors)) => (Some(whole), files, tensors),
             None => (None, Vec::new(), Vec::new()),
         };
         let shards = self.files.iter().enumerate();
         let shards = shards.map(|(index, file)| ReportedShard { size: file.size, sha256: files.get(index).cloned() });
-        let tensors = self.plan.tensors.iter().zip(&self.sums).enumerate();
-        let tensors = tensors.map(|(index, (tensor, tiles))| {
-            let mut all = ErrorSums::default();
-            // In the order of the file: the order of a sum decides its last bits.
-            tiles.values().for_each(|sums| all.append(sums));
-            ReportedTensor {
-                name: tensor.name.clone(),
-                from: tensor.from.name,
-                to: tensor.to.name,
-                why: tensor.why.clone(),
-                source_bytes: tensor.source_bytes,
-                bytes: tensor.place.bytes,
-                error: self.options.errors.then(|| ErrorFigures::of(&all, tensor.has_importance)),
-                hashes: hashes.get(index).cloned(),
-            }
+        let tensors = self.plan.tensors.into_iter().enumerate();
+        let tensors = tensors.map(|(index, tensor)| ReportedTensor {
+            from: tensor.from.name,
+            to: tensor.to.name,
+            weights: tensor.rows.saturating_mul(tensor.row_length),
+            source_bytes: tensor.source_bytes,
+            bytes: tensor.place.bytes,
+            error: self.sums.get(index).map(|sums| ErrorFigures::of(sums, tensor.has_importance)),
+            hashes: hashes.get(index).cloned(),
+            name: tensor.name,
+            why: tensor.why,
         });
         Ok(Report {
             source_bytes: self.bytes_total,

@@ -1,29 +1,6 @@
 //! JSON as JavaScript's `JSON.stringify` writes it, and the checksum of a journal's lines.
 
-use std::fmt::Write as _;
-
-/// A string in quotes.
-pub fn quoted(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            c if c < ' ' => {
-                let _ = write!(out, "\\u{:04x}", u32::from(c)); // a String takes everything
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
-}
+pub use crate::json::quoted;
 
 /// A list of values that are JSON already.
 pub fn list(values: impl IntoIterator<Item = String>) -> String {

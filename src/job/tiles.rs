@@ -1,7 +1,7 @@
 //! The cutting of tensors into tiles, small enough that memory depends neither on the model nor on any tensor's shape.
 
 use crate::container::gguf::TensorType;
-use crate::recipe::PlannedTensor;
+use crate::recipe::{PlannedTensor, four_bit_data_type};
 use serde::{Deserialize, Serialize};
 
 /// Weights per tile, 4 MiB of F32: small enough that eight threads, two tiles each, fit in a browser tab of a phone.
@@ -85,9 +85,9 @@ pub fn tiles(tensor: &PlannedTensor, index: usize) -> Box<dyn Iterator<Item = Ti
     }))
 }
 
-/// Bytes of whole blocks.
+/// Bytes of weights: whole blocks, but for an odd end of 4-bit codes, which is a byte of its own.
 pub(super) fn bytes_of(kind: TensorType, weights: u64) -> u64 {
-    (weights / kind.weights).saturating_mul(kind.bytes)
+    weights.div_ceil(kind.weights).saturating_mul(kind.bytes)
 }
 
 /// Weights of the largest tile of a format.
@@ -110,8 +110,8 @@ fn parts(tensor: &PlannedTensor, most: u64) -> Parts {
             heads(rows, row_length, head_rows, most)
         };
     }
-    // A copy without blocks has no regard to rows.
-    let regardless = from == to && from.weights == 1;
+    // NF4 and FP4 have blocks of 64 without regard to rows, and a copy without blocks has neither.
+    let regardless = four_bit_data_type(to).is_some() || from == to && from.weights == 1;
     if row_length > most && !regardless {
         return Box::new((0..rows).flat_map(move |row| pieces(row * row_length, row_length, most)));
     }

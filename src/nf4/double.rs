@@ -69,12 +69,7 @@ impl DoubleQuantized4Bit {
     /// Those of [`check`](Self::check); [`Code::NON_FINITE`](crate::Code::NON_FINITE) if one overflows.
     pub fn absmax(&self) -> Result<Vec<f32>> {
         self.check()?;
-        let blocks = self.absmax_codes.chunks(DOUBLE_QUANT_BLOCK_SIZE).zip(&self.nested_absmax);
-        let decode = |(codes, &nested): (&[u8], &f32)| -> Vec<f32> {
-            codes.iter().map(|&code| dynamic::decode(code, nested) + self.offset).collect()
-        };
-        let absmax: Vec<f32> = blocks.flat_map(decode).collect();
-        check::finite(&absmax, "absmax").map(|()| absmax)
+        decode_absmax(&self.absmax_codes, &self.nested_absmax, self.offset)
     }
 
     /// The bytes that are stored: codes, codes of absmax, nested absmax and the offset. The maps are constants.
@@ -151,6 +146,19 @@ pub fn double_absmax(absmax: Vec<f32>) -> Result<(Vec<u8>, Vec<f32>, f32)> {
     let mut nested = check::zeros(absmax.len().div_ceil(DOUBLE_QUANT_BLOCK_SIZE))?;
     quantize_absmax(absmax, offset, &mut codes, &mut nested)?;
     Ok((codes, nested, offset))
+}
+
+/// The absmax that [`double_absmax`] stands for.
+///
+/// # Errors
+/// [`Code::NON_FINITE`](crate::Code::NON_FINITE) if one overflows.
+pub fn decode_absmax(codes: &[u8], nested: &[f32], offset: f32) -> Result<Vec<f32>> {
+    let blocks = codes.chunks(DOUBLE_QUANT_BLOCK_SIZE).zip(nested);
+    let decode = |(codes, &nested): (&[u8], &f32)| -> Vec<f32> {
+        codes.iter().map(|&code| dynamic::decode(code, nested) + offset).collect()
+    };
+    let absmax: Vec<f32> = blocks.flat_map(decode).collect();
+    check::finite(&absmax, "absmax").map(|()| absmax)
 }
 
 fn mean(values: &[f32]) -> f32 {

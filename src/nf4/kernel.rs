@@ -14,6 +14,11 @@ pub fn absmax(values: &[f32]) -> Option<f32> {
     (bits < 0x7f80_0000).then(|| f32::from_bits(bits as u32))
 }
 
+/// What is stored as the absmax of a block: a shorter one at the end of a tensor has it floored.
+pub fn stored(absmax: f32, whole: bool, data_type: DataType4Bit) -> f32 {
+    if whole || data_type == DataType4Bit::Int4 { absmax } else { absmax.max(FLOOR) }
+}
+
 /// The codes of one block, two to a byte, the first in the high nibble; what is stored as its absmax is returned.
 ///
 /// `whole` blocks multiply by the reciprocal, a shorter one at the end of a tensor divides and stores the floored

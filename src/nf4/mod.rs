@@ -10,6 +10,7 @@
 mod codebook;
 mod double;
 mod dynamic;
+mod file;
 mod json;
 mod kernel;
 mod single;
@@ -17,13 +18,14 @@ pub mod state;
 
 pub use codebook::DataType4Bit;
 pub use double::{
-    DOUBLE_QUANT_BLOCK_SIZE, DoubleQuantized4Bit, dequantize_4bit_double, dequantize_4bit_double_into, double_absmax,
-    quantize_4bit_double, quantize_4bit_double_into,
+    DOUBLE_QUANT_BLOCK_SIZE, DoubleQuantized4Bit, decode_absmax, dequantize_4bit_double, dequantize_4bit_double_into,
+    double_absmax, quantize_4bit_double, quantize_4bit_double_into,
 };
 pub use dynamic::DYNAMIC_MAP;
+pub use file::{Tail, TailLayout, TailPart};
 pub use single::{
-    BLOCK_SIZE, BLOCK_SIZES, Quantize4BitOptions, Quantized4Bit, dequantize_4bit, dequantize_4bit_into, quantize_4bit,
-    quantize_4bit_into,
+    BLOCK_SIZE, BLOCK_SIZES, Quantize4BitOptions, Quantized4Bit, block_absmax, dequantize_4bit, dequantize_4bit_into,
+    quantize_4bit, quantize_4bit_into,
 };
 #[cfg(target_arch = "wasm32")]
 pub(crate) use single::{decode_blocks, quantize_blocks};

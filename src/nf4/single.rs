@@ -164,6 +164,29 @@ pub fn quantize_4bit_into(
     quantize_blocks(values, 0, options, codes, absmax)
 }
 
+/// The absmax that [`quantize_4bit`] stores, without the codes.
+///
+/// # Errors
+/// As [`quantize_4bit_into`].
+pub fn block_absmax(values: &[f32], options: &Quantize4BitOptions) -> Result<Vec<f32>> {
+    let Quantize4BitOptions { data_type, block_size } = *options;
+    let mut absmax = check::zeros(options.blocks(values.len())?)?;
+    for (index, (block, absmax)) in values.chunks(block_size).zip(&mut absmax).enumerate() {
+        let largest = largest_of(block, index * block_size)?;
+        *absmax = kernel::stored(largest, block.len() == block_size, data_type);
+    }
+    Ok(absmax)
+}
+
+/// The largest magnitude of a block that begins with value `start` of its tensor.
+fn largest_of(block: &[f32], start: usize) -> Result<f32> {
+    kernel::absmax(block).ok_or_else(|| {
+        // Blocks before this one had none, so the first of all is in it.
+        let at = check::first_non_finite(block).unwrap_or(0);
+        check::non_finite(block[at], start + at, "weight")
+    })
+}
+
 /// [`quantize_4bit_into`] for the blocks of a tensor from value `start` on; the lengths were checked.
 pub(crate) fn quantize_blocks(
     values: &[f32],
@@ -175,11 +198,7 @@ pub(crate) fn quantize_blocks(
     let Quantize4BitOptions { data_type, block_size } = *options;
     let blocks = values.chunks(block_size).zip(codes.chunks_mut(block_size / 2)).zip(absmax);
     for (index, ((values_of_block, codes), absmax)) in blocks.enumerate() {
-        let Some(largest) = kernel::absmax(values_of_block) else {
-            // Blocks before this one had none, so the first of all is in it.
-            let at = check::first_non_finite(values_of_block).unwrap_or(0);
-            return Err(check::non_finite(values_of_block[at], start + index * block_size + at, "weight"));
-        };
+        let largest = largest_of(values_of_block, start + index * block_size)?;
         let whole = values_of_block.len() == block_size;
         *absmax = kernel::encode(values_of_block, largest, whole, data_type, codes);
     }

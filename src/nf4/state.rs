@@ -73,7 +73,8 @@ pub struct LoadedState {
 }
 
 const DTYPES: [&str; 3] = ["float32", "float16", "bfloat16"];
-const STATE: &str = "quant_state.bitsandbytes__";
+/// Before the name of the type.
+pub(super) const STATE: &str = "quant_state.bitsandbytes__";
 
 impl Quantized4Bit {
     /// The tensors bitsandbytes reads this one from; `dtype` is what it will decode to ("float32", "float16" or

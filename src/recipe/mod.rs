@@ -5,6 +5,7 @@
 //! category   what kind of tensor a name means; which tensors are never quantized
 //! mix        the rules of every preset: this kind of tensor, under these conditions, gets that type, because
 //! fallback   what a type becomes when a row is not whole blocks
+//! four_bit   the presets of bitsandbytes' formats, which are no GGUF
 //! limits     names and dimensions that readers of GGUF do not take
 //! facts      what the rules ask of a model: architecture, layers, heads, experts
 //! recipe     the options, with llama-quantize's names
@@ -24,6 +25,7 @@ mod category;
 mod choose;
 mod facts;
 mod fallback;
+mod four_bit;
 mod image;
 mod limits;
 mod metadata;
@@ -38,10 +40,11 @@ mod tile;
 mod transcribe;
 
 pub use crate::container::gguf::Place;
+pub use four_bit::{check_four_bit_options, four_bit_data_type, four_bit_dtype, four_bit_type};
 pub use limits::unreadable;
 pub(crate) use limits::{MAX_IMAGE_NAME, MAX_TEXT_NAME, PLAIN};
 pub use options::{KvOverride, OverrideValue, Recipe, TensorTypeRule};
-pub use plan::{Plan, PlannedTensor, plan};
+pub use plan::{FourBit, Plan, PlannedTensor, plan};
 pub use preset::{Preset, presets};
 pub use rows::{analyze_rows, compare_rows};
 pub use split::Shard;

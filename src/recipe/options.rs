@@ -43,6 +43,10 @@ pub struct Recipe {
     /// What GGUF calls the way a tokenizer cuts text (`tokenizer.ggml.pre`): only for language models from safetensors whose
     /// files do not tell.
     pub pre_tokenizer: Option<String>,
+    /// The presets NF4 and FP4: the scales in 8 bits, as `bnb_4bit_use_double_quant` has it.
+    pub double_quant: Option<bool>,
+    /// The presets NF4 and FP4: modules that stay as they are, by their names or parts of these (`lm_head` does in any case).
+    pub exclude_modules: Option<Vec<String>>,
     /// Make a plain container of a safetensors model: every tensor under its own name, and the architecture `plain`, which
     /// no program runs. Without it a model of an unknown kind is refused.
     pub plain: bool,

@@ -2,6 +2,7 @@
 
 use super::choose::Chooser;
 use super::facts::{Facts, Lookup};
+use super::four_bit::{check_four_bit_options, four_bit_type};
 use super::image::is_image;
 use super::limits::{Limits, PLAIN};
 use super::metadata;
@@ -13,6 +14,7 @@ use crate::container::gguf::{Header, Place, Tensor, TensorType};
 use crate::container::imatrix::ImportanceMatrix;
 use crate::error::{Code, Error, Result};
 use crate::format::Codec;
+use crate::nf4::TailLayout;
 use crate::order::sorted;
 use std::collections::{BTreeMap, HashSet};
 
@@ -27,8 +29,19 @@ pub struct Plan {
     pub tensors: Vec<PlannedTensor>,
     /// The size of the whole output.
     pub size: u64,
+    /// Of a file of bitsandbytes' formats, what its readers need beyond types and places.
+    pub four_bit: Option<FourBit>,
     /// The importance that is used, after including and excluding weights.
     pub(super) importance: Option<ImportanceMatrix>,
+}
+
+/// What the plan of a file of bitsandbytes' formats says beyond types and places.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FourBit {
+    /// What stands after the codes of every quantized tensor.
+    pub layout: TailLayout,
+    /// The modules that stay as they are, as `config.json` lists them.
+    pub skipped: Vec<String>,
 }
 
 /// One tensor's way from the input to the output.
@@ -98,6 +111,11 @@ impl PlannedTensor {
 }
 
 impl Plan {
+    /// The plan of a file of bitsandbytes' formats.
+    pub(crate) fn of_four_bit(header: Vec<u8>, tensors: Vec<PlannedTensor>, size: u64, four_bit: FourBit) -> Plan {
+        Plan { header, further: Vec::new(), tensors, size, four_bit: Some(four_bit), importance: None }
+    }
+
     /// The importance of a tensor's columns: one weight per column, for every expert (`shape[2]`) in turn.
     pub fn importance(&self, index: usize) -> Option<&[f32]> {
         let tensor = self.tensors.get(index).filter(|tensor| tensor.has_importance)?;
@@ -119,6 +137,11 @@ impl Plan {
 /// - [`Code::TOO_LARGE`]: a tensor's name or dimensions are beyond what readers of its architecture take.
 /// - [`Code::UNSUPPORTED`]: a type cannot be read or written, or no type fits; one shard of several without the others.
 pub fn plan(header: &Header, recipe: &Recipe, importance: Option<&ImportanceMatrix>) -> Result<Plan> {
+    check_four_bit_options(recipe, importance.is_some())?;
+    if let Some(kind) = four_bit_type(recipe) {
+        let message = format!("{} is made of safetensors models, and this is gguf", kind.name);
+        return Err(Error::new(Code::UNSUPPORTED, message).with("preset", kind.name));
+    }
     let preset = Preset::by_name(&recipe.preset)?;
     let options = Options::resolve(recipe)?;
     refuse_shard(header)?;

@@ -97,7 +97,7 @@ impl Split {
         }
         let mut shards = shards.into_iter();
         let header = shards.next().map(|first| first.header).unwrap_or_default();
-        Ok(Plan { header, further: shards.collect(), tensors, size, importance: None })
+        Ok(Plan { header, further: shards.collect(), tensors, size, four_bit: None, importance: None })
     }
 }
 

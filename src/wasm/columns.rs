@@ -35,6 +35,11 @@ impl Columns {
         self.numbers.extend(numbers.map(|number| number as f64));
     }
 
+    /// Numbers of any size.
+    pub fn floats(&mut self, numbers: &[f64]) {
+        self.numbers.extend(numbers);
+    }
+
     /// A list of numbers, its length before it.
     pub fn list(&mut self, numbers: &[u64]) {
         self.numbers.push(numbers.len() as f64);

@@ -12,6 +12,7 @@ mod format;
 mod gguf;
 mod hash;
 mod instance;
+mod job;
 mod metadata;
 mod model;
 mod nf4;

@@ -99,11 +99,18 @@ impl ModelHeader {
         found.map(|(tensor, message)| Object::new().value("tensor", tensor).value("message", message).done()).collect()
     }
 
-    /// See [`recipe::plan`].
-    pub fn plan(&self, recipe: JsValue, imatrix: Option<SharedMatrix>) -> Result<ModelPlan, Error> {
+    /// See [`recipe::plan`]; `imatrix_name` is what the importance matrix is called where the recipe does not say.
+    pub fn plan(
+        &self,
+        recipe: JsValue,
+        imatrix: Option<SharedMatrix>,
+        #[wasm_bindgen(js_name = imatrixName)] imatrix_name: Option<String>,
+    ) -> Result<ModelPlan, Error> {
         let recipe: Recipe = serde_wasm_bindgen::from_value(given(&recipe))
             .map_err(|error| Error::new(Code::ARGUMENT, format!("the recipe is not understood: {error}")))?;
-        Ok(ModelPlan(recipe::plan(&self.header, &recipe, shared_matrix(imatrix)?.as_deref())?))
+        let imatrix = shared_matrix(imatrix)?;
+        let plan = recipe::plan(&self.header, &named(&recipe, imatrix_name), imatrix.as_deref())?;
+        Ok(ModelPlan { plan, recipe })
     }
 }
 
@@ -162,13 +169,16 @@ pub(super) fn shared_matrix(imatrix: Option<SharedMatrix>) -> Result<Option<Rc<i
 /// What becomes of every tensor of a model, and the header of the file they go to.
 #[wasm_bindgen]
 #[derive(Debug)]
-pub struct ModelPlan(Plan);
+pub struct ModelPlan {
+    pub(super) plan: Plan,
+    /// As it was given.
+    pub(super) recipe: Recipe,
+}
 
-impl ModelPlan {
-    /// The plan for JavaScript.
-    pub(super) fn new(plan: Plan) -> Self {
-        ModelPlan(plan)
-    }
+/// A recipe that says what the importance matrix is called.
+pub(super) fn named(recipe: &Recipe, imatrix_name: Option<String>) -> Recipe {
+    let imatrix_file = recipe.imatrix_file.clone().or(imatrix_name);
+    Recipe { imatrix_file, ..recipe.clone() }
 }
 
 #[wasm_bindgen]
@@ -176,17 +186,17 @@ impl ModelPlan {
     /// Bytes of the whole output file.
     #[wasm_bindgen(getter)]
     pub fn size(&self) -> f64 {
-        self.0.size as f64
+        self.plan.size as f64
     }
 
     /// The complete final header, padded to where tensor data begins.
     pub fn header(&self) -> Vec<u8> {
-        self.0.header.clone()
+        self.plan.header.clone()
     }
 
     /// `[{ header, offset, size }]`: the files after the first, where the output is split.
     pub fn further(&self) -> js_sys::Array {
-        let shards = self.0.further.iter();
+        let shards = self.plan.further.iter();
         shards
             .map(|shard| {
                 let header = js_sys::Uint8Array::from(shard.header.as_slice());
@@ -196,10 +206,16 @@ impl ModelPlan {
             .collect()
     }
 
+    /// Of a plan in bitsandbytes' formats, the modules that stay as they are, as `config.json` lists them.
+    #[wasm_bindgen(js_name = skippedModules)]
+    pub fn skipped_modules(&self) -> Option<Vec<String>> {
+        self.plan.four_bit.as_ref().map(|four_bit| four_bit.skipped.clone())
+    }
+
     /// How many tensors there are.
     #[wasm_bindgen(getter, js_name = tensorCount)]
     pub fn tensor_count(&self) -> usize {
-        self.0.tensors.len()
+        self.plan.tensors.len()
     }
 
     /// Tensors `from` up to `to` in output order, as columns: name, source name, from, to, why; shape, rows, row length, rows
@@ -207,7 +223,7 @@ impl ModelPlan {
     /// needs importance, whether it has it.
     pub fn tensors(&self, from: usize, to: usize) -> js_sys::Array {
         let mut columns = Columns::default();
-        for tensor in self.0.tensors.get(from..to).unwrap_or_default() {
+        for tensor in self.plan.tensors.get(from..to).unwrap_or_default() {
             columns.text(&tensor.name);
             columns.text(if tensor.source_name == tensor.name { "" } else { &tensor.source_name });
             columns.shared(tensor.from.name);
@@ -224,7 +240,7 @@ impl ModelPlan {
 
     /// The importance of a tensor's columns, for every expert (`shape[2]`) in turn.
     pub fn importance(&self, index: usize) -> Option<Vec<f32>> {
-        self.0.importance(index).map(<[f32]>::to_vec)
+        self.plan.importance(index).map(<[f32]>::to_vec)
     }
 }
 

@@ -1,12 +1,12 @@
 //! `container/safetensors` and `convert/` for JavaScript: a model of one or several files, listed and planned.
 
 use super::columns::Columns;
-use super::model::{ModelPlan, SharedMatrix, shared_matrix};
+use super::model::{ModelPlan, SharedMatrix, named, shared_matrix};
 use super::object::{Object, count};
 use super::plain;
 use crate::container::gguf::{Header, TensorType};
 use crate::container::safetensors::{self, Parsed};
-use crate::convert::{Folder, Source};
+use crate::convert::{self, Folder, Source};
 use crate::error::Error;
 use crate::recipe::{self, Recipe};
 use std::cell::RefCell;
@@ -114,16 +114,26 @@ impl SafetensorsModel {
         pairs.flat_map(|(key, value)| [key.into(), "str".into(), JsValue::UNDEFINED, value.into()]).collect()
     }
 
-    /// The plan of its conversion to GGUF: see [`Source`].
-    pub fn plan(&self, recipe: JsValue, imatrix: Option<SharedMatrix>) -> Result<ModelPlan, Error> {
+    /// The plan of its conversion to GGUF, see [`Source`], or to one of bitsandbytes' formats; `imatrix_name` is what the
+    /// importance matrix is called where the recipe does not say.
+    pub fn plan(
+        &self,
+        recipe: JsValue,
+        imatrix: Option<SharedMatrix>,
+        #[wasm_bindgen(js_name = imatrixName)] imatrix_name: Option<String>,
+    ) -> Result<ModelPlan, Error> {
         let recipe: Recipe = plain::read("recipe", super::object::given(&recipe))?;
         let imatrix = shared_matrix(imatrix)?;
+        if recipe::four_bit_type(&recipe).is_some() {
+            let plan = convert::plan(&self.folder, &recipe, imatrix.as_deref())?;
+            return Ok(ModelPlan { plan, recipe });
+        }
         let source = Source::of(&recipe);
         let made = self.made.take().filter(|(known, _)| *known == source);
         let header = made.map_or_else(|| source.header(&self.folder), |(_, header)| Ok(header))?;
-        let plan = source.plan(&header, &recipe, imatrix.as_deref());
+        let plan = source.plan(&header, &named(&recipe, imatrix_name), imatrix.as_deref());
         self.made.replace(Some((source, header)));
-        Ok(ModelPlan::new(plan?))
+        Ok(ModelPlan { plan: plan?, recipe })
     }
 }
 

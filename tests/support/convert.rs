@@ -85,6 +85,7 @@ impl Disk {
                     rest[..rest.len().min(range.length as usize)].to_vec()
                 }
             };
+            let id = task.id;
             let step = job.complete(task.run(bytes)?)?;
             for write in &step.writes {
                 if !self.write(write.file, write.offset, &write.bytes) {
@@ -92,6 +93,7 @@ impl Disk {
                 }
             }
             self.journal.extend(step.entry.unwrap_or_default());
+            job.written(id);
         }
         for (file, planned) in self.files.iter().zip(job.files()) {
             assert_eq!(file.len() as u64, planned.size, "a file is not as long as the plan says");

@@ -80,6 +80,9 @@ impl TensorType {
     /// Every one of them.
     pub const FOREIGN: &[TensorType] =
         &[Self::F8_E4M3, Self::F8_E5M2, Self::BOOL, Self::U8, Self::U16, Self::U32, Self::U64];
+    /// bitsandbytes' 4-bit types, in no GGUF file: two codes to a byte, the scales apart.
+    pub const NF4: TensorType = TensorType { id: 0x1100, name: "NF4", weights: 2, bytes: 1 };
+    pub const FP4: TensorType = TensorType { id: 0x1101, name: "FP4", weights: 2, bytes: 1 };
     /// Those of GGUF that safetensors has too, by the same names.
     const SHARED: &[TensorType] =
         &[Self::F64, Self::F32, Self::F16, Self::BF16, Self::I8, Self::I16, Self::I32, Self::I64];

@@ -1,0 +1,344 @@
+//! Which tensors of a Hugging Face model bitsandbytes quantizes: the weights of linear layers, but for those that `transformers`
+//! leaves alone. What is kept and what config.json lists are two sides of one decision: `transformers` builds a 4-bit layer for
+//! every linear layer whose name no entry of the list matches, and then needs 4-bit weights for it.
+//!
+//! Source: `get_keys_to_not_convert`, `should_convert_module` and the `_keep_in_fp32_modules` of transformers 5.24 (Apache-2.0).
+
+use crate::container::gguf::TensorType;
+use crate::container::safetensors::SafetensorsTensor;
+use crate::error::{Code, Error, Result};
+use crate::json::Value;
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+/// The types that bitsandbytes decodes to: weights of others stay as they are.
+const FLOATS: &[TensorType] = &[TensorType::F32, TensorType::F16, TensorType::BF16];
+
+/// Modules that a type of model keeps in F32, whatever its configuration lists: `_keep_in_fp32_modules`.
+const PRECISE: &[(&[&str], &[&str])] = &[
+    (&["t5", "mt5", "umt5", "udop", "pop2piano"], &["wo"]),
+    (&["blip-2"], &["qformer", "query_tokens"]),
+    (&["glm_moe_dsa", "deepseek_v32", "axk2", "mistral_large4", "mistral_large4_text"], &["indexer.weights_proj"]),
+    (
+        &["deepseek_v4"],
+        &[
+            "self_attn.compressor.gate_proj",
+            "self_attn.compressor.kv_proj",
+            "self_attn.compressor.indexer.gate_proj",
+            "self_attn.compressor.indexer.kv_proj",
+            "self_attn.compressor.indexer.scorer.weights_proj",
+        ],
+    ),
+];
+
+/// Output layers that are not called lm_head, and the classes that have them, without what follows in [`HEADS`].
+const OUTPUTS: &[(&str, &str)] = &[
+    (
+        "cls.predictions.decoder",
+        "Bert BigBird Deberta DebertaV2 Ernie FNet LayoutLM MegatronBert MobileBert Mra NomicBert Nystromformer RemBert RoCBert RoFormer SqueezeBert Tapas VisualBert Yoso",
+    ),
+    (
+        "lm_head.decoder",
+        "BertGeneration Camembert Data2VecText Esmc Gte IBert JinaEmbeddingsV3 Longformer Luke MPNet Reformer Roberta RobertaPreLayerNorm XLMRoberta XLMRobertaXL Xmod",
+    ),
+    ("lm_head.out_proj", "T5Gemma T5Gemma2"),
+    ("predictions.decoder", "Albert"),
+    ("proj_out", "Whisper Moonshine Canary CohereAsr"),
+    ("output_projection", "BioGpt TrOCR"),
+    ("generator_lm_head", "ConvBert Electra"),
+    ("vocab_projector", "DistilBert"),
+    ("pred_layer.proj", "Flaubert XLM"),
+    ("embed_out", "GPTNeoX GPTNeoXJapanese"),
+    ("decoder", "ModernBert ModernBertDecoder"),
+    ("head.decoder", "Ultrabert"),
+    ("head", "Rwkv"),
+    ("lm_loss", "XLNet"),
+    ("output", "Git"),
+];
+
+/// What the names of classes with an output layer end with, the longer first.
+const HEADS: &[&str] = &[
+    "ForConditionalGeneration",
+    "ForPreTraining",
+    "ForMaskedLM",
+    "ForCausalLM",
+    "WithLMHeadModel",
+    "LMHeadModel",
+    "Decoder",
+];
+
+/// The outputs of models within models, and of those whose class has several.
+const MORE_OUTPUTS: &[&str] =
+    &["proj_out", "embed_out", "logits_dense", "unembedding_projection", "mmm_text_head.decoder", "audio_lm_head"];
+
+/// Heads that are the last module of a model: with a bias that is its last parameter, and they are quantized.
+const LAST: &[&str] = &["score", "classifier"];
+
+/// Weights that are stored the other way round.
+const TRANSPOSED: &[&str] = &[".c_attn.weight", ".c_fc.weight", ".c_proj.weight"];
+
+/// What the configuration says of the kind of a model.
+#[derive(Debug, Default)]
+pub struct ModelKind {
+    /// `architectures[0]`.
+    class: String,
+    /// Its `model_type`, and those of the models within it.
+    types: BTreeSet<String>,
+}
+
+impl ModelKind {
+    /// The kind of a model by its `config.json`.
+    pub fn of(config: &Value) -> Self {
+        let mut types = BTreeSet::new();
+        collect_types(config, 0, &mut types);
+        let named = config.get("architectures").and_then(Value::as_list).and_then(|names| names.first());
+        ModelKind { class: named.and_then(Value::as_str).unwrap_or_default().to_owned(), types }
+    }
+
+    /// What the output layer is called that a class leaves alone; of CTC it has a bias, which is the last parameter: it is quantized.
+    fn output(&self) -> Option<&'static str> {
+        if self.class.ends_with("ForCTC") {
+            return None;
+        }
+        let stem = HEADS.iter().find_map(|head| self.class.strip_suffix(head));
+        let of = |stem: &str| OUTPUTS.iter().find(|(_, classes)| classes.split(' ').any(|class| class == stem));
+        Some(stem.and_then(of).map_or("lm_head", |(module, _)| module))
+    }
+}
+
+fn collect_types(value: &Value, depth: u32, types: &mut BTreeSet<String>) {
+    const DEEPEST: u32 = 3;
+    if depth > DEEPEST {
+        return;
+    }
+    if let Some(items) = value.as_list() {
+        items.iter().for_each(|item| collect_types(item, depth + 1, types));
+    }
+    for (key, member) in value.as_object().unwrap_or_default() {
+        match member.as_str().filter(|_| key == "model_type") {
+            Some(kind) => {
+                types.insert(kind.to_owned());
+            }
+            None => collect_types(member, depth + 1, types),
+        }
+    }
+}
+
+/// What becomes of the tensors of a model.
+pub struct Choice {
+    /// Why tensors stay as they are, by name; those that are quantized are not here.
+    pub kept: HashMap<String, &'static str>,
+    /// The modules that `transformers` must not look for 4-bit weights in.
+    pub skipped: Vec<String>,
+}
+
+/// Chooses what is quantized. `excluded` are names of modules, or parts of them.
+///
+/// # Errors
+/// [`Code::UNSUPPORTED`] for weights that are stored the other way round.
+pub fn choose(tensors: &[SafetensorsTensor], kind: &ModelKind, excluded: &[String]) -> Result<Choice> {
+    let names: HashSet<&str> = tensors.iter().map(|tensor| tensor.name.as_str()).collect();
+    let precise = PRECISE.iter().filter(|(types, _)| types.iter().any(|name| kind.types.contains(*name)));
+    let in_f32: Vec<&str> = precise.flat_map(|(_, modules)| *modules).copied().collect();
+    let output = kind.output();
+    let mut kept = HashMap::new();
+    for tensor in tensors {
+        let why = match module_of(tensor) {
+            None => Some("not the weight of a linear layer"),
+            Some(module) => why_kept(tensor, module, excluded, &in_f32, output, &names),
+        };
+        if let Some(why) = why {
+            kept.insert(tensor.name.clone(), why);
+        } else if TRANSPOSED.iter().any(|end| tensor.name.ends_with(end)) {
+            let message = format!(
+                "tensor '{}' is stored the other way round (Conv1D of GPT-2), which is not converted to 4 bits",
+                tensor.name
+            );
+            return Err(Error::new(Code::UNSUPPORTED, message).with("tensor", tensor.name.as_str()));
+        }
+    }
+    let mut skipped = Skipped::default();
+    // The output may be tied to the embeddings, and have no tensor of its own; what is excluded may not be there at all.
+    output.iter().for_each(|module| skipped.add(module));
+    excluded.iter().for_each(|module| skipped.add(module));
+    let modules = tensors.iter().filter_map(|tensor| Some((tensor, module_of(tensor)?)));
+    let (stay, rest): (Vec<_>, Vec<_>) = modules.partition(|(tensor, _)| kept.contains_key(&tensor.name));
+    stay.iter().for_each(|(_, module)| skipped.add(module));
+    // A name of the list may match more than it means: what it matches is kept, and in the list itself.
+    let (mut from, mut rest) = (0, rest);
+    while from < skipped.list.len() {
+        let added = skipped.list[from..].to_vec();
+        from = skipped.list.len();
+        rest.retain(|(tensor, module)| {
+            let found = added.iter().any(|name| matches(module, name));
+            if found {
+                kept.insert(tensor.name.clone(), "its name matches that of a skipped module");
+                skipped.add(module);
+            }
+            !found
+        });
+    }
+    Ok(Choice { kept, skipped: skipped.list })
+}
+
+/// Names, each once, in the order they were added.
+#[derive(Default)]
+struct Skipped {
+    list: Vec<String>,
+    known: HashSet<String>,
+}
+
+impl Skipped {
+    fn add(&mut self, module: &str) {
+        if self.known.insert(module.to_owned()) {
+            self.list.push(module.to_owned());
+        }
+    }
+}
+
+fn why_kept(
+    tensor: &SafetensorsTensor,
+    module: &str,
+    excluded: &[String],
+    in_f32: &[&str],
+    output: Option<&str>,
+    names: &HashSet<&str>,
+) -> Option<&'static str> {
+    let dotted = format!(".{module}.");
+    if !FLOATS.contains(&tensor.kind) {
+        return Some("its type");
+    }
+    if excluded.iter().any(|part| dotted.contains(&format!(".{part}."))) {
+        return Some("the recipe excludes it");
+    }
+    if in_f32.iter().any(|name| matches(module, name)) {
+        return Some("transformers keeps it in F32");
+    }
+    if output.is_some_and(|output| is_output(module, output, names)) {
+        return Some("the output decides every token");
+    }
+    table(&tensor.name, module)
+}
+
+/// The module that a two-dimensional weight is of.
+fn module_of(tensor: &SafetensorsTensor) -> Option<&str> {
+    tensor.name.strip_suffix(".weight").filter(|_| tensor.shape.len() == 2)
+}
+
+fn is_output(module: &str, output: &str, names: &HashSet<&str>) -> bool {
+    if module == output || MORE_OUTPUTS.contains(&module) || is_inner_output(module) {
+        return true;
+    }
+    LAST.contains(&module) && !names.contains(format!("{module}.bias").as_str())
+}
+
+/// `lm_head`, `lm_heads.3.decoder`, `predictions.decoder`, `output_projection`, wherever they are in a model.
+fn is_inner_output(module: &str) -> bool {
+    if let Some(before) = module.strip_suffix("predictions.decoder") {
+        return before.is_empty() || before.ends_with(['.', '_']);
+    }
+    let mut parts = module.rsplit('.').peekable();
+    if parts.peek() == Some(&"output_projection") {
+        return true;
+    }
+    parts.next_if(|part| ["decoder", "out_proj"].contains(part));
+    parts.next_if(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()));
+    parts.next().is_some_and(|part| ["lm_head", "lm_heads"].contains(&part))
+}
+
+/// Why a two-dimensional weight is none of a linear layer, by its name.
+fn table(name: &str, module: &str) -> Option<&'static str> {
+    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    let lower = module.to_ascii_lowercase();
+    let embedding = |part: &str| part.contains("embed") && part.bytes().all(is_word) || ["wte", "wpe"].contains(&part);
+    if lower.split('.').any(embedding) || name == "shared.weight" || name.ends_with(".shared.weight") {
+        return Some("a table of embeddings");
+    }
+    if name.contains("relative_attention_bias.") {
+        return Some("a table of embeddings");
+    }
+    let last_word = lower.bytes().rposition(|byte| !is_word(byte)).map_or(0, |at| at + 1);
+    if lower.get(last_word..).is_some_and(|word| word.contains("norm")) {
+        return Some("a norm");
+    }
+    // transformers keeps experts in one parameter each, which is no linear layer.
+    const EXPERTS: &[&str] = &[".experts.", ".router.", ".mlp.gate.", ".block_sparse_moe.gate."];
+    EXPERTS.iter().any(|part| name.contains(part)).then_some("of a mixture of experts")
+}
+
+/// Whether `transformers` takes a module for one of this name: from the start up to the end of a part, or at the end.
+fn matches(module: &str, name: &str) -> bool {
+    if module.ends_with(name) {
+        return true;
+    }
+    // It reads names as regular expressions, and names of modules have nothing special to these but the dot.
+    let mut rest = module.chars();
+    for c in name.chars() {
+        match rest.next() {
+            Some(found) if found == c || c == '.' => {}
+            _ => return false,
+        }
+    }
+    let rest = rest.as_str();
+    let consumed = &module[..module.len() - rest.len()];
+    consumed.ends_with('.') || rest.is_empty() || rest.starts_with('.')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_matches_up_to_the_end_of_a_part_or_at_the_end() {
+        for (module, name, expected) in [
+            ("model.layers.1.mlp.up_proj", "model.layers.1", true),
+            ("model.layers.10.mlp.up_proj", "model.layers.1", false),
+            ("model.layers.1.mlp.up_proj", "up_proj", true),
+            ("model.layers.1.mlp.up_proj", "proj", true),
+            ("model.layers.1.mlp.up_proj", "mlp", false),
+            ("model.layers.1.mlp.up_proj", "model.layers.", true),
+            ("modelxlayers.1.mlp", "model.layers", true),
+            ("head.decoder", "head", true),
+            ("header.decoder", "head", false),
+            ("a", "", true),
+        ] {
+            assert_eq!(matches(module, name), expected, "{module} {name}");
+        }
+    }
+
+    #[test]
+    fn outputs_are_known_wherever_they_are() {
+        for (module, expected) in [
+            ("lm_head", true),
+            ("model.lm_heads.12.out_proj", true),
+            ("codec.lm_head.decoder", true),
+            ("xlm_head", false),
+            ("cls.predictions.decoder", true),
+            ("my_predictions.decoder", true),
+            ("mypredictions.decoder", false),
+            ("decoder.output_projection", true),
+            ("lm_head.x", false),
+            ("lm_heads..decoder", false),
+        ] {
+            assert_eq!(is_inner_output(module), expected, "{module}");
+        }
+    }
+
+    #[test]
+    fn tables_are_known_by_their_names() {
+        for (module, expected) in [
+            ("model.embed_tokens", Some("a table of embeddings")),
+            ("model.embed-x", None),
+            ("transformer.WTE", Some("a table of embeddings")),
+            ("encoder.block.0.relative_attention_bias", Some("a table of embeddings")),
+            ("shared", Some("a table of embeddings")),
+            ("a.unshared", None),
+            ("model.LayerNorm2", Some("a norm")),
+            ("norm.x", None),
+            ("model.mlp.gate", Some("of a mixture of experts")),
+            ("model.experts.1.up", Some("of a mixture of experts")),
+            ("model.gate", None),
+        ] {
+            assert_eq!(table(&format!("{module}.weight"), module), expected, "{module}");
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! `job/` for JavaScript: the job is in the engine of the thread that reads and writes, its tasks run in those of workers. The
+//! bytes of results stay JavaScript's; only what is hashed passes through the engine, a piece at a time.
+
+use super::columns::Columns;
+use super::model::ModelPlan;
+use super::object::Object;
+use super::tiles::TILE;
+use crate::error::{Code, Error};
+use crate::hash::Hasher;
+use crate::job::{
+    Buffer, ByteRange, Done, ErrorFigures, Found, Identity, Job, JobOptions, JournalReader, Next, Read, Report, Task,
+};
+use crate::recipe::Recipe;
+use js_sys::{Array, Function, Uint8Array};
+use wasm_bindgen::prelude::*;
+
+#[wasm_bindgen]
+extern "C" {
+    /// A hash of the system's own.
+    type SystemHash;
+    #[wasm_bindgen(method)]
+    fn update(this: &SystemHash, bytes: &Uint8Array);
+    #[wasm_bindgen(method)]
+    fn hex(this: &SystemHash) -> String;
+}
+
+/// SHA-256 of the system's or of the engine's.
+enum Sha256 {
+    System(SystemHash),
+    Engine(Hasher),
+}
+
+/// Bytes that JavaScript keeps.
+#[derive(Clone)]
+struct Kept(Uint8Array);
+
+impl Buffer for Kept {
+    type Sha256 = Sha256;
+    /// Makes one of the system's hashes, where there is such a thing.
+    type Hashing = Option<Function>;
+
+    fn sha256(hashing: &Option<Function>) -> Sha256 {
+        match hashing.as_ref().and_then(|make| make.call0(&JsValue::UNDEFINED).ok()) {
+            Some(hash) => Sha256::System(hash.unchecked_into()),
+            None => Sha256::Engine(Hasher::sha256()),
+        }
+    }
+
+    fn of(bytes: Vec<u8>) -> Self {
+        Kept(Uint8Array::from(bytes.as_slice()))
+    }
+
+    fn len(&self) -> u64 {
+        self.0.length().into()
+    }
+
+    fn hash(&self, sha256: &mut [&mut Sha256], xxh64: Option<&mut Hasher>) {
+        let mut own: Vec<&mut Hasher> = xxh64.into_iter().collect();
+        for hash in sha256.iter_mut() {
+            match hash {
+                Sha256::System(hash) => hash.update(&self.0),
+                Sha256::Engine(hasher) => own.push(hasher),
+            }
+        }
+        if !own.is_empty() {
+            each_piece(&self.0, TILE, |piece| own.iter_mut().for_each(|hasher| hasher.update(piece)));
+        }
+    }
+
+    fn hex(hash: Sha256) -> String {
+        match hash {
+            Sha256::System(hash) => hash.hex(),
+            Sha256::Engine(hasher) => hasher.hex(),
+        }
+    }
+}
+
+/// Copies bytes into the engine a piece at a time.
+fn each_piece(bytes: &Uint8Array, most: usize, mut each: impl FnMut(&[u8])) {
+    let mut piece = vec![0; most.min(bytes.length() as usize)];
+    let mut at = 0;
+    while at < bytes.length() {
+        let end = bytes.length().min(at + most as u32);
+        let part = &mut piece[..(end - at) as usize];
+        bytes.subarray(at, end).copy_to(part);
+        each(part);
+        at = end;
+    }
+}
+
+/// Runs a task on the bytes that were read: `{ found, bytes, passes }`. Those that pass through as they are are not copied out.
+#[wasm_bindgen(js_name = runTask)]
+pub fn run_task(task: &[u8], bytes: &Uint8Array) -> Result<JsValue, Error> {
+    let task = Task::from_bytes(task)?;
+    let result = |found: Found| Object::new().value("found", Uint8Array::from(found.to_bytes().as_slice()));
+    let Some(mut pass) = task.pass()? else {
+        let Done { bytes, found, .. } = task.run(bytes.to_vec())?;
+        return Ok(result(found).value("bytes", Uint8Array::from(bytes.as_slice())).value("passes", false).done());
+    };
+    if pass.is_needed() {
+        let mut checked = Ok(());
+        each_piece(bytes, pass.piece(TILE), |piece| {
+            if checked.is_ok() {
+                checked = pass.add(piece);
+            }
+        });
+        checked?;
+    }
+    Ok(result(pass.finish()).value("passes", true).done())
+}
+
+/// A conversion under way.
+#[wasm_bindgen]
+pub struct ModelJob {
+    job: Job<Kept>,
+    recipe: Recipe,
+    identity: Option<Identity>,
+    journal: JournalReader,
+}
+
+impl ModelPlan {
+    fn into_job(self, options: JobOptions, hashing: Option<Function>) -> Result<ModelJob, Error> {
+        let ModelPlan { plan, recipe } = self;
+        let job = Job::hashing(plan, options, hashing)?;
+        Ok(ModelJob { job, recipe, identity: None, journal: JournalReader::default() })
+    }
+}
+
+#[wasm_bindgen]
+impl ModelPlan {
+    /// The conversion it describes; the plan is used up. `sha256` makes one of the system's hashes.
+    pub fn job(
+        self,
+        hashes: bool,
+        errors: bool,
+        journal: bool,
+        window: usize,
+        sha256: Option<Function>,
+    ) -> Result<ModelJob, Error> {
+        let ordered = false;
+        self.into_job(JobOptions { hashes, errors, journal, ordered, window }, sha256)
+    }
+}
+
+#[wasm_bindgen]
+impl ModelJob {
+    /// `source` tells the state of the source, `imatrix` which importance matrix is used: the first line of the journal. See
+    /// [`Identity::new`].
+    pub fn identify(&mut self, source: String, imatrix: String) -> Vec<u8> {
+        let identity = Identity::new(self.job.plan(), &self.recipe, source, imatrix);
+        let head = identity.head();
+        self.identity = Some(identity);
+        head
+    }
+
+    /// The next bytes of the journal that an earlier run has left.
+    #[wasm_bindgen(js_name = addJournal)]
+    pub fn add_journal(&mut self, bytes: &[u8]) {
+        self.journal.add(bytes);
+    }
+
+    /// See [`Job::resume`]: false if the journal cannot be used at all.
+    pub fn resume(&mut self) -> Result<bool, Error> {
+        let Some(journal) = std::mem::take(&mut self.journal).finish() else { return Ok(false) };
+        let Some(identity) = &self.identity else { return Ok(false) };
+        self.job.resume(identity, journal).map(|()| true)
+    }
+
+    /// The headers, `[{ offset, bytes }]`; offsets count through all files.
+    pub fn start(&mut self) -> Array {
+        let writes = self.job.start();
+        self.placed(writes)
+    }
+
+    fn placed(&self, writes: Vec<crate::job::Write<Kept>>) -> Array {
+        let start = |file: usize| self.job.files().get(file).map_or(0, |file| file.offset);
+        let placed = |write: crate::job::Write<Kept>| {
+            let offset = start(write.file) + write.offset;
+            Object::new().number("offset", offset).value("bytes", write.bytes.0).done()
+        };
+        writes.into_iter().map(placed).collect()
+    }
+
+    /// The next task, `{ id, tensor, output, ranges, task }`; `null` to wait for others, nothing at the end.
+    pub fn next(&mut self) -> JsValue {
+        let task = match self.job.next() {
+            Next::Task(task) => task,
+            Next::Wait => return JsValue::NULL,
+            Next::Finished => return JsValue::UNDEFINED,
+        };
+        let (output, range) = match task.read {
+            Read::Source(range) => (false, range),
+            Read::Output(range) => (true, range),
+        };
+        let object = Object::new().number("id", task.id).value("tensor", &task.tensor).value("output", output);
+        object.value("ranges", ranges(&range)).value("task", Uint8Array::from(task.to_bytes().as_slice())).done()
+    }
+
+    /// See [`Job::complete`]: `{ writes: [{ offset, bytes }], entry }`.
+    pub fn complete(&mut self, id: f64, found: &[u8], bytes: Option<Uint8Array>) -> Result<JsValue, Error> {
+        let bytes = Kept(bytes.unwrap_or_else(|| Uint8Array::new_with_length(0)));
+        let step = self.job.complete(Done { id: id as u64, bytes, found: Found::from_bytes(found)? })?;
+        let entry = step.entry.map_or(JsValue::UNDEFINED, |entry| Uint8Array::from(entry.as_slice()).into());
+        Ok(Object::new().value("writes", self.placed(step.writes)).value("entry", entry).done())
+    }
+
+    /// See [`Job::written`].
+    pub fn written(&mut self, id: f64) -> JsValue {
+        let Some(progress) = self.job.written(id as u64) else { return JsValue::UNDEFINED };
+        let object = Object::new().number("bytesDone", progress.bytes_done).number("bytesTotal", progress.bytes_total);
+        let object = object.number("bytesResumed", progress.bytes_resumed).value("tensor", progress.tensor);
+        let (done, total) = (progress.tensors_done as u64, progress.tensors_total as u64);
+        object.number("tensorsDone", done).number("tensorsTotal", total).done()
+    }
+
+    /// See [`Job::finish`].
+    pub fn finish(self) -> Result<ModelReport, Error> {
+        self.job.finish().map(ModelReport)
+    }
+}
+
+/// One range, or the two whose halves are apart.
+fn ranges(range: &ByteRange) -> Array {
+    let part = |offset, length| Object::new().number("offset", offset).number("length", length).done();
+    match range.second {
+        None => Array::of1(&part(range.offset, range.length)),
+        Some(second) => Array::of2(&part(range.offset, range.length / 2), &part(second, range.length / 2)),
+    }
+}
+
+/// What a conversion did.
+#[wasm_bindgen]
+pub struct ModelReport(Report);
+
+#[wasm_bindgen]
+impl ModelReport {
+    /// Bytes of the output.
+    #[wasm_bindgen(getter)]
+    pub fn size(&self) -> f64 {
+        self.0.size as f64
+    }
+
+    /// Bytes of the source that an earlier run had done.
+    #[wasm_bindgen(getter, js_name = bytesResumed)]
+    pub fn bytes_resumed(&self) -> f64 {
+        self.0.bytes_resumed as f64
+    }
+
+    /// SHA-256 of the output, if hashes were wanted.
+    #[wasm_bindgen(getter)]
+    pub fn sha256(&self) -> Option<String> {
+        self.0.sha256.clone()
+    }
+
+    /// `[{ size, sha256 }]`.
+    pub fn shards(&self) -> Array {
+        let shards = self.0.shards.iter();
+        shards
+            .map(|shard| {
+                let hash = shard.sha256.as_ref().map_or(JsValue::UNDEFINED, JsValue::from);
+                Object::new().number("size", shard.size).value("sha256", hash).done()
+            })
+            .collect()
+    }
+
+    /// How many tensors there are.
+    #[wasm_bindgen(getter, js_name = tensorCount)]
+    pub fn tensor_count(&self) -> usize {
+        self.0.tensors.len()
+    }
+
+    /// Tensors `from` up to `to`, as columns: name, from, to, why, and SHA-256 and XXH64 if hashes were wanted; weights, bytes
+    /// before and after, and if errors were wanted the figures in their order, with whether the last was measured.
+    pub fn tensors(&self, from: usize, to: usize) -> Array {
+        let mut columns = Columns::default();
+        for tensor in self.0.tensors.get(from..to).unwrap_or_default() {
+            columns.text(&tensor.name);
+            columns.shared(tensor.from);
+            columns.shared(tensor.to);
+            columns.shared(&tensor.why);
+            columns.numbers([tensor.weights, tensor.source_bytes, tensor.bytes]);
+            if let Some(hashes) = &tensor.hashes {
+                columns.text(&hashes.sha256);
+                columns.text(&hashes.xxh64);
+            }
+            if let Some(figures) = &tensor.error {
+                columns.floats(&figures_of(figures));
+            }
+        }
+        columns.done()
+    }
+}
+
+/// The figures in their order; the last is whether the one before it was measured.
+fn figures_of(figures: &ErrorFigures) -> [f64; 7] {
+    let ErrorFigures { rmse, relative_rmse, sqnr_db, cosine, max_error, weighted_error } = *figures;
+    let measured = f64::from(u8::from(weighted_error.is_some()));
+    [rmse, relative_rmse, sqnr_db, cosine, max_error, weighted_error.unwrap_or_default(), measured]
+}
+
+/// The figures of [sums](crate::analysis::ErrorSums), in the order of [`ModelReport::tensors`].
+#[wasm_bindgen(js_name = errorFigures)]
+pub fn error_figures(sums: &[f64], weighted: bool) -> Result<Vec<f64>, Error> {
+    let wrong = |_| Error::new(Code::LENGTH, "eight sums make the figures of an error");
+    let sums = crate::analysis::ErrorSums::from_array(sums.try_into().map_err(wrong)?);
+    Ok(figures_of(&ErrorFigures::of(&sums, weighted)).to_vec())
+}
