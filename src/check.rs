@@ -1,10 +1,11 @@
-//! Checks of what callers pass, each with the one sentence it fails with.
+//! Argument checks shared by all modules, each with one error message.
 
 use crate::error::{Code, Error, Result};
 
-/// The index of the first NaN or infinity.
+/// Returns the index of the first NaN or infinite value.
 pub fn first_non_finite(values: &[f32]) -> Option<usize> {
-    // What is not finite has all ones for an exponent: one more carries into the sign. A whole chunk is checked by one or.
+    // The exponent of a non-finite float is all ones, so adding one to it carries into the sign bit. A single OR over
+    // the carries checks a whole chunk.
     const CHUNK: usize = 64;
     let carry = |x: &f32| (x.to_bits() & 0x7f80_0000) + 0x0080_0000;
     let found = |chunk: &[f32]| chunk.iter().fold(0, |any, x| any | carry(x)) >> 31 == 1;
@@ -13,33 +14,33 @@ pub fn first_non_finite(values: &[f32]) -> Option<usize> {
     Some(chunk * CHUNK + at)
 }
 
-/// Every value is a number; `what` names one of them ("weight").
+/// Checks that every value is finite. `what` is the noun for one value in the error message ("weight").
 ///
 /// # Errors
-/// [`Code::NON_FINITE`] with the index of the first that is not.
+/// [`Code::NON_FINITE`] with the index of the first non-finite value.
 pub fn finite(values: &[f32], what: &str) -> Result<()> {
     first_non_finite(values).map_or(Ok(()), |index| Err(non_finite(values[index], index, what)))
 }
 
-/// The error of value `index` being NaN or infinite.
+/// The error for a non-finite `value` at `index`.
 #[cold]
 pub fn non_finite(value: f32, index: usize, what: &str) -> Error {
     Error::new(Code::NON_FINITE, format!("{what} {index} is {value}, and must be a finite number")).with("index", index)
 }
 
-/// Two lengths agree.
+/// Checks that a length is the expected one.
 ///
 /// # Errors
-/// [`Code::LENGTH`] with both.
+/// [`Code::LENGTH`] with both lengths.
 pub fn length(what: &str, actual: usize, expected: usize) -> Result<()> {
     if actual == expected {
         return Ok(());
     }
-    let message = format!("{what} has length {actual}, and {expected} is needed");
+    let message = format!("{what} has length {actual}; it must be {expected}");
     Err(Error::new(Code::LENGTH, message).with("actual", actual).with("expected", expected))
 }
 
-/// `name` lies in `low..=high`.
+/// Checks that `value` lies in `low..=high`; `name` is used in the error message.
 ///
 /// # Errors
 /// [`Code::RANGE`] with the value and both bounds.
@@ -57,11 +58,11 @@ where
         .with("maximum", high.into()))
 }
 
-/// `len` default values. What a caller's number makes large is an error and not the end of the process.
+/// Allocates `len` default values. A size that cannot be allocated is an error rather than an abort of the process.
 ///
 /// # Errors
-/// [`Code::TOO_LARGE`] for more bytes than an allocation can have (2 GiB in WebAssembly), [`Code::NO_MEMORY`] if there are
-/// not as many.
+/// [`Code::TOO_LARGE`] for more bytes than one allocation can have (2 GiB in WebAssembly), [`Code::NO_MEMORY`] if the
+/// allocator has not enough memory.
 pub fn zeros<T: Clone + Default>(len: usize) -> Result<Vec<T>> {
     let mut out = Vec::new();
     room_for(&mut out, len)?;
@@ -69,10 +70,10 @@ pub fn zeros<T: Clone + Default>(len: usize) -> Result<Vec<T>> {
     Ok(out)
 }
 
-/// Makes room for `len` more values in `out`.
+/// Reserves space for `len` more values in `out`.
 ///
 /// # Errors
-/// Those of [`zeros`].
+/// As for [`zeros`].
 pub fn room_for<T>(out: &mut Vec<T>, len: usize) -> Result<()> {
     out.try_reserve_exact(len).map_err(|_| no_room(len, size_of::<T>()))
 }
@@ -83,33 +84,34 @@ fn no_room(len: usize, size: usize) -> Error {
     let limit = isize::MAX as u64;
     let bytes = (len as u64).saturating_mul(size as u64);
     if bytes > limit {
-        let message = format!("{len} values take {bytes} bytes at once, and {limit} is the limit; use smaller pieces");
+        let message =
+            format!("{len} values need {bytes} bytes in one allocation; the limit is {limit}. Use smaller pieces");
         return Error::new(Code::TOO_LARGE, message).with("bytes", bytes).with("limit", limit);
     }
-    let message = format!("{len} values take {bytes} bytes, and there is not as much memory; use smaller pieces");
+    let message = format!("out of memory: {len} values need {bytes} bytes. Use smaller pieces");
     Error::new(Code::NO_MEMORY, message).with("bytes", bytes)
 }
 
-/// How many elements a tensor of this shape has; the empty shape is a scalar's and has one.
+/// Returns the number of elements of a tensor of this shape. The empty shape is a scalar's: one element.
 ///
 /// # Errors
-/// [`Code::TOO_LARGE`] if no address space holds that many.
+/// [`Code::TOO_LARGE`] if the product overflows `usize`.
 pub fn elements(shape: &[usize]) -> Result<usize> {
     shape.iter().try_fold(1usize, |product, &n| product.checked_mul(n)).ok_or_else(|| {
-        Error::new(Code::TOO_LARGE, format!("a tensor of shape {shape:?} has more elements than memory has addresses"))
+        Error::new(Code::TOO_LARGE, format!("a tensor of shape {shape:?} has more elements than the address space"))
     })
 }
 
-/// A tensor's values are as many as its shape says.
+/// Checks that a tensor has as many values as its shape says.
 ///
 /// # Errors
-/// [`Code::LENGTH`], [`Code::TOO_LARGE`].
+/// [`Code::LENGTH`] if it has not, [`Code::TOO_LARGE`] if the shape overflows.
 pub fn shape(what: &str, actual: usize, shape: &[usize]) -> Result<()> {
     let expected = elements(shape)?;
     if actual == expected {
         return Ok(());
     }
-    let message = format!("{what} has {actual} elements, and the shape {shape:?} has {expected}");
+    let message = format!("{what} has {actual} elements, but the shape {shape:?} has {expected}");
     Err(Error::new(Code::LENGTH, message).with("actual", actual).with("expected", expected))
 }
 

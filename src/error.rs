@@ -1,24 +1,24 @@
-//! The one error of the crate: what kind of thing went wrong, a stable code, a sentence, and the numbers in it.
+//! The error type of the crate: a stable code, a message for people, and the values in it for programs.
 
 use std::fmt;
 
-/// Who or what caused an error.
+/// The category of an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// The bytes of a file or a serialized structure are not what they should be.
+    /// The bytes of a file or of a serialized structure are invalid.
     Format,
-    /// The caller passed something that cannot be used.
+    /// The caller passed an invalid argument.
     Parameter,
-    /// The input is beyond a bound that protects the machine (see the constants named `MAX_*`).
+    /// The input exceeds a limit that protects the machine (see the constants named `MAX_*`).
     Limit,
-    /// Well-formed, but not something this library does.
+    /// Well-formed, but not supported by this library.
     Unsupported,
     /// A file cannot be read or written.
     Io,
 }
 
 impl Kind {
-    /// The name JavaScript sees as `error.kind`.
+    /// The name that JavaScript sees as `error.kind`.
     pub const fn name(self) -> &'static str {
         match self {
             Kind::Format => "Format",
@@ -30,12 +30,12 @@ impl Kind {
     }
 }
 
-/// A stable name for one way to fail. Programs compare codes; people read messages.
+/// A stable identifier for one cause of failure. Programs compare codes; people read messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Code {
-    /// The kind every error of this code has.
+    /// The category of every error with this code.
     pub kind: Kind,
-    /// The name JavaScript sees as `error.code`.
+    /// The name that JavaScript sees as `error.code`.
     pub name: &'static str,
 }
 
@@ -43,61 +43,61 @@ macro_rules! codes {
     ($($(#[$doc:meta])+ $kind:ident $name:ident;)+) => {
         impl Code {
             $($(#[$doc])+ pub const $name: Code = Code { kind: Kind::$kind, name: stringify!($name) };)+
-            /// Every code there is.
+            /// All codes.
             pub const ALL: &[Code] = &[$(Code::$name),+];
         }
     };
 }
 
 codes! {
-    /// A NaN or an infinity where a number is needed; `index` is the first one's.
+    /// A value is NaN or infinite where a finite one is required; `index` is the position of the first.
     Parameter NON_FINITE;
-    /// A length does not fit: it is no multiple of what it should be, or two lengths that belong together differ.
+    /// A length is wrong: not a multiple of what it should be, or different from a length it has to match.
     Parameter LENGTH;
-    /// A number is outside the range the argument allows.
+    /// A number is outside its allowed range.
     Parameter RANGE;
-    /// A name (format, preset, option) that is not known.
+    /// An unknown name of a format, preset or option.
     Parameter UNKNOWN_NAME;
-    /// An argument that is missing, of the wrong type, or contradicts another.
+    /// An argument is missing, has the wrong type, or contradicts another.
     Parameter ARGUMENT;
-    /// The format needs an importance matrix and none was given.
+    /// The format requires an importance matrix and none was given.
     Parameter NEEDS_IMPORTANCE;
-    /// The format cannot hold these weights: a scale leaves the range of its type, or no grid point is near.
+    /// The format cannot represent these weights: a scale overflows its type, or no codebook entry is near.
     Parameter UNREPRESENTABLE;
-    /// Nothing was observed, so there is nothing to compute from.
+    /// There are no observations to compute from.
     Parameter NO_DATA;
-    /// Bytes that are not of the format they claim to be.
+    /// The bytes do not follow their file format.
     Format MALFORMED;
-    /// The input ends before it should.
+    /// The input ends too early.
     Format TRUNCATED;
-    /// The file does not begin as files of a known container begin.
+    /// The file does not start with the magic bytes of a known container.
     Format MAGIC;
     /// A quantized block that no encoder writes: a scale is NaN or infinite.
     Format INVALID_BLOCK;
-    /// A count, size or depth is beyond the bound that protects the machine.
+    /// A count, size or depth exceeds the limit that protects the machine.
     Limit TOO_LARGE;
-    /// There is not as much memory as this takes.
+    /// Out of memory.
     Limit NO_MEMORY;
-    /// Known, but not something that can be done.
+    /// Recognized, but not supported.
     Unsupported UNSUPPORTED;
-    /// No file of that name.
+    /// The file does not exist.
     Io NOT_FOUND;
-    /// The system refuses.
+    /// The operating system denied access.
     Io DENIED;
-    /// The disk or the quota is full.
+    /// The disk or the storage quota is full.
     Io NO_SPACE;
-    /// The file is no longer what it was.
+    /// The file has changed since it was opened.
     Io CHANGED;
-    /// Another run is at work on the same file.
+    /// Another run is writing the same file.
     Io BUSY;
-    /// Any other failure to read or write.
+    /// Any other I/O error.
     Io IO;
 }
 
-/// A number or a word that belongs to an error.
+/// A value attached to an error.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Detail {
-    /// A count, an index, a size, a value.
+    /// A count, an index, a size or a value.
     Number(f64),
     /// A name.
     Text(String),
@@ -134,7 +134,7 @@ impl From<&str> for Detail {
     }
 }
 
-/// What every fallible function of this crate returns when it fails.
+/// The error of every fallible function of this crate.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Error(Box<Inner>);
 
@@ -145,19 +145,20 @@ struct Inner {
     details: Vec<(&'static str, Detail)>,
 }
 
-/// `Result` with this crate's [`Error`].
+/// `Result` with [`Error`] as the default error type.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// An error with its sentence: who did what, and both numbers.
-    // Cold, as its neighbours are: errors are made in many places and seldom, and inlined they were a tenth of the engine.
+    /// Creates an error. The message says what is wrong, with the actual and the expected value.
+    /// Cold and not inlined: errors are constructed in many places and rarely; inlined, they were a tenth of the wasm
+    /// module.
     #[cold]
     #[inline(never)]
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         Error(Box::new(Inner { code, message: message.into(), details: Vec::new() }))
     }
 
-    /// The same error with one more detail, for programs.
+    /// Attaches a named value for programs.
     #[must_use]
     #[cold]
     #[inline(never)]
@@ -166,7 +167,7 @@ impl Error {
         self
     }
 
-    /// The same error, its sentence preceded by where it happened ("tensor 'blk.0.attn_q.weight'").
+    /// Prefixes the message with where the error occurred ("tensor 'blk.0.attn_q.weight'").
     #[must_use]
     pub fn within(mut self, place: &str) -> Self {
         self.0.message = format!("{place}: {}", self.0.message);
@@ -178,12 +179,12 @@ impl Error {
         self.0.code
     }
 
-    /// The sentence.
+    /// The message for people.
     pub fn message(&self) -> &str {
         &self.0.message
     }
 
-    /// The numbers and names in the sentence, for programs.
+    /// The named values in the message, for programs.
     pub fn details(&self) -> &[(&'static str, Detail)] {
         &self.0.details
     }

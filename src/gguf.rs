@@ -1,7 +1,7 @@
-//! Q4_0 and Q8_0 as tensors of their own: blocks with the number of weights they hold.
+//! Q4_0 and Q8_0 tensors in memory: a whole number of blocks together with the number of weights.
 //!
-//! The bytes are ggml's; every other format, rows and importance are in [`format`](mod@format), of which this is a
-//! thin layer.
+//! The bytes are ggml's. This is a thin layer over [`format`](mod@format), which has all other formats, rows and
+//! importance weights.
 
 use crate::check;
 use crate::error::{Code, Error, Result};
@@ -9,10 +9,10 @@ use crate::format::{self, BlockEncoder, BlockFormat, Codec};
 use std::fmt;
 use std::marker::PhantomData;
 
-/// Weights per block of both formats.
+/// Weights per block, the same for both formats.
 pub const GGUF_BLOCK_SIZE: usize = 32;
 
-/// The two formats.
+/// The two block formats of this module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum GGUFQuantType {
     /// 4-bit codes, 18 bytes per block.
@@ -22,10 +22,10 @@ pub enum GGUFQuantType {
 }
 
 impl GGUFQuantType {
-    /// Both.
+    /// Both formats.
     pub const ALL: [GGUFQuantType; 2] = [GGUFQuantType::Q4_0, GGUFQuantType::Q8_0];
 
-    /// The name, as everywhere else.
+    /// The name of the format, as used throughout the crate.
     pub const fn name(self) -> &'static str {
         match self {
             GGUFQuantType::Q4_0 => format::Q4_0::NAME,
@@ -33,7 +33,7 @@ impl GGUFQuantType {
         }
     }
 
-    /// Bytes per block, scale included.
+    /// Bytes per block, including the scale.
     pub const fn bytes_per_block(self) -> usize {
         match self {
             GGUFQuantType::Q4_0 => size_of::<format::Q4_0>(),
@@ -41,18 +41,18 @@ impl GGUFQuantType {
         }
     }
 
-    /// Bits per code, without the scale.
+    /// Bits per code, not counting the scale.
     pub const fn bits(self) -> usize {
         (self.bytes_per_block() - 2) * 8 / GGUF_BLOCK_SIZE
     }
 
-    /// How many times smaller than single precision, scale included: 7.1 and 3.8.
+    /// Compression ratio relative to f32, including the scale: 7.1 for Q4_0, 3.8 for Q8_0.
     pub const fn theoretical_compression(self) -> f64 {
         (GGUF_BLOCK_SIZE * 4) as f64 / self.bytes_per_block() as f64
     }
 }
 
-/// A tensor as blocks of one format.
+/// A tensor stored as blocks of one format.
 ///
 /// ```
 /// use quantpress::gguf::Q4_0;
@@ -68,7 +68,7 @@ pub struct BlockTensor<B> {
     format: PhantomData<B>,
 }
 
-// Derived, both would ask the same of the blocks, which are never looked at.
+// Written by hand because deriving would require `B: PartialEq` and `B: Debug`, which the block types do not implement.
 impl<B> PartialEq for BlockTensor<B> {
     fn eq(&self, other: &Self) -> bool {
         self.bytes == other.bytes && self.len == other.len
@@ -81,27 +81,27 @@ impl<B: BlockFormat> fmt::Debug for BlockTensor<B> {
     }
 }
 
-/// A tensor in [Q4_0](format::Q4_0).
+/// A [Q4_0](format::Q4_0) tensor.
 pub type Q4_0 = BlockTensor<format::Q4_0>;
 
-/// A tensor in [Q8_0](format::Q8_0).
+/// A [Q8_0](format::Q8_0) tensor.
 pub type Q8_0 = BlockTensor<format::Q8_0>;
 
 impl<B: BlockEncoder> BlockTensor<B> {
-    /// Quantizes; the last block is filled with zeros. In a GGUF file rows have to be whole blocks.
+    /// Quantizes `values`, padding the last block with zeros. (Rows in a GGUF file must be whole blocks.)
     ///
     /// # Errors
-    /// Those of [`Codec::encode_rows`].
+    /// As for [`Codec::encode_rows`].
     pub fn quantize(values: &[f32]) -> Result<Self> {
         let mut bytes = check::zeros(values.len().div_ceil(B::WEIGHTS) * size_of::<B>())?;
         Self::quantize_into(values, &mut bytes)?;
         Ok(BlockTensor { bytes, len: values.len(), format: PhantomData })
     }
 
-    /// [`quantize`](Self::quantize) into a buffer of whole blocks.
+    /// [`quantize`](Self::quantize) into a caller's buffer of whole blocks.
     ///
     /// # Errors
-    /// Those of [`Codec::encode_rows`].
+    /// [`Code::LENGTH`] for a buffer of another length, and as for [`Codec::encode_rows`].
     pub fn quantize_into(values: &[f32], bytes: &mut [u8]) -> Result<()> {
         let codec = Codec::by_name(B::NAME)?;
         check::length("the output of blocks", bytes.len(), values.len().div_ceil(B::WEIGHTS) * codec.bytes)?;
@@ -119,20 +119,20 @@ impl<B: BlockEncoder> BlockTensor<B> {
         codec.encode_rows(&padded, B::WEIGHTS, None, last)
     }
 
-    /// The weights.
+    /// Dequantizes the tensor to its [`len`](Self::len) weights.
     ///
     /// # Errors
-    /// As [`dequantize_into`](Self::dequantize_into).
+    /// As for [`dequantize_into`](Self::dequantize_into).
     pub fn dequantize(&self) -> Result<Vec<f32>> {
         let mut out = check::zeros(self.len)?;
         self.dequantize_into(&mut out)?;
         Ok(out)
     }
 
-    /// [`dequantize`](Self::dequantize) into a buffer of as many values.
+    /// [`dequantize`](Self::dequantize) into a caller's buffer.
     ///
     /// # Errors
-    /// [`Code::LENGTH`] for an output of another length.
+    /// [`Code::LENGTH`] if `out` does not have [`len`](Self::len) values.
     pub fn dequantize_into(&self, out: &mut [f32]) -> Result<()> {
         let codec = Codec::by_name(B::NAME)?;
         check::length("the output of weights", out.len(), self.len)?;
@@ -148,52 +148,52 @@ impl<B: BlockEncoder> BlockTensor<B> {
         Ok(())
     }
 
-    /// Bytes in memory, which are those in a file.
+    /// Size of the blocks in memory, in bytes; the same as in a file.
     pub fn memory_bytes(&self) -> usize {
         self.bytes.len()
     }
 
-    /// Bytes in a file.
+    /// Size of the blocks in a GGUF file, in bytes.
     pub fn gguf_bytes(&self) -> usize {
         self.bytes.len()
     }
 
-    /// How many times smaller than single precision.
+    /// Compression ratio relative to f32.
     ///
     /// # Errors
-    /// [`Code::NO_DATA`] for a tensor of no weights.
+    /// [`Code::NO_DATA`] for an empty tensor.
     pub fn compression_ratio(&self) -> Result<f64> {
         if self.len == 0 {
-            return Err(Error::new(Code::NO_DATA, "a tensor of no weights has no compression ratio"));
+            return Err(Error::new(Code::NO_DATA, "an empty tensor has no compression ratio"));
         }
         Ok(self.len as f64 * 4.0 / self.bytes.len() as f64)
     }
 
-    /// How many blocks there are.
+    /// The number of blocks.
     pub fn num_blocks(&self) -> usize {
         self.bytes.len() / size_of::<B>()
     }
 
-    /// How many weights there are.
+    /// The number of weights, not counting padding.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there are none.
+    /// Whether the tensor has no weights.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// The blocks as ggml has them.
+    /// The blocks in ggml's layout.
     pub fn to_bytes(&self) -> Vec<u8> {
         self.bytes.clone()
     }
 
-    /// `len` weights in blocks as ggml has them.
+    /// Creates a tensor of `len` weights from blocks in ggml's layout.
     ///
     /// # Errors
-    /// [`Code::LENGTH`] if the bytes are not exactly the blocks `len` weights take, [`Code::INVALID_BLOCK`] for a scale
-    /// that is no number.
+    /// [`Code::LENGTH`] if `bytes` is not exactly the blocks of `len` weights, [`Code::INVALID_BLOCK`] for a NaN or
+    /// infinite scale.
     pub fn from_bytes(bytes: &[u8], len: usize) -> Result<Self> {
         let need = len.div_ceil(B::WEIGHTS).saturating_mul(size_of::<B>());
         check::length("the list of blocks", bytes.len(), need)?;
@@ -223,22 +223,22 @@ mod tests {
         assert_eq!(Q4_0::from_bytes(&tensor.to_bytes(), 100).unwrap(), tensor);
     }
 
-    /// Defect 1: nibble order, code and scale of Q4_0 were not ggml's.
+    /// Regression: nibble order, codes and scale of Q4_0 differed from ggml's.
     #[test]
     fn q4_0_is_offset_binary_with_element_sixteen_in_the_high_nibble() {
         let weights: Vec<f32> = (0..32).map(|i| (i % 16 - 8) as f32).collect();
         let bytes = Q4_0::quantize(&weights).unwrap().to_bytes();
         assert_eq!(bytes[..2], [0x00, 0x3c]); // d = -8 / -8 = 1
         assert_eq!(bytes[2..], std::array::from_fn::<u8, 16, _>(|i| i as u8 * 17));
-        // The largest weight sets the scale's sign, and has code 0.
+        // The weight of largest magnitude determines the sign of the scale and has code 0.
         let bytes = Q4_0::quantize(&[1.0; 32]).unwrap().to_bytes();
         assert_eq!((bytes[..2].to_vec(), bytes[2]), (vec![0x00, 0xb0], 0));
     }
 
-    /// Defect 2: Q8_0 divided by the scale where ggml multiplies by its reciprocal.
+    /// Regression: Q8_0 divided by the scale, but ggml multiplies by its reciprocal.
     #[test]
     fn q8_0_multiplies_by_the_reciprocal() {
-        // A weight whose quotient and product round to different codes.
+        // Finds a weight for which the quotient and the product round to different codes.
         let differs = |largest: f32, x: f32| {
             let d = largest / 127.0;
             (x / d).round() != (x * (1.0 / d)).round()
@@ -247,7 +247,7 @@ mod tests {
             .map(|i| 1.0 + i as f32 * 0.000_37)
             .flat_map(|largest| (0..127).map(move |k| (largest, largest / 127.0 * (k as f32 + 0.5))))
             .find(|&(largest, x)| differs(largest, x))
-            .expect("some weight must tell the two apart");
+            .expect("there is a weight for which the two differ");
         let mut weights = [0.0; 32];
         (weights[0], weights[1]) = (largest, x);
         let bytes = Q8_0::quantize(&weights).unwrap().to_bytes();

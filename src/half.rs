@@ -1,18 +1,18 @@
-//! Two-byte floats: IEEE binary16 (F16) and bfloat16 (BF16), and the one-byte scales built on the same bits.
+//! Two-byte floats, IEEE binary16 (F16) and bfloat16 (BF16), and the one-byte floats built on the same bits.
 //!
-//! The bits are those of ggml's `GGML_FP32_TO_FP16`, `ggml_compute_fp32_to_bf16` and their inverses: round half to even,
-//! NaN to `0x7e00` (with the sign) in F16, quieted NaN with its upper payload in BF16.
+//! Bit-identical to ggml's `GGML_FP32_TO_FP16`, `ggml_compute_fp32_to_bf16` and their inverses: ties round to even; NaN
+//! becomes `0x7e00` (with its sign) in F16, and a quiet NaN with the upper payload bits in BF16.
 
-/// f32 to F16 bits, rounding half to even; overflow gives infinity, every NaN gives `0x7e00` with its sign.
+/// Converts f32 to F16 bits, rounding ties to even. Overflow gives infinity; every NaN gives `0x7e00` with its sign.
 #[inline(always)]
 pub fn f16_from_f32(x: f32) -> u16 {
-    // All answers, and one chosen: what the compiler turns into vectors, where branches would go weight by weight.
+    // Computes every case and selects one, so the compiler can vectorise it; branches would go weight by weight.
     let bits = x.to_bits();
     let sign = bits >> 16 & 0x8000;
     let magnitude = bits & 0x7fff_ffff;
-    // At least 65536, or not finite. What rounds up to 65536 from below comes out of the normal ones.
+    // At least 65536, or non-finite. Values that round up to 65536 from below are handled by the normal case.
     let beyond = if magnitude > 0x7f80_0000 { 0x7e00 } else { 0x7c00 };
-    // Below the smallest normal half, 2^-14: adding 0.5 aligns the mantissa to multiples of 2^-24 and rounds it.
+    // Below the smallest normal F16, 2^-14: adding 0.5 aligns the mantissa to multiples of 2^-24 and rounds it.
     let subnormal = (f32::from_bits(magnitude) + 0.5).to_bits().wrapping_sub(0.5f32.to_bits());
     let odd = magnitude >> 13 & 1;
     let normal = (magnitude.wrapping_sub(0x3800_0000)).wrapping_add(0x0fff + odd) >> 13;
@@ -20,37 +20,39 @@ pub fn f16_from_f32(x: f32) -> u16 {
     (sign | if magnitude >= 0x4780_0000 { beyond } else { small }) as u16
 }
 
-/// F16 bits to f32, exact; a NaN keeps its payload and becomes quiet.
+/// Converts F16 bits to f32, exactly. A NaN keeps its payload and becomes quiet.
 #[inline(always)]
 pub fn f16_to_f32(h: u16) -> f32 {
     let sign = u32::from(h & 0x8000) << 16;
     let magnitude = u32::from(h & 0x7fff);
-    // Infinity and NaN have every bit of the exponent set, and a NaN the highest of the mantissa.
+    // Infinity and NaN have all exponent bits set; a NaN must also get the highest mantissa bit (quiet).
     let infinite = if magnitude >= 0x7c00 { 0x7f80_0000 } else { 0 };
     let quiet = if magnitude > 0x7c00 { 0x0040_0000 } else { 0 };
     let normal = ((magnitude << 13) + 0x3800_0000) | infinite | quiet;
-    // The mantissa counts units of 2^-24.
+    // The mantissa counts multiples of 2^-24.
     let subnormal = (f32::from_bits(magnitude | 0.5f32.to_bits()) - 0.5).to_bits();
     f32::from_bits(sign | if magnitude < 0x0400 { subnormal } else { normal })
 }
 
-/// How far above the smallest a normal half is, in units of its last place, doubled: below [`NORMAL`] if it is one.
+/// Twice the distance of a normal F16 from the smallest one, in units in the last place; below [`NORMAL`] if and only
+/// if `h` is normal.
 #[inline(always)]
 fn rank(h: u16) -> u16 {
     (h << 1).wrapping_sub(0x0800)
 }
 
-/// Exponents 1 to 30 of 31: neither zero, subnormal, infinite nor NaN.
+/// Exponents 1 to 30 of 31: not zero, subnormal, infinite or NaN.
 const NORMAL: u16 = 0xf000;
 
-/// What a normal half is in f32: its exponent moves up by the difference of the biases.
+/// Converts a normal F16: the exponent is shifted by the difference of the biases.
 #[inline(always)]
 fn normal_to_f32(h: u16) -> f32 {
     let spread = (i32::from(h as i16) << 13) as u32 & 0x8fff_e000;
     f32::from_bits(spread + 0x3800_0000)
 }
 
-/// A block's F16 scale, exact as by [`f16_to_f32`]. Nearly all are normal, and one by one a branch is faster than a choice.
+/// A block's F16 scale as f32, as by [`f16_to_f32`]. Almost all scales are normal, and for single values a branch is
+/// faster than selecting.
 #[inline(always)]
 pub fn f16_scale(bits: [u8; 2]) -> f32 {
     #[cold]
@@ -61,7 +63,8 @@ pub fn f16_scale(bits: [u8; 2]) -> f32 {
     if rank(h) < NORMAL { normal_to_f32(h) } else { rare(h) }
 }
 
-/// A row of little-endian F16 to f32, each as [`f16_to_f32`] has it: 32 at once where all are normal, as most of a model are.
+/// Converts a row of little-endian F16 to f32 as by [`f16_to_f32`], 32 values at once if all of them are normal (as in
+/// most models).
 pub fn f16_row_to_f32(row: &[[u8; 2]], out: &mut [f32]) {
     let (halves, rest) = row.as_chunks::<32>();
     let (floats, last) = out.as_chunks_mut::<32>();
@@ -75,22 +78,23 @@ pub fn f16_row_to_f32(row: &[[u8; 2]], out: &mut [f32]) {
     }
 }
 
-/// f32 to BF16 bits, rounding half to even; a NaN keeps its upper payload and becomes quiet.
+/// Converts f32 to BF16 bits, rounding ties to even. A NaN keeps its upper payload bits and becomes quiet.
 #[inline(always)]
 pub fn bf16_from_f32(x: f32) -> u16 {
-    // Both answers and a float's own test for NaN: what the compiler turns into vectors, twice as fast as a branch in wasm.
+    // Computes both cases and tests for NaN in floating point, which the compiler vectorises: twice as fast as a branch
+    // in wasm.
     let bits = x.to_bits();
     let rounded = bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16;
     (if x.is_nan() { bits >> 16 | 64 } else { rounded }) as u16
 }
 
-/// BF16 bits to f32, exact.
+/// Converts BF16 bits to f32, exactly.
 #[inline(always)]
 pub fn bf16_to_f32(h: u16) -> f32 {
     f32::from_bits(u32::from(h) << 16)
 }
 
-/// A row of little-endian BF16 to f32.
+/// Converts a row of little-endian BF16 to f32.
 pub fn bf16_row_to_f32(row: &[[u8; 2]], out: &mut [f32]) {
     let (halves, rest) = row.as_chunks::<32>();
     let (floats, last) = out.as_chunks_mut::<32>();
@@ -102,20 +106,20 @@ pub fn bf16_row_to_f32(row: &[[u8; 2]], out: &mut [f32]) {
     }
 }
 
-/// F8_E4M3 (the OCP's, without infinities; `0x7f` is NaN) to f32, exact.
+/// Converts F8_E4M3 (the OCP format without infinities, `0x7f` is NaN) to f32, exactly.
 #[inline(always)]
 pub fn f8_e4m3_to_f32(b: u8) -> f32 {
     let (exponent, mantissa) = (b >> 3 & 15, b & 7);
     let magnitude = match (exponent, mantissa) {
         (15, 7) => f32::NAN,
         (0, _) => f32::from(mantissa) / 512.0,
-        // 2^(exponent - 7), by the bits of an f32.
+        // 2^(exponent - 7), constructed from the bits of an f32.
         _ => f32::from_bits((u32::from(exponent) + 120) << 23 | u32::from(mantissa) << 20),
     };
     if b & 0x80 == 0 { magnitude } else { -magnitude }
 }
 
-/// F8_E5M2 to f32, exact: the upper byte of an F16.
+/// Converts F8_E5M2 to f32, exactly: it is the upper byte of an F16.
 #[inline(always)]
 pub fn f8_e5m2_to_f32(b: u8) -> f32 {
     f16_to_f32(u16::from(b) << 8)
@@ -138,7 +142,8 @@ mod tests {
 
     #[test]
     fn rows_are_their_halves() {
-        // Every half in a row of its like, which is all normal or has none that is, and among strangers; and what is left over.
+        // Every F16 value, once in runs of similar values (all normal or none) and once mixed, including the remainder
+        // of a row.
         let sorted: Vec<u16> = (0..=u16::MAX).collect();
         let mixed = sorted.iter().map(|h| h.wrapping_mul(40503));
         for row in [sorted.clone(), mixed.collect(), sorted[0x0bf3..0x0c2c].to_vec()] {

@@ -1,31 +1,31 @@
-//! Hashes of what is too large to be in memory: piece by piece, any pieces.
+//! Incremental hashes of data that does not fit into memory.
 
 use sha2::Digest;
 use xxhash_rust::xxh64::Xxh64;
 
-/// A hash that is fed piece by piece.
+/// An incremental hash. How the data is split between calls of [`update`](Self::update) does not matter.
 #[derive(Clone)]
 pub enum Hasher {
-    /// SHA-256 (FIPS 180-4): what `sha256sum` writes.
+    /// SHA-256 (FIPS 180-4), as `sha256sum` computes it.
     Sha256(Box<sha2::Sha256>),
-    /// XXH64 with seed 0: what `llama-gguf-hash` writes by default. Not safe from someone who means to deceive.
+    /// XXH64 with seed 0, the default of `llama-gguf-hash`. Not cryptographic.
     Xxh64(Box<Xxh64>),
 }
 
 impl Hasher {
-    /// SHA-256 of nothing yet.
+    /// A SHA-256 hash without any data yet.
     #[must_use]
     pub fn sha256() -> Self {
         Hasher::Sha256(Box::default())
     }
 
-    /// XXH64 of nothing yet.
+    /// An XXH64 hash without any data yet.
     #[must_use]
     pub fn xxh64() -> Self {
         Hasher::Xxh64(Box::new(Xxh64::new(0)))
     }
 
-    /// Takes in the next bytes.
+    /// Adds the next bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         match self {
             Hasher::Sha256(state) => state.update(bytes),
@@ -33,7 +33,7 @@ impl Hasher {
         }
     }
 
-    /// The hash of all bytes so far, in hexadecimal; more may follow.
+    /// The hash of all bytes so far, in hexadecimal. More data can be added afterwards.
     #[must_use]
     pub fn hex(&self) -> String {
         match self {
@@ -54,7 +54,7 @@ mod tests {
         hasher.hex()
     }
 
-    /// FIPS 180-4's own examples.
+    /// The examples of FIPS 180-4.
     #[test]
     fn sha256_of_the_standard() {
         let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -65,7 +65,7 @@ mod tests {
         assert_eq!(of(Hasher::sha256(), &[[b'a'; 1000].as_slice(); 1000]), million);
     }
 
-    /// The values that xxHash's own documents give for seed 0.
+    /// The values for seed 0 in xxHash's own documentation.
     #[test]
     fn xxh64_of_its_specification() {
         assert_eq!(of(Hasher::xxh64(), &[]), "ef46db3751d8e999");

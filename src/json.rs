@@ -1,13 +1,13 @@
-//! A small JSON reader: what model files keep beside their weights. Strict (RFC 8259), bounded in depth, and no larger
-//! in the binary than it has to be.
+//! A small JSON parser for the configuration files of models. Strict (RFC 8259), with bounded depth, and small when
+//! compiled to WebAssembly.
 
 use crate::error::{Code, Error, Result};
 use std::fmt::Write as _;
 
-/// Objects and lists within each other; every level is a recursion.
+/// Maximum nesting of objects and arrays; each level is one recursion.
 const MAX_DEPTH: u32 = 64;
 
-/// A value.
+/// A JSON value.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     /// `null`.
@@ -18,19 +18,19 @@ pub enum Value {
     Number(f64),
     /// A string.
     Text(String),
-    /// A list.
+    /// An array.
     List(Vec<Value>),
-    /// An object's members in their order; a name may stand there twice.
+    /// An object's members in file order. Duplicate keys are kept.
     Object(Vec<(String, Value)>),
 }
 
 impl Value {
-    /// A member of an object; of several by the same name the last, as in Python.
+    /// The value of an object's key. If the key occurs more than once the last one wins, as in Python.
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.as_object()?.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value)
     }
 
-    /// The text, if it is one.
+    /// The string, if this is one.
     pub fn as_str(&self) -> Option<&str> {
         match self {
             Value::Text(text) => Some(text),
@@ -38,7 +38,7 @@ impl Value {
         }
     }
 
-    /// The number, if it is one.
+    /// The number, if this is one.
     pub fn as_f64(&self) -> Option<f64> {
         match self {
             Value::Number(number) => Some(*number),
@@ -46,13 +46,13 @@ impl Value {
         }
     }
 
-    /// The number, if it is a whole one from 0 to 2^53.
+    /// The number, if this is an integer from 0 to 2^53.
     pub fn as_u64(&self) -> Option<u64> {
         let whole = |x: &f64| (0.0..=9_007_199_254_740_992.0).contains(x) && x.fract() == 0.0;
         self.as_f64().filter(whole).map(|x| x as u64)
     }
 
-    /// The truth value, if it is one.
+    /// The boolean, if this is one.
     pub fn as_bool(&self) -> Option<bool> {
         match self {
             Value::Bool(value) => Some(*value),
@@ -60,7 +60,7 @@ impl Value {
         }
     }
 
-    /// The list, if it is one.
+    /// The array's elements, if this is one.
     pub fn as_list(&self) -> Option<&[Value]> {
         match self {
             Value::List(items) => Some(items),
@@ -68,7 +68,7 @@ impl Value {
         }
     }
 
-    /// The members, if it is an object.
+    /// The members, if this is an object.
     pub fn as_object(&self) -> Option<&[(String, Value)]> {
         match self {
             Value::Object(members) => Some(members),
@@ -77,10 +77,10 @@ impl Value {
     }
 }
 
-/// Reads a whole text; `what` names it in errors ("config.json").
+/// Parses a whole document; `what` names it in error messages ("config.json").
 ///
 /// # Errors
-/// [`Code::MALFORMED`] with the offset of what is not JSON; [`Code::TOO_LARGE`] for more than 64 levels.
+/// [`Code::MALFORMED`] with the offset of the first syntax error; [`Code::TOO_LARGE`] for more than 64 levels.
 pub fn parse(text: &[u8], what: &str) -> Result<Value> {
     let mut parser = Parser { text, at: 0, what, depth: 0 };
     let value = parser.value()?;
@@ -120,7 +120,7 @@ struct Parser<'a> {
 
 impl Parser<'_> {
     fn error(&self, expected: &str) -> Error {
-        let message = format!("{} is JSON, and at byte {} {expected} was expected", self.what, self.at);
+        let message = format!("{} is not valid JSON at byte {}: expected {expected}", self.what, self.at);
         Error::new(Code::MALFORMED, message).with("offset", self.at)
     }
 
@@ -175,12 +175,12 @@ impl Parser<'_> {
         Ok((name, self.value()?))
     }
 
-    /// Elements between two brackets, with commas between them.
+    /// Parses comma-separated elements between two brackets.
     fn list<T>(&mut self, open: u8, close: u8, element: impl Fn(&mut Self) -> Result<T>) -> Result<Vec<T>> {
         self.expect(open)?;
         self.depth += 1;
         if self.depth > MAX_DEPTH {
-            let message = format!("{} is nested more than {MAX_DEPTH} deep", self.what);
+            let message = format!("{} is nested more than {MAX_DEPTH} levels deep", self.what);
             return Err(Error::new(Code::TOO_LARGE, message).with("limit", MAX_DEPTH));
         }
         let mut elements = Vec::new();
@@ -215,7 +215,7 @@ impl Parser<'_> {
                     return Ok(out);
                 }
                 Some(b'\\') => out.push(self.escape()?),
-                _ => return Err(self.error("no control character")),
+                _ => return Err(self.error("an escaped control character")),
             }
         }
     }
@@ -238,10 +238,10 @@ impl Parser<'_> {
             return self.unicode();
         }
         let found = ESCAPES.iter().find(|(letter, _)| Some(*letter) == byte);
-        found.map(|(_, char)| *char).ok_or_else(|| self.error("an escape"))
+        found.map(|(_, char)| *char).ok_or_else(|| self.error("a valid escape sequence"))
     }
 
-    /// Four digits after `\u`, and a second escape where they are the first half of a pair.
+    /// The four digits after `\u`, and a second escape if they are the first half of a surrogate pair.
     fn unicode(&mut self) -> Result<char> {
         let mut code = self.four_digits()?;
         if (0xd800..0xdc00).contains(&code) && self.rest().starts_with(b"\\u") {
@@ -267,7 +267,7 @@ impl Parser<'_> {
         let rest = self.rest();
         let len = rest.iter().take_while(|b| matches!(b, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E')).count();
         let text = rest.get(..len).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or("");
-        // Rust reads more than JSON allows: a zero in front, a point at either end.
+        // Rust's parser accepts more than JSON: leading zeros, a point at either end.
         let digits = text.strip_prefix('-').unwrap_or(text).as_bytes();
         let strict = digits.first().is_some_and(u8::is_ascii_digit)
             && !(digits.first() == Some(&b'0') && digits.get(1).is_some_and(u8::is_ascii_digit))

@@ -1,6 +1,6 @@
 //! Quantize model weights, with output byte-identical to llama.cpp, bitsandbytes and PyTorch.
 //!
-//! A whole model, from path to path:
+//! Quantize a whole model:
 //!
 //! ```no_run
 //! use quantpress::fs::{QuantizeOptions, quantize_file};
@@ -12,8 +12,10 @@
 //! # Ok::<(), quantpress::Error>(())
 //! ```
 //!
-//! That is `llama-quantize model-f16.gguf model-Q4_K_M.gguf Q4_K_M`, and the same bytes; a Hugging Face folder is read as well.
-//! `examples/quantize_file.rs` shows progress and a report. Weights in memory:
+//! This writes the same bytes as `llama-quantize model-f16.gguf model-Q4_K_M.gguf Q4_K_M`. The input can also be a
+//! Hugging Face folder. `examples/quantize_file.rs` adds progress and a report.
+//!
+//! Quantize weights in memory:
 //!
 //! ```
 //! let weights: Vec<f32> = (0..256).map(|i| (i as f32 * 0.1).sin()).collect();
@@ -23,17 +25,18 @@
 //! # Ok::<(), quantpress::Error>(())
 //! ```
 //!
-//! The modules, from the top; a module uses only modules below it:
+//! The modules, from top to bottom. A module uses only modules below it:
 //!
 //! ```text
-//! wasm   fs                  the boundary to JavaScript (only on wasm32); files and threads (feature `fs`, not on wasm32)
-//! job                        a conversion as a state machine without input or output: tasks, journal, hashes, report
-//! convert                    safetensors to GGUF: what a model's tensors and metadata become
-//! recipe   bench             presets and the planner; the benchmark suite
-//! analysis   qat   gguf      error statistics; fake quantization; Q4_0 and Q8_0 as tensors
-//! format   calibrate         GGUF block formats; observers
-//! container   nf4   affine   search     files; 4-bit; integers; scale searches
-//! half   error   json   lanes   round   order   check   wire   hash   tagged   small things everything uses
+//! wasm   fs                              JavaScript bindings (wasm32); files and threads (feature `fs`)
+//! job                                    a conversion as a sans-I/O state machine: tasks, journal, hashes, report
+//! convert                                Hugging Face and diffusion models to GGUF: tensors, metadata, tokenizers
+//! recipe   bench                         presets and the planner; the benchmark suite
+//! analysis   qat   gguf                  error statistics; fake quantization; Q4_0 and Q8_0 tensors
+//! format   calibrate                     GGUF block formats; observers
+//! container   nf4   affine   search      file parsers and writers; 4-bit; integers; scale searches
+//! half   error   json   lanes   round    small floats, errors, JSON, SIMD lanes, rounding
+//! order   check   wire   hash   tagged   sorting, argument checks, serialization, hashes, tagged enums
 //! ```
 
 pub mod check;
@@ -77,7 +80,7 @@ pub use format::{Codec, dequantize, dequantize_into, formats, quantize, quantize
 pub use nf4::{dequantize_4bit, dequantize_4bit_double, quantize_4bit, quantize_4bit_double};
 pub use qat::{FakeQuantize, fake_quantize};
 
-/// The guide's code runs as well; what is not Rust runs in tests/js/guide.test.ts.
+/// The guide's Rust examples run as doc tests; those in other languages run in tests/js/guide.test.ts.
 #[cfg(doctest)]
 mod guide {
     #[doc = include_str!("../docs/quick-start.md")]

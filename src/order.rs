@@ -1,8 +1,9 @@
-//! One sort for everything that is not hot: each closure would be another copy of the library's (10 kB of WebAssembly).
+//! One sort for all code that is not hot: each call of the library's sort with its own closure adds 10 kB of
+//! WebAssembly.
 
 use std::cmp::Ordering;
 
-/// The things in the order of `compare`, equal ones as they came.
+/// Returns the elements sorted by `compare`; the sort is stable.
 pub fn sorted<T: Copy>(things: &[T], compare: impl Fn(&T, &T) -> Ordering) -> Vec<T> {
     let order = order(things.len(), &|a, b| compare(&things[a], &things[b]));
     order.into_iter().map(|i| things[i]).collect()
@@ -14,7 +15,7 @@ fn order(len: usize, compare: &dyn Fn(usize, usize) -> Ordering) -> Vec<usize> {
     order
 }
 
-/// Brings the `limit` smallest numbers to the front, in any order, and forgets the others.
+/// Keeps the `limit` smallest numbers, in any order, and drops the rest.
 pub fn keep_smallest(numbers: &mut Vec<u128>, limit: usize) {
     if limit < numbers.len() {
         numbers.select_nth_unstable(limit);

@@ -1,15 +1,15 @@
-//! N problems as an array: what the compiler turns into the vectors of whatever machine it builds for.
+//! N lanes as an array, which the compiler turns into the vector instructions of the target.
 
 use super::lane::{Lanes, Mask};
 use crate::round;
 use std::array;
 use std::ops::{Add, BitAnd, BitOr, Div, Mul, Neg, Not, Sub};
 
-/// N lanes in an array.
+/// N float lanes in an array.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Array<const N: usize>([f32; N]);
 
-/// N answers in an array.
+/// N comparison results in an array.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ArrayMask<const N: usize>([bool; N]);
 

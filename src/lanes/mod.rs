@@ -1,7 +1,7 @@
-//! Four problems at once, with the bytes of one at a time.
+//! SIMD lanes: four problems at once, with the same bytes as one at a time.
 //!
-//! An algorithm is written once, generic over [`Lanes`]; [`Best`] is the widest implementation this target has. The tail
-//! of an input that does not fill the lanes is the same code at N = 1 (`f32` itself).
+//! An algorithm is written once, generic over [`Lanes`]; [`Best`] is the widest implementation for the target. The
+//! remainder of an input that does not fill all lanes runs the same code with N = 1 (`f32` itself).
 
 mod array;
 mod lane;
@@ -16,20 +16,20 @@ pub use lane::{Lanes, Mask};
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 pub use simd128::{Simd128, look_up};
 
-/// What sums are kept in on this target.
+/// The type for sums in double precision on this target.
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 pub type Doubles = simd128::SimdDoubles;
-/// What sums are kept in on this target.
+/// The type for sums in double precision on this target.
 #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
 pub type Doubles = pair::Doubles;
-/// The lanes encoders use on this target.
+/// The lanes that encoders use on this target.
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 pub type Best = Simd128;
-/// The lanes encoders use on this target.
+/// The lanes that encoders use on this target.
 #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
 pub type Best = Array<4>;
 
-/// The bytes of a table at sixteen places in `0..16`.
+/// Looks up sixteen indices, each in `0..16`, in a table of sixteen bytes.
 #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
 #[inline(always)]
 pub fn look_up(table: &[i8; 16], places: &[u8; 16]) -> [i8; 16] {

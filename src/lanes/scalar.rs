@@ -1,4 +1,4 @@
-//! N = 1: the specification the wider implementations are tested against.
+//! N = 1: the reference implementation that the wider ones are tested against.
 
 use super::lane::{Lanes, Mask};
 use crate::round;

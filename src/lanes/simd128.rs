@@ -1,17 +1,17 @@
-//! Four problems in one wasm vector. Plain simd128 only: relaxed instructions may round differently.
+//! Four lanes in a wasm vector. Uses only plain simd128, because relaxed instructions may round differently.
 
-#![allow(unsafe_code)] // loads and stores take pointers: each is of a reference to sixteen bytes
+#![allow(unsafe_code)] // loads and stores take pointers, each derived from a reference to sixteen bytes
 
 use super::lane::{Lanes, Mask};
 use crate::round::MAGIC;
 use core::arch::wasm32::*;
 use std::ops::{Add, BitAnd, BitOr, Div, Mul, Neg, Not, Sub};
 
-/// Four lanes in a `v128`.
+/// Four float lanes in a `v128`.
 #[derive(Clone, Copy)]
 pub struct Simd128(v128);
 
-/// Four answers: all bits of a lane, or none.
+/// Four comparison results: all bits of a lane set, or none.
 #[derive(Clone, Copy)]
 pub struct SimdMask(v128);
 
@@ -72,7 +72,7 @@ impl Lanes for Simd128 {
     }
     #[inline(always)]
     fn lane(self, index: usize) -> f32 {
-        // The lane of the instruction is a constant; `index` is one wherever it is used, after unrolling.
+        // The instruction needs a constant lane; `index` is a constant after unrolling wherever this is called.
         match index {
             0 => f32x4_extract_lane::<0>(self.0),
             1 => f32x4_extract_lane::<1>(self.0),
@@ -83,19 +83,19 @@ impl Lanes for Simd128 {
     #[inline(always)]
     fn load(values: &[f32]) -> Self {
         let four: &[f32; 4] = &values.as_chunks().0[0];
-        // SAFETY: sixteen readable bytes; the instruction wants no alignment.
+        // SAFETY: `four` has sixteen readable bytes; the instruction needs no alignment.
         Simd128(unsafe { v128_load(four.as_ptr().cast()) })
     }
     #[inline(always)]
     fn put_bytes(self, bytes: &mut [u8]) {
-        // The mantissa of 2^23 + n is n; a saturating conversion takes six instructions on x86-64.
+        // The low mantissa bits of 2^23 + n are n; a saturating conversion takes six instructions on x86-64.
         let words = f32x4_add(self.0, f32x4_splat(8_388_608.0));
         let packed = u8x16_shuffle::<0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12>(words, words);
         bytes[..4].copy_from_slice(&u32x4_extract_lane::<0>(packed).to_le_bytes());
     }
     #[inline(always)]
     fn widen(codes: &[i8; 16], out: &mut [f32; 16], value: impl Fn(Self) -> Self) {
-        // SAFETY: sixteen readable bytes.
+        // SAFETY: `codes` has sixteen readable bytes.
         let codes = unsafe { v128_load(codes.as_ptr().cast()) };
         let (low, high) = (i16x8_extend_low_i8x16(codes), i16x8_extend_high_i8x16(codes));
         let words = [
@@ -106,18 +106,18 @@ impl Lanes for Simd128 {
         ];
         for (out, words) in out.as_chunks_mut::<4>().0.iter_mut().zip(words) {
             let value = value(Simd128(f32x4_convert_i32x4(words)));
-            // SAFETY: sixteen writable bytes.
+            // SAFETY: `out` has sixteen writable bytes.
             unsafe { v128_store(out.as_mut_ptr().cast(), value.0) };
         }
     }
     #[inline(always)]
     fn widen_signed(codes: &[i8; 8], out: &mut [f32; 8], value: impl Fn(Self) -> Self) {
-        // SAFETY: eight readable bytes.
+        // SAFETY: `codes` has eight readable bytes.
         let words = i16x8_extend_low_i8x16(unsafe { v128_load64_zero(codes.as_ptr().cast()) });
         let words = [i32x4_extend_low_i16x8(words), i32x4_extend_high_i16x8(words)];
         for (out, words) in out.as_chunks_mut::<4>().0.iter_mut().zip(words) {
             let value = value(Simd128(f32x4_convert_i32x4(words)));
-            // SAFETY: sixteen writable bytes.
+            // SAFETY: `out` has sixteen writable bytes.
             unsafe { v128_store(out.as_mut_ptr().cast(), value.0) };
         }
     }
@@ -153,7 +153,7 @@ impl Lanes for Simd128 {
     fn select(mask: SimdMask, yes: Self, no: Self) -> Self {
         Simd128(v128_bitselect(yes.0, no.0, mask.0))
     }
-    /// One instruction; older engines make four of the selection.
+    /// A single instruction; older engines compile a select to four.
     #[inline(always)]
     fn zero_where(self, mask: SimdMask) -> Self {
         Simd128(v128_andnot(self.0, mask.0))
@@ -164,19 +164,19 @@ impl Lanes for Simd128 {
         let low = v128_and(shifted, i32x4_splat(0x007f_ffff));
         Simd128(f32x4_convert_i32x4(i32x4_sub(low, i32x4_splat(0x0040_0000))))
     }
-    /// One instruction with exactly these semantics: `other < self ? other : self`.
+    /// A single instruction with exactly this semantics: `other < self ? other : self`.
     #[inline(always)]
     fn min(self, other: Self) -> Self {
         Simd128(f32x4_pmin(self.0, other.0))
     }
-    /// One instruction with exactly these semantics: `self < other ? other : self`.
+    /// A single instruction with exactly this semantics: `self < other ? other : self`.
     #[inline(always)]
     fn max(self, other: Self) -> Self {
         Simd128(f32x4_pmax(self.0, other.0))
     }
 }
 
-/// Two doubles in a `v128`, as `pair.rs` has them in an array.
+/// Two doubles in a `v128`; the counterpart of `pair.rs`.
 #[derive(Clone, Copy)]
 pub struct SimdDoubles(v128);
 
@@ -222,11 +222,11 @@ impl SimdDoubles {
     }
 }
 
-/// The bytes of a table at sixteen places in `0..16`.
+/// Looks up sixteen indices, each in `0..16`, in a table of sixteen bytes.
 #[inline(always)]
 pub fn look_up(table: &[i8; 16], places: &[u8; 16]) -> [i8; 16] {
     let mut found = [0; 16];
-    // SAFETY: sixteen readable bytes each, and sixteen writable ones.
+    // SAFETY: sixteen readable bytes each, and sixteen writable bytes.
     unsafe {
         let bytes = u8x16_swizzle(v128_load(table.as_ptr().cast()), v128_load(places.as_ptr().cast()));
         v128_store(found.as_mut_ptr().cast(), bytes);

@@ -1,35 +1,36 @@
-//! The search for a scale and a minimum: ggml's `make_qkx2_quants` and `make_qkx3_quants`, which are one algorithm.
+//! Weighted search for a scale and a minimum: ggml's `make_qkx2_quants` and `make_qkx3_quants`, which are one
+//! algorithm.
 
 use crate::lanes::{Lanes, Mask};
 
-/// The inverse scales a search tries: `(nmax + first + step * i) / (max - min)` for `i` in `0..=steps`.
+/// The inverse scales to try: `(nmax + first + step * i) / (max - min)` for `i` in `0..=steps`.
 #[derive(Clone, Copy)]
 pub struct Grid {
     /// The largest code.
     pub nmax: f32,
-    /// What the first candidate has over `nmax`.
+    /// Offset of the first candidate from `nmax`.
     pub first: f32,
-    /// What each candidate has over the one before.
+    /// Difference between consecutive candidates.
     pub step: f32,
     /// The index of the last candidate.
     pub steps: u8,
-    /// Whether the error is the weighted sum of magnitudes instead of squares.
+    /// Whether to minimise the weighted sum of absolute instead of squared errors.
     pub absolute: bool,
 }
 
 impl Grid {
-    /// The grid of every search under importance.
+    /// The candidates that all searches with an importance matrix use.
     pub const fn weighted(nmax: f32) -> Self {
         Grid { nmax, first: -0.9, step: 0.05, steps: 36, absolute: false }
     }
 }
 
-/// The winner: `x` is about `scale * code(x) + min`.
+/// The result of the search: `x` is approximated by `scale * code(x) + min`.
 #[derive(Clone, Copy)]
 pub struct Affine<L> {
-    /// The step between codes.
+    /// The difference between consecutive codes.
     pub scale: L,
-    /// What code 0 stands for; never positive.
+    /// The value of code 0; at most 0.
     pub min: L,
     inverse: L,
     origin: L,
@@ -37,7 +38,8 @@ pub struct Affine<L> {
 }
 
 impl<L: Lanes> Affine<L> {
-    /// The code the search gave a weight: that of the winning candidate's own scale and origin, not of the refit.
+    /// The code that the search assigned to a weight, computed from the winning candidate's scale and origin rather
+    /// than from the refitted ones.
     #[inline(always)]
     pub fn code(&self, x: L) -> L {
         code(x, self.inverse, self.origin, self.nmax)
@@ -54,7 +56,7 @@ fn clamp<L: Lanes>(code: L, nmax: L) -> L {
     code.min(nmax).max(L::splat(0.0))
 }
 
-/// Writes the codes of all weights; the sums of `w l`, `w l^2` and `w l x`.
+/// Computes the codes of all weights and returns the sums of `w l`, `w l^2` and `w l x`.
 #[inline(always)]
 fn encode<L: Lanes, const W: usize>(x: &[L; W], w: &[L; W], codes: &mut [L; W], code: impl Fn(L) -> L) -> [L; 3] {
     let mut sums = [L::splat(0.0); 3];
@@ -66,11 +68,12 @@ fn encode<L: Lanes, const W: usize>(x: &[L; W], w: &[L; W], codes: &mut [L; W], 
     sums
 }
 
-/// Finds the scale and minimum (at most 0) that make `sum w |x - (scale code + min)|^p` small, `p` 1 or 2.
+/// Finds the scale and minimum (at most 0) that minimise `sum w |x - (scale code + min)|^p` over the candidates, with
+/// `p` 1 or 2.
 ///
-/// Every candidate of the grid gives codes; for them the best scale and minimum are a weighted linear regression, and the
-/// candidate with the smallest error wins. A win moves the minimum, and with it all later candidates: `max - min` is not
-/// loop-invariant. Equal weights have scale 0 and codes 0.
+/// Every candidate yields codes, for which the best scale and minimum follow from a weighted linear regression; the
+/// candidate with the smallest error wins. A new best candidate changes the minimum, and with it all later candidates:
+/// `max - min` is not loop-invariant. If all weights are equal the scale and the codes are 0.
 pub fn affine<L: Lanes, const W: usize>(x: &[L; W], w: &[L; W], grid: Grid) -> Affine<L> {
     let zero = L::splat(0.0);
     let nmax = L::splat(grid.nmax);
@@ -90,7 +93,7 @@ pub fn affine<L: Lanes, const W: usize>(x: &[L; W], w: &[L; W], grid: Grid) -> A
         return Affine { scale: zero, min, inverse: zero, origin: zero, nmax };
     }
 
-    // Equal weights divide by one instead of zero: what comes of it is discarded.
+    // Divide by one instead of zero for equal weights; the result is discarded.
     let range = |min: L| L::select(live, max - min, L::splat(1.0));
     let mut codes = [zero; W];
     let error = |codes: &[L; W], scale: L, min: L| {
@@ -110,9 +113,9 @@ pub fn affine<L: Lanes, const W: usize>(x: &[L; W], w: &[L; W], grid: Grid) -> A
     let mut best = error(&codes, scale, min);
     for i in 0..=grid.steps {
         let candidate = L::splat(grid.first + grid.step * f32::from(i) + grid.nmax) / range(min);
-        // Rounding is monotonic: if the codes of both ends are small before they are clamped, so are all between them.
+        // Rounding is monotonic: if the unclamped codes of both ends are small, so are all codes between them.
         let end = (candidate * (lowest - min)).abs().max((candidate * (max - min)).abs());
-        // Only in wasm: natively the second loop costs more than the shorter rounding saves.
+        // Only in wasm: natively the second loop costs more than the cheaper rounding saves.
         let small = cfg!(target_arch = "wasm32") && end.lt(L::splat(4_000_000.0)).all();
         let [sum_l, sum_l2, sum_xl] = match small {
             true => encode(x, w, &mut codes, |x| clamp((candidate * (x - min)).nearest_small(), nmax)),

@@ -1,4 +1,4 @@
-//! The scale searches that formats share, each written once, generic over lanes.
+//! The scale searches that several formats share, each written once and generic over lanes.
 
 mod affine;
 mod nonlinear;
@@ -14,7 +14,7 @@ pub use symmetric::symmetric;
 
 use crate::lanes::Lanes;
 
-/// ggml's `GROUP_MAX_EPS`: a block whose largest magnitude is below it counts as zero.
+/// ggml's `GROUP_MAX_EPS`: a block with a smaller maximum magnitude counts as zero.
 pub const GROUP_MAX_EPS: f32 = 1e-15;
 
 /// The largest magnitude.
@@ -23,7 +23,7 @@ pub fn max_abs<L: Lanes>(x: &[L]) -> L {
     x.iter().fold(L::splat(0.0), |max, x| max.max(x.abs()))
 }
 
-/// The value of largest magnitude with its sign; of equals the first, 0 if all are zero.
+/// The value of largest magnitude, with its sign. The first one wins a tie; 0 if all are zero.
 #[inline(always)]
 pub fn signed_max<L: Lanes>(x: &[L]) -> L {
     let mut amax = L::splat(0.0);

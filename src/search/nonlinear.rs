@@ -1,17 +1,17 @@
-//! The weighted search for the scale of a codebook: the first half of ggml's `quantize_row_iq4_nl_impl`.
+//! Weighted search for the scale of a non-uniform codebook: the first half of ggml's `quantize_row_iq4_nl_impl`.
 
 use super::{GROUP_MAX_EPS, signed_max};
 use crate::lanes::{Lanes, Mask};
 
-/// How many scales are tried to either side.
+/// The number of scales to try on either side.
 const TRIES: i8 = 7;
 
-/// Finds the scale that minimises `sum w (x - scale * level(x / scale))^2`, where `level` is the nearest value of a codebook
-/// that goes down to `lowest`.
+/// Finds the scale that minimises `sum w (x - scale * level(x / scale))^2`, where `level` returns the nearest entry of
+/// a codebook with minimum `lowest`.
 ///
-/// Tried are the scale that puts the largest weight at `-lowest`, and fifteen that put it at `lowest` and up to seven to
-/// either side; for each, the best scale given its codes is `sum w q x / sum w q^2`, and of two the one with the larger
-/// `(sum w q x)^2 / sum w q^2` wins. A block smaller than [`GROUP_MAX_EPS`] has scale 0.
+/// It tries the scale that maps the largest weight to `-lowest`, and the fifteen that map it to `lowest` and to up to
+/// seven steps on either side. For each, the best scale for the resulting codes is `sum w q x / sum w q^2`; the
+/// candidate with the largest `(sum w q x)^2 / sum w q^2` wins. A block smaller than [`GROUP_MAX_EPS`] has scale 0.
 pub fn nonlinear<L: Lanes>(x: &[L], w: &[L], lowest: f32, level: impl Fn(L) -> L) -> L {
     let zero = L::splat(0.0);
     let max = signed_max(x);

@@ -1,12 +1,12 @@
-//! The search for one scale over numbers that are not negative: ggml's `make_qp_quants`, used on the scales themselves.
+//! Search for one scale of non-negative numbers: ggml's `make_qp_quants`, which is used to quantize scales.
 
 use super::GROUP_MAX_EPS;
 use crate::lanes::{Lanes, Mask};
 
-/// Finds `scale` and codes in `0..=nmax` that make `sum w (x - scale code)^2` small.
+/// Finds a `scale` and codes in `0..=nmax` that minimise `sum w (x - scale code)^2`.
 ///
-/// Nine scales are tried, then up to five passes move single codes where that improves the fit. Numbers below
-/// [`GROUP_MAX_EPS`] have scale 0 and codes 0. Codes are bytes in the reference: a negative one wraps around.
+/// It tries nine scales, followed by up to five passes that change single codes where that improves the fit. Numbers
+/// below [`GROUP_MAX_EPS`] give scale 0 and codes 0. Codes are bytes in the reference, so a negative one wraps around.
 pub fn positive<L: Lanes, const W: usize>(x: &[L; W], w: &[L; W], nmax: f32, codes: &mut [L; W]) -> L {
     let zero = L::splat(0.0);
     let one = L::splat(1.0);
@@ -28,7 +28,7 @@ pub fn positive<L: Lanes, const W: usize>(x: &[L; W], w: &[L; W], nmax: f32, cod
     };
 
     let mut inverse = L::splat(nmax) / max;
-    // Only here the code is not clamped before it becomes a byte.
+    // Only here the code is not clamped before it is converted to a byte.
     let mut best = error(one / inverse, &|x| (inverse * x).nearest_int().low_byte());
     for step in (-4i8..=4).filter(|&step| step != 0) {
         let candidate = L::splat(0.1 * f32::from(step) + nmax) / max;
@@ -46,7 +46,7 @@ pub fn positive<L: Lanes, const W: usize>(x: &[L; W], w: &[L; W], nmax: f32, cod
         suml2 = suml2 + w * code * code;
     }
     for _ in 0..5 {
-        // A lane that nothing changed would repeat the pass to the same end: only all of them end it.
+        // A lane without a change would repeat the same pass, so the loop ends only when no lane changes.
         let mut changed = false;
         for ((&x, &w), l) in x.iter().zip(w).zip(codes.iter_mut()) {
             let without_lx = sumlx - w * x * *l;
@@ -59,7 +59,7 @@ pub fn positive<L: Lanes, const W: usize>(x: &[L; W], w: &[L; W], nmax: f32, cod
                 & zero.lt(without_l2)
                 & !code.eq(*l)
                 & (sumlx * sumlx * with_l2).lt(with_lx * with_lx * suml2);
-            // Most are not, in no lane: the branch pays (selecting always halves the speed).
+            // Most codes do not improve in any lane, so the branch pays off (always selecting takes twice the time).
             if better.any() {
                 changed = true;
                 *l = L::select(better, code.low_byte(), *l);

@@ -1,12 +1,12 @@
-//! The search for a symmetric scale by moving single codes: ggml's `make_q3_quants` with `do_rmse`.
+//! Search for a symmetric scale that refines single codes: ggml's `make_q3_quants` with `do_rmse`.
 
 use super::{GROUP_MAX_EPS, signed_max};
 use crate::lanes::{Lanes, Mask};
 
-/// Finds `scale` and codes in `0..2 nmax` that make `sum x^2 (x - scale (code - nmax))^2` small.
+/// Finds a `scale` and codes in `0..2 nmax` that minimise `sum x^2 (x - scale (code - nmax))^2`.
 ///
-/// The codes start from the scale `-max / nmax`; up to five passes move single codes where that improves the fit. A
-/// block smaller than [`GROUP_MAX_EPS`] has scale 0 and codes 0.
+/// The initial codes come from the scale `-max / nmax`; up to five passes change single codes where that improves the
+/// fit. A block smaller than [`GROUP_MAX_EPS`] has scale 0 and codes 0.
 pub fn refined<L: Lanes, const W: usize>(x: &[L; W], nmax: f32, codes: &mut [L; W]) -> L {
     let zero = L::splat(0.0);
     let max = signed_max(x);
@@ -26,7 +26,7 @@ pub fn refined<L: Lanes, const W: usize>(x: &[L; W], nmax: f32, codes: &mut [L; 
         suml2 = suml2 + w * *l * *l;
     }
     for _ in 0..5 {
-        // A lane that nothing changed would repeat the pass to the same end: only all of them end it.
+        // A lane without a change would repeat the same pass, so the loop ends only when no lane changes.
         let mut changed = false;
         for (&x, l) in x.iter().zip(codes.iter_mut()) {
             let w = x * x;
@@ -34,7 +34,7 @@ pub fn refined<L: Lanes, const W: usize>(x: &[L; W], nmax: f32, codes: &mut [L; 
             let without_l2 = suml2 - w * *l * *l;
             let code = code(x * without_l2 / without_lx);
             let moved = !code.eq(*l);
-            // Most codes stay, in all lanes.
+            // Most codes stay the same in all lanes.
             if !moved.any() {
                 continue;
             }
@@ -45,7 +45,7 @@ pub fn refined<L: Lanes, const W: usize>(x: &[L; W], nmax: f32, codes: &mut [L; 
                 & zero.lt(without_lx)
                 & zero.lt(with_l2)
                 & (sumlx * sumlx * with_l2).lt(with_lx * with_lx * suml2);
-            // Most are not, in no lane: the branch pays (selecting always halves the speed).
+            // Most codes do not improve in any lane, so the branch pays off (always selecting takes twice the time).
             if better.any() {
                 changed = true;
                 *l = L::select(better, code, *l);

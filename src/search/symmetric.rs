@@ -1,12 +1,12 @@
-//! The weighted search for a symmetric scale: ggml's `make_qx_quants` with `rmse_type` 1.
+//! Weighted search for a symmetric scale: ggml's `make_qx_quants` with `rmse_type` 1.
 
 use super::{GROUP_MAX_EPS, signed_max};
 use crate::lanes::{Lanes, Mask};
 
 /// Finds `scale` and codes `l` in `0..2 nmax` that minimise `sum w (x - scale (l - nmax))^2`.
 ///
-/// Nineteen scales around `-max / nmax` are tried (0.1 code apart); for each, the best scale given its codes is
-/// `sum w x l / sum w l^2`, and of two the one with the larger `(sum w x l)^2 / sum w l^2` wins. A block smaller than
+/// It tries nineteen scales around `-max / nmax` (0.1 code apart). For each, the best scale for the resulting codes is
+/// `sum w x l / sum w l^2`; the candidate with the largest `(sum w x l)^2 / sum w l^2` wins. A block smaller than
 /// [`GROUP_MAX_EPS`] has scale 0 and codes 0.
 pub fn symmetric<L: Lanes>(x: &[L], w: &[L], nmax: f32, codes: &mut [L]) -> L {
     let zero = L::splat(0.0);
@@ -43,7 +43,7 @@ pub fn symmetric<L: Lanes>(x: &[L], w: &[L], nmax: f32, codes: &mut [L]) -> L {
             chosen = L::select(better, inverse, chosen);
         }
     }
-    // The codes of the winner follow from its inverse scale: one pass here instead of a copy at every improvement.
+    // The winner's codes follow from its inverse scale: one pass here instead of a copy at every improvement.
     for (l, &x) in codes.iter_mut().zip(x) {
         *l = L::select(live, code(x, chosen) + L::splat(nmax), zero);
     }
