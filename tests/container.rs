@@ -11,7 +11,7 @@ use quantpress::{Code, Error};
 fn whole(file: &[u8]) -> Result<Header, Error> {
     match parse(file, file.len() as u64)? {
         Parsed::Header(header) => Ok(*header),
-        Parsed::NeedsMore(bytes) => panic!("all {} bytes are there, and {bytes} are wanted", file.len()),
+        Parsed::NeedsMore(bytes) => panic!("all {} bytes were given, but {bytes} are requested", file.len()),
     }
 }
 
@@ -134,7 +134,7 @@ fn refused(file: &[u8], code: Code, says: &str) {
 
 #[test]
 fn strangers_and_other_versions_are_refused_by_name() {
-    refused(b"GGML and more", Code::MAGIC, "no GGUF file");
+    refused(b"GGML and more", Code::MAGIC, "not a GGUF file");
     refused(b"PK\x03\x04 and more", Code::MAGIC, "zip archive");
     refused(b"version https://git-lfs.github.com/spec/v1", Code::MAGIC, "Git LFS pointer");
     refused(b"", Code::TRUNCATED, "0 bytes");
@@ -176,12 +176,12 @@ fn claims_beyond_the_limits_are_refused_and_nothing_is_allocated_for_them() {
     refused(
         &[b"GGUF".as_slice(), &3u32.to_le_bytes(), &u64s(MAX_TENSORS), &u64s(0)].concat(),
         Code::TRUNCATED,
-        "ends in",
+        "ends within",
     );
     refused(
         &[b"GGUF".as_slice(), &3u32.to_le_bytes(), &u64s(0), &u64s(MAX_PAIRS)].concat(),
         Code::TRUNCATED,
-        "ends in",
+        "ends within",
     );
 
     let key = |len: u64| [&u64s(len)[..], b"k"].concat();
@@ -209,7 +209,7 @@ fn claims_beyond_the_limits_are_refused_and_nothing_is_allocated_for_them() {
 #[test]
 fn one_case_per_malformed_thing() {
     let pair = |key: &str| encode_pair(key, &Value::U8(0));
-    refused(&file(&[pair("k"), pair("k")], &[], 0), Code::MALFORMED, "'k' is in the file twice");
+    refused(&file(&[pair("k"), pair("k")], &[], 0), Code::MALFORMED, "'k' occurs twice in the file");
     refused(&file(&[pair("")], &[], 0), Code::MALFORMED, "empty");
     refused(
         &file(&[[&1u64.to_le_bytes()[..], &[0xff], &0u32.to_le_bytes(), &[0]].concat()], &[], 0),
@@ -229,9 +229,9 @@ fn one_case_per_malformed_thing() {
     refused(&one(record("t", &[2000], 0, 0)), Code::TRUNCATED, "ends at byte");
     refused(&one(record("t", &[8], 0, u64::MAX - 31)), Code::TRUNCATED, "ends at byte");
     let twice = file(&[], &[record("t", &[8], 0, 0), record("t", &[8], 0, 32)], 4096);
-    refused(&twice, Code::MALFORMED, "'t' is in the file twice");
+    refused(&twice, Code::MALFORMED, "'t' occurs twice in the file");
     let shared = file(&[], &[record("t", &[16], 0, 0), record("u", &[8], 0, 32)], 4096);
-    refused(&shared, Code::MALFORMED, "share bytes");
+    refused(&shared, Code::MALFORMED, "overlap in the file");
 }
 
 #[test]

@@ -57,7 +57,7 @@ fn a_header_is_read_and_asks_for_what_it_lacks() {
             Parsed::NeedsMore(needed) => assert!(needed > cut as u64 && needed <= bytes.len() as u64),
             Parsed::Header(found) => assert_eq!(*found, parsed),
         }
-        assert!(parse(&bytes[..cut], cut as u64).is_err(), "a file cut at {cut}");
+        assert!(parse(&bytes[..cut], cut as u64).is_err(), "a file truncated at {cut}");
     }
 }
 
@@ -65,9 +65,9 @@ fn a_header_is_read_and_asks_for_what_it_lacks() {
 fn each_way_to_break_a_file_has_its_error() {
     let one = |record: &str, data| file(&format!(r#"{{"a":{record}}}"#), data);
     let cases = [
-        (Code::TRUNCATED, "8 are needed", vec![1, 2, 3]),
-        (Code::TOO_LARGE, "100000000 is the limit", u64::MAX.to_le_bytes().to_vec()),
-        (Code::TRUNCATED, "ends in its header", 9u64.to_le_bytes().to_vec()),
+        (Code::TRUNCATED, "needs at least 8", vec![1, 2, 3]),
+        (Code::TOO_LARGE, "the limit is 100000000", u64::MAX.to_le_bytes().to_vec()),
+        (Code::TRUNCATED, "ends within its header", 9u64.to_le_bytes().to_vec()),
         (Code::MAGIC, "no JSON object", file("[]", 0)),
         (Code::MALFORMED, "expected", file("{x}", 0)),
         (
@@ -81,9 +81,9 @@ fn each_way_to_break_a_file_has_its_error() {
         (Code::MALFORMED, "__metadata__ holds", file(r#"{"__metadata__":{"a":1}}"#, 0)),
         (Code::MALFORMED, "no dtype", one(r#"{"shape":[1],"data_offsets":[0,1]}"#, 1)),
         (Code::UNSUPPORTED, "dtype F4", one(r#"{"dtype":"F4","shape":[2],"data_offsets":[0,1]}"#, 1)),
-        (Code::MALFORMED, "shape is no list", one(r#"{"dtype":"U8","shape":[1.5],"data_offsets":[0,1]}"#, 1)),
-        (Code::MALFORMED, "two are needed", one(r#"{"dtype":"U8","shape":[1],"data_offsets":[0]}"#, 1)),
-        (Code::MALFORMED, "before it begins", one(r#"{"dtype":"U8","shape":[1],"data_offsets":[1,0]}"#, 1)),
+        (Code::MALFORMED, "shape is not a list", one(r#"{"dtype":"U8","shape":[1.5],"data_offsets":[0,1]}"#, 1)),
+        (Code::MALFORMED, "must have two", one(r#"{"dtype":"U8","shape":[1],"data_offsets":[0]}"#, 1)),
+        (Code::MALFORMED, "before its start", one(r#"{"dtype":"U8","shape":[1],"data_offsets":[1,0]}"#, 1)),
         (Code::MALFORMED, "takes 8 bytes", one(r#"{"dtype":"F32","shape":[2],"data_offsets":[0,4]}"#, 4)),
         (
             Code::TOO_LARGE,

@@ -1,8 +1,8 @@
-//! Files: GGUF, safetensors and importance matrices. Parsers and writers that do no I/O.
+//! File formats: GGUF, safetensors and importance matrices. The parsers and writers do no I/O.
 //!
-//! A parser is handed the bytes there are and the size of the file; it answers with what it read, with how many bytes it
-//! needs to go on, or with one error. Nothing here panics on any input and nothing grows faster than the bytes that are
-//! really there: a claimed count is only ever compared, never allocated for.
+//! A parser takes the first bytes of a file and the file's size. It returns what it has parsed, the number of bytes it
+//! needs to continue, or an error. No input makes it panic, and it never allocates more than the bytes that are
+//! actually there: a count in a file is checked against them before anything is allocated.
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::arithmetic_side_effects))]
 

@@ -1,13 +1,13 @@
-//! A cursor over the bytes that are there, which tells "read more of the file" from "the file ends here".
+//! A cursor over the first bytes of a file that distinguishes "read more of the file" from "the file ends here".
 
 use crate::error::{Code, Error};
 
-/// Why reading stopped before it was done.
+/// Why reading stopped early.
 #[derive(Debug)]
 pub(crate) enum Stop {
-    /// The file goes on; so many of its first bytes are needed.
+    /// More data is needed: this many bytes from the start of the file.
     More(u64),
-    /// It cannot be read.
+    /// The data is invalid.
     Failed(Error),
 }
 
@@ -17,17 +17,17 @@ impl From<Error> for Stop {
     }
 }
 
-/// `Result` of a read that may have to wait for more bytes.
+/// The result of a read that may need more bytes.
 pub(crate) type Read<T> = Result<T, Stop>;
 
-/// A cursor over a file's first bytes.
+/// A cursor over the first bytes of a file.
 #[derive(Debug)]
 pub(crate) struct Reader<'a> {
     bytes: &'a [u8],
     at: u64,
     file_size: u64,
     limit: u64,
-    /// What is being read, for the sentence of an error.
+    /// What is being read, for error messages.
     pub place: &'static str,
 }
 
@@ -42,28 +42,28 @@ macro_rules! numbers {
 }
 
 impl<'a> Reader<'a> {
-    /// `bytes` are the first of `file_size`; what lies beyond `limit` is refused.
+    /// `bytes` are the first bytes of a file of `file_size` bytes; reading past `limit` is an error.
     pub fn new(bytes: &'a [u8], file_size: u64, limit: u64, place: &'static str) -> Self {
         Reader { bytes, at: 0, file_size, limit, place }
     }
 
-    /// How many bytes were read.
+    /// The number of bytes read so far.
     pub fn position(&self) -> usize {
-        // Never more than `bytes.len()`: `take` moves it only past bytes it has seen.
+        // Never more than `bytes.len()`: `take` only advances past bytes it has returned.
         self.at as usize
     }
 
-    /// A second cursor at the same place.
+    /// A second cursor at the same position.
     pub fn fork(&self) -> Self {
         Reader { ..*self }
     }
 
-    /// How far this cursor is ahead of another.
+    /// The distance of this cursor from an earlier one, in bytes.
     pub fn distance_from(&self, other: &Self) -> u64 {
         self.at.saturating_sub(other.at)
     }
 
-    /// Whether the file has no more bytes.
+    /// Whether the end of the file has been reached.
     pub fn is_at_end(&self) -> bool {
         self.at >= self.file_size
     }
@@ -72,12 +72,12 @@ impl<'a> Reader<'a> {
     pub fn take(&mut self, len: u64) -> Read<&'a [u8]> {
         let (start, end) = (self.at, self.at.saturating_add(len));
         if end > self.limit {
-            let message = format!("{} goes on past byte {end}, and {} is the limit", self.place, self.limit);
+            let message = format!("{} extends past byte {end}; the limit is {}", self.place, self.limit);
             return Err(Error::new(Code::TOO_LARGE, message).with("limit", self.limit).into());
         }
         if end > self.file_size {
             let (place, size) = (self.place, self.file_size);
-            let message = format!("the file ends in {place}: it has {size} bytes, and at least {end} are needed");
+            let message = format!("the file ends within {place}: it has {size} bytes but needs at least {end}");
             return Err(Error::new(Code::TRUNCATED, message).with("size", size).with("needed", end).into());
         }
         let range = usize::try_from(start).ok().zip(usize::try_from(end).ok());

@@ -103,7 +103,7 @@ describe('what is not all the shards of one model is refused', () => {
     ['the first is missing', [c, b], 'ARGUMENT', 'shard 1 of 3 is missing'],
     ['one alone', [b], 'ARGUMENT', 'shard 1 of 3 is missing'],
     ['one twice', [b, a, b, c], 'ARGUMENT', 'shard 2 of 3 is given twice'],
-    ['one of another model', [a, other[1], c], 'ARGUMENT', 'shard 2 of 2 is of another model'],
+    ['one of another model', [a, other[1], c], 'ARGUMENT', 'shard 2 of 2 does not belong to the same model'],
     ['a whole model among them', [a, small], 'ARGUMENT', 'is a whole model, not a shard'],
     ['two whole models', [small, small], 'ARGUMENT', 'is a whole model, not a shard'],
     [
@@ -121,7 +121,7 @@ describe('what is not all the shards of one model is refused', () => {
   });
 
   test('a tensor too many or too few', async () => {
-    const message = 'the shards have 3 tensors in all, and they state 4';
+    const message = 'the shards have 3 tensors in total, but their metadata states 4';
     const four = [a, b, c].map((shard) => patched(shard, 'split.tensors.count', 4));
     expect(await failure(openModel(four))).toMatchObject({ code: 'MALFORMED', message });
   });
@@ -135,7 +135,7 @@ describe('what is not all the shards of one model is refused', () => {
     const opened = await openModel([part(0, first), part(1, first)]); // Some makers copy all to every shard.
     await opened.close();
     for (const other of [{ 'general.architecture': 'qwen2' }, { 'general.file_type': 15 }, { 'general.uuid': 'b' }]) {
-      const message = `shard 2 of 2 is of another model than the first: each states another ${Object.keys(other)[0]}`;
+      const message = `shard 2 of 2 does not belong to the same model as the first shard: their ${Object.keys(other)[0]} differs`;
       const set = [part(0, first), part(1, { ...first, ...other })];
       expect(await failure(openModel(set))).toMatchObject({ code: 'ARGUMENT', message });
     }

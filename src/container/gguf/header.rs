@@ -1,11 +1,11 @@
-//! What a parsed header knows.
+//! The parsed header of a GGUF file.
 
 use super::value::{Value, ValueType, read, whole};
 use super::{DEFAULT_ALIGNMENT, TensorType};
 use crate::container::reader::Reader;
 use std::ops::Range;
 
-/// A parsed header, with the bytes it was parsed from.
+/// A parsed header, together with the bytes it was parsed from.
 #[derive(Clone, Debug)]
 pub struct Header {
     pub(super) bytes: Vec<u8>,
@@ -18,7 +18,7 @@ pub struct Header {
     pub(super) shards: Vec<u64>,
 }
 
-/// Where a pair stands in the header.
+/// The position of a metadata pair in the header.
 #[derive(Clone, Debug)]
 pub(super) struct Pair {
     pub key: String,
@@ -34,7 +34,7 @@ pub struct KeyValue<'a> {
     pub key: &'a str,
     /// The type of the value.
     pub kind: ValueType,
-    /// The whole pair as the file has it: key, type and value.
+    /// The whole pair as stored in the file: key, type and value.
     pub raw: &'a [u8],
     value: &'a [u8],
 }
@@ -43,62 +43,62 @@ impl<'a> KeyValue<'a> {
     /// The value.
     pub fn value(&self) -> Value<'a> {
         let mut reader: Reader<'a> = whole(self.value);
-        // The parser has read it once, so this cannot fail; an empty string would be the harmless answer.
+        // Cannot fail, because the parser has already read the value; the empty string is a harmless fallback.
         read(&mut reader, self.kind, 0).unwrap_or(Value::String(&[]))
     }
 }
 
-/// One tensor's record.
+/// One tensor's entry in the header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tensor {
     /// The name, unique in the file.
     pub name: String,
-    /// One to four dimensions, none of them zero; the first is the row length.
+    /// One to four dimensions, all nonzero. The first is the row length.
     pub shape: Vec<u64>,
-    /// How the weights are stored.
+    /// The dtype of the tensor.
     pub kind: TensorType,
-    /// How its bytes are stored where it was converted from another container; there the same as `kind`.
+    /// The dtype in the source file if the tensor is converted from another container; otherwise equal to `kind`.
     pub stored: TensorType,
-    /// Rows of one attention head whose halves are to be interleaved when it is read; 0 where rows stay as they are.
+    /// Rows per attention head if the two halves of each head's rows have to be interleaved on reading; 0 otherwise.
     pub head_rows: u64,
-    /// Where its bytes begin, counted from the start of the file.
+    /// Start of the data, in bytes from the start of the file.
     pub offset: u64,
-    /// How many bytes it has.
+    /// Size of the data in bytes.
     pub bytes: u64,
 }
 
 impl Tensor {
-    /// Weights per row.
+    /// The number of weights per row.
     pub fn row_length(&self) -> u64 {
         self.dimension(0)
     }
 
-    /// How many rows there are, over all further dimensions.
+    /// The number of rows: the product of all dimensions but the first.
     pub fn rows(&self) -> u64 {
         // The parser has checked that the product of all dimensions fits.
         self.shape.iter().skip(1).fold(1, |rows, n| rows.saturating_mul(*n))
     }
 
-    /// Dimension `index`, 1 beyond the last: ggml's `ne`.
+    /// The size of dimension `index`, or 1 beyond the last: ggml's `ne`.
     pub fn dimension(&self, index: usize) -> u64 {
         self.shape.get(index).copied().unwrap_or(1)
     }
 
-    /// The number of dimensions without trailing ones: ggml's `ggml_n_dims`.
+    /// The number of dimensions, not counting trailing ones: ggml's `ggml_n_dims`.
     pub fn dimensions(&self) -> usize {
         self.shape.iter().rposition(|n| *n > 1).map_or(1, |last| last.saturating_add(1))
     }
 }
 
 impl Header {
-    /// A header that no file has: what another container's model is as GGUF. Offsets point into that container.
+    /// Builds a header for a model from another container. Tensor offsets refer to that container.
     pub fn made(pairs: &[(String, Value)], tensors: Vec<Tensor>, file_size: u64) -> Header {
         let mut bytes = Vec::new();
         let pairs = pairs.iter().map(|(key, value)| {
             let start = bytes.len();
             bytes.extend(super::write::encode_pair(key, value));
             let end = bytes.len();
-            // Length, key and type come before the value.
+            // The value is preceded by the key's length, the key and the type.
             let at = start.saturating_add(key.len()).saturating_add(12);
             Pair { key: key.clone(), kind: value.kind(), whole: start..end, value: at..end }
         });
@@ -107,32 +107,32 @@ impl Header {
         Header { bytes, version, alignment, file_size, data_start: 0, pairs, tensors, shards }
     }
 
-    /// The version the file states, 2 or 3.
+    /// The GGUF version, 2 or 3.
     pub fn version(&self) -> u32 {
         self.version
     }
 
-    /// To what multiple tensors are placed.
+    /// The alignment of tensor data in bytes.
     pub fn alignment(&self) -> u32 {
         self.alignment
     }
 
-    /// The size of the whole file.
+    /// The size of the whole file in bytes.
     pub fn file_size(&self) -> u64 {
         self.file_size
     }
 
-    /// Where tensor data begins; what is before it is the header, padding included.
+    /// The offset at which tensor data begins, after the header and its padding.
     pub fn data_start(&self) -> u64 {
         self.data_start
     }
 
-    /// The metadata, in file order.
+    /// The metadata pairs, in file order.
     pub fn metadata(&self) -> impl ExactSizeIterator<Item = KeyValue<'_>> {
         self.pairs.iter().map(|pair| self.view(pair))
     }
 
-    /// The value of a key.
+    /// The value of a metadata key.
     pub fn get(&self, key: &str) -> Option<Value<'_>> {
         self.pairs.iter().find(|pair| pair.key == key).map(|pair| self.view(pair).value())
     }
@@ -143,12 +143,12 @@ impl Header {
     }
 
     fn view<'a>(&'a self, pair: &'a Pair) -> KeyValue<'a> {
-        // The parser made these ranges from these bytes.
+        // These ranges refer to these bytes, as constructed by the parser.
         let at = |range: &Range<usize>| self.bytes.get(range.clone()).unwrap_or(&[]);
         KeyValue { key: &pair.key, kind: pair.kind, raw: at(&pair.whole), value: at(&pair.value) }
     }
 
-    /// The alignment its metadata asks for, unchecked.
+    /// The alignment stated in the metadata, not validated.
     pub(super) fn stated_alignment(&self) -> Result<u64, Value<'_>> {
         match self.get(super::ALIGNMENT_KEY) {
             None => Ok(DEFAULT_ALIGNMENT.into()),

@@ -1,4 +1,4 @@
-//! GGUF, versions 2 and 3: a header of metadata and tensor records, then the tensors' bytes.
+//! GGUF, versions 2 and 3: a header with metadata and tensor records, followed by the tensors' data.
 //!
 //! ```text
 //! 0  magic "GGUF"   u32 version   u64 tensors   u64 pairs
@@ -8,9 +8,9 @@
 //!    data     each tensor at its offset from here, itself a multiple of the alignment
 //! ```
 //!
-//! Little-endian; a string is a u64 length and its bytes; `shape[0]` is the row length. [`parse`] reads a header without
-//! reading the file, [`write_header`] makes one. Metadata keeps its bytes: a pair that is passed through is copied, not
-//! re-encoded. Source: ggml `docs/gguf.md`, `gguf.cpp`.
+//! Little-endian; a string is its length as u64 and its bytes; `shape[0]` is the row length. [`parse`] reads a header
+//! from the first bytes of a file, [`write_header`] writes one. Metadata pairs that are passed through are copied byte
+//! for byte, not re-encoded. Source: ggml `docs/gguf.md`, `gguf.cpp`.
 
 mod header;
 mod parse;
@@ -26,30 +26,30 @@ pub use types::TensorType;
 pub use value::{Array, Cursor, Items, Value, ValueType, array_items};
 pub use write::{Place, Record, Writer, encode_pair, write_header};
 
-/// A whole header: the largest known ones (vocabularies of 260 000 tokens) take 20 MB, and it is held in memory.
+/// Size of a header, which is kept in memory. The largest known ones (vocabularies of 260 000 tokens) have 20 MB.
 pub const MAX_HEADER_BYTES: u64 = 256 << 20;
-/// Tensors in a file: the largest known models have some thousands.
+/// Number of tensors in a file. The largest known models have a few thousand.
 pub const MAX_TENSORS: u64 = 1 << 20;
-/// Metadata pairs in a file: models have some dozens.
+/// Number of metadata pairs in a file. Models have a few dozen.
 pub const MAX_PAIRS: u64 = 1 << 16;
-/// One string: chat templates take some 100 kB.
+/// Length of a string. Chat templates have about 100 kB.
 pub const MAX_STRING_BYTES: u64 = 64 << 20;
-/// A key: the specification's own limit.
+/// Length of a key: the limit of the specification.
 pub const MAX_KEY_BYTES: u64 = 65_535;
-/// A tensor's name: the specification says 64, image models use twice that.
+/// Length of a tensor name. The specification allows 64 bytes; image models use twice that.
 pub const MAX_NAME_BYTES: u64 = 1024;
-/// Arrays within arrays; every level is a recursion.
+/// Nesting of arrays; each level is one recursion.
 pub const MAX_NESTING: u32 = 4;
 /// Dimensions of a tensor, as in ggml.
 pub const MAX_DIMS: u32 = 4;
-/// Dimensions of a tensor that is read: kernels of video models have five in files for ComfyUI-GGUF.
+/// Dimensions of a tensor when reading: kernels of video models in files for ComfyUI-GGUF have five.
 pub const MAX_READ_DIMS: u32 = 5;
-/// `general.alignment`: padding is written for every tensor, so it bounds what a small file can grow to.
+/// `general.alignment`. Every tensor is padded to it, so it limits the size of the output for a small input.
 pub const MAX_ALIGNMENT: u32 = 1 << 20;
-/// `general.alignment` where a file does not say.
+/// The alignment of a file without `general.alignment`.
 pub const DEFAULT_ALIGNMENT: u32 = 32;
 
-/// The key that sets the alignment.
+/// The metadata key of the alignment.
 pub const ALIGNMENT_KEY: &str = "general.alignment";
 
 /// The first bytes of every GGUF file.

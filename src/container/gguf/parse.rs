@@ -1,4 +1,4 @@
-//! Bytes to a [`Header`].
+//! Parses the bytes of a GGUF file to a [`Header`].
 
 use super::header::{Header, Pair, Tensor};
 use super::value::{ValueType, read, read_string};
@@ -11,27 +11,27 @@ use crate::error::{Code, Error, Result};
 use crate::order::sorted;
 use std::collections::HashSet;
 
-/// What [`parse`] has to say.
+/// The result of [`parse`].
 #[derive(Clone, Debug)]
 pub enum Parsed {
-    /// The header.
+    /// The whole header.
     Header(Box<Header>),
-    /// The header goes on: call again with the first so many bytes of the file.
+    /// The header is longer: call again with this many bytes from the start of the file.
     ///
-    /// More than was given and at most the file; at least twice what was given where the file has that, so that a
-    /// header of any size takes a handful of reads.
+    /// This is more than was given and at most the file's size. It is at least twice what was given if the file is that
+    /// long, so a header of any size takes only a few reads.
     NeedsMore(u64),
 }
 
-/// Reads the header of a file of `file_size` bytes from its first bytes.
+/// Parses the header of a file of `file_size` bytes from its first bytes.
 ///
 /// # Errors
-/// - [`Code::MAGIC`]: it is no GGUF file.
-/// - [`Code::UNSUPPORTED`]: version 1, a later version than 3, big-endian, a removed or unknown tensor type.
+/// - [`Code::MAGIC`]: not a GGUF file.
+/// - [`Code::UNSUPPORTED`]: version 1 or later than 3, big-endian, or a removed or unknown tensor type.
 /// - [`Code::TRUNCATED`]: the file ends inside the header or inside a tensor.
-/// - [`Code::TOO_LARGE`]: something is beyond one of the `MAX_*` limits.
-/// - [`Code::MALFORMED`]: a name twice, a dimension of zero, a row that is not whole blocks, an offset that is
-///   misaligned or inside another tensor.
+/// - [`Code::TOO_LARGE`]: one of the `MAX_*` limits is exceeded.
+/// - [`Code::MALFORMED`]: a duplicate name, a dimension of zero, a row that is not a multiple of the block size, an
+///   offset that is misaligned or overlaps another tensor.
 pub fn parse(prefix: &[u8], file_size: u64) -> Result<Parsed> {
     let given = usize::try_from(file_size).map_or(prefix.len(), |size| size.min(prefix.len()));
     let prefix = prefix.get(..given).unwrap_or(prefix);
@@ -45,7 +45,7 @@ pub fn parse(prefix: &[u8], file_size: u64) -> Result<Parsed> {
     }
 }
 
-/// Files that are mistaken for GGUF, by their first bytes.
+/// Magic bytes of files that are often mistaken for GGUF.
 const STRANGERS: &[(&[u8], &str)] = &[
     (b"lmgg", "a GGML file from before GGUF"),
     (b"fmgg", "a GGMF file from before GGUF"),
@@ -80,7 +80,7 @@ fn header(prefix: &[u8], file_size: u64) -> Read<Header> {
     header.alignment = check_alignment(&header)?;
 
     reader.place = "the list of tensors";
-    // No more than the bytes that are there can hold.
+    // At most as many records as fit into the bytes that are there.
     let held = prefix.len().saturating_sub(reader.position()).checked_div(MIN_RECORD_BYTES).unwrap_or(0);
     header.tensors.reserve_exact(held.min(usize::try_from(tensor_count).unwrap_or(held)));
     for _ in 0..tensor_count {
@@ -96,30 +96,31 @@ fn header(prefix: &[u8], file_size: u64) -> Read<Header> {
     Ok(header)
 }
 
-/// The bytes of a tensor's record at least: lengths and numbers, a name of one byte, one dimension or none.
+/// The minimum size of a tensor record: lengths and numbers, a name of one byte, zero dimensions.
 const MIN_RECORD_BYTES: usize = 8 + 1 + 4 + 4 + 8;
 
 fn check_magic(prefix: &[u8], file_size: u64) -> Result<()> {
     let known = prefix.len().min(MAGIC.len());
     if prefix.get(..known) == MAGIC.get(..known) {
-        return Ok(()); // too short a file is found out by reading it
+        return Ok(()); // a file that is too short fails when it is read
     }
     let stranger = STRANGERS.iter().find(|(magic, _)| prefix.starts_with(magic));
     let what = stranger.map_or(String::new(), |(_, what)| format!("; it looks like {what}"));
     let start = prefix.get(..known).unwrap_or(prefix);
-    let message = format!("this is no GGUF file: it begins with {start:02x?}, not with 'GGUF'{what}");
+    let message = format!("this is not a GGUF file: it begins with {start:02x?}, not with 'GGUF'{what}");
     Err(Error::new(Code::MAGIC, message).with("size", file_size))
 }
 
 fn check_version(version: u32) -> Result<()> {
     let message = match version {
         2 | 3 => return Ok(()),
-        1 => "GGUF version 1 has not been written since 2023 and is not read; convert the model anew".to_owned(),
+        1 => "GGUF version 1 (obsolete since 2023) is not supported; convert the model again with a current llama.cpp"
+            .to_owned(),
         _ if version & 0xffff == 0 => {
             let swapped = version.swap_bytes();
-            format!("this is a big-endian GGUF file (version {swapped}), and only little-endian ones are read")
+            format!("this is a big-endian GGUF file (version {swapped}); only little-endian files are supported")
         }
-        _ => format!("GGUF version {version} is not known; 2 and 3 are"),
+        _ => format!("GGUF version {version} is not supported, only 2 and 3"),
     };
     Err(Error::new(Code::UNSUPPORTED, message).with("version", version))
 }
@@ -128,12 +129,12 @@ fn count(claimed: u64, limit: u64, what: &str) -> Result<u64> {
     if claimed <= limit {
         return Ok(claimed);
     }
-    let message = format!("the file claims {claimed} {what}, and {limit} is the limit");
+    let message = format!("the file claims {claimed} {what}; the limit is {limit}");
     Err(Error::new(Code::TOO_LARGE, message).with("count", claimed).with("limit", limit))
 }
 
 fn twice(what: &str, name: &str) -> Error {
-    Error::new(Code::MALFORMED, format!("{what} '{name}' is in the file twice")).with("name", name)
+    Error::new(Code::MALFORMED, format!("{what} '{name}' occurs twice in the file")).with("name", name)
 }
 
 fn pairs(reader: &mut Reader, count: u64) -> Read<Vec<Pair>> {
@@ -169,14 +170,14 @@ fn text(bytes: &[u8], what: &str, index: u64) -> Result<String> {
 fn check_alignment(header: &Header) -> Result<u32> {
     let bad = |message: String| Err(Error::new(Code::MALFORMED, message).with("key", ALIGNMENT_KEY));
     match header.stated_alignment() {
-        Err(other) => bad(format!("{ALIGNMENT_KEY} must be a u32, and is of type {}", other.kind().name)),
+        Err(other) => bad(format!("{ALIGNMENT_KEY} must be a u32, but has type {}", other.kind().name)),
         Ok(alignment) if !alignment.is_power_of_two() => {
-            bad(format!("{ALIGNMENT_KEY} is {alignment}, and must be a power of two"))
+            bad(format!("{ALIGNMENT_KEY} is {alignment}, but must be a power of two"))
         }
         Ok(alignment) => match u32::try_from(alignment) {
             Ok(alignment) if alignment <= MAX_ALIGNMENT => Ok(alignment),
             _ => {
-                let message = format!("{ALIGNMENT_KEY} is {alignment}, and {MAX_ALIGNMENT} is the limit");
+                let message = format!("{ALIGNMENT_KEY} is {alignment}; the limit is {MAX_ALIGNMENT}");
                 Err(Error::new(Code::TOO_LARGE, message).with("limit", MAX_ALIGNMENT))
             }
         },
@@ -194,11 +195,11 @@ fn record(reader: &mut Reader) -> Read<Tensor> {
     }
 }
 
-/// All but the name.
+/// Everything but the name.
 fn rest_of_record(reader: &mut Reader) -> Read<Tensor> {
     let dims = reader.u32()?;
     if dims > MAX_READ_DIMS {
-        let message = format!("it claims {dims} dimensions, and {MAX_READ_DIMS} is the limit");
+        let message = format!("it claims {dims} dimensions; the limit is {MAX_READ_DIMS}");
         return Err(Error::new(Code::TOO_LARGE, message).with("dimensions", dims).into());
     }
     let mut shape = Vec::with_capacity(dims.max(1) as usize);
@@ -221,35 +222,40 @@ fn size(shape: &[u64], kind: TensorType) -> Result<u64> {
         return Err(malformed(format!("its shape {shape:?} has a dimension of 0")));
     }
     if !row.is_multiple_of(kind.weights) {
-        let message = format!("{} has blocks of {} weights, and rows of {row} are not whole", kind.name, kind.weights);
+        let message = format!(
+            "{} has blocks of {} weights, but rows of {row} are not a multiple of that",
+            kind.name, kind.weights
+        );
         return Err(malformed(message));
     }
     let weights = shape.iter().try_fold(1u64, |product, n| product.checked_mul(*n));
-    // ggml counts in i64, and so does everything that could read the file.
+    // ggml counts in i64, and so does every program that could read the file.
     weights.and_then(|weights| kind.size_of(weights)).filter(|bytes| i64::try_from(*bytes).is_ok()).ok_or_else(|| {
         let message = format!("its shape {shape:?} has more weights than a file can hold");
         Error::new(Code::TOO_LARGE, message)
     })
 }
 
-/// Up to the next multiple of a power of two.
+/// Rounds up to a multiple of a power of two.
 pub(super) fn align(at: u64, alignment: u32) -> u64 {
     at.checked_next_multiple_of(alignment.into()).unwrap_or(u64::MAX)
 }
 
-/// Makes offsets absolute and refuses what is misaligned, beyond the file, or on top of another tensor.
+/// Converts offsets to absolute ones and rejects tensors that are misaligned, beyond the end of the file, or
+/// overlapping.
 fn place(header: &mut Header) -> Result<()> {
     let (start, alignment, size) = (header.data_start, u64::from(header.alignment), header.file_size);
     for tensor in &mut header.tensors {
         let Tensor { name, offset, bytes, .. } = tensor;
         if !offset.is_multiple_of(alignment) {
-            let message = format!("tensor '{name}' is at offset {offset}, which is no multiple of {alignment}");
+            let message =
+                format!("tensor '{name}' is at offset {offset}, which is not a multiple of the alignment {alignment}");
             return Err(Error::new(Code::MALFORMED, message).with("tensor", name.as_str()).with("offset", *offset));
         }
         let absolute = start.saturating_add(*offset);
         let end = absolute.saturating_add(*bytes);
         if end > size {
-            let message = format!("tensor '{name}' ends at byte {end}, and the file has {size} bytes");
+            let message = format!("tensor '{name}' ends at byte {end}, but the file has only {size} bytes");
             let error = Error::new(Code::TRUNCATED, message).with("tensor", name.as_str());
             return Err(error.with("size", size).with("needed", end));
         }
@@ -259,7 +265,7 @@ fn place(header: &mut Header) -> Result<()> {
     let order = sorted(&tensors, |a, b| a.offset.cmp(&b.offset));
     for (left, right) in order.iter().zip(order.iter().skip(1)) {
         if left.offset.saturating_add(left.bytes) > right.offset {
-            let message = format!("tensors '{}' and '{}' share bytes of the file", left.name, right.name);
+            let message = format!("tensors '{}' and '{}' overlap in the file", left.name, right.name);
             return Err(Error::new(Code::MALFORMED, message).with("tensor", right.name.as_str()));
         }
     }

@@ -1,9 +1,10 @@
-//! A model in several files, as `llama-gguf-split` writes them: the metadata is in the first, the tensors are in all.
+//! Models split into several files by `llama-gguf-split`: the metadata is in the first file, the tensors are in all of
+//! them.
 //!
 //! ```text
-//! split.no             u16   which shard this is, from 0
-//! split.count          u16   how many there are
-//! split.tensors.count  i32   tensors of all shards together
+//! split.no             u16   number of this shard, from 0
+//! split.count          u16   number of shards
+//! split.tensors.count  i32   number of tensors in all shards
 //! ```
 //!
 //! Source: llama.cpp `tools/gguf-split/gguf-split.cpp` and `src/llama-model-loader.cpp`.
@@ -12,26 +13,26 @@ use super::{Header, MAX_TENSORS};
 use crate::error::{Code, Error, Result};
 use std::collections::HashMap;
 
-/// The keys that say which shard a file is, in the order `llama-quantize` writes them.
+/// The keys of a shard's split metadata, in the order `llama-quantize` writes them.
 pub const SPLIT_KEYS: [&str; 3] = ["split.no", "split.count", "split.tensors.count"];
 
-/// Keys that no two shards of one model state differently. `llama-gguf-split` writes them only to the first shard; others
-/// copy some to all.
+/// Keys that must be the same in all shards that have them. `llama-gguf-split` writes them to the first shard only;
+/// other tools copy some of them to all.
 const SHARED_KEYS: [&str; 4] =
     ["general.architecture", "general.file_type", "general.quantization_version", "general.uuid"];
 
 impl Header {
-    /// How many shards this file says the model has: 1 for a whole one.
+    /// The number of shards of the model according to this file; 1 for a model in one file.
     pub fn split_count(&self) -> u64 {
         self.split_value(1).unwrap_or(1).max(1)
     }
 
-    /// Which shard this file says it is, from 0.
+    /// The number of this shard according to the file, from 0.
     pub fn split_number(&self) -> u64 {
         self.split_value(0).unwrap_or(0)
     }
 
-    /// How many tensors this file says all shards have together.
+    /// The number of tensors in all shards according to this file.
     fn split_tensors(&self) -> Option<u64> {
         self.split_value(2)
     }
@@ -40,25 +41,26 @@ impl Header {
         self.get(SPLIT_KEYS.get(index)?)?.as_u64()
     }
 
-    /// Where each shard begins among the bytes of all: empty for a model in one file.
+    /// The start of each shard in the concatenation of all files; empty for a model in one file.
     pub fn shards(&self) -> &[u64] {
         &self.shards
     }
 
-    /// The shard, from 0, whose bytes begin at or before `offset`.
+    /// The number of the shard, from 0, that contains `offset`.
     pub fn shard_of(&self, offset: u64) -> usize {
         self.shards.partition_point(|start| *start <= offset).saturating_sub(1)
     }
 }
 
-/// One header of a model in several files, which are given in the order of their numbers: the first one's metadata, and the
-/// tensors of all, whose offsets count through the files end to end.
+/// Joins the headers of a model's shards, given in order. The result has the metadata of the first shard and the
+/// tensors of all; tensor offsets are relative to the concatenation of the files.
 ///
 /// # Errors
-/// - [`Code::ARGUMENT`]: a shard is missing, is there twice, or is of another model.
-/// - [`Code::MALFORMED`]: two shards have a tensor of the same name, or there are not as many tensors as they say.
-/// - [`Code::TOO_LARGE`]: more tensors than a model may have.
-/// - [`Code::NO_DATA`]: no files at all.
+/// - [`Code::ARGUMENT`]: a shard is missing, is given twice, or belongs to another model.
+/// - [`Code::MALFORMED`]: two shards have a tensor of the same name, or the number of tensors differs from what they
+///   state.
+/// - [`Code::TOO_LARGE`]: there are more than [`MAX_TENSORS`] tensors.
+/// - [`Code::NO_DATA`]: no files were given.
 pub fn join(shards: Vec<Header>) -> Result<Header> {
     let given = shards.len() as u64;
     let mut shards = shards.into_iter();
@@ -83,18 +85,18 @@ pub fn join(shards: Vec<Header>) -> Result<Header> {
     }
     let (count, stated) = (whole.tensors.len() as u64, whole.split_tensors());
     if count > MAX_TENSORS {
-        let message = format!("the shards have {count} tensors, and {MAX_TENSORS} is the limit");
+        let message = format!("the shards have {count} tensors; the limit is {MAX_TENSORS}");
         return Err(Error::new(Code::TOO_LARGE, message).with("count", count).with("limit", MAX_TENSORS));
     }
     if let Some(stated) = stated.filter(|stated| *stated != count) {
-        let message = format!("the shards have {count} tensors in all, and they state {stated}");
+        let message = format!("the shards have {count} tensors in total, but their metadata states {stated}");
         return Err(Error::new(Code::MALFORMED, message).with("actual", count).with("expected", stated));
     }
     whole.shards = starts;
     Ok(whole)
 }
 
-/// Whether a file is the shard of this number of a model in as many files as were `given`.
+/// Checks that a file is shard `number` of a model with `given` shards.
 fn check_number(shard: &Header, number: u64, given: u64, first: &Header) -> Result<()> {
     let (count, found) = (shard.split_count(), shard.split_number());
     let wrong = |message: String| {
@@ -102,19 +104,23 @@ fn check_number(shard: &Header, number: u64, given: u64, first: &Header) -> Resu
         Err(error.with("shards", count).with("given", given))
     };
     if count == 1 && given > 1 {
-        return wrong(format!("{given} files are given, and one of them is a whole model, not a shard"));
+        return wrong(format!("{given} files are given, but one of them is a whole model rather than a shard"));
     }
     if count != first.split_count() || shard.split_tensors() != first.split_tensors() {
         let (mine, total) = (found.saturating_add(1), first.split_count());
-        return wrong(format!("shard {mine} of {count} is of another model than the first of {total}"));
+        return wrong(format!(
+            "shard {mine} of {count} does not belong to the same model as the first shard (of {total})"
+        ));
     }
     let differs = |key: &&str| matches!((shard.get(key), first.get(key)), (Some(mine), Some(other)) if mine != other);
     if let Some(key) = SHARED_KEYS.iter().copied().find(differs) {
         let mine = found.saturating_add(1);
-        return wrong(format!("shard {mine} of {count} is of another model than the first: each states another {key}"));
+        return wrong(format!(
+            "shard {mine} of {count} does not belong to the same model as the first shard: their {key} differs"
+        ));
     }
     if found >= count {
-        let message = format!("a shard says it is number {found}, counted from 0, of {count}");
+        let message = format!("a shard's number (from 0) is {found}, but there are only {count} shards");
         return Err(Error::new(Code::MALFORMED, message).with("shard", found).with("shards", count));
     }
     if found < number {

@@ -1,15 +1,15 @@
-//! The tensor types a GGUF file can name: their numbers, names and block sizes as the file format defines them.
+//! The tensor types of GGUF files: their ids, names and block sizes as defined by the file format.
 //!
-//! What can be *done* with a type is [`crate::format::Codec`]'s to say; a test there holds the two tables together.
+//! Which of them can be read or written is defined by [`crate::format::Codec`]; a test there compares the two tables.
 
 use crate::error::{Code, Error, Result};
 
-/// One `ggml_type`.
+/// A tensor type (`ggml_type`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TensorType {
-    /// The number in files.
+    /// The number in GGUF files.
     pub id: u32,
-    /// The name, spelled as llama.cpp spells it in its enum.
+    /// The name, spelled as in llama.cpp's enum.
     pub name: &'static str,
     /// Weights per block.
     pub weights: u64,
@@ -23,7 +23,7 @@ macro_rules! types {
         impl TensorType {
             $(pub const $name: TensorType =
                 TensorType { id: $id, name: stringify!($name), weights: $weights, bytes: $bytes };)+
-            /// Every type, in the order of its number.
+            /// All types, in the order of their ids.
             pub const ALL: &[TensorType] = &[$(TensorType::$name),+];
         }
     };
@@ -67,7 +67,7 @@ types! {
     Q2_0    42  64  18;
 }
 
-/// What safetensors files hold and GGUF has no number for. Their numbers here are in no file.
+/// Types of safetensors files that do not exist in GGUF. Their ids are internal and never written.
 #[allow(missing_docs)] // the names say it
 impl TensorType {
     pub const F8_E4M3: TensorType = TensorType { id: 0x1000, name: "F8_E4M3", weights: 1, bytes: 1 };
@@ -77,18 +77,18 @@ impl TensorType {
     pub const U16: TensorType = TensorType { id: 0x1004, name: "U16", weights: 1, bytes: 2 };
     pub const U32: TensorType = TensorType { id: 0x1005, name: "U32", weights: 1, bytes: 4 };
     pub const U64: TensorType = TensorType { id: 0x1006, name: "U64", weights: 1, bytes: 8 };
-    /// Every one of them.
+    /// All of these types.
     pub const FOREIGN: &[TensorType] =
         &[Self::F8_E4M3, Self::F8_E5M2, Self::BOOL, Self::U8, Self::U16, Self::U32, Self::U64];
-    /// bitsandbytes' 4-bit types, in no GGUF file: two codes to a byte, the scales apart.
+    /// bitsandbytes' 4-bit types, which do not exist in GGUF: two codes per byte, with the scales stored separately.
     pub const NF4: TensorType = TensorType { id: 0x1100, name: "NF4", weights: 2, bytes: 1 };
     pub const FP4: TensorType = TensorType { id: 0x1101, name: "FP4", weights: 2, bytes: 1 };
-    /// Those of GGUF that safetensors has too, by the same names.
+    /// The types that GGUF and safetensors share, by the same names.
     const SHARED: &[TensorType] =
         &[Self::F64, Self::F32, Self::F16, Self::BF16, Self::I8, Self::I16, Self::I32, Self::I64];
 }
 
-/// Numbers that once meant a type, and what ggml says about them.
+/// Ids of removed types, with ggml's advice.
 const REMOVED: &[(u32, &str, &str)] = &[
     (4, "Q4_2", "it was removed from ggml in 2023"),
     (5, "Q4_3", "it was removed from ggml in 2023"),
@@ -101,57 +101,60 @@ const REMOVED: &[(u32, &str, &str)] = &[
 ];
 
 impl TensorType {
-    /// The type of a number in a file.
+    /// The type with this id.
     ///
     /// # Errors
-    /// [`Code::UNSUPPORTED`] for a number that was removed from the format (by name) or never was in it.
+    /// [`Code::UNSUPPORTED`] for an unknown id, or for one that was removed from the format (with its name).
     pub fn by_id(id: u32) -> Result<TensorType> {
         if let Some(found) = Self::ALL.iter().find(|kind| kind.id == id) {
             return Ok(*found);
         }
         let message = match REMOVED.iter().find(|(removed, ..)| *removed == id) {
-            Some((_, name, advice)) => format!("type {id} is {name}, which files may no longer hold: {advice}"),
-            None => format!("type {id} is not a tensor type this library knows"),
+            Some((_, name, advice)) => format!("tensor type {id} ({name}) is obsolete: {advice}"),
+            None => format!("unknown tensor type {id}"),
         };
         Err(Error::new(Code::UNSUPPORTED, message).with("type", id))
     }
 
-    /// The type of a name, in any case ("q4_k", "Q4_K").
+    /// The type with this name, case-insensitive ("q4_k", "Q4_K").
     ///
     /// # Errors
-    /// [`Code::UNKNOWN_NAME`].
+    /// [`Code::UNKNOWN_NAME`] if there is none.
     pub fn by_name(name: &str) -> Result<TensorType> {
         let mut all = Self::ALL.iter().chain(Self::FOREIGN);
         all.find(|kind| kind.name.eq_ignore_ascii_case(name)).copied().ok_or_else(|| {
             let names: Vec<_> = Self::ALL.iter().map(|kind| kind.name).collect();
-            Error::new(Code::UNKNOWN_NAME, format!("unknown tensor type '{name}'; known are {}", names.join(", ")))
-                .with("type", name)
+            Error::new(
+                Code::UNKNOWN_NAME,
+                format!("unknown tensor type '{name}'; the known types are {}", names.join(", ")),
+            )
+            .with("type", name)
         })
     }
 
-    /// The type safetensors calls so ("F8_E4M3").
+    /// The type of a safetensors dtype ("F8_E4M3").
     ///
     /// # Errors
-    /// [`Code::UNSUPPORTED`].
+    /// [`Code::UNSUPPORTED`] if it cannot be read.
     pub fn of_dtype(dtype: &str) -> Result<TensorType> {
         let mut known = Self::SHARED.iter().chain(Self::FOREIGN);
         known
             .find(|kind| kind.name == dtype)
             .copied()
-            .ok_or_else(|| Error::new(Code::UNSUPPORTED, format!("dtype {dtype} is not read")).with("type", dtype))
+            .ok_or_else(|| Error::new(Code::UNSUPPORTED, format!("dtype {dtype} is not supported")).with("type", dtype))
     }
 
-    /// Whether only safetensors files hold it.
+    /// Whether the type exists only in safetensors files.
     pub fn is_foreign(self) -> bool {
         Self::FOREIGN.contains(&self)
     }
 
-    /// Whether ggml calls it quantized: its blocks hold more than one weight.
+    /// Whether ggml counts the type as quantized: its blocks hold more than one weight.
     pub const fn is_quantized(self) -> bool {
         self.weights > 1
     }
 
-    /// How many bytes `count` weights take, if that is a whole number of blocks below 2^64.
+    /// The size of `count` weights in bytes; `None` if they are not whole blocks or the size overflows.
     pub fn size_of(self, count: u64) -> Option<u64> {
         let blocks = count.checked_div(self.weights)?;
         (blocks.checked_mul(self.weights)? == count).then(|| blocks.checked_mul(self.bytes))?

@@ -1,4 +1,4 @@
-//! Metadata values: thirteen types, arrays of any of them, read in place.
+//! Metadata values: thirteen types including arrays, read without copying.
 
 use super::{MAX_NESTING, MAX_STRING_BYTES};
 use crate::container::reader::{Read, Reader};
@@ -7,11 +7,11 @@ use crate::error::{Code, Error, Result};
 /// The type of a metadata value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ValueType {
-    /// The number in files.
+    /// The number in GGUF files.
     pub id: u32,
     /// The name, as llama.cpp prints it.
     pub name: &'static str,
-    /// Bytes per value; `None` where the value itself says how long it is.
+    /// Bytes per value; `None` for strings and arrays, whose length is stored with the value.
     pub bytes: Option<u64>,
 }
 
@@ -20,7 +20,7 @@ macro_rules! value_types {
         #[allow(missing_docs)] // the names say it
         impl ValueType {
             $(pub const $name: ValueType = ValueType { id: $id, name: $text, bytes: $bytes };)+
-            /// Every type, in the order of its number.
+            /// All types, in the order of their ids.
             pub const ALL: &[ValueType] = &[$(ValueType::$name),+];
         }
     };
@@ -43,10 +43,10 @@ value_types! {
 }
 
 impl ValueType {
-    /// The type of a number in a file.
+    /// The type with this id.
     ///
     /// # Errors
-    /// [`Code::MALFORMED`].
+    /// [`Code::MALFORMED`] if there is none.
     pub fn by_id(id: u32) -> Result<ValueType> {
         Self::ALL.iter().find(|kind| kind.id == id).copied().ok_or_else(|| {
             Error::new(Code::MALFORMED, format!("value type {id} does not exist; types are 0 to 12")).with("type", id)
@@ -54,7 +54,7 @@ impl ValueType {
     }
 }
 
-/// A metadata value, borrowed from the header it stands in.
+/// A metadata value, borrowed from the bytes of its header.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[allow(missing_docs)] // the names say it
 pub enum Value<'a> {
@@ -66,7 +66,7 @@ pub enum Value<'a> {
     I32(i32),
     F32(f32),
     Bool(bool),
-    /// Text; the format asks for UTF-8 and files do not always comply.
+    /// Text. The specification requires UTF-8, but not all files comply.
     String(&'a [u8]),
     Array(Array<'a>),
     U64(u64),
@@ -74,14 +74,14 @@ pub enum Value<'a> {
     F64(f64),
 }
 
-/// An array whose elements are read as they are asked for.
+/// An array whose elements are decoded as they are iterated.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Array<'a> {
     /// The type of every element.
     pub element: ValueType,
-    /// How many there are.
+    /// The number of elements.
     pub len: u64,
-    /// The elements as the file has them.
+    /// The elements as stored in the file.
     pub items: &'a [u8],
 }
 
@@ -91,8 +91,8 @@ impl<'a> Array<'a> {
         self.items_from(0, Cursor::default())
     }
 
-    /// The elements from `index` on. Where a later element begins is computed if all have the same size; else those between
-    /// `known`, a place at or before it, and `index` are passed over.
+    /// The elements from `index` on. For elements of fixed size the position is computed; otherwise the elements
+    /// between `known`, a position at or before `index`, and `index` are skipped one by one.
     pub fn items_from(&self, index: u64, known: Cursor) -> Items<'a> {
         let Array { element, len, items } = *self;
         let mut from = Items { element, len, items, at: known };
@@ -104,7 +104,7 @@ impl<'a> Array<'a> {
     }
 }
 
-/// A place in an array: how many elements and bytes come before it.
+/// A position in an array: the number of elements and bytes before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cursor {
     index: u64,
@@ -112,13 +112,13 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    /// How many elements come before it.
+    /// The number of elements before this position.
     pub fn index(self) -> u64 {
         self.index
     }
 }
 
-/// The elements of an array, read as they are asked for.
+/// An iterator over an array's elements, decoding them one by one.
 #[derive(Clone, Debug)]
 pub struct Items<'a> {
     element: ValueType,
@@ -128,7 +128,7 @@ pub struct Items<'a> {
 }
 
 impl Items<'_> {
-    /// The place of the next element.
+    /// The position of the next element.
     pub fn cursor(&self) -> Cursor {
         self.at
     }
@@ -151,7 +151,7 @@ impl<'a> Iterator for Items<'a> {
 }
 
 impl<'a> Value<'a> {
-    /// The type.
+    /// The type of the value.
     pub fn kind(&self) -> ValueType {
         match self {
             Value::U8(_) => ValueType::U8,
@@ -170,7 +170,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The value as a non-negative integer, if it is one of any width.
+    /// The value as u64, if it is a non-negative integer of any width.
     pub fn as_u64(&self) -> Option<u64> {
         match *self {
             Value::U8(x) => Some(x.into()),
@@ -185,7 +185,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The value as text, if it is valid text.
+    /// The value as text, if it is a valid UTF-8 string.
     pub fn as_str(&self) -> Option<&'a str> {
         match self {
             Value::String(bytes) => std::str::from_utf8(bytes).ok(),
@@ -201,7 +201,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Appends the value, without its type, as a file holds it.
+    /// Appends the value in the file's encoding, without its type.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         match self {
             Value::U8(x) => out.push(*x),
@@ -225,10 +225,10 @@ impl<'a> Value<'a> {
     }
 }
 
-/// The elements of an array to be written, `Array { element, len, items: &this }`.
+/// Encodes the elements of an array to be written as `Array { element, len, items: &this }`.
 ///
 /// # Errors
-/// [`Code::ARGUMENT`] if a value is not of the element type.
+/// [`Code::ARGUMENT`] if a value does not have the element type.
 pub fn array_items(element: ValueType, values: &[Value]) -> Result<Vec<u8>> {
     let mut items = Vec::new();
     for value in values {
@@ -241,28 +241,28 @@ pub fn array_items(element: ValueType, values: &[Value]) -> Result<Vec<u8>> {
     Ok(items)
 }
 
-/// Appends a string with its length.
+/// Appends a string, preceded by its length.
 pub(super) fn write_string(text: &[u8], out: &mut Vec<u8>) {
     out.extend((text.len() as u64).to_le_bytes());
     out.extend(text);
 }
 
-/// Reads a string, or the length of one that is too long.
+/// Reads a string of at most `limit` bytes.
 pub(super) fn read_string<'a>(reader: &mut Reader<'a>, limit: u64, what: &str) -> Read<&'a [u8]> {
     let len = reader.u64()?;
     if len > limit {
-        let message = format!("{what} claims {len} bytes, and {limit} is the limit");
+        let message = format!("{what} claims {len} bytes; the limit is {limit}");
         return Err(Error::new(Code::TOO_LARGE, message).with("length", len).with("limit", limit).into());
     }
     reader.take(len)
 }
 
-/// A reader over bytes that are all there.
+/// A reader over a complete byte string.
 pub(super) fn whole(bytes: &[u8]) -> Reader<'_> {
     Reader::new(bytes, bytes.len() as u64, u64::MAX, "a value")
 }
 
-/// Reads one value; `depth` counts the arrays around it.
+/// Reads one value; `depth` is the number of enclosing arrays.
 pub(super) fn read<'a>(reader: &mut Reader<'a>, kind: ValueType, depth: u32) -> Read<Value<'a>> {
     Ok(match kind {
         ValueType::U8 => Value::U8(u8::from_le_bytes(reader.array()?)),
@@ -283,7 +283,7 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>, kind: ValueType, depth: u32) -> 
 
 fn read_array<'a>(reader: &mut Reader<'a>, depth: u32) -> Read<Array<'a>> {
     if depth > MAX_NESTING {
-        let message = format!("arrays are nested more than {MAX_NESTING} deep");
+        let message = format!("arrays are nested more than {MAX_NESTING} levels deep");
         return Err(Error::new(Code::TOO_LARGE, message).with("limit", MAX_NESTING).into());
     }
     let element = ValueType::by_id(reader.u32()?)?;
@@ -293,7 +293,8 @@ fn read_array<'a>(reader: &mut Reader<'a>, depth: u32) -> Read<Array<'a>> {
         Some(bytes) => {
             ahead.take(len.saturating_mul(bytes))?;
         }
-        // Each of these is at least a length, so the file bounds the loop whatever the count claims.
+        // Each of these takes at least the bytes of a length, so the file's size bounds the loop whatever the count
+        // claims.
         None => {
             for _ in 0..len {
                 read(&mut ahead, element, depth)?;

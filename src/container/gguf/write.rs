@@ -1,44 +1,44 @@
-//! A header to bytes.
+//! Writes GGUF headers.
 
 use super::parse::align;
 use super::value::{Value, write_string};
 use super::{MAGIC, TensorType};
 use crate::error::{Code, Error, Result};
 
-/// A tensor to be written: its record, its place still to be found.
+/// A tensor record to be written, without its offset.
 #[derive(Clone, Debug)]
 pub struct Record<'a> {
     /// The name.
     pub name: &'a str,
-    /// The shape, which is written as it is.
+    /// The shape, written as it is.
     pub shape: &'a [u64],
-    /// How it is stored.
+    /// The dtype of the tensor.
     pub kind: TensorType,
 }
 
-/// A finished header and where every tensor goes.
+/// A complete header and the positions of all tensors.
 #[derive(Clone, Debug)]
 pub struct Writer {
     /// The header's bytes, padded to where tensor data begins.
     pub header: Vec<u8>,
-    /// For every record: where its bytes begin in the file, how many there are, and how many with their padding.
+    /// For each record, the position of its data in the file.
     pub places: Vec<Place>,
-    /// The size of the whole file.
+    /// The size of the whole file in bytes.
     pub size: u64,
 }
 
-/// Where a tensor goes.
+/// The position of a tensor's data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// From the start of the file.
+    /// Offset in bytes from the start of the file.
     pub offset: u64,
-    /// Without padding.
+    /// Size in bytes, without padding.
     pub bytes: u64,
-    /// With the zeros after it; the last tensor has them too.
+    /// Size including the zero padding after it, which the last tensor has too.
     pub padded: u64,
 }
 
-/// A metadata pair as files hold it.
+/// Encodes a metadata pair as stored in files.
 pub fn encode_pair(key: &str, value: &Value) -> Vec<u8> {
     let mut out = Vec::new();
     write_string(key.as_bytes(), &mut out);
@@ -47,13 +47,14 @@ pub fn encode_pair(key: &str, value: &Value) -> Vec<u8> {
     out
 }
 
-/// Writes a version 3 header: `pairs` as [`encode_pair`] makes them or as
-/// [`KeyValue::raw`](super::KeyValue::raw) has them, and `records` in the order their tensors will stand.
+/// Writes a version 3 header. `pairs` are encoded by [`encode_pair`] or copied from
+/// [`KeyValue::raw`](super::KeyValue::raw); `records` are in the order of the tensors' data.
 ///
-/// `alignment` is a power of two, and must be what the pairs state.
+/// `alignment` must be a power of two and match the pairs' `general.alignment`.
 ///
 /// # Errors
-/// [`Code::LENGTH`] for a shape that is not whole blocks, [`Code::TOO_LARGE`] for a file of 2^63 bytes or more.
+/// [`Code::LENGTH`] for rows that are not a multiple of the block size, [`Code::TOO_LARGE`] for a file of 2^63 bytes or
+/// more.
 pub fn write_header(pairs: &[impl AsRef<[u8]>], records: &[Record], alignment: u32) -> Result<Writer> {
     let mut header = Vec::new();
     header.extend(MAGIC);
@@ -73,7 +74,7 @@ pub fn write_header(pairs: &[impl AsRef<[u8]>], records: &[Record], alignment: u
         offset = offset.saturating_add(padded);
     }
     let start = align(header.len() as u64, alignment);
-    // Bounded: the alignment is at most MAX_ALIGNMENT.
+    // Bounded, because the alignment is at most MAX_ALIGNMENT.
     header.resize(usize::try_from(start).unwrap_or(header.len()), 0);
     for place in &mut places {
         place.offset = place.offset.saturating_add(start);
@@ -89,13 +90,15 @@ fn stored_bytes(record: &Record) -> Result<u64> {
     let Record { name, shape, kind } = record;
     let row = shape.first().copied().unwrap_or(1);
     if !row.is_multiple_of(kind.weights) {
-        let message =
-            format!("tensor '{name}': rows of {row} are not whole blocks of {} ({})", kind.weights, kind.name);
+        let message = format!(
+            "tensor '{name}': rows of {row} weights are not a multiple of the block size of {} ({})",
+            kind.weights, kind.name
+        );
         return Err(Error::new(Code::LENGTH, message).with("actual", row).with("expected", kind.weights));
     }
     let weights = shape.iter().try_fold(1u64, |product, n| product.checked_mul(*n));
     weights.and_then(|weights| kind.size_of(weights)).ok_or_else(|| {
-        Error::new(Code::TOO_LARGE, format!("tensor '{name}' has the shape {shape:?}, which no file can hold"))
+        Error::new(Code::TOO_LARGE, format!("tensor '{name}' has the shape {shape:?}, which is too large for a file"))
     })
 }
 

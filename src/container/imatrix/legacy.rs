@@ -1,4 +1,4 @@
-//! The legacy `.dat` form.
+//! The legacy `.dat` format.
 //!
 //! ```text
 //! i32 entries
@@ -6,7 +6,8 @@
 //! i32 chunks, i32 length, dataset[length]                               optional
 //! ```
 //!
-//! A weight is the value divided by the calls, in single precision; with no calls it is the value itself.
+//! An importance is the value divided by the number of calls, in single precision, or the value itself if that number
+//! is 0.
 //! Source: llama.cpp `common/imatrix-loader.cpp`, `tools/quantize/quantize.cpp`.
 
 use super::{Entry, ImportanceMatrix, MAX_ENTRIES, MAX_VALUES};
@@ -18,7 +19,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<ImportanceMatrix> {
     match matrix(&mut reader) {
         Ok(matrix) => Ok(matrix),
         Err(Stop::Failed(error)) => Err(error),
-        // All bytes were given, so this does not happen.
+        // Unreachable, because all bytes were given.
         Err(Stop::More(needed)) => {
             Err(Error::new(Code::TRUNCATED, format!("the importance matrix needs {needed} bytes"))
                 .with("needed", needed))
@@ -36,11 +37,11 @@ fn matrix(reader: &mut Reader) -> Read<ImportanceMatrix> {
         let bytes = reader.take(len.saturating_mul(4))?;
         let divisor = if calls > 0 { calls as f32 } else { 1.0 };
         let values = bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes) / divisor).collect();
-        // A name that comes again replaces what it had, as in the reference.
+        // A later entry of the same name replaces the earlier one, as in the reference.
         matrix.entries.insert(name, Entry { values, counts: vec![calls.into()] });
     }
     if !reader.is_at_end() {
-        // What follows is a courtesy: a file that ends within it is as good as one without.
+        // The rest is optional: if the file ends within it, it is treated as missing.
         let mut rest = reader.fork();
         if let Ok(chunks) = rest.i32() {
             matrix.chunks = Some(chunks);
@@ -53,22 +54,22 @@ fn matrix(reader: &mut Reader) -> Read<ImportanceMatrix> {
 fn positive(claimed: i32, limit: u64, what: &str) -> Result<u64> {
     match u64::try_from(claimed) {
         Ok(count) if count > limit => {
-            let message = format!("the importance matrix claims {count} {what}, and {limit} is the limit");
+            let message = format!("the importance matrix claims {count} {what}; the limit is {limit}");
             Err(Error::new(Code::TOO_LARGE, message).with("count", count).with("limit", limit))
         }
         Ok(count) if count > 0 => Ok(count),
         _ => {
-            let message = format!("this is no importance matrix: it claims {claimed} {what}");
+            let message = format!("this is not an importance matrix: it claims {claimed} {what}");
             Err(Error::new(Code::MALFORMED, message).with("count", f64::from(claimed)))
         }
     }
 }
 
-/// A name, up to its first zero byte if it has one.
+/// A name, up to its first zero byte if there is one.
 fn text(reader: &mut Reader) -> Read<String> {
     let claimed = reader.i32()?;
     let len = u64::try_from(claimed).map_err(|_| {
-        let message = format!("this is no importance matrix: it claims a name of {claimed} bytes");
+        let message = format!("this is not an importance matrix: it claims a name of {claimed} bytes");
         Error::new(Code::MALFORMED, message).with("length", f64::from(claimed))
     })?;
     let bytes = reader.take(len)?;

@@ -1,7 +1,9 @@
-//! Importance matrices: for every tensor one non-negative weight per column (and expert), measured by running a model.
+//! Importance matrices: one non-negative importance per column (and expert) of each tensor, measured by running a
+//! model.
 //!
-//! Two forms exist, both written by `llama-imatrix`: the legacy `.dat` (`legacy.rs`) and a GGUF file of sums and counts
-//! (`sums.rs`). Both are read to the values `llama-quantize` computes from them (`load_imatrix`), bit by bit.
+//! `llama-imatrix` writes two formats: the legacy `.dat` (`legacy.rs`) and a GGUF file with sums and counts
+//! (`sums.rs`). Both are read to the same values, bit for bit, that `llama-quantize` computes from them
+//! (`load_imatrix`).
 
 mod legacy;
 mod sums;
@@ -10,37 +12,37 @@ use crate::container::gguf::MAGIC;
 use crate::error::{Code, Error, Result};
 use std::collections::BTreeMap;
 
-/// Values in a whole matrix: the largest known models have some hundred million columns times experts.
+/// Number of values in a matrix. The largest known models have some hundred million columns times experts.
 pub const MAX_VALUES: u64 = 1 << 30;
-/// Entries in a matrix; as many as a model may have tensors.
+/// Number of entries in a matrix, as many as a model may have tensors.
 pub const MAX_ENTRIES: u64 = 1 << 20;
 
 /// A whole importance matrix.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ImportanceMatrix {
     entries: BTreeMap<String, Entry>,
-    /// The texts it was measured on, as the file names them.
+    /// The names of the calibration texts, as stated in the file.
     pub datasets: Vec<String>,
-    /// How many chunks of text were run; `None` where the file does not say.
+    /// The number of chunks of text that were run; `None` if the file does not state it.
     pub chunks: Option<i32>,
 }
 
 /// The importance of one tensor's columns.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Entry {
-    /// One weight per column, for every expert in turn.
+    /// One importance per column, for each expert in turn.
     pub values: Vec<f32>,
-    /// How often each expert was run; the legacy form has one count for all.
+    /// How often each expert was run; the legacy format has one count for all experts.
     pub counts: Vec<i64>,
 }
 
 impl ImportanceMatrix {
-    /// Reads either form, told apart by the first bytes.
+    /// Parses either format, which is detected from the first bytes.
     ///
     /// # Errors
-    /// [`Code::TRUNCATED`], [`Code::MALFORMED`] and [`Code::TOO_LARGE`] for a file that is not what it should be,
-    /// [`Code::NON_FINITE`] for a value that is no number, which llama-quantize refuses too, and [`Code::RANGE`] for a
-    /// negative one. A GGUF form that breaks the container's rules has [`gguf::parse`](crate::container::gguf::parse)'s errors.
+    /// [`Code::TRUNCATED`], [`Code::MALFORMED`] and [`Code::TOO_LARGE`] for an invalid file, [`Code::NON_FINITE`] for a
+    /// NaN or infinite value (which llama-quantize rejects too), [`Code::RANGE`] for a negative one, and for a GGUF
+    /// file the errors of [`gguf::parse`](crate::container::gguf::parse).
     pub fn parse(bytes: &[u8]) -> Result<ImportanceMatrix> {
         let matrix = if bytes.starts_with(&MAGIC) { sums::parse(bytes)? } else { legacy::parse(bytes)? };
         if matrix.entries.is_empty() {
@@ -52,17 +54,17 @@ impl ImportanceMatrix {
         Ok(matrix)
     }
 
-    /// Every tensor's name and entry, by name.
+    /// All tensor names and entries, sorted by name.
     pub fn entries(&self) -> impl ExactSizeIterator<Item = (&str, &Entry)> {
         self.entries.iter().map(|(name, entry)| (name.as_str(), entry))
     }
 
-    /// The entry of a tensor.
+    /// The entry of a tensor, if there is one.
     pub fn get(&self, name: &str) -> Option<&Entry> {
         self.entries.get(name)
     }
 
-    /// Keeps the entries whose name `keep` accepts.
+    /// Keeps only the entries whose name `keep` accepts.
     pub fn retain(&mut self, keep: impl Fn(&str) -> bool) {
         self.entries.retain(|name, _| keep(name));
     }
@@ -73,6 +75,6 @@ fn check(name: &str, values: &[f32]) -> Result<()> {
     let value = values.get(index).copied().unwrap_or(f32::NAN);
     let (code, rule) =
         if value.is_finite() { (Code::RANGE, "not negative") } else { (Code::NON_FINITE, "a finite number") };
-    let message = format!("importance {index} of '{name}' is {value}, and must be {rule}");
+    let message = format!("importance {index} of '{name}' is {value}, but must be {rule}");
     Err(Error::new(code, message).with("tensor", name).with("index", index))
 }

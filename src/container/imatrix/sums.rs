@@ -1,8 +1,8 @@
-//! The GGUF form: for every tensor `NAME.in_sum2`, the sums of squared activations, and `NAME.counts`, how often each
+//! The GGUF format: for each tensor `NAME.in_sum2`, the sums of squared activations, and `NAME.counts`, how often each
 //! expert was run.
 //!
-//! A weight is the sum divided by the count of its expert, in single precision; an expert that was never run has
-//! weights of one. Source: llama.cpp `common/imatrix-loader.cpp`, `tools/quantize/quantize.cpp`.
+//! An importance is the sum divided by the count of its expert, in single precision; an expert that was never run has
+//! importance 1. Source: llama.cpp `common/imatrix-loader.cpp`, `tools/quantize/quantize.cpp`.
 
 use super::{Entry, ImportanceMatrix, MAX_VALUES};
 use crate::container::gguf::{Header, Parsed, Tensor, TensorType, Value, parse as parse_gguf};
@@ -16,13 +16,13 @@ const CHUNK_SIZE: &str = "imatrix.chunk_size";
 pub(super) fn parse(bytes: &[u8]) -> Result<ImportanceMatrix> {
     let header = match parse_gguf(bytes, bytes.len() as u64)? {
         Parsed::Header(header) => header,
-        // All bytes were given, so this does not happen.
+        // Unreachable, because all bytes were given.
         Parsed::NeedsMore(needed) => {
             return Err(Error::new(Code::TRUNCATED, format!("the importance matrix needs {needed} bytes")));
         }
     };
     if let Some(missing) = [DATASETS, CHUNKS, CHUNK_SIZE].iter().find(|key| header.get(key).is_none()) {
-        let message = format!("this GGUF file is no importance matrix: it has no '{missing}'");
+        let message = format!("this GGUF file is not an importance matrix: it has no '{missing}'");
         return Err(Error::new(Code::MALFORMED, message).with("key", *missing));
     }
     let mut pairs: BTreeMap<&str, [Option<&Tensor>; 2]> = BTreeMap::new();
@@ -36,7 +36,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<ImportanceMatrix> {
     let mut matrix = ImportanceMatrix { datasets: datasets(&header), chunks: chunks(&header)?, ..Default::default() };
     for (name, [sums, counts]) in pairs {
         let (Some(sums), Some(counts)) = (sums, counts) else {
-            let message = format!("the importance of '{name}' has sums or counts, and needs both");
+            let message = format!("the importance of '{name}' needs both sums and counts, but one of them is missing");
             return Err(Error::new(Code::MALFORMED, message).with("tensor", name));
         };
         let counts: Vec<i64> = floats(bytes, counts)?.iter().map(|count| lround(*count)).collect();
@@ -65,11 +65,11 @@ fn chunks(header: &Header) -> Result<Option<i32>> {
 fn floats(bytes: &[u8], tensor: &Tensor) -> Result<Vec<f32>> {
     let Tensor { name, kind, offset, bytes: len, .. } = tensor;
     if *kind != TensorType::F32 {
-        let message = format!("'{name}' of the importance matrix must be F32, and is {}", kind.name);
+        let message = format!("'{name}' of the importance matrix must be F32, but is {}", kind.name);
         return Err(Error::new(Code::MALFORMED, message).with("tensor", name.as_str()));
     }
     if len.wrapping_div(4) > MAX_VALUES {
-        let message = format!("'{name}' has {len} bytes, and {MAX_VALUES} values are the limit");
+        let message = format!("'{name}' has {len} bytes; the limit is {MAX_VALUES} values");
         return Err(Error::new(Code::TOO_LARGE, message).with("tensor", name.as_str()));
     }
     let range = usize::try_from(*offset).ok().zip(usize::try_from(offset.saturating_add(*len)).ok());
@@ -78,7 +78,7 @@ fn floats(bytes: &[u8], tensor: &Tensor) -> Result<Vec<f32>> {
     Ok(data.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
 }
 
-/// C's `lround`: half away from zero.
+/// C's `lround`: rounds ties away from zero.
 fn lround(x: f32) -> i64 {
     x.round() as i64
 }
@@ -87,7 +87,8 @@ fn average(sums: &[f32], counts: &[i64], name: &str) -> Result<Vec<f32>> {
     let per_expert = sums.len().checked_div(counts.len()).unwrap_or(0);
     if per_expert == 0 || per_expert.checked_mul(counts.len()) != Some(sums.len()) {
         let (sums, counts) = (sums.len(), counts.len());
-        let message = format!("the importance of '{name}' has {sums} sums, which {counts} counts do not divide");
+        let message =
+            format!("the importance of '{name}' has {sums} sums, which is not a multiple of its {counts} counts");
         return Err(Error::new(Code::MALFORMED, message).with("tensor", name));
     }
     let experts = sums.chunks_exact(per_expert).zip(counts);

@@ -5,28 +5,28 @@ use crate::error::{Code, Error, Result};
 use crate::json;
 use crate::order::sorted;
 
-/// The files of a model, and where its tensors are.
+/// The files of a model and the tensors in them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Index {
-    /// The names of the files, each once, sorted.
+    /// The file names, without duplicates, sorted.
     pub files: Vec<String>,
-    /// Tensor and file, in the order of the index.
+    /// Pairs of tensor name and file name, in the order of the index.
     pub tensors: Vec<(String, String)>,
 }
 
-/// Reads an index.
+/// Parses an index.
 ///
 /// # Errors
-/// [`Code::MALFORMED`] for what is no index, and for a file name that [`check_sidecar_name`] rejects.
+/// [`Code::MALFORMED`] for an invalid index, and for a file name that [`check_sidecar_name`] rejects.
 pub fn parse_index(text: &[u8]) -> Result<Index> {
     let malformed = |message: String| Error::new(Code::MALFORMED, message);
     let json = json::parse(text, "the index")?;
     let map = json.get("weight_map").and_then(|map| map.as_object());
-    let map = map.ok_or_else(|| malformed("the index has no weight_map, which says where tensors are".to_owned()))?;
+    let map = map.ok_or_else(|| malformed("the index has no weight_map".to_owned()))?;
     let mut tensors = Vec::with_capacity(map.len());
     for (tensor, file) in map {
         let Some(name) = file.as_str() else {
-            let message = format!("the index does not name the file of tensor '{tensor}': its value must be a string");
+            let message = format!("the index does not name the file of tensor '{tensor}': the value must be a string");
             return Err(malformed(message).with("tensor", tensor.as_str()));
         };
         check_sidecar_name("the index", name).map_err(|error| error.with("tensor", tensor.as_str()))?;
@@ -36,7 +36,7 @@ pub fn parse_index(text: &[u8]) -> Result<Index> {
     let mut files: Vec<String> = sorted(&files, Ord::cmp).into_iter().cloned().collect();
     files.dedup();
     if files.is_empty() {
-        return Err(malformed("the index names no tensors".to_owned()));
+        return Err(malformed("the index contains no tensors".to_owned()));
     }
     Ok(Index { files, tensors })
 }
