@@ -1,16 +1,17 @@
-//! The parts of small formats that have no order: maxima, elementwise codes, packing. The lanes are neighbouring weights of
-//! one block: no transposition is needed, and no sum is reordered.
+//! The order-independent parts of small formats: maxima, elementwise codes, packing. The lanes are neighbouring weights
+//! of one block, so no transposition is needed and no sum is reordered.
 //!
-//! What was tried: the same as loops over `[f32; 32]` for the compiler to vectorise. It does natively; in wasm it gives up on
-//! most (Q4_1 encoded 140 million weights per second instead of 630 with a block per lane, and 1400 as it is here). Shifts
-//! of bytes must be by constants: wasm on x86-64 has none by a variable, and decoding Q2_K fell from 5600 to 1600.
+//! Rejected alternative: loops over `[f32; 32]` that the compiler vectorises. That works natively, but in wasm most of
+//! them stay scalar (Q4_1 encoded 140 million weights per second, compared with 630 with one block per lane and 1400
+//! with this code). Byte shifts must be by constants: on x86-64 wasm has no variable byte shift, and Q2_K decoding fell
+//! from 5600 to 1600 million weights per second.
 
 use crate::lanes::{Best, Lanes, Mask, look_up};
 
 /// A block of the small formats.
 pub type Block = [f32; 32];
 
-/// `of(x)` of all weights, joined.
+/// Reduces `of(x)` over all weights.
 #[inline(always)]
 fn fold<L: Lanes>(x: &Block, mut of: impl FnMut(L)) {
     for x in x.chunks_exact(L::N) {
@@ -26,7 +27,7 @@ pub fn max_abs<L: Lanes>(x: &Block) -> f32 {
     (1..L::N).fold(max.lane(0), |best, lane| Lanes::max(best, max.lane(lane)))
 }
 
-/// The value of largest magnitude with its sign; of equals the first, 0 if all are zero.
+/// The value of largest magnitude, with its sign. The first one wins a tie; 0 if all are zero.
 #[inline(always)]
 pub fn signed_max<L: Lanes>(x: &Block) -> f32 {
     let max = max_abs::<L>(x);
@@ -40,13 +41,14 @@ pub fn signed_max<L: Lanes>(x: &Block) -> f32 {
     match (positive.any(), negative.any()) {
         (true, false) => max,
         (false, true) => -max,
-        // Both signs, or all are zero: only then the order decides.
+        // Both signs occur, or all are zero: only then the order matters.
         _ if max == 0.0 => 0.0,
         _ => x.iter().copied().find(|x| x.abs() == max).unwrap_or(max),
     }
 }
 
-/// The smallest value, and how far it is to the largest. Of zeros of two signs the first.
+/// The smallest value, and the difference between the largest and the smallest. If both zeros occur, the first one
+/// counts.
 #[inline(always)]
 pub fn min_and_range<L: Lanes>(x: &Block) -> (f32, f32) {
     let (mut low, mut high) = (L::load(x), L::load(x));
@@ -57,22 +59,22 @@ pub fn min_and_range<L: Lanes>(x: &Block) -> (f32, f32) {
     let min = (1..L::N).fold(low.lane(0), |best, lane| Lanes::min(best, low.lane(lane)));
     let max = (1..L::N).fold(high.lane(0), |best, lane| Lanes::max(best, high.lane(lane)));
     if min == 0.0 {
-        // Which zero came first is lost above, and its sign is written.
+        // The reduction above does not keep which zero came first, but its sign is written to the block.
         let min = x.iter().copied().find(|x| *x == 0.0).unwrap_or(min);
         return (min, if max == 0.0 { 0.0 } else { max - min });
     }
     (min, max - min)
 }
 
-/// C's `d ? 1.0f / d : 0.0f`, and NaN where that is infinite: a product with it is not a number, and what no int holds
-/// becomes code 0 in the references as in [`codes`].
+/// C's `d ? 1.0f / d : 0.0f`, or NaN where that is infinite: products with it are NaN, and a value outside the range of
+/// `int` becomes code 0 in the references, as it does in [`codes`].
 #[inline(always)]
 pub fn inverse(d: f32) -> f32 {
     let inverse = if d == 0.0 { 0.0 } else { 1.0 / d };
     if inverse.is_infinite() { f32::NAN } else { inverse }
 }
 
-/// The codes of all weights, each an integer in `0..256`; NaN becomes 0.
+/// The codes of all weights, each an integer in `0..256`. NaN becomes 0.
 #[inline(always)]
 pub fn codes<L: Lanes>(x: &Block, code: impl Fn(L) -> L) -> [u8; 32] {
     let mut codes = [0; 32];
@@ -82,7 +84,7 @@ pub fn codes<L: Lanes>(x: &Block, code: impl Fn(L) -> L) -> [u8; 32] {
     codes
 }
 
-/// Codes in `0..16` of all weights in nibbles: low ones are weights 0..16, high ones weights 16..32.
+/// Codes in `0..16` packed in nibbles: weights 0..16 in the low nibbles, weights 16..32 in the high nibbles.
 #[inline(always)]
 pub fn nibble_codes<L: Lanes>(x: &Block, code: impl Fn(L) -> L) -> [u8; 16] {
     let (low, high) = x.split_at(16);
@@ -93,7 +95,7 @@ pub fn nibble_codes<L: Lanes>(x: &Block, code: impl Fn(L) -> L) -> [u8; 16] {
     qs
 }
 
-/// The lower four bits of codes in nibbles, in the same places.
+/// Packs the lower four bits of the codes in nibbles, in the same order.
 #[inline(always)]
 pub fn nibbles(codes: &[u8; 32]) -> [u8; 16] {
     let mut qs = [0; 16];
@@ -103,10 +105,10 @@ pub fn nibbles(codes: &[u8; 32]) -> [u8; 16] {
     qs
 }
 
-/// Bit `j` is the fifth bit of code `j`.
+/// The fifth bits of all codes: bit `j` belongs to code `j`.
 #[inline(always)]
 pub fn fifth_bits(codes: &[u8; 32]) -> [u8; 4] {
-    // Eight bytes at a time: the product moves bit 4 of byte i to bit 56 + i, and no two sums meet.
+    // Eight bytes at a time: the product moves bit 4 of byte i to bit 56 + i, and no two partial products overlap.
     let (bytes, _) = codes.as_chunks::<8>();
     std::array::from_fn(|i| {
         let bits = u64::from_le_bytes(bytes[i]) >> 4 & 0x0101_0101_0101_0101;
@@ -114,7 +116,7 @@ pub fn fifth_bits(codes: &[u8; 32]) -> [u8; 4] {
     })
 }
 
-/// Each byte under a function. A loop: what `map` makes is unrolled first, and then seldom becomes vectors.
+/// Applies a function to each byte. A loop, because `map` is unrolled first and then rarely vectorised.
 #[inline(always)]
 pub fn each<const W: usize>(bytes: &[u8; W], code: impl Fn(u8) -> u8) -> [u8; W] {
     let mut codes = [0; W];
@@ -124,7 +126,7 @@ pub fn each<const W: usize>(bytes: &[u8; W], code: impl Fn(u8) -> u8) -> [u8; W]
     codes
 }
 
-/// `low[j] | high[j]`.
+/// Computes `low[j] | high[j]`.
 #[inline(always)]
 pub fn or<const W: usize>(low: &[u8; W], high: &[u8; W]) -> [u8; W] {
     let mut codes = *low;
@@ -134,7 +136,7 @@ pub fn or<const W: usize>(low: &[u8; W], high: &[u8; W]) -> [u8; W] {
     codes
 }
 
-/// `step * code` of each code.
+/// Writes `step * code` for each code.
 #[inline(always)]
 pub fn decode(codes: &[i8], step: f32, out: &mut [f32]) {
     let step = Best::splat(step);
@@ -143,7 +145,7 @@ pub fn decode(codes: &[i8], step: f32, out: &mut [f32]) {
     }
 }
 
-/// Each code less a zero point: as bytes, where it takes one operation for sixteen.
+/// Subtracts a zero point from each code, on bytes because that handles sixteen codes per instruction.
 #[inline(always)]
 pub fn less<const W: usize>(codes: &[u8; W], zero: u8) -> [i8; W] {
     let mut signed = [0; W];
@@ -153,7 +155,7 @@ pub fn less<const W: usize>(codes: &[u8; W], zero: u8) -> [i8; W] {
     signed
 }
 
-/// `step * code + base` of each code, which is below 128.
+/// Writes `step * code + base` for each code; codes are below 128.
 #[inline(always)]
 pub fn decode_affine(codes: &[u8], step: f32, base: f32, out: &mut [f32]) {
     let (step, base) = (Best::splat(step), Best::splat(base));
@@ -162,7 +164,7 @@ pub fn decode_affine(codes: &[u8], step: f32, base: f32, out: &mut [f32]) {
     }
 }
 
-/// `step * level` of each nibble: the low ones first, then the high ones. `W` is 8 or 16.
+/// Writes `step * level` for each nibble: first all low ones, then all high ones. `W` is 8 or 16.
 #[inline(always)]
 pub fn decode_levels<const W: usize>(nibbles: &[u8; W], levels: &[i8; 16], step: f32, out: &mut [f32]) {
     let mut codes = [0; 32];
@@ -173,7 +175,7 @@ pub fn decode_levels<const W: usize>(nibbles: &[u8; W], levels: &[i8; 16], step:
     }
 }
 
-/// Sets `bit` in each byte of `mask` whose code has `test`.
+/// Sets `bit` in each byte of `mask` for which the code has the bit `test`.
 #[inline(always)]
 pub fn mark(mask: &mut [u8; 32], bit: u8, codes: &[u8; 32], test: u8) {
     for (mask, code) in mask.iter_mut().zip(codes) {
@@ -181,7 +183,7 @@ pub fn mark(mask: &mut [u8; 32], bit: u8, codes: &[u8; 32], test: u8) {
     }
 }
 
-/// `low[j] | high[j] << 4`, lower four bits of both.
+/// Computes `low[j] | high[j] << 4` from the lower four bits of both.
 #[inline(always)]
 pub fn pair<const W: usize>(low: &[u8; W], high: &[u8; W]) -> [u8; W] {
     let mut bytes = [0; W];

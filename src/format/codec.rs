@@ -1,4 +1,4 @@
-//! A format as a row of a table: its numbers and its functions, built from its traits.
+//! A format as a table row: its properties and its functions, derived from its traits.
 
 use super::block::{BlockEncoder, BlockFormat, add_squares, mean_square};
 use crate::check::first_non_finite;
@@ -7,20 +7,20 @@ use crate::lanes::Lanes;
 use std::mem::size_of;
 use zerocopy::FromBytes;
 
-/// One format: its names, its sizes, and what can be done with it.
+/// The properties and operations of one format.
 #[derive(Clone, Copy, Debug)]
 pub struct Codec {
-    /// The name, spelled as llama.cpp spells it.
+    /// The name, spelled as in llama.cpp.
     pub name: &'static str,
-    /// The `ggml_type` number in files.
+    /// The `ggml_type` number in GGUF files.
     pub id: u32,
     /// Weights per block.
     pub weights: usize,
     /// Bytes per block.
     pub bytes: usize,
-    /// Whether encoding demands an importance vector.
+    /// Whether encoding requires an importance matrix.
     pub needs_importance: bool,
-    /// Whether encoding under importance reads the mean square of the whole row: see [`Self::encode_piece`].
+    /// Whether encoding with importance depends on the mean square of the whole row; see [`Self::encode_piece`].
     pub weighs_by_row: bool,
     decode: fn(&[u8], &mut [f32]),
     first_invalid: fn(&[u8]) -> Option<usize>,
@@ -30,15 +30,15 @@ pub struct Codec {
 #[derive(Clone, Copy, Debug)]
 struct EncodeFns {
     plain: fn(&[f32], &mut [u8]),
-    /// None for a format that ignores importance.
+    /// `None` for a format that ignores importance.
     weighted: Option<EncodeRow>,
 }
 
-/// Encodes a row under importance.
+/// Encodes a row with importance.
 type EncodeRow = fn(&[f32], &[f32], f32, &mut [u8]);
 
 impl Codec {
-    /// A format that is only read.
+    /// The table row of a format that can only be read.
     pub(super) const fn decoder<B: BlockFormat>() -> Self {
         Codec {
             name: B::NAME,
@@ -53,7 +53,7 @@ impl Codec {
         }
     }
 
-    /// A format that is read and written, its encoder over lanes `L`.
+    /// The table row of a format that can be read and written; `L` are the lanes of its encoder.
     pub(super) const fn encoder<B: BlockEncoder, L: Lanes>() -> Self {
         Codec {
             needs_importance: B::NEEDS_IMPORTANCE,
@@ -66,60 +66,66 @@ impl Codec {
         }
     }
 
-    /// Whether weights can be written in this format.
+    /// Whether weights can be encoded in this format.
     pub const fn can_encode(&self) -> bool {
         self.encode.is_some()
     }
 
-    /// Bits per weight, scales included.
+    /// Bits per weight, including scales.
     pub fn bits_per_weight(&self) -> f64 {
         (self.bytes * 8) as f64 / self.weights as f64
     }
 
-    /// Whether the format carries NaN and infinity: only the floats do.
+    /// Whether the format represents NaN and infinity. Only the float formats do.
     pub const fn carries_non_finite(&self) -> bool {
         self.weights == 1
     }
 
-    /// How many bytes `len` weights in rows of `row_length` take.
+    /// The size in bytes of `len` weights in rows of `row_length`.
     ///
     /// # Errors
-    /// [`Code::LENGTH`] if the rows do not divide `len` or the blocks do not divide a row.
+    /// [`Code::LENGTH`] if `len` is not a multiple of `row_length`, or `row_length` is not a multiple of the block
+    /// size.
     pub fn encoded_len(&self, len: usize, row_length: usize) -> Result<usize> {
         let Codec { name, weights, .. } = *self;
         if row_length == 0 && len == 0 {
             return Ok(0);
         }
         if row_length == 0 || !len.is_multiple_of(row_length) {
-            return Err(length(format!("{len} weights are not whole rows of {row_length}"), len, row_length));
+            return Err(length(
+                format!("{len} weights are not a whole number of rows of {row_length}"),
+                len,
+                row_length,
+            ));
         }
         if !row_length.is_multiple_of(weights) {
-            let message = format!("{name} holds blocks of {weights} weights, and a row of {row_length} is no multiple");
+            let message =
+                format!("{name} has blocks of {weights} weights, but a row of {row_length} is not a multiple of that");
             return Err(length(message, row_length, weights).with("format", name));
         }
         Ok(len / weights * self.bytes)
     }
 
-    /// How many weights `len` bytes hold.
+    /// The number of weights in `len` bytes.
     ///
     /// # Errors
-    /// [`Code::LENGTH`] if they are not whole blocks.
+    /// [`Code::LENGTH`] if `len` is not a whole number of blocks.
     pub fn decoded_len(&self, len: usize) -> Result<usize> {
         let Codec { name, bytes, .. } = *self;
         if !len.is_multiple_of(bytes) {
-            let message = format!("{name} has blocks of {bytes} bytes, and {len} bytes are no multiple");
+            let message = format!("{name} has blocks of {bytes} bytes, but {len} bytes are not a multiple of that");
             return Err(length(message, len, bytes).with("format", name));
         }
         Ok(len / bytes * self.weights)
     }
 
-    /// Encodes rows of `row_length` weights; `importance` has one non-negative weight per column.
+    /// Encodes rows of `row_length` weights. `importance` has one non-negative value per column.
     ///
     /// # Errors
-    /// [`Code::UNSUPPORTED`] for a format that is only read, [`Code::LENGTH`] for lengths that do not fit,
+    /// [`Code::UNSUPPORTED`] for a read-only format, [`Code::LENGTH`] for lengths that do not match,
     /// [`Code::NEEDS_IMPORTANCE`], [`Code::RANGE`] for a negative or non-finite importance, [`Code::NON_FINITE`] with
-    /// the index of the first NaN or infinity, [`Code::UNREPRESENTABLE`] with the index of the first weight of a block
-    /// whose scale leaves the format's range. After an error `out` holds nothing of meaning.
+    /// the index of the first NaN or infinite weight, [`Code::UNREPRESENTABLE`] with the index of the first weight of a
+    /// block whose scale overflows. After an error the contents of `out` are unspecified.
     pub fn encode_rows(
         &self,
         weights: &[f32],
@@ -130,13 +136,14 @@ impl Codec {
         self.encode_all(weights, row_length, importance, None, out)
     }
 
-    /// Encodes whole blocks of one long row to the bytes they have in the whole row; `importance` has one value per weight.
+    /// Encodes whole blocks of a long row, giving the same bytes as encoding the whole row. `importance` has one value
+    /// per weight.
     ///
-    /// A format that [weighs by row](Self::weighs_by_row) needs the [mean square](mean_square) of the whole row; without it
-    /// the piece counts as the row. Other formats ignore it.
+    /// A format with [`weighs_by_row`](Self::weighs_by_row) needs the [mean square](mean_square) of the whole row;
+    /// without it, the piece is treated as the whole row. Other formats ignore it.
     ///
     /// # Errors
-    /// Those of [`Self::encode_rows`].
+    /// As for [`Self::encode_rows`].
     pub fn encode_piece(
         &self,
         weights: &[f32],
@@ -157,12 +164,14 @@ impl Codec {
     ) -> Result<()> {
         let name = self.name;
         let Some(encode) = self.encode else {
-            return Err(Error::new(Code::UNSUPPORTED, format!("{name} is read but not written")).with("format", name));
+            return Err(
+                Error::new(Code::UNSUPPORTED, format!("{name} can be read but not written")).with("format", name)
+            );
         };
         let need = self.encoded_len(weights.len(), row_length)?;
         if out.len() != need {
             let message =
-                format!("{} weights in {name} take {need} bytes, the output has {}", weights.len(), out.len());
+                format!("{} weights in {name} take {need} bytes, but the output has {}", weights.len(), out.len());
             return Err(length(message, out.len(), need));
         }
         if weights.is_empty() {
@@ -173,12 +182,12 @@ impl Codec {
             return Ok(());
         }
         if let Some(index) = first_non_finite(weights) {
-            let message = format!("weight {index} is {}, which {name} cannot hold", weights[index]);
+            let message = format!("weight {index} is {}, which {name} cannot represent", weights[index]);
             return Err(Error::new(Code::NON_FINITE, message).with("index", index).with("format", name));
         }
         match importance {
             None if self.needs_importance => {
-                let message = format!("{name} needs an importance matrix: without one its output is useless");
+                let message = format!("{name} requires an importance matrix; its output would be unusable without one");
                 return Err(Error::new(Code::NEEDS_IMPORTANCE, message).with("format", name));
             }
             None => (encode.plain)(weights, out),
@@ -202,7 +211,7 @@ impl Codec {
         }
         self.first_invalid(out).map_or(Ok(()), |block| {
             let index = block * self.weights;
-            let message = format!("weights {index} to {} do not fit {name}", index + self.weights - 1);
+            let message = format!("weights {index} to {} cannot be represented in {name}", index + self.weights - 1);
             Err(Error::new(Code::UNREPRESENTABLE, message).with("index", index).with("format", name))
         })
     }
@@ -210,29 +219,29 @@ impl Codec {
     /// Decodes whole blocks.
     ///
     /// # Errors
-    /// [`Code::LENGTH`] if `bytes` are not whole blocks or `out` is not as long as they decode to.
+    /// [`Code::LENGTH`] if `bytes` is not a whole number of blocks or `out` is not of their decoded length.
     pub fn decode(&self, bytes: &[u8], out: &mut [f32]) -> Result<()> {
         let need = self.decoded_len(bytes.len())?;
         if out.len() != need {
             let (name, have) = (self.name, out.len());
-            let message = format!("{} bytes of {name} are {need} weights, the output has {have}", bytes.len());
+            let message = format!("{} bytes of {name} are {need} weights, but the output has {have}", bytes.len());
             return Err(length(message, have, need));
         }
         (self.decode)(bytes, out);
         Ok(())
     }
 
-    /// What `ggml_validate_row_data` checks: every block's scales are finite.
+    /// Checks that the scales of every block are finite, as `ggml_validate_row_data` does.
     ///
     /// # Errors
-    /// [`Code::LENGTH`] for bytes that are not whole blocks, [`Code::INVALID_BLOCK`] (for the floats, whose weights have no
-    /// scale, [`Code::NON_FINITE`]) with the index of the first bad block's first weight.
+    /// [`Code::LENGTH`] if `bytes` is not a whole number of blocks; [`Code::INVALID_BLOCK`], or [`Code::NON_FINITE`]
+    /// for the float formats, with the index of the first weight of the first invalid block.
     pub fn validate(&self, bytes: &[u8]) -> Result<()> {
         self.decoded_len(bytes.len())?;
         self.first_invalid(bytes).map_or(Ok(()), |block| {
             let Codec { name, weights, .. } = *self;
             let (code, message) = match self.carries_non_finite() {
-                true => (Code::NON_FINITE, format!("a weight of {name} is not a finite number")),
+                true => (Code::NON_FINITE, format!("a weight in {name} is not a finite number")),
                 false => {
                     (Code::INVALID_BLOCK, format!("block {block} of {name} has a scale that is not a finite number"))
                 }
@@ -253,7 +262,7 @@ fn length(message: String, actual: usize, expected: usize) -> Error {
 fn check_importance(importance: &[f32], row_length: usize) -> Result<()> {
     if importance.len() != row_length {
         let have = importance.len();
-        let message = format!("importance has one value per column: {row_length} expected, {have} given");
+        let message = format!("importance must have one value per column: expected {row_length}, got {have}");
         return Err(length(message, have, row_length));
     }
     match importance.iter().position(|x| !(x.is_finite() && *x >= 0.0)) {
@@ -265,7 +274,7 @@ fn check_importance(importance: &[f32], row_length: usize) -> Result<()> {
     }
 }
 
-/// The blocks in `bytes`, whose length every caller has checked.
+/// Views `bytes` as blocks; the callers have checked its length.
 fn blocks<B: BlockFormat>(bytes: &[u8]) -> &[B] {
     <[B]>::ref_from_bytes(bytes).unwrap_or(&[])
 }

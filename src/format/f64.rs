@@ -1,7 +1,7 @@
 //! F64: IEEE double precision, little-endian; one weight is 8 bytes.
 //!
-//! Read so that a model stored in it can be quantized: each weight is rounded to the nearest F32, and one beyond its range
-//! becomes infinite. Not written: nothing here computes more than F32 holds.
+//! Supported for reading, so that models stored in F64 can be quantized: each weight is rounded to the nearest F32, and
+//! values beyond its range become infinite. Not written, because no computation here has more precision than F32.
 
 use super::block::BlockFormat;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -26,7 +26,7 @@ impl BlockFormat for F64 {
         out[0] = self.to_f32();
     }
 
-    /// As in ggml, whose check takes an `float`: a double beyond the range of F32 is infinite to it.
+    /// As in ggml, whose check takes a `float`: a double beyond the range of F32 counts as infinite.
     fn is_valid(&self) -> bool {
         self.to_f32().is_finite()
     }

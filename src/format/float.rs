@@ -1,4 +1,4 @@
-//! F32, F16, BF16: floats as they are, little-endian, one weight in 4, 2 and 2 bytes; 32, 16 and 16 bits per weight.
+//! F32, F16, BF16: plain floats, little-endian, 4, 2 and 2 bytes per weight; 32, 16 and 16 bits per weight.
 //!
 //! ```text
 //! F32    bits 0..23 mantissa   23..31 exponent of bias 127   31 sign
@@ -6,9 +6,9 @@
 //! BF16   bits 0..7  mantissa    7..15 exponent of bias 127   15 sign     the range of F32
 //! ```
 //!
-//! A weight is rounded to the nearest, a tie to the even one. They carry NaN and infinity: F16 makes infinity of what is
-//! beyond its range, BF16 keeps the range and has three decimal digits less a bit. What models are trained and published
-//! in; small tensors (norms, biases) stay in F32 in every mix.
+//! Weights are rounded to nearest, ties to even. NaN and infinity are preserved. F16 turns values beyond its range into
+//! infinity; BF16 has the range of F32 and a precision of two to three decimal digits. Models are trained and published
+//! in these formats, and all presets keep small tensors (norms, biases) in F32.
 //! Source: ggml `ggml_fp32_to_fp16_row`, `ggml_fp32_to_bf16_row_ref` and their inverses; [`crate::half`].
 
 use super::block::{BlockEncoder, BlockFormat};

@@ -2,13 +2,15 @@
 
 use crate::lanes::Lanes;
 
-/// Twice the value of each code. The scales of both formats are halved to match, as ggml does, so that all are whole.
+/// Twice the value of each code, so that all are integers. The scales of both formats are halved to compensate, as in
+/// ggml.
 pub(super) const DOUBLED: [i8; 16] = [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12];
 
-/// The code whose value times `d` is nearest to `x`; of equals the first, as ggml's search over all sixteen finds it.
+/// The code whose value times `d` is nearest to `x`. The first one wins a tie, as in ggml's search over all sixteen.
 ///
-/// Only codes of the sign of `x` can be strictly nearer than code 0: eight are tried. What is compared are rounded
-/// differences, and where `x` dwarfs `d` they are all equal and the code is 0, so no midpoints may stand in for them.
+/// Only codes with the sign of `x` can be strictly nearer than code 0, so eight are tried. The comparison uses rounded
+/// differences, which are all equal (giving code 0) if `x` is much larger than `d`; comparing with midpoints would
+/// differ there.
 #[inline(always)]
 pub(super) fn nearest<L: Lanes>(x: L, d: L) -> L {
     let zero = L::splat(0.0);
@@ -22,12 +24,12 @@ pub(super) fn nearest<L: Lanes>(x: L, d: L) -> L {
         code = L::select(nearer, L::splat(f32::from(candidate)), code);
         least = L::select(nearer, error, least);
     }
-    // Code 8 is minus zero, which is no nearer than zero.
+    // Code 8 is negative zero, which is no nearer than zero.
     let negative = L::select(x.lt(zero), L::splat(8.0), zero);
     code + L::select(code.eq(zero), zero, negative)
 }
 
-/// Two codes in a byte, the low nibble first.
+/// Packs two codes in a byte, the low nibble first.
 #[inline(always)]
 pub(super) fn pair<L: Lanes>(low: L, high: L) -> L {
     low + high * L::splat(16.0)

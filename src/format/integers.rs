@@ -1,7 +1,7 @@
-//! I8, I16, I32, I64: two's complement, little-endian. Tensors that are not weights, such as tables of indices.
+//! I8, I16, I32, I64: two's complement, little-endian. For tensors that are not weights, such as index tables.
 //!
-//! A model's integer tensors are copied as they are, never quantized, so they are read but not written: asking for one as
-//! a target is an error. Read as numbers, to be looked at, they are rounded to the nearest F32: exact up to 2^24.
+//! A model's integer tensors are copied, never quantized, so these formats are read-only: choosing one as a target is
+//! an error. Decoding, for inspection, rounds to the nearest F32, which is exact up to 2^24.
 
 use super::block::BlockFormat;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};

@@ -1,15 +1,15 @@
 //! IQ1_M: `w = d (2 s + 1) (level + shift)`, 256 weights in 56 bytes, 1.75 bits per weight.
 //!
 //! ```text
-//! byte  0..32   qs       low 8 bits of the number on the grid of 2048 points, one for 8 weights each
-//! byte 32..48   qh       a nibble for each 8 weights, low nibble first: 3 high bits of the number, and a bit that is
-//!                        set where the shift is -1/8, else it is +1/8
+//! byte  0..32   qs       low 8 bits of the index into the grid of 2048 points, one for 8 weights each
+//! byte 32..48   qh       a nibble for each 8 weights, low nibble first: 3 high bits of the index, and a bit that is
+//!                        set if the shift is -1/8 and clear if it is +1/8
 //! byte 48..56   scales   u16   four times: bits 0..12 s of four groups of 16 weights, 3 bits each; bits 12..16 a nibble
 //!                              of d, the F16 scale of the super-block, the lowest first
 //! ```
 //!
-//! As IQ1_S with twice the scales and a shift for each eight weights. The only one-bit format that ggml writes without an
-//! importance matrix; the result is of little use without one.
+//! Like IQ1_S with twice as many scales and a shift for each eight weights. The only one-bit format that ggml writes
+//! without an importance matrix, but the result is hardly usable without one.
 //! Source: ggml `quantize_row_iq1_m_impl`, `dequantize_row_iq1_m`.
 
 use super::block::{BlockEncoder, BlockFormat, finite_f16};
@@ -30,7 +30,7 @@ pub struct Iq1M {
 }
 
 impl Iq1M {
-    /// `d`, put together from its nibbles.
+    /// Assembles `d` from its nibbles.
     fn d(&self) -> [u8; 2] {
         self.scales.iter().rev().fold(0, |d, &word| d << 4 | u16::from_le_bytes(word) >> 12).to_le_bytes()
     }
@@ -111,7 +111,7 @@ fn encode<L: Lanes>(x: &Super, importance: Option<&Super>) -> Iq1M {
     if sumq2 > 0.0 {
         d = sumqx / sumq2;
     }
-    // The factor is ggml's: on average it fits better.
+    // ggml's empirical factor; it reduces the average error.
     block.set_d(f16_from_f32(d * 1.1125).to_le_bytes());
     block
 }

@@ -2,13 +2,13 @@
 //!
 //! ```text
 //! byte  0..2    d    F16   scale of the super-block
-//! byte  2..34   qs   low 8 bits of the number on the grid of 2048 points, one for 8 weights each
-//! byte 34..50   qh   u16   for each 32 weights: bits 0..12 the high 3 bits of its four numbers, bits 12..15 s,
-//!                          bit 15 set: shift is -1/8, else +1/8
+//! byte  2..34   qs   low 8 bits of the index into the grid of 2048 points, one for 8 weights each
+//! byte 34..50   qh   u16   for each 32 weights: bits 0..12 the high 3 bits of its four indices, bits 12..15 s,
+//!                          bit 15 the shift: -1/8 if set, +1/8 if clear
 //! ```
 //!
-//! A point is eight levels out of -1, 0, 1. The smallest format there is: for very large models that do not fit
-//! otherwise, and only with an importance matrix (ggml refuses to write it without one).
+//! A point has eight levels of -1, 0 or 1. The smallest format: for very large models that would not fit otherwise, and
+//! only with an importance matrix (ggml refuses to write it without one).
 //! Source: ggml `quantize_row_iq1_s_impl`, `dequantize_row_iq1_s`.
 
 use super::block::{BlockEncoder, BlockFormat, finite_f16};
@@ -56,7 +56,7 @@ impl BlockEncoder for Iq1S {
     const NEEDS_IMPORTANCE: bool = true;
 
     fn encode<L: Lanes>(weights: &[f32], blocks: &mut [Self]) {
-        // Not reached through `Codec`: ggml refuses too.
+        // Unreachable through `Codec`; ggml refuses too.
         each_super_block(weights, None, blocks, |_, _| Self { d: grid::NAN, ..Self::new_zeroed() });
     }
 
@@ -73,7 +73,7 @@ fn encode<L: Lanes>(x: &Super, importance: Option<&Super>) -> Iq1S {
     };
     let largest = fits.iter().fold(0.0, |max, fit| if max > fit.scale { max } else { fit.scale });
     let d = largest / 15.0;
-    // The factor is ggml's: on average it fits better.
+    // ggml's empirical factor; it reduces the average error.
     block.d = f16_from_f32(d * 1.125).to_le_bytes();
     for (i, fit) in fits[..8].iter().enumerate() {
         let mut qh = 0;

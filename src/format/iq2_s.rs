@@ -2,14 +2,14 @@
 //!
 //! ```text
 //! byte  0..2    d        F16   scale of the super-block
-//! byte  2..34   qs       low 8 bits of the number on the grid of 1024 points, one for 8 weights each
+//! byte  2..34   qs       low 8 bits of the index into the grid of 1024 points, one for 8 weights each
 //! byte 34..66   signs    one bit per weight
-//! byte 66..74   qh       high 2 bits of the numbers, the first in the low bits
+//! byte 66..74   qh       high 2 bits of the indices, the first in the low bits
 //! byte 74..82   scales   4-bit s of 16 weights each, low nibbles first
 //! ```
 //!
-//! The largest of the two-bit grids, every sign stored, and the only one of them that ggml writes without an importance
-//! matrix. Q2_K takes as much space, encodes and decodes faster, and is less exact.
+//! Has the largest of the two-bit grids and stores every sign. The only format with a two-bit grid that ggml writes
+//! without an importance matrix. Q2_K has about the same size, is faster to encode and decode, and is less accurate.
 //! Source: ggml `quantize_row_iq2_s_impl`, `dequantize_row_iq2_s`.
 
 use super::block::{BlockEncoder, BlockFormat, finite_f16};

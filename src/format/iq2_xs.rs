@@ -2,12 +2,12 @@
 //!
 //! ```text
 //! byte  0..2    d        F16   scale of the super-block
-//! byte  2..66   qs       u16   for each 8 weights: bits 0..9 number on the grid of 512 points, bits 9..16 seven signs
+//! byte  2..66   qs       u16   for each 8 weights: bits 0..9 index into the grid of 512 points, bits 9..16 seven signs
 //! byte 66..74   scales   4-bit s of 16 weights each, low nibbles first
 //! ```
 //!
-//! As IQ2_XXS with twice the points and twice the scales; the eighth sign follows from the other seven. Good where two
-//! bits have to do and an importance matrix is at hand (ggml refuses to write it without one).
+//! Like IQ2_XXS with twice as many points and scales; the eighth sign follows from the other seven. For two bits per
+//! weight with an importance matrix (ggml refuses to write it without one).
 //! Source: ggml `quantize_row_iq2_xs_impl`, `dequantize_row_iq2_xs`.
 
 use super::block::{BlockEncoder, BlockFormat, finite_f16};
@@ -65,7 +65,7 @@ impl BlockEncoder for Iq2Xs {
     const NEEDS_IMPORTANCE: bool = true;
 
     fn encode<L: Lanes>(weights: &[f32], blocks: &mut [Self]) {
-        // Not reached through `Codec`: ggml refuses too.
+        // Unreachable through `Codec`; ggml refuses too.
         each_super_block(weights, None, blocks, |_, _| Self { d: grid::NAN, ..Self::new_zeroed() });
     }
 

@@ -3,13 +3,13 @@
 //! ```text
 //! byte  0..2    d     F16   scale of the super-block
 //! byte  2..66   subs  eight times for 32 weights each:
-//!       0..4      points   u8    number on the grid of 256 points, one for 8 weights each
+//!       0..4      points   u8    index into the grid of 256 points, one for 8 weights each
 //!       4..8      signs    u32   bits 0..28: 7 signs for each point, the eighth follows; bits 28..32: s
 //! ```
 //!
-//! A point is eight levels out of 8, 25, 43; the number of negative weights in each eight is even, and where it is not,
-//! the encoder flips the sign that matters least. Good where two bits have to do and an importance matrix is at hand
-//! (ggml refuses to write it without one); IQ2_S spends half a bit more for all signs and four times the points.
+//! A point has eight levels of 8, 25 or 43. The number of negative weights in each eight must be even; where it is not,
+//! the encoder flips the sign with the least error. For two bits per weight with an importance matrix (ggml refuses to
+//! write it without one); IQ2_S spends half a bit more on all signs and four times as many points.
 //! Source: ggml `quantize_row_iq2_xxs_impl`, `dequantize_row_iq2_xxs`.
 
 use super::block::{BlockEncoder, BlockFormat, finite_f16};
@@ -27,7 +27,7 @@ pub struct Iq2Xxs {
     subs: [Sub; 8],
 }
 
-/// 32 weights.
+/// A sub-block of 32 weights.
 #[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct Sub {
@@ -72,7 +72,7 @@ impl BlockEncoder for Iq2Xxs {
     const NEEDS_IMPORTANCE: bool = true;
 
     fn encode<L: Lanes>(weights: &[f32], blocks: &mut [Self]) {
-        // Not reached through `Codec`: ggml refuses too.
+        // Unreachable through `Codec`; ggml refuses too.
         each_super_block(weights, None, blocks, |_, _| Self { d: grid::NAN, ..Self::new_zeroed() });
     }
 

@@ -2,14 +2,14 @@
 //!
 //! ```text
 //! byte   0..2    d        F16   scale of the super-block
-//! byte   2..66   qs       low 8 bits of the number on the grid of 512 points, one for 4 weights each
-//! byte  66..74   qh       high bit of the numbers, the first in the low bit
+//! byte   2..66   qs       low 8 bits of the index into the grid of 512 points, one for 4 weights each
+//! byte  66..74   qh       high bit of the indices, the first in the low bit
 //! byte  74..106  signs    one bit per weight
 //! byte 106..110  scales   4-bit s of 32 weights each, low nibbles first
 //! ```
 //!
-//! A point is four odd levels 1..15, every sign is stored. As large as Q3_K and more exact, slower to encode; works
-//! without an importance matrix and is better with one.
+//! A point has four odd levels from 1 to 15; every sign is stored. The same size as Q3_K, more accurate and slower to
+//! encode. Usable without an importance matrix, better with one.
 //! Source: ggml `quantize_row_iq3_s_impl`, `dequantize_row_iq3_s`.
 
 use super::block::{BlockEncoder, BlockFormat, finite_f16};
@@ -82,8 +82,9 @@ fn encode<L: Lanes>(x: &Super, importance: Option<&Super>) -> Iq3S {
     };
     block.d = codes.d;
     block.scales = std::array::from_fn(|i| codes.scales[2 * i] | codes.scales[2 * i + 1] << 4);
-    // The reference steps over the low bits and signs of a sub-block only if it is not zero, but always over the high
-    // bits: behind 32 zeros the others move up, and decode to something else. Its bytes are the format's bytes.
+    // The reference advances the low bits and signs of a sub-block only if it is not all zero, but always advances the
+    // high bits. After 32 zeros the following ones are therefore shifted and decode to different weights. Those are the
+    // reference's bytes, so they are reproduced here.
     for (place, i) in (0..8).filter(|&i| codes.live[i]).enumerate() {
         block.signs[place] = std::array::from_fn(|k| codes.signs[4 * i + k]);
         for (k, &point) in codes.points[8 * i..8 * (i + 1)].iter().enumerate() {

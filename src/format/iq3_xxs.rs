@@ -2,13 +2,13 @@
 //!
 //! ```text
 //! byte  0..2    d        F16   scale of the super-block
-//! byte  2..66   points   u8    number on the grid of 256 points, one for 4 weights each
+//! byte  2..66   points   u8    index into the grid of 256 points, one for 4 weights each
 //! byte 66..98   signs    u32   for each 32 weights: bits 0..28: 7 signs for each 8, the eighth follows; bits 28..32: s
 //! ```
 //!
-//! A point is four levels out of 4, 12 .. 52, 62; the number of negative weights in each eight is even, and where it is
-//! not, the encoder flips the sign that matters least. Good as the smallest format that needs no importance matrix to
-//! be usable (and is better with one).
+//! A point has four levels of 4, 12 .. 52, 62. The number of negative weights in each eight must be even; where it is
+//! not, the encoder flips the sign with the least error. The smallest format that is usable without an importance
+//! matrix (and better with one).
 //! Source: ggml `quantize_row_iq3_xxs_impl`, `dequantize_row_iq3_xxs`.
 
 use super::block::{BlockEncoder, BlockFormat, finite_f16};

@@ -5,10 +5,11 @@
 //! byte  2..18  qs   4-bit codes: low nibbles are weights 0..16, high nibbles weights 16..32
 //! ```
 //!
-//! The levels, from -127 to 113, are denser near zero, where a bell-shaped distribution has its weights: less error than
-//! Q4_0 in the same bits, for slower reading. It serves where a row is no multiple of 256. Sixteen scales are searched
-//! ([`crate::search::nonlinear`]), each weight counting with its square, or under importance with
-//! `importance sqrt(2 mean(x^2) + x^2)`, the mean that of the block.
+//! A non-uniform codebook: its levels, from -127 to 113, are denser near zero, like the weights of a bell-shaped
+//! distribution. It has less error than Q4_0 at the same size and decodes more slowly. Presets use it for rows that are
+//! not a multiple of 256. The encoder searches sixteen scales ([`crate::search::nonlinear`]), weighting each squared
+//! error by the squared weight or, with importance, by `importance sqrt(2 mean(x^2) + x^2)`, with the mean over the
+//! block.
 //! Source: ggml `quantize_row_iq4_nl_impl`, `dequantize_row_iq4_nl`.
 
 use super::along;
@@ -62,11 +63,11 @@ fn encode<L: Lanes>(x: &[L; 32], w: &[L; 32], blocks: &mut [Iq4Nl]) {
     }
 }
 
-/// The levels codes stand for.
+/// The codebook: the level of each code.
 const LEVELS: [i8; 16] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
 
-/// Halfway from each level to the next. At all of them `x - below` and `above - x` are exact, so comparing `x` decides as
-/// the reference decides by comparing those.
+/// The midpoints between neighbouring levels. At each of them `x - below` and `above - x` are exact, so comparing `x`
+/// with the midpoint gives the same result as the reference's comparison of those differences.
 const MIDPOINTS: [f32; 15] = {
     let mut midpoints = [0.0; 15];
     let mut i = 0;
@@ -77,7 +78,7 @@ const MIDPOINTS: [f32; 15] = {
     midpoints
 };
 
-/// Starts at `first` and adds `step(i)` for each midpoint that is not above `x`; NaN is above none, as in the reference.
+/// Starts at `first` and adds `step(i)` for each midpoint that is at most `x`; for NaN none is, as in the reference.
 #[inline(always)]
 fn climb<L: Lanes>(x: L, first: f32, step: impl Fn(usize) -> f32) -> L {
     MIDPOINTS
@@ -86,13 +87,13 @@ fn climb<L: Lanes>(x: L, first: f32, step: impl Fn(usize) -> f32) -> L {
         .fold(L::splat(first), |sum, (i, &midpoint)| sum + L::splat(step(i)).zero_where(x.lt(L::splat(midpoint))))
 }
 
-/// The level nearest to `x`, of two the higher.
+/// The level nearest to `x`; the higher one on a tie.
 #[inline(always)]
 fn level<L: Lanes>(x: L) -> L {
     climb(x, f32::from(LEVELS[0]), |i| f32::from(LEVELS[i + 1]) - f32::from(LEVELS[i]))
 }
 
-/// The searched scale of 32 weights that count as much as `w`.
+/// The scale found by the search for 32 weights with the error weights `w`.
 pub(super) fn scale<L: Lanes>(x: &[L; 32], w: &[L; 32]) -> L {
     search::nonlinear(x, w, f32::from(LEVELS[0]), level)
 }
@@ -103,13 +104,13 @@ pub(super) fn importance_weights<L: Lanes>(x: &[L; 32], importance: &[f32], sigm
     std::array::from_fn(|j| quant[j] * (sigma2 + x[j] * x[j]).sqrt())
 }
 
-/// The codes of `inverse * x`, two in a byte.
+/// The codes of `inverse * x`, packed two in a byte.
 pub(super) fn nibbles<L: Lanes>(x: &[L; 32], inverse: L) -> [L; 16] {
     let code = |x: L| climb(inverse * x, 0.0, |_| 1.0);
     std::array::from_fn(|j| code(x[j]) + code(x[j + 16]) * L::splat(16.0))
 }
 
-/// Writes `d v[q]`, low nibbles to the first half of `out` and high nibbles to the second.
+/// Writes `d v[q]`: the low nibbles to the first half of `out`, the high nibbles to the second.
 pub(super) fn decode_nibbles(bytes: &[u8; 16], d: f32, out: &mut [f32]) {
     along::decode_levels(bytes, &LEVELS, d, out);
 }

@@ -7,9 +7,9 @@
 //! byte  8..136   qs         16 bytes per sub-block of 32 weights: low nibbles are its first 16 weights
 //! ```
 //!
-//! IQ4_NL with scales in 6 bits in place of 16: about the error of Q4_K in a quarter bit less, for slower reading. The
-//! scales of the eight sub-blocks are searched side by side, one per lane, each weight counting with its square, or under
-//! importance with `importance sqrt(2 mean(x^2) + x^2)`, the mean that of the super-block.
+//! IQ4_NL with 6-bit instead of 16-bit scales: about the error of Q4_K with a quarter of a bit less, but slower to
+//! decode. The scales of the eight sub-blocks are searched in parallel, one per lane, weighting each squared error by
+//! the squared weight or, with importance, by `importance sqrt(2 mean(x^2) + x^2)`, with the mean over the super-block.
 //! Source: ggml `quantize_row_iq4_nl_impl`, `dequantize_row_iq4_xs`.
 
 use super::block::{BlockEncoder, BlockFormat, finite_f16, transpose};
@@ -73,7 +73,7 @@ fn encode<L: Lanes>(weights: &Super, importance: Option<&Super>) -> Iq4Xs {
         put(iq4_nl::scale(&x, &w), &mut scales, first);
     }
 
-    // The largest scale keeps its sign turned: its own 6-bit scale is then -32, which has no positive twin.
+    // The sign of the largest scale is flipped so that its 6-bit scale is -32, which has no positive counterpart.
     let d = -search::signed_max(&scales) / 32.0;
     let inverse = search::reciprocal_or_zero(d);
     let s = scales.map(|scale| nearest_int(inverse * scale).clamp(-32, 31));

@@ -1,4 +1,4 @@
-//! What Q4_K and Q5_K share: eight sub-blocks of 32 weights, each with a six-bit scale and a six-bit minimum.
+//! The common parts of Q4_K and Q5_K: eight sub-blocks of 32 weights, each with a six-bit scale and a six-bit minimum.
 //!
 //! ```text
 //! byte j      0..4   scale j      in bits 0..6   upper bits of scale j + 4   in bits 6..8
@@ -21,13 +21,13 @@ pub struct Encoded {
     pub codes: [u8; SUPER],
 }
 
-/// In what the two differ.
+/// The differences between the two formats.
 #[derive(Clone, Copy)]
 pub struct Rules {
-    /// The grid of the search without importance.
+    /// The candidates of the search without importance.
     pub grid: Grid,
-    /// Whether scale codes searched under importance are clamped to 63. A negative scale, which lone importances make,
-    /// wraps around to a large code, and the two references treat it differently.
+    /// Whether scale codes found with importance are clamped to 63. A negative scale, which a single nonzero importance
+    /// can cause, wraps around to a large code, and the two references treat it differently.
     pub clamps_searched: bool,
 }
 
@@ -58,7 +58,7 @@ pub fn encode<L: Lanes>(x: &Super, importance: Option<&Super>, Rules { grid, cla
         let (sub_scale, sub_min) = scale_and_min(&packed, j);
         let sub_d = scale(d) * f32::from(sub_scale);
         if sub_d == 0.0 {
-            // A scale that vanished keeps the codes of the search. Rare: it is run again.
+            // If the scale is zero the search's own codes are kept. This is rare, so the search is run again.
             let (fit, _) = search_sub_blocks::<L>(x, importance, grid, j - j % L::N);
             *codes = x_j.map(|x| fit.code(L::splat(x)).lane(j % L::N) as u8);
         } else {
@@ -68,7 +68,7 @@ pub fn encode<L: Lanes>(x: &Super, importance: Option<&Super>, Rules { grid, cla
     Encoded { d, dmin, scales: packed, codes }
 }
 
-/// The fits of sub-blocks `j..j + L::N` and the sums of their weights.
+/// The fits of sub-blocks `j..j + L::N` and the sums of their error weights.
 fn search_sub_blocks<L: Lanes>(x: &Super, importance: Option<(&Super, f32)>, grid: Grid, j: usize) -> (Affine<L>, L) {
     let zero = L::splat(0.0);
     let x: [L; 32] = transpose(&x[32 * j..]);
@@ -86,14 +86,14 @@ fn search_sub_blocks<L: Lanes>(x: &Super, importance: Option<(&Super, f32)>, gri
     }
 }
 
-/// The step and the codes of eight numbers as multiples of a 63rd of their maximum.
+/// Quantizes eight numbers to codes 0..=63 relative to their maximum; returns the step and the codes.
 fn six_bits(values: &[f32; 8]) -> (f32, [u8; 8]) {
     let max = values.iter().fold(0.0, |max, &value| if value > max { value } else { max });
     let inverse = if max > 0.0 { 63.0 / max } else { 0.0 };
     (max / 63.0, values.map(|value| (nearest_int(inverse * value) as u8).min(63)))
 }
 
-/// The same, searched under the sums of the sub-blocks' weights.
+/// The same with a search weighted by the sums of the sub-blocks' error weights.
 fn six_bits_weighted(values: &[f32; 8], totals: &[f32; 8]) -> (f32, [u8; 8]) {
     let mut codes = [0.0; 8];
     let d = search::positive(values, totals, 63.0, &mut codes);

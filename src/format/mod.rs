@@ -1,8 +1,9 @@
-//! GGUF block formats: one file each, and the one table of them.
+//! GGUF block formats, each in its own file, and the table of all formats.
 //!
-//! A row of weights is cut into blocks; each holds codes of a few bits and the scales that turn them back into weights.
-//! The page of each format has its formula and its layout, field by field. The error is what remains of gaussian
-//! weights (root mean square, in percent of theirs) without importance, or under equal importance where it is demanded.
+//! A row of weights is divided into blocks; each block holds codes of a few bits per weight and the scales that map
+//! them back to weights. The page of each format has its formula and its layout, field by field. The error column is
+//! the RMS error for gaussian weights, in percent of their RMS, without importance, or with equal importance if the
+//! format requires it.
 //!
 //! | format | id | weights | bytes | bits per weight | error % | good for |
 //! |---|---|---|---|---|---|---|
@@ -12,33 +13,33 @@
 //! | [Q4_1](q4_1) | 3 | 32 | 20 | 5 | 7.8 | weights on one side of zero |
 //! | [Q5_0](q5_0) | 6 | 32 | 22 | 5.5 | 4.3 | simple |
 //! | [Q5_1](q5_1) | 7 | 32 | 24 | 6 | 3.8 | weights on one side of zero |
-//! | [Q8_0](q8_0) | 8 | 32 | 34 | 8.5 | 0.54 | all but lossless |
-//! | [Q8_1](q8_1) | 9 | 32 | 36 | 9 | - | activations; only read |
+//! | [Q8_0](q8_0) | 8 | 32 | 34 | 8.5 | 0.54 | nearly lossless |
+//! | [Q8_1](q8_1) | 9 | 32 | 36 | 9 | - | activations; read-only |
 //! | [Q2_K](q2_k) | 10 | 256 | 84 | 2.625 | 30 | small files |
 //! | [Q3_K](q3_k) | 11 | 256 | 110 | 3.4375 | 15 | small files |
 //! | [Q4_K](q4_k) | 12 | 256 | 144 | 4.5 | 7.1 | the usual choice |
 //! | [Q5_K](q5_k) | 13 | 256 | 176 | 5.5 | 3.6 | near lossless |
 //! | [Q6_K](q6_k) | 14 | 256 | 210 | 6.5625 | 1.8 | near lossless; output tensors |
-//! | [Q8_K](q8_k) | 15 | 256 | 292 | 9.125 | - | activations; only read |
+//! | [Q8_K](q8_k) | 15 | 256 | 292 | 9.125 | - | activations; read-only |
 //! | [IQ2_XXS](iq2_xxs) | 16 | 256 | 66 | 2.0625 | 34 | with an importance matrix only |
 //! | [IQ2_XS](iq2_xs) | 17 | 256 | 74 | 2.3125 | 30 | with an importance matrix only |
 //! | [IQ3_XXS](iq3_xxs) | 18 | 256 | 98 | 3.0625 | 21 | with an importance matrix |
-//! | [IQ1_S](iq1_s) | 19 | 256 | 50 | 1.5625 | 49 | with an importance matrix only; the last resort |
-//! | [IQ4_NL](iq4_nl) | 20 | 32 | 18 | 4.5 | 7.6 | rows that are no multiple of 256 |
+//! | [IQ1_S](iq1_s) | 19 | 256 | 50 | 1.5625 | 49 | with an importance matrix only; very large models |
+//! | [IQ4_NL](iq4_nl) | 20 | 32 | 18 | 4.5 | 7.6 | rows that are not a multiple of 256 |
 //! | [IQ3_S](iq3_s) | 21 | 256 | 110 | 3.4375 | 17 | with an importance matrix |
 //! | [IQ2_S](iq2_s) | 22 | 256 | 82 | 2.5625 | 26 | with an importance matrix |
-//! | [IQ4_XS](iq4_xs) | 23 | 256 | 136 | 4.25 | 7.7 | Q4_K's error in less space, read more slowly |
-//! | [I8](integers) | 24 | 1 | 1 | 8 | - | copied; only read |
-//! | [I16](integers) | 25 | 1 | 2 | 16 | - | copied; only read |
-//! | [I32](integers) | 26 | 1 | 4 | 32 | - | copied; only read |
-//! | [I64](integers) | 27 | 1 | 8 | 64 | - | copied; only read |
-//! | [F64](mod@f64) | 28 | 1 | 8 | 64 | - | only read |
+//! | [IQ4_XS](iq4_xs) | 23 | 256 | 136 | 4.25 | 7.7 | the error of Q4_K in less space, slower to decode |
+//! | [I8](integers) | 24 | 1 | 1 | 8 | - | copied; read-only |
+//! | [I16](integers) | 25 | 1 | 2 | 16 | - | copied; read-only |
+//! | [I32](integers) | 26 | 1 | 4 | 32 | - | copied; read-only |
+//! | [I64](integers) | 27 | 1 | 8 | 64 | - | copied; read-only |
+//! | [F64](mod@f64) | 28 | 1 | 8 | 64 | - | read-only |
 //! | [IQ1_M](iq1_m) | 29 | 256 | 56 | 1.75 | 58 | with an importance matrix |
-//! | [BF16](float) | 30 | 1 | 2 | 16 | 0.17 | floats of the range of F32 |
+//! | [BF16](float) | 30 | 1 | 2 | 16 | 0.17 | floats with the range of F32 |
 //! | [TQ1_0](tq1_0) | 34 | 256 | 54 | 1.6875 | 81 | models trained with ternary weights |
 //! | [TQ2_0](tq2_0) | 35 | 256 | 66 | 2.0625 | 81 | models trained with ternary weights |
-//! | [MXFP4](mxfp4) | 39 | 32 | 17 | 4.25 | 12 | models trained in it (gpt-oss) |
-//! | [NVFP4](nvfp4) | 40 | 64 | 36 | 4.5 | 9.5 | models trained in it |
+//! | [MXFP4](mxfp4) | 39 | 32 | 17 | 4.25 | 12 | models trained in MXFP4 (gpt-oss) |
+//! | [NVFP4](nvfp4) | 40 | 64 | 36 | 4.5 | 9.5 | models trained in NVFP4 |
 //! | [Q1_0](q1_0) | 41 | 128 | 18 | 1.125 | 60 | models trained with binary weights |
 //! | [Q2_0](q2_0) | 42 | 64 | 18 | 2.25 | 72 | models trained with ternary weights |
 
@@ -117,7 +118,7 @@ use crate::check;
 use crate::error::{Code, Error, Result};
 use crate::lanes::{Best, Lanes};
 
-/// Every format, in the order of its number. The TypeScript list of names is checked against it.
+/// All formats, in the order of their ids. A test compares the TypeScript list of names with this table.
 const fn table<L: Lanes>() -> &'static [Codec] {
     const {
         &[
@@ -162,42 +163,45 @@ const fn table<L: Lanes>() -> &'static [Codec] {
 
 static CODECS: &[Codec] = table::<Best>();
 
-/// Every format this library knows.
+/// All formats of this library.
 pub fn formats() -> &'static [Codec] {
     CODECS
 }
 
-/// The same formats encoding over other lanes: for the tests that lanes do not change a byte.
+/// The same formats with encoders over other lanes, for the tests that the number of lanes does not change any byte.
 #[doc(hidden)]
 pub fn formats_over<L: Lanes>() -> &'static [Codec] {
     table::<L>()
 }
 
 impl Codec {
-    /// The format of a `ggml_type` number, if there is one.
+    /// The format with a `ggml_type` number, if there is one.
     pub fn by_id(id: u32) -> Option<&'static Codec> {
         CODECS.iter().find(|codec| codec.id == id)
     }
 
-    /// The format of a name, in any case ("q4_k", "Q4_K").
+    /// The format with this name, case-insensitive ("q4_k", "Q4_K").
     ///
     /// # Errors
-    /// [`Code::UNKNOWN_NAME`].
+    /// [`Code::UNKNOWN_NAME`] if there is none.
     pub fn by_name(name: &str) -> Result<&'static Codec> {
         CODECS.iter().find(|codec| codec.name.eq_ignore_ascii_case(name)).ok_or_else(|| {
             let names: Vec<_> = CODECS.iter().map(|codec| codec.name).collect();
-            Error::new(Code::UNKNOWN_NAME, format!("unknown format '{name}'; known are {}", names.join(", ")))
-                .with("format", name)
+            Error::new(
+                Code::UNKNOWN_NAME,
+                format!("unknown format '{name}'; the known formats are {}", names.join(", ")),
+            )
+            .with("format", name)
         })
     }
 }
 
-/// Quantizes rows of `row_length` weights to the bytes ggml writes.
+/// Quantizes rows of `row_length` weights to the bytes that ggml writes.
 ///
-/// `importance` has one non-negative weight per column. See [`Codec::encode_rows`].
+/// `importance` has one non-negative value per column. See [`Codec::encode_rows`].
 ///
 /// # Errors
-/// As [`quantize_into`].
+/// As for [`quantize_into`].
 pub fn quantize(weights: &[f32], format: &str, row_length: usize, importance: Option<&[f32]>) -> Result<Vec<u8>> {
     let codec = Codec::by_name(format)?;
     let mut out = check::zeros(codec.encoded_len(weights.len(), row_length)?)?;
@@ -205,10 +209,10 @@ pub fn quantize(weights: &[f32], format: &str, row_length: usize, importance: Op
     Ok(out)
 }
 
-/// [`quantize`] into a buffer of exactly the encoded length.
+/// [`quantize`] into a caller's buffer of exactly the encoded length.
 ///
 /// # Errors
-/// [`Code::UNKNOWN_NAME`], and those of [`Codec::encode_rows`].
+/// [`Code::UNKNOWN_NAME`], and as for [`Codec::encode_rows`].
 pub fn quantize_into(
     weights: &[f32],
     format: &str,
@@ -219,10 +223,10 @@ pub fn quantize_into(
     Codec::by_name(format)?.encode_rows(weights, row_length, importance, out)
 }
 
-/// The weights that `bytes` of a format stand for.
+/// Dequantizes the blocks in `bytes`.
 ///
 /// # Errors
-/// As [`dequantize_into`].
+/// As for [`dequantize_into`].
 pub fn dequantize(bytes: &[u8], format: &str) -> Result<Vec<f32>> {
     let codec = Codec::by_name(format)?;
     let mut out = check::zeros(codec.decoded_len(bytes.len())?)?;
@@ -230,18 +234,19 @@ pub fn dequantize(bytes: &[u8], format: &str) -> Result<Vec<f32>> {
     Ok(out)
 }
 
-/// [`dequantize`] into a buffer of exactly the decoded length.
+/// [`dequantize`] into a caller's buffer of exactly the decoded length.
 ///
 /// # Errors
-/// [`Code::UNKNOWN_NAME`], and those of [`Codec::decode`].
+/// [`Code::UNKNOWN_NAME`], and as for [`Codec::decode`].
 pub fn dequantize_into(bytes: &[u8], format: &str, out: &mut [f32]) -> Result<()> {
     Codec::by_name(format)?.decode(bytes, out)
 }
 
-/// Checks what `ggml_validate_row_data` checks: the scales of every block, or the floats themselves, are finite.
+/// Checks that the scales of every block, or the weights of a float format, are finite, as `ggml_validate_row_data`
+/// does.
 ///
 /// # Errors
-/// [`Code::UNKNOWN_NAME`], and those of [`Codec::validate`].
+/// [`Code::UNKNOWN_NAME`], and as for [`Codec::validate`].
 pub fn validate(bytes: &[u8], format: &str) -> Result<()> {
     Codec::by_name(format)?.validate(bytes)
 }

@@ -1,13 +1,13 @@
 //! MXFP4: `w = 2^(e - 127) v`, `v` an E2M1 float; 32 weights in 17 bytes, 4.25 bits per weight.
 //!
 //! ```text
-//! byte  0..1    e    E8M0   exponent of the scale: that of the largest magnitude, less 2
+//! byte  0..1    e    E8M0   exponent of the scale: that of the largest magnitude, minus 2
 //! byte  1..17   qs   E2M1 codes: low nibbles are weights 0..16, high nibbles weights 16..32
 //! ```
 //!
-//! The OCP microscaling format, in which gpt-oss was trained and published: weights that come from it return to it
-//! without loss. Others lose more than in Q4_0 or IQ4_NL, because the scale can only be a power of two: a largest
-//! weight between 6 and 8 times the scale is clipped to 6. Importance is ignored, as ggml ignores it.
+//! The OCP microscaling format in which gpt-oss was trained and published. Weights that were stored in it are
+//! reproduced without loss. Other weights lose more than in Q4_0 or IQ4_NL, because the scale is a power of two: a
+//! largest weight between 6 and 8 times the scale is clipped to 6. Importance is ignored, as in ggml.
 //! Source: ggml `quantize_row_mxfp4_ref`, `dequantize_row_mxfp4`.
 
 use super::along;
@@ -57,8 +57,8 @@ impl GroupEncoder for MxFp4 {
     }
 }
 
-/// C's `amax > 0 ? (uint8_t)(floorf(log2f(amax)) - 2 + 127) : 0`. Below `2^-125` the byte wraps, and in
-/// `2^-126..2^-125` it is the one value that is not [valid](BlockFormat::is_valid); the reference's does too.
+/// C's `amax > 0 ? (uint8_t)(floorf(log2f(amax)) - 2 + 127) : 0`. Below `2^-125` the byte wraps around, and in
+/// `2^-126..2^-125` it is the one value that is not [valid](BlockFormat::is_valid), both as in the reference.
 fn exponent(amax: f32) -> u8 {
     if amax > 0.0 { (floor_log2(amax) + 125) as u8 } else { 0 }
 }
@@ -68,22 +68,23 @@ fn half_scale(e: u8) -> f32 {
     f32::from_bits(if e < 2 { 0x0020_0000 << e } else { u32::from(e - 1) << 23 })
 }
 
-/// C's `floorf(log2f(x))` for finite `x > 0`, where `log2f` rounds to nearest as glibc's does.
+/// C's `floorf(log2f(x))` for finite `x > 0`, with a `log2f` that rounds to nearest, like glibc's.
 ///
-/// It is not the exponent of `x`: just below `2^k` the logarithm rounds up to `k`. That happens where it is nearer to `k`
-/// than half a unit in the last place: `log2(2^k (1 - r))` is about `k - r / ln 2`, floats of magnitude in `64..128` are
-/// `2^-17` apart, so there `r < 2^-18 ln 2`, which is 44.4 of the `2^-24` between neighbours below `2^k`. Each binade nearer
-/// to zero halves the count, as does each doubling of the distance of neighbours among the denormals.
-/// Equal to glibc 2.36 for each of the 2139095039 positive floats.
+/// This is not the exponent of `x`, because just below `2^k` the logarithm rounds up to `k`, namely where it is within
+/// half a unit in the last place of `k`. `log2(2^k (1 - r))` is about `k - r / ln 2`, and floats of magnitude `64..128`
+/// are `2^-17` apart, so there the condition is `r < 2^-18 ln 2`, which is 44.4 times the distance `2^-24` of
+/// neighbouring floats below `2^k`. Each binade of `k` closer to zero halves the count, as does each doubling of the
+/// distance between subnormal neighbours.
+/// Equal to glibc 2.36 for all 2139095039 positive floats.
 fn floor_log2(x: f32) -> i32 {
     let bits = x.to_bits();
     let denormal = bits.leading_zeros().saturating_sub(8);
     let normal = bits << denormal;
     let exponent = (bits >> 23).max(1) as i32 - 127 - denormal as i32;
-    // How many floats x is below 2^k.
+    // The number of floats from x to 2^k.
     let below = (0x0080_0000 - (normal & 0x007f_ffff)) >> denormal;
     let k = exponent + 1;
-    // The magnitude just below k, whose binade decides.
+    // The magnitude just below k; its binade decides.
     let magnitude = if k > 0 { k - 1 } else { -k };
     let rounded_up = magnitude.checked_ilog2().map_or(0, |binade| 88 >> (7 - binade + denormal));
     if below <= rounded_up { k } else { exponent }
@@ -93,7 +94,7 @@ fn floor_log2(x: f32) -> i32 {
 mod tests {
     use super::*;
 
-    /// The counts were found by running glibc's function over every float.
+    /// The counts were determined by running glibc's function over every float.
     #[test]
     fn the_logarithm_rounds_up_as_often_as_in_glibc() {
         let cases = [

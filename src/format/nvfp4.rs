@@ -5,10 +5,11 @@
 //! byte  4..36   qs   E2M1 codes, 8 bytes per sub-block: low nibbles are its first 8 weights, high nibbles the others
 //! ```
 //!
-//! UE4M3 is an 8-bit float without sign: 4 exponent bits of bias 7, 3 mantissa bits, largest 448. Finer scales than
-//! MXFP4's powers of two, for smaller groups, so about two thirds of its squared error. Between `2^-10` and 2688 the largest weight
-//! of a group is kept to a sixteenth; a group of smaller weights becomes zero, so weights must not be tiny: files of
-//! this format carry a factor for the whole tensor beside it. Importance is ignored, as ggml ignores it.
+//! UE4M3 is an unsigned 8-bit float: 4 exponent bits with bias 7, 3 mantissa bits, maximum 448. These scales are finer
+//! than the powers of two of MXFP4, for smaller groups, which gives about two thirds of its squared error. The largest
+//! weight of a group is accurate to a sixteenth if it is between `2^-10` and 2688; groups of smaller weights become
+//! zero, so files in this format store tiny weights with an additional factor per tensor. Importance is ignored, as in
+//! ggml.
 //! Source: ggml `quantize_row_nvfp4_ref`, `dequantize_row_nvfp4`, `ggml_fp32_to_ue4m3`.
 
 use super::along;
@@ -37,7 +38,7 @@ impl BlockFormat for NvFp4 {
         }
     }
 
-    /// Every byte is a scale: NaN (0x7f) reads as 0, and the sign bit is not looked at.
+    /// Every byte is a valid scale: NaN (0x7f) decodes to 0, and the sign bit is ignored.
     fn is_valid(&self) -> bool {
         true
     }
@@ -67,27 +68,27 @@ impl GroupEncoder for NvFp4 {
 fn half_ue4m3_to_f32(x: u8) -> f32 {
     let (exponent, mantissa) = (u32::from(x >> 3 & 15), x & 7);
     match (exponent, x) {
-        // The all-ones pattern is NaN; it reads as zero. With the top bit set it is an ordinary 480.
+        // The all-ones pattern is NaN and decodes to zero. With the top bit set it is an ordinary 480.
         (_, 0x7f) => 0.0,
         (0, _) => f32::from(mantissa) / 1024.0,
-        // 2^(exponent - 7) (1 + mantissa / 8) / 2, whose bits are those of an f32 of bias 127.
+        // 2^(exponent - 7) (1 + mantissa / 8) / 2, constructed from the bits of an f32 with bias 127.
         _ => f32::from_bits((exponent + 127 - 8) << 23 | u32::from(mantissa) << 20),
     }
 }
 
-/// ggml's `ggml_fp32_to_ue4m3`: the mantissa rounds half up, what is above 448 becomes 448 (0x7e).
+/// ggml's `ggml_fp32_to_ue4m3`: the mantissa rounds half up, and values above 448 become 448 (0x7e).
 fn ue4m3_from_f32(x: f32) -> u8 {
     const MIN_NORMAL: f32 = 1.0 / 64.0;
     const LARGEST: u8 = 0x7e;
     if x < MIN_NORMAL {
-        // A whole number of 2^-9; what rounds up to the smallest normal is kept below it.
+        // A multiple of 2^-9; values that would round up to the smallest normal number are kept below it.
         return (x * 512.0 + 0.5).min(7.0) as u8;
     }
     if x >= 256.0 {
-        // ggml has no value between 240 and 448: from exponent 15 on, all are the largest.
+        // ggml produces no value between 240 and 448: from exponent 15 on, it gives the maximum.
         return LARGEST;
     }
-    // Exponent and mantissa are neighbours, so a carry out of the mantissa raises the exponent.
+    // The exponent is next to the mantissa, so a carry out of the mantissa increments the exponent.
     let bits = x.to_bits() - ((127 - 7) << 23);
     let rounded = (bits >> 20) + (bits >> 19 & 1);
     if rounded >= 15 << 3 { LARGEST } else { rounded as u8 }

@@ -5,9 +5,9 @@
 //! byte  2..18   qs   a bit per weight, the lowest first: set for `d`, clear for `-d`
 //! ```
 //!
-//! For models trained with binary weights. For a given set of signs the mean magnitude is the scale of least squared
-//! error; that error is about 0.6 of the standard deviation of gaussian weights, which no other model survives.
-//! Importance is ignored, as ggml ignores it. Source: ggml `quantize_row_q1_0_ref`, `dequantize_row_q1_0`.
+//! For models trained with binary weights. For given signs the mean magnitude is the scale with the least squared
+//! error. For gaussian weights that error is about 0.6 standard deviations, which makes other models unusable.
+//! Importance is ignored, as in ggml. Source: ggml `quantize_row_q1_0_ref`, `dequantize_row_q1_0`.
 
 use super::block::{BlockFormat, GroupEncoder, finite_f16};
 use crate::half::{f16_from_f32, f16_scale};
@@ -45,7 +45,7 @@ impl GroupEncoder for Q1_0 {
     const IGNORES_IMPORTANCE: bool = true;
 
     fn encode_group<L: Lanes>(weights: &[f32], blocks: &mut [Self]) {
-        // The sum has an order, so its lanes are blocks; the signs have none, and theirs are neighbours.
+        // The sum is ordered, so its lanes are blocks; the signs are not, so their lanes are neighbouring weights.
         let zero = L::splat(0.0);
         let d = (0..128).fold(zero, |sum, j| sum + L::gather(&weights[j..], 128).abs()) / L::splat(128.0);
         for (lane, (block, x)) in blocks.iter_mut().zip(weights.as_chunks::<128>().0).enumerate() {

@@ -5,9 +5,9 @@
 //! byte  2..18   qs   2-bit codes, four neighbouring weights per byte, the lowest bits first
 //! ```
 //!
-//! Codes 0, 1, 2 are `-d`, 0, `d`. Code 3 is `2 d`, which a reader understands and this encoder, as ggml's, never writes,
-//! since `d` is the largest magnitude. For models trained with ternary weights in groups of 64; any other model keeps
-//! little. Importance is ignored, as ggml ignores it. Source: ggml `quantize_row_q2_0_ref`, `dequantize_row_q2_0`.
+//! Codes 0, 1, 2 are `-d`, 0, `d`. Code 3 is `2 d`; it can be read, but this encoder, like ggml's, never writes it,
+//! since `d` is the largest magnitude. For models trained with ternary weights in groups of 64; other models become
+//! unusable. Importance is ignored, as in ggml. Source: ggml `quantize_row_q2_0_ref`, `dequantize_row_q2_0`.
 
 use super::block::{BlockFormat, GroupEncoder, finite_f16, transpose};
 use crate::half::{f16_from_f32, f16_scale};
@@ -52,7 +52,8 @@ impl GroupEncoder for Q2_0 {
         let inverse = search::reciprocal_or_zero(d);
         let codes = x.map(|x| {
             let q = (x * inverse).half_away();
-            // The inverse of a tiny d is infinite; what no int holds becomes INT_MIN, which is clamped to 0.
+            // The inverse of a tiny d is infinite; a value outside the range of int becomes INT_MIN, which is clamped
+            // to 0.
             L::select(q.abs().lt(L::splat(2_147_483_648.0)), q + one, zero).max(zero).min(L::splat(3.0))
         });
         let bytes: [L; 16] = std::array::from_fn(|i| {

@@ -7,9 +7,10 @@
 //! byte 82..84    dmin    F16   step of the minimums
 //! ```
 //!
-//! Sixteen sub-blocks of 16 weights. For each, 16 candidates are searched by their absolute error, 37 by their squared
-//! error under importance ([`crate::search::affine`]), where the scales are searched too ([`crate::search::positive`]).
-//! The smallest format that needs no importance matrix to be of use; large models bear it, small ones do not.
+//! Sixteen sub-blocks of 16 weights. For each, the encoder tries 16 candidates by absolute error or, with importance,
+//! 37 by squared error ([`crate::search::affine`]); with importance the scales are searched too
+//! ([`crate::search::positive`]). The smallest format that is usable without an importance matrix; large models
+//! tolerate it, small ones do not.
 //! Source: ggml `quantize_row_q2_K_ref`, `quantize_row_q2_K_impl`, `dequantize_row_q2_K`.
 
 use super::along;
@@ -84,14 +85,15 @@ fn encode<L: Lanes>(x: &Super, importance: Option<&Super>) -> Q2K {
     };
     let d = f16_from_f32(d).to_le_bytes();
     let dmin = f16_from_f32(dmin).to_le_bytes();
-    // A negative scale, which lone importances make, is a byte with its upper bits set: they fall into the minimum.
+    // A negative scale, which a single nonzero importance can cause, is a byte with its upper bits set: they overwrite
+    // the minimum.
     let scales: [u8; 16] = std::array::from_fn(|j| scale_codes[j] | min_codes[j] << 4);
 
     let mut codes = [0; SUPER];
     for (j, (codes, x_j)) in codes.as_chunks_mut::<16>().0.iter_mut().zip(x.as_chunks::<16>().0).enumerate() {
         let sub_d = scale(d) * f32::from(scales[j] & 15);
         if sub_d == 0.0 {
-            // A scale that vanished keeps the codes of the search. Rare: it is run again.
+            // If the scale is zero the search's own codes are kept. This is rare, so the search is run again.
             let (fit, _) = search_sub_blocks::<L>(x, importance, j - j % L::N);
             *codes = x_j.map(|x| fit.code(L::splat(x)).lane(j % L::N) as u8);
         } else {
@@ -101,7 +103,7 @@ fn encode<L: Lanes>(x: &Super, importance: Option<&Super>) -> Q2K {
     Q2K { scales, qs: pack_two_bits(&codes), d, dmin }
 }
 
-/// The fits of sub-blocks `j..j + L::N` and the sums of their weights.
+/// The fits of sub-blocks `j..j + L::N` and the sums of their error weights.
 fn search_sub_blocks<L: Lanes>(x: &Super, importance: Option<(&Super, f32)>, j: usize) -> (Affine<L>, L) {
     let zero = L::splat(0.0);
     let x: [L; 16] = transpose(&x[16 * j..]);
@@ -115,7 +117,7 @@ fn search_sub_blocks<L: Lanes>(x: &Super, importance: Option<(&Super, f32)>, j: 
     }
 }
 
-/// The step and the codes of sixteen numbers as multiples of a 15th of their maximum.
+/// Quantizes sixteen numbers to codes 0..=15 relative to their maximum; returns the step and the codes.
 fn four_bits(values: &[f32; 16]) -> (f32, [u8; 16]) {
     let max = values.iter().fold(0.0, |max, &value| if value > max { value } else { max });
     if max > 0.0 {
@@ -126,7 +128,7 @@ fn four_bits(values: &[f32; 16]) -> (f32, [u8; 16]) {
     }
 }
 
-/// The same, searched under the sums of the sub-blocks' weights.
+/// The same with a search weighted by the sums of the sub-blocks' error weights.
 fn four_bits_weighted(values: &[f32; 16], totals: &[f32; 16]) -> (f32, [u8; 16]) {
     let mut codes = [0.0; 16];
     let d = search::positive(values, totals, 15.0, &mut codes);

@@ -8,9 +8,10 @@
 //! byte 108..110  d       F16   step of the scales
 //! ```
 //!
-//! Sixteen sub-blocks of 16 weights. Without importance single codes are moved while that helps
-//! ([`crate::search::refined`]); with it, nineteen candidate scales are searched, for the scales as well
-//! ([`crate::search::symmetric`]). A step below Q4_K for models that must fit; mixes keep sensitive tensors above it.
+//! Sixteen sub-blocks of 16 weights. Without importance the encoder changes single codes while that reduces the error
+//! ([`crate::search::refined`]); with importance it tries nineteen candidate scales, also for quantizing the scales
+//! ([`crate::search::symmetric`]). For models that must be smaller than Q4_K; presets keep sensitive tensors in larger
+//! formats.
 //! Source: ggml `quantize_row_q3_K_ref`, `quantize_row_q3_K_impl`, `dequantize_row_q3_K`.
 
 use super::along;
@@ -60,7 +61,7 @@ impl BlockFormat for Q3K {
 }
 
 impl Q3K {
-    /// Scale `j`, its offset of 32 removed.
+    /// Scale `j` without its offset of 32.
     #[inline(always)]
     fn sub_scale(&self, j: usize) -> f32 {
         let low = self.scales[j % 8] >> (j / 8 * 4) & 15;
@@ -102,7 +103,7 @@ fn encode<L: Lanes>(x: &Super, importance: Option<&Super>) -> Q3K {
     for (j, (codes, x_j)) in codes.as_chunks_mut::<16>().0.iter_mut().zip(x.as_chunks::<16>().0).enumerate() {
         let sub_d = scale(d) * block.sub_scale(j);
         if sub_d == 0.0 {
-            // A scale that vanished keeps the codes of the search. Rare: it is run again.
+            // If the scale is zero the search's own codes are kept. This is rare, so the search is run again.
             let mut kept = [L::splat(0.0); 16];
             search_sub_blocks::<L>(x, importance, j - j % L::N, &mut kept);
             *codes = kept.map(|code| code.lane(j % L::N) as u8);
@@ -117,7 +118,7 @@ fn encode<L: Lanes>(x: &Super, importance: Option<&Super>) -> Q3K {
     block
 }
 
-/// The scales of sub-blocks `j..j + L::N` and the sums of their weights; the codes of the search.
+/// The scales of sub-blocks `j..j + L::N` and the sums of their error weights; writes the codes of the search.
 fn search_sub_blocks<L: Lanes>(x: &Super, importance: Option<(&Super, f32)>, j: usize, codes: &mut [L; 16]) -> (L, L) {
     let zero = L::splat(0.0);
     let x: [L; 16] = transpose(&x[16 * j..]);
@@ -131,14 +132,15 @@ fn search_sub_blocks<L: Lanes>(x: &Super, importance: Option<(&Super, f32)>, j: 
     }
 }
 
-/// The step and the codes (offset by 32) of sixteen numbers as multiples of a 32nd of the largest, its sign included.
+/// Quantizes sixteen numbers to codes (offset by 32) relative to a 32nd of the one with the largest magnitude; returns
+/// the step and the codes.
 fn six_bits(values: &[f32; 16]) -> (f32, [u8; 16]) {
     let max = signed_max(values);
     if max == 0.0 {
         return (0.0, [0; 16]);
     }
     let inverse = -32.0 / max;
-    // The reference keeps the integer in an int8_t before it clamps.
+    // The reference converts the integer to int8_t before it clamps.
     let code = |value: f32| (nearest_int(inverse * value) as i8).clamp(-32, 31) + 32;
     (1.0 / inverse, values.map(|value| code(value) as u8))
 }

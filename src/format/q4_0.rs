@@ -1,12 +1,12 @@
 //! Q4_0: `w = d (q - 8)`, 32 weights in 18 bytes, 4.5 bits per weight.
 //!
 //! ```text
-//! byte  0..2   d    F16   scale: the weight of largest magnitude, sign and all, divided by -8
+//! byte  0..2   d    F16   scale: the weight of largest magnitude, with its sign, divided by -8
 //! byte  2..18  qs   4-bit codes: low nibbles are weights 0..16, high nibbles weights 16..32
 //! ```
 //!
-//! Without importance the scale follows from the largest weight; with it, nineteen candidate scales are searched
-//! ([`crate::search::symmetric`]). Good as a fast, simple 4-bit format; Q4_K holds the same bits with less error.
+//! Without importance the scale follows from the largest weight; with importance nineteen candidate scales are tried
+//! ([`crate::search::symmetric`]). A fast, simple 4-bit format; Q4_K has the same size and less error.
 //! Source: ggml `quantize_row_q4_0_ref`, `quantize_row_q4_0_impl`, `dequantize_row_q4_0`.
 
 use super::along;
@@ -48,7 +48,7 @@ impl GroupEncoder for Q4_0 {
         for (block, x) in blocks.iter_mut().zip(weights.as_chunks().0) {
             let d = along::signed_max::<L>(x) / -8.0;
             let inverse = L::splat(along::inverse(d));
-            // C's MIN(15, (int8_t)(x * id + 8.5)): truncation, so ties go up.
+            // C's MIN(15, (int8_t)(x * id + 8.5)): truncation, so ties round up.
             let code = |x: L| (x * inverse + L::splat(8.5)).trunc().min(L::splat(15.0));
             block.fill(d, along::nibble_codes(x, code));
         }

@@ -6,8 +6,9 @@
 //! byte  4..20  qs   4-bit codes: low nibbles are weights 0..16, high nibbles weights 16..32
 //! ```
 //!
-//! Without importance scale and minimum follow from the range; with it, 37 candidates are searched
-//! ([`crate::search::affine`]). Good for weights that are not centred on zero; otherwise Q4_K holds them in fewer bits.
+//! Without importance the scale and minimum follow from the range; with importance 37 candidates are tried
+//! ([`crate::search::affine`]). For weights that are not centred on zero; otherwise Q4_K is smaller and at least as
+//! good.
 //! Source: ggml `quantize_row_q4_1_ref`, `quantize_row_q4_1_impl`, `dequantize_row_q4_1`.
 
 use super::along;

@@ -3,13 +3,14 @@
 //! ```text
 //! byte  0..2     d       F16   step of the sub-blocks' scales
 //! byte  2..4     dmin    F16   step of the sub-blocks' minimums
-//! byte  4..16    scales  eight six-bit scales s and eight six-bit minimums m (drawn in k_affine.rs)
+//! byte  4..16   scales  eight six-bit scales s and eight six-bit minimums m (layout in k_affine.rs)
 //! byte 16..144   qs      4-bit codes: bytes 32 i..32 i + 32 hold sub-block 2 i in low and 2 i + 1 in high nibbles
 //! ```
 //!
-//! Eight sub-blocks of 32 weights. For each, 21 candidates are searched ([`crate::search::affine`]), 37 under
-//! importance, where the scales themselves are searched too ([`crate::search::positive`]). The usual choice at four
-//! bits; below 1e-7 or so a sub-block vanishes beside a large neighbour.
+//! Eight sub-blocks of 32 weights. For each, the encoder tries 21 candidates ([`crate::search::affine`]) or, with
+//! importance, 37 candidates; with importance the scales themselves are searched too ([`crate::search::positive`]). The
+//! usual choice for four bits. A sub-block with weights below about 1e-7 becomes zero next to one with much larger
+//! weights.
 //! Source: ggml `quantize_row_q4_K_ref`, `quantize_row_q4_K_impl`, `dequantize_row_q4_K`.
 
 use super::along;

@@ -1,13 +1,14 @@
 //! Q5_0: `w = d (q - 16)`, 32 weights in 22 bytes, 5.5 bits per weight.
 //!
 //! ```text
-//! byte  0..2   d    F16   scale: the weight of largest magnitude, sign and all, divided by -16
+//! byte  0..2   d    F16   scale: the weight of largest magnitude, with its sign, divided by -16
 //! byte  2..6   qh   bit j is the fifth bit of weight j
 //! byte  6..22  qs   lower four bits: low nibbles are weights 0..16, high nibbles weights 16..32
 //! ```
 //!
-//! Without importance the scale follows from the largest weight; with it, nineteen candidate scales are searched
-//! ([`crate::search::symmetric`]). What Q4_K becomes where a row is no multiple of 256; Q5_K holds the same bits better.
+//! Without importance the scale follows from the largest weight; with importance nineteen candidate scales are tried
+//! ([`crate::search::symmetric`]). Replaces Q4_K for rows that are not a multiple of 256; Q5_K has the same size and
+//! less error.
 //! Source: ggml `quantize_row_q5_0_ref`, `quantize_row_q5_0_impl`, `dequantize_row_q5_0`.
 
 use super::along;
@@ -54,7 +55,7 @@ impl GroupEncoder for Q5_0 {
         for (block, x) in blocks.iter_mut().zip(weights.as_chunks().0) {
             let d = along::signed_max::<L>(x) / -16.0;
             let inverse = L::splat(along::inverse(d));
-            // C's MIN(31, (int8_t)(x * id + 16.5)): truncation, so ties go up.
+            // C's MIN(31, (int8_t)(x * id + 16.5)): truncation, so ties round up.
             let code = |x: L| (x * inverse + L::splat(16.5)).trunc().min(L::splat(31.0));
             block.fill(d, &along::codes(x, code));
         }

@@ -7,8 +7,9 @@
 //! byte  8..24  qs   lower four bits: low nibbles are weights 0..16, high nibbles weights 16..32
 //! ```
 //!
-//! Without importance scale and minimum follow from the range; with it, 37 candidates are searched
-//! ([`crate::search::affine`]). What Q5_K becomes where a row is no multiple of 256; Q6_K is better where it fits.
+//! Without importance the scale and minimum follow from the range; with importance 37 candidates are tried
+//! ([`crate::search::affine`]). Replaces Q5_K for rows that are not a multiple of 256; Q6_K is better where it can be
+//! used.
 //! Source: ggml `quantize_row_q5_1_ref`, `quantize_row_q5_1_impl`, `dequantize_row_q5_1`.
 
 use super::along;

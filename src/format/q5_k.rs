@@ -3,13 +3,13 @@
 //! ```text
 //! byte  0..2     d       F16   step of the sub-blocks' scales
 //! byte  2..4     dmin    F16   step of the sub-blocks' minimums
-//! byte  4..16    scales  eight six-bit scales s and eight six-bit minimums m (drawn in k_affine.rs)
+//! byte  4..16   scales  eight six-bit scales s and eight six-bit minimums m (layout in k_affine.rs)
 //! byte 16..48    qh      bit j of byte l is the fifth bit of weight l of sub-block j
 //! byte 48..176   qs      lower four bits: bytes 32 i..32 i + 32 hold sub-block 2 i in low, 2 i + 1 in high nibbles
 //! ```
 //!
-//! Q4_K with one bit more: eight sub-blocks of 32 weights, 16 candidates searched for each ([`crate::search::affine`]),
-//! 37 under importance. Close to the original where Q4_K hurts; Q6_K is closer for one bit more.
+//! Q4_K with one more bit: eight sub-blocks of 32 weights, with 16 candidates for each ([`crate::search::affine`]) or
+//! 37 with importance. Nearly lossless for most models; Q6_K is closer for one more bit.
 //! Source: ggml `quantize_row_q5_K_ref`, `quantize_row_q5_K_impl`, `dequantize_row_q5_K`.
 
 use super::along;

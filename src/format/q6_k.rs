@@ -7,8 +7,8 @@
 //! byte 208..210  d       F16   step of the scales
 //! ```
 //!
-//! Sixteen sub-blocks of 16 weights, nineteen candidate scales searched for each ([`crate::search::symmetric`]). All but
-//! lossless; what presets keep for output tensors. Importance is the weight of the squared error as it stands.
+//! Sixteen sub-blocks of 16 weights, with nineteen candidate scales for each ([`crate::search::symmetric`]). Nearly
+//! lossless; presets use it for output tensors. Importance weights the squared error directly.
 //! Source: ggml `quantize_row_q6_K_ref`, `quantize_row_q6_K_impl`, `dequantize_row_q6_K`.
 
 use super::along;
@@ -89,7 +89,7 @@ fn encode<L: Lanes>(x: &Super, importance: Option<&Super>) -> Q6K {
     for (j, (codes, x_j)) in codes.as_chunks_mut::<16>().0.iter_mut().zip(x.as_chunks::<16>().0).enumerate() {
         let sub_d = scale(d) * f32::from(scales[j]);
         if sub_d == 0.0 {
-            // A scale that vanished keeps the codes of the search. Rare: it is run again.
+            // If the scale is zero the search's own codes are kept. This is rare, so the search is run again.
             let mut kept = [L::splat(0.0); 16];
             search_sub_blocks::<L>(x, importance, j - j % L::N, &mut kept);
             *codes = kept.map(|code| code.lane(j % L::N) as u8);
@@ -108,7 +108,7 @@ fn encode<L: Lanes>(x: &Super, importance: Option<&Super>) -> Q6K {
     Q6K { ql, qh, scales, d }
 }
 
-/// The scales of sub-blocks `j..j + L::N`, and their codes.
+/// The scales of sub-blocks `j..j + L::N`; writes their codes.
 fn search_sub_blocks<L: Lanes>(x: &Super, importance: Option<&Super>, j: usize, codes: &mut [L; 16]) -> L {
     let x: [L; 16] = transpose(&x[16 * j..]);
     let w = importance.map_or_else(|| x.map(|x| x * x), |importance| transpose(&importance[16 * j..]));

@@ -5,7 +5,7 @@
 //! byte  2..34  qs   i8    codes -127..127
 //! ```
 //!
-//! All but lossless; the safe choice for output and embedding tensors. Importance is ignored, as ggml ignores it.
+//! Nearly lossless; the safe choice for output and embedding tensors. Importance is ignored, as in ggml.
 //! Source: ggml `quantize_row_q8_0_ref`, `dequantize_row_q8_0`.
 
 use super::along;

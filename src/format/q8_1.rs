@@ -1,4 +1,4 @@
-//! Q8_1: `w = d q`, 32 weights in 36 bytes, 9 bits per weight. Read but not written: it is never in a model file.
+//! Q8_1: `w = d q`, 32 weights in 36 bytes, 9 bits per weight. Read-only: it does not occur in model files.
 //!
 //! ```text
 //! byte  0..2   d    F16   scale
@@ -6,8 +6,8 @@
 //! byte  4..36  qs   i8    codes
 //! ```
 //!
-//! What ggml turns activations into before it multiplies them with Q4_1 and Q5_1, whose minimum needs the sum.
-//! Source: ggml `block_q8_1`, `quantize_row_q8_1_ref`; it has no decoder of its own, the codes are those of Q8_0.
+//! ggml quantizes activations to it before multiplying them with Q4_1 and Q5_1, whose minimum needs the sum.
+//! Source: ggml `block_q8_1`, `quantize_row_q8_1_ref`. ggml has no decoder for it; its codes are those of Q8_0.
 
 use super::block::{BlockFormat, finite_f16};
 use super::super_block::scale;

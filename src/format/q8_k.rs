@@ -1,4 +1,4 @@
-//! Q8_K: `w = d q`, 256 weights in 292 bytes, 9.125 bits per weight. Read but not written: it is never in a model file.
+//! Q8_K: `w = d q`, 256 weights in 292 bytes, 9.125 bits per weight. Read-only: it does not occur in model files.
 //!
 //! ```text
 //! byte   0..4    d      F32   scale
@@ -6,7 +6,7 @@
 //! byte 260..292  bsums  i16   the sums of the sixteen runs of 16 codes
 //! ```
 //!
-//! What ggml turns activations into before it multiplies them with K-quants.
+//! ggml quantizes activations to it before multiplying them with K-quants.
 //! Source: ggml `block_q8_K`, `dequantize_row_q8_K`.
 
 use super::block::BlockFormat;

@@ -1,4 +1,5 @@
-//! What the K-quants share: super-blocks of 256 weights whose sub-blocks have quantized scales of their own.
+//! The common parts of the K-quants: super-blocks of 256 weights, in which the scales of the sub-blocks are quantized
+//! too.
 
 use super::along;
 use crate::half::f16_scale;
@@ -8,10 +9,10 @@ use crate::round::nearest_int;
 /// Weights per super-block.
 pub const SUPER: usize = 256;
 
-/// The weights of a super-block, or their importances.
+/// The weights of a super-block, or their importance.
 pub type Super = [f32; SUPER];
 
-/// Runs an encoder of one super-block over all of them, under importance if there is one.
+/// Runs an encoder of one super-block over all of them, with importance if it is given.
 pub fn each_super_block<B>(
     weights: &[f32],
     importance: Option<&[f32]>,
@@ -25,7 +26,7 @@ pub fn each_super_block<B>(
     }
 }
 
-/// Fills `[from..from + L::N]` of an array that has one value per sub-block.
+/// Writes the lanes to `[from..from + L::N]` of an array with one value per sub-block.
 #[inline(always)]
 pub fn put<L: Lanes>(values: L, sub_blocks: &mut [f32], from: usize) {
     for (lane, slot) in sub_blocks[from..from + L::N].iter_mut().enumerate() {
@@ -33,20 +34,20 @@ pub fn put<L: Lanes>(values: L, sub_blocks: &mut [f32], from: usize) {
     }
 }
 
-/// The sum of squares in order, in single precision as the references do.
+/// The sum of squares, in order and in single precision, as in the references.
 pub fn sum_of_squares(x: &Super) -> f32 {
     x.iter().fold(0.0, |sum, x| sum + x * x)
 }
 
-/// An F16 as the number it is.
+/// Decodes an F16 scale.
 #[inline(always)]
 pub fn scale(bits: [u8; 2]) -> f32 {
     f16_scale(bits)
 }
 
-/// The codes of one sub-block under its final scale: `(x + offset) / d`, rounded half to even, clamped, plus `bias`.
+/// The codes of one sub-block for its final scale: `(x + offset) / d`, rounded half to even, clamped, plus `bias`.
 ///
-/// Elementwise, so a plain loop becomes vectors of neighbours; over [`Lanes`] it was slower by a fifth for Q3_K.
+/// Elementwise, so the compiler vectorises a plain loop; with [`Lanes`] it was a fifth slower for Q3_K.
 #[inline(always)]
 pub fn requantize(x: &[f32], offset: f32, d: f32, [low, high]: [i32; 2], bias: i32, codes: &mut [u8]) {
     for (code, x) in codes.iter_mut().zip(x) {
@@ -54,7 +55,7 @@ pub fn requantize(x: &[f32], offset: f32, d: f32, [low, high]: [i32; 2], bias: i
     }
 }
 
-/// Two-bit codes: byte `l` of half `i` holds codes `128 i + l + 0, 32, 64, 96`, the first in its lowest bits.
+/// Packs two-bit codes: byte `l` of half `i` holds codes `128 i + l + 0, 32, 64, 96`, the first in its lowest bits.
 #[inline(always)]
 pub fn pack_two_bits(codes: &[u8; SUPER]) -> [[u8; 32]; 2] {
     let mut packed = [[0; 32]; 2];
@@ -66,7 +67,7 @@ pub fn pack_two_bits(codes: &[u8; SUPER]) -> [[u8; 32]; 2] {
     packed
 }
 
-/// The four runs of 32 codes that one half of [`pack_two_bits`] holds.
+/// Unpacks the four runs of 32 codes in one half of [`pack_two_bits`].
 #[inline(always)]
 pub fn two_bits(half: &[u8; 32]) -> [[u8; 32]; 4] {
     [

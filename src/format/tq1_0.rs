@@ -7,11 +7,11 @@
 //! byte 52..54   d    F16   scale: the largest magnitude
 //! ```
 //!
-//! Five digits of base 3 make a number below 243, which is stored as a fraction of 256, rounded up: multiplying the byte
+//! Five base-3 digits make a number below 243, which is stored as a fraction of 256, rounded up: multiplying the byte
 //! by 3 moves the next digit into the carry, so a decoder needs no division. The first weight is the highest digit.
 //!
-//! For models trained with ternary weights (BitNet b1.58, TriLM), whose rows hold `-d`, `0` and `d`: those it keeps
-//! exactly up to the rounding of `d`. Any other model it destroys. Importance is ignored, as ggml ignores it.
+//! For models trained with ternary weights (BitNet b1.58, TriLM), whose rows hold `-d`, `0` and `d`: those are exact up
+//! to the rounding of `d`. Other models become unusable. Importance is ignored, as in ggml.
 //! Source: ggml `quantize_row_tq1_0_ref`, `dequantize_row_tq1_0`.
 
 use super::block::{BlockEncoder, BlockFormat, finite_f16};
@@ -65,7 +65,7 @@ impl BlockEncoder for Tq1_0 {
     }
 }
 
-/// Byte `m` holds the codes `m`, `m + bytes.len()`, ...: up to five, the missing ones zero.
+/// Packs into byte `m` the codes `m`, `m + bytes.len()`, ...: up to five, with missing ones as zero.
 fn pack(codes: &[u8], bytes: &mut [u8]) {
     let stride = bytes.len();
     for (m, byte) in bytes.iter_mut().enumerate() {
@@ -75,7 +75,7 @@ fn pack(codes: &[u8], bytes: &mut [u8]) {
     }
 }
 
-/// The inverse of [`pack`] for as many codes as `out` asks for.
+/// The inverse of [`pack`]; decodes as many weights as `out` has.
 fn unpack(bytes: &[u8], d: f32, out: &mut [f32]) {
     for (out, power) in out.chunks_exact_mut(bytes.len()).zip([1u8, 3, 9, 27, 81]) {
         for (out, byte) in out.iter_mut().zip(bytes) {

@@ -2,12 +2,13 @@
 //!
 //! ```text
 //! byte  0..32   qs   2-bit codes of weights 0..128: byte m holds weights m, m + 32, m + 64, m + 96, the lowest bits first
-//! byte 32..64   qs   the same of weights 128..256
+//! byte 32..64   qs   the same for weights 128..256
 //! byte 64..66   d    F16   scale: the largest magnitude
 //! ```
 //!
-//! TQ1_0 unpacked: larger, faster to read. For models trained with ternary weights; any other model it destroys, because
-//! one outlier makes zeros of all that is smaller than half of it. Importance is ignored, as ggml ignores it.
+//! Like TQ1_0 but not packed: larger and faster to decode. For models trained with ternary weights; other models become
+//! unusable, because one outlier turns all weights smaller than half of it into zeros. Importance is ignored, as in
+//! ggml.
 //! Source: ggml `quantize_row_tq2_0_ref`, `dequantize_row_tq2_0`.
 
 use super::block::{BlockEncoder, BlockFormat, finite_f16};
@@ -56,9 +57,9 @@ impl BlockEncoder for Tq2_0 {
     }
 }
 
-/// The scale of a ternary block as F16, and its codes: `round(x / d) + 1`, half away from zero.
+/// The scale of a ternary block as F16, and its codes `round(x / d) + 1`, rounding ties away from zero.
 ///
-/// Neither step depends on the order of the weights, so the lanes run along the block.
+/// Neither step depends on the order of the weights, so the lanes are neighbouring weights of the block.
 pub(super) fn ternary<L: Lanes>(weights: &Super) -> ([u8; 2], [u8; SUPER]) {
     let lanes = weights.chunks_exact(L::N);
     let largest = lanes.clone().fold(L::splat(0.0), |max, x| max.max(L::gather(x, 1).abs()));
@@ -67,7 +68,8 @@ pub(super) fn ternary<L: Lanes>(weights: &Super) -> ([u8; 2], [u8; SUPER]) {
 
     let mut codes = [0; SUPER];
     for (codes, x) in codes.chunks_exact_mut(L::N).zip(lanes) {
-        // lroundf of what no long holds (the inverse of a tiny d is infinite) is LONG_MIN, whose low 32 bits are 0.
+        // lroundf of a value outside the range of long (the inverse of a tiny d is infinite) is LONG_MIN, whose low 32
+        // bits are 0.
         let code = (L::gather(x, 1) * inverse).half_away().trunc_or_zero() + L::splat(1.0);
         for (lane, out) in codes.iter_mut().enumerate() {
             *out = code.int(lane) as u8;

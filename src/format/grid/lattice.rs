@@ -1,43 +1,45 @@
-//! A grid as an encoder sees it: which points are on it, and which of them are near a point that is not.
+//! A grid as its encoder uses it: which points are on it, and which of them are near a point that is not.
 
 use super::{digits, keys};
 
-/// More than one half of a point can be worth: 3^4 ternary halves, 8^2 octal ones.
+/// At least the number of values of half a point: 3^4 for ternary halves, 8^2 for octal ones.
 const HALVES: usize = 81;
 
-/// A sum this much above another, summed in another order, is larger in any order: sixteen roundings are less.
+/// A sum larger than another by this factor is larger in any order of summation: the rounding error of sixteen
+/// additions is smaller.
 const MARGIN: f32 = 1.0 + 32.0 * f32::EPSILON;
 
-/// A point in two halves, each of them a number in the grid's radix, the lower digit first.
+/// A point in two halves, each a number in the grid's radix with the lower digit first.
 pub type Point = [u8; 2];
 
-/// What the digits of each half stand for: a number that is multiplied by a scale.
+/// The levels of the digits of each half, to be multiplied by a scale.
 pub type Levels<const H: usize> = [[f32; H]; 256];
 
-/// A grid of points of `2 H` digits in base `R`, with the neighbours of every point that is not on it.
+/// A grid of points with `2 H` digits in base `R`, with the neighbours of every point that is not on it.
 ///
-/// Neighbours are ordered by distance and then by number; those of the `shells` smallest distances that occur are kept.
-/// ggml sorts the whole grid for each of the points (up to ten seconds for the largest); here the distance of two points
-/// is the sum of two looked-up ones, and a counting sort finds the shells.
+/// Neighbours are ordered by distance and then by index. Those at the `shells` smallest distances are kept. ggml sorts
+/// the whole grid for each point (up to ten seconds for the largest grid); here the distance of two points is the sum
+/// of two table lookups, and a counting sort finds the shells.
 pub struct Lattice<const H: usize, const R: usize> {
-    /// The number of each point on the grid, by its key; [`OFF`] for those that are not on it.
+    /// The grid index of each point, by its key; [`OFF`] for points that are not on the grid.
     numbers: Vec<u16>,
-    /// Where the neighbours of each point start, by its key; they end where the next one's start.
+    /// Start of the neighbours of each point, by its key; they end where the next point's start.
     starts: Vec<u32>,
     neighbours: Vec<Point>,
 }
 
-/// The number of a point that is not on the grid.
+/// The index of a point that is not on the grid.
 const OFF: u16 = u16::MAX;
 
 impl<const H: usize, const R: usize> Lattice<H, R> {
-    /// How many values a half has.
+    /// The number of values of half a point.
     const HALF: usize = R.pow(H as u32);
 
-    /// Up to this many neighbours are compared one by one; for more the sums of all halves pay.
+    /// Up to this many neighbours are compared one by one; for longer lists, computing the sums of all halves is
+    /// faster.
     const SHORT: usize = 12;
 
-    /// The grid of a set, with the neighbours in the `shells` smallest distances.
+    /// Builds the grid of a set, with the neighbours at the `shells` smallest distances.
     pub fn new(set: &[u64], shells: usize) -> Self {
         let points: Vec<Point> = keys(set).map(Self::point).collect();
         let mut numbers = vec![OFF; Self::HALF * Self::HALF];
@@ -49,21 +51,21 @@ impl<const H: usize, const R: usize> Lattice<H, R> {
         lattice
     }
 
-    /// The levels of all halves, from the level of a digit.
+    /// The levels of all halves, given the level of each digit.
     pub fn levels(level: impl Fn(u8) -> f32) -> Levels<H> {
         std::array::from_fn(|half| digits(half % Self::HALF, R).map(&level))
     }
 
-    /// The number of a point, if it is on the grid.
+    /// The index of a point, if it is on the grid.
     #[inline(always)]
     pub fn number(&self, point: Point) -> Option<u16> {
         Some(self.numbers[Self::key(point)]).filter(|&number| number != OFF)
     }
 
-    /// The neighbour of `point`, which is not on the grid, that makes `sum w (scale level - x)^2` smallest.
+    /// The neighbour of `point`, which is not on the grid, with the smallest `sum w (scale level - x)^2`.
     ///
-    /// The sums are ggml's, in the order of the weights; of equals the first wins. `None` if none is below the largest
-    /// float, where ggml gives up.
+    /// The sums are ggml's, in the order of the weights, and the first wins a tie. `None` if no sum is below the
+    /// largest float, where ggml gives up.
     pub fn nearest(
         &self,
         point: Point,
@@ -91,7 +93,7 @@ impl<const H: usize, const R: usize> Lattice<H, R> {
         upper.of_all_halves::<R>(levels, &mut high);
         let mut bound = f32::INFINITY;
         for &point in neighbours {
-            // The sum of two sums is not the sum in order, but is as near as eight roundings are.
+            // The sum of two partial sums differs from the sum in order by at most eight roundings.
             let [a, b] = point.map(usize::from);
             if low[a] + high[b] > bound {
                 continue;
@@ -105,14 +107,14 @@ impl<const H: usize, const R: usize> Lattice<H, R> {
         nearest
     }
 
-    /// The neighbours of a point; none if it is on the grid.
+    /// The neighbours of a point; empty if it is on the grid.
     #[inline(always)]
     pub fn neighbours(&self, point: Point) -> &[Point] {
         let key = Self::key(point);
         &self.neighbours[self.starts[key] as usize..self.starts[key + 1] as usize]
     }
 
-    /// Every possible point, by its key.
+    /// All possible points, in the order of their keys.
     pub fn all() -> impl Iterator<Item = Point> {
         (0..Self::HALF * Self::HALF).map(Self::point)
     }
@@ -138,7 +140,7 @@ impl<const H: usize, const R: usize> Lattice<H, R> {
                 *distance = low[usize::from(point[0])] + high[usize::from(point[1])];
                 ends[usize::from(*distance)] += 1;
             }
-            // Counts become the places where each distance's points go, up to the last shell wanted.
+            // Turns the counts into the start position of each distance, up to the last shell.
             let (mut next, mut left, mut last) = (self.neighbours.len() as u32, shells, 0);
             for (distance, end) in ends.iter_mut().enumerate() {
                 let count = *end;
@@ -164,7 +166,7 @@ impl<const H: usize, const R: usize> Lattice<H, R> {
         self.starts.push(self.neighbours.len() as u32);
     }
 
-    /// The place of a point among all.
+    /// The position of a point among all possible points.
     #[inline(always)]
     pub fn key(point: Point) -> usize {
         usize::from(point[0]) + Self::HALF * usize::from(point[1])
@@ -175,7 +177,7 @@ impl<const H: usize, const R: usize> Lattice<H, R> {
     }
 }
 
-/// What the levels of one half of a point cost: `w (scale level - x)^2` for each weight.
+/// The errors of the levels of one half of a point: `w (scale level - x)^2` for each weight.
 #[derive(Clone, Copy)]
 struct Errors<'a, const H: usize> {
     x: &'a [f32; H],
@@ -184,7 +186,7 @@ struct Errors<'a, const H: usize> {
 }
 
 impl<const H: usize> Errors<'_, H> {
-    /// The costs of one half, weight by weight.
+    /// The error of one half, weight by weight.
     #[inline(always)]
     fn costs(&self, levels: &[f32; H]) -> [f32; H] {
         std::array::from_fn(|i| self.cost(i, levels[i]))
@@ -196,7 +198,7 @@ impl<const H: usize> Errors<'_, H> {
         self.w[i] * diff * diff
     }
 
-    /// The sums of all halves. Those that share their lower digits share the sums of these.
+    /// The sums for all halves. Halves with the same lower digits share the partial sums of those.
     #[inline(always)]
     fn of_all_halves<const R: usize>(&self, levels: &Levels<H>, sums: &mut [f32; HALVES]) {
         let mut count = 1;
@@ -218,7 +220,7 @@ mod tests {
     use super::super::points;
     use super::*;
 
-    /// What ggml does: all points sorted by distance and number, cut after the wanted distances.
+    /// ggml's algorithm: all points sorted by distance and index, cut after the requested distances.
     fn sorted<const H: usize, const R: usize>(set: &[u64], shells: usize, point: Point) -> Vec<Point> {
         let digits = |point: Point| point.map(|half| digits::<H>(half.into(), R));
         let distance = |a: Point, b: Point| -> i32 {

@@ -1,7 +1,8 @@
-//! The grids of the IQ formats: sets of points with small digits, one point for eight (or four) weights.
+//! The grids (vector codebooks) of the IQ formats: sets of points with small digits, one point for eight (or four)
+//! weights.
 //!
-//! A format of less than four bits per weight cannot give each weight a code of its own; it gives eight weights
-//! together the number of a point. Six grids serve seven formats:
+//! A format with less than four bits per weight has no separate code for each weight; it stores the index of a point
+//! for eight weights at once. Six grids serve seven formats:
 //!
 //! | grid | points | digits | levels | stored | decode table | formats |
 //! |---|---|---|---|---|---|---|
@@ -12,7 +13,7 @@
 //! | [`IQ3_XXS`] | 256 | 4 of 0..8 | 4 12 20 28 36 44 52 62 | 512 B | 4 kB | IQ3_XXS |
 //! | [`IQ3_S`] | 512 | 4 of 0..8 | 1 3 5 7 9 11 13 15 | 512 B | 8 kB | IQ3_S |
 //!
-//! What is stored is one bit per possible point ([`points`]); what is looked up is made from it on first use.
+//! The binary stores one bit per possible point ([`points`]); the lookup tables are built from it on first use.
 
 mod lattice;
 mod points;
@@ -32,42 +33,42 @@ use search::Odd;
 use std::sync::LazyLock;
 use ternary::Ternary;
 
-/// For each point on a grid its `D` levels; `N` is a power of two, so a masked number needs no check. As floats they are
-/// multiplied as they are loaded; those of the largest grid would no longer fit the nearest cache.
+/// The `D` levels of each point of a grid. `N` is a power of two, so a masked index needs no bounds check. Floats can
+/// be multiplied right after loading, but for the largest grid they would not fit the L1 cache.
 type Levels<T, const D: usize, const N: usize> = LazyLock<[[T; D]; N]>;
 
-/// What IQ2_XXS multiplies its scale by.
+/// The levels of IQ2_XXS.
 pub(super) static IQ2_XXS: Levels<f32, 8, 256> = LazyLock::new(|| levels(&points::IQ2_XXS, &[8, 25, 43]));
-/// What IQ2_XS multiplies its scales by.
+/// The levels of IQ2_XS.
 pub(super) static IQ2_XS: Levels<f32, 8, 512> = LazyLock::new(|| levels(&points::IQ2_XS, &[8, 25, 43]));
-/// What IQ2_S multiplies its scales by.
+/// The levels of IQ2_S.
 pub(super) static IQ2_S: Levels<f32, 8, 1024> = LazyLock::new(|| levels(&points::IQ2_S, &[8, 25, 43]));
-/// What IQ1_S and IQ1_M add their shift to.
+/// The levels of IQ1_S and IQ1_M, to which the shift is added.
 pub(super) static IQ1: Levels<i8, 8, 2048> = LazyLock::new(|| levels(&points::IQ1, &[-1, 0, 1]));
-/// What IQ3_XXS multiplies its scales by.
+/// The levels of IQ3_XXS.
 pub(super) static IQ3_XXS: Levels<f32, 4, 256> =
     LazyLock::new(|| levels(&points::IQ3_XXS, &[4, 12, 20, 28, 36, 44, 52, 62]));
-/// What IQ3_S multiplies its scales by.
+/// The levels of IQ3_S.
 pub(super) static IQ3_S: Levels<f32, 4, 512> = LazyLock::new(|| levels(&points::IQ3_S, &[1, 3, 5, 7, 9, 11, 13, 15]));
 
-/// IQ2_XXS for its encoder: 0.25 MB.
+/// The IQ2_XXS grid for its encoder: 0.25 MB.
 pub(super) static ODD_IQ2_XXS: LazyLock<Odd<4, 3>> = LazyLock::new(|| Odd::new(&points::IQ2_XXS, 2));
-/// IQ2_XS for its encoder: 0.4 MB.
+/// The IQ2_XS grid for its encoder: 0.4 MB.
 pub(super) static ODD_IQ2_XS: LazyLock<Odd<4, 3>> = LazyLock::new(|| Odd::new(&points::IQ2_XS, 2));
-/// IQ2_S for its encoder: 0.1 MB.
+/// The IQ2_S grid for its encoder: 0.1 MB.
 pub(super) static ODD_IQ2_S: LazyLock<Odd<4, 3>> = LazyLock::new(|| Odd::new(&points::IQ2_S, 1));
-/// IQ3_XXS for its encoder: 0.1 MB.
+/// The IQ3_XXS grid for its encoder: 0.1 MB.
 pub(super) static ODD_IQ3_XXS: LazyLock<Odd<2, 8>> = LazyLock::new(|| Odd::new(&points::IQ3_XXS, 2));
-/// IQ3_S for its encoder: 0.1 MB.
+/// The IQ3_S grid for its encoder: 0.1 MB.
 pub(super) static ODD_IQ3_S: LazyLock<Odd<2, 8>> = LazyLock::new(|| Odd::new(&points::IQ3_S, 3));
 
-/// IQ1 for its encoders: 0.7 MB.
+/// The IQ1 grid for its encoders: 0.7 MB.
 pub(super) static TERNARY: LazyLock<Ternary> = LazyLock::new(|| Ternary::new(&points::IQ1, 3));
 
-/// An F16 scale of NaN: what marks a block whose weights no point is near.
+/// An F16 NaN, used as the scale of a block for whose weights no grid point is near.
 pub(super) const NAN: [u8; 2] = 0x7e00u16.to_le_bytes();
 
-/// What is added to a level of the one-bit formats, or taken from it (`IQ1S_DELTA`).
+/// The shift that is added to or subtracted from a level of the one-bit formats (`IQ1S_DELTA`).
 pub(super) const SHIFT: f32 = 0.125;
 
 /// Writes `scale * (level + shift)`.
@@ -77,12 +78,12 @@ pub(super) fn write_shifted(out: &mut [f32; 8], scale: f32, levels: &[i8; 8], sh
     Best::widen_signed(levels, out, |level| scale * (level + shift));
 }
 
-/// The keys of a set in ascending order: the positions of its bits.
+/// The keys of a set in ascending order, that is, the positions of its set bits.
 fn keys(set: &[u64]) -> impl Iterator<Item = usize> {
     (0..set.len() * 64).filter(|key| set[key / 64] >> (key % 64) & 1 == 1)
 }
 
-/// The digits of a key in base `radix`, the lowest first.
+/// The digits of a key in base `radix`, lowest first.
 fn digits<const D: usize>(mut key: usize, radix: usize) -> [u8; D] {
     std::array::from_fn(|_| {
         let digit = key % radix;
@@ -91,7 +92,7 @@ fn digits<const D: usize>(mut key: usize, radix: usize) -> [u8; D] {
     })
 }
 
-/// The points of a set in order, each digit replaced by its level; there are as many levels as digits.
+/// The points of a set in order, with each digit replaced by its level. `levels` has one entry per digit value.
 fn levels<T: Copy + From<i8>, const D: usize, const N: usize>(set: &[u64], levels: &[i8]) -> [[T; D]; N] {
     let mut table = [[T::from(0); D]; N];
     for (point, key) in table.iter_mut().zip(keys(set)) {
@@ -119,7 +120,7 @@ mod tests {
         }
     }
 
-    /// FNV-1a of a whole table as bytes.
+    /// The FNV-1a hash of a whole table as bytes.
     fn fingerprint<T: Copy + Into<f64>, const D: usize, const N: usize>(table: &[[T; D]; N]) -> u64 {
         table.as_flattened().iter().fold(0xcbf2_9ce4_8422_2325, |hash, &level| {
             let level: f64 = level.into();
@@ -127,7 +128,7 @@ mod tests {
         })
     }
 
-    /// The fingerprints are those of the tables in ggml-common.h, which spells every level out.
+    /// The expected hashes are those of the tables in ggml-common.h, which lists all levels explicitly.
     #[test]
     fn the_levels_are_those_of_the_reference() {
         assert_eq!(fingerprint(&IQ2_XXS), 0xbb4ee025b5ac6e8e, "iq2xxs_grid");

@@ -1,13 +1,13 @@
-//! Which points are on the six grids: one bit per point, in the order of their keys.
+//! The points of the six grids: one bit per possible point, in the order of their keys.
 //!
-//! A point of `D` digits in base `R` has the key `sum digit[i] R^i`, and its number on the grid is its rank among the
-//! points that are on it: the grids of ggml are all in ascending order, so a set is all there is to store (821 bytes
-//! for the four of eight ternary digits, 512 for the two of four octal digits).
+//! A point with `D` digits in base `R` has the key `sum digit[i] R^i`. Its index in the grid is its rank among the
+//! points of the grid: ggml's grids are all in ascending order, so storing the set is enough (821 bytes for each of the
+//! four grids with eight ternary digits, 512 for each of the two with four octal digits).
 //!
 //! Source: the tables `kgrid_2bit_256`, `kgrid_2bit_512`, `kgrid_2bit_1024`, `kgrid_1bit_2048`, `kgrid_256` and
 //! `kgrid_512` of ggml's `ggml-quants.c` (MIT licence, see NOTICE), re-expressed as sets.
 
-/// 256 of 6561 points, all of the lattice E8 (their digits have an even sum).
+/// 256 of 6561 points, all in the lattice E8 (the sum of their digits is even).
 #[rustfmt::skip]
 pub(super) static IQ2_XXS: [u64; 103] = [
     0x4141441055141555, 0x0000100044140400, 0x0040001400400400, 0x1050000004000000, 0x4004140100114140,

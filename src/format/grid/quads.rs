@@ -1,8 +1,8 @@
-//! The neighbours of points with four digits, four at a time: a lane sums what one neighbour costs.
+//! Neighbours of points with four digits, evaluated four at a time: each lane sums the error of one neighbour.
 //!
-//! Nine of ten points are not on the octal grids, and each has five to seven neighbours: this is where the time of
-//! IQ3_XXS and IQ3_S goes. One by one, a neighbour of two halves fills half of two vectors; four of them fill four.
-//! Tried and slower: the sums of all halves, which pay for the long lists of the ternary grids.
+//! Nine of ten points are not on the octal grids, and each has five to seven neighbours; IQ3_XXS and IQ3_S spend most
+//! of their time here. One at a time, a neighbour of two halves fills half of two vectors; four at a time fill four
+//! vectors. Computing the sums of all halves, which pays off for the long lists of the ternary grids, is slower here.
 
 use super::lattice::Point;
 use crate::lanes::{Best, Lanes};
@@ -10,15 +10,15 @@ use crate::lanes::{Best, Lanes};
 /// The levels of four neighbours, digit by digit.
 type Quad = [i8; 16];
 
-/// The neighbours of all points, by the points' keys. A point's last neighbour is repeated until it fills a quad.
+/// The neighbours of all points, by key. The last neighbour of a point is repeated to fill a quad.
 pub struct Quads {
     quads: Vec<Quad>,
-    /// Where the quads of each point start; they end where the next one's start.
+    /// Start of the quads of each point; they end where the next point's start.
     starts: Vec<u32>,
 }
 
 impl Quads {
-    /// Of the neighbours of each point, and the levels of a neighbour.
+    /// Builds the quads from the neighbours of each point and the levels of a neighbour.
     pub fn new<'a>(lists: impl Iterator<Item = &'a [Point]>, levels: impl Fn(Point) -> [u8; 4]) -> Self {
         let (mut quads, mut starts) = (Vec::new(), vec![0]);
         for list in lists {
@@ -30,7 +30,7 @@ impl Quads {
         Quads { quads, starts }
     }
 
-    /// The place among its neighbours of the one that makes `sum w (scale level - x)^2` smallest: see
+    /// The position, among the neighbours of a point, of the one with the smallest `sum w (scale level - x)^2`; see
     /// [`Lattice::nearest`](super::lattice::Lattice::nearest).
     #[inline(always)]
     pub fn nearest(&self, key: usize, x: &[f32; 4], w: &[f32; 4], scale: f32) -> Option<usize> {
@@ -53,7 +53,7 @@ impl Quads {
         let (mut best, mut nearest) = (f32::MAX, -1.0);
         for lane in 0..4 {
             let (sum, place) = (least.lane(lane), place.lane(lane));
-            // Of equals the first in the list wins, in whatever lane it is.
+            // The first neighbour in the list wins a tie, whichever lane it is in.
             if sum < best || sum == best && place < nearest {
                 (best, nearest) = (sum, place);
             }

@@ -1,28 +1,28 @@
-//! What differs between the formats of the shared [search](super::search), and what comes before it: signs, weights of
-//! weights, and where candidate scales start.
+//! The differences between the formats of the shared [search](super::search), and the steps before it: signs, error
+//! weights, and the first candidate scale.
 
 use crate::format::block::transpose;
 use crate::format::super_block::{SUPER, Super, sum_of_squares};
 use crate::lanes::Lanes;
 use crate::search::positive;
 
-/// Where the candidate scales start from.
+/// How the first candidate scale is determined.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Start {
-    /// The largest weight.
+    /// From the largest weight.
     Largest,
-    /// What fits a plain search over `0..=R` ([`positive`]).
+    /// From a plain search over `0..=R` ([`positive`]).
     Fitted,
 }
 
-/// Which points are looked for again once the best scale is known.
+/// Which points are searched again once the best scale is known.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Refine {
-    /// Those whose weights had not rounded to a point on the grid.
+    /// Those whose weights did not round to a grid point.
     OffGrid,
-    /// All, if one of them had not; and all if no candidate fitted.
+    /// All of them, if any did not or if no candidate fitted.
     AllIfOffGrid,
-    /// All.
+    /// All of them.
     All,
 }
 
@@ -30,34 +30,34 @@ pub enum Refine {
 pub struct Rules {
     /// Whether the number of negative weights in each eight is even.
     pub even_signs: bool,
-    /// The weight of a weight without importance, from `sigma2` and the weight.
+    /// The error weight of a weight without importance, given `sigma2` and the weight.
     pub plain: fn(f32, f32) -> f32,
-    /// `sigma2` is the mean square of the super-block times this.
+    /// Factor for `sigma2`, which is the mean square of the super-block times this.
     pub sigma2: f32,
-    /// Weights that share a scale and are all below this are zero.
+    /// Weights with a common scale become zero if all of them are smaller than this.
     pub epsilon: f32,
-    /// Candidates on either side of the first.
+    /// The number of candidates on either side of the first.
     pub candidates: i8,
-    /// How much of a level candidates lie apart.
+    /// The distance of candidates, in levels.
     pub step: f32,
-    /// Where candidates start.
+    /// How the first candidate is determined.
     pub start: Start,
-    /// What is looked for again.
+    /// Which points are searched again.
     pub refine: Refine,
-    /// The scale of the super-block is multiplied by this before it is stored: on average it fits better.
+    /// Factor for the scale of the super-block before it is stored; it reduces the average error.
     pub fudge: f32,
 }
 
-/// What the candidate scales of a sub-block start from.
+/// The starting point for the candidate scales of a sub-block.
 #[derive(Clone, Copy)]
 pub struct Candidate {
-    /// What the top level of the first candidate stands for.
+    /// The value that the first candidate maps to the top level.
     pub largest: f32,
     /// The scale if no candidate fits.
     pub scale: f32,
 }
 
-/// Where the candidates of each sub-block start; `None` for those that are zero.
+/// The starting points of all sub-blocks; `None` for those that are all zero.
 pub fn starts<L: Lanes, const W: usize>(
     rules: &Rules,
     radix: f32,
@@ -95,7 +95,7 @@ fn fitted_scales<L: Lanes, const W: usize>(nmax: f32, x: &[[f32; W]], w: &[[f32;
     }
 }
 
-/// The weights as they are searched, without their signs, and the weight each of them has.
+/// The magnitudes of the weights as the search uses them, and their error weights.
 pub fn prepare(
     rules: &Rules,
     weights: &Super,
@@ -124,7 +124,7 @@ pub fn prepare(
             *signs |= u8::from(negative) << i;
         }
         if rules.even_signs && signs.count_ones() % 2 == 1 {
-            // The sign that is given up is the one that costs least.
+            // The sign to be flipped is the one that costs least.
             let cost = |i: usize| w[i] * weights[i] * weights[i];
             let least = (1..8).fold(0, |least, i| if cost(i) < cost(least) { i } else { least });
             out[least] = -out[least];

@@ -1,8 +1,8 @@
-//! The search that IQ2_XXS, IQ2_XS, IQ2_S, IQ3_XXS and IQ3_S share: a scale and points for the weights that share it.
+//! The search of IQ2_XXS, IQ2_XS, IQ2_S, IQ3_XXS and IQ3_S: finds a scale, and points for the weights with that scale.
 //!
-//! Lane `i` is candidate scale `i`: each candidate rounds the weights to digits, moves what is off the grid to the nearest
-//! point on it, and sums what its best scale follows from. Candidates do not depend on each other until the best of
-//! them is chosen, one after the other.
+//! Lane `i` is candidate scale `i`: each candidate rounds the weights to digits, moves points that are off the grid to
+//! the nearest one on it, and computes the sums for its best scale. Candidates are independent until the best one is
+//! selected, in order.
 //!
 //! Source: ggml `quantize_row_iq2_xxs_impl`, `quantize_row_iq2_xs_impl`, `quantize_row_iq2_s_impl`,
 //! `quantize_row_iq3_xxs_impl`, `quantize_row_iq3_s_impl`, which differ in the numbers of [`Rules`].
@@ -15,14 +15,14 @@ use crate::half::f16_from_f32;
 use crate::lanes::Lanes;
 use crate::round::nearest_int;
 
-/// The most points a scale has: 32 weights, four to a point.
+/// The maximum number of points per scale: 32 weights, four per point.
 const POINTS: usize = 8;
 
-/// A super-block, ready to be packed.
+/// The codes of a super-block, ready to be packed.
 pub struct Codes {
     /// The scale as F16 bytes.
     pub d: [u8; 2],
-    /// The numbers of the points.
+    /// The grid indices of the points.
     pub points: [u16; SUPER / 4],
     /// The signs of each eight weights.
     pub signs: [u8; SUPER / 8],
@@ -32,11 +32,11 @@ pub struct Codes {
     pub live: [bool; SUPER / 16],
 }
 
-/// A grid with the levels of its digits, which are the odd numbers.
+/// A grid whose levels are the odd numbers.
 pub struct Odd<const H: usize, const R: usize> {
     lattice: Lattice<H, R>,
     levels: Levels<H>,
-    /// The neighbours again, for points of four digits.
+    /// The neighbours in quads, for points with four digits.
     quads: Option<Quads>,
 }
 
@@ -47,7 +47,7 @@ struct Fit {
 }
 
 impl<const H: usize, const R: usize> Odd<H, R> {
-    /// The grid of a set, with the neighbours in the `shells` smallest distances.
+    /// Builds the grid of a set, with the neighbours at the `shells` smallest distances.
     pub fn new(set: &[u64], shells: usize) -> Self {
         let levels = Lattice::<H, R>::levels(|digit| f32::from(2 * digit + 1));
         let lattice = Lattice::new(set, shells);
@@ -61,7 +61,7 @@ impl<const H: usize, const R: usize> Odd<H, R> {
         Odd { lattice, levels, quads }
     }
 
-    /// Encodes 256 weights, `W` to a scale; `None` where ggml gives up because no point is near.
+    /// Encodes 256 weights, `W` per scale. `None` where ggml gives up because no point is near.
     pub fn encode<L: Lanes, const W: usize>(
         &self,
         rules: &Rules,
@@ -98,7 +98,8 @@ impl<const H: usize, const R: usize> Odd<H, R> {
             largest = if largest > scale { largest } else { scale };
         }
         if largest == 0.0 {
-            // The formats that store every sign keep it here, and the numbers; the others are cleared.
+            // All scales are zero: the formats that store every sign still write signs and indices; the others write
+            // zeros.
             if rules.even_signs {
                 codes.signs.fill(0);
                 codes.points.fill(0);
@@ -114,7 +115,7 @@ impl<const H: usize, const R: usize> Odd<H, R> {
         Some(codes)
     }
 
-    /// The best scale for `W` weights that are not negative, and their points.
+    /// The best scale for `W` non-negative weights, and their points.
     fn fit<L: Lanes, const W: usize>(
         &self,
         rules: &Rules,
@@ -217,7 +218,7 @@ impl<const H: usize, const R: usize> Odd<H, R> {
         Some(Fit { scale, points })
     }
 
-    /// [`Lattice::nearest`], four neighbours at a time where points have four digits.
+    /// [`Lattice::nearest`], four neighbours at a time if points have four digits.
     #[inline(always)]
     fn nearest(&self, point: Point, x: &[[f32; H]; 2], w: &[[f32; H]; 2], scale: f32) -> Option<Point> {
         match (&self.quads, x.as_flattened().try_into(), w.as_flattened().try_into()) {
@@ -229,7 +230,7 @@ impl<const H: usize, const R: usize> Odd<H, R> {
         }
     }
 
-    /// Rounds the weights of a point to odd levels `2 digit + 1`, and answers the point's halves.
+    /// Rounds the weights of a point to odd levels `2 digit + 1` and returns the halves of the point.
     #[inline(always)]
     fn round<L: Lanes>(&self, inverse: L, x: &[f32], level: &mut [L]) -> [L; 2] {
         let mut halves = [L::splat(0.0); 2];
@@ -247,7 +248,7 @@ impl<const H: usize, const R: usize> Odd<H, R> {
     }
 }
 
-/// The weights of each point, in halves.
+/// Splits the weights into points and these into halves.
 fn pairs<const W: usize, const H: usize>(values: &[f32; W]) -> &[[[f32; H]; 2]] {
     values.as_chunks::<H>().0.as_chunks::<2>().0
 }

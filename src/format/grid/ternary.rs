@@ -1,8 +1,9 @@
-//! The search that IQ1_S and IQ1_M share: a scale, a shift and points of -1, 0, 1 for the weights that share a scale.
+//! The search of IQ1_S and IQ1_M: finds a scale, a shift, and points with levels -1, 0, 1 for the weights with that
+//! scale.
 //!
-//! Sorted by value, the weights fall into three runs; every way to cut them is tried, with the shift to either side.
-//! Sums over runs are differences of prefix sums, so a cut costs a few operations. Lane `i` is sub-block `i`. What is
-//! not on the grid then moves to the nearest point on it.
+//! Sorted by value, the weights form three runs, one per level. Every way to cut them is tried, with both shifts. Sums
+//! over runs are differences of prefix sums, so each cut costs a few operations. Lane `i` is sub-block `i`. Points that
+//! are not on the grid then move to the nearest one on it.
 //!
 //! Source: ggml `quantize_row_iq1_s_impl`, `quantize_row_iq1_m_impl`, `iq1_find_best_neighbour2`.
 
@@ -12,47 +13,48 @@ use crate::format::super_block::{SUPER, Super, sum_of_squares};
 use crate::lanes::{Lanes, Mask};
 use std::array;
 
-/// The levels of digits 0, 1, 2 with the shift added, and with it taken away.
+/// The levels of digits 0, 1, 2 with the shift added and with the shift subtracted.
 const SHIFTED: [[f32; 3]; 2] = [[-1.0 + SHIFT, SHIFT, 1.0 + SHIFT], [-1.0 - SHIFT, -SHIFT, 1.0 - SHIFT]];
 
-/// The grid with the shifted levels of its digits.
+/// The grid and the shifted levels of its digits.
 pub struct Ternary {
     lattice: Lattice<4, 3>,
     levels: [Levels<4>; 2],
 }
 
-/// A scale, and for each of up to four points its place and its shift.
+/// A scale, and up to four points with their shifts.
 #[derive(Clone, Copy, Default)]
 pub struct Fit {
-    /// The scale, not negative.
+    /// The scale; never negative.
     pub scale: f32,
     /// The points.
     pub points: [Point; 4],
-    /// Bit `k` is set if the shift of point `k` is taken away.
+    /// Bit `k` is set if the shift of point `k` is subtracted.
     pub minus: u8,
 }
 
-/// How the weights of `L::N` sub-blocks are cut best.
+/// The best cut of `L::N` sub-blocks.
 pub struct Cut<L> {
     scale: L,
     best: L,
-    /// How many weights have digit 0, how many 0 or 1, and the shifts as in [`Fit::minus`]; negative while none is found.
+    /// How many weights have digit 0, how many have digit 0 or 1, and the shifts as in [`Fit::minus`]; negative if no
+    /// cut was found.
     cut: [L; 3],
 }
 
-/// A way to cut sub-blocks of `W` weights: from `L::N` of them, in the order of their values.
+/// A function that finds the best cut of `L::N` sub-blocks of `W` sorted weights.
 pub type Cutter<L, const W: usize> = fn(&Sorted<L, W>) -> Cut<L>;
 
-/// Weights of `L::N` sub-blocks in the order of their values.
+/// The weights of `L::N` sub-blocks in ascending order.
 pub struct Sorted<L, const W: usize> {
-    /// Weight of a weight, times the weight.
+    /// Error weight times weight.
     wx: [L; W],
     w: [L; W],
-    /// 1 where a weight comes from the second half of its sub-block, else 0.
+    /// 1 if a weight is in the second half of its sub-block, otherwise 0.
     second: [L; W],
 }
 
-/// The weight of each weight: from its importance, or its square.
+/// The error weights: from the importance, or the squares of the weights.
 pub fn weigh(x: &Super, importance: Option<&Super>) -> Super {
     let sigma2 = 2.0 * sum_of_squares(x) / SUPER as f32;
     importance.map_or_else(
@@ -62,18 +64,18 @@ pub fn weigh(x: &Super, importance: Option<&Super>) -> Super {
 }
 
 impl Ternary {
-    /// The grid of a set, with the neighbours in the `shells` smallest distances.
+    /// Builds the grid of a set, with the neighbours at the `shells` smallest distances.
     pub fn new(set: &[u64], shells: usize) -> Self {
         let levels = SHIFTED.map(|levels| Lattice::<4, 3>::levels(|digit| levels[usize::from(digit)]));
         Ternary { lattice: Lattice::new(set, shells), levels }
     }
 
-    /// The number of a point that is on the grid.
+    /// The index of a point on the grid.
     pub fn number(&self, point: Point) -> u16 {
         self.lattice.number(point).unwrap_or(0)
     }
 
-    /// The best scales and points of sub-blocks of `W` weights; those smaller than `epsilon` are zero.
+    /// The best scales and points of sub-blocks of `W` weights; sub-blocks smaller than `epsilon` are zero.
     ///
     /// `None` where ggml gives up because no point is near.
     pub fn fit<L: Lanes, const W: usize>(
@@ -115,7 +117,7 @@ impl Ternary {
         Some(fits)
     }
 
-    /// Moves digits to points on the grid, and fits the scale again if one had to move.
+    /// Moves points to the grid, and fits the scale again if any had to move.
     fn snap<const W: usize>(
         &self,
         x: &[f32; W],
@@ -166,11 +168,11 @@ impl Ternary {
     }
 }
 
-/// The places of the weights in ascending order of their values, equal ones in their own order.
+/// The indices of the weights in ascending order of value; the order of equal ones is kept.
 fn ascending<const W: usize>(x: &[f32; W]) -> [u8; W] {
     let mut order = [0; W];
     for i in 0..W {
-        // Counting those before is quicker than moving things about: it has no branches.
+        // Computing ranks by counting is faster than moving elements, because it has no branches.
         let mut rank = 0;
         for j in 0..W {
             rank += usize::from(if j < i { x[j] <= x[i] } else { x[j] < x[i] });
@@ -185,7 +187,7 @@ impl<L: Lanes> Cut<L> {
         Cut { scale: L::splat(0.0), best: L::splat(f32::MIN), cut: [L::splat(-1.0); 3] }
     }
 
-    /// Takes a cut where it fits better than the best so far.
+    /// Takes a cut if it fits better than the best so far.
     #[inline(always)]
     fn consider(&mut self, sumqx: L, sumq2: L, low: usize, high: usize, minus: u8) {
         let better = L::splat(0.0).lt(sumq2) & (self.best * sumq2).lt(sumqx * sumqx);
@@ -208,7 +210,7 @@ pub fn cut_whole<L: Lanes>(sorted: &Sorted<L, 32>) -> Cut<L> {
         sumx[j + 1] = sumx[j] + sorted.wx[j];
         sumw[j + 1] = sumw[j] + sorted.w[j];
     }
-    // The terms of a sum that depend on one end of the middle run only.
+    // The terms of a sum that depend on only one end of the middle run.
     let below = |level: f32| -> [[L; W + 1]; 2] {
         let level = L::splat(level);
         [array::from_fn(|i| sumx[i] * level), array::from_fn(|i| sumw[i] * level * level)]
@@ -222,7 +224,7 @@ pub fn cut_whole<L: Lanes>(sorted: &Sorted<L, 32>) -> Cut<L> {
     let mut best = Cut::none();
     for low in 0..=W {
         for high in low..=W {
-            // The middle level is the shift itself: its sign changes that of the term, and no bit of its magnitude.
+            // The middle level is the shift itself: its sign changes the sign of the term but no bit of its magnitude.
             let middle_x = (sumx[high] - sumx[low]) * L::splat(SHIFT);
             let middle_w = (sumw[high] - sumw[low]) * L::splat(SHIFT) * L::splat(SHIFT);
             let sumqx = below[0][0][low] + middle_x + above[0][0][high];
@@ -236,7 +238,7 @@ pub fn cut_whole<L: Lanes>(sorted: &Sorted<L, 32>) -> Cut<L> {
     best
 }
 
-/// IQ1_M: 16 weights, a shift for each half of them.
+/// IQ1_M: 16 weights with one shift for each half.
 pub fn cut_halves<L: Lanes>(sorted: &Sorted<L, 16>) -> Cut<L> {
     const W: usize = 16;
     let zero = L::splat(0.0);
@@ -250,8 +252,8 @@ pub fn cut_halves<L: Lanes>(sorted: &Sorted<L, 16>) -> Cut<L> {
         })
     };
     let (px, pw) = (prefix(&sorted.wx), prefix(&sorted.w));
-    // Levels lie one apart, so that the sum over the runs is `total * top - px[low] - px[high]`; the sum of squares has
-    // the differences of squared levels as factors.
+    // Neighbouring levels differ by one, so the sum over the runs is `total * top - px[low] - px[high]`; the sum of
+    // squares has the differences of squared levels as factors.
     let top: [[L; 2]; 2] = SHIFTED.map(|levels| array::from_fn(|half| px[half][W] * L::splat(levels[2])));
     let squares = |half: usize, difference: f32| -> [L; W + 1] { pw[half].map(|sum| sum * L::splat(difference)) };
     let shifted = SHIFTED.map(|[a, b, c]| {
