@@ -1,4 +1,4 @@
-//! Scales and zero points from the values themselves, by their smallest and largest.
+//! Scales and zero points computed from the minimum and maximum of the values.
 
 use super::kernel;
 use super::layout::{Layout, QuantGranularity};
@@ -7,10 +7,10 @@ use super::scheme::{QuantMode, QuantScheme};
 use crate::check;
 use crate::error::{Code, Error, Result};
 
-/// The smallest and the largest of `values`.
+/// Returns the minimum and maximum of `values`.
 ///
 /// # Errors
-/// [`Code::NO_DATA`] if there are none, [`Code::NON_FINITE`] with the index of the first that is no number.
+/// [`Code::NO_DATA`] if there are no values, [`Code::NON_FINITE`] with the index of the first NaN or infinite value.
 pub fn min_max(values: &[f32]) -> Result<(f32, f32)> {
     if values.is_empty() {
         return Err(no_data());
@@ -22,22 +22,22 @@ pub fn min_max(values: &[f32]) -> Result<(f32, f32)> {
 }
 
 fn no_data() -> Error {
-    Error::new(Code::NO_DATA, "there are no values, so there is no range to compute a scale from")
+    Error::new(Code::NO_DATA, "cannot compute a scale: there are no values")
 }
 
-/// The scale and zero point of a whole tensor.
+/// Computes one scale and zero point for the whole tensor.
 ///
 /// # Errors
-/// [`Code::RANGE`] unless `bits` is 2..=8, and those of [`min_max`].
+/// [`Code::RANGE`] unless `bits` is 2..=8, and as for [`min_max`].
 pub fn calibrate_per_tensor(values: &[f32], bits: u8, mode: QuantMode) -> Result<QuantParams> {
     calibrate(values, &[values.len()], QuantGranularity::PerTensor, &QuantScheme::new(bits, mode)?)
 }
 
-/// One scale and zero point for every index on `axis`.
+/// Computes one scale and zero point per index of `axis`.
 ///
 /// # Errors
-/// [`Code::LENGTH`] if `values` are not as many as `shape` says, [`Code::RANGE`] for `bits` or an axis that cannot be,
-/// and those of [`min_max`].
+/// [`Code::LENGTH`] if the number of values does not match `shape`, [`Code::RANGE`] for an invalid `bits` or `axis`,
+/// and as for [`min_max`].
 pub fn calibrate_per_channel(
     values: &[f32],
     shape: &[usize],
@@ -48,10 +48,10 @@ pub fn calibrate_per_channel(
     calibrate(values, shape, QuantGranularity::PerChannel { axis }, &QuantScheme::new(bits, mode)?)
 }
 
-/// One scale and zero point for every `size` neighbours of a row; no group crosses a row's end.
+/// Computes one scale and zero point per `size` neighbouring values of a row. Groups do not cross the end of a row.
 ///
 /// # Errors
-/// As [`calibrate_per_channel`].
+/// As for [`calibrate_per_channel`].
 pub fn calibrate_per_group(
     values: &[f32],
     shape: &[usize],
@@ -62,10 +62,10 @@ pub fn calibrate_per_group(
     calibrate(values, shape, QuantGranularity::PerGroup { size }, &QuantScheme::new(bits, mode)?)
 }
 
-/// Parameters of any granularity and scheme.
+/// Computes the parameters for any granularity and scheme.
 ///
 /// # Errors
-/// As [`calibrate_into`].
+/// As for [`calibrate_into`].
 pub fn calibrate(
     values: &[f32],
     shape: &[usize],
@@ -78,12 +78,12 @@ pub fn calibrate(
     ranges.params(granularity, scheme)
 }
 
-/// [`calibrate`] into buffers of one element per group ([`Layout::groups`]).
+/// [`calibrate`] into caller's buffers with one element per group ([`Layout::groups`]).
 ///
 /// # Errors
-/// [`Code::LENGTH`] for values or buffers that do not fit the shape, [`Code::RANGE`] for a granularity it does not
-/// have, [`Code::NO_DATA`] for a tensor without values, [`Code::NON_FINITE`] with the index of the first value that is
-/// no number.
+/// [`Code::LENGTH`] for values or buffers that do not match the shape, [`Code::RANGE`] for a granularity that the shape
+/// does not allow, [`Code::NO_DATA`] for an empty tensor, [`Code::NON_FINITE`] with the index of the first NaN or
+/// infinite value.
 pub fn calibrate_into(
     values: &[f32],
     shape: &[usize],
@@ -98,7 +98,7 @@ pub fn calibrate_into(
     check::length("the output of zero points", zero_points.len(), layout.groups())?;
     for_each_range(values, &layout, |group, low, high| {
         let (scale, zero_point) = scheme.parameters(low, high)?;
-        // Both were checked to have one element per group.
+        // Both have one element per group, as checked above.
         if let (Some(s), Some(z)) = (scales.get_mut(group), zero_points.get_mut(group)) {
             (*s, *z) = (scale, zero_point);
         }
@@ -106,14 +106,14 @@ pub fn calibrate_into(
     })
 }
 
-/// Calls `each` with every group's index, smallest and largest value; `values` are as many as the layout says.
+/// Calls `each` with the index, minimum and maximum of every group.
 ///
 /// # Errors
-/// [`Code::NO_DATA`], [`Code::NON_FINITE`], and what `each` fails with.
+/// [`Code::NO_DATA`], [`Code::NON_FINITE`], and the errors of `each`.
 pub fn for_each_range(values: &[f32], layout: &Layout, each: impl FnMut(usize, f32, f32) -> Result<()>) -> Result<()> {
     check::length("the tensor", values.len(), layout.len())?;
     if layout.is_empty() {
-        // Before memory is taken for groups that such a tensor can have in any number.
+        // Checked before allocating, because a tensor without values can have any number of groups.
         return Err(no_data());
     }
     let mut ranges = GroupRanges::new(*layout);
@@ -121,7 +121,7 @@ pub fn for_each_range(values: &[f32], layout: &Layout, each: impl FnMut(usize, f
     ranges.for_each(each)
 }
 
-/// The smallest and the largest value of every group, of a tensor that comes in parts.
+/// The minimum and maximum of every group of a tensor that is added in parts.
 pub struct GroupRanges {
     layout: Layout,
     seen: usize,
@@ -130,17 +130,17 @@ pub struct GroupRanges {
 }
 
 impl GroupRanges {
-    /// Nothing was seen of the tensor.
+    /// Starts with no values.
     pub fn new(layout: Layout) -> Self {
         let groups = if layout.is_empty() { 0 } else { layout.groups() };
         let (lows, highs) = (vec![f32::INFINITY; groups], vec![f32::NEG_INFINITY; groups]);
         GroupRanges { layout, seen: 0, lows, highs }
     }
 
-    /// Adds the values that follow.
+    /// Adds the next values of the tensor.
     ///
     /// # Errors
-    /// [`Code::NON_FINITE`] with the index of the first that is no number, counted from the tensor's start.
+    /// [`Code::NON_FINITE`] with the index in the tensor of the first NaN or infinite value.
     pub fn add(&mut self, values: &[f32]) -> Result<()> {
         let start = self.seen;
         self.seen += values.len();
@@ -167,10 +167,10 @@ impl GroupRanges {
         }
     }
 
-    /// Calls `each` with every group's index, smallest and largest value.
+    /// Calls `each` with the index, minimum and maximum of every group.
     ///
     /// # Errors
-    /// [`Code::LENGTH`] if the tensor is not complete, [`Code::NO_DATA`] if it has no values, and what `each` fails with.
+    /// [`Code::LENGTH`] if the tensor is incomplete, [`Code::NO_DATA`] if it has no values, and the errors of `each`.
     pub fn for_each(&self, mut each: impl FnMut(usize, f32, f32) -> Result<()>) -> Result<()> {
         check::length("the tensor", self.seen, self.layout.len())?;
         if self.layout.is_empty() {
@@ -179,10 +179,10 @@ impl GroupRanges {
         self.lows.iter().zip(&self.highs).enumerate().try_for_each(|(group, (&low, &high))| each(group, low, high))
     }
 
-    /// The parameters of every group.
+    /// Computes the parameters of every group.
     ///
     /// # Errors
-    /// As [`for_each`](Self::for_each), and those of [`QuantScheme::parameters`].
+    /// As for [`for_each`](Self::for_each) and [`QuantScheme::parameters`].
     pub fn params(&self, granularity: QuantGranularity, scheme: &QuantScheme) -> Result<QuantParams> {
         let (mut scales, mut zero_points) = (Vec::with_capacity(self.lows.len()), Vec::with_capacity(self.lows.len()));
         self.for_each(|_, low, high| {

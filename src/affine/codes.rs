@@ -1,23 +1,23 @@
-//! Packed codes: `bits` bits each, one after the other from the low bit of the first byte.
+//! Packed codes of `bits` bits each, in sequence from the low bit of the first byte.
 //!
-//! Eight codes fill `bits` bytes, read as one little-endian number. At 4 bits that is the low nibble first, as ONNX's
-//! INT4 and UINT4 and torchao's `int4` store them; at 8 bits it is the codes themselves. Signed codes are two's
-//! complement of `bits` bits.
+//! Eight codes fill `bits` bytes, read as one little-endian number. With 4 bits the low nibble comes first, as in
+//! ONNX's INT4 and UINT4 and in torchao's `int4`; with 8 bits each byte is one code. Signed codes are in two's
+//! complement with `bits` bits.
 
 use crate::check;
 use crate::error::{Code, Error, Result};
 
-/// How many bytes `count` codes of `bits` bits take: `ceil(count bits / 8)`.
+/// The size in bytes of `count` packed codes: `ceil(count bits / 8)`.
 pub fn packed_len(count: usize, bits: u8) -> usize {
     let bits = usize::from(bits);
     count / 8 * bits + (count % 8 * bits).div_ceil(8)
 }
 
-/// Packs one code per byte into `bits` bits per code.
+/// Packs codes, given one per byte, into `bits` bits each.
 ///
 /// # Errors
-/// [`Code::RANGE`] unless `bits` is 2..=8, and with the index of the first code that takes more bits, be it unsigned or
-/// signed; [`Code::LENGTH`] if `packed` is not [`packed_len`] bytes long.
+/// [`Code::RANGE`] unless `bits` is 2..=8, or with the index of the first code that does not fit `bits` bits as an
+/// unsigned or a signed integer; [`Code::LENGTH`] if `packed` does not have [`packed_len`] bytes.
 pub fn pack_codes_into(codes: &[u8], bits: u8, packed: &mut [u8]) -> Result<()> {
     check::within("bits", bits, 2, 8)?;
     check::length("the packed output", packed.len(), packed_len(codes.len(), bits))?;
@@ -26,10 +26,10 @@ pub fn pack_codes_into(codes: &[u8], bits: u8, packed: &mut [u8]) -> Result<()> 
     Ok(())
 }
 
-/// [`pack_codes_into`] a new vector.
+/// [`pack_codes_into`] with a new vector.
 ///
 /// # Errors
-/// As [`pack_codes_into`].
+/// As for [`pack_codes_into`].
 pub fn pack_codes(codes: &[u8], bits: u8) -> Result<Vec<u8>> {
     check::within("bits", bits, 2, 8)?;
     let mut packed = check::zeros(packed_len(codes.len(), bits))?;
@@ -37,10 +37,10 @@ pub fn pack_codes(codes: &[u8], bits: u8) -> Result<Vec<u8>> {
     Ok(packed)
 }
 
-/// Every code takes at most `bits` bits: as an unsigned number or in two's complement, unless it is said which.
+/// Checks that every code fits `bits` bits as a signed (`Some(true)`), an unsigned, or either kind of integer (`None`).
 ///
 /// # Errors
-/// [`Code::RANGE`] unless `bits` is 2..=8, and with the index of the first code that takes more.
+/// [`Code::RANGE`] unless `bits` is 2..=8, or with the index of the first code that does not fit.
 pub fn check_width(codes: &[u8], bits: u8, signed: Option<bool>) -> Result<()> {
     check::within("bits", bits, 2, 8)?;
     let half = 1i32 << (bits - 1);
@@ -55,15 +55,15 @@ pub fn check_width(codes: &[u8], bits: u8, signed: Option<bool>) -> Result<()> {
     };
     let Some(index) = codes.iter().position(|&code| !fits(code)) else { return Ok(()) };
     let code = if signed == Some(true) { i32::from(codes[index] as i8) } else { i32::from(codes[index]) };
-    let message = format!("code {index} is {code}, and takes more than {bits} bits");
+    let message = format!("code {index} is {code}, which does not fit {bits} bits");
     Err(Error::new(Code::RANGE, message).with("index", index).with("code", f64::from(code)))
 }
 
-/// Unpacks to one code per byte; signed codes become `i8`s, others `u8`s.
+/// Unpacks codes to one per byte: `i8` if `signed`, otherwise `u8`.
 ///
 /// # Errors
-/// [`Code::RANGE`](crate::Code::RANGE) unless `bits` is 2..=8, [`Code::LENGTH`](crate::Code::LENGTH) if `packed` is not
-/// as long as `codes` need.
+/// [`Code::RANGE`](crate::Code::RANGE) unless `bits` is 2..=8, [`Code::LENGTH`](crate::Code::LENGTH) if `packed` does
+/// not have [`packed_len`] bytes for `codes`.
 pub fn unpack_codes_into(packed: &[u8], bits: u8, signed: bool, codes: &mut [u8]) -> Result<()> {
     check::within("bits", bits, 2, 8)?;
     check::length("the packed input", packed.len(), packed_len(codes.len(), bits))?;
@@ -71,12 +71,12 @@ pub fn unpack_codes_into(packed: &[u8], bits: u8, signed: bool, codes: &mut [u8]
     Ok(())
 }
 
-/// [`unpack_codes_into`] a new vector of `count` codes.
+/// [`unpack_codes_into`] with a new vector of `count` codes.
 ///
 /// # Errors
-/// As [`unpack_codes_into`].
+/// As for [`unpack_codes_into`].
 pub fn unpack_codes(packed: &[u8], bits: u8, signed: bool, count: usize) -> Result<Vec<u8>> {
-    // Before anything is allocated: a count the bytes do not hold must cost nothing.
+    // Checked before allocating, so that a count larger than the data costs nothing.
     check::within("bits", bits, 2, 8)?;
     check::length("the packed input", packed.len(), packed_len(count, bits))?;
     let mut codes = check::zeros(count)?;
@@ -84,13 +84,13 @@ pub fn unpack_codes(packed: &[u8], bits: u8, signed: bool, count: usize) -> Resu
     Ok(codes)
 }
 
-/// Every code, an `i8` if `qmin` is negative and a `u8` otherwise, is from `qmin` to `qmax`; `start` is the index of the
-/// first one.
+/// Checks that every code is in `qmin..=qmax`. Codes are `i8` if `qmin` is negative, otherwise `u8`; `start` is the
+/// index of the first one.
 ///
 /// # Errors
-/// [`Code::RANGE`] with the index of the first that is not.
+/// [`Code::RANGE`] with the index of the first code out of range.
 pub(super) fn check_range(codes: &[u8], start: usize, qmin: i32, qmax: i32) -> Result<()> {
-    // Moved up by 128, signed codes are in the order of unsigned ones: one loop without branches serves for both.
+    // Adding 128 gives signed codes the order of unsigned ones, so one branchless loop handles both.
     let flip = if qmin < 0 { 0x80 } else { 0 };
     let (low, high) = codes.iter().fold((u8::MAX, 0), |(low, high), &code| {
         let code = code ^ flip;
@@ -106,7 +106,7 @@ pub(super) fn check_range(codes: &[u8], start: usize, qmin: i32, qmax: i32) -> R
     Err(Error::new(Code::RANGE, message).with("index", start + index).with("code", f64::from(code)))
 }
 
-/// One function per width, so that shifts are constants; `bits` was checked.
+/// Dispatches to one function per width, so that shifts are by constants. `bits` has been checked.
 macro_rules! by_width {
     ($bits:expr, $function:ident, $($argument:expr),+) => {
         match $bits {
@@ -121,16 +121,16 @@ macro_rules! by_width {
     };
 }
 
-/// [`pack_codes_into`] of lengths that were checked.
+/// [`pack_codes_into`] for checked lengths.
 pub(super) fn pack(codes: &[u8], bits: u8, packed: &mut [u8]) {
     by_width!(bits, pack_width, codes, packed);
 }
 
-/// [`unpack_codes_into`] of lengths that were checked.
+/// [`unpack_codes_into`] for checked lengths.
 pub(super) fn unpack(packed: &[u8], bits: u8, signed: bool, codes: &mut [u8]) {
     by_width!(bits, unpack_width, packed, codes);
     if signed && bits < 8 {
-        // Move the code's sign bit to the byte's, and back.
+        // Sign-extend: move the code's sign bit to the byte's sign bit and shift back arithmetically.
         let shift = 8 - u32::from(bits);
         for code in codes {
             *code = ((*code << shift) as i8 >> shift) as u8;
@@ -163,7 +163,7 @@ fn unpack_width<const BITS: usize>(packed: &[u8], codes: &mut [u8]) {
     tail.copy_from_slice(&spread(rest)[..tail.len()]);
 }
 
-/// The low `BITS` bits of eight bytes, side by side: neighbours close up in pairs, then pairs, then fours.
+/// Packs the low `BITS` bits of eight bytes next to each other, merging pairs, then fours, then all eight.
 #[inline(always)]
 fn squeeze<const BITS: usize>(codes: [u8; 8]) -> u64 {
     let gap = 8 - BITS;
@@ -189,7 +189,7 @@ fn spread<const BITS: usize>(word: u64) -> [u8; 8] {
 mod tests {
     use super::*;
 
-    /// Bit by bit, the slow and obvious way.
+    /// A simple reference implementation, bit by bit.
     fn pack_slowly(codes: &[u8], bits: u8) -> Vec<u8> {
         let mut packed = vec![0; packed_len(codes.len(), bits)];
         for (i, code) in codes.iter().enumerate() {
@@ -226,7 +226,7 @@ mod tests {
     #[test]
     fn codes_that_take_more_bits_are_errors() {
         let error = pack_codes(&[7, 0xf8, 100], 4).unwrap_err();
-        assert_eq!((error.code(), error.message()), (Code::RANGE, "code 2 is 100, and takes more than 4 bits"));
+        assert_eq!((error.code(), error.message()), (Code::RANGE, "code 2 is 100, which does not fit 4 bits"));
         assert!(check_width(&[12], 4, None).is_ok() && check_width(&[12], 4, Some(false)).is_ok());
         assert_eq!(check_width(&[12], 4, Some(true)).unwrap_err().code(), Code::RANGE);
         assert_eq!(check_width(&[0xf8], 4, Some(false)).unwrap_err().code(), Code::RANGE);

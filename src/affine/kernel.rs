@@ -1,11 +1,11 @@
-//! The inner loops, free of checks so that they vectorise: rounding, clamping, and finding what is no number on the way.
+//! The inner loops: rounding, clamping and detection of non-finite values, without checks so that they vectorise.
 
 use crate::round::MAGIC;
 
-/// One scale and zero point, ready for a loop.
+/// A scale and zero point in the form the loops need.
 #[derive(Clone, Copy, Debug)]
 pub struct Affine {
-    /// `1 / scale`, rounded once: the references multiply by it and do not divide.
+    /// `1 / scale`, rounded once: the references multiply by the reciprocal instead of dividing.
     pub inverse: f32,
     /// The scale.
     pub scale: f32,
@@ -16,17 +16,17 @@ pub struct Affine {
 }
 
 impl Affine {
-    /// From parameters that were checked: the scale is normal and positive, the zero point one of the codes.
+    /// The parameters must be valid: the scale normal and positive, the zero point in `qmin..=qmax`.
     #[inline(always)]
     pub fn new(scale: f32, zero_point: i32, qmin: i32, qmax: i32) -> Self {
         let bounds = ((qmin - zero_point) as f32, (qmax - zero_point) as f32);
         Affine { inverse: 1.0 / scale, scale, zero_point, bounds }
     }
 
-    /// `clamp(round_half_even(x / s)) + MAGIC`, the steps from zero in the low bits of the mantissa.
+    /// `clamp(round_half_even(x / s)) + MAGIC`, whose low mantissa bits are the code relative to zero.
     ///
-    /// The bounds are integers, so clamping first changes nothing and keeps every value where [`MAGIC`] rounds exactly.
-    /// A NaN becomes the lower bound, as in PyTorch.
+    /// The bounds are integers, so clamping before rounding gives the same result and keeps every value in the range
+    /// where [`MAGIC`] rounds exactly. NaN becomes the lower bound, as in PyTorch.
     #[inline(always)]
     fn shifted(self, x: f32) -> f32 {
         let (low, high) = self.bounds;
@@ -36,35 +36,35 @@ impl Affine {
         y + MAGIC
     }
 
-    /// The code of `x` as its low byte.
+    /// The code of `x`, as its low byte.
     #[inline(always)]
     pub fn code(self, x: f32) -> u8 {
         (self.shifted(x).to_bits() as u8).wrapping_add(self.zero_point as u8)
     }
 
-    /// The value of `x` after it was quantized: `s (q - z)`.
+    /// The value of `x` after quantization and dequantization: `s (q - z)`.
     #[inline(always)]
     pub fn fake(self, x: f32) -> f32 {
         (self.shifted(x) - MAGIC) * self.scale
     }
 
-    /// Whether the code of `x` lies within its bounds before it is clamped.
+    /// Whether the code of `x` is within the bounds before clamping.
     #[inline(always)]
     pub fn passes(self, x: f32) -> bool {
-        // Beyond 2^22 MAGIC does not round, and need not: such a value is far outside.
+        // MAGIC does not round beyond 2^22, but such a value is far outside the bounds anyway.
         let (low, high) = self.bounds;
         let rounded = (x * self.inverse + MAGIC) - MAGIC;
         rounded >= low && rounded <= high
     }
 }
 
-/// 1 for a NaN or an infinity: or-ed over a loop, it says whether there was one.
+/// 1 for NaN and infinity, otherwise 0. Or-ed over a loop, it tells whether there was any.
 #[inline(always)]
 pub fn special(x: f32) -> u32 {
     u32::from(x.to_bits() & 0x7f80_0000 == 0x7f80_0000)
 }
 
-/// Codes of values that share parameters; false if one of the values is no number.
+/// Quantizes values with the same parameters; returns false if any value is NaN or infinite.
 pub fn quantize(values: &[f32], affine: Affine, codes: &mut [u8]) -> bool {
     let mut bad = 0;
     for (code, &x) in codes.iter_mut().zip(values) {
@@ -74,7 +74,7 @@ pub fn quantize(values: &[f32], affine: Affine, codes: &mut [u8]) -> bool {
     bad == 0
 }
 
-/// Values that share parameters, quantized and back; false if one of them is no number.
+/// Quantizes and dequantizes values with the same parameters; returns false if any value is NaN or infinite.
 pub fn fake(values: &[f32], affine: Affine, out: &mut [f32]) -> bool {
     let mut bad = 0;
     for (out, &x) in out.iter_mut().zip(values) {
@@ -84,10 +84,10 @@ pub fn fake(values: &[f32], affine: Affine, out: &mut [f32]) -> bool {
     bad == 0
 }
 
-/// Values of signed (`i8`) or unsigned codes that share parameters.
+/// Dequantizes signed (`i8`) or unsigned codes with the same parameters.
 pub fn dequantize(codes: &[u8], signed: bool, affine: Affine, out: &mut [f32]) {
     let (zero_point, scale) = (affine.zero_point, affine.scale);
-    // Two loops: with the sign decided outside, each is one widening and one multiplication.
+    // Two loops, so that each is one widening and one multiplication with the sign known in advance.
     if signed {
         for (out, &code) in out.iter_mut().zip(codes) {
             *out = (i32::from(code as i8) - zero_point) as f32 * scale;
@@ -99,12 +99,13 @@ pub fn dequantize(codes: &[u8], signed: bool, affine: Affine, out: &mut [f32]) {
     }
 }
 
-/// Smallest and largest of `values` (infinity and its negative if there are none); false if one is no number.
+/// The minimum and maximum of `values` (infinity and negative infinity if empty), and whether all are finite.
 pub fn min_max(values: &[f32]) -> (f32, f32, bool) {
-    // Minimum and maximum do not depend on the order, so sixteen run side by side.
+    // Minimum and maximum are independent of the order, so sixteen are computed in parallel.
     const WIDTH: usize = 16;
     let (mut low, mut high) = ([f32::INFINITY; WIDTH], [f32::NEG_INFINITY; WIDTH]);
-    // What is no number times zero is NaN, and stays in a sum: two operations, where looking at the bits takes four.
+    // A non-finite value times zero is NaN, which persists in a sum: two operations, compared with four for testing the
+    // bits.
     let mut numbers = [0.0f32; WIDTH];
     let mut step = |lane: usize, x: f32| {
         low[lane] = if x < low[lane] { x } else { low[lane] };
@@ -120,7 +121,7 @@ pub fn min_max(values: &[f32]) -> (f32, f32, bool) {
     for (lane, &x) in tail.iter().enumerate() {
         step(lane, x);
     }
-    // Not `f32::min`: that is a call in wasm, and groups are short.
+    // Not `f32::min`, which is a function call in wasm; groups are short.
     let low = low.into_iter().fold(f32::INFINITY, |a, b| if b < a { b } else { a });
     let high = high.into_iter().fold(f32::NEG_INFINITY, |a, b| if b > a { b } else { a });
     (low, high, numbers.into_iter().sum::<f32>() == 0.0)

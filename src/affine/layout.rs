@@ -1,4 +1,4 @@
-//! Which values share a scale: granularity, and the runs of a row-major tensor it makes.
+//! Which values share a scale: granularities, and the runs of a row-major tensor with the same scale.
 
 use crate::check;
 use crate::error::{Code, Error, Result};
@@ -11,22 +11,23 @@ use std::ops::Range;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "Fields", tag = "kind", rename_all = "camelCase")]
 pub enum QuantGranularity {
-    /// All of them.
+    /// All values of the tensor.
     #[default]
     PerTensor,
-    /// Those with the same index on one axis.
+    /// Values with the same index on one axis.
     PerChannel {
         /// The axis, from 0.
         axis: usize,
     },
-    /// `size` neighbours of a row (of the last axis); a row's last group may be shorter, none crosses a row's end.
+    /// `size` neighbouring values of a row (the last axis). Groups do not cross the end of a row, so a row's last group
+    /// may be shorter.
     PerGroup {
         /// Values per group.
         size: usize,
     },
 }
 
-/// What a granularity is read from.
+/// The serialized form of a granularity.
 #[derive(Deserialize)]
 struct Fields {
     kind: String,
@@ -48,23 +49,24 @@ impl TryFrom<Fields> for QuantGranularity {
 }
 
 impl QuantGranularity {
-    /// How this granularity divides a tensor of `shape`.
+    /// Divides a tensor of `shape` into groups.
     ///
     /// # Errors
-    /// [`Code::RANGE`] for an axis the shape does not have or an empty group, [`Code::TOO_LARGE`].
+    /// [`Code::RANGE`] for an axis that the shape does not have or a group size of 0, [`Code::TOO_LARGE`] if the shape
+    /// overflows.
     pub fn layout(self, shape: &[usize]) -> Result<Layout> {
         let len = check::elements(shape)?;
         let kind = match self {
             QuantGranularity::PerTensor => Kind::Tensor,
             QuantGranularity::PerChannel { axis } => {
                 let Some((&channels, inner)) = shape.get(axis..).and_then(<[usize]>::split_first) else {
-                    let message = format!("axis {axis} of a tensor of {} dimensions", shape.len());
+                    let message = format!("axis {axis} does not exist in a tensor of {} dimensions", shape.len());
                     return Err(Error::new(Code::RANGE, message).with("axis", axis).with("dimensions", shape.len()));
                 };
                 Kind::Channel { channels, inner: check::elements(inner)? }
             }
             QuantGranularity::PerGroup { size: 0 } => {
-                return Err(Error::new(Code::RANGE, "a group of 0 values: at least 1 is needed").with("size", 0u32));
+                return Err(Error::new(Code::RANGE, "the group size is 0, and must be at least 1").with("size", 0u32));
             }
             QuantGranularity::PerGroup { size } => {
                 let row = shape.last().copied().unwrap_or(1);
@@ -88,12 +90,12 @@ impl QuantGranularity {
             (0, 0) => QuantGranularity::PerTensor,
             (1, axis) => QuantGranularity::PerChannel { axis },
             (2, size) => QuantGranularity::PerGroup { size },
-            (kind, argument) => return Err(input.malformed(format!("granularity {kind} of {argument}"))),
+            (kind, argument) => return Err(input.malformed(format!("granularity {kind} with argument {argument}"))),
         })
     }
 }
 
-/// A granularity on a shape: how many scales there are, and whose a value is.
+/// A granularity applied to a shape: the number of scales, and the group of each value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
     len: usize,
@@ -107,29 +109,29 @@ enum Kind {
     Group { size: usize, row: usize, per_row: usize },
 }
 
-/// Neighbouring values that share a scale, or (`stepped`) whose scales are neighbours in the same order.
+/// Consecutive values that share a scale or, if `stepped`, have consecutive scales.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
-    /// Where the values are.
+    /// The indices of the values.
     pub range: Range<usize>,
-    /// The index of the first value's scale.
+    /// The group of the first value.
     pub group: usize,
-    /// Whether every value has the next scale: a channel axis that is the last one.
+    /// Whether each value uses the next scale: the channel axis is the last one.
     pub stepped: bool,
 }
 
 impl Layout {
-    /// How many values the tensor has.
+    /// The number of values of the tensor.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether it has none.
+    /// Whether the tensor has no values.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// How many scales there are.
+    /// The number of groups, that is, of scales.
     pub fn groups(&self) -> usize {
         match self.kind {
             Kind::Tensor => 1,
@@ -139,12 +141,12 @@ impl Layout {
         }
     }
 
-    /// Whether neighbouring values have neighbouring scales.
+    /// Whether neighbouring values have neighbouring scales (see [`Run::stepped`]).
     pub fn is_stepped(&self) -> bool {
         matches!(self.kind, Kind::Channel { inner: 1, .. })
     }
 
-    /// The run that holds value `at < len`, from there to its end.
+    /// The part of a run from value `at < len` to its end.
     fn run(&self, at: usize) -> Run {
         let stepped = self.is_stepped();
         let (group, end) = match self.kind {
@@ -160,7 +162,7 @@ impl Layout {
         Run { range: at..end, group, stepped }
     }
 
-    /// The runs of `within`, in order; those at its ends are cut.
+    /// The runs that cover `within`, in order, cut at its ends.
     pub fn runs(&self, within: Range<usize>) -> impl Iterator<Item = Run> {
         let (layout, end) = (*self, within.end.min(self.len));
         let mut at = within.start;
@@ -180,7 +182,7 @@ impl Layout {
 mod tests {
     use super::*;
 
-    /// The group of every value, the slow and obvious way.
+    /// A simple reference implementation: the group of every value.
     fn groups(granularity: QuantGranularity, shape: &[usize]) -> Vec<usize> {
         let len = shape.iter().product::<usize>();
         let row = shape.last().copied().unwrap_or(1);

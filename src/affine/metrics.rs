@@ -1,4 +1,4 @@
-//! What a granularity costs and what it saves.
+//! The error and the size of a granularity.
 
 use super::layout::QuantGranularity;
 use super::quantize::{dequantize_tensor_into, quantize_tensor};
@@ -6,17 +6,17 @@ use super::scheme::QuantMode;
 use crate::check;
 use crate::error::{Code, Error, Result};
 
-/// The mean of `(original - decoded)^2`, summed in double precision.
+/// The mean squared error `mean((original - decoded)^2)`, summed in double precision.
 ///
 /// # Errors
-/// [`Code::LENGTH`] if the two differ in length, [`Code::NO_DATA`] if they are empty, [`Code::NON_FINITE`] with the index of
-/// the first NaN or infinity.
+/// [`Code::LENGTH`] if the lengths differ, [`Code::NO_DATA`] if they are empty, [`Code::NON_FINITE`] with the index of
+/// the first NaN or infinite value.
 pub fn quantization_mse(original: &[f32], decoded: &[f32]) -> Result<f64> {
     check::length("the decoded tensor", decoded.len(), original.len())?;
     if original.is_empty() {
-        return Err(Error::new(Code::NO_DATA, "the mean error of no values is not a number"));
+        return Err(Error::new(Code::NO_DATA, "the mean error of an empty tensor is undefined"));
     }
-    // Eight sums side by side: faster than one, and closer to the true sum.
+    // Eight partial sums: faster than one, and closer to the exact sum.
     let mut sums = [0.0f64; 8];
     let mut add = |lane: usize, a: f32, b: f32| {
         let error = f64::from(a) - f64::from(b);
@@ -32,7 +32,7 @@ pub fn quantization_mse(original: &[f32], decoded: &[f32]) -> Result<f64> {
         add(lane, a, b);
     }
     let sum = sums.iter().sum::<f64>();
-    // No finite floats have squares of which a double could not hold the sum.
+    // Squares of finite floats cannot overflow a sum of doubles.
     if !sum.is_finite() {
         check::finite(original, "original value")?;
         check::finite(decoded, "decoded value")?;
@@ -40,21 +40,21 @@ pub fn quantization_mse(original: &[f32], decoded: &[f32]) -> Result<f64> {
     Ok(sum / original.len() as f64)
 }
 
-/// One granularity's error and size.
+/// The error and size of one granularity.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GranularityError {
     /// Which values shared a scale.
     pub granularity: QuantGranularity,
     /// The mean squared error.
     pub mse: f64,
-    /// Codes, scales and zero points, in bytes.
+    /// Size of codes, scales and zero points in bytes.
     pub memory_bytes: usize,
 }
 
-/// Quantizes a tensor at each of `granularities` and reports error and size, in the same order.
+/// Quantizes a tensor with each of `granularities` and returns their errors and sizes, in the same order.
 ///
 /// # Errors
-/// Those of [`quantize_tensor`].
+/// As for [`quantize_tensor`].
 pub fn compare_granularities(
     values: &[f32],
     shape: &[usize],

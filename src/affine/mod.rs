@@ -2,13 +2,14 @@
 //!
 //! | | |
 //! |---|---|
-//! | [`scheme`] | bits, mode, codes: a range of values to a scale and a zero point |
+//! | [`scheme`] | bits, mode and code range: from a range of values to a scale and a zero point |
 //! | [`layout`] | which values share them: the whole tensor, a channel on any axis, a group within a row |
 //! | [`params`] | scales and zero points, checked against a shape |
-//! | [`codes`] | 2 to 8 bits per code, packed |
+//! | [`codes`] | packed codes of 2 to 8 bits |
 //! | quantize, calibrate, metrics | the functions |
 //!
-//! Rounding is PyTorch's: `x` times the rounded reciprocal of `s`, half to even, *before* the zero point is added.
+//! Rounding follows PyTorch: `x` is multiplied by the rounded reciprocal of `s` and rounded half to even *before* the
+//! zero point is added.
 
 mod calibrate;
 pub mod codes;

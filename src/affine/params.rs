@@ -1,4 +1,4 @@
-//! Scales and zero points with everything that is needed to check them against a tensor.
+//! Scales and zero points, with all settings needed to check them against a tensor.
 
 use super::kernel::Affine;
 use super::layout::{Layout, QuantGranularity};
@@ -9,12 +9,12 @@ use crate::wire::{Reader, Writer};
 
 /// The parameters of an affine quantization: `q = clamp(round_half_even(x / s) + z)`, `x = s (q - z)`.
 ///
-/// The fields are open, as they are results; whatever uses them checks them first ([`check`](Self::check)).
+/// The fields are public because this is a result type; functions that use it call [`check`](Self::check) first.
 #[derive(Clone, Debug, PartialEq)]
 pub struct QuantParams {
     /// One per group, each finite and at least `f32::MIN_POSITIVE`.
     pub scales: Vec<f32>,
-    /// One per group, each within `range`; none at all if every zero point is 0.
+    /// One per group, each within `range`; empty if all zero points are 0.
     pub zero_points: Vec<i32>,
     /// Which values share a scale.
     pub granularity: QuantGranularity,
@@ -22,7 +22,7 @@ pub struct QuantParams {
     pub mode: QuantMode,
     /// Bits per code, 2..=8.
     pub bits: u8,
-    /// The codes that may be used.
+    /// The range of allowed codes.
     pub range: QuantRange,
 }
 
@@ -30,7 +30,7 @@ const TAG: [u8; 4] = *b"QPap";
 const MODES: [QuantMode; 2] = [QuantMode::Symmetric, QuantMode::Asymmetric];
 
 impl QuantParams {
-    /// Those of a whole tensor whose values lie in `low..=high`.
+    /// The parameters of a whole tensor with values in `low..=high`.
     pub(crate) fn per_tensor(scheme: &QuantScheme, low: f32, high: f32) -> Result<Self> {
         let (scale, zero_point) = scheme.parameters(low, high)?;
         let zero_points =
@@ -40,12 +40,12 @@ impl QuantParams {
         Ok(QuantParams { scales: vec![scale], zero_points, granularity, mode, bits, range })
     }
 
-    /// How many scales there are.
+    /// The number of scales.
     pub fn num_groups(&self) -> usize {
         self.scales.len()
     }
 
-    /// Whether the zero points follow from the values.
+    /// Whether the mode is asymmetric, with zero points computed from the values.
     pub fn is_asymmetric(&self) -> bool {
         self.mode == QuantMode::Asymmetric
     }
@@ -60,11 +60,11 @@ impl QuantParams {
         self.zero_points.get(group).copied().unwrap_or(0)
     }
 
-    /// The parameters are usable in themselves.
+    /// Checks that the parameters are valid in themselves.
     ///
     /// # Errors
-    /// [`Code::RANGE`] for bits, codes, a scale or a zero point that cannot be, or a code that decodes to infinity;
-    /// [`Code::LENGTH`] if there are zero points but not one per scale.
+    /// [`Code::RANGE`] for invalid bits, codes, scales or zero points, or if a code would decode to infinity;
+    /// [`Code::LENGTH`] if there are zero points, but not one per scale.
     pub fn check(&self) -> Result<()> {
         self.range.check(self.bits)?;
         if let Some(index) = self.scales.iter().position(|s| !(s.is_finite() && *s >= f32::MIN_POSITIVE)) {
@@ -81,7 +81,7 @@ impl QuantParams {
             let message = format!("zero point {index} is {zero_point}, and must be from {qmin} to {qmax}");
             return Err(Error::new(Code::RANGE, message).with("index", index).with("zeroPoint", f64::from(zero_point)));
         }
-        // Codes lie at most 255 steps from zero: other scales need no look at their zero points.
+        // Codes are at most 255 steps from zero, so only scales above this need a check of their zero point.
         const SMALL: f32 = f32::MAX / 256.0;
         let overflows = |(index, &scale): (usize, &f32)| {
             let zero_point = self.zero_point(index);
@@ -98,44 +98,44 @@ impl QuantParams {
         }
     }
 
-    /// The parameters are usable and fit a tensor of `shape`: the layout to use them with.
+    /// Checks the parameters against a tensor of `shape` and returns its layout.
     ///
     /// # Errors
-    /// As [`check`](Self::check) and [`QuantGranularity::layout`]; [`Code::LENGTH`] if the shape needs another number
-    /// of scales.
+    /// As for [`check`](Self::check) and [`QuantGranularity::layout`]; [`Code::LENGTH`] if the shape needs a different
+    /// number of scales.
     pub fn layout(&self, shape: &[usize]) -> Result<Layout> {
         self.check()?;
         let layout = self.granularity.layout(shape)?;
         if layout.groups() != self.scales.len() {
             let (have, need) = (self.scales.len(), layout.groups());
-            let message = format!("a tensor of shape {shape:?} needs {need} scales, and there are {have}");
+            let message = format!("a tensor of shape {shape:?} needs {need} scales, but there are {have}");
             return Err(Error::new(Code::LENGTH, message).with("actual", have).with("expected", need));
         }
         Ok(layout)
     }
 
-    /// The loop form of a group's parameters.
+    /// A group's parameters in the form the loops need.
     pub(super) fn affine(&self, group: usize) -> Affine {
         let scale = self.scales.get(group).copied().unwrap_or(1.0);
         Affine::new(scale, self.zero_point(group), self.range.qmin, self.range.qmax)
     }
 
-    /// What the parameters take in memory: four bytes per scale and per stored zero point.
+    /// Size in memory: four bytes per scale and per stored zero point.
     pub fn memory_bytes(&self) -> usize {
         4 * (self.scales.len() + self.zero_points.len())
     }
 
-    /// The parameters as bytes, for [`from_bytes`](Self::from_bytes).
+    /// Serializes the parameters; [`from_bytes`](Self::from_bytes) reads them.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut writer = Writer::new(TAG, 1);
         self.write(&mut writer);
         writer.finish()
     }
 
-    /// The parameters that [`to_bytes`](Self::to_bytes) wrote.
+    /// Reads parameters serialized by [`to_bytes`](Self::to_bytes).
     ///
     /// # Errors
-    /// [`Code::TRUNCATED`], [`Code::MAGIC`], [`Code::MALFORMED`], [`Code::UNSUPPORTED`], and those of
+    /// [`Code::TRUNCATED`], [`Code::MAGIC`], [`Code::MALFORMED`], [`Code::UNSUPPORTED`], and as for
     /// [`check`](Self::check).
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let mut reader = Reader::new(bytes, TAG, 1, "QuantParams")?;

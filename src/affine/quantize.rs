@@ -1,4 +1,4 @@
-//! Tensors to codes and back.
+//! Quantizes and dequantizes tensors.
 
 use super::calibrate::calibrate;
 use super::codes::{self, packed_len};
@@ -10,49 +10,50 @@ use crate::check;
 use crate::error::Result;
 use crate::wire::{Reader, Writer};
 
-/// A tensor as packed codes with what is needed to read them.
+/// A tensor as packed codes, with everything needed to dequantize it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct QuantizedTensor {
     /// The codes in row-major order, `params.bits` bits each (see [`codes`](crate::affine::codes)).
     pub data: Vec<u8>,
-    /// Scales, zero points and their meaning.
+    /// The quantization parameters.
     pub params: QuantParams,
-    /// The extent of every axis.
+    /// The size of each dimension.
     pub shape: Vec<usize>,
 }
 
-/// Codes are packed and unpacked through a buffer of this many on the stack; a multiple of 8, so that it fills bytes.
+/// Codes are packed and unpacked through a stack buffer of this many; a multiple of 8, so that the codes fill whole
+/// bytes.
 const PIECE: usize = 4096;
 const TAG: [u8; 4] = *b"QPat";
 
 impl QuantizedTensor {
-    /// The bytes that are really stored: packed codes, scales, zero points.
+    /// Size in memory in bytes: packed codes, scales, zero points.
     pub fn memory_bytes(&self) -> usize {
         self.data.len() + self.params.memory_bytes()
     }
 
-    /// The structure is whole: parameters fit the shape, codes are as many as it says.
+    /// Checks that the parameters and the number of codes match the shape, and returns the layout.
     ///
     /// # Errors
-    /// As [`QuantParams::layout`]; [`Code::LENGTH`](crate::Code::LENGTH) for another number of bytes.
+    /// As for [`QuantParams::layout`]; [`Code::LENGTH`](crate::Code::LENGTH) if `data` has a different length.
     pub fn check(&self) -> Result<Layout> {
         let layout = self.params.layout(&self.shape)?;
         check::length("the packed data", self.data.len(), packed_len(layout.len(), self.params.bits))?;
         Ok(layout)
     }
 
-    /// The tensor as bytes, for [`from_bytes`](Self::from_bytes).
+    /// Serializes the tensor; [`from_bytes`](Self::from_bytes) reads it.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut writer = Writer::new(TAG, 1);
         self.params.write(&mut writer);
         writer.counts(&self.shape).bytes(&self.data).finish()
     }
 
-    /// The tensor that [`to_bytes`](Self::to_bytes) wrote.
+    /// Reads a tensor serialized by [`to_bytes`](Self::to_bytes).
     ///
     /// # Errors
     /// [`Code::TRUNCATED`](crate::Code::TRUNCATED), [`Code::MAGIC`](crate::Code::MAGIC),
-    /// [`Code::MALFORMED`](crate::Code::MALFORMED), [`Code::UNSUPPORTED`](crate::Code::UNSUPPORTED), and those of
+    /// [`Code::MALFORMED`](crate::Code::MALFORMED), [`Code::UNSUPPORTED`](crate::Code::UNSUPPORTED), and as for
     /// [`check`](Self::check).
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let mut reader = Reader::new(bytes, TAG, 1, "QuantizedTensor")?;
@@ -64,22 +65,23 @@ impl QuantizedTensor {
     }
 }
 
-/// One code per byte: `q = clamp(round_half_even(x (1 / s)) + z, qmin, qmax)`, the bits of an `i8` if codes are signed.
+/// Quantizes to one code per byte: `q = clamp(round_half_even(x (1 / s)) + z, qmin, qmax)`, as `i8` bits if codes are
+/// signed.
 ///
 /// # Errors
-/// As [`quantize_with_params_into`].
+/// As for [`quantize_with_params_into`].
 pub fn quantize_with_params(values: &[f32], shape: &[usize], params: &QuantParams) -> Result<Vec<u8>> {
     let mut codes = check::zeros(values.len())?;
     quantize_with_params_into(values, shape, params, &mut codes)?;
     Ok(codes)
 }
 
-/// [`quantize_with_params`] into a buffer of one byte per value.
+/// [`quantize_with_params`] into a caller's buffer of one byte per value.
 ///
 /// # Errors
-/// [`Code::LENGTH`](crate::Code::LENGTH) if values, shape, parameters and output do not fit each other,
-/// [`Code::NON_FINITE`](crate::Code::NON_FINITE) with the index of the first value that is no number, and those of
-/// [`QuantParams::check`]. After an error the output holds nothing of meaning.
+/// [`Code::LENGTH`](crate::Code::LENGTH) if values, shape, parameters and output do not match,
+/// [`Code::NON_FINITE`](crate::Code::NON_FINITE) with the index of the first NaN or infinite value, and as for
+/// [`QuantParams::check`]. After an error the contents of the output are unspecified.
 pub fn quantize_with_params_into(
     values: &[f32],
     shape: &[usize],
@@ -91,29 +93,29 @@ pub fn quantize_with_params_into(
     prepared.quantize(values, 0, codes)
 }
 
-/// The values of one code per byte: `x = s (q - z)`.
+/// Dequantizes codes, given one per byte: `x = s (q - z)`.
 ///
 /// # Errors
-/// As [`dequantize_with_params_into`].
+/// As for [`dequantize_with_params_into`].
 pub fn dequantize_with_params(codes: &[u8], shape: &[usize], params: &QuantParams) -> Result<Vec<f32>> {
     let mut out = check::zeros(codes.len())?;
     dequantize_with_params_into(codes, shape, params, &mut out)?;
     Ok(out)
 }
 
-/// [`dequantize_with_params`] into a buffer of one value per code.
+/// [`dequantize_with_params`] into a caller's buffer of one value per code.
 ///
 /// # Errors
-/// [`Code::LENGTH`](crate::Code::LENGTH) if codes, shape, parameters and output do not fit each other,
-/// [`Code::RANGE`](crate::Code::RANGE) with the index of the first code that is not in the range of the parameters, and
-/// those of [`QuantParams::check`]. After an error the output holds nothing of meaning.
+/// [`Code::LENGTH`](crate::Code::LENGTH) if codes, shape, parameters and output do not match,
+/// [`Code::RANGE`](crate::Code::RANGE) with the index of the first code outside the parameters' range, and as for
+/// [`QuantParams::check`]. After an error the contents of the output are unspecified.
 pub fn dequantize_with_params_into(codes: &[u8], shape: &[usize], params: &QuantParams, out: &mut [f32]) -> Result<()> {
     let prepared = Prepared::new(params, shape, codes.len())?;
     check::length("the output of values", out.len(), codes.len())?;
     prepared.dequantize(codes, 0, out)
 }
 
-/// Calibrates a tensor by its smallest and largest values and quantizes it with the usual codes of the mode
+/// Quantizes a tensor with parameters from its minimum and maximum, and the default code range of the mode
 /// ([`QuantScheme::new`]).
 ///
 /// ```
@@ -129,7 +131,7 @@ pub fn dequantize_with_params_into(codes: &[u8], shape: &[usize], params: &Quant
 /// ```
 ///
 /// # Errors
-/// Those of [`calibrate`] and [`quantize_with_params_into`].
+/// As for [`calibrate`] and [`quantize_with_params_into`].
 pub fn quantize_tensor(
     values: &[f32],
     shape: &[usize],
@@ -140,10 +142,10 @@ pub fn quantize_tensor(
     quantize_tensor_with(values, shape, granularity, &QuantScheme::new(bits, mode)?)
 }
 
-/// [`quantize_tensor`] under any scheme: signed, unsigned or narrow codes, any rule for symmetric scales.
+/// [`quantize_tensor`] with any scheme: signed, unsigned or narrow codes, and any rule for symmetric scales.
 ///
 /// # Errors
-/// Those of [`calibrate`] and [`quantize_with_params_into`].
+/// As for [`calibrate`] and [`quantize_with_params_into`].
 pub fn quantize_tensor_with(
     values: &[f32],
     shape: &[usize],
@@ -156,32 +158,32 @@ pub fn quantize_tensor_with(
     Ok(QuantizedTensor { data, params, shape: shape.to_vec() })
 }
 
-/// Quantizes with given parameters into packed codes: a buffer of [`packed_len`] bytes.
+/// Quantizes with given parameters into packed codes, a buffer of [`packed_len`] bytes.
 ///
 /// # Errors
-/// As [`quantize_with_params_into`].
+/// As for [`quantize_with_params_into`].
 pub fn quantize_packed_into(values: &[f32], shape: &[usize], params: &QuantParams, packed: &mut [u8]) -> Result<()> {
     let prepared = Prepared::new(params, shape, values.len())?;
     check::length("the packed output", packed.len(), packed_len(values.len(), params.bits))?;
     prepared.pack(values, 0, packed)
 }
 
-/// The values of a quantized tensor.
+/// Dequantizes a tensor.
 ///
 /// # Errors
-/// As [`dequantize_tensor_into`].
+/// As for [`dequantize_tensor_into`].
 pub fn dequantize_tensor(tensor: &QuantizedTensor) -> Result<Vec<f32>> {
-    // The structure is checked before its shape decides an allocation.
+    // The structure is checked before its shape determines the size of an allocation.
     let mut out = check::zeros(tensor.check()?.len())?;
     dequantize_tensor_into(tensor, &mut out)?;
     Ok(out)
 }
 
-/// [`dequantize_tensor`] into a buffer of one value per element.
+/// [`dequantize_tensor`] into a caller's buffer of one value per element.
 ///
 /// # Errors
-/// [`Code::LENGTH`](crate::Code::LENGTH) for an output of another length, [`Code::RANGE`](crate::Code::RANGE) with the
-/// index of the first code that is not in the range of the parameters, and those of [`QuantizedTensor::check`].
+/// [`Code::LENGTH`](crate::Code::LENGTH) if `out` has a different length, [`Code::RANGE`](crate::Code::RANGE) with the
+/// index of the first code outside the parameters' range, and as for [`QuantizedTensor::check`].
 pub fn dequantize_tensor_into(tensor: &QuantizedTensor, out: &mut [f32]) -> Result<()> {
     let layout = tensor.check()?;
     check::length("the output of values", out.len(), layout.len())?;
@@ -190,11 +192,11 @@ pub fn dequantize_tensor_into(tensor: &QuantizedTensor, out: &mut [f32]) -> Resu
     prepared.unpack(data, 0, out)
 }
 
-/// Parameters that fit their tensor, as the loops use them.
+/// Parameters that match their tensor, in the form the loops need.
 pub(crate) struct Prepared<'a> {
     params: &'a QuantParams,
     layout: Layout,
-    /// Reciprocals of all scales where neighbours have neighbouring scales: a loop must not divide.
+    /// The reciprocals of all scales if neighbouring values have neighbouring scales; the loop must not divide.
     inverses: Vec<f32>,
 }
 
@@ -206,12 +208,12 @@ impl<'a> Prepared<'a> {
         Ok(Prepared { params, layout, inverses: stepped.iter().map(|scale| 1.0 / scale).collect() })
     }
 
-    /// The loop form of a group's parameters.
+    /// A group's parameters in the form the loops need.
     pub(crate) fn affine(&self, group: usize) -> kernel::Affine {
         self.params.affine(group)
     }
 
-    /// The parameters of one value after the other, for a run whose scales step.
+    /// The parameters of consecutive values in a run whose scales step.
     fn stepped(&self, group: usize) -> impl Iterator<Item = kernel::Affine> {
         let range = self.params.range;
         let scales = self.params.scales.iter().zip(&self.inverses).enumerate().skip(group);
@@ -222,8 +224,8 @@ impl<'a> Prepared<'a> {
         })
     }
 
-    /// Calls `run` for every run of values with shared parameters and `one` for every value with its own; `values` are
-    /// those from `start` on.
+    /// Calls `run` for every run of values with the same parameters and `one` for every value with its own. `values`
+    /// starts at index `start` of the tensor.
     pub(crate) fn zip<T, U>(
         &self,
         values: &[T],
@@ -245,7 +247,7 @@ impl<'a> Prepared<'a> {
         }
     }
 
-    /// Packed codes of the values from `start` on, a multiple of 8.
+    /// Quantizes values from index `start`, a multiple of 8, to packed codes.
     pub(crate) fn pack(&self, values: &[f32], start: usize, packed: &mut [u8]) -> Result<()> {
         let bits = self.params.bits;
         if bits == 8 {
@@ -261,10 +263,10 @@ impl<'a> Prepared<'a> {
         Ok(())
     }
 
-    /// Values from `start` on, a multiple of 8, of their packed codes.
+    /// Dequantizes packed codes to values from index `start`, a multiple of 8.
     ///
     /// # Errors
-    /// As [`dequantize`](Self::dequantize).
+    /// As for [`dequantize`](Self::dequantize).
     pub(crate) fn unpack(&self, packed: &[u8], start: usize, out: &mut [f32]) -> Result<()> {
         let bits = self.params.bits;
         if bits == 8 {
@@ -280,7 +282,7 @@ impl<'a> Prepared<'a> {
         Ok(())
     }
 
-    /// What the values from `start` on come back as, without codes on the way.
+    /// Quantizes and dequantizes values from index `start` without storing codes.
     pub(crate) fn fake(&self, values: &[f32], start: usize, out: &mut [f32]) -> Result<()> {
         let mut finite = true;
         let run = |values: &[f32], affine, out: &mut [f32]| finite &= kernel::fake(values, affine, out);
@@ -288,7 +290,7 @@ impl<'a> Prepared<'a> {
         self.checked(finite, values, start)
     }
 
-    /// One code per byte of the values from `start` on.
+    /// Quantizes values from index `start` to one code per byte.
     pub(crate) fn quantize(&self, values: &[f32], start: usize, codes: &mut [u8]) -> Result<()> {
         let mut finite = true;
         let run = |values: &[f32], affine, codes: &mut [u8]| finite &= kernel::quantize(values, affine, codes);
@@ -296,9 +298,9 @@ impl<'a> Prepared<'a> {
         self.checked(finite, values, start)
     }
 
-    /// The error of the first value that is no number, if a run found one.
+    /// The error of the first non-finite value, if a run found one.
     fn checked(&self, finite: bool, values: &[f32], start: usize) -> Result<()> {
-        // Stepped values are searched once more: they are few or slow anyway, and the loop stays plain.
+        // Stepped values are scanned again: they are few or slow anyway, and their loop stays simple.
         if finite && !self.layout.is_stepped() {
             return Ok(());
         }
@@ -308,10 +310,10 @@ impl<'a> Prepared<'a> {
         }
     }
 
-    /// Values from `start` on of one code per byte.
+    /// Dequantizes codes, one per byte, to values from index `start`.
     ///
     /// # Errors
-    /// [`Code::RANGE`](crate::Code::RANGE) with the index of the first code that is not in the range of the parameters.
+    /// [`Code::RANGE`](crate::Code::RANGE) with the index of the first code outside the parameters' range.
     pub(crate) fn dequantize(&self, codes: &[u8], start: usize, out: &mut [f32]) -> Result<()> {
         let (signed, range) = (self.params.is_signed(), self.params.range);
         codes::check_range(codes, start, range.qmin, range.qmax)?;

@@ -1,21 +1,21 @@
-//! From a range of values to a scale and a zero point: the rules, and the range of codes they aim at.
+//! From a range of values to a scale and a zero point: the rules, and the range of codes.
 
 use crate::check;
 use crate::error::{Code, Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// Whether zero sits in the middle of the codes or wherever the values put it.
+/// Whether the zero point is fixed or computed from the values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum QuantMode {
-    /// `x = s q`: one scale for both signs; the right choice for weights.
+    /// `x = s q`: zero is in the middle of the codes. The usual choice for weights.
     #[default]
     Symmetric,
-    /// `x = s (q - z)`: the range of the values, extended to include 0, fills the codes.
+    /// `x = s (q - z)`: the range of the values, extended to include 0, is mapped to all codes.
     Asymmetric,
 }
 
-/// The codes that may be used, `qmin..=qmax`; zero is among them.
+/// The range of allowed codes, `qmin..=qmax`, which includes zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct QuantRange {
     /// The smallest code.
@@ -25,16 +25,16 @@ pub struct QuantRange {
 }
 
 impl QuantRange {
-    /// `-2^(bits-1) ..= 2^(bits-1) - 1`: all of a signed integer.
+    /// `-2^(bits-1) ..= 2^(bits-1) - 1`: the full range of a signed integer.
     ///
     /// # Errors
-    /// [`Code::RANGE`] unless `bits` is 2..=8, as for all three.
+    /// [`Code::RANGE`] unless `bits` is 2..=8.
     pub fn signed(bits: u8) -> Result<Self> {
         let half = 1 << (check_bits(bits)? - 1);
         Ok(QuantRange { qmin: -half, qmax: half - 1 })
     }
 
-    /// `-(2^(bits-1) - 1) ..= 2^(bits-1) - 1`: as many codes below zero as above.
+    /// `-(2^(bits-1) - 1) ..= 2^(bits-1) - 1`: a signed integer without its lowest value, symmetric about zero.
     ///
     /// # Errors
     /// [`Code::RANGE`] unless `bits` is 2..=8.
@@ -43,7 +43,7 @@ impl QuantRange {
         Ok(QuantRange { qmin: -qmax, qmax })
     }
 
-    /// `0 ..= 2^bits - 1`: all of an unsigned integer.
+    /// `0 ..= 2^bits - 1`: the full range of an unsigned integer.
     ///
     /// # Errors
     /// [`Code::RANGE`] unless `bits` is 2..=8.
@@ -51,25 +51,25 @@ impl QuantRange {
         Ok(QuantRange { qmin: 0, qmax: (1 << check_bits(bits)?) - 1 })
     }
 
-    /// Whether codes are stored as signed integers: they are if one of them is negative.
+    /// Whether codes are stored as signed integers, that is, whether any is negative.
     pub fn is_signed(self) -> bool {
         self.qmin < 0
     }
 
-    /// How many codes there are.
+    /// The number of codes.
     pub fn levels(self) -> usize {
         self.qmax.abs_diff(self.qmin) as usize + 1
     }
 
-    /// The zero point of symmetric codes: 0 if they are signed, else the upper middle (128 of `0..=255`).
+    /// The zero point of symmetric codes: 0 if they are signed, otherwise the upper middle (128 for `0..=255`).
     pub fn middle(self) -> i32 {
         if self.is_signed() { 0 } else { self.qmax / 2 + 1 }
     }
 
-    /// The codes fit `bits` and include zero.
+    /// Checks that the codes fit `bits` bits and include zero.
     ///
     /// # Errors
-    /// [`Code::RANGE`].
+    /// [`Code::RANGE`] if they do not.
     pub fn check(self, bits: u8) -> Result<()> {
         let all = if self.is_signed() { Self::signed(bits)? } else { Self::unsigned(bits)? };
         if (all.qmin..=0).contains(&self.qmin) && (0..=all.qmax).contains(&self.qmax) && self.qmin < self.qmax {
@@ -77,7 +77,7 @@ impl QuantRange {
         }
         let QuantRange { qmin, qmax } = self;
         let message = format!(
-            "codes {qmin} to {qmax} do not fit {bits} bits: more than one code is needed, 0 among them, within {} to {}",
+            "the codes {qmin} to {qmax} are invalid for {bits} bits: there must be more than one code, including 0, within {} to {}",
             all.qmin, all.qmax
         );
         Err(Error::new(Code::RANGE, message)
@@ -91,20 +91,22 @@ fn check_bits(bits: u8) -> Result<u8> {
     check::within("bits", bits, 2, 8).map(|()| bits)
 }
 
-/// How a symmetric scale follows from the largest magnitude `m`. On a narrow range all three agree.
+/// How a symmetric scale follows from the largest magnitude `m`. The three rules agree for narrow ranges.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum SymmetricRule {
-    /// `s = m / ((qmax - qmin) / 2)`: PyTorch's; on a full range (`m / 127.5`) the largest positive value is clipped.
+    /// PyTorch's rule, `s = m / ((qmax - qmin) / 2)`. With a full range (`m / 127.5`) the largest positive value is
+    /// clipped.
     #[default]
     Span,
-    /// `s = m / qmax`: TensorRT's, ONNX Runtime's; a full range leaves its lowest code unused.
+    /// The rule of TensorRT and ONNX Runtime, `s = m / qmax`. With a full range the lowest code is unused.
     Positive,
-    /// `s = max(lo / qmin, hi / qmax)`: torchao's `SYMMETRIC_NO_CLIPPING_ERR`; nothing is clipped, every code can occur.
+    /// torchao's `SYMMETRIC_NO_CLIPPING_ERR`, `s = max(lo / qmin, hi / qmax)`. Nothing is clipped, and every code can
+    /// occur.
     NoClipping,
 }
 
-/// Bits, mode, codes and rule: everything but the values.
+/// Bits, mode, code range and rule: everything that determines the parameters except the values.
 ///
 /// ```
 /// use quantpress::affine::{QuantMode, QuantScheme};
@@ -121,8 +123,8 @@ pub struct QuantScheme {
 }
 
 impl QuantScheme {
-    /// The usual codes of a mode: narrow signed ones for [`Symmetric`](QuantMode::Symmetric), all unsigned ones for
-    /// [`Asymmetric`](QuantMode::Asymmetric).
+    /// Creates a scheme with the default codes of the mode: narrow signed ones for [`Symmetric`](QuantMode::Symmetric),
+    /// unsigned ones for [`Asymmetric`](QuantMode::Asymmetric).
     ///
     /// # Errors
     /// [`Code::RANGE`] unless `bits` is 2..=8.
@@ -134,16 +136,16 @@ impl QuantScheme {
         Ok(QuantScheme { bits, mode, range, rule: SymmetricRule::default() })
     }
 
-    /// The same with other codes.
+    /// Replaces the range of codes.
     ///
     /// # Errors
-    /// [`Code::RANGE`] as [`QuantRange::check`].
+    /// [`Code::RANGE`] as for [`QuantRange::check`].
     pub fn with_range(self, range: QuantRange) -> Result<Self> {
         range.check(self.bits)?;
         Ok(QuantScheme { range, ..self })
     }
 
-    /// The same with another rule for symmetric scales.
+    /// Replaces the rule for symmetric scales.
     #[must_use]
     pub fn with_rule(self, rule: SymmetricRule) -> Self {
         QuantScheme { rule, ..self }
@@ -159,7 +161,7 @@ impl QuantScheme {
         self.mode
     }
 
-    /// The codes.
+    /// The range of codes.
     pub fn range(&self) -> QuantRange {
         self.range
     }
@@ -169,16 +171,16 @@ impl QuantScheme {
         self.rule
     }
 
-    /// The scale and the zero point for values in `min..=max`, which is extended to include 0.
+    /// Computes the scale and the zero point for values in `min..=max`, which is extended to include 0.
     ///
-    /// Asymmetric: `s = (max - min) / (qmax - qmin)`, `z = clamp(qmin - round_half_even(min / s))`; symmetric: as
-    /// [`SymmetricRule`], `z` the [middle](QuantRange::middle). All in single precision, as PyTorch computes them. The
-    /// one floor is `s >= f32::MIN_POSITIVE`, below which `1 / s` is no number: an all-zero range has that scale. Within a
-    /// code of the largest float a scale is rounded down instead of up, so that every code decodes to a finite value.
+    /// Asymmetric: `s = (max - min) / (qmax - qmin)`, `z = clamp(qmin - round_half_even(min / s))`. Symmetric: `s` by
+    /// the [`SymmetricRule`], `z` the [middle](QuantRange::middle). All in single precision, as in PyTorch. The only
+    /// lower bound is `s >= f32::MIN_POSITIVE`, because `1 / s` would overflow below it; an all-zero range has that
+    /// scale. If the largest code would decode to infinity, the scale is rounded down instead of up.
     ///
     /// # Errors
-    /// [`Code::NON_FINITE`] for a bound that is no number, [`Code::RANGE`] if `min > max` or if the codes all lie on one
-    /// side of zero and the values on the other.
+    /// [`Code::NON_FINITE`] for a NaN or infinite bound, [`Code::RANGE`] if `min > max` or if all codes are on one side
+    /// of zero and the values on the other.
     pub fn parameters(&self, min: f32, max: f32) -> Result<(f32, i32)> {
         check::finite(&[min, max], "range bound")?;
         if min > max {
@@ -190,7 +192,7 @@ impl QuantScheme {
         match self.mode {
             QuantMode::Asymmetric => {
                 let steps = (qmax - qmin) as f32;
-                // PyTorch subtracts first; the difference of the largest floats overflows, their shares do not.
+                // PyTorch subtracts first; if the difference overflows, divide first.
                 let span = hi - lo;
                 let scale = floor(if span.is_finite() { span / steps } else { hi / steps - lo / steps });
                 let zero_point = qmin - (lo / scale).round_ties_even() as i32;
@@ -209,18 +211,20 @@ impl QuantScheme {
         }
     }
 
-    /// A range with codes on one side of zero only has no scale for values on the other.
+    /// Checks that the scale is finite. It is infinite if all codes are on one side of zero and the values on the
+    /// other.
     fn finite(&self, scale: f32, zero_point: i32) -> Result<(f32, i32)> {
         let QuantRange { qmin, qmax } = self.range;
         if scale.is_finite() {
             return Ok((decodable(scale, (qmax - zero_point).max(zero_point - qmin)), zero_point));
         }
-        let message = format!("codes {qmin} to {qmax} with zero at {zero_point} have no finite scale for these values");
+        let message =
+            format!("no finite scale maps these values to the codes {qmin} to {qmax} with zero point {zero_point}");
         Err(Error::new(Code::RANGE, message).with("qmin", f64::from(qmin)).with("qmax", f64::from(qmax)))
     }
 }
 
-/// The scale, or the largest one below it at which `steps` of it are a finite number.
+/// The scale, or the largest smaller one for which `steps` times the scale is finite.
 fn decodable(scale: f32, steps: i32) -> f32 {
     let steps = steps as f32;
     if (scale * steps).is_finite() {

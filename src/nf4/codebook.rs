@@ -1,26 +1,26 @@
-//! The sixteen values of each 4-bit type, and what decides between neighbours.
+//! The sixteen values of each 4-bit type, and the midpoints for choosing the nearest.
 
 use serde::{Deserialize, Serialize};
 
-/// The meaning of a 4-bit code; every block is scaled by its largest magnitude first.
+/// The 4-bit data type, that is, the meaning of a code in a block normalized by its absmax.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum DataType4Bit {
-    /// NormalFloat: the quantiles of a normal distribution, 0 and both ends exact. Best for weights.
+    /// NormalFloat: quantiles of a normal distribution, with 0 and both ends exact. Best for weights.
     #[default]
     Nf4,
-    /// A sign, two exponent bits, one mantissa bit; the largest is 1.
+    /// A 4-bit float: a sign, two exponent bits, one mantissa bit; the maximum is 1.
     Fp4,
-    /// `-7..=7` over 7, in two's complement: evenly spaced. Not a type of bitsandbytes; 1.4 dB worse than NF4 on
-    /// gaussian weights.
+    /// `-7..=7` divided by 7, in two's complement: evenly spaced. Does not exist in bitsandbytes; its error on gaussian
+    /// weights is 1.4 dB above that of NF4.
     Int4,
 }
 
 impl DataType4Bit {
-    /// Every type, in the order of their numbers in serialized structures.
+    /// All types, in the order of their numbers in serialized structures.
     pub const ALL: [DataType4Bit; 3] = [DataType4Bit::Nf4, DataType4Bit::Fp4, DataType4Bit::Int4];
 
-    /// The name bitsandbytes uses (`quant_type`), and ours for what it does not have.
+    /// The name in bitsandbytes (`quant_type`); `int4` is our own.
     pub const fn name(self) -> &'static str {
         match self {
             DataType4Bit::Nf4 => "nf4",
@@ -29,9 +29,9 @@ impl DataType4Bit {
         }
     }
 
-    /// What each code stands for in a block whose largest magnitude is 1.
+    /// The value of each code in a block whose absmax is 1.
     ///
-    /// INT4 is given for information: it decodes as `q (absmax / 7)`, which rounds differently in the last bit.
+    /// For INT4 this is informational: it decodes as `q (absmax / 7)`, which rounds differently in the last bit.
     pub const fn table(self) -> &'static [f32; 16] {
         match self {
             DataType4Bit::Nf4 => &NF4,
@@ -41,7 +41,7 @@ impl DataType4Bit {
     }
 }
 
-/// QLoRA's NormalFloat, the digits bitsandbytes has.
+/// QLoRA's NormalFloat, with the digits of bitsandbytes.
 const NF4: [f32; 16] = [
     -1.0,
     -0.696_192_800_998_687_7,
@@ -67,7 +67,7 @@ const FP4: [f32; 16] = {
     let mut code = 0;
     while code < 8 {
         table[code] = magnitudes[code] / 12.0;
-        // Code 8 is zero too, and a positive one.
+        // Code 8 is zero too, and positive.
         table[code + 8] = 0.0 - table[code];
         code += 1;
     }
@@ -84,13 +84,13 @@ const INT4: [f32; 16] = {
     table
 };
 
-/// How a table is searched: the code is `order[number of midpoints below the value]`.
+/// The search for the nearest value: the code is `order[number of midpoints below the value]`.
 ///
-/// A value on a midpoint takes the lower neighbour, as `torch.bucketize` counts.
+/// A value equal to a midpoint takes the lower neighbour, as with `torch.bucketize`.
 pub struct Search {
-    /// `(v[i] + v[i + 1]) / 2` of the sorted values.
+    /// `(v[i] + v[i + 1]) / 2` for the sorted values.
     pub midpoints: [f32; 15],
-    /// The codes in the order of their values.
+    /// The codes in ascending order of their values.
     pub order: [u8; 16],
 }
 
@@ -105,10 +105,10 @@ impl Search {
         Search { midpoints, order }
     }
 
-    /// NF4 is sorted.
+    /// NF4 is already sorted.
     pub const NF4: Search = Search::new(&NF4, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
 
-    /// FP4 has two zeros, and `torch.argsort` puts 8 after 0: a tiny positive value gets code 8, a zero code 0.
+    /// FP4 has two zeros, and `torch.argsort` puts code 8 after 0: a tiny positive value gets code 8, zero gets code 0.
     pub const FP4: Search = Search::new(&FP4, [11, 10, 13, 12, 15, 14, 9, 0, 8, 1, 6, 7, 4, 5, 2, 3]);
 }
 

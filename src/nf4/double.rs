@@ -1,4 +1,4 @@
-//! Double quantization: the absmax themselves at 8 bits, as QLoRA has it and bitsandbytes does it.
+//! Double quantization: the absmax values are quantized to 8 bits, as in QLoRA and bitsandbytes.
 
 use super::codebook::DataType4Bit;
 use super::dynamic;
@@ -12,38 +12,39 @@ use crate::wire::{Reader, Writer};
 /// Absmax values per second-level block.
 pub const DOUBLE_QUANT_BLOCK_SIZE: usize = 256;
 
-/// A 4-bit tensor whose absmax are 8-bit codes: `absmax = map[code] nested_absmax + offset`.
+/// A 4-bit tensor with 8-bit absmax codes: `absmax = map[code] nested_absmax + offset`.
 ///
-/// 4.127 bits per weight with blocks of 64, against 4.5 without.
+/// It takes 4.127 bits per weight with blocks of 64, compared with 4.5 without double quantization.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DoubleQuantized4Bit {
-    /// Two codes to a byte, the first in the high nibble.
+    /// Two codes per byte, the first in the high nibble.
     pub codes: Vec<u8>,
-    /// The absmax of every block, less the offset, in the [dynamic map](super::DYNAMIC_MAP).
+    /// The absmax of every block minus the offset, as codes of the [dynamic map](super::DYNAMIC_MAP).
     pub absmax_codes: Vec<u8>,
-    /// The largest magnitude of every 256 absmax, less the offset.
+    /// The largest magnitude of every 256 absmax values after subtracting the offset.
     pub nested_absmax: Vec<f32>,
-    /// The mean of all absmax.
+    /// The mean of all absmax values.
     pub offset: f32,
-    /// How many weights there are.
+    /// The number of weights.
     pub len: usize,
     /// Weights per block; the last block may have fewer.
     pub block_size: usize,
-    /// The meaning of the codes.
+    /// The data type of the codes.
     pub data_type: DataType4Bit,
 }
 
 const TAG: [u8; 4] = *b"QP4d";
 
 impl DoubleQuantized4Bit {
-    /// Quantizes the absmax of a 4-bit tensor. `offset` is what is subtracted from them; their mean by default.
+    /// Quantizes the absmax values of a 4-bit tensor. `offset` is subtracted from them first; by default it is their
+    /// mean.
     ///
-    /// bitsandbytes takes `torch.mean`, whose last bits depend on the machine and the number of threads. Ours is the
-    /// mean in double precision, rounded once, up to 4 units in the last place from it; to have the bytes of one
-    /// particular run, give its offset.
+    /// bitsandbytes uses `torch.mean`, whose last bits depend on the machine and the number of threads. This function
+    /// computes the mean in double precision and rounds it once, up to 4 units in the last place away; pass `offset` to
+    /// reproduce the bytes of a particular run.
     ///
     /// # Errors
-    /// Those of [`Quantized4Bit::check`]; [`Code::NON_FINITE`](crate::Code::NON_FINITE) for an offset that is no number.
+    /// As for [`Quantized4Bit::check`]; [`Code::NON_FINITE`](crate::Code::NON_FINITE) for a NaN or infinite offset.
     pub fn from_single(tensor: Quantized4Bit, offset: Option<f32>) -> Result<Self> {
         tensor.check()?;
         let offset = offset.unwrap_or_else(|| mean(&tensor.absmax));
@@ -54,10 +55,10 @@ impl DoubleQuantized4Bit {
         Ok(DoubleQuantized4Bit { codes, absmax_codes, nested_absmax, offset, len, block_size, data_type })
     }
 
-    /// The tensor with its absmax in single precision again.
+    /// Converts back to a tensor with absmax values in single precision.
     ///
     /// # Errors
-    /// Those of [`check`](Self::check).
+    /// As for [`check`](Self::check).
     pub fn to_single(&self) -> Result<Quantized4Bit> {
         let (codes, absmax) = (self.codes.clone(), self.absmax()?);
         Ok(Quantized4Bit { codes, absmax, len: self.len, block_size: self.block_size, data_type: self.data_type })
@@ -66,41 +67,42 @@ impl DoubleQuantized4Bit {
     /// The absmax of every block: `map[code] nested_absmax`, rounded, plus the offset.
     ///
     /// # Errors
-    /// Those of [`check`](Self::check); [`Code::NON_FINITE`](crate::Code::NON_FINITE) if one overflows.
+    /// As for [`check`](Self::check); [`Code::NON_FINITE`](crate::Code::NON_FINITE) if a value overflows.
     pub fn absmax(&self) -> Result<Vec<f32>> {
         self.check()?;
         decode_absmax(&self.absmax_codes, &self.nested_absmax, self.offset)
     }
 
-    /// The bytes that are stored: codes, codes of absmax, nested absmax and the offset. The maps are constants.
+    /// Size in bytes: codes, absmax codes, nested absmax and offset. The code tables are constants and not counted.
     pub fn memory_bytes(&self) -> usize {
         self.codes.len() + self.absmax_codes.len() + 4 * self.nested_absmax.len() + 4
     }
 
-    /// How many times smaller than single precision.
+    /// Compression ratio relative to f32.
     ///
     /// # Errors
-    /// [`Code::NO_DATA`](crate::Code::NO_DATA) for a tensor of no weights.
+    /// [`Code::NO_DATA`](crate::Code::NO_DATA) for an empty tensor.
     pub fn compression_ratio(&self) -> Result<f64> {
         compression_ratio(self.len, self.memory_bytes())
     }
 
-    /// How many bytes the second level saves; negative for a tensor of a block or two, which it only burdens.
+    /// The number of bytes that double quantization saves; negative for a tensor of one or two blocks.
     pub fn double_quant_savings(&self) -> i64 {
         let single = self.codes.len() + 4 * self.absmax_codes.len();
         single as i64 - self.memory_bytes() as i64
     }
 
-    /// The options it was made with.
+    /// The options the tensor was quantized with.
     pub fn options(&self) -> Quantize4BitOptions {
         Quantize4BitOptions { data_type: self.data_type, block_size: self.block_size }
     }
 
-    /// The structure is whole.
+    /// Checks that the parts match each other.
     ///
     /// # Errors
-    /// [`Code::RANGE`](crate::Code::RANGE) for the block size, [`Code::LENGTH`](crate::Code::LENGTH) for parts that are not as long as the weights need,
-    /// [`Code::NON_FINITE`](crate::Code::NON_FINITE) for a nested absmax or an offset that is no number.
+    /// [`Code::RANGE`](crate::Code::RANGE) for the block size, [`Code::LENGTH`](crate::Code::LENGTH) for parts whose
+    /// length does not match the number of weights, [`Code::NON_FINITE`](crate::Code::NON_FINITE) for a NaN or infinite
+    /// nested absmax or offset.
     pub fn check(&self) -> Result<()> {
         let blocks = self.options().blocks(self.len)?;
         check::length("the list of absmax codes", self.absmax_codes.len(), blocks)?;
@@ -110,18 +112,19 @@ impl DoubleQuantized4Bit {
         check::finite(&[self.offset], "offset")
     }
 
-    /// The tensor as bytes, for [`from_bytes`](Self::from_bytes). For other programs see
-    /// [`to_state_dict`](Self::to_state_dict).
+    /// Serializes the tensor; [`from_bytes`](Self::from_bytes) reads it. Use [`to_state_dict`](Self::to_state_dict) to
+    /// exchange tensors with other programs.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut writer = Writer::new(TAG, 1);
         writer.u8(self.data_type as u8).count(self.block_size).count(self.len).f32(self.offset);
         writer.f32s(&self.nested_absmax).bytes(&self.absmax_codes).bytes(&self.codes).finish()
     }
 
-    /// The tensor that [`to_bytes`](Self::to_bytes) wrote.
+    /// Reads a tensor serialized by [`to_bytes`](Self::to_bytes).
     ///
     /// # Errors
-    /// [`Code::TRUNCATED`](crate::Code::TRUNCATED), [`Code::MAGIC`](crate::Code::MAGIC), [`Code::MALFORMED`](crate::Code::MALFORMED), [`Code::UNSUPPORTED`](crate::Code::UNSUPPORTED), and those of
+    /// [`Code::TRUNCATED`](crate::Code::TRUNCATED), [`Code::MAGIC`](crate::Code::MAGIC),
+    /// [`Code::MALFORMED`](crate::Code::MALFORMED), [`Code::UNSUPPORTED`](crate::Code::UNSUPPORTED), and as for
     /// [`check`](Self::check).
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let mut reader = Reader::new(bytes, TAG, 1, "DoubleQuantized4Bit")?;
@@ -135,10 +138,11 @@ impl DoubleQuantized4Bit {
     }
 }
 
-/// The second level by itself: the codes of the absmax, the nested absmax of every 256, and the offset, which is their mean.
+/// Quantizes absmax values on their own: returns their codes, the nested absmax of every 256, and the offset (their
+/// mean).
 ///
 /// # Errors
-/// [`Code::NON_FINITE`](crate::Code::NON_FINITE) for an absmax that is no number.
+/// [`Code::NON_FINITE`](crate::Code::NON_FINITE) for a NaN or infinite absmax.
 pub fn double_absmax(absmax: Vec<f32>) -> Result<(Vec<u8>, Vec<f32>, f32)> {
     check::finite(&absmax, "absmax")?;
     let offset = mean(&absmax);
@@ -171,7 +175,7 @@ fn quantize_absmax(mut absmax: Vec<f32>, offset: f32, codes: &mut [u8], nested: 
     for x in &mut absmax {
         *x -= offset;
     }
-    check::finite(&absmax, "absmax less the offset")?;
+    check::finite(&absmax, "absmax minus the offset")?;
     let blocks = absmax.chunks(DOUBLE_QUANT_BLOCK_SIZE).zip(codes.chunks_mut(DOUBLE_QUANT_BLOCK_SIZE));
     for ((values, codes), nested) in blocks.zip(nested) {
         *nested = dynamic::encode(values, codes);
@@ -179,19 +183,19 @@ fn quantize_absmax(mut absmax: Vec<f32>, offset: f32, codes: &mut [u8], nested: 
     Ok(())
 }
 
-/// Quantizes to 4 bits and the absmax to 8, as bitsandbytes with `compress_statistics=True`.
+/// Quantizes weights to 4 bits and their absmax values to 8, like bitsandbytes with `compress_statistics=True`.
 ///
 /// # Errors
-/// Those of [`quantize_4bit`].
+/// As for [`quantize_4bit`].
 pub fn quantize_4bit_double(values: &[f32], options: &Quantize4BitOptions) -> Result<DoubleQuantized4Bit> {
     DoubleQuantized4Bit::from_single(quantize_4bit(values, options)?, None)
 }
 
-/// [`quantize_4bit_double`] into buffers: codes, one code per block, one nested absmax per 256 blocks. Returns the
-/// offset.
+/// [`quantize_4bit_double`] into caller's buffers: codes, one absmax code per block, one nested absmax per 256 blocks.
+/// Returns the offset.
 ///
 /// # Errors
-/// Those of [`quantize_4bit_into`], and [`Code::LENGTH`](crate::Code::LENGTH) for the buffers of the second level.
+/// As for [`quantize_4bit_into`], and [`Code::LENGTH`](crate::Code::LENGTH) for the buffers of the second level.
 pub fn quantize_4bit_double_into(
     values: &[f32],
     options: &Quantize4BitOptions,
@@ -209,10 +213,10 @@ pub fn quantize_4bit_double_into(
     Ok(offset)
 }
 
-/// The weights of a doubly quantized tensor.
+/// Dequantizes a double-quantized tensor.
 ///
 /// # Errors
-/// Those of [`DoubleQuantized4Bit::check`].
+/// As for [`DoubleQuantized4Bit::check`].
 pub fn dequantize_4bit_double(tensor: &DoubleQuantized4Bit) -> Result<Vec<f32>> {
     tensor.check()?;
     let mut out = check::zeros(tensor.len)?;
@@ -220,11 +224,11 @@ pub fn dequantize_4bit_double(tensor: &DoubleQuantized4Bit) -> Result<Vec<f32>> 
     Ok(out)
 }
 
-/// [`dequantize_4bit_double`] into a buffer of as many values.
+/// [`dequantize_4bit_double`] into a caller's buffer of one value per weight.
 ///
 /// # Errors
-/// [`Code::LENGTH`](crate::Code::LENGTH) for an output of another length, [`Code::NON_FINITE`](crate::Code::NON_FINITE) if an absmax overflows, and those of
-/// [`DoubleQuantized4Bit::check`].
+/// [`Code::LENGTH`](crate::Code::LENGTH) if `out` has a different length, [`Code::NON_FINITE`](crate::Code::NON_FINITE)
+/// if an absmax overflows, and as for [`DoubleQuantized4Bit::check`].
 pub fn dequantize_4bit_double_into(tensor: &DoubleQuantized4Bit, out: &mut [f32]) -> Result<()> {
     let absmax = tensor.absmax()?;
     check::length("the output of weights", out.len(), tensor.len)?;

@@ -1,14 +1,15 @@
-//! bitsandbytes' dynamic 8-bit map, which holds the absmax of absmax: many small values, few large ones.
+//! bitsandbytes' dynamic 8-bit map for quantizing absmax values: many small values, few large ones.
 
 use crate::order::sorted;
 use std::array;
 use std::sync::LazyLock;
 
-/// The 256 values, sorted: 0, 1, and for each of seven decades `10^(i-6)` the `2^i` midpoints of 0.1..1, both signs.
+/// The 256 values, sorted: 0, 1, and for each of seven decades `10^(i-6)` the `2^i` midpoints of 0.1..1 with both
+/// signs.
 ///
-/// `create_dynamic_map(signed=True, max_exponent_bits=7, total_bits=8)`, whose bits depend on how `torch.linspace`
-/// rounds: from the nearer end, one fused step. In double precision both operations are exact, so that one rounding
-/// back to single precision is the fused one.
+/// Equals `create_dynamic_map(signed=True, max_exponent_bits=7, total_bits=8)`, whose bits depend on the rounding of
+/// `torch.linspace`: from the nearer end, with one fused multiply-add. In double precision both operations are exact,
+/// so rounding the result to single precision gives the fused result.
 pub static DYNAMIC_MAP: LazyLock<[f32; 256]> = LazyLock::new(|| {
     const DECADES: [f32; 7] = [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0];
     let mut values = Vec::with_capacity(256);
@@ -31,8 +32,8 @@ pub static DYNAMIC_MAP: LazyLock<[f32; 256]> = LazyLock::new(|| {
 
 /// The code of each of 65536 bins over -1..1.
 ///
-/// bitsandbytes' CPU path does not search the map for a value: it searches it once per bin. About one code in 600 is
-/// therefore not the nearest, and the bytes show it.
+/// bitsandbytes' CPU path does not search the map for every value but once per bin. About one code in 600 is therefore
+/// not the nearest one, and the bytes must reproduce that.
 static BINS: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let map = &*DYNAMIC_MAP;
     let midpoint = |code: usize| 0.5 * (map[code] + map[code + 1]);
@@ -48,15 +49,15 @@ static BINS: LazyLock<Vec<u8>> = LazyLock::new(|| {
         .collect()
 });
 
-/// Codes of one block of values that are numbers, and its largest magnitude. A block of zeros has code 0, whose value
-/// -0.99 counts for nothing times a magnitude of 0.
+/// Writes the codes of one block of finite values and returns its largest magnitude. A block of zeros gets code 0,
+/// whose value -0.99 is multiplied by a magnitude of 0.
 pub fn encode(values: &[f32], codes: &mut [u8]) -> f32 {
     let largest = values.iter().fold(0.0f32, |max, x| max.max(x.abs()));
     if largest == 0.0 {
         codes.fill(0);
         return largest;
     }
-    // The reciprocal of the smallest denormals is infinite, and the reference undefined there.
+    // The reciprocal of the smallest subnormals is infinite, where the reference is undefined.
     let inverse = (1.0 / largest).min(f32::MAX);
     let bins = &*BINS;
     for (code, x) in codes.iter_mut().zip(values) {
@@ -67,7 +68,7 @@ pub fn encode(values: &[f32], codes: &mut [u8]) -> f32 {
     largest
 }
 
-/// The value of a code in a block of that largest magnitude.
+/// Decodes a code of a block with this largest magnitude.
 #[inline(always)]
 pub fn decode(code: u8, largest: f32) -> f32 {
     DYNAMIC_MAP[usize::from(code)] * largest

@@ -1,7 +1,7 @@
-//! Numbers in the JSON that bitsandbytes keeps in a tensor.
+//! Numbers in the JSON of bitsandbytes' quantization state.
 
-/// A number as Python writes it: the shortest digits that read back, an exponent of two digits at least from 1e16 up
-/// and below 1e-4.
+/// Formats a number as Python does: the shortest digits that read back as the same number, and an exponent of at least
+/// two digits from 1e16 up and below 1e-4.
 pub fn python_number(x: f64) -> String {
     let magnitude = x.abs();
     if magnitude == 0.0 || (1e-4..1e16).contains(&magnitude) {

@@ -1,28 +1,28 @@
-//! The inner loops over one block: largest magnitude, codes, values.
+//! The inner loops over one block: absmax, codes, values.
 
 use super::codebook::{DataType4Bit, Search};
 use crate::round::MAGIC;
 
-/// bitsandbytes' floor under the largest magnitude: a block below it decodes to nothing but tiny values.
+/// bitsandbytes' lower bound for the absmax.
 const FLOOR: f32 = 1e-38;
 
-/// The largest magnitude of `values`, or `None` if one of them is a NaN or an infinity.
+/// The largest magnitude of `values`, or `None` if any of them is NaN or infinite.
 pub fn absmax(values: &[f32]) -> Option<f32> {
-    // The bits of non-negative floats are ordered as the floats are, and what is no number is above all that are. An
-    // integer maximum has no order to keep, so the loop vectorises.
+    // The bits of non-negative floats are ordered like the floats, with infinity and NaN above all finite ones. An
+    // integer maximum is independent of the order, so the loop vectorises.
     let bits = values.iter().fold(0i32, |max, x| max.max((x.to_bits() & 0x7fff_ffff) as i32));
     (bits < 0x7f80_0000).then(|| f32::from_bits(bits as u32))
 }
 
-/// What is stored as the absmax of a block: a shorter one at the end of a tensor has it floored.
+/// The absmax to store for a block. A shorter block at the end of a tensor stores it with its lower bound, as in bitsandbytes.
 pub fn stored(absmax: f32, whole: bool, data_type: DataType4Bit) -> f32 {
     if whole || data_type == DataType4Bit::Int4 { absmax } else { absmax.max(FLOOR) }
 }
 
-/// The codes of one block, two to a byte, the first in the high nibble; what is stored as its absmax is returned.
+/// Encodes one block, two codes per byte with the first in the high nibble. Returns the absmax to store.
 ///
-/// `whole` blocks multiply by the reciprocal, a shorter one at the end of a tensor divides and stores the floored
-/// absmax: bitsandbytes does, and the codes show it.
+/// As in bitsandbytes, `whole` blocks multiply by the reciprocal, while a shorter block at the end of a tensor divides
+/// and stores the absmax with its lower bound; the codes differ accordingly.
 pub fn encode(values: &[f32], absmax: f32, whole: bool, data_type: DataType4Bit, codes: &mut [u8]) -> f32 {
     let floored = if absmax < FLOOR { FLOOR } else { absmax };
     let inverse = 1.0 / floored;
@@ -51,10 +51,10 @@ pub fn encode(values: &[f32], absmax: f32, whole: bool, data_type: DataType4Bit,
     }
 }
 
-/// Values whose codes are found side by side.
+/// The number of values processed in parallel.
 const LANES: usize = 16;
 
-/// Runs `code` over the values and packs its answers; an odd end is filled with the code of 0.
+/// Applies `code` to the values and packs the results. An odd number of values is padded with the code of 0.
 fn pack(values: &[f32], bytes: &mut [u8], code: impl Fn([f32; LANES]) -> [u32; LANES]) {
     let nibbles = |codes: [u32; LANES], bytes: &mut [u8]| {
         for (byte, pair) in bytes.iter_mut().zip(codes.as_chunks::<2>().0) {
@@ -73,7 +73,7 @@ fn pack(values: &[f32], bytes: &mut [u8], code: impl Fn([f32; LANES]) -> [u32; L
     }
 }
 
-/// How many midpoints lie below each value: fifteen comparisons for all lanes at once, no branch, no table.
+/// The number of midpoints below each value: fifteen comparisons for all lanes, without branches or table lookups.
 #[inline(always)]
 fn count(values: [f32; LANES], search: &Search) -> [u32; LANES] {
     let mut counts = [0; LANES];
@@ -90,9 +90,9 @@ fn reorder(counts: [u32; LANES], search: &Search) -> [u32; LANES] {
     counts.map(|count| u32::from(search.order[(count & 15) as usize]))
 }
 
-/// The values of one block's codes: each is its table value times the absmax, rounded once.
+/// Decodes one block: each value is the table value times the absmax, rounded once.
 pub fn decode(codes: &[u8], absmax: f32, data_type: DataType4Bit, out: &mut [f32]) {
-    // Sixteen products for the block instead of one per value.
+    // Sixteen products per block instead of one per value.
     let table: [f32; 16] = match data_type {
         DataType4Bit::Int4 => {
             let scale = absmax / 7.0;

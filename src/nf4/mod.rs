@@ -1,8 +1,8 @@
-//! QLoRA's 4-bit block-wise formats: NF4, FP4 and linear INT4, with double quantization.
+//! QLoRA's block-wise 4-bit formats: NF4, FP4 and linear INT4, with double quantization.
 //!
-//! A tensor is cut into blocks (64 weights by default) without regard to its shape; each block is divided by its
-//! largest magnitude, and each weight becomes the nearest of sixteen values. NF4 and FP4 are those of bitsandbytes
-//! 0.50 on a CPU, bit for bit, and [`state`] writes and reads the tensors it keeps in files.
+//! A tensor is divided into blocks (64 weights by default) regardless of its shape. Each block is divided by its
+//! absmax, and each weight is mapped to the nearest of sixteen values. NF4 and FP4 match bitsandbytes 0.50 on a CPU bit
+//! for bit, and [`state`] writes and reads the tensors in which bitsandbytes stores them.
 //!
 //! Sources: QLoRA (Dettmers et al. 2023, arXiv 2305.14314); 8-bit block-wise quantization (arXiv 2110.02861) for the
 //! dynamic map; bitsandbytes' CPU backend (MIT) for every rounding.

@@ -1,4 +1,4 @@
-//! Block-wise 4-bit tensors: codes and one absmax per block, in memory as bitsandbytes has them.
+//! Block-wise 4-bit tensors: codes and one absmax per block, with the memory layout of bitsandbytes.
 
 use super::codebook::DataType4Bit;
 use super::kernel;
@@ -6,16 +6,16 @@ use crate::check;
 use crate::error::{Code, Error, Result};
 use crate::wire::{Reader, Writer};
 
-/// Weights per block unless the options say otherwise.
+/// The default number of weights per block.
 pub const BLOCK_SIZE: usize = 64;
 
-/// The block sizes bitsandbytes has.
+/// The block sizes that bitsandbytes supports.
 pub const BLOCK_SIZES: [usize; 8] = [32, 64, 128, 256, 512, 1024, 2048, 4096];
 
-/// How to quantize to 4 bits.
+/// Options for 4-bit quantization.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quantize4BitOptions {
-    /// The meaning of the codes; NF4 by default.
+    /// The data type of the codes; NF4 by default.
     pub data_type: DataType4Bit,
     /// Weights per block, one of [`BLOCK_SIZES`]; 64 by default.
     pub block_size: usize,
@@ -28,12 +28,12 @@ impl Default for Quantize4BitOptions {
 }
 
 impl Quantize4BitOptions {
-    /// How many bytes of codes `len` weights take.
+    /// The size in bytes of the codes of `len` weights.
     pub fn codes_len(&self, len: usize) -> usize {
         len.div_ceil(2)
     }
 
-    /// How many blocks `len` weights take.
+    /// The number of blocks of `len` weights.
     ///
     /// # Errors
     /// [`Code::RANGE`] for a block size that is not one of [`BLOCK_SIZES`].
@@ -41,70 +41,70 @@ impl Quantize4BitOptions {
         if BLOCK_SIZES.contains(&self.block_size) {
             return Ok(len.div_ceil(self.block_size));
         }
-        let message = format!("a block of {} weights: the sizes are {BLOCK_SIZES:?}", self.block_size);
+        let message = format!("the block size is {}, and must be one of {BLOCK_SIZES:?}", self.block_size);
         Err(Error::new(Code::RANGE, message).with("blockSize", self.block_size))
     }
 }
 
-/// A tensor at 4 bits per weight plus 32 per block: 4.5 with blocks of 64.
+/// A tensor with 4 bits per weight and 32 bits per block: 4.5 bits per weight with blocks of 64.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Quantized4Bit {
-    /// Two codes to a byte, the first in the high nibble; an odd end is filled with the code of 0.
+    /// Two codes per byte, the first in the high nibble. An odd number of weights is padded with the code of 0.
     pub codes: Vec<u8>,
-    /// The largest magnitude of every block.
+    /// The largest magnitude (absmax) of every block.
     pub absmax: Vec<f32>,
-    /// How many weights there are.
+    /// The number of weights.
     pub len: usize,
     /// Weights per block; the last block may have fewer.
     pub block_size: usize,
-    /// The meaning of the codes.
+    /// The data type of the codes.
     pub data_type: DataType4Bit,
 }
 
 const TAG: [u8; 4] = *b"QP4b";
 
 impl Quantized4Bit {
-    /// The bytes that are stored: codes and absmax. The code table is a constant of the type.
+    /// Size in bytes: codes and absmax. The code table is a constant of the data type and not counted.
     pub fn memory_bytes(&self) -> usize {
         self.codes.len() + 4 * self.absmax.len()
     }
 
-    /// How many times smaller than single precision.
+    /// Compression ratio relative to f32.
     ///
     /// # Errors
-    /// [`Code::NO_DATA`] for a tensor of no weights.
+    /// [`Code::NO_DATA`] for an empty tensor.
     pub fn compression_ratio(&self) -> Result<f64> {
         compression_ratio(self.len, self.memory_bytes())
     }
 
-    /// The options it was made with.
+    /// The options the tensor was quantized with.
     pub fn options(&self) -> Quantize4BitOptions {
         Quantize4BitOptions { data_type: self.data_type, block_size: self.block_size }
     }
 
-    /// The structure is whole.
+    /// Checks that the parts match each other.
     ///
     /// # Errors
-    /// [`Code::RANGE`] for the block size, [`Code::LENGTH`] for codes or absmax that are not as many as the weights
-    /// need, [`Code::NON_FINITE`] for an absmax that is no number.
+    /// [`Code::RANGE`] for the block size, [`Code::LENGTH`] if the number of codes or absmax values does not match the
+    /// number of weights, [`Code::NON_FINITE`] for a NaN or infinite absmax.
     pub fn check(&self) -> Result<()> {
         check::length("the list of absmax", self.absmax.len(), self.options().blocks(self.len)?)?;
         check::length("the list of codes", self.codes.len(), self.options().codes_len(self.len))?;
         check::finite(&self.absmax, "absmax")
     }
 
-    /// The tensor as bytes, for [`from_bytes`](Self::from_bytes). For other programs see
-    /// [`to_state_dict`](Self::to_state_dict).
+    /// Serializes the tensor; [`from_bytes`](Self::from_bytes) reads it. Use [`to_state_dict`](Self::to_state_dict) to
+    /// exchange tensors with other programs.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut writer = Writer::new(TAG, 1);
         writer.u8(self.data_type as u8).count(self.block_size).count(self.len);
         writer.f32s(&self.absmax).bytes(&self.codes).finish()
     }
 
-    /// The tensor that [`to_bytes`](Self::to_bytes) wrote.
+    /// Reads a tensor serialized by [`to_bytes`](Self::to_bytes).
     ///
     /// # Errors
-    /// [`Code::TRUNCATED`], [`Code::MAGIC`], [`Code::MALFORMED`], [`Code::UNSUPPORTED`], and those of
+    /// [`Code::TRUNCATED`], [`Code::MAGIC`], [`Code::MALFORMED`], [`Code::UNSUPPORTED`], and as for
     /// [`check`](Self::check).
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let mut reader = Reader::new(bytes, TAG, 1, "Quantized4Bit")?;
@@ -120,14 +120,15 @@ impl Quantized4Bit {
 
 pub(super) fn compression_ratio(len: usize, bytes: usize) -> Result<f64> {
     if len == 0 {
-        return Err(Error::new(Code::NO_DATA, "a tensor of no weights has no compression ratio"));
+        return Err(Error::new(Code::NO_DATA, "an empty tensor has no compression ratio"));
     }
     Ok(len as f64 * 4.0 / bytes as f64)
 }
 
-/// Quantizes to 4 bits, bit for bit as bitsandbytes' `quantize_4bit` does on a CPU.
+/// Quantizes to 4 bits, bit-identical to bitsandbytes' `quantize_4bit` on a CPU.
 ///
-/// `code = number of midpoints below x (1 / absmax)` of its block. See [`DataType4Bit`] for what the codes mean.
+/// The code of `x` is the number of midpoints below `x (1 / absmax)`, with the absmax of its block. See
+/// [`DataType4Bit`] for the values of the codes.
 ///
 /// ```
 /// use quantpress::nf4::{Quantize4BitOptions, dequantize_4bit, quantize_4bit};
@@ -139,7 +140,7 @@ pub(super) fn compression_ratio(len: usize, bytes: usize) -> Result<f64> {
 /// ```
 ///
 /// # Errors
-/// As [`quantize_4bit_into`].
+/// As for [`quantize_4bit_into`].
 pub fn quantize_4bit(values: &[f32], options: &Quantize4BitOptions) -> Result<Quantized4Bit> {
     let Quantize4BitOptions { data_type, block_size } = *options;
     let mut codes = check::zeros(options.codes_len(values.len()))?;
@@ -148,11 +149,12 @@ pub fn quantize_4bit(values: &[f32], options: &Quantize4BitOptions) -> Result<Qu
     Ok(Quantized4Bit { codes, absmax, len: values.len(), block_size, data_type })
 }
 
-/// [`quantize_4bit`] into buffers of [`codes_len`](Quantize4BitOptions::codes_len) bytes and one absmax per block.
+/// [`quantize_4bit`] into caller's buffers of [`codes_len`](Quantize4BitOptions::codes_len) bytes and one absmax per
+/// block.
 ///
 /// # Errors
-/// [`Code::RANGE`] for the block size, [`Code::LENGTH`] for buffers of other lengths, [`Code::NON_FINITE`] with the
-/// index of the first weight that is no number. After an error the buffers hold nothing of meaning.
+/// [`Code::RANGE`] for the block size, [`Code::LENGTH`] for buffers of the wrong length, [`Code::NON_FINITE`] with the
+/// index of the first NaN or infinite weight. After an error the contents of the buffers are unspecified.
 pub fn quantize_4bit_into(
     values: &[f32],
     options: &Quantize4BitOptions,
@@ -164,10 +166,10 @@ pub fn quantize_4bit_into(
     quantize_blocks(values, 0, options, codes, absmax)
 }
 
-/// The absmax that [`quantize_4bit`] stores, without the codes.
+/// Computes the absmax values that [`quantize_4bit`] stores, without the codes.
 ///
 /// # Errors
-/// As [`quantize_4bit_into`].
+/// As for [`quantize_4bit_into`].
 pub fn block_absmax(values: &[f32], options: &Quantize4BitOptions) -> Result<Vec<f32>> {
     let Quantize4BitOptions { data_type, block_size } = *options;
     let mut absmax = check::zeros(options.blocks(values.len())?)?;
@@ -178,16 +180,16 @@ pub fn block_absmax(values: &[f32], options: &Quantize4BitOptions) -> Result<Vec
     Ok(absmax)
 }
 
-/// The largest magnitude of a block that begins with value `start` of its tensor.
+/// The largest magnitude of a block that starts at weight `start` of its tensor.
 fn largest_of(block: &[f32], start: usize) -> Result<f32> {
     kernel::absmax(block).ok_or_else(|| {
-        // Blocks before this one had none, so the first of all is in it.
+        // Earlier blocks are finite, so this block contains the first non-finite weight.
         let at = check::first_non_finite(block).unwrap_or(0);
         check::non_finite(block[at], start + at, "weight")
     })
 }
 
-/// [`quantize_4bit_into`] for the blocks of a tensor from value `start` on; the lengths were checked.
+/// [`quantize_4bit_into`] for the blocks from weight `start` of a tensor, with checked lengths.
 pub(crate) fn quantize_blocks(
     values: &[f32],
     start: usize,
@@ -205,22 +207,22 @@ pub(crate) fn quantize_blocks(
     Ok(())
 }
 
-/// The weights of a 4-bit tensor, bit for bit as bitsandbytes' `dequantize_4bit` computes them.
+/// Dequantizes a 4-bit tensor, bit-identical to bitsandbytes' `dequantize_4bit`.
 ///
 /// # Errors
-/// As [`dequantize_4bit_into`].
+/// As for [`dequantize_4bit_into`].
 pub fn dequantize_4bit(tensor: &Quantized4Bit) -> Result<Vec<f32>> {
-    // The structure is checked before its length decides an allocation.
+    // The structure is checked before its length determines the size of an allocation.
     tensor.check()?;
     let mut out = check::zeros(tensor.len)?;
     decode_blocks(&tensor.codes, &tensor.absmax, &tensor.options(), &mut out);
     Ok(out)
 }
 
-/// [`dequantize_4bit`] into a buffer of as many values.
+/// [`dequantize_4bit`] into a caller's buffer of one value per weight.
 ///
 /// # Errors
-/// [`Code::LENGTH`] for an output of another length, and those of [`Quantized4Bit::check`].
+/// [`Code::LENGTH`] if `out` has a different length, and as for [`Quantized4Bit::check`].
 pub fn dequantize_4bit_into(tensor: &Quantized4Bit, out: &mut [f32]) -> Result<()> {
     tensor.check()?;
     check::length("the output of weights", out.len(), tensor.len)?;
@@ -228,7 +230,7 @@ pub fn dequantize_4bit_into(tensor: &Quantized4Bit, out: &mut [f32]) -> Result<(
     Ok(())
 }
 
-/// Decodes block after block; the lengths were checked.
+/// Decodes all blocks; the lengths have been checked.
 pub(crate) fn decode_blocks(codes: &[u8], absmax: &[f32], options: &Quantize4BitOptions, out: &mut [f32]) {
     let Quantize4BitOptions { data_type, block_size } = *options;
     let blocks = out.chunks_mut(block_size).zip(codes.chunks(block_size / 2)).zip(absmax);

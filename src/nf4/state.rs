@@ -1,12 +1,12 @@
-//! The tensors bitsandbytes keeps in a file for one 4-bit weight, made and read.
+//! Writes and reads the tensors in which bitsandbytes stores one 4-bit weight.
 //!
 //! ```text
 //! NAME                                       U8   [ceil(n / 2), 1]  the codes
-//! NAME.absmax                                F32  [blocks], or U8 codes if there is a second level
+//! NAME.absmax                                F32  [blocks], or U8 codes with double quantization
 //! NAME.quant_map                             F32  [16]              the table of the data type
 //! NAME.nested_absmax                         F32  [ceil(blocks / 256)]
 //! NAME.nested_quant_map                      F32  [256]             the dynamic map
-//! NAME.quant_state.bitsandbytes__nf4         U8   the rest, as JSON
+//! NAME.quant_state.bitsandbytes__nf4         U8   the remaining fields, as JSON
 //! ```
 //!
 //! Source: `QuantState.as_dict(packed=True)` and `from_dict` of bitsandbytes 0.50.2.
@@ -20,12 +20,12 @@ use crate::check;
 use crate::error::{Code, Error, Result};
 use crate::json::{self, Value};
 
-/// What a tensor of the state dict holds; the names are those of safetensors.
+/// The dtype of a tensor in a state dict, named as in safetensors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StateDtype {
     /// Bytes.
     U8,
-    /// Single precision, little-endian.
+    /// IEEE single precision, little-endian.
     F32,
 }
 
@@ -42,22 +42,22 @@ impl StateDtype {
 /// One tensor of the state dict.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StateTensor {
-    /// Its full name.
+    /// The full name.
     pub name: String,
-    /// What it holds.
+    /// The dtype.
     pub dtype: StateDtype,
-    /// Its extents.
+    /// The shape.
     pub shape: Vec<usize>,
-    /// Its bytes, little-endian.
+    /// The data, little-endian.
     pub data: Vec<u8>,
 }
 
-/// A weight with one or two levels of scales.
+/// A 4-bit weight, with or without double quantization.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Tensor4Bit {
-    /// The absmax in single precision.
+    /// With absmax values in single precision.
     Single(Quantized4Bit),
-    /// The absmax as 8-bit codes.
+    /// With absmax values as 8-bit codes.
     Double(DoubleQuantized4Bit),
 }
 
@@ -66,9 +66,9 @@ pub enum Tensor4Bit {
 pub struct LoadedState {
     /// Codes and scales.
     pub tensor: Tensor4Bit,
-    /// The extents the weight had before it was quantized.
+    /// The shape of the original weight.
     pub shape: Vec<usize>,
-    /// The type the weight had, and that bitsandbytes decodes it to: "float32", "float16" or "bfloat16".
+    /// The dtype of the original weight, to which bitsandbytes dequantizes: "float32", "float16" or "bfloat16".
     pub dtype: String,
 }
 
@@ -77,12 +77,12 @@ const DTYPES: [&str; 3] = ["float32", "float16", "bfloat16"];
 pub(super) const STATE: &str = "quant_state.bitsandbytes__";
 
 impl Quantized4Bit {
-    /// The tensors bitsandbytes reads this one from; `dtype` is what it will decode to ("float32", "float16" or
-    /// "bfloat16").
+    /// Returns the tensors in which bitsandbytes stores this weight. `dtype` is the dtype it will be dequantized to
+    /// ("float32", "float16" or "bfloat16").
     ///
     /// # Errors
     /// [`Code::UNSUPPORTED`] for INT4, which bitsandbytes does not have; [`Code::UNKNOWN_NAME`] for another `dtype`;
-    /// [`Code::LENGTH`] for a shape of another number of elements; those of [`check`](Self::check).
+    /// [`Code::LENGTH`] if the shape does not match the number of weights; and as for [`check`](Self::check).
     pub fn to_state_dict(&self, name: &str, shape: &[usize], dtype: &str) -> Result<Vec<StateTensor>> {
         self.check()?;
         let absmax = floats(name, ".absmax", &self.absmax);
@@ -91,10 +91,10 @@ impl Quantized4Bit {
 }
 
 impl DoubleQuantized4Bit {
-    /// The tensors bitsandbytes reads this one from.
+    /// Returns the tensors in which bitsandbytes stores this weight.
     ///
     /// # Errors
-    /// As [`Quantized4Bit::to_state_dict`].
+    /// As for [`Quantized4Bit::to_state_dict`].
     pub fn to_state_dict(&self, name: &str, shape: &[usize], dtype: &str) -> Result<Vec<StateTensor>> {
         self.check()?;
         let absmax = bytes(name, ".absmax", vec![self.absmax_codes.len()], &self.absmax_codes);
@@ -134,7 +134,8 @@ fn state_dict(
     Ok(tensors)
 }
 
-/// What is not in tensors of its own, as JSON: spaced as Python does. `nested_offset` if the absmax have a second level.
+/// The fields without tensors of their own as JSON, with Python's spacing. `nested_offset` is given with double
+/// quantization.
 ///
 /// # Errors
 /// [`Code::UNSUPPORTED`] for INT4, which bitsandbytes does not have; [`Code::UNKNOWN_NAME`] for another `dtype`.
@@ -146,7 +147,7 @@ pub fn state_json(
     nested_offset: Option<f32>,
 ) -> Result<String> {
     if data_type == DataType4Bit::Int4 {
-        return Err(Error::new(Code::UNSUPPORTED, "bitsandbytes has no linear INT4: use nf4 or fp4 to share a tensor"));
+        return Err(Error::new(Code::UNSUPPORTED, "bitsandbytes does not support linear INT4; use nf4 or fp4"));
     }
     check_dtype(dtype)?;
     let kind = data_type.name();
@@ -164,16 +165,16 @@ fn check_dtype(dtype: &str) -> Result<()> {
     if DTYPES.contains(&dtype) {
         return Ok(());
     }
-    let message = format!("dtype '{dtype}': bitsandbytes decodes to {}", DTYPES.join(", "));
+    let message = format!("unknown dtype '{dtype}'; bitsandbytes dequantizes to {}", DTYPES.join(", "));
     Err(Error::new(Code::UNKNOWN_NAME, message).with("dtype", dtype))
 }
 
-/// Reads the weight `name` from the tensors of a state dict, of which there may be more.
+/// Reads the weight `name` from the tensors of a state dict, which may contain others.
 ///
 /// # Errors
-/// [`Code::ARGUMENT`] if a tensor is missing or of another type, [`Code::MALFORMED`] for a state that is not what
-/// bitsandbytes writes, [`Code::UNSUPPORTED`] for a code table or a second level that differs from bitsandbytes' own,
-/// [`Code::LENGTH`] and others if the parts do not fit each other.
+/// [`Code::ARGUMENT`] if a tensor is missing or has the wrong dtype, [`Code::MALFORMED`] for a quantization state that
+/// bitsandbytes would not write, [`Code::UNSUPPORTED`] for a code table or double quantization that differs from
+/// bitsandbytes' own, [`Code::LENGTH`] and others if the parts do not match each other.
 pub fn from_state_dict(tensors: &[StateTensor], name: &str) -> Result<LoadedState> {
     let find = |suffix: &str| tensors.iter().find(|tensor| tensor.name.strip_prefix(name) == Some(suffix));
     let kinds = [DataType4Bit::Nf4, DataType4Bit::Fp4];
@@ -182,7 +183,7 @@ pub fn from_state_dict(tensors: &[StateTensor], name: &str) -> Result<LoadedStat
     let state = State(json::parse(of_type(packed, StateDtype::U8)?, "the quantization state")?);
 
     if state.text("quant_type")? != data_type.name() {
-        return Err(malformed("quant_type", "another type than the name of its tensor"));
+        return Err(malformed("quant_type", "a type that differs from the name of its tensor"));
     }
     let dtype = state.text("dtype")?.to_owned();
     check_dtype(&dtype)?;
@@ -197,7 +198,7 @@ pub fn from_state_dict(tensors: &[StateTensor], name: &str) -> Result<LoadedStat
         let nested_absmax = read_floats(part(".nested_absmax")?)?;
         same_table(&read_floats(part(".nested_quant_map")?)?, &*DYNAMIC_MAP, "nested_quant_map")?;
         if state.count("nested_blocksize")? != DOUBLE_QUANT_BLOCK_SIZE || state.text("nested_dtype")? != "float32" {
-            let message = "the second level is not of blocks of 256 in float32, as bitsandbytes makes them";
+            let message = "double quantization must use blocks of 256 in float32, as bitsandbytes does";
             return Err(Error::new(Code::UNSUPPORTED, message));
         }
         let offset = state.number("nested_offset")? as f32;
@@ -214,7 +215,7 @@ pub fn from_state_dict(tensors: &[StateTensor], name: &str) -> Result<LoadedStat
     Ok(LoadedState { tensor, shape, dtype })
 }
 
-/// The JSON.
+/// The quantization state as JSON.
 struct State(Value);
 
 impl State {
@@ -225,40 +226,40 @@ impl State {
     fn text(&self, name: &str) -> Result<&str> {
         match self.get(name) {
             Some(Value::Text(text)) => Ok(text),
-            _ => Err(malformed(name, "no string")),
+            _ => Err(malformed(name, "a value that is not a string")),
         }
     }
 
     fn number(&self, name: &str) -> Result<f64> {
         match self.get(name) {
             Some(Value::Number(number)) => Ok(*number),
-            _ => Err(malformed(name, "no number")),
+            _ => Err(malformed(name, "a value that is not a number")),
         }
     }
 
     fn count(&self, name: &str) -> Result<usize> {
-        count(self.number(name)?).ok_or_else(|| malformed(name, "no count"))
+        count(self.number(name)?).ok_or_else(|| malformed(name, "a value that is not a count"))
     }
 
     fn counts(&self, name: &str) -> Result<Vec<usize>> {
         let numbers = self.get(name).and_then(Value::as_list);
         let counts = numbers.and_then(|numbers| numbers.iter().map(|n| count(n.as_f64()?)).collect::<Option<_>>());
-        counts.ok_or_else(|| malformed(name, "no list of counts"))
+        counts.ok_or_else(|| malformed(name, "a value that is not a list of counts"))
     }
 }
 
 fn count(number: f64) -> Option<usize> {
-    // Up to 2^53 a double is exact; no tensor is longer.
+    // Doubles are exact up to 2^53, and no tensor is longer.
     let whole = (0.0..=9_007_199_254_740_992.0).contains(&number) && number.fract() == 0.0;
     whole.then_some(number as u64).and_then(|n| usize::try_from(n).ok())
 }
 
 fn malformed(name: &str, what: &str) -> Error {
-    Error::new(Code::MALFORMED, format!("the quantization state has {what} as '{name}'")).with("name", name)
+    Error::new(Code::MALFORMED, format!("the quantization state has {what} for '{name}'")).with("name", name)
 }
 
 fn missing(name: &str, suffix: &str) -> Error {
-    let message = format!("'{name}' is no 4-bit weight of bitsandbytes: there is no '{name}{suffix}'");
+    let message = format!("'{name}' is not a 4-bit weight of bitsandbytes: there is no '{name}{suffix}'");
     Error::new(Code::ARGUMENT, message).with("name", name)
 }
 
@@ -266,24 +267,25 @@ fn of_type(tensor: &StateTensor, dtype: StateDtype) -> Result<&[u8]> {
     if tensor.dtype == dtype {
         return Ok(&tensor.data);
     }
-    let message = format!("'{}' holds {}, and {} is needed", tensor.name, tensor.dtype.name(), dtype.name());
+    let message = format!("'{}' has dtype {}, but must be {}", tensor.name, tensor.dtype.name(), dtype.name());
     Err(Error::new(Code::ARGUMENT, message).with("name", tensor.name.as_str()))
 }
 
 fn read_floats(tensor: &StateTensor) -> Result<Vec<f32>> {
     let (chunks, rest) = of_type(tensor, StateDtype::F32)?.as_chunks::<4>();
     if !rest.is_empty() {
-        let message = format!("'{}' has {} bytes, and floats take 4 each", tensor.name, tensor.data.len());
+        let message =
+            format!("'{}' has {} bytes, which is not a multiple of 4 (float32)", tensor.name, tensor.data.len());
         return Err(Error::new(Code::LENGTH, message).with("name", tensor.name.as_str()));
     }
     Ok(chunks.iter().map(|&chunk| f32::from_le_bytes(chunk)).collect())
 }
 
-/// The table in the file is the one we decode with, as near as bitsandbytes itself compares them.
+/// Checks that a table in the file is our own, with the tolerance that bitsandbytes uses.
 fn same_table(found: &[f32], ours: &[f32], name: &str) -> Result<()> {
     let near = |(a, b): (&f32, &f32)| (a - b).abs() <= 1e-6;
     if found.len() == ours.len() && found.iter().zip(ours).all(near) {
         return Ok(());
     }
-    Err(Error::new(Code::UNSUPPORTED, format!("'{name}' is not the table of its type")).with("name", name))
+    Err(Error::new(Code::UNSUPPORTED, format!("'{name}' is not the code table of its data type")).with("name", name))
 }

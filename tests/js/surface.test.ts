@@ -153,8 +153,8 @@ describe('numbers', () => {
       'bits is 300, and must be a whole number from 1 to 32',
     ],
     ['percentage', () => quantpress.percentile(values, 101), 'percent is 101, and must be from 0 to 100'],
-    ['code', () => quantpress.packCodes(Uint8Array.of(1, 100), 4), 'code 1 is 100, and takes more than 4 bits'],
-    ['signed code', () => quantpress.packCodes(Int8Array.of(-8, 8), 4), 'code 1 is 8, and takes more than 4 bits'],
+    ['code', () => quantpress.packCodes(Uint8Array.of(1, 100), 4), 'code 1 is 100, which does not fit 4 bits'],
+    ['signed code', () => quantpress.packCodes(Int8Array.of(-8, 8), 4), 'code 1 is 8, which does not fit 4 bits'],
   ])('%s', async (_, call, message) => {
     const error = await thrownBy(call);
     expect(error).toMatchObject({ code: 'RANGE', message });
