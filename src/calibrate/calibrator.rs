@@ -1,4 +1,4 @@
-//! The calibrator: batches in, scale and zero point out.
+//! The calibrator: observes batches and computes a scale and zero point.
 
 use super::extent::{Extent, NonFinite, finite};
 use super::method::{CalibrationMethod, EntropyVariant};
@@ -8,25 +8,26 @@ use crate::affine::{QuantMode, QuantRange, QuantScheme, SymmetricRule};
 use crate::error::{Code, Error, Result};
 use crate::wire::{Reader, Writer};
 
-/// What to calibrate for, beside the method.
+/// The options of a calibrator other than its method.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CalibratorOptions {
-    /// Bits, mode and codes the result is for.
+    /// Bits, mode and range of codes of the result.
     pub scheme: QuantScheme,
-    /// What happens to NaN and infinity.
+    /// How to handle NaN and infinity.
     pub non_finite: NonFinite,
-    /// Most values a percentile calibrator keeps; exact while the data has no more. 1 to 1,048,576.
+    /// The maximum number of values that a percentile calibrator keeps, 1 to 1,048,576. Percentiles are exact up to
+    /// that many values.
     pub max_samples: usize,
-    /// Chooses the sample, once there are more.
+    /// The seed for choosing the sample if there are more values.
     pub seed: u64,
 }
 
-/// Values a percentile calibrator keeps unless told otherwise: a percentile `p` of the sample is then the data's to within
-/// `sqrt(p (100 - p) / 65536)` points, 0.004 at 99.99.
+/// The default of [`CalibratorOptions::max_samples`]. The sample's percentile `p` is then within `sqrt(p (100 - p) /
+/// 65536)` points of the data's: 0.004 at 99.99.
 pub const DEFAULT_SAMPLES: usize = 65_536;
 
 impl CalibratorOptions {
-    /// The usual options for a scheme: NaN and infinity are errors, 65,536 samples, seed 0.
+    /// The default options for a scheme: NaN and infinity are errors, 65,536 samples, seed 0.
     pub fn new(scheme: QuantScheme) -> Self {
         CalibratorOptions { scheme, non_finite: NonFinite::Error, max_samples: DEFAULT_SAMPLES, seed: 0 }
     }
@@ -37,7 +38,7 @@ impl CalibratorOptions {
     }
 }
 
-/// A streaming observer of one tensor: it keeps a bounded summary of the batches it is shown.
+/// A streaming observer of one tensor. It keeps a summary of bounded size of the observed batches.
 ///
 /// ```
 /// use quantpress::calibrate::Calibrator;
@@ -66,53 +67,56 @@ const RULES: [SymmetricRule; 3] = [SymmetricRule::Span, SymmetricRule::Positive,
 const POLICIES: [NonFinite; 2] = [NonFinite::Error, NonFinite::Skip];
 
 impl Calibrator {
-    /// A calibrator of any method and options.
+    /// Creates a calibrator with any method and options.
     ///
     /// # Errors
-    /// [`Code::RANGE`] for numbers outside what the method or the codes allow.
+    /// [`Code::RANGE`] for parameters outside their allowed range.
     pub fn new(method: CalibrationMethod, options: CalibratorOptions) -> Result<Self> {
         method.check()?;
         let state = State::new(method, options.max_samples, options.seed)?;
         Ok(Calibrator { method, options, extent: None, batches: 0, skipped: 0, state })
     }
 
-    /// From the smallest value to the largest, for `bits` (2 to 8) symmetric or asymmetric bits.
+    /// Creates a min-max calibrator: the range is from the minimum to the maximum. `bits` is 2 to 8.
     ///
     /// # Errors
-    /// [`Code::RANGE`].
+    /// [`Code::RANGE`] for `bits`.
     pub fn min_max(bits: u8, symmetric: bool) -> Result<Self> {
         Self::of(CalibrationMethod::MinMax, bits, symmetric)
     }
 
-    /// From one percentile (0 to 100) to another, of a uniform sample of at most `max_samples` values.
+    /// Creates a percentile calibrator: the range is between two percentiles (0 to 100) of a uniform sample of at most
+    /// `max_samples` values.
     ///
     /// # Errors
-    /// [`Code::RANGE`].
+    /// [`Code::RANGE`] for `bits`, the percentiles or `max_samples`.
     pub fn percentile(bits: u8, symmetric: bool, lower: f64, upper: f64, max_samples: usize) -> Result<Self> {
         let options = CalibratorOptions { max_samples, ..CalibratorOptions::of_bits(bits, symmetric)? };
         Self::new(CalibrationMethod::Percentile { lower, upper }, options)
     }
 
-    /// Exponential averages of the batches' extremes; `momentum` is the weight of a new batch.
+    /// Creates a moving-average calibrator: exponential averages of the batches' minima and maxima. `momentum` is the
+    /// weight of a new batch.
     ///
     /// # Errors
-    /// [`Code::RANGE`].
+    /// [`Code::RANGE`] for `bits` or `momentum`.
     pub fn moving_average(bits: u8, symmetric: bool, momentum: f64) -> Result<Self> {
         Self::of(CalibrationMethod::MovingAverage { momentum }, bits, symmetric)
     }
 
-    /// Least Kullback-Leibler divergence, by either reference's algorithm over 2048 bins.
+    /// Creates an entropy calibrator: minimises the Kullback-Leibler divergence over 2048 bins with either reference's
+    /// algorithm.
     ///
     /// # Errors
-    /// [`Code::RANGE`].
+    /// [`Code::RANGE`] for `bits`.
     pub fn entropy(bits: u8, symmetric: bool, variant: EntropyVariant) -> Result<Self> {
         Self::of(CalibrationMethod::Entropy { variant, bins: 2048, levels: 128 }, bits, symmetric)
     }
 
-    /// Least squared error over a histogram of 2048 bins.
+    /// Creates an MSE calibrator: minimises the squared error over a histogram with 2048 bins.
     ///
     /// # Errors
-    /// [`Code::RANGE`].
+    /// [`Code::RANGE`] for `bits`.
     pub fn mse(bits: u8, symmetric: bool) -> Result<Self> {
         Self::of(CalibrationMethod::MSE, bits, symmetric)
     }
@@ -121,11 +125,11 @@ impl Calibrator {
         Self::new(method, CalibratorOptions::of_bits(bits, symmetric)?)
     }
 
-    /// Observes a batch. An empty one, or one with no finite value under [`NonFinite::Skip`], is not counted.
+    /// Observes a batch. A batch without values, or without finite values under [`NonFinite::Skip`], is not counted.
     ///
     /// # Errors
-    /// [`Code::NON_FINITE`] with the index of the first NaN or infinity, unless they are skipped; [`Code::RANGE`] if the
-    /// method cannot hold the magnitude. What was observed before stays as it was.
+    /// [`Code::NON_FINITE`] with the index of the first NaN or infinite value, unless they are skipped; [`Code::RANGE`]
+    /// if the method cannot represent the magnitude. After an error the state is unchanged.
     pub fn observe(&mut self, batch: &[f32]) -> Result<()> {
         let values = finite(batch, self.options.non_finite)?;
         if let Some(extent) = Extent::of(&values) {
@@ -137,7 +141,8 @@ impl Calibrator {
         Ok(())
     }
 
-    /// [`observe`](Self::observe) of a batch of which only the extent is known to the caller: enough for some methods.
+    /// [`observe`](Self::observe) for a batch of which only the minimum and maximum are known, which is enough for some
+    /// methods.
     #[cfg(target_arch = "wasm32")]
     pub(crate) fn observe_extent(&mut self, extent: Extent) -> Result<()> {
         self.state.observe(&[], extent)?;
@@ -146,24 +151,24 @@ impl Calibrator {
         Ok(())
     }
 
-    /// The range the method chooses for what was observed, and its scale and zero point.
+    /// Computes the range by the method, and its scale and zero point.
     ///
     /// # Errors
     /// [`Code::NO_DATA`] if nothing was observed.
     pub fn compute(&self) -> Result<CalibrationResult> {
         let Some(all) = self.extent else {
-            return Err(Error::new(Code::NO_DATA, "the calibrator has observed 0 batches, and needs 1"));
+            return Err(Error::new(Code::NO_DATA, "the calibrator has not observed any batches"));
         };
         let scheme = &self.options.scheme;
         CalibrationResult::new(self.state.range(all, scheme.range()), self.method, scheme)
     }
 
-    /// Batches observed.
+    /// The number of batches observed.
     pub fn num_batches(&self) -> u64 {
         self.batches
     }
 
-    /// NaN and infinite values left out.
+    /// The number of NaN and infinite values skipped.
     pub fn num_skipped(&self) -> u64 {
         self.skipped
     }
@@ -178,43 +183,44 @@ impl Calibrator {
         &self.options
     }
 
-    /// The smallest and the largest finite value observed, whatever the method chooses.
+    /// The minimum and maximum of all finite values observed, regardless of the method.
     pub fn extent(&self) -> Option<Extent> {
         self.extent
     }
 
-    /// Whether anything was observed.
+    /// Whether any batch was observed.
     pub fn has_data(&self) -> bool {
         self.batches > 0
     }
 
-    /// Forgets everything observed.
+    /// Discards all observations.
     pub fn reset(&mut self) {
-        // The same method and options were accepted before.
+        // Cannot fail, because the same method and options were accepted before.
         if let Ok(fresh) = Self::new(self.method, self.options) {
             *self = fresh;
         }
     }
 
-    /// As if the batches `later` observed had followed here.
+    /// Merges a calibrator that observed later batches, as if they had been observed here.
     ///
     /// | method | guarantee |
     /// |---|---|
     /// | min-max | equal to observing all batches here |
-    /// | moving average | equal but for rounding |
-    /// | percentile | equal while all values fit the sample; beyond that, a uniform sample of all |
-    /// | entropy | every value is counted; a value of the histogram with the narrower bins moves by at most half of one of *its* bins |
-    /// | MSE | PyTorch's rule: both histograms are spread over the joint range, in 16 parts per bin |
+    /// | moving average | equal except for rounding |
+    /// | percentile | equal while all values fit the sample; otherwise a uniform sample of all values |
+    /// | entropy | all values are counted; a value of the histogram with narrower bins moves by at most half of *its* bin width |
+    /// | MSE | PyTorch's rule: both histograms are distributed over the joint range, in 16 parts per bin |
     ///
-    /// The same holds for batches observed one after the other whose range grows: see [`CalibrationMethod::Entropy`].
+    /// The same holds for consecutive batches with a growing range; see [`CalibrationMethod::Entropy`].
     ///
     /// # Errors
-    /// [`Code::ARGUMENT`] if methods or codes differ.
+    /// [`Code::ARGUMENT`] if the methods or the codes differ.
     pub fn merge(&mut self, later: &Calibrator) -> Result<()> {
         if self.method != later.method || self.options.scheme != later.options.scheme {
             let (a, b) = (self.method.name(), later.method.name());
-            let message =
-                format!("a calibrator of {a} does not merge with one of {b}, other parameters or other codes");
+            let message = format!(
+                "a {a} calibrator cannot be merged with a {b} calibrator, or one with other parameters or codes"
+            );
             return Err(Error::new(Code::ARGUMENT, message).with("method", a).with("other", b));
         }
         self.state.merge(&later.state)?;
@@ -227,7 +233,7 @@ impl Calibrator {
         Ok(())
     }
 
-    /// Everything, as bytes; [`from_bytes`](Self::from_bytes) resumes from them.
+    /// Serializes the calibrator with everything observed; [`from_bytes`](Self::from_bytes) reads it and can continue.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Writer::new(TAG, VERSION);
         write_method(self.method, &mut out);
@@ -242,11 +248,12 @@ impl Calibrator {
         out.finish()
     }
 
-    /// The calibrator that [`to_bytes`](Self::to_bytes) wrote.
+    /// Reads a calibrator serialized by [`to_bytes`](Self::to_bytes).
     ///
     /// # Errors
-    /// [`Code::MAGIC`], [`Code::UNSUPPORTED`], [`Code::MALFORMED`] or [`Code::TRUNCATED`] for anything else, [`Code::RANGE`] for numbers no calibrator has.
-    /// Never panics, and allocates no more than the bytes account for.
+    /// [`Code::MAGIC`], [`Code::UNSUPPORTED`], [`Code::MALFORMED`] or [`Code::TRUNCATED`] for other bytes,
+    /// [`Code::RANGE`] for values that no calibrator has. Never panics, and never allocates more than the length of the
+    /// bytes justifies.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let mut input = Reader::new(bytes, TAG, VERSION, "a calibrator")?;
         let method = read_method(&mut input)?;
@@ -304,17 +311,17 @@ fn read_method(input: &mut Reader<'_>) -> Result<CalibrationMethod> {
 /// Min-max calibration in one call.
 ///
 /// # Errors
-/// [`Code::RANGE`] for bits, [`Code::NON_FINITE`], [`Code::NO_DATA`] for no values.
+/// [`Code::RANGE`] for `bits`, [`Code::NON_FINITE`], [`Code::NO_DATA`] if there are no values.
 pub fn calibrate_min_max(values: &[f32], bits: u8, symmetric: bool) -> Result<CalibrationResult> {
     let mut calibrator = Calibrator::min_max(bits, symmetric)?;
     calibrator.observe(values)?;
     calibrator.compute()
 }
 
-/// Percentile calibration in one call; exact up to 1,048,576 values, beyond that of a uniform sample of as many.
+/// Percentile calibration in one call; exact up to 1,048,576 values, from a uniform sample of that size for more.
 ///
 /// # Errors
-/// [`Code::RANGE`] for bits or percentiles, [`Code::NON_FINITE`], [`Code::NO_DATA`] for no values.
+/// [`Code::RANGE`] for `bits` or the percentiles, [`Code::NON_FINITE`], [`Code::NO_DATA`] if there are no values.
 pub fn calibrate_percentile(
     values: &[f32],
     bits: u8,

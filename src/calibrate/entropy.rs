@@ -1,22 +1,22 @@
-//! Entropy calibration: the clip that loses least information, as two references compute it.
+//! Entropy calibration: the clipping range that loses the least information, as computed by two references.
 //!
-//! Both walk outwards over candidate clips of a histogram. For each, the *reference* distribution `p` is the clipped
-//! histogram with the mass outside added to its outermost bins; the *candidate* `q` is the same histogram squeezed into
-//! the quantizer's levels and stretched back over the bins that are not empty. The clip with least
-//! `KL(p || q) = sum p ln(p / q)` wins. They differ in nearly every detail beyond that.
+//! Both iterate over candidate ranges of a histogram, from small to large. For each, the *reference* distribution `p`
+//! is the clipped histogram with the mass outside added to its outermost bins; the *candidate* `q` is the same
+//! histogram quantized to the given number of levels and expanded over the non-empty bins. The range with the smallest
+//! `KL(p || q) = sum p ln(p / q)` wins. The two references differ in almost every detail beyond that.
 //!
-//! Computing every candidate from its bins takes seconds for 16,384 of them. So all are estimated from running sums over
-//! the bins first, in time that depends on the number of levels alone; those within a margin of the least estimate, which
-//! is far wider than any rounding, are then computed as the reference does, and only they can win.
+//! Computing all of up to 16,384 candidates from their bins takes seconds. Therefore all are first estimated from
+//! prefix sums over the bins, in time that depends only on the number of levels. Only those within a margin of the
+//! smallest estimate, far wider than any rounding error, are then computed as in the reference and can win.
 
 use super::extent::Extent;
 use super::histogram::{MagnitudeHistogram, SymmetricHistogram};
 use std::ops::Range;
 
-/// The largest magnitude to keep, by TensorRT's rule as nvidia-modelopt publishes it; 0 if there are only zeros.
+/// The largest magnitude to keep by TensorRT's algorithm, as published in nvidia-modelopt; 0 if all values are zero.
 ///
-/// Magnitudes only; bin 0 takes the count of bin 1 (zeros say nothing about the clip); candidates from bin 128 on; mass
-/// outside goes to `p` but not to `q`; of equal candidates the last wins.
+/// It uses a histogram of magnitudes. Bin 0 takes the count of bin 1 (zeros say nothing about the range); candidates
+/// start at bin 128; mass outside is added to `p` but not to `q`; the last candidate wins a tie.
 /// Source: modelopt `calib/histogram.py`, `_compute_amax_entropy` (Apache-2.0).
 pub fn tensorrt(histogram: &MagnitudeHistogram, levels: usize) -> f64 {
     const FIRST: usize = 128;
@@ -37,20 +37,20 @@ pub fn tensorrt(histogram: &MagnitudeHistogram, levels: usize) -> f64 {
     best.1 as f64 * histogram.width
 }
 
-/// The candidates whose estimates are within `margin` of the least: none if all are infinite.
+/// The candidates whose estimates are within `margin` of the smallest one; none if all are infinite.
 fn near_least(candidates: impl Iterator<Item = usize>, estimates: &[f64], margin: f64) -> impl Iterator<Item = usize> {
     let least = estimates.iter().copied().fold(f64::INFINITY, f64::min);
     let near = move |(_, estimate): &(usize, &f64)| least.is_finite() && **estimate <= least + margin;
     candidates.zip(estimates).filter(near).map(|(candidate, _)| candidate)
 }
 
-/// Sums over the bins before each bin.
+/// Prefix sums: the sums over all bins before each bin.
 struct RunningSums {
-    /// `n`, `n ln n`, `ln n` and `1 / n`; the last three of bins that are not empty.
+    /// The sums of `n`, `n ln n`, `ln n` and `1 / n`; the last three over non-empty bins.
     sums: Vec<[f64; 4]>,
-    /// How many bins are not empty.
+    /// The number of non-empty bins.
     filled: Vec<usize>,
-    /// The counts of those.
+    /// The counts of the non-empty bins.
     counts: Vec<f64>,
 }
 
@@ -77,20 +77,20 @@ impl RunningSums {
         std::array::from_fn(|i| to[i] - from[i])
     }
 
-    /// Values in some bins: exact, as counts stay far below 2^53.
+    /// The number of values in a range of bins; exact, because counts stay far below 2^53.
     fn values(&self, bins: Range<usize>) -> f64 {
         self.over(&bins)[0]
     }
 
-    /// How many of some bins are not empty.
+    /// The number of non-empty bins in a range.
     fn filled(&self, bins: &Range<usize>) -> usize {
         self.filled[bins.end] - self.filled[bins.start]
     }
 
-    /// `sum (n - less) ln(n - less)` of the bins that are not empty; `less` is below 1.
+    /// The sum of `(n - less) ln(n - less)` over the non-empty bins of a range; `less` is below 1.
     fn lowered(&self, bins: &Range<usize>, less: f64) -> f64 {
         if less > 0.01 {
-            // Only where few bins are not empty.
+            // Only called for ranges with few non-empty bins.
             let counts = &self.counts[self.filled[bins.start]..self.filled[bins.end]];
             return counts.iter().map(|n| x_ln_x(n - less)).sum();
         }
@@ -103,7 +103,7 @@ fn x_ln_x(x: f64) -> f64 {
     if x > 0.0 { x * libm::log(x) } else { 0.0 }
 }
 
-/// [`divergence_from_zero`] of the bins before `end`, but for rounding.
+/// [`divergence_from_zero`] of the bins before `end`, except for rounding.
 fn estimate_from_zero(sums: &RunningSums, end: usize, levels: usize) -> f64 {
     let all = sums.sums.len() - 1;
     let (kept, outside, last) = (sums.values(0..end), sums.values(end..all), sums.values(end - 1..end));
@@ -125,7 +125,7 @@ fn estimate_from_zero(sums: &RunningSums, end: usize, levels: usize) -> f64 {
     (of_p - of_q) / whole + libm::log(kept / whole)
 }
 
-/// `KL(p || q)` of the first bins with `outside` values beyond them.
+/// `KL(p || q)` of the first bins, with `outside` values beyond them.
 fn divergence_from_zero(counts: &[f64], outside: f64, squeezed: &mut [f64]) -> f64 {
     let (end, levels) = (counts.len(), squeezed.len());
     squeezed.fill(0.0);
@@ -152,7 +152,7 @@ fn divergence_from_zero(counts: &[f64], outside: f64, squeezed: &mut [f64]) -> f
         let p = if j + 1 == end { n + outside } else { n };
         if p > 0.0 {
             if n == 0.0 {
-                // Only the last bin: mass was moved to where q has none.
+                // Only the last bin: mass outside was added to a bin where q is zero.
                 return f64::INFINITY;
             }
             let q = squeezed[j * levels / end];
@@ -162,11 +162,12 @@ fn divergence_from_zero(counts: &[f64], outside: f64, squeezed: &mut [f64]) -> f
     divergence
 }
 
-/// The range to keep, by ONNX Runtime's rule, before it is cut to what was observed.
+/// The range to keep by ONNX Runtime's algorithm, before it is intersected with the observed range.
 ///
-/// A histogram symmetric about 0; `levels` levels whatever the codes; integer truncation where `q` is stretched; zeros
-/// of both distributions replaced by 0.0001 and the rest lowered to pay for it; single precision; the first of equal
-/// candidates wins. Source: ONNX Runtime `quantization/calibrate.py`, `get_entropy_threshold` (MIT).
+/// It uses a histogram symmetric about 0; `levels` levels regardless of the codes; integer truncation when `q` is
+/// expanded; zeros of both distributions replaced by 0.0001, with the other bins lowered to compensate; single
+/// precision; the first candidate wins a tie. Source: ONNX Runtime `quantization/calibrate.py`, `get_entropy_threshold`
+/// (MIT).
 pub fn onnx_runtime(histogram: &SymmetricHistogram, levels: usize) -> Extent {
     let (counts, edges) = (&histogram.counts, histogram.edges());
     let bins = counts.len();
@@ -180,7 +181,7 @@ pub fn onnx_runtime(histogram: &SymmetricHistogram, levels: usize) -> Extent {
     let within = |half: usize| middle - half..(middle + half + 1).min(bins);
     let estimates: Vec<f64> =
         candidates.clone().map(|half| estimate_of_halves(&sums, &prefix, within(half), levels)).collect();
-    // Without a finite one, the first.
+    // If no candidate is finite, the first one wins.
     let mut best = candidates.clone().next().map(|half| (f32::INFINITY, half));
     for half in near_least(candidates, &estimates, 1e-4) {
         let (p, q) = distributions(counts, &prefix, within(half), levels);
@@ -198,7 +199,7 @@ pub fn onnx_runtime(histogram: &SymmetricHistogram, levels: usize) -> Extent {
     }
 }
 
-/// The two distributions of a candidate, before they are smoothed.
+/// The two distributions of a candidate, before smoothing.
 fn distributions(counts: &[u64], prefix: &[u64], within: Range<usize>, levels: usize) -> (Vec<u64>, Vec<u64>) {
     let (start, end, bins) = (within.start, within.end, counts.len());
     let mut p = counts[within].to_vec();
@@ -210,10 +211,10 @@ fn distributions(counts: &[u64], prefix: &[u64], within: Range<usize>, levels: u
     let mut q = vec![0; p.len()];
     for level in 0..levels {
         let at = level * merged..(level + 1) * merged;
-        // The last level also takes the bins that are left over, but is stretched over its own only.
+        // The last level also takes the remaining bins, but is only expanded over its own.
         let stop = if level + 1 == levels { end } else { start + at.end };
         let filled = p[at.clone()].iter().filter(|n| **n != 0).count() as u64;
-        // Dividing in f64 and truncating is dividing the integers: counts stay far below 2^53.
+        // Dividing in f64 and truncating equals integer division, because counts stay far below 2^53.
         if let Some(share) = (prefix[stop] - prefix[start + at.start]).checked_div(filled) {
             q[at].fill(share);
         }
@@ -221,12 +222,12 @@ fn distributions(counts: &[u64], prefix: &[u64], within: Range<usize>, levels: u
     (p, q)
 }
 
-/// The divergence of a candidate, but for the rounding of single precision.
+/// The divergence of a candidate, except for single-precision rounding.
 fn estimate_of_halves(sums: &RunningSums, prefix: &[u64], within: Range<usize>, levels: usize) -> f64 {
     let (start, end, bins) = (within.start, within.end, prefix.len() - 1);
     let (merged, length) = ((end - start) / levels, end - start);
     let tail = start + levels * merged..end;
-    // What is outside is added to the outermost bins, which may be empty themselves.
+    // Mass outside is added to the outermost bins, which may be empty themselves.
     let ends = [(start, prefix[start]), (end - 1, prefix[bins] - prefix[end])];
     let count = |bin: usize| prefix[bin + 1] - prefix[bin];
     let of_p = |bins: &Range<usize>| {
@@ -268,23 +269,23 @@ fn estimate_of_halves(sums: &RunningSums, prefix: &[u64], within: Range<usize>, 
     (p_ln_p - p_ln_q) / all_p + libm::log(all_q / all_p)
 }
 
-/// What a zero is replaced by.
+/// The replacement for zeros.
 const EPS: f64 = 0.0001;
 
-/// What is taken off each bin that is not empty to pay for the others; `None` where that is impossible.
+/// The amount subtracted from each non-empty bin to compensate; `None` if that is impossible.
 fn smoothing(zeros: usize, filled: usize) -> Option<f64> {
     let share = EPS * zeros as f64 / filled as f64;
     (filled > 0 && share < 1.0).then_some(share)
 }
 
-/// Replaces zeros by 0.0001 and takes the same amount off the rest; `None` where that is impossible.
+/// Replaces zeros by 0.0001 and subtracts the same total from the other bins; `None` if that is impossible.
 fn smooth(counts: &[u64]) -> Option<Vec<f32>> {
     let zeros = counts.iter().filter(|n| **n == 0).count();
     let share = smoothing(zeros, counts.len() - zeros)?;
     Some(counts.iter().map(|&n| n as f32 + if n == 0 { EPS as f32 } else { -share as f32 }).collect())
 }
 
-/// `sum p ln(p / q)` of two positive distributions, normalized, in single precision but for the sums.
+/// `sum p ln(p / q)` of two positive distributions after normalization, in single precision except for the sums.
 fn divergence(p: &[f32], q: &[f32]) -> f32 {
     let sum = |x: &[f32]| x.iter().map(|&x| f64::from(x)).sum::<f64>() as f32;
     let (all_p, all_q) = (sum(p), sum(q));
@@ -299,7 +300,7 @@ fn divergence(p: &[f32], q: &[f32]) -> f32 {
 mod tests {
     use super::*;
 
-    /// Histograms of all kinds: dense, nearly empty, of one bin, with empty ends, of huge counts.
+    /// Histograms of all kinds: dense, nearly empty, with one bin, with empty ends, with huge counts.
     fn histograms() -> Vec<Vec<u64>> {
         let mut state = 7u64;
         let mut next = move || {

@@ -1,37 +1,38 @@
-//! The smallest and the largest of some values, and what happens to those that are not numbers.
+//! The minimum and maximum of values, and the handling of non-finite values.
 
 use crate::check;
 use crate::error::Result;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
-/// What an observer does with a NaN or an infinity.
+/// How an observer handles NaN and infinity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum NonFinite {
-    /// Refuse the batch with [`Code::NON_FINITE`](crate::Code::NON_FINITE) and the index of the first one; what was observed before stays.
+    /// Reject the batch with [`Code::NON_FINITE`](crate::Code::NON_FINITE) and the index of the first one; earlier
+    /// observations are kept.
     #[default]
     Error,
-    /// Leave them out and count them.
+    /// Skip and count them.
     Skip,
 }
 
-/// A closed interval of finite numbers: `min <= max`.
+/// A closed interval with finite ends, `min <= max`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Extent {
-    /// The smallest.
+    /// The minimum.
     pub min: f32,
-    /// The largest.
+    /// The maximum.
     pub max: f32,
 }
 
 impl Extent {
-    /// The extent of finite `values`; `None` if there are none.
+    /// The minimum and maximum of finite `values`; `None` if there are none.
     pub fn of(values: &[f32]) -> Option<Self> {
         if values.is_empty() {
             return None;
         }
-        // Eight running extremes: minimum and maximum do not depend on the order, and eight lanes vectorise.
+        // Eight running extremes: minimum and maximum are independent of the order, and eight lanes vectorise.
         const LANES: usize = 8;
         let (mut low, mut high) = ([f32::INFINITY; LANES], [f32::NEG_INFINITY; LANES]);
         let (chunks, tail) = values.as_chunks::<LANES>();
@@ -46,13 +47,13 @@ impl Extent {
         Some(Extent { min, max })
     }
 
-    /// The smallest interval that holds both.
+    /// The smallest interval that contains both.
     #[must_use]
     pub fn union(self, other: Self) -> Self {
         Extent { min: self.min.min(other.min), max: self.max.max(other.max) }
     }
 
-    /// The part of this interval inside `other`, which touches it.
+    /// The intersection with `other`, which must overlap.
     #[must_use]
     pub fn clip(self, other: Self) -> Self {
         Extent { min: self.min.max(other.min), max: self.max.min(other.max) }
@@ -64,10 +65,11 @@ impl Extent {
     }
 }
 
-/// The finite ones of `values` under a policy.
+/// Returns the finite values, applying the policy to the others.
 ///
 /// # Errors
-/// [`Code::NON_FINITE`](crate::Code::NON_FINITE) with the index of the first NaN or infinity, if the policy is to refuse.
+/// [`Code::NON_FINITE`](crate::Code::NON_FINITE) with the index of the first NaN or infinite value under
+/// [`NonFinite::Error`].
 pub fn finite(values: &[f32], policy: NonFinite) -> Result<Cow<'_, [f32]>> {
     match (check::first_non_finite(values), policy) {
         (None, _) => Ok(Cow::Borrowed(values)),

@@ -1,36 +1,36 @@
 //! The histograms of the reference calibrators.
 //!
-//! All are bounded. Two keep the width of their bins when a batch reaches further, as their references do, and so grow; one
-//! that would outgrow [`MAX_BINS`] begins again with its first number of bins over the whole range, and its old bins move
-//! there by their centres.
+//! All are of bounded size. Like their references, two of them keep the width of their bins and add bins when a batch
+//! exceeds the range. One that would exceed [`MAX_BINS`] starts again with its initial number of bins over the whole
+//! range, and the old bins are moved there by their centres.
 
 use super::extent::Extent;
 use super::method::MAX_BINS;
 use super::numpy;
 
-/// Equal bins from `-threshold` to `threshold`, more of them when a batch reaches further.
+/// Equal-width bins from `-threshold` to `threshold`, extended when a batch exceeds that range.
 ///
-/// Exactly those of ONNX Runtime while there are at most [`MAX_BINS`]; ONNX Runtime itself has no limit, and takes
-/// gigabytes for a range that grows a millionfold.
+/// Identical to ONNX Runtime's up to [`MAX_BINS`] bins. ONNX Runtime has no limit and needs gigabytes for a range that
+/// grows a millionfold.
 ///
 /// Source: ONNX Runtime `HistogramCollector.collect_value` and `merge_histogram`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SymmetricHistogram {
     /// Values per bin.
     pub counts: Vec<u64>,
-    /// The upper end.
+    /// The upper end of the range.
     pub threshold: f32,
-    /// How many bins it begins with.
+    /// The initial number of bins.
     first_bins: usize,
 }
 
 impl SymmetricHistogram {
-    /// No values yet.
+    /// Creates an empty histogram.
     pub fn new(bins: usize) -> Self {
         SymmetricHistogram { counts: vec![0; bins], threshold: 0.0, first_bins: bins }
     }
 
-    /// The same with other values.
+    /// A histogram with the same initial number of bins and the given contents.
     pub fn with(&self, threshold: f32, counts: Vec<u64>) -> Self {
         SymmetricHistogram { counts, threshold, ..*self }
     }
@@ -40,13 +40,13 @@ impl SymmetricHistogram {
         numpy::symmetric_edges(self.threshold, self.counts.len())
     }
 
-    /// Adds a batch of this extent.
+    /// Adds a batch; `extent` is its minimum and maximum.
     pub fn observe(&mut self, values: &[f32], extent: Extent) {
         self.reach(extent.magnitude());
         if self.threshold > 0.0 {
             numpy::count(values, &self.edges(), &mut self.counts);
         } else {
-            // All zeros so far: NumPy's histogram of an empty range is one of (-0.5, 0.5).
+            // Only zeros so far: NumPy's histogram of an empty range covers (-0.5, 0.5).
             let middle = self.counts.len() / 2;
             self.counts[middle] += values.len() as u64;
         }
@@ -56,7 +56,8 @@ impl SymmetricHistogram {
         2.0 * self.threshold / self.counts.len() as f32
     }
 
-    /// Extends the bins to `threshold` at least: more bins of the same width, or wider ones where those would be too many.
+    /// Extends the range to at least `threshold`, with more bins of the same width, or wider ones if there would be too
+    /// many.
     fn reach(&mut self, threshold: f32) {
         if threshold <= self.threshold {
             return;
@@ -67,7 +68,7 @@ impl SymmetricHistogram {
         }
         let (bins, stride) = (self.counts.len(), self.stride());
         let more = numpy::floor_divide(threshold - self.threshold, stride) + 1.0;
-        // Also where the stride is too small to divide by.
+        // Also false if the stride is too small to divide by.
         if bins as f32 + 2.0 * more <= MAX_BINS as f32 {
             let more = more as usize;
             self.threshold += more as f32 * stride;
@@ -80,7 +81,7 @@ impl SymmetricHistogram {
         self.absorb(&old);
     }
 
-    /// Adds another histogram: the one with the narrower bins moves, each bin by its centre.
+    /// Adds another histogram. The bins of the one with narrower bins are moved by their centres.
     pub fn merge(&mut self, other: &Self) {
         if other.counts.iter().all(|&n| n == 0) {
             return;
@@ -94,7 +95,7 @@ impl SymmetricHistogram {
         self.absorb(&moved);
     }
 
-    /// Adds the bins of another, which reaches no further, by their centres.
+    /// Adds the bins of another histogram, whose range is not larger, by their centres.
     fn absorb(&mut self, other: &Self) {
         let (bins, theirs) = (self.counts.len(), other.counts.len());
         let ratio = if self.threshold > 0.0 { f64::from(other.threshold) / f64::from(self.threshold) } else { 1.0 };
@@ -106,33 +107,33 @@ impl SymmetricHistogram {
     }
 }
 
-/// Equal bins of magnitudes from 0 to `width * bins`, more of them when a batch reaches further.
+/// Equal-width bins of magnitudes from 0 to `width * bins`, extended when a batch exceeds that range.
 ///
-/// Those of modelopt while there are at most [`MAX_BINS`].
+/// Identical to modelopt's up to [`MAX_BINS`] bins.
 ///
 /// Source: nvidia-modelopt `HistogramCalibrator.collect`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MagnitudeHistogram {
     /// Values per bin.
     pub counts: Vec<u64>,
-    /// Of one bin.
+    /// The width of a bin.
     pub width: f64,
-    /// How many bins it begins with.
+    /// The initial number of bins.
     first_bins: usize,
 }
 
 impl MagnitudeHistogram {
-    /// No values yet.
+    /// Creates an empty histogram.
     pub fn new(bins: usize) -> Self {
         MagnitudeHistogram { counts: vec![0; bins], width: 0.0, first_bins: bins }
     }
 
-    /// The same with other values.
+    /// A histogram with the same initial number of bins and the given contents.
     pub fn with(&self, width: f64, counts: Vec<u64>) -> Self {
         MagnitudeHistogram { counts, width, ..*self }
     }
 
-    /// Adds a batch of this extent.
+    /// Adds a batch; `extent` is its minimum and maximum.
     pub fn observe(&mut self, values: &[f32], extent: Extent) {
         self.reach(f64::from(extent.magnitude()));
         let (last, width) = (self.counts.len() - 1, self.width);
@@ -143,10 +144,10 @@ impl MagnitudeHistogram {
         }
     }
 
-    /// Extends the bins to a magnitude: more bins of the same width, or wider ones where those would be too many.
+    /// Extends the range to a magnitude, with more bins of the same width, or wider ones if there would be too many.
     fn reach(&mut self, largest: f64) {
         if self.width == 0.0 {
-            // As many zeros as came before stay in the first bin.
+            // All values so far are zeros, which stay in the first bin.
             self.width = largest / self.counts.len() as f64;
         }
         if largest > self.width * MAX_BINS as f64 {
@@ -159,7 +160,7 @@ impl MagnitudeHistogram {
         }
     }
 
-    /// Adds another histogram: the one with the narrower bins moves, each bin by its centre.
+    /// Adds another histogram. The bins of the one with narrower bins are moved by their centres.
     pub fn merge(&mut self, other: &Self) {
         if other.counts.iter().all(|&n| n == 0) {
             return;
@@ -172,7 +173,7 @@ impl MagnitudeHistogram {
         self.absorb(&moved);
     }
 
-    /// Adds the bins of another, which reaches no further, by their centres.
+    /// Adds the bins of another histogram, whose range is not larger, by their centres.
     fn absorb(&mut self, other: &Self) {
         let last = self.counts.len() - 1;
         for (i, &n) in other.counts.iter().enumerate() {
@@ -183,34 +184,34 @@ impl MagnitudeHistogram {
     }
 }
 
-/// A fixed number of equal bins from the smallest value to the largest; the old ones are spread over the new when the
-/// extent grows.
+/// A fixed number of equal-width bins from the minimum to the maximum. When the range grows, old bins are redistributed
+/// over the new ones.
 ///
 /// Source: PyTorch `HistogramObserver.forward` and `_combine_histograms`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SpanHistogram {
-    /// Values per bin; fractions after an extent has grown.
+    /// Values per bin; fractional after the range has grown.
     pub counts: Vec<f64>,
-    /// From where to where, once there is a value.
+    /// The range, once there are values.
     pub extent: Option<Extent>,
 }
 
-/// Into how many parts an old bin is cut before its parts are given to new bins: PyTorch's `upsample_rate`.
+/// The number of parts that an old bin is divided into when it is redistributed: PyTorch's `upsample_rate`.
 const UPSAMPLE: usize = 16;
 
 impl SpanHistogram {
-    /// No values yet.
+    /// Creates an empty histogram.
     pub fn new(bins: usize) -> Self {
         SpanHistogram { counts: vec![0.0; bins], extent: None }
     }
 
-    /// Adds a batch of this extent.
+    /// Adds a batch; `extent` is its minimum and maximum.
     pub fn observe(&mut self, values: &[f32], extent: Extent) {
         let extent = self.stretch(extent);
         let (bins, min) = (self.counts.len(), f64::from(extent.min));
         let width = (f64::from(extent.max) - min) / bins as f64;
         for &x in values {
-            // A single value has width 0: 0 / 0 is NaN, which casts to 0.
+            // A range of a single value has width 0: 0 / 0 is NaN, which casts to 0.
             let at = ((f64::from(x) - min) / width) as usize;
             self.counts[at.min(bins - 1)] += 1.0;
         }
@@ -228,7 +229,7 @@ impl SpanHistogram {
         }
     }
 
-    /// Makes room for `more`, and says how far the bins reach now.
+    /// Extends the range to include `more`, and returns the new range.
     fn stretch(&mut self, more: Extent) -> Extent {
         let Some(old) = self.extent else {
             self.extent = Some(more);

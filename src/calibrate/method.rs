@@ -1,51 +1,51 @@
-//! The ways to choose a range.
+//! The calibration methods.
 
 use crate::error::{Code, Error, Result};
 use crate::tagged::{needed, unknown};
 use serde::{Deserialize, Serialize};
 
-/// How a [`Calibrator`](super::Calibrator) chooses the range of a tensor.
+/// How a [`Calibrator`](super::Calibrator) determines the range of a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Fields", tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum CalibrationMethod {
-    /// From the smallest value to the largest.
+    /// The minimum and maximum.
     MinMax,
-    /// From one percentile to another, interpolated linearly as NumPy does.
+    /// Two percentiles, interpolated linearly as in NumPy.
     Percentile {
-        /// Where the range begins, 0 to 100.
+        /// The lower percentile, 0 to 100.
         lower: f64,
-        /// Where it ends, above `lower` and at most 100.
+        /// The upper percentile, above `lower` and at most 100.
         upper: f64,
     },
-    /// Exponential averages of the batches' minima and maxima: the first batch sets them, then
-    /// `m += momentum * (batch - m)`.
+    /// Exponential averages of the batches' minima and maxima. The first batch initializes them; each further one
+    /// updates `m += momentum * (batch - m)`.
     MovingAverage {
         /// The weight of a new batch, above 0 and at most 1. PyTorch's `averaging_constant` (default 0.01).
         momentum: f64,
     },
-    /// The clip whose quantized distribution has least Kullback-Leibler divergence from the data's.
+    /// The clipping range whose quantized distribution has the smallest Kullback-Leibler divergence from the data's.
     ///
-    /// A batch that reaches further than those before it adds bins of the same width, as in both references. A histogram that
-    /// would need more than 16,384 bins, where the references go on to gigabytes, begins again with `bins` bins over the
-    /// whole range: the new batch is then counted as if it had been the first, and each value from before at most half of
-    /// an old bin from its place. Growth by any factor so keeps `bins` to 16,384 bins, and the range stays that of one batch
-    /// with all the values within the bounds that tests/calibrate.rs holds.
+    /// A batch that exceeds the current range adds bins of the same width, as in both references. A histogram that
+    /// would need more than 16,384 bins, where the references allocate up to gigabytes, starts again with `bins` bins
+    /// over the whole range. The new batch is then counted as if it were the first, and earlier values move by at most
+    /// half an old bin width. However much the range grows, there are at most 16,384 bins, and the result stays close
+    /// to that for a single batch with all values (tests/calibrate.rs checks the bounds).
     Entropy {
-        /// Whose algorithm.
+        /// The reference algorithm.
         variant: EntropyVariant,
-        /// Bins of the first histogram, 2 to 16,384.
+        /// The initial number of bins, 2 to 16,384.
         bins: usize,
-        /// Levels of the trial quantization (ONNX Runtime only: TensorRT's follow from the codes).
+        /// Levels of the trial quantization (ONNX Runtime only; TensorRT's follow from the codes).
         levels: usize,
     },
-    /// The clip whose quantization has least squared error: PyTorch's `HistogramObserver` search.
+    /// The clipping range with the smallest squared quantization error: the search of PyTorch's `HistogramObserver`.
     Mse {
-        /// Bins of the histogram.
+        /// The number of bins of the histogram.
         bins: usize,
     },
 }
 
-/// What a method is read from.
+/// The serialized form of a method.
 #[derive(Deserialize)]
 struct Fields {
     kind: String,
@@ -81,30 +81,30 @@ impl TryFrom<Fields> for CalibrationMethod {
     }
 }
 
-/// Whose entropy calibration.
+/// The reference for entropy calibration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EntropyVariant {
-    /// TensorRT's, as nvidia-modelopt publishes it: a histogram of magnitudes.
+    /// TensorRT's algorithm, as published in nvidia-modelopt: a histogram of magnitudes.
     TensorRt,
-    /// ONNX Runtime's: a histogram symmetric about 0, both distributions smoothed.
+    /// ONNX Runtime's algorithm: a histogram symmetric about 0, with smoothing of both distributions.
     OnnxRuntime,
 }
 
-/// Most bins a histogram may begin with or grow to; beyond it the bins become wider.
+/// The maximum number of bins of a histogram, initially and after growing; beyond it the bins become wider.
 pub const MAX_BINS: usize = 16_384;
 
 impl CalibrationMethod {
-    /// Entropy as TensorRT does it, with its 2048 bins.
+    /// TensorRT's entropy calibration with its 2048 bins.
     pub const ENTROPY_TENSORRT: Self =
         CalibrationMethod::Entropy { variant: EntropyVariant::TensorRt, bins: 2048, levels: 128 };
-    /// Entropy as ONNX Runtime does it. Its own default of 128 bins leaves a single candidate, hence 2048.
+    /// ONNX Runtime's entropy calibration with 2048 bins, because its default of 128 leaves only one candidate.
     pub const ENTROPY_ONNX: Self =
         CalibrationMethod::Entropy { variant: EntropyVariant::OnnxRuntime, bins: 2048, levels: 128 };
-    /// MSE with PyTorch's 2048 bins.
+    /// MSE calibration with PyTorch's 2048 bins.
     pub const MSE: Self = CalibrationMethod::Mse { bins: 2048 };
 
-    /// The name of the method, as JavaScript spells it in `method.kind`.
+    /// The name of the method, as spelled in JavaScript's `method.kind`.
     pub const fn name(&self) -> &'static str {
         match self {
             CalibrationMethod::MinMax => "minMax",
@@ -115,21 +115,23 @@ impl CalibrationMethod {
         }
     }
 
-    /// Checks the method's numbers.
+    /// Checks the parameters of the method.
     pub(super) fn check(&self) -> Result<()> {
         match *self {
             CalibrationMethod::MinMax => Ok(()),
             CalibrationMethod::Percentile { lower, upper } => {
                 let ordered = 0.0 <= lower && lower < upper && upper <= 100.0;
-                require(ordered, || format!("percentiles {lower} and {upper} are not 0 <= lower < upper <= 100"))
+                require(ordered, || {
+                    format!("the percentiles are {lower} and {upper}, and must be 0 <= lower < upper <= 100")
+                })
             }
             CalibrationMethod::MovingAverage { momentum } => require(0.0 < momentum && momentum <= 1.0, || {
-                format!("momentum {momentum} is not above 0 and at most 1")
+                format!("momentum is {momentum}, and must be above 0 and at most 1")
             }),
             CalibrationMethod::Entropy { bins, levels, .. } => {
                 check_bins(bins)?;
                 let fits = (2..=bins).contains(&levels);
-                require(fits, || format!("{levels} levels are not 2 to {bins}, the number of bins"))
+                require(fits, || format!("levels is {levels}, and must be from 2 to {bins}, the number of bins"))
             }
             CalibrationMethod::Mse { bins } => check_bins(bins),
         }
@@ -137,7 +139,9 @@ impl CalibrationMethod {
 }
 
 fn check_bins(bins: usize) -> Result<()> {
-    require((2..=MAX_BINS).contains(&bins), || format!("a histogram of {bins} bins is not one of 2 to {MAX_BINS}"))
+    require((2..=MAX_BINS).contains(&bins), || {
+        format!("the number of bins is {bins}, and must be from 2 to {MAX_BINS}")
+    })
 }
 
 fn require(holds: bool, message: impl Fn() -> String) -> Result<()> {

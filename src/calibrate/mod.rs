@@ -1,16 +1,18 @@
-//! Observers that find the range of a tensor from batches of it: min-max, moving average, percentile, entropy, MSE.
+//! Observers that determine the range of a tensor from batches of it: min-max, moving average, percentile, entropy,
+//! MSE.
 //!
-//! A [`Calibrator`] streams: it sees batches, keeps a bounded summary of them, and answers with the scale and zero point
-//! of an integer quantizer ([`CalibrationResult`]). Calibrators of the same configuration [merge](Calibrator::merge), so
-//! shards of a data set can be observed apart, and [serialize](Calibrator::to_bytes), so a run can be resumed.
+//! A [`Calibrator`] is streaming: it observes batches, keeps a summary of bounded size, and computes the scale and zero
+//! point of an integer quantizer ([`CalibrationResult`]). Calibrators with the same configuration can be
+//! [merged](Calibrator::merge), so shards of a data set can be observed separately, and
+//! [serialized](Calibrator::to_bytes), so a run can be resumed.
 //!
-//! | method | summary kept | range | reference |
+//! | method | summary | range | reference |
 //! |---|---|---|---|
-//! | [`MinMax`](CalibrationMethod::MinMax) | two numbers | smallest to largest | PyTorch `MinMaxObserver` |
-//! | [`MovingAverage`](CalibrationMethod::MovingAverage) | four numbers | exponential averages of the batches' extremes | PyTorch `MovingAverageMinMaxObserver` |
+//! | [`MinMax`](CalibrationMethod::MinMax) | two numbers | minimum to maximum | PyTorch `MinMaxObserver` |
+//! | [`MovingAverage`](CalibrationMethod::MovingAverage) | four numbers | exponential averages of the batches' minima and maxima | PyTorch `MovingAverageMinMaxObserver` |
 //! | [`Percentile`](CalibrationMethod::Percentile) | a uniform sample ([`Sample`]) | two percentiles | NumPy `percentile`, method "linear" |
-//! | [`Entropy`](CalibrationMethod::Entropy) | a histogram that grows | the clip of least Kullback-Leibler divergence | ONNX Runtime, TensorRT / modelopt |
-//! | [`Mse`](CalibrationMethod::Mse) | a histogram of fixed size | the clip of least squared error | PyTorch `HistogramObserver` |
+//! | [`Entropy`](CalibrationMethod::Entropy) | a growing histogram | the smallest Kullback-Leibler divergence | ONNX Runtime, TensorRT / modelopt |
+//! | [`Mse`](CalibrationMethod::Mse) | a histogram of fixed size | the smallest squared error | PyTorch `HistogramObserver` |
 
 mod calibrator;
 mod entropy;

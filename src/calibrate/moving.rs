@@ -1,35 +1,35 @@
-//! Exponential averages of the batches' extremes.
+//! Exponential averages of the batches' minima and maxima.
 
 use super::extent::Extent;
 
-/// The averages, and the first batch: with it two of these can be joined exactly.
+/// The averages, and the first batch, which is needed to merge two of these exactly.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Moving {
     /// The averages so far.
     pub now: Extent,
-    /// The extremes of the first batch.
+    /// The minimum and maximum of the first batch.
     pub first: Extent,
-    /// How many batches there were.
+    /// The number of batches.
     pub batches: u64,
 }
 
 impl Moving {
-    /// The averages after the first batch: its own extremes.
+    /// The averages after the first batch: its own minimum and maximum.
     pub fn begin(batch: Extent) -> Self {
         Moving { now: batch, first: batch, batches: 1 }
     }
 
-    /// One more batch: `m + momentum * (batch - m)`, in the order PyTorch computes it.
+    /// Adds a batch: `m + momentum * (batch - m)`, in the order of operations of PyTorch.
     pub fn observe(&mut self, batch: Extent, momentum: f32) {
         let step = |m: f32, x: f32| m + momentum * (x - m);
         self.now = Extent { min: step(self.now.min, batch.min), max: step(self.now.max, batch.max) };
         self.batches += 1;
     }
 
-    /// As if the batches of `later` had followed here.
+    /// Appends the batches of `later` as if they had been observed here.
     ///
-    /// The later averages are `(1-c)^(n-1) first + ...`; had they begun from `m`, their first term would be
-    /// `(1-c)^n m + c (1-c)^(n-1) first`. The difference is `(1-c)^n (m - first)`: no batch is needed again.
+    /// The later averages are `(1-c)^(n-1) first + ...`. Started from `m`, their first term would be `(1-c)^n m + c
+    /// (1-c)^(n-1) first`; the difference is `(1-c)^n (m - first)`, so no batch has to be observed again.
     pub fn append(&mut self, later: &Moving, momentum: f32) {
         let keep = libm::pow(1.0 - f64::from(momentum), later.batches as f64);
         let join = |m: f32, first: f32, now: f32| (f64::from(now) + keep * (f64::from(m) - f64::from(first))) as f32;

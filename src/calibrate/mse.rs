@@ -1,10 +1,10 @@
-//! MSE calibration: the clip of a histogram whose quantization has least squared error.
+//! MSE calibration: the clipping range of a histogram with the smallest squared quantization error.
 
 use super::extent::Extent;
 use super::histogram::SpanHistogram;
 
-/// The range to keep. Quantile bounds close in from both ends, 0.00001 of the mass at a time, on the side where that
-/// skips more bins; the walk ends when the error begins to rise.
+/// Searches the range to keep. Quantile bounds move inwards from both ends, 0.00001 of the mass at a time, on the side
+/// where that skips more bins. The search ends when the error starts to increase.
 ///
 /// Source: PyTorch `HistogramObserver._non_linear_param_search` (BSD-3-Clause), here in double precision.
 pub fn search(histogram: &SpanHistogram, extent: Extent, levels: usize) -> Extent {
@@ -55,10 +55,10 @@ pub fn search(histogram: &SpanHistogram, extent: Extent, levels: usize) -> Exten
     Extent { min: (min + width * start as f64) as f32, max: (min + width * (end + 1) as f64) as f32 }
 }
 
-/// The squared error of quantizing bins `start..=end` to `levels` levels and clipping the others, the values of a bin
-/// spread evenly over it; in units of the squared bin width.
+/// The squared error of quantizing bins `start..=end` to `levels` levels and clipping the others, with the values of a
+/// bin distributed uniformly over it; in units of the squared bin width.
 fn clip_error(counts: &[f64], start: usize, end: usize, levels: usize) -> f64 {
-    // Bins have width 1 here: a factor common to all candidates.
+    // Bins have width 1 here, because a common factor does not affect the comparison.
     let step = (end + 1 - start) as f64 / levels as f64;
     let half = step / 2.0;
     // The integral of x^2 from a to b.
@@ -70,8 +70,8 @@ fn clip_error(counts: &[f64], start: usize, end: usize, levels: usize) -> f64 {
         let to = from + 1.0;
         let first_level = (from / step).floor().clamp(0.0, last);
         let last_level = (to / step).floor().clamp(0.0, last);
-        // The part in the first level, the whole levels between, the part in the last: PyTorch's sum, which holds for a
-        // bin inside one level too, the middle term then being minus one whole level.
+        // The parts in the first level, the whole levels between, and the last level: PyTorch's sum. It also holds for
+        // a bin within one level, for which the middle term is minus one whole level.
         let head = square(from - (first_level * step + half), half);
         let whole = (last_level - first_level - 1.0) * square(-half, half);
         let tail = square(-half, to - (last_level * step + half));

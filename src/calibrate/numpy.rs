@@ -1,4 +1,5 @@
-//! NumPy's arithmetic where a reference's result depends on it: equal-width histograms and floor division in `float32`.
+//! NumPy's arithmetic where the result of a reference depends on it: equal-width histograms and floor division in
+//! `float32`.
 
 /// `numpy.linspace(-half, half, bins + 1, dtype=float32)`.
 pub fn symmetric_edges(half: f32, bins: usize) -> Vec<f32> {
@@ -10,7 +11,8 @@ pub fn symmetric_edges(half: f32, bins: usize) -> Vec<f32> {
     edges
 }
 
-/// `numpy.histogram(values, bins, range=(edges[0], edges[bins]))` added to `counts`; values outside are dropped.
+/// Adds `numpy.histogram(values, bins, range=(edges[0], edges[bins]))` to `counts`; values outside the range are
+/// ignored.
 pub fn count(values: &[f32], edges: &[f32], counts: &mut [u64]) {
     let bins = counts.len();
     let (first, last) = (edges[0], edges[bins]);
@@ -19,9 +21,9 @@ pub fn count(values: &[f32], edges: &[f32], counts: &mut [u64]) {
         if x < first || x > last {
             continue;
         }
-        // A saturating cast: the quotient is 0..=bins but for rounding.
+        // A saturating cast: the quotient is 0..=bins except for rounding.
         let mut i = (((x - first) / width * scale) as usize).min(bins - 1);
-        // Rounding may miss the bin by one; NumPy corrects by the edges.
+        // Rounding may be off by one bin; NumPy corrects that with the edges.
         if x < edges[i] && i > 0 {
             i -= 1;
         }
@@ -32,7 +34,7 @@ pub fn count(values: &[f32], edges: &[f32], counts: &mut [u64]) {
     }
 }
 
-/// `a // b` of two positive `float32`: the floor of the exact quotient, as C's `fmod` gives it.
+/// `a // b` of two positive `float32`: the floor of the exact quotient, as computed with C's `fmod`.
 pub fn floor_divide(a: f32, b: f32) -> f32 {
     let quotient = (a - a % b) / b;
     let floor = quotient.floor();

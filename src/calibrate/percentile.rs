@@ -1,10 +1,12 @@
-//! Percentiles with linear interpolation, NumPy's default.
+//! Percentiles with linear interpolation, NumPy's default method.
 
-/// The `percent`-th percentile of `values`, which are reordered; `None` if there are none or `percent` is not 0 to 100.
+/// Returns the `percent`-th percentile of `values`, which are reordered; `None` if there are none or `percent` is not
+/// in 0 to 100.
 ///
-/// With the values sorted, it lies at the fractional index `percent / 100 * (n - 1)`; between two neighbours `a` and `b`
-/// it is `a + (b - a) t`, or `b - (b - a)(1 - t)` from `t = 0.5` on, which makes it exact at both ends and monotonic.
-/// Linear in time: the two neighbours are selected, nothing is sorted. Source: NumPy `lib/_function_base_impl.py`, `_lerp`.
+/// It is at the fractional index `percent / 100 * (n - 1)` of the sorted values. Between two neighbours `a` and `b` it
+/// is `a + (b - a) t`, or `b - (b - a)(1 - t)` from `t = 0.5`, which makes it exact at both ends and monotonic. Takes
+/// linear time, because the two neighbours are selected without sorting. Source: NumPy `lib/_function_base_impl.py`,
+/// `_lerp`.
 pub fn percentile(values: &mut [f32], percent: f64) -> Option<f64> {
     if values.is_empty() || !(0.0..=100.0).contains(&percent) {
         return None;

@@ -1,30 +1,30 @@
-//! A uniform sample of bounded size from a stream of any length, which merges.
+//! A uniform sample of bounded size from a stream of any length; samples can be merged.
 
 use crate::check;
 use crate::error::{Code, Error, Result};
 use crate::order::keep_smallest;
 
-/// The `capacity` values with the smallest keys, where every value of the stream gets a pseudo-random 64-bit key.
+/// The `capacity` values with the smallest keys, where each value of the stream has a pseudo-random 64-bit key.
 ///
-/// Every subset of that size is equally likely, whatever the order of the stream: what reservoir sampling promises.
-/// Unlike a reservoir, two samples merge exactly: the smallest keys of both together are the sample of the joined stream.
-/// While the stream fits, the sample is all of it. ("Bottom-k" or KMV sampling; Cohen and Kaplan 2007.)
+/// Every subset of that size is equally likely, whatever the order of the stream, as with reservoir sampling. Unlike
+/// reservoirs, two samples can be merged exactly: the smallest keys of both are the sample of the joint stream. A
+/// stream that fits is kept completely. ("Bottom-k" or KMV sampling; Cohen and Kaplan 2007.)
 #[derive(Clone, Debug)]
 pub struct Sample {
     capacity: usize,
     seed: u64,
     seen: u64,
-    /// Keys and below them values' bits ([`entry`]). Unordered, up to twice the capacity: most of the surplus is cut off when
-    /// that is full, which costs a constant per value.
+    /// Keys with the values' bits in the low half ([`entry`]). Unordered, up to twice the capacity; when full, most of
+    /// the surplus is removed, which costs constant time per value.
     kept: Vec<u128>,
-    /// Keys at or above this one are no longer among the smallest.
+    /// Entries with keys at or above this one are no longer among the smallest.
     bound: u64,
 }
 
-/// Largest capacity: 12 MB of serialized sample.
+/// The maximum capacity: 12 MB when serialized.
 pub const MAX_SAMPLES: usize = 1 << 20;
 
-/// The surplus does not count.
+/// Compares the samples without the surplus.
 impl PartialEq for Sample {
     fn eq(&self, other: &Self) -> bool {
         let of = |sample: &Sample| (sample.capacity, sample.seed, sample.seen);
@@ -41,7 +41,7 @@ fn key(entry: u128) -> u64 {
 }
 
 impl Sample {
-    /// An empty sample. Equal seeds and equal streams give equal samples.
+    /// Creates an empty sample. Equal seeds and equal streams give equal samples.
     ///
     /// # Errors
     /// [`Code::RANGE`] unless `capacity` is 1 to 1,048,576.
@@ -50,7 +50,7 @@ impl Sample {
         Ok(Sample { capacity, seed, seen: 0, kept: Vec::new(), bound: u64::MAX })
     }
 
-    /// A sample from its parts, for deserialization; `None` if as many as `kept` cannot be left of `seen`.
+    /// A sample from its serialized parts; `None` if `seen` values cannot leave this many.
     pub(super) fn from_parts(capacity: usize, seed: u64, seen: u64, kept: Vec<(u64, f32)>) -> Option<Self> {
         let kept: Vec<_> = kept.into_iter().map(|(key, value)| entry(key, value)).collect();
         let whole = kept.len() as u64 == seen.min(capacity as u64);
@@ -59,7 +59,7 @@ impl Sample {
         whole.then_some(sample)
     }
 
-    /// Offers the next values of the stream.
+    /// Adds the next values of the stream.
     pub fn extend(&mut self, values: &[f32]) {
         for &value in values {
             let key = mix(mix(self.seed ^ u64::from(value.to_bits())) ^ self.seen);
@@ -73,13 +73,13 @@ impl Sample {
         }
     }
 
-    /// The sample of both streams together.
+    /// Merges the sample of another stream: the result is the sample of both together.
     ///
     /// # Errors
     /// [`Code::ARGUMENT`] if the capacities differ.
     pub fn merge(&mut self, other: &Sample) -> Result<()> {
         if self.capacity != other.capacity {
-            let message = format!("samples of {} and of {} values do not merge", self.capacity, other.capacity);
+            let message = format!("samples with capacities {} and {} cannot be merged", self.capacity, other.capacity);
             return Err(Error::new(Code::ARGUMENT, message));
         }
         self.kept.extend_from_slice(&other.kept);
@@ -88,10 +88,11 @@ impl Sample {
         Ok(())
     }
 
-    /// Forgets what is surely not among the smallest keys.
+    /// Removes values that are certainly not among the smallest keys.
     ///
-    /// Keys are as good as uniform, so a histogram finds a bound that is near enough to let go of nearly all: two passes in
-    /// order, where selecting the smallest exactly takes three times as long. That is left to whoever asks for the sample.
+    /// Keys are nearly uniform, so a histogram finds a bound that removes almost all of the surplus: two sequential
+    /// passes, a third of the time of selecting exactly the smallest. The exact selection is done when the sample is
+    /// read.
     fn trim(&mut self) {
         const BUCKETS: usize = 4096;
         let shift = (u64::BITS - self.bound.leading_zeros()).saturating_sub(BUCKETS.ilog2());
@@ -110,14 +111,14 @@ impl Sample {
             self.kept.retain(|entry| bucket(entry) <= last);
             self.bound = (last as u64 + 1) << shift;
         } else {
-            // Few keys, or keys of somebody's making.
+            // Few keys, or keys that were chosen on purpose.
             keep_smallest(&mut self.kept, self.capacity);
-            // Equal keys are kept: which of two values with one key stays must not depend on the order.
+            // Equal keys are kept, because the choice between two values with one key must not depend on the order.
             self.bound = self.kept.iter().max().map_or(u64::MAX, |&entry| key(entry).saturating_add(1));
         }
     }
 
-    /// The sampled values, keys in rising order: the same whatever the history of merges.
+    /// The sampled values in ascending order of their keys, independent of how samples were merged.
     pub(super) fn entries(&self) -> Vec<(u64, f32)> {
         let mut entries = self.kept.clone();
         entries.sort_unstable();
@@ -125,19 +126,19 @@ impl Sample {
         entries.into_iter().map(|entry| (key(entry), f32::from_bits(entry as u32))).collect()
     }
 
-    /// The sampled values, in no particular order.
+    /// The sampled values, in unspecified order.
     pub fn values(&self) -> Vec<f32> {
         let mut kept = self.kept.clone();
         keep_smallest(&mut kept, self.capacity);
         kept.into_iter().map(|entry| f32::from_bits(entry as u32)).collect()
     }
 
-    /// How many values were offered.
+    /// The number of values added.
     pub fn seen(&self) -> u64 {
         self.seen
     }
 
-    /// The most values kept.
+    /// The maximum number of values kept.
     pub fn capacity(&self) -> usize {
         self.capacity
     }
@@ -147,7 +148,7 @@ impl Sample {
     }
 }
 
-/// SplitMix64's finalizer: a bijection of 64 bits whose output passes for random (Steele, Lea, Flood 2014).
+/// SplitMix64's finalizer: a 64-bit bijection with pseudo-random output (Steele, Lea, Flood 2014).
 fn mix(x: u64) -> u64 {
     let x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -162,7 +163,8 @@ mod tests {
 
     #[test]
     fn what_is_let_go_is_never_of_the_smallest() {
-        // Keys as they come, all in one bucket, many equal, all equal; and of equal ones the later is the smaller.
+        // Keys as generated, all in one bucket, many equal, all equal. Among equal keys the later entry is the smaller
+        // one.
         for spread in [|key: u64| key, |key: u64| key >> 30, |key: u64| key >> 59, |_| 7] {
             let (mut sample, mut all) = (Sample::new(1000, 0).unwrap(), Vec::new());
             for (key, value) in (0..8000u64).map(|i| (spread(mix(i)), (8000 - i) as f32)) {
@@ -173,7 +175,7 @@ mod tests {
                 if sample.kept.len() >= 2000 {
                     sample.trim();
                 }
-                // All the way: later keys would hide what is missing.
+                // At every stage, because later keys would hide missing ones.
                 if all.len() >= 1000 && all.len().is_multiple_of(5) {
                     let mut smallest = all.clone();
                     smallest.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));

@@ -1,4 +1,4 @@
-//! What a calibrator has seen so far: one summary per method.
+//! The observations of a calibrator: one kind of summary per method.
 
 use super::entropy;
 use super::extent::Extent;
@@ -12,7 +12,7 @@ use crate::affine::QuantRange;
 use crate::error::{Code, Error, Result};
 use crate::wire::{Reader, Writer};
 
-/// The summary; which one follows from the method.
+/// The summary; its variant follows from the method.
 #[derive(Clone, Debug, PartialEq)]
 pub enum State {
     MinMax,
@@ -24,7 +24,7 @@ pub enum State {
 }
 
 impl State {
-    /// The empty summary of a method.
+    /// Creates the empty summary of a method.
     pub fn new(method: CalibrationMethod, max_samples: usize, seed: u64) -> Result<Self> {
         Ok(match method {
             CalibrationMethod::MinMax => State::MinMax,
@@ -45,7 +45,7 @@ impl State {
         })
     }
 
-    /// Adds finite values of this extent.
+    /// Adds finite values; `extent` is their minimum and maximum.
     pub fn observe(&mut self, values: &[f32], extent: Extent) -> Result<()> {
         match self {
             State::MinMax => {}
@@ -53,11 +53,11 @@ impl State {
             State::Moving { averages, .. } => *averages = Some(Moving::begin(extent)),
             State::Percentile { sample, .. } => sample.extend(values),
             State::Symmetric { histogram, .. } => {
-                // The reference's single-precision edges overflow beyond this.
+                // Beyond this the reference's single-precision bin edges overflow.
                 const MOST: f32 = f32::MAX / 4.0;
                 if extent.magnitude() > MOST {
                     let message = format!(
-                        "a magnitude of {:e} is beyond the {MOST:e} that ONNX Runtime's histogram can hold",
+                        "a magnitude of {:e} exceeds {MOST:e}, the maximum of ONNX Runtime's histogram",
                         extent.magnitude()
                     );
                     return Err(Error::new(Code::RANGE, message).with("value", extent.magnitude()).with("max", MOST));
@@ -70,7 +70,7 @@ impl State {
         Ok(())
     }
 
-    /// The range the method chooses, `all` being everything that was observed.
+    /// The range determined by the method; `all` is the minimum and maximum of everything observed.
     pub fn range(&self, all: Extent, codes: QuantRange) -> Extent {
         match self {
             State::MinMax => all,
@@ -82,7 +82,7 @@ impl State {
             }
             State::Symmetric { levels, histogram } => entropy::onnx_runtime(histogram, *levels).clip(all),
             State::Magnitude(histogram) => {
-                // Magnitudes use half the codes, unless the codes have no other half.
+                // Magnitudes use half of the codes if the codes are signed.
                 let levels = if codes.is_signed() { codes.levels().div_ceil(2) } else { codes.levels() };
                 let most = entropy::tensorrt(histogram, levels) as f32;
                 Extent { min: all.min.clamp(-most, most), max: all.max.clamp(-most, most) }
@@ -93,7 +93,7 @@ impl State {
         }
     }
 
-    /// As if the batches of `later` had followed.
+    /// Appends the observations of `later`.
     pub fn merge(&mut self, later: &State) -> Result<()> {
         match (self, later) {
             (State::Moving { averages: Some(a), momentum }, State::Moving { averages: Some(b), .. }) => {
@@ -104,13 +104,13 @@ impl State {
             (State::Symmetric { histogram, .. }, State::Symmetric { histogram: b, .. }) => histogram.merge(b),
             (State::Magnitude(a), State::Magnitude(b)) => a.merge(b),
             (State::Span(a), State::Span(b)) => a.merge(b),
-            // The extent of everything is the calibrator's; equal methods were checked there.
+            // The range of everything is kept by the calibrator, which has also checked that the methods are equal.
             _ => {}
         }
         Ok(())
     }
 
-    /// The numbers of the summary; the method is written apart.
+    /// Serializes the summary; the method is written separately.
     pub fn write(&self, out: &mut Writer) {
         match self {
             State::MinMax => {}
@@ -132,14 +132,14 @@ impl State {
                 out.f64(histogram.width).u64s(&histogram.counts);
             }
             State::Span(histogram) => {
-                // No extent is written as one no values have.
+                // A histogram without values is written with an impossible range.
                 write_extent(histogram.extent.unwrap_or(Extent { min: 1.0, max: -1.0 }), out);
                 out.u64s(&histogram.counts.iter().map(|n| n.to_bits()).collect::<Vec<_>>());
             }
         }
     }
 
-    /// Reads what [`write`](Self::write) wrote into the empty summary of the method.
+    /// Reads a summary serialized by [`write`](Self::write) into the empty summary of the method.
     pub fn read(&mut self, input: &mut Reader<'_>) -> Result<()> {
         match self {
             State::MinMax => {}
@@ -155,7 +155,7 @@ impl State {
                 let kept = keys.into_iter().zip(values).collect();
                 *sample = Sample::from_parts(sample.capacity(), seed, seen, kept)
                     .filter(|_| fits)
-                    .ok_or_else(|| input.malformed(format!("a sample that is none of {seen} values")))?;
+                    .ok_or_else(|| input.malformed(format!("a sample that cannot be from {seen} values")))?;
             }
             State::Symmetric { histogram, .. } => {
                 let threshold = input.f32()?;
@@ -167,7 +167,7 @@ impl State {
             State::Magnitude(histogram) => {
                 let width = input.f64()?;
                 if !(0.0..=f64::from(f32::MAX)).contains(&width) {
-                    return Err(input.malformed(format!("a histogram of bins {width} wide")));
+                    return Err(input.malformed(format!("a histogram with bins of width {width}")));
                 }
                 *histogram = histogram.with(width, read_counts(input)?);
             }
@@ -175,9 +175,9 @@ impl State {
                 let (min, max) = (input.f32()?, input.f32()?);
                 let extent = (min <= max && min.is_finite() && max.is_finite()).then_some(Extent { min, max });
                 let counts: Vec<f64> = input.u64s()?.into_iter().map(f64::from_bits).collect();
-                // NaN is in no range.
+                // NaN is not in any range.
                 if counts.len() != histogram.counts.len() || !counts.iter().all(|n| (0.0..1e18).contains(n)) {
-                    return Err(input.malformed(format!("{} counts that are not its histogram's", counts.len())));
+                    return Err(input.malformed(format!("{} counts that do not match the histogram", counts.len())));
                 }
                 *histogram = SpanHistogram { counts, extent };
             }
@@ -186,12 +186,12 @@ impl State {
     }
 }
 
-/// Writes what [`read_extent`] reads.
+/// Writes an extent for [`read_extent`].
 pub fn write_extent(extent: Extent, out: &mut Writer) {
     out.f32(extent.min).f32(extent.max);
 }
 
-/// Reads an extent and checks that it is one.
+/// Reads an extent and checks that it is valid.
 pub fn read_extent(input: &mut Reader<'_>) -> Result<Extent> {
     let (min, max) = (input.f32()?, input.f32()?);
     if min <= max && min.is_finite() && max.is_finite() {
@@ -202,7 +202,7 @@ pub fn read_extent(input: &mut Reader<'_>) -> Result<Extent> {
 
 fn read_counts(input: &mut Reader<'_>) -> Result<Vec<u64>> {
     let counts = input.u64s()?;
-    // The sum must stay exact in f64, and there is no histogram of fewer than two bins.
+    // The sum must stay exact in f64, and a histogram has at least two bins.
     let total = counts.iter().try_fold(0u64, |sum, &n| sum.checked_add(n));
     if !(2..=MAX_BINS).contains(&counts.len()) || total.is_none_or(|total| total > 1 << 53) {
         return Err(input.malformed(format!("a histogram of {} bins and {total:?} values", counts.len())));
