@@ -8,10 +8,11 @@ use crate::error::Result;
 use crate::format::Codec;
 use crate::nf4::{Quantize4BitOptions, dequantize_4bit, quantize_4bit};
 
-/// The error of affine parameters on a tensor; absolute errors above `outlier_threshold` count as outliers.
+/// The error of quantizing a tensor with affine parameters. Absolute errors above `outlier_threshold` count as
+/// outliers.
 ///
 /// # Errors
-/// [`Code::NO_DATA`](crate::Code::NO_DATA) for no values, and those of
+/// [`Code::NO_DATA`](crate::Code::NO_DATA) if there are no values, and as for
 /// [`quantize_with_params`](crate::affine::quantize_with_params).
 pub fn analyze_error(
     original: &[f32],
@@ -25,15 +26,15 @@ pub fn analyze_error(
     errors.stats()
 }
 
-/// The error of affine parameters on a tensor that comes in parts. What values come back as goes through a buffer on the
-/// stack: codes and decoded tensor are never made.
+/// The error of affine parameters for a tensor given in parts. Dequantized values go through a stack buffer; neither
+/// the codes nor the dequantized tensor are allocated.
 pub(crate) struct AffineErrors<'a> {
     prepared: Prepared<'a>,
     errors: ErrorAccumulator,
     seen: usize,
 }
 
-/// A multiple of the accumulator's tile, so that sums do not depend on the parts.
+/// A multiple of the accumulator's tile, so that sums do not depend on how the tensor is divided.
 pub(super) const PART: usize = 4096;
 
 impl<'a> AffineErrors<'a> {
@@ -42,7 +43,7 @@ impl<'a> AffineErrors<'a> {
         Ok(AffineErrors { prepared, errors: ErrorAccumulator::new(outlier_threshold)?, seen: 0 })
     }
 
-    /// Adds the values that follow, a multiple of 4096 of them except for the last.
+    /// Adds the next values; their number must be a multiple of 4096, except for the last part.
     pub(crate) fn add(&mut self, values: &[f32]) -> Result<()> {
         let mut decoded = [0.0; PART];
         for values in values.chunks(PART) {
@@ -54,7 +55,7 @@ impl<'a> AffineErrors<'a> {
         Ok(())
     }
 
-    /// Adds the error against `values` of quantizing `change` of each of them.
+    /// Adds the error, relative to `values`, of quantizing `change(x)` for each value x.
     pub(crate) fn add_changed(&mut self, values: &[f32], change: impl Fn(f32) -> f32) -> Result<()> {
         let (mut changed, mut decoded) = ([0.0; PART], [0.0; PART]);
         for values in values.chunks(PART) {
@@ -74,10 +75,10 @@ impl<'a> AffineErrors<'a> {
     }
 }
 
-/// The error of NF4, FP4 or linear 4-bit blocks.
+/// The error of quantizing to NF4, FP4 or linear INT4 blocks.
 ///
 /// # Errors
-/// [`Code::NO_DATA`](crate::Code::NO_DATA) for no values, and those of [`quantize_4bit`].
+/// [`Code::NO_DATA`](crate::Code::NO_DATA) if there are no values, and as for [`quantize_4bit`].
 pub fn analyze_error_4bit(
     original: &[f32],
     options: &Quantize4BitOptions,
@@ -86,12 +87,12 @@ pub fn analyze_error_4bit(
     compare(original, &dequantize_4bit(&quantize_4bit(original, options)?)?, outlier_threshold)
 }
 
-/// The error of any block format, by its name, on rows of `row_length` weights. Works in tiles of whole rows: memory
-/// does not grow with the tensor.
+/// The error of a block format, given by name, for rows of `row_length` weights. Processes tiles of whole rows, so
+/// memory does not grow with the tensor.
 ///
 /// # Errors
-/// [`Code::NO_DATA`](crate::Code::NO_DATA) for no values, [`Code::UNKNOWN_NAME`](crate::Code::UNKNOWN_NAME), and those of
-/// [`Codec::encode_rows`].
+/// [`Code::NO_DATA`](crate::Code::NO_DATA) if there are no values, [`Code::UNKNOWN_NAME`](crate::Code::UNKNOWN_NAME),
+/// and as for [`Codec::encode_rows`].
 pub fn analyze_error_format(
     original: &[f32],
     format: &str,
@@ -109,7 +110,7 @@ pub fn analyze_error_format(
         bytes.resize(codec.encoded_len(rows.len(), row_length)?, 0);
         decoded.resize(rows.len(), 0.0);
         let place = |error: crate::Error| {
-            if index == 0 { error } else { error.within(&format!("from value {}", index * tile)) }
+            if index == 0 { error } else { error.within(&format!("in the values from {}", index * tile)) }
         };
         codec.encode_rows(rows, row_length, importance, &mut bytes).map_err(place)?;
         codec.decode(&bytes, &mut decoded)?;
@@ -121,7 +122,7 @@ pub fn analyze_error_format(
 /// The error of any scheme on a tensor.
 ///
 /// # Errors
-/// [`Code::NO_DATA`](crate::Code::NO_DATA) for no values, and those of [`Scheme::encode`].
+/// [`Code::NO_DATA`](crate::Code::NO_DATA) if there are no values, and as for [`Scheme::encode`].
 pub fn analyze_error_scheme(
     original: &[f32],
     shape: &[usize],

@@ -4,7 +4,7 @@ use crate::check;
 use crate::error::{Code, Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// Counts of values in equal bins; the last bin includes its upper edge.
+/// Counts of values in bins of equal width; the last bin includes its upper edge.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Histogram {
@@ -20,27 +20,28 @@ pub struct Histogram {
     pub above: u64,
 }
 
-/// Most bins.
+/// The maximum number of bins.
 const MAX_BINS: usize = 1 << 20;
 
 impl Histogram {
-    /// Empty bins from `min` to `max`.
+    /// Creates an empty histogram from `min` to `max`.
     ///
     /// # Errors
-    /// [`Code::RANGE`] unless `min < max` are finite, with 1 to 1,048,576 bins.
+    /// [`Code::RANGE`] unless `min < max` are finite and there are 1 to 1,048,576 bins.
     pub fn new(min: f64, max: f64, bins: usize) -> Result<Self> {
         check::within("bins", bins as f64, 1.0, MAX_BINS as f64)?;
         if !(min.is_finite() && max.is_finite() && min < max) {
-            let message = format!("a histogram from {min} to {max} has no width");
+            let message = format!("a histogram from {min} to {max} has no positive width");
             return Err(Error::new(Code::RANGE, message).with("min", min).with("max", max));
         }
         Ok(Histogram { min, max, counts: check::zeros(bins)?, below: 0, above: 0 })
     }
 
-    /// Values from the smallest to the largest; a single value gets bins of width 1 around it, as in NumPy.
+    /// The histogram of values from their minimum to their maximum. If all are equal, the bins span a width of 1 around
+    /// that value, as in NumPy.
     ///
     /// # Errors
-    /// [`Code::NO_DATA`] for no values, [`Code::NON_FINITE`], [`Code::RANGE`] for the bins.
+    /// [`Code::NO_DATA`] if there are no values, [`Code::NON_FINITE`], [`Code::RANGE`] for the number of bins.
     pub fn of(values: &[f32], bins: usize) -> Result<Self> {
         let (low, high) = crate::affine::min_max(values)?;
         let (low, high) = (f64::from(low), f64::from(high));
@@ -53,7 +54,7 @@ impl Histogram {
     /// Counts more values.
     ///
     /// # Errors
-    /// [`Code::NON_FINITE`] with the index of the first that is no number; then none was counted.
+    /// [`Code::NON_FINITE`] with the index of the first NaN or infinite value, in which case no value is counted.
     pub fn add(&mut self, values: &[f32]) -> Result<()> {
         check::finite(values, "value")?;
         values.iter().for_each(|&x| self.count(f64::from(x)));
@@ -72,17 +73,17 @@ impl Histogram {
         }
     }
 
-    /// The edges, one more than there are bins.
+    /// The edges of the bins, one more than there are bins.
     pub fn edges(&self) -> Vec<f64> {
         let bins = self.counts.len();
         (0..=bins).map(|i| self.min + (self.max - self.min) * (i as f64 / bins as f64)).collect()
     }
 }
 
-/// The histogram of `decoded - original`, from minus the largest absolute error to plus it.
+/// The histogram of `decoded - original`, over plus and minus the largest absolute error.
 ///
 /// # Errors
-/// [`Code::LENGTH`], [`Code::NO_DATA`], [`Code::NON_FINITE`], [`Code::RANGE`] for the bins.
+/// [`Code::LENGTH`], [`Code::NO_DATA`], [`Code::NON_FINITE`], [`Code::RANGE`] for the number of bins.
 pub fn error_histogram(original: &[f32], decoded: &[f32], bins: usize) -> Result<Histogram> {
     let largest = super::compare(original, decoded, 0.0)?.max_error;
     let reach = if largest > 0.0 { largest } else { 0.5 };

@@ -1,17 +1,17 @@
-//! How much quantization changes: error statistics, histograms, outliers, sensitivity, bit-width sweeps.
+//! Quantization error: statistics, histograms, outliers, sensitivity, bit-width sweeps.
 //!
 //! | | |
 //! |---|---|
-//! | [`ErrorAccumulator`], [`QuantErrorStats`] | the statistics, tile by tile, in double precision |
-//! | [`ErrorSums`] | the error of encoded tiles as sums that merge |
-//! | [`analyze_error`], [`analyze_error_4bit`], [`analyze_error_format`] | of affine parameters, of NF4 / FP4 / INT4, of any block format by name |
-//! | [`Scheme`] | any of the three as a value, to compare them alike |
-//! | [`Histogram`] | of weights and of errors |
-//! | [`find_outliers`], [`worst_errors`], [`analyze_outlier_impact`] | which values are far out, and what clipping them does |
-//! | [`scale_sensitivity`], [`scale_sweep`], [`compare_bit_widths`] | how the error depends on the scale and on the bits |
-//! | [`theoretical_sqnr`], [`theoretical_max_error`], [`error_within_bounds`] | what it should be |
+//! | [`ErrorAccumulator`], [`QuantErrorStats`] | the statistics, accumulated over tiles in double precision |
+//! | [`ErrorSums`] | the error of encoded tiles, as sums that can be merged |
+//! | [`analyze_error`], [`analyze_error_4bit`], [`analyze_error_format`] | the error of affine parameters, of NF4 / FP4 / INT4, of any block format |
+//! | [`Scheme`] | any of the three as a value, for comparing them |
+//! | [`Histogram`] | histograms of weights and of errors |
+//! | [`find_outliers`], [`worst_errors`], [`analyze_outlier_impact`] | outliers, and the effect of clipping them |
+//! | [`scale_sensitivity`], [`scale_sweep`], [`compare_bit_widths`] | the error as a function of the scale and of the number of bits |
+//! | [`theoretical_sqnr`], [`theoretical_max_error`], [`error_within_bounds`] | theoretical bounds |
 //!
-//! Every ratio is scale-invariant: no absolute epsilon stands for "zero".
+//! All ratios are scale-invariant: no absolute epsilon is used for "zero".
 
 mod analyze;
 mod histogram;

@@ -1,4 +1,4 @@
-//! Values far from the others, and what clipping them does.
+//! Outliers, and the effect of clipping them.
 
 use super::analyze::AffineErrors;
 use crate::affine::{QuantMode, QuantParams, QuantScheme, min_max};
@@ -8,19 +8,19 @@ use crate::error::{Code, Error, Result};
 use crate::order::keep_smallest;
 use serde::{Deserialize, Serialize};
 
-/// A value that stands out.
+/// An outlier.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Outlier {
-    /// Where it is.
+    /// The index of the value.
     pub index: usize,
-    /// What it is.
+    /// The value.
     pub value: f32,
-    /// How far out: standard deviations from the mean ([`find_outliers`]), or the absolute error ([`worst_errors`]).
+    /// The distance from the mean in standard deviations ([`find_outliers`]), or the absolute error ([`worst_errors`]).
     pub score: f64,
 }
 
-/// Values more than `sigmas` standard deviations from the mean, the furthest first, at most `limit` of them.
+/// Returns up to `limit` values more than `sigmas` standard deviations from the mean, the farthest first.
 ///
 /// # Errors
 /// [`Code::RANGE`] for a negative or NaN `sigmas`, [`Code::NON_FINITE`].
@@ -37,7 +37,7 @@ pub fn find_outliers(values: &[f32], sigmas: f64, limit: usize) -> Result<Vec<Ou
     Ok(first(&scored.filter(|outlier| outlier.score > sigmas).collect::<Vec<_>>(), limit))
 }
 
-/// The values whose absolute errors are largest, the worst first, at most `limit` of them; none without an error.
+/// Returns up to `limit` values with the largest nonzero absolute errors, the largest first.
 ///
 /// # Errors
 /// [`Code::LENGTH`], [`Code::NON_FINITE`].
@@ -53,7 +53,7 @@ pub fn worst_errors(original: &[f32], decoded: &[f32], limit: usize) -> Result<V
     Ok(first(&scored.filter(|outlier| outlier.score > 0.0).collect::<Vec<_>>(), limit))
 }
 
-/// The highest scores first, of equal ones the first of the tensor. Scores are not negative: their bits are in their order.
+/// Selects the highest scores; ties are in tensor order. Scores are non-negative, so their bits have the same order.
 fn first(outliers: &[Outlier], limit: usize) -> Vec<Outlier> {
     let place = |(i, outlier): (usize, &Outlier)| u128::from(!outlier.score.to_bits()) << 64 | i as u128;
     let mut places: Vec<u128> = outliers.iter().enumerate().map(place).collect();
@@ -62,7 +62,7 @@ fn first(outliers: &[Outlier], limit: usize) -> Vec<Outlier> {
     places.into_iter().map(|place| outliers[place as u64 as usize]).collect()
 }
 
-/// Pairwise by blocks: the error of the sum does not grow with the length.
+/// Pairwise summation of blocks, so that the error does not grow with the length.
 fn sum(values: impl Iterator<Item = f64>) -> f64 {
     let (mut total, mut block) = (0.0, 0.0);
     for (i, x) in values.enumerate() {
@@ -75,42 +75,44 @@ fn sum(values: impl Iterator<Item = f64>) -> f64 {
     total + block
 }
 
-/// What clipping the largest magnitudes does to the error.
+/// The effect on the error of clipping the largest magnitudes.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OutlierImpact {
-    /// Magnitudes above it were clipped: the percentile.
+    /// The percentile above which magnitudes were clipped.
     pub threshold: f64,
-    /// How many values were clipped.
+    /// The number of clipped values.
     pub num_clipped: u64,
-    /// Mean squared error of quantizing the values as they are.
+    /// Mean squared error of quantizing the values without clipping.
     pub original_mse: f64,
-    /// Mean squared error of clipping and then quantizing, **against the values as they were**.
+    /// Mean squared error of clipping and then quantizing, **relative to the original values**.
     pub clipped_mse: f64,
-    /// `original_mse / clipped_mse`: above 1 clipping helps, below 1 it harms; 1 if both are 0.
+    /// `original_mse / clipped_mse`: clipping helps if this is above 1, and harms if it is below; 1 if both are 0.
     pub improvement: f64,
 }
 
-/// Clips magnitudes at a percentile (linear interpolation), quantizes per tensor, and compares with not clipping.
+/// Clips magnitudes at a percentile (linear interpolation), quantizes per tensor, and compares the error with that
+/// without clipping.
 ///
 /// # Errors
-/// [`Code::RANGE`] for bits, or a percentile that is not above 0 and below 100, [`Code::NO_DATA`], [`Code::NON_FINITE`].
+/// [`Code::RANGE`] for `bits` or a percentile that is not above 0 and below 100, [`Code::NO_DATA`],
+/// [`Code::NON_FINITE`].
 pub fn analyze_outlier_impact(values: &[f32], percent: f64, bits: u8, mode: QuantMode) -> Result<OutlierImpact> {
     if !(percent > 0.0 && percent < 100.0) {
-        let message = format!("magnitudes are clipped at a percentile above 0 and below 100, and {percent} is none");
+        let message = format!("percentile is {percent}, and must be above 0 and below 100");
         return Err(Error::new(Code::RANGE, message).with("percentile", percent));
     }
     check::finite(values, "value")?;
     let mut magnitudes: Vec<f32> = values.iter().map(|x| x.abs()).collect();
     let Some(threshold) = percentile(&mut magnitudes, percent) else {
-        return Err(Error::new(Code::NO_DATA, "0 values have no percentile"));
+        return Err(Error::new(Code::NO_DATA, "there are no values to compute a percentile of"));
     };
     let most = threshold as f32;
     let scheme = QuantScheme::new(bits, mode)?;
     let shape = [values.len()];
     let (low, high) = min_max(values)?;
     let mse = |most: f32| -> Result<f64> {
-        // The range of clipped values is the clipped range.
+        // The range of the clipped values is the clipped range.
         let (low, high) = (low.clamp(-most, most), high.clamp(-most, most));
         let params = QuantParams::per_tensor(&scheme, low, high)?;
         let mut errors = AffineErrors::new(&params, &shape, 0.0)?;

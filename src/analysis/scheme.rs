@@ -1,4 +1,4 @@
-//! Any way to quantize as a value, so that all of them can be measured alike.
+//! Quantization schemes as values, so that all of them can be measured in the same way.
 
 use crate::affine::{self, QuantGranularity, QuantMode, QuantizedTensor};
 use crate::check;
@@ -8,11 +8,11 @@ use crate::nf4::{self, DataType4Bit, DoubleQuantized4Bit, Quantize4BitOptions, Q
 use crate::tagged::{needed, unknown};
 use serde::{Deserialize, Serialize};
 
-/// A quantization and its parameters.
+/// A quantization scheme with its parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Fields", tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Scheme {
-    /// Integers with a scale.
+    /// Affine quantization to integers.
     Affine {
         /// 2 to 8.
         bits: u8,
@@ -21,23 +21,23 @@ pub enum Scheme {
         /// Which values share a scale.
         granularity: QuantGranularity,
     },
-    /// A codebook of 16 numbers, as bitsandbytes.
+    /// A codebook of 16 values, as in bitsandbytes.
     FourBit {
         /// NF4, FP4 or linear.
         data_type: DataType4Bit,
         /// Weights per absmax, 64 to 4096.
         block_size: usize,
-        /// Whether the absmax values are quantized too.
+        /// Whether the absmax values are quantized too (double quantization).
         double: bool,
     },
     /// A GGUF block format.
     Block {
-        /// Its name ("Q4_K").
+        /// The name of the format ("Q4_K").
         format: String,
     },
 }
 
-/// What a scheme is read from.
+/// The serialized form of a scheme.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Fields {
@@ -73,7 +73,7 @@ impl TryFrom<Fields> for Scheme {
     }
 }
 
-/// A tensor in whichever form its [`Scheme`] has.
+/// A tensor quantized by a [`Scheme`].
 #[derive(Clone, Debug)]
 pub enum Encoded {
     /// Packed codes.
@@ -87,12 +87,12 @@ pub enum Encoded {
 }
 
 impl Scheme {
-    /// Affine with one scale for the whole tensor.
+    /// Affine quantization with one scale for the whole tensor.
     pub fn per_tensor(bits: u8, mode: QuantMode) -> Self {
         Scheme::Affine { bits, mode, granularity: QuantGranularity::PerTensor }
     }
 
-    /// A block format by its name.
+    /// A block format, given by name.
     pub fn block(format: &str) -> Self {
         Scheme::Block { format: format.to_owned() }
     }
@@ -120,10 +120,11 @@ impl Scheme {
         }
     }
 
-    /// Quantizes a row-major tensor of this shape. `importance` is for block formats: one weight per column.
+    /// Quantizes a row-major tensor of this shape. `importance` applies to block formats and has one value per column.
     ///
     /// # Errors
-    /// Those of the scheme: lengths and bits that do not fit, values that are no numbers, formats that cannot be written.
+    /// The errors of the scheme: lengths or bits that do not match, NaN or infinite values, formats that cannot be
+    /// written.
     pub fn encode(&self, values: &[f32], shape: &[usize], importance: Option<&[f32]>) -> Result<Encoded> {
         check::shape("the tensor", values.len(), shape)?;
         match self {
@@ -148,10 +149,10 @@ impl Scheme {
         }
     }
 
-    /// What `values` come back as, and how many bytes they took.
+    /// Quantizes and dequantizes `values`; returns the result and its encoded size in bytes.
     ///
     /// # Errors
-    /// Those of [`encode`](Self::encode).
+    /// As for [`encode`](Self::encode).
     pub fn round_trip(&self, values: &[f32], shape: &[usize], importance: Option<&[f32]>) -> Result<(Vec<f32>, usize)> {
         let encoded = self.encode(values, shape, importance)?;
         let mut decoded = check::zeros(values.len())?;
@@ -161,7 +162,7 @@ impl Scheme {
 }
 
 impl Encoded {
-    /// Bytes of everything that is stored: codes, scales, zero points.
+    /// Size in bytes of everything stored: codes, scales, zero points.
     pub fn memory_bytes(&self) -> usize {
         match self {
             Encoded::Affine(tensor) => tensor.memory_bytes(),
@@ -171,10 +172,10 @@ impl Encoded {
         }
     }
 
-    /// The values, into a buffer of as many.
+    /// Dequantizes into a caller's buffer.
     ///
     /// # Errors
-    /// [`Code::LENGTH`](crate::Code::LENGTH) for a buffer of another length.
+    /// [`Code::LENGTH`](crate::Code::LENGTH) if `out` has a different length.
     pub fn decode_into(&self, out: &mut [f32]) -> Result<()> {
         match self {
             Encoded::Affine(tensor) => affine::dequantize_tensor_into(tensor, out),

@@ -1,4 +1,4 @@
-//! How the error depends on the scale and on the number of bits.
+//! The error as a function of the scale and of the number of bits.
 
 use super::analyze::{AffineErrors, PART, analyze_error};
 use super::stats::QuantErrorStats;
@@ -6,23 +6,23 @@ use crate::affine::{GroupRanges, QuantGranularity, QuantMode, QuantParams, Quant
 use crate::error::{Code, Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// The error before and after the scales were changed.
+/// The error before and after changing the scales.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ScaleSensitivity {
-    /// Mean squared error of the parameters as they are.
+    /// Mean squared error with the given parameters.
     pub original_mse: f64,
-    /// Of scales larger by the share `perturbation`.
+    /// Mean squared error with the scales multiplied by `1 + perturbation`.
     pub perturbed_mse: f64,
-    /// `|perturbed - original| / (|perturbation| original)`: the relative change of the error per relative change of the
-    /// scale. 0 if the error does not change, infinite if there was none before.
+    /// `|perturbed - original| / (|perturbation| original)`: the relative change of the error per relative change of
+    /// the scale. 0 if the error does not change, infinite if the original error is 0.
     pub sensitivity: f64,
 }
 
-/// How the error reacts when every scale is multiplied by `1 + perturbation`.
+/// Measures how the error changes when every scale is multiplied by `1 + perturbation`.
 ///
 /// # Errors
-/// [`Code::RANGE`] for a perturbation that makes a scale no positive number, and those of [`analyze_error`].
+/// [`Code::RANGE`] if the perturbed scale would not be positive and finite, and as for [`analyze_error`].
 pub fn scale_sensitivity(
     values: &[f32],
     shape: &[usize],
@@ -40,16 +40,17 @@ pub fn scale_sensitivity(
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ScalePoint {
-    /// What the scales were multiplied by.
+    /// The factor applied to the scales.
     pub factor: f64,
-    /// The error with them.
+    /// The error with these scales.
     pub stats: QuantErrorStats,
 }
 
-/// The error with every scale multiplied by each of `factors`: below 1 more is clipped, above 1 the steps are coarser.
+/// The error with every scale multiplied by each of `factors`: below 1 more values are clipped, above 1 the steps are
+/// coarser.
 ///
 /// # Errors
-/// [`Code::RANGE`] for a factor that makes a scale no positive number, and those of [`analyze_error`].
+/// [`Code::RANGE`] for a factor for which a scale would not be positive and finite, and as for [`analyze_error`].
 pub fn scale_sweep(values: &[f32], shape: &[usize], params: &QuantParams, factors: &[f64]) -> Result<Vec<ScalePoint>> {
     let point = |&factor: &f64| {
         let stats = analyze_error(values, shape, &scaled(params, factor)?, 0.0)?;
@@ -60,15 +61,15 @@ pub fn scale_sweep(values: &[f32], shape: &[usize], params: &QuantParams, factor
 
 fn scaled(params: &QuantParams, factor: f64) -> Result<QuantParams> {
     if !(factor.is_finite() && factor > 0.0) {
-        let message = format!("scales are multiplied by positive numbers, and {factor} is none");
+        let message = format!("the factor for the scales is {factor}, and must be positive and finite");
         return Err(Error::new(Code::RANGE, message).with("factor", factor));
     }
-    // The result is checked where it is used.
+    // The result is validated where it is used.
     let scales = params.scales.iter().map(|scale| (f64::from(*scale) * factor) as f32).collect();
     Ok(QuantParams { scales, ..params.clone() })
 }
 
-/// One bit width of a comparison.
+/// The error of one bit width.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BitWidthError {
@@ -76,22 +77,22 @@ pub struct BitWidthError {
     pub bits: u8,
     /// The error.
     pub stats: QuantErrorStats,
-    /// Bytes stored: packed codes, scale, zero point.
+    /// Size in bytes: packed codes, scale, zero point.
     pub memory_bytes: usize,
-    /// Bytes of the values over bytes stored.
+    /// Size of the values as f32 divided by `memory_bytes`.
     pub compression_ratio: f64,
 }
 
-/// The error and the size of per-tensor integer quantization at 2 to 8 bits.
+/// The error and size of per-tensor integer quantization with 2 to 8 bits.
 ///
 /// # Errors
-/// [`Code::NO_DATA`] for no values, [`Code::NON_FINITE`].
+/// [`Code::NO_DATA`] if there are no values, [`Code::NON_FINITE`].
 pub fn compare_bit_widths(values: &[f32], mode: QuantMode) -> Result<Vec<BitWidthError>> {
     compare_bit_widths_of(values.len(), mode, |each| each(values))
 }
 
-/// [`compare_bit_widths`] of `len` values in parts: `parts` calls its argument with every part in order, and is called
-/// twice. All parts but the last are of a multiple of 4096 values.
+/// [`compare_bit_widths`] for `len` values given in parts. `parts` is called twice and must call its argument with
+/// every part in order. The size of every part but the last is a multiple of 4096.
 pub(crate) fn compare_bit_widths_of(
     len: usize,
     mode: QuantMode,
@@ -104,7 +105,7 @@ pub(crate) fn compare_bit_widths_of(
     let params = (2..=8).map(params).collect::<Result<Vec<_>>>()?;
     let errors = params.iter().map(|params| AffineErrors::new(params, &shape, 0.0));
     let mut errors = errors.collect::<Result<Vec<_>>>()?;
-    // Every width sees a part while it is in the cache.
+    // Each part is processed for all widths while it is in the cache.
     parts(&mut |values| {
         let mut each = |part: &[f32]| errors.iter_mut().try_for_each(|errors| errors.add(part));
         values.chunks(PART).try_for_each(&mut each)

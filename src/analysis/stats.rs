@@ -1,4 +1,4 @@
-//! The statistics of an error, gathered tile by tile.
+//! Error statistics, accumulated over tiles.
 
 use super::sums::each_pair;
 use crate::check;
@@ -6,7 +6,7 @@ use crate::error::{Code, Error, Result};
 use crate::lanes::Doubles;
 use serde::{Deserialize, Serialize};
 
-/// What quantization did to some values `x`, which came back as `y`; `e = y - x`.
+/// The error of quantizing values `x` that were dequantized to `y`, with `e = y - x`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct QuantErrorStats {
@@ -16,29 +16,29 @@ pub struct QuantErrorStats {
     pub mae: f64,
     /// Largest absolute error.
     pub max_error: f64,
-    /// Signal to quantization noise, `10 log10(sum x^2 / sum e^2)` decibels; infinite only if the error is exactly 0,
-    /// minus infinity if the signal alone is.
+    /// Signal-to-quantization-noise ratio in decibels, `10 log10(sum x^2 / sum e^2)`. Infinite only if the error is
+    /// exactly 0; negative infinity if only the signal is 0.
     pub sqnr_db: f64,
-    /// Share of the values whose absolute error exceeds the threshold, 0 to 1.
+    /// The fraction of values (0 to 1) whose absolute error exceeds the outlier threshold.
     pub outlier_rate: f64,
-    /// How many values.
+    /// The number of values.
     pub num_samples: u64,
     /// Mean error (bias), `sum e / n`.
     pub mean_error: f64,
-    /// `sqrt(sum e^2 / sum x^2)`: the error as a share of the signal.
+    /// `sqrt(sum e^2 / sum x^2)`: the RMS error relative to the RMS of the signal.
     pub relative_rmse: f64,
-    /// `sum x y / sqrt(sum x^2 sum y^2)`; 1 if both are all zeros, 0 if one is.
+    /// `sum x y / sqrt(sum x^2 sum y^2)`; 1 if both are all zeros, 0 if only one is.
     pub cosine_similarity: f64,
 }
 
 impl QuantErrorStats {
-    /// Root of the mean squared error, in the unit of the values.
+    /// Root mean squared error, in the unit of the values.
     pub fn rmse(&self) -> f64 {
         self.mse.sqrt()
     }
 }
 
-/// Gathers [`QuantErrorStats`] over any number of tiles, in constant memory. Accumulators merge.
+/// Accumulates [`QuantErrorStats`] over any number of tiles in constant memory. Accumulators can be merged.
 ///
 /// ```
 /// use quantpress::analysis::ErrorAccumulator;
@@ -58,40 +58,41 @@ pub struct ErrorAccumulator {
     sums: [Compensated; TERMS],
 }
 
-/// What is summed, in this order: `e, |e|, e^2, x^2, y^2, x y`. Half of `x^2 + y^2 - e^2` is not the last where one of the
-/// tensors is much smaller: nothing would be left of the smaller.
+/// The summed terms, in this order: `e, |e|, e^2, x^2, y^2, x y`. The last cannot be computed as half of `x^2 + y^2 -
+/// e^2`: if one of the tensors is much smaller, it would be lost in rounding.
 const TERMS: usize = 6;
-/// Values summed plainly before they are added to the compensated sums.
+/// Number of values summed plainly before the result is added to the compensated sums.
 const TILE: usize = 1024;
 
 impl ErrorAccumulator {
-    /// Nothing yet. An absolute error above `outlier_threshold` counts as an outlier.
+    /// Creates an empty accumulator. Absolute errors above `outlier_threshold` count as outliers.
     ///
     /// # Errors
-    /// [`Code::RANGE`] for a threshold that is negative or NaN.
+    /// [`Code::RANGE`] for a negative or NaN threshold.
     pub fn new(outlier_threshold: f64) -> Result<Self> {
         check::within("outlierThreshold", outlier_threshold, 0.0, f64::INFINITY)?;
         let sums = [Compensated::default(); TERMS];
         Ok(ErrorAccumulator { threshold: outlier_threshold, count: 0, outliers: 0, max_error: 0.0, sums })
     }
 
-    /// Adds the next values and what they came back as.
+    /// Adds the next values and their dequantized counterparts.
     ///
     /// # Errors
-    /// [`Code::LENGTH`] if they differ in number, [`Code::NON_FINITE`] with the index of the first that is no number;
-    /// then nothing was added.
+    /// [`Code::LENGTH`] for different lengths, [`Code::NON_FINITE`] with the index of the first NaN or infinite value,
+    /// in which case nothing is added.
     pub fn add(&mut self, original: &[f32], decoded: &[f32]) -> Result<()> {
         self.add_part(original, decoded, 0)
     }
 
-    /// [`add`](Self::add) of the part of a tensor from `start` on. Parts of a multiple of 1024 values change no sum.
+    /// [`add`](Self::add) for the part of a tensor from index `start`. Parts of a multiple of 1024 values do not change
+    /// the sums.
     pub(super) fn add_part(&mut self, original: &[f32], decoded: &[f32], start: usize) -> Result<()> {
         check::length("the decoded tensor", decoded.len(), original.len())?;
         let mut all = *self;
         for (x, y) in original.chunks(TILE).zip(decoded.chunks(TILE)) {
             all.add_tile(x, y);
         }
-        // The square of a finite f32 is a finite f64, so the sums tell whether a value was no number.
+        // The square of a finite f32 is a finite f64, so the sums show whether any value was NaN or infinite.
         if !all.sums.iter().all(|sum| sum.sum.is_finite()) {
             for (values, what) in [(original, "value"), (decoded, "decoded value")] {
                 if let Some(index) = check::first_non_finite(values) {
@@ -122,14 +123,14 @@ impl ErrorAccumulator {
         self.max_error = largest.to_array().into_iter().fold(self.max_error, f64::max);
     }
 
-    /// Adds what another accumulator gathered.
+    /// Adds the sums of another accumulator.
     ///
     /// # Errors
     /// [`Code::ARGUMENT`] if the outlier thresholds differ.
     pub fn merge(&mut self, other: &Self) -> Result<()> {
         if self.threshold != other.threshold {
             let (a, b) = (self.threshold, other.threshold);
-            let message = format!("outliers above {a} and outliers above {b} do not add up");
+            let message = format!("cannot merge statistics with outlier thresholds {a} and {b}");
             return Err(Error::new(Code::ARGUMENT, message).with("threshold", a).with("other", b));
         }
         for (mine, theirs) in self.sums.iter_mut().zip(other.sums) {
@@ -142,23 +143,23 @@ impl ErrorAccumulator {
         Ok(())
     }
 
-    /// How many values were added.
+    /// The number of values added.
     pub fn len(&self) -> u64 {
         self.count
     }
 
-    /// Whether none were.
+    /// Whether no values were added.
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
 
-    /// The statistics of everything added.
+    /// Returns the statistics of all values added.
     ///
     /// # Errors
-    /// [`Code::NO_DATA`] if nothing was.
+    /// [`Code::NO_DATA`] if there are none.
     pub fn stats(&self) -> Result<QuantErrorStats> {
         if self.count == 0 {
-            return Err(Error::new(Code::NO_DATA, "the error of 0 values is not a number"));
+            return Err(Error::new(Code::NO_DATA, "the error of 0 values is undefined"));
         }
         let n = self.count as f64;
         let [e, abs, ee, xx, yy, xy] = self.sums.map(Compensated::total);
@@ -180,17 +181,17 @@ impl ErrorAccumulator {
     }
 }
 
-/// The statistics of values and what they came back as.
+/// The statistics for values and their dequantized counterparts.
 ///
 /// # Errors
-/// Those of [`ErrorAccumulator::add`], and [`Code::NO_DATA`] for no values.
+/// As for [`ErrorAccumulator::add`], and [`Code::NO_DATA`] if there are no values.
 pub fn compare(original: &[f32], decoded: &[f32], outlier_threshold: f64) -> Result<QuantErrorStats> {
     let mut errors = ErrorAccumulator::new(outlier_threshold)?;
     errors.add(original, decoded)?;
     errors.stats()
 }
 
-/// Neumaier's sum: what rounding loses is kept beside it.
+/// Neumaier's summation: the rounding error is accumulated separately.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Compensated {
     sum: f64,

@@ -1,13 +1,15 @@
-//! The error of a quantization as sums that add up: of tiles, in order, they are the same whoever computed which.
+//! Quantization error as sums that can be merged. Appending tiles in order gives the same sums whoever computed each
+//! tile.
 
 use crate::error::Result;
 use crate::format::Codec;
 use crate::lanes::Doubles;
 
-/// Sums over weights `x` that came back as `y`, in double precision; `e = y - x`, and `w` is the importance of a weight's column.
+/// Sums over weights `x` that were dequantized to `y`, in double precision, with `e = y - x` and `w` the importance of
+/// a weight's column.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ErrorSums {
-    /// How many weights.
+    /// The number of weights.
     pub count: f64,
     /// `sum e^2`.
     pub error: f64,
@@ -25,11 +27,11 @@ pub struct ErrorSums {
     pub weighted_original: f64,
 }
 
-/// Weights decoded at a time: they stay in the nearest cache. A multiple of every block.
+/// Number of weights decoded at a time, so that they stay in the L1 cache. A multiple of every block size.
 const PIECE: usize = 4096;
 
 impl ErrorSums {
-    /// Adds weights and what they came back as, two slices of one length.
+    /// Adds weights and their dequantized counterparts, two slices of the same length.
     pub fn add(&mut self, original: &[f32], decoded: &[f32]) {
         let zero = Doubles::splat(0.0);
         let (mut sums, mut largest) = ([zero; 4], zero);
@@ -50,7 +52,7 @@ impl ErrorSums {
         self.largest = largest.to_array().into_iter().fold(self.largest, f64::max);
     }
 
-    /// Adds the weighted sums of weights and what they came back as; three slices of one length.
+    /// Adds the weighted sums of weights and their dequantized counterparts; three slices of the same length.
     pub fn add_weighted(&mut self, original: &[f32], decoded: &[f32], importance: &[f32]) {
         for ((&x, &y), &w) in original.iter().zip(decoded).zip(importance) {
             let (x, y, w) = (f64::from(x), f64::from(y), f64::from(w));
@@ -59,10 +61,10 @@ impl ErrorSums {
         }
     }
 
-    /// Adds rows of weights and the bytes that `codec` made of them; `importance` has one value per column.
+    /// Adds rows of weights and their encoding by `codec`; `importance` has one value per column.
     ///
     /// # Errors
-    /// [`Code::LENGTH`](crate::Code::LENGTH) for bytes that are not those of the weights.
+    /// [`Code::LENGTH`](crate::Code::LENGTH) if the length of `bytes` does not match the weights.
     pub fn add_encoded(
         &mut self,
         original: &[f32],
@@ -74,7 +76,7 @@ impl ErrorSums {
         let need = codec.encoded_len(original.len(), row_length)?;
         crate::check::length("the encoded tensor", bytes.len(), need)?;
         let mut decoded = [0.0; PIECE];
-        // Columns matter only to importance: without it the rows are one.
+        // Columns only matter for importance; without it all rows are treated as one.
         let row = importance.map_or(original.len(), |_| row_length).max(1);
         for (weights, bytes) in original.chunks(row).zip(bytes.chunks((row / codec.weights * codec.bytes).max(1))) {
             let piece_bytes = PIECE / codec.weights * codec.bytes;
@@ -90,12 +92,12 @@ impl ErrorSums {
         Ok(())
     }
 
-    /// Whether every weight came back as a finite number.
+    /// Whether all dequantized weights are finite.
     pub fn is_finite(&self) -> bool {
         self.error.is_finite() && self.decoded.is_finite()
     }
 
-    /// Adds other sums. The order matters to the last bits, so tiles are added in theirs.
+    /// Adds other sums. The order affects the last bits, so tiles are added in order.
     pub fn append(&mut self, more: &ErrorSums) {
         self.count += more.count;
         self.error += more.error;
@@ -107,20 +109,20 @@ impl ErrorSums {
         self.weighted_original += more.weighted_original;
     }
 
-    /// Sums from numbers in the order of the fields.
+    /// Creates sums from an array in the order of the fields.
     pub fn from_array(sums: [f64; 8]) -> Self {
         let [count, error, original, decoded, product, largest, weighted_error, weighted_original] = sums;
         ErrorSums { count, error, original, decoded, product, largest, weighted_error, weighted_original }
     }
 
-    /// The sums in the order of the fields.
+    /// Converts the sums to an array in the order of the fields.
     pub fn to_array(self) -> [f64; 8] {
         let ErrorSums { count, error, original, decoded, product, largest, weighted_error, weighted_original } = self;
         [count, error, original, decoded, product, largest, weighted_error, weighted_original]
     }
 }
 
-/// Calls `add` with two weights and the two they came back as, and so on; zeros fill the last of them.
+/// Calls `add` with pairs of weights and their dequantized counterparts; the last pair is padded with zeros.
 #[inline(always)]
 pub(super) fn each_pair(original: &[f32], decoded: &[f32], mut add: impl FnMut(Doubles, Doubles)) {
     let mut add_four = |x: &[f32; 4], y: &[f32; 4]| {

@@ -1,4 +1,4 @@
-//! What the error should be.
+//! Theoretical bounds of the error.
 
 use super::stats::QuantErrorStats;
 use crate::affine::{QuantParams, dequantize_with_params, quantize_with_params};
@@ -6,18 +6,19 @@ use crate::check;
 use crate::error::{Code, Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// The signal a theoretical SQNR is for.
+/// The signal that a theoretical SQNR assumes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Signal {
-    /// Uniform over the whole range of the codes.
+    /// Uniformly distributed over the whole range of the codes.
     Uniform,
-    /// A sine that fills it.
+    /// A full-scale sine.
     Sine,
 }
 
-/// The signal to noise ratio of `bits` uniform levels, in decibels, the error being uniform within a step:
-/// `20 log10(2^bits)`, 6.02 per bit, for a uniform signal, and `10 log10(3/2)`, 1.76, more for a full-scale sine.
+/// The signal-to-noise ratio in decibels of `2^bits` uniform levels, assuming that the error is uniformly distributed
+/// within a step: `20 log10(2^bits)`, that is 6.02 per bit, for a uniform signal, and `10 log10(3/2)`, that is 1.76,
+/// more for a full-scale sine.
 ///
 /// # Errors
 /// [`Code::RANGE`] unless `bits` is 1 to 32.
@@ -30,36 +31,36 @@ pub fn theoretical_sqnr(bits: u8, signal: Signal) -> Result<f64> {
     })
 }
 
-/// Half the largest step: no value within the range the parameters are for is further from its code.
+/// Half the largest scale: the maximum error of any value within the range of the parameters.
 ///
 /// # Errors
-/// Those of [`QuantParams::check`], and [`Code::NO_DATA`] for parameters without a scale.
+/// As for [`QuantParams::check`], and [`Code::NO_DATA`] for parameters without scales.
 pub fn theoretical_max_error(params: &QuantParams) -> Result<f64> {
     params.check()?;
     let largest = params.scales.iter().copied().fold(0.0, f32::max);
     if params.scales.is_empty() {
-        return Err(Error::new(Code::NO_DATA, "parameters of 0 scales bound no error"));
+        return Err(Error::new(Code::NO_DATA, "parameters without scales have no maximum error"));
     }
     Ok(f64::from(largest) / 2.0)
 }
 
-/// Whether the largest error is at most the [theoretical](theoretical_max_error) one, or larger by the share `tolerance`.
+/// Whether the largest error is at most the [theoretical](theoretical_max_error) one, up to a relative `tolerance`.
 ///
-/// Single-precision rounding of the values themselves asks for a tolerance of some millionths.
+/// The single-precision rounding of the values requires a tolerance of a few millionths.
 ///
 /// # Errors
-/// Those of [`theoretical_max_error`], and [`Code::RANGE`] for a tolerance that is negative or NaN.
+/// As for [`theoretical_max_error`], and [`Code::RANGE`] for a negative or NaN tolerance.
 pub fn error_within_bounds(stats: &QuantErrorStats, params: &QuantParams, tolerance: f64) -> Result<bool> {
     check::within("tolerance", tolerance, 0.0, f64::INFINITY)?;
     Ok(stats.max_error <= theoretical_max_error(params)? * (1.0 + tolerance))
 }
 
-/// The largest error in units of its own group's step: at most 0.5 (and rounding) where nothing is clipped.
+/// The largest error in units of its group's scale: at most 0.5 (plus rounding) where nothing is clipped.
 ///
-/// Unlike [`error_within_bounds`], a group of small steps is not excused by one of large steps.
+/// Unlike [`error_within_bounds`], every group is compared with its own scale.
 ///
 /// # Errors
-/// Those of [`quantize_with_params`].
+/// As for [`quantize_with_params`].
 pub fn worst_error_in_steps(original: &[f32], shape: &[usize], params: &QuantParams) -> Result<f64> {
     let codes = quantize_with_params(original, shape, params)?;
     let decoded = dequantize_with_params(&codes, shape, params)?;

@@ -1,8 +1,8 @@
-//! Weights of known distributions.
+//! Generators of weights with known distributions.
 //!
-//! Equal seeds give equal weights on every machine: xoshiro256++ (Blackman and Vigna, arXiv 1805.01407) for the bits, the
-//! ziggurat of `rand_distr` for the normal distribution, `libm` for its tails. Without a seed the system's entropy chooses
-//! one. Nothing here is secret, so the bits need not be: a cipher's would take as long as all the rest.
+//! Equal seeds give equal weights on every machine: xoshiro256++ (Blackman and Vigna, arXiv 1805.01407) generates the
+//! bits, the ziggurat of `rand_distr` the normal distribution, and `libm` its tails. Without a seed, one is drawn from
+//! the system's entropy. The generator is not cryptographic, which would take as long as everything else together.
 
 use crate::check;
 use crate::error::{Code, Error, Result};
@@ -10,43 +10,43 @@ use rand_distr::{Distribution, StandardNormal, StandardUniform};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
 
-/// A generator of reproducible numbers.
+/// A seeded random number generator.
 pub struct Random(Xoshiro256PlusPlus);
 
 impl Random {
-    /// From a seed, or from the system's entropy (in a browser `crypto.getRandomValues`).
+    /// Creates a generator from a seed, or from the system's entropy (`crypto.getRandomValues` in a browser).
     ///
     /// # Errors
-    /// [`Code::UNSUPPORTED`] if there is no seed and the system gives no entropy.
+    /// [`Code::UNSUPPORTED`] if there is neither a seed nor system entropy.
     pub fn new(seed: Option<u64>) -> Result<Self> {
         if let Some(seed) = seed {
             return Ok(Random(Xoshiro256PlusPlus::seed_from_u64(seed)));
         }
         let mut entropy = [0; 32];
         getrandom::fill(&mut entropy).map_err(|error| {
-            Error::new(Code::UNSUPPORTED, format!("the system gives no entropy ({error}); pass a seed"))
+            Error::new(Code::UNSUPPORTED, format!("the system provides no entropy ({error}); pass a seed"))
         })?;
         Ok(Random(Xoshiro256PlusPlus::from_seed(entropy)))
     }
 
-    /// From the standard normal distribution.
+    /// A sample of the standard normal distribution.
     pub fn normal(&mut self) -> f32 {
         StandardNormal.sample(&mut self.0)
     }
 
-    /// Uniform in `0..1`.
+    /// A uniform sample of `0..1`.
     pub fn uniform(&mut self) -> f32 {
         StandardUniform.sample(&mut self.0)
     }
 
-    /// Uniform among the numbers below `n`, which is positive.
+    /// A uniform integer below `n`, which must be positive.
     pub fn below(&mut self, n: usize) -> usize {
         let bits: u64 = StandardUniform.sample(&mut self.0);
-        // The high half of a product: biased by less than n / 2^64.
+        // The high half of the product; its bias is below n / 2^64.
         ((u128::from(bits) * n as u128) >> 64) as usize
     }
 
-    /// Puts items in random order.
+    /// Shuffles the items.
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for i in (1..items.len()).rev() {
             items.swap(i, self.below(i + 1));
@@ -54,20 +54,20 @@ impl Random {
     }
 }
 
-/// `n` values from the normal distribution of this mean and standard deviation.
+/// Generates `n` normally distributed values.
 ///
 /// # Errors
-/// [`Code::RANGE`] for a mean that is no number, or a deviation that is negative or no number.
+/// [`Code::RANGE`] for a NaN or infinite mean or standard deviation, or a negative one.
 pub fn generate_gaussian_weights(n: usize, mean: f32, std_dev: f32, seed: Option<u64>) -> Result<Vec<f32>> {
     let mut out = check::zeros(n)?;
     generate_gaussian_weights_into(&mut out, mean, std_dev, seed)?;
     Ok(out)
 }
 
-/// [`generate_gaussian_weights`] into a buffer.
+/// [`generate_gaussian_weights`] into a caller's buffer.
 ///
 /// # Errors
-/// As [`generate_gaussian_weights`].
+/// As for [`generate_gaussian_weights`].
 pub fn generate_gaussian_weights_into(out: &mut [f32], mean: f32, std_dev: f32, seed: Option<u64>) -> Result<()> {
     finite("mean", mean)?;
     not_negative("stdDev", std_dev)?;
@@ -76,7 +76,7 @@ pub fn generate_gaussian_weights_into(out: &mut [f32], mean: f32, std_dev: f32, 
     Ok(())
 }
 
-/// `n` values uniform in `min..max`.
+/// Generates `n` values uniform in `min..max`.
 ///
 /// # Errors
 /// [`Code::RANGE`] unless `min <= max` are finite.
@@ -86,19 +86,19 @@ pub fn generate_uniform_weights(n: usize, min: f32, max: f32, seed: Option<u64>)
     Ok(out)
 }
 
-/// [`generate_uniform_weights`] into a buffer.
+/// [`generate_uniform_weights`] into a caller's buffer.
 ///
 /// # Errors
-/// As [`generate_uniform_weights`].
+/// As for [`generate_uniform_weights`].
 pub fn generate_uniform_weights_into(out: &mut [f32], min: f32, max: f32, seed: Option<u64>) -> Result<()> {
     finite("min", min)?;
     finite("max", max)?;
     if min > max {
-        let message = format!("there are no values from {min} to {max}");
+        let message = format!("the range {min} to {max} is empty");
         return Err(Error::new(Code::RANGE, message).with("min", min).with("max", max));
     }
     let mut random = Random::new(seed)?;
-    // Two products: the difference of the bounds may not be a number.
+    // Two products, because the difference of the bounds may overflow.
     out.fill_with(|| {
         let t = random.uniform();
         (min * (1.0 - t) + max * t).clamp(min, max)
@@ -106,11 +106,11 @@ pub fn generate_uniform_weights_into(out: &mut [f32], min: f32, max: f32, seed: 
     Ok(())
 }
 
-/// `n` standard normal values, of which the share `outlier_ratio`, at random places, is replaced by plus or minus
-/// `outlier_magnitude`, either sign equally likely.
+/// Generates `n` standard normal values, and replaces the fraction `outlier_ratio` of them, at random positions, by
+/// `outlier_magnitude` with a random sign.
 ///
 /// # Errors
-/// [`Code::RANGE`] for a ratio outside 0 to 1 or a magnitude that is negative or no number.
+/// [`Code::RANGE`] for a ratio outside 0 to 1, or a negative, NaN or infinite magnitude.
 pub fn generate_weights_with_outliers(
     n: usize,
     outlier_ratio: f64,
@@ -122,10 +122,10 @@ pub fn generate_weights_with_outliers(
     Ok(out)
 }
 
-/// [`generate_weights_with_outliers`] into a buffer.
+/// [`generate_weights_with_outliers`] into a caller's buffer.
 ///
 /// # Errors
-/// As [`generate_weights_with_outliers`].
+/// As for [`generate_weights_with_outliers`].
 pub fn generate_weights_with_outliers_into(
     out: &mut [f32],
     outlier_ratio: f64,
@@ -138,7 +138,8 @@ pub fn generate_weights_with_outliers_into(
     let n = out.len();
     let mut wanted = (n as f64 * outlier_ratio).round() as usize;
     for (i, weight) in out.iter_mut().enumerate() {
-        // Selection sampling (Knuth, Algorithm S): exactly as many as wanted, every choice of places equally likely.
+        // Selection sampling (Knuth, Algorithm S): exactly the requested number, with every choice of positions equally
+        // likely.
         *weight = random.normal();
         if random.below(n - i) < wanted {
             wanted -= 1;
@@ -148,11 +149,11 @@ pub fn generate_weights_with_outliers_into(
     Ok(())
 }
 
-/// `num_channels` rows of `features_per_channel` normal values, row `c` of standard deviation
-/// `1 + scale_variance * c / num_channels`: the shape `[num_channels, features_per_channel]`.
+/// Generates `num_channels` rows of `features_per_channel` normal values, where row `c` has standard deviation `1 +
+/// scale_variance * c / num_channels`. The shape is `[num_channels, features_per_channel]`.
 ///
 /// # Errors
-/// [`Code::RANGE`] for a variance that is negative or no number, [`Code::TOO_LARGE`] for more values than memory.
+/// [`Code::RANGE`] for a negative, NaN or infinite variance, [`Code::TOO_LARGE`] if the size overflows.
 pub fn generate_multi_channel_weights(
     num_channels: usize,
     features_per_channel: usize,
@@ -164,10 +165,10 @@ pub fn generate_multi_channel_weights(
     Ok(out)
 }
 
-/// [`generate_multi_channel_weights`] into a buffer of `num_channels` rows.
+/// [`generate_multi_channel_weights`] into a caller's buffer of `num_channels` rows.
 ///
 /// # Errors
-/// As [`generate_multi_channel_weights`], and [`Code::LENGTH`] for a buffer that is not so many rows.
+/// As for [`generate_multi_channel_weights`], and [`Code::LENGTH`] if the buffer is not a whole number of such rows.
 pub fn generate_multi_channel_weights_into(
     out: &mut [f32],
     num_channels: usize,
@@ -179,7 +180,7 @@ pub fn generate_multi_channel_weights_into(
         if out.is_empty() {
             return Ok(());
         }
-        let message = format!("{} weights are not {num_channels} channels of equal length", out.len());
+        let message = format!("{} weights cannot be divided into {num_channels} channels of equal length", out.len());
         return Err(Error::new(Code::LENGTH, message).with("actual", out.len()).with("channels", num_channels));
     }
     let mut random = Random::new(seed)?;

@@ -1,13 +1,14 @@
-//! Benchmarks: weight generators, the suite over every scheme, and what quantization costs a real classifier.
+//! Benchmarks: weight generators, the suite over all schemes, and the accuracy loss of a real classifier.
 //!
 //! | | |
 //! |---|---|
-//! | [`generate_gaussian_weights`], ... | weights of known distributions, seeded or from the system's entropy |
-//! | [`run_benchmark`], [`run_full_benchmark_suite`] | error, size and time of any scheme; of all of them |
-//! | [`digits`] | a classifier of handwritten digits, quantized after training and during it |
-//! | [`accuracy_retention`] | the share of a task metric that is kept |
+//! | [`generate_gaussian_weights`], ... | weights with known distributions, seeded or from the system's entropy |
+//! | [`run_benchmark`], [`run_full_benchmark_suite`] | error, size and time of one scheme or of all schemes |
+//! | [`digits`] | a classifier of handwritten digits, quantized after training (PTQ) and during training (QAT) |
+//! | [`accuracy_retention`] | the fraction of a task metric that quantization keeps |
 //!
-//! Nothing here reads a clock: time comes from a closure, so the same code runs where only `performance.now` exists.
+//! Nothing here reads a clock: the time is provided by a closure, so the same code runs where only `performance.now`
+//! exists.
 
 pub mod digits;
 mod generators;

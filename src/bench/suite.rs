@@ -1,4 +1,4 @@
-//! Error, size and time of every scheme on weights of known distributions.
+//! Error, size and time of all schemes on weights with known distributions.
 
 use super::generators::{
     generate_gaussian_weights, generate_multi_channel_weights, generate_uniform_weights, generate_weights_with_outliers,
@@ -12,50 +12,50 @@ use crate::nf4::DataType4Bit;
 use crate::order::sorted;
 use serde::{Deserialize, Serialize};
 
-/// One scheme on one tensor.
+/// The result of one scheme on one tensor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct QuantBenchmarkResult {
-    /// Data and scheme, for people.
+    /// The name of the data and the scheme, for display.
     pub name: String,
     /// The scheme.
     pub scheme: Scheme,
-    /// Values quantized.
+    /// The number of values quantized.
     pub num_elements: usize,
-    /// Bytes stored: codes, scales, zero points.
+    /// Size in bytes: codes, scales, zero points.
     pub memory_bytes: usize,
     /// Bits stored per value.
     pub bits_per_weight: f64,
-    /// Bytes of the values (four each) over bytes stored.
+    /// Size of the values as f32 divided by `memory_bytes`.
     pub compression_ratio: f64,
     /// Mean squared error.
     pub mse: f64,
     /// Largest absolute error.
     pub max_error: f64,
-    /// Signal to quantization noise in decibels.
+    /// Signal-to-quantization-noise ratio in decibels.
     pub sqnr_db: f64,
-    /// Cosine of values and decoded values.
+    /// Cosine similarity of the original and the dequantized values.
     pub cosine_similarity: f64,
-    /// Milliseconds to quantize, the fastest of a few runs.
+    /// Milliseconds to quantize: the fastest of a few runs.
     pub encode_ms: f64,
-    /// Milliseconds to decode, the fastest of a few runs.
+    /// Milliseconds to dequantize: the fastest of a few runs.
     pub decode_ms: f64,
 }
 
 impl QuantBenchmarkResult {
-    /// Fidelity and compression in one number: `sqnr_db - 6.02 bits_per_weight`, decibels.
+    /// Fidelity and compression as one number: `sqnr_db - 6.02 bits_per_weight`, in decibels.
     ///
-    /// A bit per weight saved is worth as much as the 6.02 dB it costs any quantizer at best (the slope of the
-    /// rate-distortion function). What remains is how well the bits are used: uniform codes on uniform data have 0.
+    /// One bit per weight is worth 6.02 dB, the slope of the rate-distortion function, for any quantizer at best. The
+    /// score shows how well the bits are used: uniform codes on uniform data have 0.
     pub fn quality_score(&self) -> f64 {
         self.sqnr_db - 20.0 * std::f64::consts::LOG10_2 * self.bits_per_weight
     }
 }
 
-/// Results to compare.
+/// A collection of results to compare.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct BenchmarkSuite {
-    /// In the order they were added.
+    /// The results in the order they were added.
     pub results: Vec<QuantBenchmarkResult>,
 }
 
@@ -65,27 +65,27 @@ impl BenchmarkSuite {
         self.results.push(result);
     }
 
-    /// The result of highest SQNR.
+    /// The result with the highest SQNR.
     pub fn best_by_sqnr(&self) -> Option<&QuantBenchmarkResult> {
         self.results.iter().max_by(|a, b| a.sqnr_db.total_cmp(&b.sqnr_db))
     }
 
-    /// The result of lowest mean squared error.
+    /// The result with the lowest mean squared error.
     pub fn best_by_mse(&self) -> Option<&QuantBenchmarkResult> {
         self.results.iter().min_by(|a, b| a.mse.total_cmp(&b.mse))
     }
 
-    /// All results, the highest [quality score](QuantBenchmarkResult::quality_score) first.
+    /// All results, sorted by descending [quality score](QuantBenchmarkResult::quality_score).
     pub fn sorted_by_quality(&self) -> Vec<&QuantBenchmarkResult> {
         let results: Vec<_> = self.results.iter().collect();
         sorted(&results, |a, b| b.quality_score().total_cmp(&a.quality_score()))
     }
 }
 
-/// Quantizes a row-major tensor by a scheme and measures error, size and time; `clock` tells milliseconds.
+/// Quantizes a row-major tensor with a scheme and measures error, size and time; `clock` returns milliseconds.
 ///
 /// # Errors
-/// Those of [`Scheme::encode`], and [`Code::NO_DATA`] for no values.
+/// As for [`Scheme::encode`], and [`Code::NO_DATA`] if there are no values.
 pub fn run_benchmark(
     name: &str,
     values: &[f32],
@@ -114,7 +114,7 @@ pub fn run_benchmark(
     })
 }
 
-/// The shortest of at most three runs; slow work runs once.
+/// The shortest of up to three runs; slow work runs only once.
 fn fastest<T>(clock: &mut dyn FnMut() -> f64, mut work: impl FnMut() -> Result<T>) -> Result<(T, f64)> {
     const ENOUGH_MS: f64 = 10.0;
     let mut least = f64::INFINITY;
@@ -129,22 +129,22 @@ fn fastest<T>(clock: &mut dyn FnMut() -> f64, mut work: impl FnMut() -> Result<T
             return Ok((result, least));
         }
     }
-    // The range above does not end.
+    // Unreachable, because the range above is infinite.
     work().map(|result| (result, least))
 }
 
-/// Rows of every tensor in the full suite.
+/// The number of rows of every tensor in the full suite.
 const CHANNELS: usize = 16;
 
-/// Every scheme on gaussian, uniform, outlier and multi-channel weights: integers of 2, 3, 4, 6 and 8 bits, symmetric and
-/// asymmetric, per tensor, per channel and in groups of 32; NF4, FP4, linear INT4, NF4 with double quantization; and every
-/// block format that can be written without an importance matrix.
+/// Runs all schemes on gaussian, uniform, outlier and multi-channel weights: integers with 2, 3, 4, 6 and 8 bits,
+/// symmetric and asymmetric, per tensor, per channel and in groups of 32; NF4, FP4, linear INT4, NF4 with double
+/// quantization; and all block formats that can be written without an importance matrix.
 ///
-/// Each tensor has 16 rows and about `size` values: rows are cut to a multiple of 256, at least 256. With a seed the data
-/// (not the times) is the same every time.
+/// Each tensor has 16 rows and about `size` values: row lengths are rounded down to a multiple of 256, at least 256.
+/// With a seed the data (not the times) is always the same.
 ///
 /// # Errors
-/// [`Code::TOO_LARGE`] beyond 2^26 values, [`Code::UNSUPPORTED`] without a seed where there is no entropy.
+/// [`Code::TOO_LARGE`] beyond 2^26 values, [`Code::UNSUPPORTED`] without a seed if the system has no entropy.
 pub fn run_full_benchmark_suite(
     size: usize,
     seed: Option<u64>,
@@ -152,7 +152,7 @@ pub fn run_full_benchmark_suite(
 ) -> Result<BenchmarkSuite> {
     const MOST: usize = 1 << 26;
     if size > MOST {
-        let message = format!("a suite of {size} values per tensor is beyond {MOST}");
+        let message = format!("a suite with {size} values per tensor exceeds the limit of {MOST}");
         return Err(Error::new(Code::TOO_LARGE, message).with("size", size).with("max", MOST));
     }
     let row = (size / CHANNELS / 256).max(1) * 256;
@@ -197,7 +197,7 @@ fn every_scheme() -> Vec<Scheme> {
     schemes
 }
 
-/// What one bit width loses against eight.
+/// The loss of one bit width compared with eight bits.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BitWidthDegradation {
@@ -205,18 +205,18 @@ pub struct BitWidthDegradation {
     pub bits: u8,
     /// Mean squared error.
     pub mse: f64,
-    /// Signal to quantization noise in decibels.
+    /// Signal-to-quantization-noise ratio in decibels.
     pub sqnr_db: f64,
-    /// Mean squared error over that of eight bits: 1 at eight, above 1 below; 1 where both are 0.
+    /// Mean squared error relative to that of eight bits: 1 at eight bits, above 1 for fewer; 1 if both are 0.
     pub degradation: f64,
-    /// Bytes of the values over bytes stored, packed codes and scale.
+    /// Size of the values as f32 divided by the size of packed codes and scale.
     pub compression_ratio: f64,
 }
 
-/// Error and true compression of symmetric per-tensor integers at 2 to 8 bits.
+/// Error and actual compression ratio of symmetric per-tensor integers with 2 to 8 bits.
 ///
 /// # Errors
-/// [`Code::NO_DATA`] for no values, [`Code::NON_FINITE`].
+/// [`Code::NO_DATA`] if there are no values, [`Code::NON_FINITE`].
 pub fn compare_bit_width_degradation(values: &[f32]) -> Result<Vec<BitWidthDegradation>> {
     let widths = compare_bit_widths(values, QuantMode::Symmetric)?;
     let best = widths.last().map_or(0.0, |width| width.stats.mse);
@@ -230,17 +230,17 @@ pub fn compare_bit_width_degradation(values: &[f32]) -> Result<Vec<BitWidthDegra
     Ok(widths.iter().map(row).collect())
 }
 
-/// The share of a task metric (accuracy, F1: larger is better) that quantization keeps: `quantized / original`.
+/// The fraction of a task metric (accuracy, F1: larger is better) that quantization keeps: `quantized / original`.
 ///
-/// 1 is all of it, and more than 1 an improvement.
+/// 1 means no loss; above 1 is an improvement.
 ///
 /// # Errors
-/// [`Code::RANGE`] unless the original metric is positive and the quantized one not negative, both finite.
+/// [`Code::RANGE`] unless the original metric is positive, the quantized one is not negative, and both are finite.
 pub fn accuracy_retention(original_metric: f64, quantized_metric: f64) -> Result<f64> {
     let sensible =
         original_metric > 0.0 && original_metric.is_finite() && (0.0..f64::INFINITY).contains(&quantized_metric);
     if !sensible {
-        let message = format!("a share of {original_metric} that {quantized_metric} keeps is not defined");
+        let message = format!("the retention of {quantized_metric} relative to {original_metric} is undefined");
         return Err(Error::new(Code::RANGE, message)
             .with("original", original_metric)
             .with("quantized", quantized_metric));

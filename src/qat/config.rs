@@ -1,12 +1,13 @@
-//! What a fake quantization imitates: bits, codes, and how scales follow from ranges.
+//! The configuration of a fake quantization: bits, range of codes, symmetric or asymmetric.
 
 use crate::affine::{QuantMode, QuantRange, QuantScheme};
 use crate::error::{Code, Error, Result};
 use crate::wire::{Reader, Writer};
 
-/// The codes to train for.
+/// The integer codes to train for.
 ///
-/// The constructors are the conventions in use; the fields are open for others, and checked where they are used.
+/// The constructors are the usual conventions. The fields are public for other combinations, and checked where they are
+/// used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FakeQuantConfig {
     /// Bits per code, 2..=8.
@@ -17,20 +18,20 @@ pub struct FakeQuantConfig {
     pub qmin: i32,
     /// The largest code.
     pub qmax: i32,
-    /// Whether there are as many codes below zero as above, so that `qmin = -qmax`.
+    /// Whether the range is narrow: as many codes below zero as above (`qmin = -qmax`).
     pub narrow_range: bool,
 }
 
 impl FakeQuantConfig {
-    /// Symmetric around 0 with a narrow range: `-127..=127` at 8 bits.
+    /// Symmetric with a narrow range: `-127..=127` at 8 bits.
     ///
     /// # Errors
-    /// [`Code::RANGE`] unless `bits` is 2..=8, as for all of them.
+    /// [`Code::RANGE`] unless `bits` is 2..=8.
     pub fn symmetric(bits: u8) -> Result<Self> {
         Ok(Self::of(bits, true, QuantRange::narrow(bits)?))
     }
 
-    /// Asymmetric over unsigned codes: `0..=255` at 8 bits.
+    /// Asymmetric with unsigned codes: `0..=255` at 8 bits.
     ///
     /// # Errors
     /// [`Code::RANGE`] unless `bits` is 2..=8.
@@ -38,7 +39,7 @@ impl FakeQuantConfig {
         Ok(Self::of(bits, false, QuantRange::unsigned(bits)?))
     }
 
-    /// All signed codes, `-128..=127` at 8 bits: PyTorch's `qint8`.
+    /// The full signed range, `-128..=127` at 8 bits: PyTorch's `qint8`.
     ///
     /// # Errors
     /// [`Code::RANGE`] unless `bits` is 2..=8.
@@ -46,7 +47,7 @@ impl FakeQuantConfig {
         Ok(Self::of(bits, symmetric, QuantRange::signed(bits)?))
     }
 
-    /// All unsigned codes, `0..=255` at 8 bits: PyTorch's `quint8`. Symmetric, their zero point is 128.
+    /// The full unsigned range, `0..=255` at 8 bits: PyTorch's `quint8`. The zero point is 128 if symmetric.
     ///
     /// # Errors
     /// [`Code::RANGE`] unless `bits` is 2..=8.
@@ -68,24 +69,26 @@ impl FakeQuantConfig {
         FakeQuantConfig { bits, symmetric, qmin, qmax, narrow_range: qmin == -qmax }
     }
 
-    /// How many codes there are.
+    /// The number of codes.
     pub fn num_levels(&self) -> usize {
         self.range().levels()
     }
 
-    /// The codes.
+    /// The range of codes.
     pub const fn range(&self) -> QuantRange {
         QuantRange { qmin: self.qmin, qmax: self.qmax }
     }
 
-    /// The same as a scheme of integer quantization.
+    /// Converts to a scheme of integer quantization.
     ///
     /// # Errors
-    /// [`Code::RANGE`] if the codes do not fit the bits, [`Code::ARGUMENT`] if the range is not as narrow as it claims.
+    /// [`Code::RANGE`] if the codes do not fit the bits, [`Code::ARGUMENT`] if `narrow_range` is set but the range is
+    /// not narrow.
     pub fn scheme(&self) -> Result<QuantScheme> {
         let FakeQuantConfig { bits, symmetric, qmin, qmax, narrow_range } = *self;
         if narrow_range && i64::from(qmin) != -i64::from(qmax) {
-            let message = format!("a narrow range has as many codes below zero as above, and {qmin} to {qmax} has not");
+            let message =
+                format!("a narrow range must have as many codes below zero as above, but {qmin} to {qmax} does not");
             return Err(Error::new(Code::ARGUMENT, message)
                 .with("qmin", f64::from(qmin))
                 .with("qmax", f64::from(qmax)));
@@ -99,7 +102,7 @@ impl FakeQuantConfig {
         out.u8(bits).bool(symmetric).i32(qmin).i32(qmax).bool(narrow_range);
     }
 
-    /// Reads what [`write`](Self::write) wrote, and checks it as [`scheme`](Self::scheme) does.
+    /// Reads a configuration written by [`write`](Self::write), and checks it like [`scheme`](Self::scheme).
     pub(super) fn read(input: &mut Reader<'_>) -> Result<Self> {
         let (bits, symmetric, qmin, qmax) = (input.u8()?, input.bool()?, input.i32()?, input.i32()?);
         let config = FakeQuantConfig { bits, symmetric, qmin, qmax, narrow_range: input.bool()? };

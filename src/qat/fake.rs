@@ -1,4 +1,4 @@
-//! Fake quantization: the values a quantized network would compute with, and gradients that pass through.
+//! Fake quantization with straight-through gradients.
 
 use super::config::FakeQuantConfig;
 use super::observer::{RangeRule, Ranges};
@@ -8,17 +8,17 @@ use crate::check;
 use crate::error::{Code, Error, Result};
 use crate::wire::{Reader, Writer};
 
-/// Quantizes and dequantizes in one step, with a range it learns by watching.
+/// Quantizes and dequantizes in one step, with scales from observed ranges.
 ///
 /// ```text
 /// forward    y  = s (clamp(round_half_even(x (1 / s)) + z, qmin, qmax) - z)
 /// backward   dx = dy                                            straight through
-/// clamped    dx = dy where round_half_even(x (1 / s)) + z is one of the codes, else 0
+/// clamped    dx = dy where round_half_even(x (1 / s)) + z is in qmin..=qmax, else 0
 /// ```
 ///
-/// `forward` and `backward_clamped` equal PyTorch's `fake_quantize_per_tensor_affine` and `_per_channel_affine` to the
-/// bit. As in PyTorch, watching and quantizing are two switches: train with both, then stop watching, then convert with
-/// [`to_params`](Self::to_params), which changes no value.
+/// `forward` and `backward_clamped` are bit-identical to PyTorch's `fake_quantize_per_tensor_affine` and
+/// `_per_channel_affine`. As in PyTorch, observing and quantizing can be switched separately: train with both, then
+/// stop observing, then convert with [`to_params`](Self::to_params), which does not change any value.
 ///
 /// ```
 /// use quantpress::qat::{FakeQuantConfig, FakeQuantize};
@@ -42,28 +42,28 @@ const TAG: [u8; 4] = *b"QPfq";
 const VERSION: u8 = 1;
 
 impl FakeQuantize {
-    /// One scale for the tensor; it watches with a moving average of momentum 0.01, and quantizes.
+    /// Creates a per-tensor fake quantization that observes with a moving average of momentum 0.01.
     ///
     /// # Errors
-    /// Those of [`FakeQuantConfig::scheme`].
+    /// As for [`FakeQuantConfig::scheme`].
     pub fn new(config: FakeQuantConfig) -> Result<Self> {
         Self::with_granularity(config, QuantGranularity::PerTensor)
     }
 
-    /// One scale per channel on `axis`, or for whatever a granularity says.
+    /// Creates a fake quantization with any granularity, such as one scale per channel.
     ///
     /// # Errors
-    /// Those of [`FakeQuantConfig::scheme`].
+    /// As for [`FakeQuantConfig::scheme`].
     pub fn with_granularity(config: FakeQuantConfig, granularity: QuantGranularity) -> Result<Self> {
         config.scheme()?;
         let (rule, ranges) = (RangeRule::default(), Ranges::default());
         Ok(FakeQuantize { config, granularity, rule, ranges, params: None, observing: true, quantizing: true })
     }
 
-    /// The same with another way to watch.
+    /// Replaces the rule for observing ranges.
     ///
     /// # Errors
-    /// [`Code::RANGE`] for a momentum that is none.
+    /// [`Code::RANGE`] for an invalid momentum.
     pub fn with_observer(self, rule: RangeRule) -> Result<Self> {
         rule.check().map(|()| FakeQuantize { rule, ..self })
     }
@@ -78,16 +78,16 @@ impl FakeQuantize {
         Self::of(FakeQuantConfig::q8_symmetric())
     }
 
-    /// [`new`](Self::new) of a configuration that is known to be good.
+    /// [`new`](Self::new) for a configuration that is known to be valid.
     fn of(config: FakeQuantConfig) -> Self {
         let (granularity, rule, ranges) = (QuantGranularity::PerTensor, RangeRule::default(), Ranges::default());
         FakeQuantize { config, granularity, rule, ranges, params: None, observing: true, quantizing: true }
     }
 
-    /// Forgets what was seen, and takes the range of `data` alone.
+    /// Resets the observed ranges and uses those of `data` alone.
     ///
     /// # Errors
-    /// As [`observe`](Self::observe).
+    /// As for [`observe`](Self::observe).
     pub fn calibrate(&mut self, data: &[f32], shape: &[usize]) -> Result<()> {
         let mut fresh = FakeQuantize { ranges: Ranges::default(), ..self.clone() };
         fresh.observe(data, shape)?;
@@ -95,12 +95,12 @@ impl FakeQuantize {
         Ok(())
     }
 
-    /// Takes a batch's range in, whatever the switches say.
+    /// Updates the ranges with a batch, whether observing is enabled or not.
     ///
     /// # Errors
-    /// [`Code::LENGTH`] for values that are not as many as `shape` says or another number of channels than before,
-    /// [`Code::NON_FINITE`] with the index of a value that is no number, [`Code::NO_DATA`] for an empty batch. After an
-    /// error everything is as it was.
+    /// [`Code::LENGTH`] if the number of values does not match `shape` or the number of channels has changed,
+    /// [`Code::NON_FINITE`] with the index of the first NaN or infinite value, [`Code::NO_DATA`] for an empty batch.
+    /// After an error the state is unchanged.
     pub fn observe(&mut self, data: &[f32], shape: &[usize]) -> Result<()> {
         check::shape("the batch", data.len(), shape)?;
         let mut batch = GroupRanges::new(self.granularity.layout(shape)?);
@@ -108,7 +108,7 @@ impl FakeQuantize {
         self.observe_ranges(&batch)
     }
 
-    /// [`observe`](Self::observe) of a batch that came in parts.
+    /// [`observe`](Self::observe) for a batch given in parts.
     pub(crate) fn observe_ranges(&mut self, batch: &GroupRanges) -> Result<()> {
         let mut ranges = self.ranges.clone();
         ranges.observe(batch, self.rule)?;
@@ -121,10 +121,10 @@ impl FakeQuantize {
         Ok(())
     }
 
-    /// Sets scales and zero points from elsewhere, one of each per channel.
+    /// Sets scales and zero points directly, one of each per channel.
     ///
     /// # Errors
-    /// Those of [`QuantParams::check`].
+    /// As for [`QuantParams::check`].
     pub fn set_parameters(&mut self, scales: Vec<f32>, zero_points: Vec<i32>) -> Result<()> {
         let FakeQuantConfig { bits, symmetric, .. } = self.config;
         let mode = if symmetric { QuantMode::Symmetric } else { QuantMode::Asymmetric };
@@ -135,40 +135,40 @@ impl FakeQuantize {
         Ok(())
     }
 
-    /// The values a quantized network would see; the input itself while quantizing is switched off.
+    /// Returns the values that a quantized network would compute with, or the input if quantizing is disabled.
     ///
     /// # Errors
-    /// As [`forward_into`](Self::forward_into).
+    /// As for [`forward_into`](Self::forward_into).
     pub fn forward(&self, input: &[f32], shape: &[usize]) -> Result<Vec<f32>> {
         let mut out = check::zeros(input.len())?;
         self.forward_into(input, shape, &mut out)?;
         Ok(out)
     }
 
-    /// [`forward`](Self::forward) into a buffer of as many values.
+    /// [`forward`](Self::forward) into a caller's buffer of the same length.
     ///
     /// # Errors
-    /// [`Code::NO_DATA`] before anything was observed, [`Code::LENGTH`] for input, shape, channels and output that do
-    /// not fit each other, [`Code::NON_FINITE`] with the index of a value that is no number.
+    /// [`Code::NO_DATA`] if nothing was observed yet, [`Code::LENGTH`] if input, shape, channels and output do not
+    /// match, [`Code::NON_FINITE`] with the index of the first NaN or infinite value.
     pub fn forward_into(&self, input: &[f32], shape: &[usize], out: &mut [f32]) -> Result<()> {
         check::length("the output", out.len(), input.len())?;
         forward_part(self.prepared(shape, input.len())?.as_ref(), input, 0, out)
     }
 
-    /// A step of training: watches if watching is on, then [`forward`](Self::forward).
+    /// A training step: observes the input if observing is enabled, then runs [`forward`](Self::forward).
     ///
     /// # Errors
-    /// Those of [`observe`](Self::observe) and [`forward_into`](Self::forward_into).
+    /// As for [`observe`](Self::observe) and [`forward_into`](Self::forward_into).
     pub fn forward_with_calibration(&mut self, input: &[f32], shape: &[usize]) -> Result<Vec<f32>> {
         let mut out = check::zeros(input.len())?;
         self.forward_with_calibration_into(input, shape, &mut out)?;
         Ok(out)
     }
 
-    /// [`forward_with_calibration`](Self::forward_with_calibration) into a buffer of as many values.
+    /// [`forward_with_calibration`](Self::forward_with_calibration) into a caller's buffer of the same length.
     ///
     /// # Errors
-    /// Those of [`observe`](Self::observe) and [`forward_into`](Self::forward_into).
+    /// As for [`observe`](Self::observe) and [`forward_into`](Self::forward_into).
     pub fn forward_with_calibration_into(&mut self, input: &[f32], shape: &[usize], out: &mut [f32]) -> Result<()> {
         if self.observing {
             self.observe(input, shape)?;
@@ -176,25 +176,25 @@ impl FakeQuantize {
         self.forward_into(input, shape, out)
     }
 
-    /// The straight-through estimator: the gradient as it is.
+    /// The straight-through estimator: returns the gradient unchanged.
     pub fn backward(&self, grad_output: &[f32]) -> Vec<f32> {
         super::ste_backward(grad_output)
     }
 
-    /// The gradient where the input's code was one of the codes, zero point included, and 0 where it was clamped.
+    /// Returns the gradient where the input's code, including the zero point, was in range, and 0 where it was clamped.
     ///
     /// # Errors
-    /// As [`backward_clamped_into`](Self::backward_clamped_into).
+    /// As for [`backward_clamped_into`](Self::backward_clamped_into).
     pub fn backward_clamped(&self, grad_output: &[f32], input: &[f32], shape: &[usize]) -> Result<Vec<f32>> {
         let mut out = check::zeros(input.len())?;
         self.backward_clamped_into(grad_output, input, shape, &mut out)?;
         Ok(out)
     }
 
-    /// [`backward_clamped`](Self::backward_clamped) into a buffer of as many values.
+    /// [`backward_clamped`](Self::backward_clamped) into a caller's buffer of the same length.
     ///
     /// # Errors
-    /// [`Code::NO_DATA`] before anything was observed, [`Code::LENGTH`] for parts that do not fit each other.
+    /// [`Code::NO_DATA`] if nothing was observed yet, [`Code::LENGTH`] for lengths that do not match.
     pub fn backward_clamped_into(
         &self,
         grad_output: &[f32],
@@ -209,7 +209,7 @@ impl FakeQuantize {
         Ok(())
     }
 
-    /// The parameters for a tensor of this shape, ready for its parts; none while quantizing is switched off.
+    /// The parameters for a tensor of this shape, ready for its parts; `None` while quantizing is disabled.
     pub(crate) fn prepared(&self, shape: &[usize], len: usize) -> Result<Option<Prepared<'_>>> {
         if !self.quantizing {
             return check::shape("the tensor", len, shape).map(|()| None);
@@ -219,49 +219,49 @@ impl FakeQuantize {
 
     fn params(&self) -> Result<&QuantParams> {
         self.params.as_ref().ok_or_else(|| {
-            Error::new(Code::NO_DATA, "the fake quantization has no scale yet: calibrate it, or let it observe a batch")
+            Error::new(Code::NO_DATA, "the fake quantization has no scale yet; calibrate it or let it observe a batch")
         })
     }
 
-    /// The integer parameters that give the same values, bit for bit: `dequantize(quantize(x)) = forward(x)`.
+    /// Returns the integer parameters that give the same values, bit for bit: `dequantize(quantize(x)) = forward(x)`.
     ///
     /// # Errors
-    /// [`Code::NO_DATA`] before anything was observed.
+    /// [`Code::NO_DATA`] if nothing was observed yet.
     pub fn to_params(&self) -> Result<QuantParams> {
         self.params().cloned()
     }
 
-    /// The scale (of the first channel); 1 before anything was observed.
+    /// The scale (of the first channel); 1 if nothing was observed yet.
     pub fn scale(&self) -> f32 {
         self.scales().first().copied().unwrap_or(1.0)
     }
 
-    /// The zero point (of the first channel); 0 before anything was observed.
+    /// The zero point (of the first channel); 0 if nothing was observed yet.
     pub fn zero_point(&self) -> i32 {
         self.params.as_ref().map_or(0, |params| params.zero_point(0))
     }
 
-    /// The scale of every channel; none before anything was observed.
+    /// The scales of all channels; empty if nothing was observed yet.
     pub fn scales(&self) -> &[f32] {
         self.params.as_ref().map_or(&[], |params| &params.scales)
     }
 
-    /// The zero point of every channel.
+    /// The zero points of all channels.
     pub fn zero_points(&self) -> &[i32] {
         self.params.as_ref().map_or(&[], |params| &params.zero_points)
     }
 
-    /// The running range of every channel: the smallest values and the largest.
+    /// The running ranges of all channels: minima and maxima.
     pub fn ranges(&self) -> (&[f32], &[f32]) {
         (&self.ranges.lows, &self.ranges.highs)
     }
 
-    /// Whether there is a scale.
+    /// Whether there are scales.
     pub fn is_initialized(&self) -> bool {
         self.params.is_some()
     }
 
-    /// How many codes there are.
+    /// The number of codes.
     pub fn num_levels(&self) -> usize {
         self.config.num_levels()
     }
@@ -276,22 +276,22 @@ impl FakeQuantize {
         self.granularity
     }
 
-    /// Switches watching on or off: off for the last steps of training, so that scales stand still.
+    /// Enables or disables observing. Disable it for the last steps of training to freeze the scales.
     pub fn enable_observer(&mut self, on: bool) {
         self.observing = on;
     }
 
-    /// Switches quantizing on or off: off for the first steps, so that ranges settle.
+    /// Enables or disables quantizing. Disable it for the first steps to let the ranges settle.
     pub fn enable_fake_quant(&mut self, on: bool) {
         self.quantizing = on;
     }
 
-    /// Whether it watches, and whether it quantizes.
+    /// Whether observing and quantizing are enabled.
     pub fn enabled(&self) -> (bool, bool) {
         (self.observing, self.quantizing)
     }
 
-    /// Everything, as bytes; training resumed with [`from_bytes`](Self::from_bytes) gives identical results.
+    /// Serializes the complete state; training resumed with [`from_bytes`](Self::from_bytes) gives identical results.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Writer::new(TAG, VERSION);
         self.config.write(&mut out);
@@ -306,11 +306,11 @@ impl FakeQuantize {
         out.finish()
     }
 
-    /// The fake quantization that [`to_bytes`](Self::to_bytes) wrote.
+    /// Reads a fake quantization serialized by [`to_bytes`](Self::to_bytes).
     ///
     /// # Errors
-    /// [`Code::MAGIC`], [`Code::UNSUPPORTED`], [`Code::MALFORMED`] or [`Code::TRUNCATED`] for any other bytes;
-    /// [`Code::RANGE`], [`Code::ARGUMENT`] or [`Code::LENGTH`] for numbers that no fake quantization has.
+    /// [`Code::MAGIC`], [`Code::UNSUPPORTED`], [`Code::MALFORMED`] or [`Code::TRUNCATED`] for other bytes;
+    /// [`Code::RANGE`], [`Code::ARGUMENT`] or [`Code::LENGTH`] for values that no fake quantization has.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let mut input = Reader::new(bytes, TAG, VERSION, "a FakeQuantize")?;
         let (config, granularity) = (FakeQuantConfig::read(&mut input)?, QuantGranularity::read(&mut input)?);
@@ -326,17 +326,17 @@ impl FakeQuantize {
         Ok(fake)
     }
 
-    /// How it watches.
+    /// The rule for observing ranges.
     pub fn observer(&self) -> RangeRule {
         self.rule
     }
 }
 
-/// Quantizes and dequantizes with integer parameters: what [`FakeQuantize::forward`] does, without its state.
+/// Quantizes and dequantizes with given integer parameters, like [`FakeQuantize::forward`] but without state.
 ///
 /// # Errors
-/// Those of [`QuantParams::layout`], [`Code::LENGTH`], and [`Code::NON_FINITE`] with the index of a value that is no
-/// number.
+/// As for [`QuantParams::layout`]; [`Code::LENGTH`]; [`Code::NON_FINITE`] with the index of the first NaN or infinite
+/// value.
 pub fn fake_quantize_with_params_into(
     input: &[f32],
     shape: &[usize],
@@ -348,7 +348,7 @@ pub fn fake_quantize_with_params_into(
     prepared.fake(input, 0, out)
 }
 
-/// [`FakeQuantize::forward_into`] for the part of a tensor from `start` on.
+/// [`FakeQuantize::forward_into`] for the part of a tensor from index `start`.
 pub(crate) fn forward_part(
     prepared: Option<&Prepared<'_>>,
     input: &[f32],
@@ -364,7 +364,7 @@ pub(crate) fn forward_part(
     }
 }
 
-/// [`FakeQuantize::backward_clamped_into`] for the part of a tensor from `start` on.
+/// [`FakeQuantize::backward_clamped_into`] for the part of a tensor from index `start`.
 pub(crate) fn backward_part(
     prepared: Option<&Prepared<'_>>,
     gradient: &[f32],
@@ -374,7 +374,7 @@ pub(crate) fn backward_part(
 ) {
     out.copy_from_slice(gradient);
     let Some(prepared) = prepared else { return };
-    // PyTorch multiplies by its mask, so that what is stopped keeps its sign: -0.0.
+    // PyTorch multiplies by a mask, so clamped negative gradients become -0.0.
     let mask = |passes: bool| if passes { 1.0 } else { 0.0 };
     let run = |input: &[f32], affine: Affine, out: &mut [f32]| {
         for (gradient, &x) in out.iter_mut().zip(input) {

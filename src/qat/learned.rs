@@ -1,4 +1,4 @@
-//! LSQ and LSQ+: scales, and zero points, that are trained as weights are.
+//! LSQ and LSQ+: scales and zero points that are trained like weights. PACT: trained clipping levels.
 
 use super::config::FakeQuantConfig;
 use crate::affine::kernel::Affine;
@@ -7,49 +7,49 @@ use crate::check;
 use crate::error::{Code, Error, Result};
 use crate::wire::{Reader, Writer};
 
-/// Fake quantization whose step sizes have gradients.
+/// Fake quantization whose scales (step sizes) and zero points have gradients.
 ///
 /// With `v = x / s` and `q = round(v) + z`:
 ///
 /// ```text
-/// dy/dx = 1 where q is one of the codes, else 0
+/// dy/dx = 1 where q is in qmin..=qmax, else 0
 /// dy/ds = round(v) - v  inside;   qmin - z  below;   qmax - z  above
 /// dy/dz = 0             inside;   -s        outside
 /// ```
 ///
-/// and each sum over the tensor (or channel) of `n` values is multiplied by `1 / sqrt(n qmax)`, which keeps updates of
-/// steps and of weights in balance. The zero point is learned as a float and rounded where it is used.
+/// Each sum over the `n` values of the tensor (or channel) is multiplied by `1 / sqrt(n qmax)`, which balances the
+/// updates of scales and weights. The zero point is learned as a float and rounded where it is used.
 ///
-/// Sources: LSQ (arXiv 1902.08153), LSQ+ (arXiv 2004.09576) in PyTorch's parametrization
-/// (`_fake_quantize_learnable_per_tensor_affine`), to whose gradients these are equal up to the rounding of sums.
+/// Sources: LSQ (arXiv 1902.08153), LSQ+ (arXiv 2004.09576) in the parametrization of PyTorch's
+/// `_fake_quantize_learnable_per_tensor_affine`. The gradients are equal to PyTorch's except for the rounding of sums.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LearnedFakeQuantize {
     config: FakeQuantConfig,
     granularity: QuantGranularity,
-    /// The step of every channel, to be trained.
+    /// The scale of every channel, to be trained.
     pub scales: Vec<f32>,
-    /// The zero point of every channel, to be trained; it stays 0 in plain LSQ.
+    /// The zero point of every channel, to be trained; always 0 in plain LSQ.
     pub zero_points: Vec<f32>,
 }
 
-/// What [`LearnedFakeQuantize::backward`] returns.
+/// The gradients returned by [`LearnedFakeQuantize::backward`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct LearnedGradients {
     /// The gradient of every input value.
     pub input: Vec<f32>,
-    /// The gradient of every step.
+    /// The gradient of every scale.
     pub scales: Vec<f64>,
     /// The gradient of every zero point.
     pub zero_points: Vec<f64>,
 }
 
 impl LearnedFakeQuantize {
-    /// Steps from the values themselves: `s = 2 mean|x| / sqrt(qmax)`, LSQ's, if the codes are symmetric; from their
-    /// range, zero point included, if they are not.
+    /// Initializes scales from the values: `s = 2 mean|x| / sqrt(qmax)` as in LSQ if the codes are symmetric; otherwise
+    /// scales and zero points from their range.
     ///
     /// # Errors
-    /// [`Code::LENGTH`] for values that are not as many as `shape` says, [`Code::NO_DATA`], [`Code::NON_FINITE`], and
-    /// those of [`FakeQuantConfig::scheme`] and [`QuantGranularity::layout`].
+    /// [`Code::LENGTH`] if the number of values does not match `shape`, [`Code::NO_DATA`], [`Code::NON_FINITE`], and as
+    /// for [`FakeQuantConfig::scheme`] and [`QuantGranularity::layout`].
     pub fn new(
         config: FakeQuantConfig,
         granularity: QuantGranularity,
@@ -82,11 +82,11 @@ impl LearnedFakeQuantize {
         Ok(LearnedFakeQuantize { config, granularity, scales, zero_points })
     }
 
-    /// Given steps and zero points, one of each per channel.
+    /// Uses the given scales and zero points, one of each per channel.
     ///
     /// # Errors
-    /// Those of [`FakeQuantConfig::scheme`]; [`Code::LENGTH`], [`Code::RANGE`] and [`Code::NON_FINITE`] for parameters
-    /// that cannot be.
+    /// As for [`FakeQuantConfig::scheme`]; [`Code::LENGTH`], [`Code::RANGE`] and [`Code::NON_FINITE`] for invalid
+    /// parameters.
     pub fn with_parameters(
         config: FakeQuantConfig,
         granularity: QuantGranularity,
@@ -103,9 +103,9 @@ impl LearnedFakeQuantize {
         self.config
     }
 
-    /// Keeps every step positive and every zero point among the codes, after an optimizer moved them.
+    /// Clamps scales to positive values and zero points to the codes after an optimizer step.
     ///
-    /// A step that is zero or negative becomes `f32::EPSILON`, to which PyTorch's `_LearnableFakeQuantize` clamps. A NaN stays:
+    /// A scale that is zero or negative becomes `f32::EPSILON`, as in PyTorch's `_LearnableFakeQuantize`. NaN is kept:
     /// training has diverged, and [`to_params`](Self::to_params) fails.
     pub fn clamp_parameters(&mut self) {
         for scale in &mut self.scales {
@@ -121,11 +121,12 @@ impl LearnedFakeQuantize {
         }
     }
 
-    /// Parameters that an optimizer moved, [clamped](Self::clamp_parameters), per tensor or per channel of the first axis.
+    /// Uses parameters changed by an optimizer, [clamped](Self::clamp_parameters), per tensor or per channel of the
+    /// first axis.
     ///
     /// # Errors
-    /// Those of [`FakeQuantConfig::scheme`]; [`Code::RANGE`] for a step that is NaN or infinite, [`Code::NON_FINITE`] for such
-    /// a zero point.
+    /// As for [`FakeQuantConfig::scheme`]; [`Code::RANGE`] for a NaN or infinite scale, [`Code::NON_FINITE`] for such a
+    /// zero point.
     pub fn clamped(config: FakeQuantConfig, scales: Vec<f32>, zero_points: Vec<f32>) -> Result<Self> {
         config.scheme()?;
         let granularity =
@@ -135,7 +136,7 @@ impl LearnedFakeQuantize {
         learned.to_params().map(|_| learned)
     }
 
-    /// Everything, as bytes; training resumed with [`from_bytes`](Self::from_bytes) gives identical results.
+    /// Serializes the complete state; training resumed with [`from_bytes`](Self::from_bytes) gives identical results.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Writer::new(*b"QPlq", 1);
         self.config.write(&mut out);
@@ -143,11 +144,11 @@ impl LearnedFakeQuantize {
         out.f32s(&self.scales).f32s(&self.zero_points).finish()
     }
 
-    /// The fake quantization that [`to_bytes`](Self::to_bytes) wrote. A step that is not positive is accepted, because it may
-    /// have been saved between an optimizer's step and [`clamp_parameters`](Self::clamp_parameters).
+    /// Reads a fake quantization serialized by [`to_bytes`](Self::to_bytes). Scales that are not positive are accepted,
+    /// because they may have been saved between an optimizer step and [`clamp_parameters`](Self::clamp_parameters).
     ///
     /// # Errors
-    /// [`Code::MAGIC`], [`Code::UNSUPPORTED`], [`Code::MALFORMED`] or [`Code::TRUNCATED`] for any other bytes, and those of
+    /// [`Code::MAGIC`], [`Code::UNSUPPORTED`], [`Code::MALFORMED`] or [`Code::TRUNCATED`] for other bytes, and as for
     /// [`FakeQuantConfig::scheme`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let mut input = Reader::new(bytes, *b"QPlq", 1, "a LearnedFakeQuantize")?;
@@ -156,13 +157,13 @@ impl LearnedFakeQuantize {
         let finite = scales.iter().chain(&zero_points).all(|x| x.is_finite());
         if scales.len() != zero_points.len() || !finite {
             let (steps, zeros) = (scales.len(), zero_points.len());
-            return Err(input.malformed(format!("parameters of {steps} steps and {zeros} zero points")));
+            return Err(input.malformed(format!("{steps} scales and {zeros} zero points")));
         }
         input.finish()?;
         Ok(LearnedFakeQuantize { config, granularity, scales, zero_points })
     }
 
-    /// As JavaScript holds them: its optimizer may have moved them out of range.
+    /// For parameters held by JavaScript, whose optimizer may have moved them out of range.
     #[cfg(target_arch = "wasm32")]
     pub(crate) fn unchecked(
         config: FakeQuantConfig,
@@ -173,15 +174,16 @@ impl LearnedFakeQuantize {
         LearnedFakeQuantize { config, granularity, scales, zero_points }
     }
 
-    /// Which values share a step.
+    /// Which values share a scale.
     pub fn granularity(&self) -> QuantGranularity {
         self.granularity
     }
 
-    /// The integer parameters that give the same values, bit for bit; zero points rounded half to even and clamped.
+    /// Returns the integer parameters that give the same values, bit for bit; zero points are rounded half to even and
+    /// clamped.
     ///
     /// # Errors
-    /// [`Code::NON_FINITE`] for a zero point that is no number, and those of [`QuantParams::check`].
+    /// [`Code::NON_FINITE`] for a NaN or infinite zero point, and as for [`QuantParams::check`].
     pub fn to_params(&self) -> Result<QuantParams> {
         let FakeQuantConfig { bits, symmetric, qmin, qmax, .. } = self.config;
         check::finite(&self.zero_points, "zero point")?;
@@ -197,28 +199,28 @@ impl LearnedFakeQuantize {
         params.check().map(|()| params)
     }
 
-    /// The values a quantized network would see.
+    /// Returns the values that a quantized network would compute with.
     ///
     /// # Errors
-    /// As [`forward_into`](Self::forward_into).
+    /// As for [`forward_into`](Self::forward_into).
     pub fn forward(&self, input: &[f32], shape: &[usize]) -> Result<Vec<f32>> {
         let mut out = check::zeros(input.len())?;
         self.forward_into(input, shape, &mut out)?;
         Ok(out)
     }
 
-    /// [`forward`](Self::forward) into a buffer of as many values.
+    /// [`forward`](Self::forward) into a caller's buffer of the same length.
     ///
     /// # Errors
-    /// Those of [`to_params`](Self::to_params); [`Code::LENGTH`], [`Code::NON_FINITE`].
+    /// As for [`to_params`](Self::to_params); [`Code::LENGTH`], [`Code::NON_FINITE`].
     pub fn forward_into(&self, input: &[f32], shape: &[usize], out: &mut [f32]) -> Result<()> {
         super::fake_quantize_with_params_into(input, shape, &self.to_params()?, out)
     }
 
-    /// The gradients of input, steps and zero points.
+    /// Returns the gradients of the input, the scales and the zero points.
     ///
     /// # Errors
-    /// As [`backward_into`](Self::backward_into).
+    /// As for [`backward_into`](Self::backward_into).
     pub fn backward(&self, grad_output: &[f32], input: &[f32], shape: &[usize]) -> Result<LearnedGradients> {
         let groups = self.scales.len();
         let mut gradients = LearnedGradients {
@@ -230,10 +232,10 @@ impl LearnedFakeQuantize {
         Ok(gradients)
     }
 
-    /// [`backward`](Self::backward) into buffers, which are overwritten.
+    /// [`backward`](Self::backward) into caller's buffers, which are overwritten.
     ///
     /// # Errors
-    /// Those of [`to_params`](Self::to_params); [`Code::LENGTH`] for parts that do not fit each other.
+    /// As for [`to_params`](Self::to_params); [`Code::LENGTH`] for lengths that do not match.
     pub fn backward_into(
         &self,
         grad_output: &[f32],
@@ -275,7 +277,7 @@ struct Sums {
 }
 
 impl Sums {
-    /// Adds one value's share, and returns its own gradient.
+    /// Adds the contribution of one value and returns the gradient of that value.
     #[inline(always)]
     fn add(&mut self, affine: Affine, x: f32, gradient: f32) -> f32 {
         self.count += 1.0;
@@ -287,12 +289,12 @@ impl Sums {
         let bound = if x * affine.inverse < low { low } else { high };
         self.scale += f64::from(gradient) * f64::from(bound);
         self.zero_point -= f64::from(gradient) * f64::from(affine.scale);
-        // As PyTorch, which multiplies by a mask: a negative gradient leaves -0.0.
+        // As in PyTorch, which multiplies by a mask: a negative gradient becomes -0.0.
         gradient * 0.0
     }
 }
 
-/// PACT: a clipping level for activations that is trained, and unsigned codes below it.
+/// PACT: a trained clipping level for activations, with unsigned codes below it.
 ///
 /// ```text
 /// y  = round_half_even(clip(x, 0, a) (n / a)) (a / n),   n = 2^bits - 1
@@ -310,10 +312,10 @@ pub struct Pact {
 }
 
 impl Pact {
-    /// A clipping level, the bits of the codes below it, and the weight of `alpha^2` in the loss.
+    /// Creates a PACT clip with an initial level, the number of bits, and the weight of `alpha^2` in the loss.
     ///
     /// # Errors
-    /// [`Code::RANGE`] for bits other than 2..=8, a level that is not positive, a negative decay.
+    /// [`Code::RANGE`] unless `bits` is 2..=8, the level is positive and `decay` is not negative.
     pub fn new(alpha: f32, bits: u8, decay: f32) -> Result<Self> {
         check::within("bits", bits, 2, 8)?;
         check::within("decay", decay, 0.0, f32::MAX)?;
@@ -321,16 +323,16 @@ impl Pact {
         pact.factors().map(|_| pact)
     }
 
-    /// Everything, as bytes for [`from_bytes`](Self::from_bytes).
+    /// Serializes the state; [`from_bytes`](Self::from_bytes) reads it.
     pub fn to_bytes(&self) -> Vec<u8> {
         pact_bytes(f64::from(self.alpha), self.bits, f64::from(self.decay))
     }
 
-    /// The clipping level that [`to_bytes`](Self::to_bytes) wrote.
+    /// Reads a PACT clip serialized by [`to_bytes`](Self::to_bytes).
     ///
     /// # Errors
-    /// [`Code::MAGIC`], [`Code::UNSUPPORTED`], [`Code::MALFORMED`] or [`Code::TRUNCATED`] for any other bytes; [`Code::RANGE`]
-    /// for numbers that [`new`](Self::new) refuses.
+    /// [`Code::MAGIC`], [`Code::UNSUPPORTED`], [`Code::MALFORMED`] or [`Code::TRUNCATED`] for other bytes;
+    /// [`Code::RANGE`] for values that [`new`](Self::new) rejects.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let (alpha, bits, decay) = pact_parts(bytes)?;
         Self::new(alpha as f32, bits, decay as f32)
@@ -344,25 +346,25 @@ impl Pact {
             return Ok((up, down));
         }
         let message =
-            format!("alpha is {}, and must be positive, and large enough to be divided by {levels}", self.alpha);
+            format!("alpha is {}, and must be positive and large enough to be divided by {levels}", self.alpha);
         Err(Error::new(Code::RANGE, message).with("alpha", self.alpha))
     }
 
-    /// The clipped, quantized values.
+    /// Returns the clipped and quantized values.
     ///
     /// # Errors
-    /// As [`forward_into`](Self::forward_into).
+    /// As for [`forward_into`](Self::forward_into).
     pub fn forward(&self, input: &[f32]) -> Result<Vec<f32>> {
         let mut out = check::zeros(input.len())?;
         self.forward_into(input, &mut out)?;
         Ok(out)
     }
 
-    /// [`forward`](Self::forward) into a buffer of as many values.
+    /// [`forward`](Self::forward) into a caller's buffer of the same length.
     ///
     /// # Errors
-    /// [`Code::LENGTH`], [`Code::NON_FINITE`] with the index of a value that is no number, [`Code::RANGE`] for a level
-    /// that is no longer positive.
+    /// [`Code::LENGTH`], [`Code::NON_FINITE`] with the index of the first NaN or infinite value, [`Code::RANGE`] if the
+    /// level is no longer positive.
     pub fn forward_into(&self, input: &[f32], out: &mut [f32]) -> Result<()> {
         let (up, down) = self.factors()?;
         check::length("the output", out.len(), input.len())?;
@@ -373,20 +375,20 @@ impl Pact {
         Ok(())
     }
 
-    /// The gradient of every input value, and of the level.
+    /// Returns the gradients of the input and of the clipping level.
     ///
     /// # Errors
-    /// As [`backward_into`](Self::backward_into).
+    /// As for [`backward_into`](Self::backward_into).
     pub fn backward(&self, grad_output: &[f32], input: &[f32]) -> Result<(Vec<f32>, f64)> {
         let mut out = check::zeros(input.len())?;
         let alpha = self.backward_into(grad_output, input, &mut out)?;
         Ok((out, alpha))
     }
 
-    /// [`backward`](Self::backward) into a buffer of as many values; returns the gradient of the level.
+    /// [`backward`](Self::backward) into a caller's buffer of the same length; returns the gradient of the level.
     ///
     /// # Errors
-    /// [`Code::LENGTH`] for parts of different lengths, [`Code::NON_FINITE`] for an input that is no number.
+    /// [`Code::LENGTH`] for different lengths, [`Code::NON_FINITE`] for a NaN or infinite input.
     pub fn backward_into(&self, grad_output: &[f32], input: &[f32], out: &mut [f32]) -> Result<f64> {
         check::length("the gradient", grad_output.len(), input.len())?;
         check::length("the output", out.len(), input.len())?;
@@ -400,12 +402,12 @@ impl Pact {
     }
 }
 
-/// A clipping level as bytes. JavaScript trains it in double precision, so that is what is kept.
+/// Serializes the state in double precision, in which JavaScript trains it.
 pub(crate) fn pact_bytes(alpha: f64, bits: u8, decay: f64) -> Vec<u8> {
     Writer::new(*b"QPpc", 1).f64(alpha).u8(bits).f64(decay).finish()
 }
 
-/// Level, bits and decay that [`pact_bytes`] wrote.
+/// Reads level, bits and decay serialized by [`pact_bytes`].
 pub(crate) fn pact_parts(bytes: &[u8]) -> Result<(f64, u8, f64)> {
     let mut input = Reader::new(bytes, *b"QPpc", 1, "a Pact")?;
     let (alpha, bits, decay) = (input.f64()?, input.u8()?, input.f64()?);

@@ -1,8 +1,8 @@
-//! Quantization-aware training: fake quantization with straight-through gradients, learned steps (LSQ), learned clipping
-//! (PACT).
+//! Quantization-aware training: fake quantization with straight-through gradients, learned step sizes (LSQ), learned
+//! clipping (PACT).
 //!
-//! Nothing here knows of a training framework: every operation is a forward and a backward over slices, for any
-//! automatic differentiation to call.
+//! Independent of any training framework: every operation is a forward and a backward function over slices, to be
+//! called from any automatic differentiation.
 
 mod config;
 mod fake;
@@ -21,36 +21,37 @@ pub use observer::RangeRule;
 use crate::check;
 use crate::error::Result;
 
-/// Fake quantization with the range of the input itself: narrow symmetric codes, or asymmetric unsigned ones.
+/// Fake quantization with the range of the input: narrow symmetric codes, or asymmetric unsigned codes.
 ///
 /// # Errors
-/// As [`fake_quantize_into`].
+/// As for [`fake_quantize_into`].
 pub fn fake_quantize(values: &[f32], bits: u8, symmetric: bool) -> Result<Vec<f32>> {
     let mut out = check::zeros(values.len())?;
     fake_quantize_into(values, bits, symmetric, &mut out)?;
     Ok(out)
 }
 
-/// [`fake_quantize`] into a buffer of as many values.
+/// [`fake_quantize`] into a caller's buffer of the same length.
 ///
 /// # Errors
-/// [`Code::RANGE`](crate::Code::RANGE) unless `bits` is 2..=8, [`Code::NO_DATA`](crate::Code::NO_DATA) for no values,
-/// [`Code::NON_FINITE`](crate::Code::NON_FINITE) with the index of the first that is no number,
-/// [`Code::LENGTH`](crate::Code::LENGTH) for an output of another length.
+/// [`Code::RANGE`](crate::Code::RANGE) unless `bits` is 2..=8, [`Code::NO_DATA`](crate::Code::NO_DATA) if there are no
+/// values, [`Code::NON_FINITE`](crate::Code::NON_FINITE) with the index of the first NaN or infinite value,
+/// [`Code::LENGTH`](crate::Code::LENGTH) if `out` has a different length.
 pub fn fake_quantize_into(values: &[f32], bits: u8, symmetric: bool, out: &mut [f32]) -> Result<()> {
     let config = if symmetric { FakeQuantConfig::symmetric(bits)? } else { FakeQuantConfig::asymmetric(bits)? };
     FakeQuantize::new(config)?.forward_with_calibration_into(values, &[values.len()], out)
 }
 
-/// The straight-through estimator: rounding has no useful derivative, so the gradient passes as if it were the identity.
+/// The straight-through estimator: rounding has no useful derivative, so the gradient passes unchanged, as for the
+/// identity.
 pub fn ste_backward(grad_output: &[f32]) -> Vec<f32> {
     grad_output.to_vec()
 }
 
-/// [`ste_backward`] into a buffer of as many values.
+/// [`ste_backward`] into a caller's buffer of the same length.
 ///
 /// # Errors
-/// [`Code::LENGTH`](crate::Code::LENGTH).
+/// [`Code::LENGTH`](crate::Code::LENGTH) if `out` has a different length.
 pub fn ste_backward_into(grad_output: &[f32], out: &mut [f32]) -> Result<()> {
     check::length("the output", out.len(), grad_output.len())?;
     out.copy_from_slice(grad_output);

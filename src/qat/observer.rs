@@ -1,16 +1,16 @@
-//! The ranges a fake quantization sees while it trains.
+//! The ranges that a fake quantization observes during training.
 
 use crate::affine::GroupRanges;
 use crate::check;
 use crate::error::{Code, Error, Result};
 use crate::wire::{Reader, Writer};
 
-/// How the ranges of batches become one range.
+/// How the ranges of batches are combined.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum RangeRule {
-    /// The smallest and the largest of all batches: PyTorch's `MinMaxObserver`.
+    /// Minimum and maximum of all batches: PyTorch's `MinMaxObserver`.
     MinMax,
-    /// `m += momentum (batch - m)`, the first batch as it is: PyTorch's `MovingAverageMinMaxObserver`.
+    /// `m += momentum (batch - m)`, initialized by the first batch: PyTorch's `MovingAverageMinMaxObserver`.
     MovingAverage {
         /// The weight of a new batch, above 0 and at most 1; PyTorch's `averaging_constant`.
         momentum: f32,
@@ -24,10 +24,10 @@ impl Default for RangeRule {
 }
 
 impl RangeRule {
-    /// The momentum is one.
+    /// Checks the momentum.
     ///
     /// # Errors
-    /// [`Code::RANGE`].
+    /// [`Code::RANGE`] unless it is above 0 and at most 1.
     pub fn check(self) -> Result<()> {
         match self {
             RangeRule::MovingAverage { momentum } if !(momentum > 0.0 && momentum <= 1.0) => {
@@ -59,17 +59,17 @@ impl RangeRule {
 /// The running range of a tensor, or of each of its channels.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Ranges {
-    /// The smallest values; none before the first batch.
+    /// The minima; empty before the first batch.
     pub lows: Vec<f32>,
-    /// The largest values.
+    /// The maxima.
     pub highs: Vec<f32>,
 }
 
 impl Ranges {
-    /// Takes the ranges of a batch in. After an error everything is as it was.
+    /// Updates the ranges with those of a batch. After an error the state is unchanged.
     ///
     /// # Errors
-    /// [`Code::NO_DATA`] for an empty batch, [`Code::LENGTH`] if the batches before had another number of channels.
+    /// [`Code::NO_DATA`] for an empty batch, [`Code::LENGTH`] if earlier batches had a different number of channels.
     pub fn observe(&mut self, ranges: &GroupRanges, rule: RangeRule) -> Result<()> {
         let mut batch = Ranges::default();
         ranges.for_each(|_, low, high| {
@@ -102,7 +102,7 @@ impl Ranges {
         let finite = ranges.lows.iter().chain(&ranges.highs).all(|x| x.is_finite());
         if ranges.lows.len() != ranges.highs.len() || !finite {
             let (lows, highs) = (ranges.lows.len(), ranges.highs.len());
-            return Err(input.malformed(format!("ranges of {lows} smallest and {highs} largest values")));
+            return Err(input.malformed(format!("ranges with {lows} minima and {highs} maxima")));
         }
         Ok(ranges)
     }

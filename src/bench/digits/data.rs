@@ -1,15 +1,15 @@
-//! The digits, as `tools/digits.py` packs them.
+//! The digit images, as packed by `tools/digits.py`.
 
 use super::super::generators::Random;
 use crate::error::Result;
 use crate::wire::Reader;
 
-/// Pixels of an image.
+/// The number of pixels of an image.
 pub const PIXELS: usize = 64;
-/// Digits there are.
+/// The number of classes.
 pub const CLASSES: usize = 10;
 
-/// Images of handwritten digits, 8 x 8 pixels of 0 to 1, and which digit each is.
+/// Images of handwritten digits, 8 x 8 pixels with values from 0 to 1, and their labels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Digits {
     images: Vec<f32>,
@@ -17,12 +17,12 @@ pub struct Digits {
 }
 
 impl Digits {
-    /// Reads the packed file: of each image the digit, a bit mask of the pixels that are not 0, and for each of those four
-    /// bits, its ink (1 to 16) less one. Half the pixels are 0: 46 kB instead of 117.
+    /// Reads the packed file. For each image it has the label, a bit mask of the nonzero pixels, and four bits for each
+    /// of those with the value (1 to 16) minus one. Half the pixels are 0, so this takes 46 kB instead of 117.
     ///
     /// # Errors
     /// [`Code::MAGIC`](crate::Code::MAGIC), [`Code::TRUNCATED`](crate::Code::TRUNCATED),
-    /// [`Code::MALFORMED`](crate::Code::MALFORMED) for bytes that are no such file.
+    /// [`Code::MALFORMED`](crate::Code::MALFORMED) for any other file.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let mut input = Reader::new(bytes, *b"QPdg", 1, "the file of digits")?;
         let (labels, masks, ink) = (input.bytes()?, input.u64s()?, input.bytes()?);
@@ -30,7 +30,7 @@ impl Digits {
         let known = labels.iter().all(|&label| usize::from(label) < CLASSES);
         if labels.len() != masks.len() || ink.len() != inked.div_ceil(2) || !known {
             return Err(input.malformed(format!(
-                "{} labels, {} masks and {} bytes of ink",
+                "{} labels, {} masks and {} bytes of pixels",
                 labels.len(),
                 masks.len(),
                 ink.len()
@@ -48,27 +48,27 @@ impl Digits {
         Ok(Digits { images, labels })
     }
 
-    /// How many images there are.
+    /// The number of images.
     pub fn len(&self) -> usize {
         self.labels.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no images.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }
 
-    /// An image: 64 pixels, row by row, 0 for paper and 1 for ink.
+    /// An image: 64 pixels, row by row, from 0 (background) to 1.
     pub fn image(&self, index: usize) -> Option<&[f32]> {
         self.images.chunks_exact(PIXELS).nth(index)
     }
 
-    /// Which digit an image is.
+    /// The label (digit) of an image.
     pub fn label(&self, index: usize) -> Option<u8> {
         self.labels.get(index).copied()
     }
 
-    /// Shuffles, and divides into three quarters and one.
+    /// Shuffles the images and splits them into three quarters and one quarter.
     pub(super) fn split(&self, random: &mut Random) -> (Digits, Digits) {
         let mut order: Vec<usize> = (0..self.len()).collect();
         random.shuffle(&mut order);
@@ -81,12 +81,12 @@ impl Digits {
         Digits { images, labels: order.iter().map(|&i| self.labels[i]).collect() }
     }
 
-    /// The pixels of all images, one after the other.
+    /// The pixels of all images, one image after the other.
     pub fn images(&self) -> &[f32] {
         &self.images
     }
 
-    /// The digits of all images.
+    /// The labels of all images.
     pub fn labels(&self) -> &[u8] {
         &self.labels
     }

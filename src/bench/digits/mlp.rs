@@ -1,11 +1,12 @@
-//! The perceptron and its training: two layers, a ReLU between them, softmax cross-entropy, Adam.
+//! The multilayer perceptron and its training: two layers with a ReLU between them, softmax cross-entropy, Adam.
 //!
-//! Every sum is over one index in rising order: loops run over the outputs innermost, which vectorises and changes no order.
+//! Every sum is over one index in ascending order. The innermost loops run over outputs, which vectorises without
+//! changing the order.
 
 use super::super::generators::Random;
 use super::data::{CLASSES, Digits, PIXELS};
 
-/// `y = x W + b`, `W` row-major by input.
+/// A layer `y = x W + b`, with `W` row-major by input.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Linear {
     /// `inputs x outputs`.
@@ -16,7 +17,7 @@ pub struct Linear {
 
 impl Linear {
     fn new(inputs: usize, outputs: usize, random: &mut Random) -> Self {
-        // He initialization: the variance that a ReLU keeps.
+        // He initialization, which preserves the variance through a ReLU.
         let deviation = (2.0 / inputs as f32).sqrt();
         let weights = (0..inputs * outputs).map(|_| deviation * random.normal()).collect();
         Linear { weights, bias: vec![0.0; outputs] }
@@ -26,7 +27,7 @@ impl Linear {
         Linear { weights: vec![0.0; other.weights.len()], bias: vec![0.0; other.bias.len()] }
     }
 
-    /// One row of outputs from one row of inputs, by other weights of the same shape.
+    /// Computes one row of outputs from one row of inputs, with the given weights in place of the layer's own.
     pub fn forward(&self, weights: &[f32], x: &[f32], y: &mut [f32]) {
         y.copy_from_slice(&self.bias);
         for (&x, row) in x.iter().zip(weights.chunks_exact(y.len())) {
@@ -63,18 +64,18 @@ pub struct Mlp {
     pub second: Linear,
 }
 
-/// What may be done to weights and activations on the way through: nothing, or quantization.
+/// Hooks that may change weights and activations during a forward pass, for example quantize them.
 pub trait Hooks {
-    /// What the weights of both layers are used as, computed once per batch.
+    /// The effective weights of both layers, computed once per batch.
     fn weights(&mut self, model: &Mlp) -> [Vec<f32>; 2];
-    /// What the inputs of layer `layer` are used as.
+    /// Changes the inputs of layer `layer` in place.
     fn activations(&mut self, layer: usize, x: &mut [f32]);
-    /// The gradient of the activations of layer `layer`, before [`activations`](Self::activations) changed them from
-    /// `x`; `dx` holds the gradient after.
+    /// Converts `dx`, the gradient of the activations of layer `layer` after [`activations`](Self::activations), to the
+    /// gradient before it; `x` holds the activations before.
     fn activations_backward(&mut self, layer: usize, x: &[f32], dx: &mut [f32]);
-    /// The gradient of the weights, given that of what they were used as.
+    /// Converts the gradient of the effective weights to that of the weights.
     fn weights_backward(&mut self, model: &Mlp, gradient: &mut Mlp);
-    /// Takes a step of whatever the hooks learn, at the learning rate of the weights.
+    /// Updates the parameters that the hooks learn, with the learning rate of the weights.
     fn step(&mut self, rate: f32);
 }
 
@@ -92,17 +93,17 @@ impl Hooks for Plain {
 }
 
 impl Mlp {
-    /// Random weights.
+    /// Creates a model with random weights.
     pub fn new(hidden: usize, random: &mut Random) -> Self {
         Mlp { first: Linear::new(PIXELS, hidden, random), second: Linear::new(hidden, CLASSES, random) }
     }
 
-    /// How many weights and biases there are.
+    /// The number of weights and biases.
     pub fn parameters(&self) -> usize {
         [&self.first, &self.second].iter().map(|layer| layer.weights.len() + layer.bias.len()).sum()
     }
 
-    /// The share of images whose largest output is their digit.
+    /// The fraction of images whose largest output is their label.
     pub fn accuracy(&self, data: &Digits, hooks: &mut impl Hooks) -> f64 {
         let weights = hooks.weights(self);
         let (mut hidden, mut out) = (vec![0.0; self.first.bias.len()], [0.0; CLASSES]);
@@ -121,7 +122,7 @@ impl Mlp {
         right as f64 / data.len().max(1) as f64
     }
 
-    /// The hidden layer's outputs for every image: what its quantizer is calibrated on.
+    /// The outputs of the hidden layer for all images, for calibrating its quantizer.
     pub fn hidden(&self, data: &Digits) -> Vec<f32> {
         let mut all = vec![0.0; data.len() * self.first.bias.len()];
         for (x, h) in data.images().chunks_exact(PIXELS).zip(all.chunks_exact_mut(self.first.bias.len())) {
@@ -131,7 +132,7 @@ impl Mlp {
         all
     }
 
-    /// Trains for some epochs of shuffled batches of 32; the learning rate falls linearly to 0.
+    /// Trains for a number of epochs with shuffled batches of 32; the learning rate decreases linearly to 0.
     pub fn train(&mut self, data: &Digits, epochs: u32, rate: f32, random: &mut Random, hooks: &mut impl Hooks) {
         const BATCH: usize = 32;
         let mut order: Vec<usize> = (0..data.len()).collect();
@@ -163,7 +164,7 @@ impl Mlp {
         }
     }
 
-    /// Adds the gradient of the loss of one example, weighted.
+    /// Adds the weighted gradient of the loss for one example.
     fn example(
         &self,
         x: &[f32],
@@ -183,7 +184,7 @@ impl Mlp {
         let mut out = [0.0; CLASSES];
         self.second.forward(&weights[1], &used, &mut out);
 
-        // Softmax cross-entropy: the gradient is the probabilities, less 1 at the label.
+        // The gradient of softmax cross-entropy is the probabilities, minus 1 at the label.
         let most = out.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let mut d_out = out.map(|z| libm::expf(z - most));
         let total: f32 = d_out.iter().sum();
@@ -201,7 +202,7 @@ impl Mlp {
     }
 }
 
-/// Adam (Kingma and Ba 2014) with its usual constants.
+/// Adam (Kingma and Ba 2014) with the usual constants.
 #[derive(Clone, Debug)]
 pub struct Adam {
     mean: Vec<f32>,
@@ -214,7 +215,7 @@ impl Adam {
         Adam { mean: vec![0.0; len], square: vec![0.0; len], steps: 0 }
     }
 
-    /// The direction of the next step for each gradient: about 1 in magnitude.
+    /// Computes the next step for each gradient, with a magnitude of about 1.
     pub fn direction(&mut self, gradient: &[f32], mut apply: impl FnMut(usize, f32)) {
         const B1: f32 = 0.9;
         const B2: f32 = 0.999;

@@ -1,4 +1,4 @@
-//! Quantization after training: ranges from a calibrator, real codes, no more training.
+//! Post-training quantization: ranges from a calibrator, real codes, no further training.
 
 use super::data::Digits;
 use super::mlp::{Hooks, Mlp};
@@ -6,7 +6,7 @@ use crate::affine::{QuantMode, QuantParams, QuantScheme, dequantize_with_params_
 use crate::calibrate::{CalibrationMethod, Calibrator, CalibratorOptions};
 use crate::error::Result;
 
-/// Quantizers of both layers' weights and inputs.
+/// The quantizers of the weights and inputs of both layers.
 pub struct Ptq {
     weights: [QuantParams; 2],
     inputs: [QuantParams; 2],
@@ -14,12 +14,12 @@ pub struct Ptq {
 }
 
 impl Ptq {
-    /// Calibrates on the weights and on what the training images make of the inputs.
+    /// Calibrates on the weights, and on the layer inputs computed from the training images.
     pub fn calibrate(model: &Mlp, train: &Digits, bits: u8, method: CalibrationMethod) -> Result<Self> {
         let find = |values: &[f32], mode| -> Result<QuantParams> {
             let options = CalibratorOptions::new(QuantScheme::new(bits, mode)?);
             let mut calibrator = Calibrator::new(method, options)?;
-            // Batches as inference would bring them; a moving average needs some.
+            // In batches, as in inference; a moving average needs several.
             for batch in values.chunks(values.len().div_ceil(16).max(1)) {
                 calibrator.observe(batch)?;
             }
@@ -35,7 +35,8 @@ impl Ptq {
         })
     }
 
-    /// Values to codes and back. Both fit by construction; what did not would stay unquantized and show in the accuracy.
+    /// Quantizes and dequantizes the values. The lengths match by construction; if not, values would stay unquantized
+    /// and the accuracy would show it.
     fn round_trip(codes: &mut Vec<u8>, params: &QuantParams, values: &mut [f32]) {
         codes.resize(values.len(), 0);
         let shape = [values.len()];
@@ -56,7 +57,7 @@ impl Hooks for Ptq {
     fn activations(&mut self, layer: usize, x: &mut [f32]) {
         Self::round_trip(&mut self.codes, &self.inputs[layer], x);
     }
-    // PTQ does not train.
+    // PTQ has no training.
     fn activations_backward(&mut self, _: usize, _: &[f32], _: &mut [f32]) {}
     fn weights_backward(&mut self, _: &Mlp, _: &mut Mlp) {}
     fn step(&mut self, _: f32) {}

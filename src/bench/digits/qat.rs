@@ -1,4 +1,4 @@
-//! Quantization-aware training: fake quantization in the loop, its steps learned (LSQ, [`LearnedFakeQuantize`]).
+//! Quantization-aware training: fake quantization with learned step sizes (LSQ, [`LearnedFakeQuantize`]).
 
 use super::data::Digits;
 use super::mlp::{Adam, Hooks, Mlp};
@@ -6,7 +6,7 @@ use crate::affine::QuantGranularity;
 use crate::error::Result;
 use crate::qat::{FakeQuantConfig, LearnedFakeQuantize, LearnedGradients};
 
-/// A fake quantizer of one tensor, the sum of its step's gradients, and its optimizer.
+/// A fake quantizer of one tensor, the accumulated gradient of its scale, and its optimizer.
 struct Learned {
     quantizer: LearnedFakeQuantize,
     gradients: LearnedGradients,
@@ -15,7 +15,7 @@ struct Learned {
 }
 
 impl Learned {
-    /// LSQ's first step, `2 mean|x| / sqrt(qmax)`, for activations too: 0 is the least of theirs, so the zero point is 0.
+    /// LSQ's initial scale, `2 mean|x| / sqrt(qmax)`, also for activations: their minimum is 0, so the zero point is 0.
     fn new(config: FakeQuantConfig, values: &[f32]) -> Result<Self> {
         let mean = values.iter().map(|x| f64::from(x.abs())).sum::<f64>() / values.len().max(1) as f64;
         let scale = ((2.0 * mean / f64::from(config.qmax).sqrt()) as f32).max(f32::MIN_POSITIVE);
@@ -26,11 +26,11 @@ impl Learned {
     }
 
     fn forward(&self, input: &[f32], out: &mut [f32]) {
-        // Lengths agree and training diverges to no NaN before its accuracy shows it.
+        // The lengths match; if training diverges, the accuracy shows it.
         let _ = self.quantizer.forward_into(input, &[input.len()], out);
     }
 
-    /// Makes the gradient of the output that of the input, and gathers that of the step.
+    /// Converts the gradient of the output to that of the input, and accumulates that of the scale.
     fn backward(&mut self, input: &[f32], gradient: &mut [f32]) {
         self.gradients.input.resize(input.len(), 0.0);
         if self.quantizer.backward_into(gradient, input, &[input.len()], &mut self.gradients).is_ok() {
@@ -39,7 +39,8 @@ impl Learned {
         }
     }
 
-    /// A step relative to the scale, at the rate of the weights: it stays positive, and its unit does not matter.
+    /// Updates the scale relative to its size, with the learning rate of the weights, so it stays positive whatever its
+    /// unit.
     fn step(&mut self, rate: f32) {
         let scales = &mut self.quantizer.scales;
         self.adam.direction(&[self.sum], |i, direction| scales[i] *= 1.0 - rate * direction);
@@ -48,7 +49,7 @@ impl Learned {
     }
 }
 
-/// Fake quantizers of both layers' weights and inputs.
+/// The fake quantizers of the weights and inputs of both layers.
 pub struct Qat {
     weights: [Learned; 2],
     inputs: [Learned; 2],
@@ -56,7 +57,7 @@ pub struct Qat {
 }
 
 impl Qat {
-    /// First steps from the trained weights and from what the training images make of the inputs.
+    /// Initial scales from the trained weights, and from the layer inputs computed from the training images.
     pub fn new(model: &Mlp, train: &Digits, bits: u8) -> Result<Self> {
         let (signed, unsigned) = (FakeQuantConfig::symmetric(bits)?, FakeQuantConfig::asymmetric(bits)?);
         Ok(Qat {

@@ -1,4 +1,4 @@
-//! The benchmark from data to accuracies.
+//! The complete benchmark, from the data to the accuracies.
 
 use super::super::generators::Random;
 use super::super::suite::accuracy_retention;
@@ -11,17 +11,17 @@ use crate::check;
 use crate::error::{Code, Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// How to train.
+/// Training options.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct AccuracyOptions {
-    /// Chooses the split, the first weights and the order of training.
+    /// The seed for the split, the initial weights and the order of training.
     pub seed: u64,
-    /// Hidden units, 1 to 1024.
+    /// The number of hidden units, 1 to 1024.
     pub hidden: usize,
-    /// Epochs of training in floating point, 1 to 1000.
+    /// The number of epochs in floating point, 1 to 1000.
     pub epochs: u32,
-    /// Epochs of quantization-aware training after them, 1 to 1000.
+    /// The number of epochs of quantization-aware training after those, 1 to 1000.
     pub qat_epochs: u32,
 }
 
@@ -31,7 +31,7 @@ impl Default for AccuracyOptions {
     }
 }
 
-/// A trained classifier, to be quantized in any way.
+/// A trained classifier that can be quantized in various ways.
 pub struct AccuracyBenchmark {
     options: AccuracyOptions,
     train: Digits,
@@ -40,17 +40,17 @@ pub struct AccuracyBenchmark {
     original: f64,
 }
 
-/// Test accuracy after training.
+/// Test accuracy after post-training quantization.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PtqAccuracy {
     /// Bits of weights and activations.
     pub bits: u8,
-    /// How the ranges were found.
+    /// The calibration method of the ranges.
     pub method: CalibrationMethod,
-    /// Share of the test images that are classified right.
+    /// The fraction of test images that are classified correctly.
     pub accuracy: f64,
-    /// Share of the original accuracy that is kept ([`accuracy_retention`]).
+    /// The fraction of the original accuracy that is kept ([`accuracy_retention`]).
     pub retention: f64,
 }
 
@@ -60,43 +60,43 @@ pub struct PtqAccuracy {
 pub struct QatAccuracy {
     /// Bits of weights and activations.
     pub bits: u8,
-    /// Share of the test images that are classified right.
+    /// The fraction of test images that are classified correctly.
     pub accuracy: f64,
-    /// Share of the original accuracy that is kept ([`accuracy_retention`]).
+    /// The fraction of the original accuracy that is kept ([`accuracy_retention`]).
     pub retention: f64,
 }
 
-/// Everything: the classifier, and its accuracy in every form.
+/// The result of the complete benchmark: the classifier, and its accuracy for each quantization.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AccuracyReport {
-    /// Images trained on.
+    /// The number of training images.
     pub num_train: usize,
-    /// Images tested on.
+    /// The number of test images.
     pub num_test: usize,
-    /// Weights and biases.
+    /// The number of weights and biases.
     pub num_parameters: usize,
     /// Test accuracy in floating point.
     pub original_accuracy: f64,
-    /// From 8 bits to 2, every calibration method.
+    /// Post-training quantization from 8 to 2 bits with each calibration method.
     pub ptq: Vec<PtqAccuracy>,
-    /// From 8 bits to 2.
+    /// Quantization-aware training from 8 to 2 bits.
     pub qat: Vec<QatAccuracy>,
 }
 
 impl AccuracyReport {
-    /// The best post-training accuracy of a bit width: the method chosen with the test set in hand, which favours PTQ.
+    /// The best post-training accuracy for a bit width. The method is selected on the test set, which favours PTQ.
     pub fn best_ptq(&self, bits: u8) -> Option<&PtqAccuracy> {
         self.ptq.iter().filter(|row| row.bits == bits).max_by(|a, b| a.accuracy.total_cmp(&b.accuracy))
     }
 
-    /// The quantization-aware accuracy of a bit width.
+    /// The accuracy of quantization-aware training for a bit width.
     pub fn qat(&self, bits: u8) -> Option<&QatAccuracy> {
         self.qat.iter().find(|row| row.bits == bits)
     }
 }
 
-/// The calibration methods the benchmark compares, each with its usual parameters.
+/// The calibration methods that the benchmark compares, with their usual parameters.
 pub fn calibration_methods() -> [CalibrationMethod; 6] {
     [
         CalibrationMethod::MinMax,
@@ -118,7 +118,8 @@ impl AccuracyBenchmark {
         check::within("epochs", options.epochs, 1, 1000)?;
         check::within("qatEpochs", options.qat_epochs, 1, 1000)?;
         if digits.len() < 8 {
-            let message = format!("{} images are too few to train and test on; at least 8 are needed", digits.len());
+            let message =
+                format!("{} images are too few to train and test with; there must be at least 8", digits.len());
             return Err(Error::new(Code::NO_DATA, message).with("images", digits.len()));
         }
         let mut random = Random::new(Some(options.seed))?;
@@ -134,17 +135,17 @@ impl AccuracyBenchmark {
         self.original
     }
 
-    /// Quantizes the trained classifier.
+    /// Quantizes the trained classifier after training.
     ///
     /// # Errors
-    /// [`Code::RANGE`] for bits or a method's numbers out of range.
+    /// [`Code::RANGE`] for `bits` or method parameters out of range.
     pub fn ptq(&self, bits: u8, method: CalibrationMethod) -> Result<PtqAccuracy> {
         let mut ptq = Ptq::calibrate(&self.model, &self.train, bits, method)?;
         let accuracy = self.model.accuracy(&self.test, &mut ptq);
         Ok(PtqAccuracy { bits, method, accuracy, retention: accuracy_retention(self.original, accuracy)? })
     }
 
-    /// Trains a copy of the classifier on with fake quantization.
+    /// Continues training a copy of the classifier with fake quantization.
     ///
     /// # Errors
     /// [`Code::RANGE`] unless `bits` is 2 to 8.
@@ -158,10 +159,10 @@ impl AccuracyBenchmark {
         Ok(QatAccuracy { bits, accuracy, retention: accuracy_retention(self.original, accuracy)? })
     }
 
-    /// All bit widths, all methods.
+    /// Runs all bit widths and methods.
     ///
     /// # Errors
-    /// None that valid options leave open.
+    /// None for valid options.
     pub fn report(&self) -> Result<AccuracyReport> {
         let widths = || (2..=8u8).rev();
         let rows = widths().flat_map(|bits| calibration_methods().map(|method| (bits, method)));
@@ -176,10 +177,10 @@ impl AccuracyBenchmark {
     }
 }
 
-/// Trains, quantizes in every way, and reports.
+/// Trains the classifier, quantizes it in all ways, and returns the accuracies.
 ///
 /// # Errors
-/// Those of [`AccuracyBenchmark::new`].
+/// As for [`AccuracyBenchmark::new`].
 pub fn run_accuracy_benchmark(digits: &Digits, options: AccuracyOptions) -> Result<AccuracyReport> {
     AccuracyBenchmark::new(digits, options)?.report()
 }
