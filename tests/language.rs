@@ -173,7 +173,7 @@ fn each_way_to_break_a_folder_has_its_error() {
     const TOKENIZER: &str = "tokenizer.json";
     let cases = [
         (Code::MALFORMED, CONFIG, "expected", "{", "}"),
-        (Code::MALFORMED, CONFIG, "no architectures", "architectures", "x"),
+        (Code::MALFORMED, CONFIG, "no 'architectures'", "architectures", "x"),
         (
             Code::UNSUPPORTED,
             CONFIG,
@@ -186,7 +186,7 @@ fn each_way_to_break_a_folder_has_its_error() {
         (
             Code::MALFORMED,
             CONFIG,
-            "num_hidden_layers is no number",
+            "num_hidden_layers is not a number",
             "\"num_hidden_layers\": 2",
             "\"num_hidden_layers\": \"2\"",
         ),
@@ -194,29 +194,29 @@ fn each_way_to_break_a_folder_has_its_error() {
         (
             Code::UNSUPPORTED,
             CONFIG,
-            "mixture of experts",
+            "mixture-of-experts",
             "\"rms_norm_eps\"",
             "\"num_local_experts\": 8, \"rms_norm_eps\"",
         ),
         (
             Code::UNSUPPORTED,
             CONFIG,
-            "quantized already",
+            "already quantized",
             "\"rms_norm_eps\"",
             "\"quantization_config\": {}, \"rms_norm_eps\"",
         ),
-        (Code::UNSUPPORTED, CONFIG, "scaled by shortrope", "llama3", "shortrope"),
-        (Code::MALFORMED, CONFIG, "factor of the scaling", "\"factor\": 8.0", "\"factor\": []"),
-        (Code::MALFORMED, CONFIG, "config.json has 386 tokens", "\"vocab_size\": 387", "\"vocab_size\": 386"),
-        (Code::TOO_LARGE, CONFIG, "4194304 is the limit", "\"vocab_size\": 387", "\"vocab_size\": 4194305"),
+        (Code::UNSUPPORTED, CONFIG, "RoPE scaling shortrope", "llama3", "shortrope"),
+        (Code::MALFORMED, CONFIG, "factor of the RoPE scaling", "\"factor\": 8.0", "\"factor\": []"),
+        (Code::MALFORMED, CONFIG, "config.json has only 386 tokens", "\"vocab_size\": 387", "\"vocab_size\": 386"),
+        (Code::TOO_LARGE, CONFIG, "the limit is 4194304", "\"vocab_size\": 387", "\"vocab_size\": 4194305"),
         (Code::UNSUPPORTED, CONFIG, "not 7 heads", "\"num_attention_heads\": 4", "\"num_attention_heads\": 7"),
         (Code::UNSUPPORTED, TOKENIZER, "not BPE", "\"type\":\"BPE\"", "\"type\":\"Unigram\""),
-        (Code::UNSUPPORTED, TOKENIZER, "name it (preTokenizer)", "\\p{N}{1,3}", "\\p{N}{1,4}"),
+        (Code::UNSUPPORTED, TOKENIZER, "specify its name (preTokenizer)", "\\p{N}{1,3}", "\\p{N}{1,4}"),
         (Code::MALFORMED, TOKENIZER, "no vocab", "\"vocab\"", "\"words\""),
         (Code::MALFORMED, TOKENIZER, "token '!' has no id", "\"!\":0", "\"!\":-1"),
-        (Code::MALFORMED, TOKENIZER, "merge 0 is no pair", "\"merges\":[", "\"merges\":[[\"a\"],"),
+        (Code::MALFORMED, TOKENIZER, "merge 0 is not a pair", "\"merges\":[", "\"merges\":[[\"a\"],"),
         (Code::MALFORMED, TOKENIZER, "no content", "\"content\"", "\"x\""),
-        (Code::UNSUPPORTED, TOKENIZER, "'<|eot_id|>' has number 400, and gets 386", "\"id\":386", "\"id\":400"),
+        (Code::UNSUPPORTED, TOKENIZER, "'<|eot_id|>' has id 400, but would get 386", "\"id\":386", "\"id\":400"),
         (Code::UNSUPPORTED, CONFIG, "model_type is missing", "model_type", "x"),
         (
             Code::UNSUPPORTED,
@@ -225,16 +225,16 @@ fn each_way_to_break_a_folder_has_its_error() {
             "\"model_type\": \"llama\"",
             "\"model_type\": \"mistral\"",
         ),
-        (Code::UNSUPPORTED, CONFIG, "mrope_section is not of this", "\"factor\": 8.0", "\"mrope_section\": [1]"),
+        (Code::UNSUPPORTED, CONFIG, "mrope_section is not supported", "\"factor\": 8.0", "\"mrope_section\": [1]"),
         (
             Code::UNSUPPORTED,
             CONFIG,
-            "text_config is not of this",
+            "text_config is not supported",
             "\"rms_norm_eps\"",
             "\"text_config\": {}, \"rms_norm_eps\"",
         ),
-        (Code::UNSUPPORTED, CONFIG, "n_heads is not of this", "\"rms_norm_eps\"", "\"n_heads\": 2, \"rms_norm_eps\""),
-        (Code::MALFORMED, CONFIG, "null, and has to be", "\"rms_norm_eps\": 1e-05", "\"rms_norm_eps\": null"),
+        (Code::UNSUPPORTED, CONFIG, "n_heads is not supported", "\"rms_norm_eps\"", "\"n_heads\": 2, \"rms_norm_eps\""),
+        (Code::MALFORMED, CONFIG, "null, but must be", "\"rms_norm_eps\": 1e-05", "\"rms_norm_eps\": null"),
     ];
     for (code, file, words, old, new) in cases {
         let error = with(file, old, new).unwrap_err();
@@ -257,9 +257,9 @@ fn each_file_that_says_something_else_has_its_error() {
     let settings =
         |more: &str| format!("{{\"tokenizer_class\": \"Qwen2Tokenizer\", \"eos_token\": \"<|im_end|>\", {more}}}");
     let cases = [
-        (Code::UNSUPPORTED, "hf_quant_config.json", "quantized already", "{}".to_owned()),
-        (Code::UNSUPPORTED, "added_tokens.json", "'<x>' is not in tokenizer.json", r#"{"<x>": 390}"#.to_owned()),
-        (Code::UNSUPPORTED, "added_tokens.json", "by this number", r#"{"<|im_end|>": 390}"#.to_owned()),
+        (Code::UNSUPPORTED, "hf_quant_config.json", "already quantized", "{}".to_owned()),
+        (Code::UNSUPPORTED, "added_tokens.json", "'<x>' does not have this id", r#"{"<x>": 390}"#.to_owned()),
+        (Code::UNSUPPORTED, "added_tokens.json", "does not have this id", r#"{"<|im_end|>": 390}"#.to_owned()),
         (Code::UNSUPPORTED, "special_tokens_map.json", "'<y>' is not", r#"{"a": ["<y>"]}"#.to_owned()),
         (
             Code::UNSUPPORTED,
@@ -271,9 +271,9 @@ fn each_file_that_says_something_else_has_its_error() {
         (Code::UNSUPPORTED, SETTINGS, "split_special_tokens", settings(r#""split_special_tokens": true"#)),
         (Code::UNSUPPORTED, SETTINGS, "XTokenizer", r#"{"tokenizer_class": "XTokenizer"}"#.to_owned()),
         (Code::MALFORMED, SETTINGS, "entry 1 of", settings(r#""chat_template": [{"name": "a"}, 1]"#)),
-        (Code::MALFORMED, "generation_config.json", "top_k is no whole", r#"{"top_k": 1.5}"#.to_owned()),
-        (Code::MALFORMED, "generation_config.json", "sequence is no text", r#"{"sequence": 1}"#.to_owned()),
-        (Code::UNSUPPORTED, "README.md", "'license' of its card", "---\nlicense: yes\n---\n".to_owned()),
+        (Code::MALFORMED, "generation_config.json", "top_k is not a whole", r#"{"top_k": 1.5}"#.to_owned()),
+        (Code::MALFORMED, "generation_config.json", "sequence is not a string", r#"{"sequence": 1}"#.to_owned()),
+        (Code::UNSUPPORTED, "README.md", "'license' of its model card", "---\nlicense: yes\n---\n".to_owned()),
         (Code::UNSUPPORTED, "tokenizer.json", "answers 'yes'", String::new()),
     ];
     let (files, from) = (shards("qwen3"), golden().join("qwen3"));
@@ -308,10 +308,10 @@ fn labels_have_numbers_and_names() {
         plan(&folder, &recipe("F16"), None).map(|plan| String::from_utf8_lossy(&plan.header).into_owned())
     };
     for (labels, words) in [
-        (r#""num_labels": 3"#, "num_labels is 3, and id2label names 2"),
-        (r#""num_labels": 3, "id2label": {"0": "x"}"#, "num_labels is 3, and id2label names 1"),
-        (r#""id2label": {"0": 1}"#, "not numbers and texts"),
-        (r#""id2label": {"x": "y"}"#, "not numbers and texts"),
+        (r#""num_labels": 3"#, "num_labels is 3, but id2label has 2 names"),
+        (r#""num_labels": 3, "id2label": {"0": "x"}"#, "num_labels is 3, but id2label has 1 names"),
+        (r#""id2label": {"0": 1}"#, "must map numbers to strings"),
+        (r#""id2label": {"x": "y"}"#, "must map numbers to strings"),
     ] {
         let error = planned(labels).unwrap_err();
         assert!(error.message().contains(words), "{labels}: {error}");
@@ -380,7 +380,7 @@ fn tensors_go_where_the_table_says_or_nowhere() {
     let Parsed::Header(header) = parse(&stray, stray.len() as u64).unwrap() else { panic!() };
     folder.add(*header, stray.len() as u64).unwrap();
     let error = plan(&folder, &recipe("F16"), None).unwrap_err();
-    assert!(error.code() == Code::UNSUPPORTED && error.message().contains("a qwen3 model of 2 layers"), "{error}");
+    assert!(error.code() == Code::UNSUPPORTED && error.message().contains("a qwen3 model with 2 layers"), "{error}");
 }
 
 #[test]

@@ -326,7 +326,7 @@ fn a_class_that_is_not_converted_is_refused_by_its_name() {
             Code::UNSUPPORTED,
             "original layout",
         ),
-        (r#"{"model_type": "llama"}"#, "model.embed_tokens.weight", Code::MALFORMED, "no architectures"),
+        (r#"{"model_type": "llama"}"#, "model.embed_tokens.weight", Code::MALFORMED, "no 'architectures'"),
         ("{", "model.embed_tokens.weight", Code::MALFORMED, "config.json"),
     ] {
         let mut folder = model("BF16", 2, &[(tensor, &[64, 64])]);
@@ -352,7 +352,7 @@ fn what_is_no_model_is_refused_by_what_it_looks_like() {
         ("encoder.block.0.layer.0.SelfAttention.q.weight", "a text encoder (T5)"),
         ("control_model.input_blocks.0.0.weight", "a ControlNet"),
         ("model.layers.0.self_attn.q_proj.weight", "open its folder"),
-        ("weights", "no known kind"),
+        ("weights", "do not belong to a known model"),
     ] {
         let error = plan(&model("F16", 2, &[(tensor, &[64, 64])]), &recipe("Q8_0"), None).unwrap_err();
         assert_eq!(error.code(), Code::UNSUPPORTED);

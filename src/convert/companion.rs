@@ -1,12 +1,14 @@
-//! Tensors that say what the codes of another tensor mean: weights without them would be wrong, often by hundreds of times.
+//! Detection of weights that are already quantized: tensors (such as scales) without which the codes of another tensor
+//! would decode to wrong weights, often off by a factor of hundreds.
 //!
-//! Source: `quant_ops.py`, `ops.py` and `utils.py` of ComfyUI (GPL-3.0) for the names of scaled eight-bit floats and of the mixed
-//! formats; compressed-tensors and bitsandbytes for the others. Only the names are taken over.
+//! Source: the names are those of `quant_ops.py`, `ops.py` and `utils.py` of ComfyUI (GPL-3.0) for scaled F8 and the
+//! mixed formats, and those of compressed-tensors and bitsandbytes for the others. Only names are taken from these
+//! projects.
 
 use super::folder::Folder;
 use crate::error::{Code, Error, Result};
 
-/// Last parts of names, of tensors that belong to the one named before them.
+/// Last name components of tensors that belong to the tensor named before them.
 const COMPANIONS: &[&str] = &[
     "scale_weight",
     "scale_input",
@@ -29,20 +31,20 @@ const COMPANIONS: &[&str] = &[
     "g_idx",
     "SCB",
 ];
-/// Whole names of tensors that speak of all others.
+/// Complete names of tensors that apply to all others.
 const MARKERS: &[&str] = &["scaled_fp8"];
-/// The beginning of a last part: bitsandbytes' state of a tensor.
+/// Prefix of the last name component of bitsandbytes' quantization state.
 const STATE: &str = "quant_state.";
-/// The key of `__metadata__` that names the format of each layer.
+/// The key of `__metadata__` with the format of each layer.
 const METADATA: &str = "_quantization_metadata";
 
-/// Whether a tensor's name says that it belongs to another tensor.
+/// Whether a tensor belongs to another tensor, by its name.
 pub(super) fn is(name: &str) -> bool {
     let last = name.rsplit_once('.').map_or(name, |(_, last)| last);
     MARKERS.contains(&last) || name.contains('.') && COMPANIONS.contains(&last) || name.contains(&format!(".{STATE}"))
 }
 
-/// Refuses a model whose weights are codes with scales beside them.
+/// Rejects a model whose weights are codes with separate scales.
 ///
 /// # Errors
 /// [`Code::UNSUPPORTED`] with the name of the first such tensor.
@@ -51,7 +53,7 @@ pub(super) fn refuse(folder: &Folder) -> Result<()> {
     let stated = folder.metadata().iter().any(|(key, _)| key == METADATA).then_some(METADATA);
     let Some(name) = found.or(stated) else { return Ok(()) };
     let message = format!(
-        "the weights are quantized already: '{name}' has the scales of others, without which they are wrong. Open the \
+        "the weights are already quantized: '{name}' holds scales of other tensors, which would be lost. Open the \
          model in F32, F16 or BF16"
     );
     Err(Error::new(Code::UNSUPPORTED, message).with("tensor", name))

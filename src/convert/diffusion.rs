@@ -1,6 +1,7 @@
-//! Image and video models as GGUF, as ComfyUI-GGUF's loader expects them.
+//! Conversion of image and video models to the GGUF that ComfyUI-GGUF's loader expects.
 //!
-//! Source: `tools/convert.py` and `loader.py` of ComfyUI-GGUF (Apache-2.0); the table is its detection keys (see NOTICE).
+//! Source: `tools/convert.py` and `loader.py` of ComfyUI-GGUF (Apache-2.0); the table contains its detection keys (see
+//! NOTICE).
 
 use super::companion;
 use super::folder::{Float, Folder};
@@ -10,20 +11,20 @@ use crate::container::safetensors::SafetensorsTensor;
 use crate::error::{Code, Error, Result};
 use crate::recipe::MAX_IMAGE_NAME;
 
-/// An architecture, and how it is told from others.
+/// An architecture, and how it is detected.
 #[derive(Debug)]
 pub(super) struct Architecture {
     /// `general.architecture`.
     name: &'static str,
-    /// It is this one if all keys of one list are there.
+    /// Lists of tensor names; the architecture matches if all names of any list exist.
     detect: &'static [&'static [&'static str]],
-    /// With one of these the model is in diffusers' layout, which the loader does not take.
+    /// If any of these exists, the model is in diffusers' layout, which the loader does not support.
     banned: &'static [&'static str],
-    /// Parts of names of tensors that stay in F32.
+    /// Substrings of the names of tensors that stay in F32.
     precise: &'static [&'static str],
-    /// Parts of names of tensors that are left out.
+    /// Substrings of the names of tensors that are omitted.
     ignored: &'static [&'static str],
-    /// Rows that are not whole blocks of 256 are reshaped to such, and the true shape noted.
+    /// Whether rows that are not a multiple of 256 are reshaped, with the original shape stored in the metadata.
     reshapes: bool,
 }
 
@@ -128,18 +129,18 @@ static ARCHITECTURES: &[Architecture] = &[
     },
 ];
 
-/// What may stand before the names of the diffusion model, alone in its file or with a VAE and text encoders beside it. The
-/// script strips the first, `model.` and `net.`, ComfyUI's own loaders also the second.
+/// Prefixes of the diffusion model's tensor names, for models in separate files and for checkpoints with a VAE and text
+/// encoders. The script strips the first, `model.` and `net.`; ComfyUI's own loaders also strip the second.
 const PREFIXES: &[&str] = &["model.diffusion_model.", "diffusion_model.", "model.", "net.", ""];
-/// Tensors of so many weights at most stay in F32.
+/// Tensors with at most this many weights stay in F32.
 const SMALL: u64 = 1024;
-/// Tensors of fewer weights are not reshaped.
+/// Tensors with fewer weights are not reshaped.
 const RESHAPED: u64 = 512;
-/// The weights of a super-block, to whose multiple rows are reshaped.
+/// The number of weights of a super-block; rows are reshaped to a multiple of it.
 const BLOCK: u64 = 256;
 
 impl Architecture {
-    /// The architecture of a model and the prefix of its tensors, if it is a diffusion model.
+    /// Returns the architecture of a model and the prefix of its tensors, or `None` if it is not a diffusion model.
     ///
     /// # Errors
     /// [`Code::UNSUPPORTED`] for a model in diffusers' layout.
@@ -153,7 +154,7 @@ impl Architecture {
         let has = |key: &&str| folder.has(&format!("{prefix}{key}"));
         if found.banned.iter().any(has) {
             let message = format!(
-                "this is a {} model in diffusers' layout, which its loader does not take. Open the model in its original layout, the \
+                "this is a {} model in diffusers' layout, which ComfyUI-GGUF's loader does not support. Open the model in its original layout, the \
                  file that ComfyUI loads",
                 found.name
             );
@@ -162,10 +163,10 @@ impl Architecture {
         Ok(Some((found, prefix)))
     }
 
-    /// Integers and eight-bit floats aside, which tensors stay in F32.
+    /// The dtype of a tensor: F32 for tensors that need precision; integers and F8 are handled separately.
     fn kind(&self, name: &str, tensor: &SafetensorsTensor, float: Float) -> TensorType {
         if tensor.shape.len() > MAX_DIMS as usize {
-            // As fix_5d_tensors.py adds them: the loader has no layer that would widen these.
+            // As fix_5d_tensors.py adds them: the loader has no layer that would cast these to a wider dtype.
             return TensorType::F32;
         }
         let wide = !matches!(tensor.kind, TensorType::F16 | TensorType::F8_E4M3 | TensorType::F8_E5M2);
@@ -179,10 +180,10 @@ impl Architecture {
     }
 }
 
-/// The header of a diffusion model, and a note of the shape of each tensor that does not keep its own.
+/// The header of a diffusion model, with the original shape of each reshaped tensor in the metadata.
 ///
 /// # Errors
-/// [`Code::UNSUPPORTED`] for weights that are quantized already, and for a tensor that GGUF does not hold.
+/// [`Code::UNSUPPORTED`] for weights that are already quantized, and for a tensor that GGUF cannot store.
 pub(super) fn header(folder: &Folder, architecture: &Architecture, prefix: &str, float: Float) -> Result<Header> {
     companion::refuse(folder)?;
     let mut shapes: Vec<(String, Vec<u8>, u64)> = Vec::new();
@@ -211,7 +212,7 @@ pub(super) fn header(folder: &Folder, architecture: &Architecture, prefix: &str,
     Ok(Header::made(&pairs, tensors, folder.size()))
 }
 
-/// The shape in the file: whole super-blocks where the architecture asks for them, and never more than four dimensions.
+/// The shape in the file: whole super-blocks if the architecture reshapes, and at most four dimensions.
 fn folded(architecture: &Architecture, shape: &[u64]) -> Vec<u64> {
     let weights: u64 = shape.iter().product();
     let row = shape.last().copied().unwrap_or(1);
@@ -220,7 +221,7 @@ fn folded(architecture: &Architecture, shape: &[u64]) -> Vec<u64> {
         return vec![weights / BLOCK, BLOCK];
     }
     let extra = shape.len().saturating_sub(MAX_DIMS as usize);
-    // Video models' kernels: the leading dimensions become one.
+    // Kernels of video models: the leading dimensions are merged into one.
     let (leading, rest) = shape.split_at(if extra > 0 { extra + 1 } else { 0 });
     if leading.is_empty() {
         return rest.to_vec();

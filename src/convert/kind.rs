@@ -1,6 +1,6 @@
-//! Which of the targets a model is converted to: config.json decides, and where there is none the names of the tensors.
+//! Which conversion a model needs: determined by config.json or, without one, by the names of its tensors.
 //!
-//! Nothing is guessed: a model that is neither is refused by its class, or by what it looks like.
+//! Nothing is guessed: any other model is rejected, naming its class or what it looks like.
 
 use super::diffusion;
 use super::folder::Folder;
@@ -10,33 +10,33 @@ use crate::json::{self, Value};
 
 const CONFIG: &str = "config.json";
 
-/// What a model is converted to.
+/// The conversion of a model.
 pub(super) enum Kind {
-    /// The GGUF of llama.cpp's converter.
+    /// To the GGUF of llama.cpp's converter.
     Language,
-    /// The GGUF of ComfyUI-GGUF's converter, of tensors that have this prefix.
+    /// To the GGUF of ComfyUI-GGUF's converter, from the tensors with this prefix.
     Diffusion(&'static diffusion::Architecture, &'static str),
 }
 
-/// The kind of a model.
+/// Determines the conversion of a model.
 ///
 /// # Errors
-/// [`Code::UNSUPPORTED`] for a class that is not converted, and for tensors of no known kind; [`Code::MALFORMED`] for a
-/// config.json that is not JSON or names no class.
+/// [`Code::UNSUPPORTED`] for an unsupported class or unknown tensors; [`Code::MALFORMED`] for a config.json that is not
+/// JSON or names no class.
 pub(super) fn of(folder: &Folder) -> Result<Kind> {
     let Some(bytes) = folder.file(CONFIG) else { return of_tensors(folder) };
     let config = json::parse(bytes, CONFIG).map_err(|error| error.with("file", CONFIG))?;
     if let Some(class) = language::class(&config) {
         return if language::converts(class) { Ok(Kind::Language) } else { Err(refused(folder, class)) };
     }
-    // The configurations of diffusion models, which diffusers wrote, have another key.
+    // Configurations of diffusion models, written by diffusers, have a different key.
     match (diffusion::Architecture::of(folder), config.get("_class_name").and_then(Value::as_str)) {
         (Ok(Some((architecture, prefix))), _) => Ok(Kind::Diffusion(architecture, prefix)),
         (_, Some(class)) => Err(refused(folder, class)),
         (Err(error), None) => Err(error),
         (Ok(None), None) => {
             let message = format!(
-                "{}: it has no architectures, which name the class of the model. Add them, or ask for a plain container \
+                "{}: there is no 'architectures' with the class of the model. Add it, or request a plain container \
                  (--plain, plain: true)",
                 path(folder)
             );
@@ -45,19 +45,19 @@ pub(super) fn of(folder: &Folder) -> Result<Kind> {
     }
 }
 
-/// config.json with the folder it is in, where that has a name.
+/// The path of config.json, including the name of the folder if it has one.
 fn path(folder: &Folder) -> String {
     let name = folder.name();
     if name.is_empty() { CONFIG.to_owned() } else { format!("{name}/{CONFIG}") }
 }
 
-/// Beginnings of classes that llama.cpp's converter does not know either, and what to do with their models.
+/// Prefixes of classes that llama.cpp's converter does not support either, with advice.
 const ELSEWHERE: &[(&str, &str)] = &[
-    ("Whisper", "Convert it with the converter of whisper.cpp, or make NF4 or FP4 of it"),
+    ("Whisper", "Convert it with the converter of whisper.cpp, or quantize it to NF4 or FP4"),
     ("Flux", ORIGINAL),
     ("SD3", ORIGINAL),
     ("UNet2D", ORIGINAL),
-    ("AutoencoderKL", "It is a VAE, which ComfyUI loads as it is"),
+    ("AutoencoderKL", "It is a VAE, which ComfyUI loads unconverted"),
 ];
 const ORIGINAL: &str = "Open the model in its original layout, the file that ComfyUI loads";
 const LLAMA: &str = "Convert it with llama.cpp's convert_hf_to_gguf.py and quantize that GGUF";
@@ -68,14 +68,14 @@ fn refused(folder: &Folder, class: &str) -> Error {
     Error::new(Code::UNSUPPORTED, message).with("file", CONFIG).with("architecture", class)
 }
 
-/// Something that is not a model by itself, or a model of no table: parts of names that tell it, and what to do with it.
+/// How to recognize a model that is not in any table or only part of a model: substrings of tensor names, with advice.
 struct Look {
     what: &'static str,
     parts: &'static [&'static str],
     advice: &'static str,
 }
 
-/// In the order in which they are tried: an adapter has names of the model it is for.
+/// In the order in which they are tried: an adapter also has tensor names of its base model.
 const LOOKS: &[Look] = &[
     Look {
         what: "a LoRA adapter",
@@ -94,12 +94,12 @@ const LOOKS: &[Look] = &[
     Look {
         what: "a ControlNet",
         parts: &["control_model.", "controlnet_", "zero_convs.", "input_hint_block."],
-        advice: "ComfyUI loads it as it is",
+        advice: "ComfyUI loads it unconverted",
     },
     Look {
         what: "a text encoder (CLIP)",
         parts: &["text_model.encoder.layers.", "text_model.embeddings.", "resblocks.0.attn."],
-        advice: "ComfyUI loads it as it is",
+        advice: "ComfyUI loads it unconverted",
     },
     Look {
         what: "a text encoder (T5)",
@@ -109,7 +109,7 @@ const LOOKS: &[Look] = &[
     Look {
         what: "Qwen-Image",
         parts: &["transformer_blocks.0.img_mod.1."],
-        advice: "the conversion does not know its architecture; quantize a GGUF of it that others made",
+        advice: "its architecture is not supported; quantize an existing GGUF of it",
     },
     Look {
         what: "a VAE",
@@ -122,16 +122,16 @@ const LOOKS: &[Look] = &[
             "encoder.downsamples.0.",
             "decoder.mid.block_1.",
         ],
-        advice: "ComfyUI loads it as it is",
+        advice: "ComfyUI loads it unconverted",
     },
     Look {
         what: "a language model",
         parts: &["layers.0.self_attn.", "encoder.layer.0.attention.", "h.0.attn.", "layers.0.mlp."],
-        advice: "its config.json and tokenizer are needed too: open its folder",
+        advice: "its config.json and tokenizer are also needed: open its folder",
     },
 ];
 
-/// The kind of a model without config.json.
+/// Determines the conversion of a model without config.json.
 fn of_tensors(folder: &Folder) -> Result<Kind> {
     if let Some((architecture, prefix)) = diffusion::Architecture::of(folder)? {
         return Ok(Kind::Diffusion(architecture, prefix));
@@ -141,7 +141,7 @@ fn of_tensors(folder: &Folder) -> Result<Kind> {
         let name = names().find(|name| look.parts.iter().any(|part| name.contains(part)))?;
         Some((look, name))
     });
-    let plain = "for its tensors under their own names, ask for a plain container (--plain, plain: true)";
+    let plain = "for a GGUF with its tensors under their own names, request a plain container (--plain, plain: true)";
     let (message, name) = match found {
         Some((look, name)) => (
             format!("this looks like {} (tensor '{name}'), which cannot be converted: {}", look.what, look.advice),
@@ -149,7 +149,7 @@ fn of_tensors(folder: &Folder) -> Result<Kind> {
         ),
         None => {
             let name = names().next().unwrap_or_default();
-            (format!("there is no config.json, and tensors such as '{name}' are of no known kind of model"), name)
+            (format!("there is no config.json, and tensors such as '{name}' do not belong to a known model"), name)
         }
     };
     Err(Error::new(Code::UNSUPPORTED, format!("{message}; {plain}")).with("tensor", name))

@@ -1,14 +1,14 @@
-//! safetensors to GGUF: what a model's tensors and metadata become. A GGUF header is made whose tensors point into the
-//! safetensors files; the planner then treats it as any other model.
+//! Conversion of safetensors models to GGUF. The result is a GGUF header whose tensors refer to the safetensors files,
+//! which the planner treats like any other model.
 //!
 //! ```text
 //! folder     the files of a model
-//! kind       which of the targets below it is
-//! companion  tensors without which the weights of others are wrong
-//! language   language models, as llama.cpp's convert_hf_to_gguf.py writes them
-//! diffusion  image and video models, as ComfyUI-GGUF's loader expects them
-//! four_bit   not to GGUF: a safetensors file in bitsandbytes' formats
-//! plain      only on request: tensors under their own names, and no architecture that a program could run
+//! kind       which of the conversions below a model needs
+//! companion  detects weights that are already quantized
+//! language   language models, as converted by llama.cpp's convert_hf_to_gguf.py
+//! diffusion  image and video models, as expected by ComfyUI-GGUF's loader
+//! four_bit   not to GGUF: safetensors files in bitsandbytes' formats
+//! plain      on request only: tensors under their own names, without an architecture that a program could run
 //! ```
 
 mod companion;

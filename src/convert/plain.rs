@@ -1,4 +1,4 @@
-//! A plain GGUF container: every tensor under its own name, and no architecture that a program could run.
+//! A plain GGUF container: every tensor under its own name, without an architecture that a program could run.
 
 use super::folder::{Float, Folder};
 use crate::container::gguf::{Header, MAX_DIMS, MAX_NAME_BYTES, Tensor, TensorType, Value};
@@ -6,11 +6,11 @@ use crate::container::safetensors::SafetensorsTensor;
 use crate::error::{Code, Error, Result};
 use crate::recipe::PLAIN;
 
-/// ggml's types of integers.
+/// ggml's integer types.
 const INTEGERS: &[TensorType] = &[TensorType::I8, TensorType::I16, TensorType::I32, TensorType::I64];
 
-/// The header: tensors of one dimension in F32, as everything that runs GGUF wants them, others as `float` says;
-/// `__metadata__` as strings under `safetensors.`.
+/// Creates the header. Tensors of one dimension are in F32, which all programs that run GGUF expect, others as
+/// specified by `float`; `__metadata__` becomes strings under `safetensors.`.
 pub(super) fn header(folder: &Folder, float: Float) -> Result<Header> {
     let mut pairs = vec![
         ("general.architecture".to_owned(), Value::String(PLAIN.as_bytes())),
@@ -33,23 +33,23 @@ pub(super) fn header(folder: &Folder, float: Float) -> Result<Header> {
     Ok(Header::made(&pairs, tensors.collect::<Result<_>>()?, folder.size()))
 }
 
-/// A tensor of GGUF that points at one of safetensors.
+/// Creates a GGUF tensor that refers to the data of a safetensors tensor.
 pub(super) fn made(tensor: &SafetensorsTensor, name: &str, kind: TensorType, max_name: u64) -> Result<Tensor> {
     let refuse = |code: Code, message: String| {
         Err(Error::new(code, format!("tensor '{}': {message}", tensor.name)).with("tensor", tensor.name.as_str()))
     };
     let dims = tensor.shape.len();
     if name.is_empty() {
-        return refuse(Code::UNSUPPORTED, "it has no name, and GGUF holds no such tensors".to_owned());
+        return refuse(Code::UNSUPPORTED, "it has no name, which GGUF does not allow".to_owned());
     }
     if name.len() as u64 > max_name {
-        return refuse(Code::TOO_LARGE, format!("its name has {} bytes, and {max_name} is the limit", name.len()));
+        return refuse(Code::TOO_LARGE, format!("its name has {} bytes; the limit is {max_name}", name.len()));
     }
     if dims > MAX_DIMS as usize {
-        return refuse(Code::UNSUPPORTED, format!("it has {dims} dimensions, and GGUF holds {MAX_DIMS}"));
+        return refuse(Code::UNSUPPORTED, format!("it has {dims} dimensions; GGUF allows at most {MAX_DIMS}"));
     }
     if tensor.bytes == 0 {
-        return refuse(Code::UNSUPPORTED, "it has no weights, and GGUF holds no such tensors".to_owned());
+        return refuse(Code::UNSUPPORTED, "it has no weights, which GGUF does not allow".to_owned());
     }
     if matches!(tensor.kind, TensorType::U32 | TensorType::U64) {
         return refuse(Code::UNSUPPORTED, format!("GGUF has no type for {}", tensor.kind.name));

@@ -1,4 +1,4 @@
-//! One step from safetensors to any preset.
+//! Planning the conversion of a safetensors model with any preset.
 
 use super::folder::{Float, Folder};
 use super::four_bit;
@@ -7,24 +7,24 @@ use crate::container::imatrix::ImportanceMatrix;
 use crate::error::{Code, Error, Result};
 use crate::recipe::{self, Plan, Recipe};
 
-/// The presets that are a conversion and nothing more: what `convert_hf_to_gguf.py --outtype` makes.
+/// The presets that only convert: the results of `convert_hf_to_gguf.py --outtype`.
 const FLOATS: &[TensorType] = &[TensorType::F32, TensorType::F16, TensorType::BF16];
 
-/// What a recipe makes its file of: a model as GGUF. It is the same for most recipes, and making it of a language model
-/// takes as long as reading its vocabulary.
+/// How a recipe imports a model as GGUF. It is the same for most recipes, and importing a language model takes as long
+/// as reading its vocabulary.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Source {
     float: Float,
-    /// Written as it is, not quantized.
+    /// Whether the result is written as it is, without quantizing it.
     whole: bool,
     pre_tokenizer: Option<String>,
-    /// A plain container, whatever the model is.
+    /// Whether to write a plain container for any model.
     plain: bool,
 }
 
 impl Source {
-    /// F32, F16 and BF16 write a model in that precision; every other preset quantizes what a conversion in each tensor's own
-    /// precision would have written, so that nothing is rounded twice.
+    /// F32, F16 and BF16 convert a model to that dtype. Every other preset quantizes the result of a conversion that
+    /// keeps each tensor's own precision, so nothing is rounded twice.
     pub fn of(recipe: &Recipe) -> Source {
         let (pre_tokenizer, plain) = (recipe.pre_tokenizer.clone(), recipe.plain);
         match FLOATS.iter().find(|kind| kind.name.eq_ignore_ascii_case(&recipe.preset)) {
@@ -33,10 +33,10 @@ impl Source {
         }
     }
 
-    /// The model as GGUF.
+    /// Converts the model's header to GGUF.
     ///
     /// # Errors
-    /// Those of [`Folder::to_gguf`] or [`Folder::to_plain`]; [`Code::NO_DATA`] for a model without tensors.
+    /// As for [`Folder::to_gguf`] or [`Folder::to_plain`]; [`Code::NO_DATA`] for a model without tensors.
     pub fn header(&self, folder: &Folder) -> Result<Header> {
         if folder.tensors().is_empty() {
             return Err(Error::new(Code::NO_DATA, "the model has no tensors"));
@@ -47,19 +47,19 @@ impl Source {
         folder.to_gguf(self.float, self.pre_tokenizer.as_deref())
     }
 
-    /// What a recipe makes of that.
+    /// Plans the recipe for an imported header.
     ///
     /// # Errors
-    /// Those of [`recipe::plan`].
+    /// As for [`recipe::plan`].
     pub fn plan(&self, header: &Header, recipe: &Recipe, importance: Option<&ImportanceMatrix>) -> Result<Plan> {
         if self.whole { recipe::transcribe(header, recipe) } else { recipe::plan(header, recipe, importance) }
     }
 }
 
-/// Plans the conversion of a model to GGUF, or to bitsandbytes' formats: [`Source`] in one step.
+/// Plans the conversion of a model to GGUF or to bitsandbytes' formats, combining [`Source::header`] and [`Source::plan`].
 ///
 /// # Errors
-/// Those of [`Source::header`] and [`Source::plan`], and of a plan in bitsandbytes' formats.
+/// As for [`Source::header`] and [`Source::plan`], and as for planning bitsandbytes' formats.
 pub fn plan(folder: &Folder, recipe: &Recipe, importance: Option<&ImportanceMatrix>) -> Result<Plan> {
     if let Some(kind) = recipe::four_bit_type(recipe) {
         return four_bit::plan(folder, kind, recipe, importance.is_some());
@@ -68,7 +68,7 @@ pub fn plan(folder: &Folder, recipe: &Recipe, importance: Option<&ImportanceMatr
     source.plan(&source.header(folder)?, recipe, importance)
 }
 
-/// Whether a recipe is a preset, how the file shall be split, how text is cut, and whether the container is plain.
+/// Whether the recipe consists only of a preset, splitting, a pre-tokenizer and the plain option.
 fn asks_no_more(recipe: &Recipe) -> bool {
     let Recipe { preset, dry_run, split_max_size, pre_tokenizer, plain, .. } = recipe.clone();
     *recipe == Recipe { preset, dry_run, split_max_size, pre_tokenizer, plain, ..Recipe::default() }

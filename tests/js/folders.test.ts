@@ -113,7 +113,7 @@ describe('a model in several files', () => {
         file('model.safetensors.index.json', index(map)),
       ],
       'MALFORMED',
-      "tensor 'y.weight', which the index does not name",
+      "tensor 'y.weight', which the index does not list",
     ],
     [
       'a tensor in two files',

@@ -1,6 +1,6 @@
-//! Whether the files that say which tokens were added to a vocabulary say the same. transformers, through which the script
-//! reads them, mixes them in ways that depend on the tokenizer's class and its own version; here tokenizer.json says it, and
-//! where another file says more or otherwise, the model is refused.
+//! Checks that the files that add tokens to a vocabulary agree. transformers, which the script uses to read them,
+//! merges them in ways that depend on the tokenizer's class and on its own version. Here tokenizer.json is
+//! authoritative, and a model is rejected if another file adds to it or contradicts it.
 
 use super::class::Class;
 use super::files::{Files, bad};
@@ -12,7 +12,7 @@ use std::collections::HashMap;
 const MAP: &str = "special_tokens_map.json";
 const ADDED: &str = "added_tokens.json";
 
-/// An added token: what it is called, its number, and whether it is special and normalized.
+/// An added token: its text, its id, and whether it is special and normalized.
 type Added<'a> = (&'a str, Option<u64>, bool, bool);
 
 fn added<'a>(token: &'a Value, id: Option<u64>) -> Option<Added<'a>> {
@@ -20,22 +20,22 @@ fn added<'a>(token: &'a Value, id: Option<u64>) -> Option<Added<'a>> {
     Some((token.get("content")?.as_str()?, id, flag("special"), flag("normalized")))
 }
 
-/// Refuses files that do not agree.
+/// Rejects files that disagree.
 ///
 /// # Errors
-/// [`Code::UNSUPPORTED`].
+/// [`Code::UNSUPPORTED`] with the file that disagrees.
 pub(super) fn check(files: &Files, tokenizer: &Value, class: Class) -> Result<()> {
     let refuse = |file: &str, message: String| Err(bad(file, Code::UNSUPPORTED, message));
     if !class.known {
-        return refuse(SETTINGS, format!("tokenizer_class is {}, which is not converted", class.name()));
+        return refuse(SETTINGS, format!("tokenizer_class {} is not supported", class.name()));
     }
     if settings(files, "split_special_tokens") == Some(&Value::Bool(true)) {
-        return refuse(SETTINGS, "split_special_tokens: special tokens in parts are not converted".to_owned());
+        return refuse(SETTINGS, "split_special_tokens is not supported".to_owned());
     }
     let list = tokenizer.get("added_tokens").and_then(Value::as_list).unwrap_or(&[]);
     let list = list.iter().map(|token| added(token, token.get("id").and_then(Value::as_u64)));
     let Some(list) = list.collect::<Option<Vec<Added>>>() else {
-        return Ok(()); // which is an error of its own
+        return Ok(()); // reported elsewhere
     };
     let model = tokenizer.get("model");
     let vocabulary = model.and_then(|model| model.get("vocab")).and_then(Value::as_object).unwrap_or(&[]);
@@ -51,7 +51,7 @@ pub(super) fn check(files: &Files, tokenizer: &Value, class: Class) -> Result<()
         if odd.is_some() || decoder.len() != by_text.len() {
             let id = odd.map_or("none", |(id, _)| id);
             let message = format!(
-                "added_tokens_decoder has {} tokens, and tokenizer.json adds {}; the first that differs is number {id}",
+                "added_tokens_decoder has {} tokens, but tokenizer.json adds {}; the first difference is at id {id}",
                 decoder.len(),
                 by_text.len()
             );
@@ -60,7 +60,7 @@ pub(super) fn check(files: &Files, tokenizer: &Value, class: Class) -> Result<()
     }
     for (text, id) in files.json(ADDED).and_then(Value::as_object).unwrap_or(&[]) {
         if by_text.get(text.as_str()).is_none_or(|known| known.1 != id.as_u64()) {
-            return refuse(ADDED, format!("token '{text}' is not in tokenizer.json by this number"));
+            return refuse(ADDED, format!("token '{text}' does not have this id in tokenizer.json"));
         }
     }
     let special = |text: &str| by_text.get(text).is_some_and(|known| known.2);
@@ -68,16 +68,16 @@ pub(super) fn check(files: &Files, tokenizer: &Value, class: Class) -> Result<()
     let stated = MORE.iter().filter_map(|key| Some((SETTINGS, settings(files, key)?)));
     for (file, stated) in stated.chain(files.json(MAP).map(|map| (MAP, map))) {
         if let Some(text) = texts(stated, 0).into_iter().find(|text| !special(text)) {
-            return refuse(file, format!("token '{text}' is not among the special tokens of tokenizer.json"));
+            return refuse(file, format!("token '{text}' is not a special token in tokenizer.json"));
         }
     }
     Ok(())
 }
 
-/// Added tokens are given the numbers that follow the vocabulary's, whatever stands there.
+/// Checks that added tokens have the ids that follow the vocabulary; the script assigns these whatever the file states.
 fn check_numbers(list: &[Added], vocabulary: &[(String, Value)]) -> Result<()> {
     if vocabulary.is_empty() {
-        return Ok(()); // which is an error of its own
+        return Ok(()); // reported elsewhere
     }
     let ids: HashMap<&str, Option<u64>> = vocabulary.iter().map(|(text, id)| (text.as_str(), id.as_u64())).collect();
     let mut next = vocabulary.len() as u64;
@@ -85,7 +85,7 @@ fn check_numbers(list: &[Added], vocabulary: &[(String, Value)]) -> Result<()> {
         let given = ids.get(text).copied().unwrap_or(Some(next));
         if *id != given {
             let number = |id: Option<u64>| id.map_or_else(|| "none".to_owned(), |id| id.to_string());
-            let message = format!("added token '{text}' has number {}, and gets {}", number(*id), number(given));
+            let message = format!("added token '{text}' has id {}, but would get {}", number(*id), number(given));
             return Err(bad(TOKENIZER, Code::UNSUPPORTED, message));
         }
         next = next.max(id.map_or(0, |id| id.saturating_add(1)));
@@ -93,7 +93,7 @@ fn check_numbers(list: &[Added], vocabulary: &[(String, Value)]) -> Result<()> {
     Ok(())
 }
 
-/// The texts of tokens in a text, a token, or a list or an object of such.
+/// The token texts in a string, a token, or a list or object of them.
 fn texts(value: &Value, depth: u32) -> Vec<&str> {
     match (content(value), value) {
         (Some(text), _) => vec![text],

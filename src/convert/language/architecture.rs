@@ -1,4 +1,4 @@
-//! The architectures that are known, as a table: the next one is rows.
+//! The supported architectures, as a table; adding one means adding rows.
 
 use crate::error::{Code, Error, Result};
 use crate::json::Value;
@@ -8,48 +8,48 @@ use crate::json::Value;
 pub(super) struct Architecture {
     /// `general.architecture`.
     pub name: &'static str,
-    /// The names in `architectures` of config.json. Those of a bare model have no `model.` before their tensors.
+    /// The names in `architectures` of config.json. Bare models have no `model.` prefix in their tensor names.
     classes: &'static [&'static str],
-    /// `model_type` of config.json, by which transformers knows what its missing keys mean.
+    /// `model_type` of config.json, from which transformers derives the defaults of missing keys.
     pub model_type: &'static str,
-    /// What may stand before all names of tensors and says nothing.
+    /// An optional prefix of all tensor names, which is ignored.
     prefix: &'static str,
-    /// Where its tensors go.
+    /// The mapping of its tensors.
     tensors: &'static [Place],
-    /// Beginnings of names of tensors that are left out.
+    /// Prefixes of the names of tensors that are omitted.
     ignored: &'static [&'static str],
-    /// What config.json means where it says nothing.
+    /// Defaults for missing keys of config.json.
     pub defaults: &'static [(&'static str, f64)],
-    /// Rows of queries and keys are interleaved, half by half of each head.
+    /// Whether rows of queries and keys are permuted, interleaving the two halves of each head.
     pub interleaved: bool,
-    /// Queries see all tokens; positions are learned.
+    /// Whether it is an encoder: attention is not causal, and positions are learned.
     pub encoder: bool,
-    /// It may be made for sentences, whose tokens are pooled.
+    /// Whether it may be a sentence embedding model, which pools tokens.
     pub pooled: bool,
-    /// `vocab_size` and `rope.dimension_count` are written.
+    /// Whether `vocab_size` and `rope.dimension_count` are written.
     pub sized: bool,
-    /// The width of a head is written also where config.json leaves it to be computed.
+    /// Whether the head width is written even if config.json does not state it.
     pub head_width: bool,
 }
 
-/// A tensor's name in safetensors and in GGUF, `#` the number of its layer, and what is special about it.
+/// A tensor's name in safetensors and in GGUF, where `#` is the number of the layer, and its special treatment.
 type Place = (&'static str, &'static str, Kind);
 
-/// How a tensor is treated.
+/// The special treatment of a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    /// As its shape and name say.
+    /// Depends on its shape and name only.
     Plain,
-    /// In F32.
+    /// Always in F32.
     Precise,
-    /// Heads of queries.
+    /// Query heads.
     Queries,
-    /// Heads of keys.
+    /// Key heads.
     Keys,
 }
 use Kind::{Keys, Plain, Precise, Queries};
 
-/// Which heads the rows of a tensor belong to.
+/// Whether, and with which number of heads, the rows of a tensor are permuted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rotary {
     None,
@@ -57,25 +57,25 @@ pub(super) enum Rotary {
     Keys,
 }
 
-/// Where one tensor goes.
+/// The mapping of one tensor.
 #[derive(Debug)]
 pub(super) struct Row {
     /// Its name in GGUF.
     pub name: String,
-    /// In F32 whatever its shape.
+    /// Whether it is in F32 whatever its shape.
     pub precise: bool,
-    /// Whose heads its rows are, if they are interleaved.
+    /// Which heads its rows belong to, if they are permuted.
     pub rotary: Rotary,
 }
 
 impl Row {
-    /// A tensor with nothing special about it.
+    /// A tensor without special treatment.
     pub fn plain(name: &str) -> Row {
         Row { name: name.to_owned(), precise: false, rotary: Rotary::None }
     }
 }
 
-/// llama and what took its names over.
+/// llama, and architectures with the same tensor names.
 const LLAMA: &[Place] = &[
     ("model.embed_tokens", "token_embd", Plain),
     ("model.norm", "output_norm", Plain),
@@ -190,24 +190,24 @@ static ARCHITECTURES: &[Architecture] = &[
     },
 ];
 
-/// The class of a model, by its config.json.
+/// The class of a model according to its config.json.
 pub(in crate::convert) fn class(config: &Value) -> Option<&str> {
     config.get("architectures")?.as_list()?.first()?.as_str()
 }
 
-/// Whether models of a class are converted.
+/// Whether models of a class are supported.
 pub(in crate::convert) fn converts(class: &str) -> bool {
     ARCHITECTURES.iter().any(|architecture| architecture.classes.contains(&class))
 }
 
-/// Ends of names of tensors that no program needs.
+/// Suffixes of the names of tensors that no program needs.
 const USELESS: &[&str] = &[".attention.masked_bias", ".attention.bias", ".rotary_emb.inv_freq"];
 
 impl Architecture {
-    /// The one config.json names.
+    /// The architecture that config.json names.
     pub fn of(config: &Value) -> Result<&'static Architecture> {
         let Some(named) = class(config) else {
-            let message = "config.json has no architectures, which say what kind of model it is";
+            let message = "config.json has no 'architectures' with the class of the model";
             return Err(Error::new(Code::MALFORMED, message).with("file", "config.json"));
         };
         ARCHITECTURES.iter().find(|architecture| architecture.classes.contains(&named)).ok_or_else(|| {
@@ -216,17 +216,17 @@ impl Architecture {
         })
     }
 
-    /// Where a tensor goes, if it goes anywhere.
+    /// The mapping of a tensor; `None` if it is omitted.
     ///
     /// # Errors
-    /// [`Code::UNSUPPORTED`] for a name that the table does not have, or of a layer beyond the last.
+    /// [`Code::UNSUPPORTED`] for a name that is not in the table, or a layer beyond the last.
     pub fn place(&self, name: &str, layers: u64) -> Result<Option<Row>> {
         let bare = name.strip_prefix(self.prefix).unwrap_or(name);
         if self.ignored.iter().any(|start| bare.starts_with(start)) || USELESS.iter().any(|end| bare.ends_with(end)) {
             return Ok(None);
         }
         let found = bare.rsplit_once('.').and_then(|(stem, suffix)| {
-            // TensorFlow's names of a norm's parts.
+            // TensorFlow's names for the parameters of a norm.
             let suffix = [("gamma", "weight"), ("beta", "bias")]
                 .iter()
                 .find(|(old, _)| *old == suffix)
@@ -245,13 +245,13 @@ impl Architecture {
             })
         });
         found.map(Some).ok_or_else(|| {
-            let message = format!("tensor '{name}' has no place in a {} model of {layers} layers", self.name);
+            let message = format!("tensor '{name}' does not belong to a {} model with {layers} layers", self.name);
             Error::new(Code::UNSUPPORTED, message).with("tensor", name)
         })
     }
 }
 
-/// Whether a name is a pattern's, also without `model.` before it, and of which layer.
+/// Matches a name against a pattern, with or without a `model.` prefix. Returns the layer, if the pattern has one.
 fn matched(name: &str, pattern: &str) -> Option<Option<u64>> {
     let bare = pattern.strip_prefix("model.").unwrap_or(pattern);
     [pattern, bare].iter().find_map(|pattern| match pattern.split_once('#') {

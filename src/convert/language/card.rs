@@ -1,45 +1,46 @@
-//! The model card: the YAML between two lines of `---` at the beginning of README.md, as much of it as cards use.
+//! The model card: the YAML between two `---` lines at the beginning of README.md. Parses the subset of YAML that cards
+//! use.
 
 use super::files::bad;
 use crate::error::{Code, Result};
 
 const FILE: &str = "README.md";
-/// What ends a line in Python.
+/// Line terminators in Python.
 const LINE_ENDS: &[char] =
     &['\n', '\r', '\u{b}', '\u{c}', '\u{1c}', '\u{1d}', '\u{1e}', '\u{85}', '\u{2028}', '\u{2029}'];
-/// Words that are no texts.
+/// Words that YAML does not treat as strings.
 const WORDS: &[&str] = &["yes", "no", "true", "false", "on", "off"];
 
-/// One key's value.
+/// The value of a key.
 #[derive(Clone, Debug)]
 enum Value {
-    /// A scalar, unquoted; `None` for null.
+    /// A string scalar, unquoted; `None` for null.
     Text(Option<String>),
     /// A list of scalars.
     List(Vec<String>),
-    /// A truth value, a number or a date, and whether Python takes it for true: a list asks for neither, a text writes only
-    /// those that are true.
+    /// A boolean, number or date, and whether it is true in Python: lists ignore that, while text values are only
+    /// written if it is true.
     Typed(bool),
-    /// Anything else: an error when it is asked for, and only then.
+    /// Any other value: an error, but only when it is used.
     Other,
 }
 
-/// What a card says.
+/// A parsed card.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Card(Vec<(String, Value)>);
 
 impl Card {
-    /// Reads the beginning of README.md; without the lines of `---` a card says nothing.
+    /// Parses the beginning of README.md. Without `---` lines the card is empty.
     ///
     /// # Errors
-    /// [`Code::UNSUPPORTED`] for a line that is neither a key, an item nor part of what is nested.
+    /// [`Code::UNSUPPORTED`] for a line that is not a key, a list item or part of a nested value.
     pub fn parse(text: &str) -> Result<Card> {
         let mut lines = text.split(LINE_ENDS);
         if lines.next() != Some("---") {
             return Ok(Card::default());
         }
         let mut card = Card::default();
-        // What the nested lines after a key make of it.
+        // Collects the nested lines of a key.
         for line in lines.take_while(|line| *line != "---") {
             let line = &line.replace('\t', "  ");
             let bare = line.trim_start();
@@ -53,8 +54,7 @@ impl Card {
                 _ => {
                     let pair = line.split_once(':').filter(|(_, rest)| rest.is_empty() || rest.starts_with(' '));
                     let Some((key, rest)) = pair.filter(|_| bare.len() == line.len()) else {
-                        let message =
-                            format!("its card has the line '{line}', which is not understood; leave the file out");
+                        let message = format!("the line '{line}' of its model card cannot be parsed; omit the file");
                         return Err(bad(FILE, Code::UNSUPPORTED, message));
                     };
                     card.0.push((key.trim_end().trim_matches(['"', '\'']).to_owned(), scalar_or_list(rest)));
@@ -64,7 +64,7 @@ impl Card {
         Ok(card)
     }
 
-    /// Whether there is such a key.
+    /// Whether the card has a key.
     pub fn has(&self, key: &str) -> bool {
         self.0.iter().any(|(known, _)| known == key)
     }
@@ -72,23 +72,25 @@ impl Card {
     fn value(&self, key: &str) -> Result<Option<&Value>> {
         match self.0.iter().rev().find(|(known, _)| known == key).map(|(_, value)| value) {
             Some(Value::Other) => {
-                let message = format!("'{key}' of its card is neither a text nor a list of texts; leave the file out");
+                let message =
+                    format!("'{key}' of its model card is neither a string nor a list of strings; omit the file");
                 Err(bad(FILE, Code::UNSUPPORTED, message))
             }
             found => Ok(found),
         }
     }
 
-    /// A text.
+    /// The value of a key as text.
     pub fn text(&self, key: &str) -> Result<Option<String>> {
         match self.value(key)? {
             Some(Value::List(_)) => {
-                Err(bad(FILE, Code::UNSUPPORTED, format!("'{key}' of its card is a list, not a text")))
+                Err(bad(FILE, Code::UNSUPPORTED, format!("'{key}' of its model card is a list, not a string")))
             }
-            // The script drops what is false in Python, and fails at the rest.
+            // The script omits values that are false in Python, and fails for others.
             Some(Value::Typed(false)) => Ok(Some(String::new())),
             Some(Value::Typed(true)) => {
-                let message = format!("'{key}' of its card is a truth value, a number or a date, not a text: quote it");
+                let message =
+                    format!("'{key}' of its model card is a boolean, a number or a date, not a string; quote it");
                 Err(bad(FILE, Code::UNSUPPORTED, message))
             }
             Some(Value::Text(text)) => Ok(text.clone()),
@@ -96,7 +98,7 @@ impl Card {
         }
     }
 
-    /// A list joined by commas, or a text.
+    /// The value of a key as text; lists are joined with commas.
     pub fn joined(&self, key: &str) -> Result<Option<String>> {
         match self.value(key)? {
             Some(Value::List(items)) => Ok(Some(items.join(","))),
@@ -104,7 +106,7 @@ impl Card {
         }
     }
 
-    /// A list, or a text as the only item of one.
+    /// The value of a key as a list; a text becomes its only item.
     pub fn list(&self, key: &str) -> Result<Vec<String>> {
         Ok(match self.value(key)? {
             Some(Value::List(items)) => items.clone(),
@@ -114,7 +116,7 @@ impl Card {
     }
 }
 
-/// An item under a key. "no" is a text there, for the script sees to it: a language is called so.
+/// Adds an item to a list. "no" is a string there, because the script treats it as the language code.
 fn add(value: &mut Value, item: &str) {
     let plain = if item == "no" { Value::Text(Some(item.to_owned())) } else { scalar(item) };
     match (value, plain) {
@@ -136,7 +138,7 @@ fn scalar_or_list(text: &str) -> Value {
     scalar(text)
 }
 
-/// A scalar without its quotes.
+/// Parses a scalar without its quotes.
 fn scalar(text: &str) -> Value {
     let text = without_comment(text.trim());
     if let Some(quote @ ('"' | '\'')) = text.chars().next() {
@@ -159,17 +161,17 @@ fn scalar(text: &str) -> Value {
     }
 }
 
-/// Whether Python takes a truth value, a number or a date for true.
+/// Whether a boolean, number or date is true in Python.
 fn is_true(text: &str) -> bool {
     let lower = text.to_ascii_lowercase();
     let number = lower.trim_start_matches(['+', '-']);
-    // A number is zero if all its digits are; what has none is a word or infinite.
+    // A number is zero if all its digits are; without digits it is a word or infinite.
     let digits = number.strip_prefix("0x").unwrap_or(number.split('e').next().unwrap_or_default());
     let zero = digits.contains('0') && digits.chars().all(|c| "0._:b".contains(c));
     !["no", "false", "off"].contains(&lower.as_str()) && !zero
 }
 
-/// Whether YAML takes a text without quotes for a truth value, a number or a date.
+/// Whether YAML treats an unquoted scalar as a boolean, a number or a date.
 fn is_typed(text: &str) -> bool {
     let lower = text.to_ascii_lowercase();
     let cased = lower == text || lower.to_ascii_uppercase() == text || text.get(1..) == lower.get(1..);

@@ -1,5 +1,5 @@
-//! The class by which transformers reads a tokenizer. It is not always the one that tokenizer_config.json names: of some types
-//! of models transformers knows that folders name a wrong one, and takes that of the type.
+//! The class with which transformers reads a tokenizer. It is not always the one in tokenizer_config.json: for some
+//! model types transformers knows that folders name a wrong class, and uses that of the type.
 //!
 //! Source: `AutoTokenizer.from_pretrained`, `MODELS_WITH_INCORRECT_HUB_TOKENIZER_CLASS` and `Qwen2Tokenizer` of transformers
 //! 5.24 (Apache-2.0).
@@ -9,16 +9,16 @@ use super::parameters::Parameters;
 use super::tokens::{SETTINGS, settings};
 use crate::json::Value;
 
-/// Classes that take tokenizer.json as it is.
+/// Classes that use tokenizer.json as it is.
 const GENERIC: &[&str] = &["PreTrainedTokenizerFast", "TokenizersBackend"];
 
 const QWEN2: &str = "Qwen2Tokenizer";
-/// Types of models that have that class where a folder names none.
+/// Model types with that class if the folder does not name one.
 const QWEN2_TYPES: &[&str] = &["qwen2", "qwen3"];
-/// The type that has it whatever a folder names.
+/// The model type that always has that class.
 const FORCED: &str = "qwen2";
 
-/// Classes that build a tokenizer from its parts: the special tokens they have where a folder states none.
+/// Classes that build a tokenizer from its parts, with the special tokens they use if the folder states none.
 static BUILDERS: &[(&str, &[(&str, &str)])] = &[
     ("LlamaTokenizer", &[]),
     ("CodeLlamaTokenizer", &[]),
@@ -28,18 +28,18 @@ static BUILDERS: &[(&str, &[(&str, &str)])] = &[
 ];
 const END: &str = "<|endoftext|>";
 
-/// How Qwen2's class cuts text, whatever tokenizer.json says, in the words of `pre.rs`.
+/// The pre-tokenizer of Qwen2's class, which replaces that of tokenizer.json, in the notation of `pre.rs`.
 const QWEN2_STEPS: &str = r"Split((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+) ByteLevel";
 
-/// A class.
+/// A tokenizer class.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Class<'a> {
-    /// As it is named, without `Fast`; `None` where nothing names it.
+    /// The name without `Fast`; `None` if no file names it.
     name: Option<&'a str>,
     defaults: &'static [(&'static str, &'static str)],
-    /// It is one of those that take tokenizer.json as it is.
+    /// Whether the class uses tokenizer.json as it is.
     pub generic: bool,
-    /// It is one whose ways are known, or none is named.
+    /// Whether the behaviour of the class is known, or no class is named.
     pub known: bool,
 }
 
@@ -48,7 +48,7 @@ impl<'a> Class<'a> {
         let kind = parameters.architecture.model_type;
         let stated = settings(files, "tokenizer_class").and_then(Value::as_str);
         let stated = stated.or_else(|| files.json("config.json")?.get("tokenizer_class")?.as_str());
-        // A class of the folder's own code is not taken, and then neither is another one forced.
+        // A class implemented by the folder's own code is not used, and then no other class is forced either.
         let own = settings(files, "auto_map").is_some_and(|map| *map != Value::Null);
         let name = match stated.map(|name| name.trim_end_matches("Fast")) {
             _ if kind == FORCED && !own => Some(QWEN2),
@@ -61,22 +61,22 @@ impl<'a> Class<'a> {
         Class { name, defaults: builder.map_or(&[], |(_, defaults)| *defaults), generic, known }
     }
 
-    /// What it is called, for people.
+    /// The name for error messages.
     pub fn name(&self) -> &str {
         self.name.unwrap_or_default()
     }
 
-    /// The steps by which it cuts text, if they are its own and not those of tokenizer.json.
+    /// The steps of the pre-tokenizer, if the class replaces that of tokenizer.json.
     pub fn steps(&self) -> Option<&'static str> {
         (self.name == Some(QWEN2)).then_some(QWEN2_STEPS)
     }
 
-    /// Whether it decodes bytes whatever tokenizer.json says.
+    /// Whether it decodes bytes regardless of tokenizer.json.
     pub fn is_byte_level(&self) -> bool {
         self.name == Some(QWEN2)
     }
 
-    /// The special token of a kind of which no file says anything, not even that there is none.
+    /// The class's default for a special token if no file mentions it, not even as null.
     pub fn default(&self, files: &Files, kind: &str) -> Option<&'static str> {
         let key = format!("{kind}_token");
         let stated = [SETTINGS, "special_tokens_map.json"].iter().any(|file| {

@@ -1,4 +1,4 @@
-//! `general.*`: what the model is called, where it comes from, how it likes to be sampled.
+//! `general.*`: the name and origin of the model, and its recommended sampling parameters.
 
 use super::card::Card;
 use super::files::{Files, bad};
@@ -9,7 +9,7 @@ use crate::json::Value;
 
 const GENERATION: &str = "generation_config.json";
 
-/// generation_config.json to `general.sampling.*`; whole numbers where the flag is set.
+/// generation_config.json to `general.sampling.*`; `true` for integers.
 const SAMPLING: &[(&str, &str, bool)] = &[
     ("top_k", "top_k", true),
     ("top_p", "top_p", false),
@@ -25,7 +25,7 @@ const SAMPLING: &[(&str, &str, bool)] = &[
     ("mirostat_eta", "mirostat_eta", false),
 ];
 
-/// Keys in the order of the file, and where the model card has them; the first that is there counts.
+/// Keys in the order of the file, with their keys in the model card; the first one that exists is used.
 const FIELDS: &[(&str, &[&str])] = &[
     ("name", &["name", "model_name"]),
     ("author", &["author", "model_author", "model_creator"]),
@@ -44,7 +44,7 @@ const FIELDS: &[(&str, &[&str])] = &[
     ("source.repo_url", &["repo_url", "model_repo_url"]),
 ];
 
-/// Writes what the card, config.json and the name of the folder say, in this order of trust.
+/// Writes what the model card, config.json and the folder name state, in this order of precedence.
 pub(super) fn write(files: &Files, folder: &str, weights: u64, out: &mut Pairs) -> Result<()> {
     if let Some(generation) = files.json(GENERATION) {
         write_sampling(generation, out)?;
@@ -54,7 +54,7 @@ pub(super) fn write(files: &Files, folder: &str, weights: u64, out: &mut Pairs) 
     for (field, keys) in FIELDS {
         let mut found = None;
         for key in keys.iter().filter(|key| card.has(key)) {
-            // A model of several licences has a list of them.
+            // A model with several licences has a list of them.
             let stated = if *field == "license" { card.joined(key)? } else { card.text(key)? };
             found = found.or(stated);
         }
@@ -99,13 +99,13 @@ pub(super) fn write(files: &Files, folder: &str, weights: u64, out: &mut Pairs) 
 }
 
 fn write_sampling(generation: &Value, out: &mut Pairs) -> Result<()> {
-    let bad = |key: &str, what: &str| Err(bad(GENERATION, Code::MALFORMED, format!("{key} is no {what}")));
+    let bad = |key: &str, what: &str| Err(bad(GENERATION, Code::MALFORMED, format!("{key} is not a {what}")));
     match generation.get("sequence").unwrap_or(&Value::Null) {
         Value::Null => {}
         Value::Text(sequence) => out.text("general.sampling.sequence", sequence),
-        _ => return bad("sequence", "text"),
+        _ => return bad("sequence", "string"),
     }
-    // Of the two names of a penalty the script asks for the newer.
+    // The script prefers the newer of the two names for a penalty.
     let newer = generation.get("penalty_repeat").is_some();
     for (from, to, whole) in SAMPLING.iter().filter(|(from, ..)| *from != "repetition_penalty" || !newer) {
         let number = match generation.get(from).unwrap_or(&Value::Null) {
@@ -123,7 +123,7 @@ fn write_sampling(generation: &Value, out: &mut Pairs) -> Result<()> {
     Ok(())
 }
 
-/// The models or data sets this one was made from.
+/// Writes the models or data sets from which this one was made.
 fn write_origins(kind: &str, names: &[&str], card: &Card, weights: u64, out: &mut Pairs) -> Result<()> {
     const SITE: &str = "https://huggingface.co/";
     let Some(name) = names.iter().find(|name| card.has(name)) else { return Ok(()) };

@@ -1,26 +1,28 @@
-//! Language models: a Hugging Face folder as the GGUF that llama.cpp's `convert_hf_to_gguf.py` writes of it, byte for byte.
+//! Conversion of language models: from a Hugging Face folder to the GGUF of llama.cpp's `convert_hf_to_gguf.py`, byte
+//! for byte.
 //!
 //! ```text
-//! files         the small files of the folder, as JSON
-//! architecture  the table: which models are known, how their tensors are called here and there
+//! files         the configuration and tokenizer files of the folder
+//! architecture  the table of supported models and the mapping of their tensor names
 //! parameters    config.json to `ARCH.*`
-//! rope          the factors of Llama 3.1's positions, which are a tensor
+//! rope          Llama 3.1's RoPE scaling factors, which are a tensor
 //! general       the folder's name, the model card and generation_config.json to `general.*`
-//! model_id      what a model's name says of it
-//! card          the beginning of README.md
-//! class         by which of transformers' classes a tokenizer is read
-//! agreement     whether the files that add tokens say the same
+//! model_id      parses the name of a model
+//! card          parses the model card in README.md
+//! class         the transformers class that reads a tokenizer
+//! agreement     checks that the files that add tokens agree
 //! tokens        tokenizer.json to tokens, their types and merges
-//! pieces        the same of SentencePiece's vocabularies
-//! template      how a chat is written
-//! rerank        what rerankers have instead of an output
-//! special       which tokens are special, and when they are added
-//! pre           how text is cut before merging, by the name that llama.cpp has for it
-//! pairs         metadata as it is collected
+//! pieces        the same for SentencePiece vocabularies
+//! template      chat templates
+//! rerank        the output tensor of rerankers
+//! special       special tokens, and when they are added
+//! pre           the pre-tokenizer, by llama.cpp's name for it
+//! pairs         collects metadata pairs
 //! ```
 //!
-//! Source: `conversion/base.py`, `llama.py`, `qwen.py`, `bert.py` and `gguf-py` of llama.cpp (MIT) as in llama-cpp-python
-//! 0.3.36; the defaults of missing keys are those of transformers 5.24 (Apache-2.0), through which the script reads them.
+//! Source: `conversion/base.py`, `llama.py`, `qwen.py`, `bert.py` and `gguf-py` of llama.cpp (MIT) as in
+//! llama-cpp-python 0.3.36; the defaults of missing keys are those of transformers 5.24 (Apache-2.0), with which the
+//! script reads them.
 
 mod agreement;
 mod architecture;
@@ -55,18 +57,18 @@ use std::collections::HashSet;
 
 const CONFIG: &str = "config.json";
 
-/// The header of a language model.
+/// Creates the header of a language model.
 ///
 /// # Errors
-/// [`Code::UNSUPPORTED`] for an architecture, a tensor, a scaling of positions or a tokenizer that is not known;
-/// [`Code::MALFORMED`] for files that are not what they should be, or lack what is needed, and for two tensors of one place.
+/// [`Code::UNSUPPORTED`] for an unsupported architecture, tensor, RoPE scaling or tokenizer; [`Code::MALFORMED`] for
+/// invalid or missing files, and for two tensors that map to the same name.
 pub(super) fn header(folder: &Folder, float: Float, pre_tokenizer: Option<&str>) -> Result<Header> {
     let files = &Files::read(folder, pre_tokenizer)?;
     let config = files.need(CONFIG)?;
     let architecture = Architecture::of(config)?;
     let parameters = Parameters::read(config, architecture)?;
     let mut order: Vec<&SafetensorsTensor> = folder.tensors().iter().collect();
-    // By name within each file, the files in their order.
+    // Sorted by name within each file, and by file.
     order.sort_by(|a, b| (folder.file_of(a), &a.name).cmp(&(folder.file_of(b), &b.name)));
     let mut tensors = Vec::with_capacity(order.len());
     if let Some(factors) = rope::factors(&parameters)? {
@@ -107,16 +109,17 @@ pub(super) fn header(folder: &Folder, float: Float, pre_tokenizer: Option<&str>)
     Ok(Header::made(&pairs.values(), tensors, folder.size()))
 }
 
-/// Refuses two tensors of one place: it has several spellings (`model.norm` and `norm`, `gamma` and `weight`).
+/// Rejects two tensors that map to the same name, as a tensor may have several spellings (`model.norm` and `norm`,
+/// `gamma` and `weight`).
 fn distinct(tensors: &[Tensor]) -> Result<()> {
     let mut names = HashSet::new();
     let Some(tensor) = tensors.iter().find(|tensor| !names.insert(tensor.name.as_str())) else { return Ok(()) };
-    let message = format!("two tensors of the model are '{}', under different spellings", tensor.name);
+    let message = format!("two tensors of the model map to '{}'", tensor.name);
     Err(Error::new(Code::MALFORMED, message).with("tensor", tensor.name.as_str()))
 }
 
-/// What a conversion needs that no file of the model has, to be read after the last file's end. Nothing for most models, and
-/// for one that [`header`] refuses.
+/// Computed tensor data that is not in any file, to be read as if it followed the last file. Empty for most models, and
+/// for those that [`header`] rejects.
 pub(super) fn generated(folder: &Folder) -> Vec<u8> {
     let factors = || -> Result<Option<Vec<f32>>> {
         let files = Files::card(folder)?;
@@ -126,7 +129,7 @@ pub(super) fn generated(folder: &Folder) -> Vec<u8> {
     factors().ok().flatten().unwrap_or_default().iter().flat_map(|factor| factor.to_le_bytes()).collect()
 }
 
-/// What of the files is read a second time after that: offsets and lengths. Nothing for most models, as above.
+/// Ranges of the files (offset, bytes) that are read a second time after that. Empty for most models, and as above.
 pub(super) fn repeated(folder: &Folder) -> Vec<(u64, u64)> {
     let ranges = || -> Result<Vec<(u64, u64)>> {
         let files = Files::card(folder)?;
@@ -140,7 +143,8 @@ pub(super) fn repeated(folder: &Folder) -> Vec<(u64, u64)> {
     ranges().unwrap_or_default()
 }
 
-/// One tensor under its new name: norms, biases and whatever has one dimension in F32, the rest as `float` says.
+/// Converts one tensor under its new name: norms, biases and other one-dimensional tensors to F32, the rest as `float`
+/// specifies.
 fn converted(tensor: &SafetensorsTensor, row: Row, parameters: &Parameters, float: Float) -> Result<Tensor> {
     let precise = row.precise || tensor.shape.len() <= 1 || row.name.ends_with("_norm.weight");
     let kind = if precise || !row.name.ends_with(".weight") { TensorType::F32 } else { float.of(tensor.kind) };
@@ -151,7 +155,7 @@ fn converted(tensor: &SafetensorsTensor, row: Row, parameters: &Parameters, floa
     const FLOATS: &[TensorType] = &[TensorType::F64, TensorType::F32, TensorType::F16, TensorType::BF16];
     if !FLOATS.contains(&tensor.kind) {
         return refuse(format!(
-            "weights of a language model are F64, F32, F16 or BF16, and these are {}",
+            "the weights of a language model must be F64, F32, F16 or BF16, not {}",
             tensor.kind.name
         ));
     }
@@ -159,7 +163,7 @@ fn converted(tensor: &SafetensorsTensor, row: Row, parameters: &Parameters, floa
     let rows = tensor.shape.first().copied().unwrap_or(0);
     let head_rows = rows.checked_div(heads).unwrap_or(0);
     if heads > 0 && (!rows.is_multiple_of(heads) || !head_rows.is_multiple_of(2)) {
-        return refuse(format!("its {rows} rows are not {heads} heads of an even number of rows"));
+        return refuse(format!("its {rows} rows cannot be divided into {heads} heads with an even number of rows"));
     }
     Ok(Tensor { head_rows, ..made(tensor, &row.name, kind, MAX_TEXT_NAME)? })
 }

@@ -1,8 +1,8 @@
-//! What a model's name says of it: "Qwen2.5-0.5B-Instruct" is of 0.5B weights, a fine-tune called Instruct.
+//! Parses the name of a model: "Qwen2.5-0.5B-Instruct" has 0.5B weights and is a fine-tune named Instruct.
 //!
 //! Source: `Metadata.get_model_id_components` of gguf-py (MIT).
 
-/// The parts of a name.
+/// The components of a name.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Components {
     pub name: Option<String>,
@@ -13,7 +13,7 @@ pub(super) struct Components {
     pub size_label: Option<String>,
 }
 
-/// What a part of a name is; it may be several things.
+/// Flags for what a part of a name may be; several can be set.
 const BASENAME: u8 = 1;
 const SIZE: u8 = 2;
 const FINETUNE: u8 = 4;
@@ -21,7 +21,7 @@ const VERSION: u8 = 8;
 const TYPE: u8 = 16;
 
 impl Components {
-    /// Takes a name such as "org/Model-7B-v1" apart, of a model of so many weights.
+    /// Parses a name such as "org/Model-7B-v1" of a model with this many weights.
     pub fn of(id: &str, weights: u64) -> Components {
         if id.contains(' ') {
             return Components { name: Some(id.to_owned()), ..Components::default() };
@@ -36,7 +36,7 @@ impl Components {
         }
         let number = parts.iter().any(|(part, kind)| kind & SIZE != 0 && part.contains(|c: char| c.is_ascii_digit()));
         for (part, kind) in &mut parts {
-            // Words for sizes count for nothing beside a number.
+            // Size words are ignored if there is a number.
             if number && *kind & SIZE != 0 && part.chars().all(is_letter) {
                 *kind &= !SIZE;
             }
@@ -81,7 +81,7 @@ impl Components {
     }
 }
 
-/// A part of a name as it is written, and what it is known to be.
+/// A part of a name, and the flags of what it may be.
 fn annotated(part: &str, index: usize, weights: u64) -> (String, u8) {
     let lower = part.to_ascii_lowercase();
     if is_version(&lower) {
@@ -97,7 +97,8 @@ fn annotated(part: &str, index: usize, weights: u64) -> (String, u8) {
     (part.to_owned(), if finetune { FINETUNE } else { 0 })
 }
 
-/// A number of weights, in one way of writing it; of one far from the model's own it is thought to be something else.
+/// Parses a number of weights and normalizes its notation. A number far from the model's own is taken to be something
+/// else.
 fn sized(part: &str, weights: u64) -> (String, u8) {
     let mut chars: Vec<char> = part.replace('_', ".").chars().collect();
     if let [.., unit, digit] = *chars.as_slice()
@@ -134,13 +135,13 @@ fn digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// `(v|iter)?\d+([.]\d+)*`
+/// Matches `(v|iter)?\d+([.]\d+)*`.
 fn is_version(text: &str) -> bool {
     let number = text.strip_prefix("iter").or(text.strip_prefix('v')).unwrap_or(text);
     number.split('.').all(digits)
 }
 
-/// `i?q\d(_\w)*|b?fp?(16|32)`
+/// Matches `i?q\d(_\w)*|b?fp?(16|32)`.
 fn is_type(text: &str) -> bool {
     let quantized = text.strip_prefix('i').unwrap_or(text).strip_prefix('q').is_some_and(|rest| {
         let mut chars = rest.chars();
@@ -152,7 +153,7 @@ fn is_type(text: &str) -> bool {
     quantized || float.is_some_and(|rest| ["16", "32"].contains(&rest.strip_prefix('p').unwrap_or(rest)))
 }
 
-/// `([A]|\d+[x])?\d+([._]\d+)?[KMBT]\d?|small|mini|medium|large|x?xl`
+/// Matches `([A]|\d+[x])?\d+([._]\d+)?[KMBT]\d?|small|mini|medium|large|x?xl`.
 fn is_size(text: &str) -> bool {
     if ["small", "mini", "medium", "large", "xl", "xxl"].contains(&text) {
         return true;
@@ -164,7 +165,7 @@ fn is_size(text: &str) -> bool {
     number.split_once(['.', '_']).map_or_else(|| digits(number), |(whole, part)| digits(whole) && digits(part))
 }
 
-/// A name for people: "tiny-whale-v2" is "Tiny Whale v2".
+/// A name for display: "tiny-whale-v2" becomes "Tiny Whale v2".
 pub(super) fn title(id: &str) -> String {
     let words = id.replace('-', " ");
     let words = words.split_whitespace().map(|word| {
@@ -180,7 +181,8 @@ pub(super) fn title(id: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// Every letter that follows none with a case is a capital; of one that becomes several, the first.
+/// Capitalizes every letter that does not follow a cased character; if the capital has several characters, only the
+/// first is used.
 fn capitalised(word: &str) -> String {
     let mut out = String::with_capacity(word.len());
     let mut inside = false;
@@ -198,12 +200,12 @@ fn capitalised(word: &str) -> String {
     out
 }
 
-/// As Python has it, for which number forms are no letters.
+/// Like Python's `isalpha`, for which number forms are not letters.
 fn is_letter(c: char) -> bool {
     c.is_alphabetic() && !c.is_numeric()
 }
 
-/// How many weights, for people: "3.7M".
+/// The number of weights for display: "3.7M".
 pub(super) fn size_label(weights: u64) -> String {
     let weights = weights as f64;
     let (scale, suffix) = match weights {

@@ -1,8 +1,8 @@
-//! Metadata as it is collected: in order, each key once.
+//! Collects metadata pairs: in order, without duplicate keys.
 
 use crate::container::gguf::{Array, Value, ValueType};
 
-/// A value that owns what it holds.
+/// An owned metadata value.
 #[derive(Debug)]
 enum Owned {
     U32(u32),
@@ -13,7 +13,7 @@ enum Owned {
     Array { element: ValueType, len: u64, items: Vec<u8> },
 }
 
-/// Pairs in the order in which their keys came first; a key that comes again changes its value where it stands, as in the
+/// Pairs in the order in which their keys were first set. Setting a key again replaces its value in place, like the
 /// dictionary of gguf-py.
 #[derive(Debug, Default)]
 pub(super) struct Pairs(Vec<(String, Owned)>);
@@ -42,7 +42,7 @@ impl Pairs {
         self.set(key, Owned::Bool(value));
     }
 
-    /// A text; gguf-py writes no empty ones.
+    /// Sets a string; empty strings are omitted, as in gguf-py.
     pub fn text(&mut self, key: &str, value: impl Into<String>) {
         let value = value.into();
         if !value.is_empty() {
@@ -50,7 +50,7 @@ impl Pairs {
         }
     }
 
-    /// An array of texts.
+    /// Sets an array of strings.
     pub fn texts<'a>(&mut self, key: &str, values: impl Iterator<Item = &'a str>) {
         let (mut len, mut items) = (0u64, Vec::new());
         for value in values {
@@ -61,19 +61,19 @@ impl Pairs {
         self.set(key, Owned::Array { element: ValueType::STRING, len, items });
     }
 
-    /// An array of small numbers.
+    /// Sets an array of i32.
     pub fn i32s(&mut self, key: &str, values: &[i32]) {
         let items = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         self.set(key, Owned::Array { element: ValueType::I32, len: values.len() as u64, items });
     }
 
-    /// An array of scores.
+    /// Sets an array of f32.
     pub fn f32s(&mut self, key: &str, values: &[f32]) {
         let items = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         self.set(key, Owned::Array { element: ValueType::F32, len: values.len() as u64, items });
     }
 
-    /// All of them, borrowed.
+    /// All pairs, borrowed.
     pub fn values(&self) -> Vec<(String, Value<'_>)> {
         let values = self.0.iter().map(|(key, value)| {
             let value = match value {

@@ -7,10 +7,10 @@ use crate::error::{Code, Result};
 use crate::json::Value;
 
 const FILE: &str = "config.json";
-/// Columns of a head: the widest known have 512.
+/// The width of a head. The widest known have 512.
 const MAX_HEAD: u64 = 1 << 16;
 
-/// Keys of other models, by which the script would write something else, or more, than is written here.
+/// Keys of other models, for which the script would write different or additional metadata.
 const FOREIGN: &[&str] = &[
     "n_layers",
     "n_heads",
@@ -49,33 +49,33 @@ const FOREIGN: &[&str] = &[
     "language_config",
     "lfm",
 ];
-/// The same, of encoders.
+/// The same for encoders.
 const FOREIGN_TO_ENCODERS: &[&str] =
     &["rope_theta", "rotary_emb_base", "rope_scaling", "rope_parameters", "num_key_value_heads", "rms_norm_eps"];
-/// Beside the numbers of a scaling of positions.
+/// The same within the RoPE scaling.
 const FOREIGN_TO_SCALING: &[&str] = &["mrope_section", "full_attention", "sliding_attention"];
 
-/// How Llama 3.1 stretches positions.
+/// Llama 3.1's RoPE scaling.
 #[derive(Debug)]
 pub(super) struct Llama3 {
     pub base: f64,
-    /// Of a head.
+    /// The width of a head.
     pub columns: u64,
     pub factor: f64,
     pub low: f64,
     pub high: f64,
-    /// Of the texts it was first trained on.
+    /// The context length of the original training.
     pub length: f64,
 }
 
-/// What tensors and tokens are checked against.
+/// The parameters against which tensors and tokens are checked.
 #[derive(Debug)]
 pub(super) struct Parameters<'a> {
     config: &'a Value,
     pub architecture: &'static Architecture,
-    /// Layers.
+    /// The number of layers.
     pub layers: u64,
-    /// Tokens the model has weights for.
+    /// The number of tokens for which the model has weights.
     pub tokens: u64,
     heads: u64,
     key_heads: Option<u64>,
@@ -87,20 +87,20 @@ impl<'a> Parameters<'a> {
         let mut read =
             Parameters { config, architecture, layers: 0, tokens: 0, heads: 0, key_heads: None, head_width: None };
         if read.given("quantization_config").is_some() {
-            let message = "quantization_config: the weights are quantized already; the original model is needed";
+            let message = "quantization_config: the weights are already quantized; open the original model";
             return Err(bad(FILE, Code::UNSUPPORTED, message));
         }
         if let Some(key) =
             ["num_local_experts", "num_experts", "n_routed_experts"].iter().find(|key| read.given(key).is_some())
         {
-            return Err(bad(FILE, Code::UNSUPPORTED, format!("{key}: a mixture of experts is not converted")));
+            return Err(bad(FILE, Code::UNSUPPORTED, format!("{key}: mixture-of-experts models are not supported")));
         }
         read.refuse_foreign()?;
         read.layers = read.need("num_hidden_layers")?;
         read.tokens = read.need("vocab_size")?;
         read.heads = read.need("num_attention_heads")?;
         if !architecture.encoder {
-            // A null means as many as there are of queries; nothing at all means the architecture's own default.
+            // Null means as many as query heads; a missing key means the architecture's default.
             let stated = config.get("num_key_value_heads").is_some_and(|value| *value == Value::Null);
             let heads = if stated { None } else { read.count("num_key_value_heads")? };
             read.key_heads = Some(heads.unwrap_or(read.heads));
@@ -110,17 +110,16 @@ impl<'a> Parameters<'a> {
             read.head_width = read.need("hidden_size")?.checked_div(read.heads);
         }
         if read.heads == 0 || read.key_heads == Some(0) {
-            return Err(bad(FILE, Code::MALFORMED, "a model has at least one head"));
+            return Err(bad(FILE, Code::MALFORMED, "a model must have at least one head"));
         }
         Ok(read)
     }
 
-    /// Refuses what means something to the script, and nothing here.
+    /// Rejects keys that the script handles but this conversion does not.
     fn refuse_foreign(&self) -> Result<()> {
         let (kind, known) = (self.config.get("model_type").and_then(Value::as_str), self.architecture.model_type);
         if kind != Some(known) {
-            let message =
-                format!("model_type is {}, and that of its architecture is {known}", kind.unwrap_or("missing"));
+            let message = format!("model_type is {}, but its architecture has {known}", kind.unwrap_or("missing"));
             return Err(bad(FILE, Code::UNSUPPORTED, message));
         }
         let scaling = ["rope_scaling", "rope_parameters"].into_iter().filter_map(|name| self.config.get(name));
@@ -128,12 +127,14 @@ impl<'a> Parameters<'a> {
         let all = FOREIGN.iter().chain(of_encoders).map(|key| (self.config, key));
         let all = all.chain(scaling.flat_map(|scaling| FOREIGN_TO_SCALING.iter().map(move |key| (scaling, key))));
         match all.into_iter().find(|(object, key)| object.get(key).is_some()) {
-            Some((_, key)) => Err(bad(FILE, Code::UNSUPPORTED, format!("{key} is not of this kind of model"))),
+            Some((_, key)) => {
+                Err(bad(FILE, Code::UNSUPPORTED, format!("{key} is not supported for this kind of model")))
+            }
             None => Ok(()),
         }
     }
 
-    /// So many heads are interleaved; 0 where none are.
+    /// The number of heads to permute; 0 if none are.
     pub fn heads_of(&self, rotary: Rotary) -> u64 {
         match rotary {
             Rotary::None => 0,
@@ -142,12 +143,12 @@ impl<'a> Parameters<'a> {
         }
     }
 
-    /// A value that is there and not null.
+    /// The value of a key, if it is there and not null.
     fn given(&self, key: &str) -> Option<&'a Value> {
         self.config.get(key).filter(|value| **value != Value::Null)
     }
 
-    /// Whether something is said to be so.
+    /// Whether a key is true.
     pub fn flag(&self, key: &str) -> bool {
         self.given(key) == Some(&Value::Bool(true))
     }
@@ -156,27 +157,29 @@ impl<'a> Parameters<'a> {
     fn number(&self, key: &str) -> Result<Option<f64>> {
         match self.given(key) {
             Some(Value::Number(number)) => Ok(Some(*number)),
-            Some(_) => Err(bad(FILE, Code::MALFORMED, format!("{key} is no number"))),
+            Some(_) => Err(bad(FILE, Code::MALFORMED, format!("{key} is not a number"))),
             None => match self.architecture.defaults.iter().find(|(known, _)| *known == key) {
                 Some(_) if self.config.get(key).is_some() => {
-                    Err(bad(FILE, Code::MALFORMED, format!("{key} is null, and has to be a number")))
+                    Err(bad(FILE, Code::MALFORMED, format!("{key} is null, but must be a number")))
                 }
                 found => Ok(found.map(|(_, number)| *number)),
             },
         }
     }
 
-    /// A number that a u32 holds.
+    /// A number that fits a u32.
     fn count(&self, key: &str) -> Result<Option<u64>> {
         let Some(number) = self.number(key)? else { return Ok(None) };
-        whole(number).map(Some).ok_or_else(|| bad(FILE, Code::MALFORMED, format!("{key} is {number}, and no count")))
+        whole(number)
+            .map(Some)
+            .ok_or_else(|| bad(FILE, Code::MALFORMED, format!("{key} is {number}, but must be a non-negative integer")))
     }
 
     fn need(&self, key: &str) -> Result<u64> {
         self.count(key)?.ok_or_else(|| bad(FILE, Code::MALFORMED, format!("it has no {key}")))
     }
 
-    /// `ARCH.*` and the type of the file.
+    /// Writes `ARCH.*` and the file type.
     pub fn write(&self, file_type: u32, files: &Files, out: &mut Pairs) -> Result<()> {
         let key = |name: &str| format!("{}.{name}", self.architecture.name);
         out.u32(&key("block_count"), self.layers as u32);
@@ -228,20 +231,21 @@ impl<'a> Parameters<'a> {
         Ok(())
     }
 
-    /// What a classifier's outputs are called, by their numbers; transformers' own two names are none.
+    /// The labels of a classifier's outputs, in order; empty for transformers' two default labels.
     fn labels(&self) -> Result<Vec<&'a str>> {
         let labels = self.given("id2label").and_then(Value::as_object);
         let count = labels.map_or(2, |labels| labels.len() as u64);
         if let Some(stated) = self.given("num_labels").filter(|stated| stated.as_u64() != Some(count)) {
             let stated = stated.as_f64().unwrap_or(f64::NAN);
-            let message =
-                format!("num_labels is {stated}, and id2label names {count}; labels without names are not converted");
+            let message = format!(
+                "num_labels is {stated}, but id2label has {count} names; labels without names are not supported"
+            );
             return Err(bad(FILE, Code::UNSUPPORTED, message));
         }
         let labels = labels.unwrap_or(&[]).iter().map(|(id, label)| Some((id.parse().ok()?, label.as_str()?)));
         let mut labels: Vec<(i64, &str)> = labels
             .collect::<Option<_>>()
-            .ok_or_else(|| bad(FILE, Code::MALFORMED, "id2label is not numbers and texts"))?;
+            .ok_or_else(|| bad(FILE, Code::MALFORMED, "id2label must map numbers to strings"))?;
         labels.sort_unstable();
         if labels.len() == 2 && labels.first() == Some(&(0, "LABEL_0")) {
             labels.clear();
@@ -253,12 +257,12 @@ impl<'a> Parameters<'a> {
         self.scalings().is_some_and(|scaling| scaling.get(name).is_some())
     }
 
-    /// What config.json says of the scaling of positions.
+    /// A key of the RoPE scaling.
     fn scaling(&self, name: &str) -> Option<&'a Value> {
         self.scalings()?.get(name).filter(|value| **value != Value::Null)
     }
 
-    /// All of it.
+    /// The whole RoPE scaling.
     fn scalings(&self) -> Option<&'a Value> {
         let old = self.given("rope_scaling").filter(|old| old.as_object().is_none_or(|members| !members.is_empty()));
         old.or(self.given("rope_parameters"))
@@ -268,21 +272,23 @@ impl<'a> Parameters<'a> {
         match self.scaling(name) {
             None => Ok(None),
             Some(Value::Number(number)) => Ok(Some(*number)),
-            Some(_) => Err(bad(FILE, Code::MALFORMED, format!("{name} of the scaling of positions is no number"))),
+            Some(_) => Err(bad(FILE, Code::MALFORMED, format!("{name} of the RoPE scaling is not a number"))),
         }
     }
 
-    /// How it is called.
+    /// The type of the RoPE scaling.
     fn scaling_kind(&self) -> &'a str {
-        self.scaling("rope_type").or(self.scaling("type")).map_or("default", |kind| kind.as_str().unwrap_or("no text"))
+        self.scaling("rope_type")
+            .or(self.scaling("type"))
+            .map_or("default", |kind| kind.as_str().unwrap_or("not a string"))
     }
 
-    /// The base of the angles by which positions turn.
+    /// The RoPE base (theta).
     fn base(&self) -> Result<Option<f64>> {
         Ok(self.scaling_number("rope_theta")?.or(self.number("rope_theta")?))
     }
 
-    /// Llama 3.1's scaling.
+    /// Llama 3.1's RoPE scaling, if the model has it.
     pub fn llama3(&self) -> Result<Option<Llama3>> {
         if !self.architecture.sized || self.scaling_kind() != "llama3" {
             return Ok(None);
@@ -300,28 +306,24 @@ impl<'a> Parameters<'a> {
             return Err(bad(
                 FILE,
                 Code::MALFORMED,
-                format!("head_dim is {}, and positions turn pairs", scaling.columns),
+                format!("head_dim is {}, but must be even for RoPE", scaling.columns),
             ));
         }
         Ok(Some(scaling))
     }
 
-    /// How positions turn queries and keys, and how that is stretched.
+    /// Writes the RoPE parameters and their scaling.
     fn write_positions(&self, key: &impl Fn(&str) -> String, out: &mut Pairs) -> Result<()> {
         let number = |name: &str| self.scaling_number(name);
         match self.scaling_kind() {
             "default" | "dynamic" => {}
-            // Of its factors the script writes nothing for these architectures.
+            // The script does not write its factors for these architectures.
             "longrope" => out.text(&key("rope.scaling.type"), "longrope"),
-            // A tensor says it: see rope.rs.
+            // Stored as a tensor: see rope.rs.
             "llama3" if self.architecture.sized => {}
             kind @ ("linear" | "yarn") => {
                 let Some(factor) = number("factor")? else {
-                    return Err(bad(
-                        FILE,
-                        Code::MALFORMED,
-                        format!("the scaling of positions is {kind}, and has no factor"),
-                    ));
+                    return Err(bad(FILE, Code::MALFORMED, format!("the RoPE scaling {kind} has no factor")));
                 };
                 out.text(&key("rope.scaling.type"), kind);
                 out.f32(&key("rope.scaling.factor"), factor);
@@ -332,7 +334,7 @@ impl<'a> Parameters<'a> {
                         bad(
                             FILE,
                             Code::MALFORMED,
-                            "original_max_position_embeddings of the scaling of positions is no count",
+                            "original_max_position_embeddings of the RoPE scaling must be a non-negative integer",
                         )
                     })?;
                     out.u32(&key("rope.scaling.original_context_length"), length as u32);
@@ -342,7 +344,7 @@ impl<'a> Parameters<'a> {
                         ("yarn_beta_fast", ["beta_fast", ""]),
                         ("yarn_beta_slow", ["beta_slow", ""]),
                     ] {
-                        // The first name counts even if it says null.
+                        // The first name is used even if its value is null.
                         let from = froms.into_iter().find(|from| self.scaling_has(from)).unwrap_or(froms[0]);
                         if let Some(number) = number(from)? {
                             out.f32(&key(&format!("rope.scaling.{name}")), number);
@@ -351,7 +353,7 @@ impl<'a> Parameters<'a> {
                 }
             }
             kind => {
-                let message = format!("positions are scaled by {kind}, which is not converted");
+                let message = format!("the RoPE scaling {kind} is not supported");
                 return Err(bad(FILE, Code::UNSUPPORTED, message));
             }
         }
@@ -361,12 +363,12 @@ impl<'a> Parameters<'a> {
         Ok(())
     }
 
-    /// How many kinds of sentences there are.
+    /// The number of token types.
     pub fn token_types(&self) -> Result<u64> {
         Ok(self.count("type_vocab_size")?.unwrap_or(1))
     }
 
-    /// The id config.json has for a special token.
+    /// The id of a special token according to config.json.
     pub fn token_id(&self, name: &str) -> Option<f64> {
         self.given(&format!("{name}_token_id")).and_then(Value::as_f64)
     }
@@ -376,7 +378,7 @@ fn whole(number: f64) -> Option<u64> {
     ((0.0..=f64::from(u32::MAX)).contains(&number) && number.fract() == 0.0).then_some(number as u64)
 }
 
-/// How the tokens of a sentence become one vector, by the files of sentence-transformers.
+/// How the tokens of a sentence are pooled, according to the files of sentence-transformers.
 fn pooling(files: &Files) -> Option<Result<u32>> {
     const POOLING: &str = "1_Pooling/config.json";
     const KINDS: &[(&str, &str, u32)] = &[
@@ -389,13 +391,13 @@ fn pooling(files: &Files) -> Option<Result<u32>> {
     let module = modules.iter().find(|module| text(module, "type").is_some_and(|kind| kind.ends_with("Pooling")))?;
     let config = files.json(POOLING).filter(|_| text(module, "path").as_deref() == Some("1_Pooling"));
     let Some(config) = config else {
-        let message = "it names a folder of pooling that is not 1_Pooling, or whose config.json is not there";
+        let message = "its pooling folder is not 1_Pooling, or has no config.json";
         return Some(Err(bad("modules.json", Code::MALFORMED, message)));
     };
     let chosen = KINDS.iter().find(|(key, ..)| config.get(key) == Some(&Value::Bool(true)));
     let named = || KINDS.iter().find(|(_, name, _)| config.get("pooling_mode").and_then(Value::as_str) == Some(name));
     Some(match chosen.or_else(named) {
         Some((.., number)) => Ok(*number),
-        None => Err(bad(POOLING, Code::UNSUPPORTED, "pooling other than mean, cls and lasttoken is not converted")),
+        None => Err(bad(POOLING, Code::UNSUPPORTED, "only mean, cls and lasttoken pooling is supported")),
     })
 }

@@ -1,8 +1,8 @@
-//! SentencePiece vocabularies: tokenizer.model, or tokenizer.json where it has the same tokens with bytes to fall back to.
+//! SentencePiece vocabularies: tokenizer.model, or a tokenizer.json with the same tokens and byte fallback.
 //!
 //! ```text
 //! ModelProto     1 pieces: SentencePiece (repeated)
-//! SentencePiece  1 piece: string   2 score: float   3 type: 1 normal, 2 unknown, 3 control, 4 user's, 5 unused, 6 byte
+//! SentencePiece  1 piece: string  2 score: float  3 type: 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte
 //! ```
 //!
 //! Source: `_create_vocab_sentencepiece` and `LlamaHfVocab` of llama.cpp (MIT); `sentencepiece_model.proto` (Apache-2.0).
@@ -34,7 +34,7 @@ impl Pieces {
         self.types.push(kind);
     }
 
-    /// Sets one of the tokens that are there; one beyond them is passed over, as the script does.
+    /// Replaces a token; ids beyond the last one are ignored, as in the script.
     fn set(&mut self, id: usize, text: &str, score: f32, kind: i32) {
         let places = (self.texts.get_mut(id), self.scores.get_mut(id), self.types.get_mut(id));
         if let (Some(old_text), Some(old_score), Some(old_kind)) = places {
@@ -47,7 +47,7 @@ impl Pieces {
         self.texts.len() as u64
     }
 
-    /// Writes them.
+    /// Writes the tokens, scores and types.
     pub fn write(&self, out: &mut Pairs) {
         out.text("tokenizer.ggml.model", "llama");
         out.text("tokenizer.ggml.pre", "default");
@@ -57,7 +57,7 @@ impl Pieces {
     }
 }
 
-/// The pieces of tokenizer.model, as many as the model has tokens, and what was added to them.
+/// Reads the tokens of tokenizer.model, as many as the model has, and applies the added tokens.
 pub(super) fn of_model(bytes: &[u8], files: &Files, parameters: &Parameters) -> Result<Pieces> {
     let count = parameters.tokens as usize;
     let mut pieces = Pieces::default();
@@ -79,7 +79,7 @@ pub(super) fn of_model(bytes: &[u8], files: &Files, parameters: &Parameters) -> 
     for (id, token) in settings(files, "added_tokens_decoder").and_then(Value::as_object).unwrap_or(&[]) {
         let text = token.get("content").and_then(Value::as_str);
         let (Ok(id), Some(text)) = (id.parse::<usize>(), text) else {
-            let message = format!("added_tokens_decoder: '{id}' is no id, or its token has no content");
+            let message = format!("added_tokens_decoder: '{id}' is not a valid id, or its token has no content");
             return Err(bad(SETTINGS, Code::MALFORMED, message));
         };
         let control = token.get("special") == Some(&Value::Bool(true)) || looks_special(text);
@@ -92,7 +92,7 @@ pub(super) fn of_model(bytes: &[u8], files: &Files, parameters: &Parameters) -> 
     Ok(pieces)
 }
 
-/// Whether a tokenizer.json has SentencePiece's tokens, as BPE with bytes to fall back to.
+/// Whether a tokenizer.json has SentencePiece's tokens, as BPE with byte fallback.
 pub(super) fn are_in(tokenizer: &Value) -> bool {
     let model = tokenizer.get("model");
     let fallback = model.and_then(|model| model.get("byte_fallback")) == Some(&Value::Bool(true));
@@ -100,7 +100,7 @@ pub(super) fn are_in(tokenizer: &Value) -> bool {
     fallback && decoder == Some("Sequence")
 }
 
-/// The tokens of such a tokenizer.json, in their order, then those that were added.
+/// Reads the tokens of such a tokenizer.json in order, followed by the added tokens.
 pub(super) fn of_json(tokenizer: &Value, files: &Files) -> Result<Pieces> {
     let malformed = |message: &str| bad(TOKENIZER, Code::MALFORMED, message);
     let vocabulary = tokenizer.get("model").and_then(|model| model.get("vocab")).and_then(Value::as_object);
@@ -108,19 +108,19 @@ pub(super) fn of_json(tokenizer: &Value, files: &Files) -> Result<Pieces> {
     let mut base: Vec<Option<&str>> = vec![None; vocabulary.len()];
     for (text, id) in vocabulary {
         let place = id.as_u64().and_then(|id| base.get_mut(id as usize));
-        *place.ok_or_else(|| malformed("its tokens are not numbered from 0 on"))? = Some(text);
+        *place.ok_or_else(|| malformed("its tokens are not numbered consecutively from 0"))? = Some(text);
     }
     let named = named(files, tokenizer, None);
     if let Some(text) = named.iter().find(|text| id_of(tokenizer, text).is_none()) {
         return Err(bad(
             SETTINGS,
             Code::UNSUPPORTED,
-            format!("it names token '{text}', which tokenizer.json does not have"),
+            format!("it contains token '{text}', which tokenizer.json does not have"),
         ));
     }
     let mut pieces = Pieces::default();
     for text in base {
-        let text = text.ok_or_else(|| malformed("two of its tokens have the same number"))?;
+        let text = text.ok_or_else(|| malformed("two of its tokens have the same id"))?;
         let kind = if is_byte(text) {
             BYTE
         } else if named.contains(&text) {
@@ -144,13 +144,13 @@ pub(super) fn of_json(tokenizer: &Value, files: &Files) -> Result<Pieces> {
         return Err(bad(
             TOKENIZER,
             Code::TOO_LARGE,
-            format!("it has {} tokens, and {MAX_TOKENS} is the limit", pieces.len()),
+            format!("it has {} tokens; the limit is {MAX_TOKENS}", pieces.len()),
         ));
     }
     Ok(pieces)
 }
 
-/// `<0x0A>`
+/// Whether it is a byte token such as `<0x0A>`.
 fn is_byte(text: &str) -> bool {
     let digits = text.strip_prefix("<0x").and_then(|rest| rest.strip_suffix('>'));
     digits.is_some_and(|digits| digits.len() == 2 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
@@ -164,7 +164,7 @@ fn read_piece(mut piece: &[u8]) -> Result<(&str, f32, i32)> {
                 text = std::str::from_utf8(bytes).map_err(|_| bad(MODEL, Code::MALFORMED, "a piece is not UTF-8"))?;
             }
             (2, Field::Four(bytes)) => score = f32::from_le_bytes(bytes),
-            // What is the user's is not told apart.
+            // User-defined tokens are not distinguished from normal ones.
             (3, Field::Number(number @ (2 | 3 | 5 | 6))) => kind = number as i32,
             _ => {}
         }
@@ -172,7 +172,7 @@ fn read_piece(mut piece: &[u8]) -> Result<(&str, f32, i32)> {
     Ok((text, score, kind))
 }
 
-/// A value of Protocol Buffers.
+/// A field value of Protocol Buffers.
 enum Field<'a> {
     Number(u64),
     Four([u8; 4]),
@@ -180,9 +180,9 @@ enum Field<'a> {
     Other,
 }
 
-/// Takes the next field off a message: its number and value.
+/// Reads the next field of a message: its number and value.
 fn field<'a>(rest: &mut &'a [u8]) -> Result<(u64, Field<'a>)> {
-    let cut = || bad(MODEL, Code::MALFORMED, "it is no SentencePiece model: a message is cut");
+    let cut = || bad(MODEL, Code::MALFORMED, "it is not a SentencePiece model: a message is truncated");
     let tag = number(rest)?;
     let mut take = |len: usize| {
         let (taken, left) = rest.split_at_checked(len).ok_or_else(cut)?;
@@ -203,7 +203,7 @@ fn field<'a>(rest: &mut &'a [u8]) -> Result<(u64, Field<'a>)> {
             return Err(bad(
                 MODEL,
                 Code::MALFORMED,
-                format!("it is no SentencePiece model: a field is of type {kind}"),
+                format!("it is not a SentencePiece model: a field has type {kind}"),
             ));
         }
     };
@@ -215,12 +215,12 @@ fn number(rest: &mut &[u8]) -> Result<u64> {
     for shift in (0..64).step_by(7) {
         let (byte, left) = rest
             .split_first()
-            .ok_or_else(|| bad(MODEL, Code::MALFORMED, "it is no SentencePiece model: a number is cut"))?;
+            .ok_or_else(|| bad(MODEL, Code::MALFORMED, "it is not a SentencePiece model: a number is truncated"))?;
         *rest = left;
         value |= u64::from(byte & 0x7f) << shift;
         if byte & 0x80 == 0 {
             return Ok(value);
         }
     }
-    Err(bad(MODEL, Code::MALFORMED, "it is no SentencePiece model: a number has more than 64 bits"))
+    Err(bad(MODEL, Code::MALFORMED, "it is not a SentencePiece model: a number has more than 64 bits"))
 }

@@ -1,5 +1,6 @@
-//! How text is cut before merging. llama.cpp knows the ways by name, and so does a GGUF file; tokenizer.json says it in
-//! steps. The script finds the name by the hash of a text's tokens; here the steps themselves are looked up.
+//! The pre-tokenizer, which splits text before merging. llama.cpp and GGUF files identify pre-tokenizers by name,
+//! tokenizer.json describes them in steps. The script finds the name by hashing the tokens of a text; here the steps
+//! themselves are looked up.
 
 use super::files::bad;
 use super::tokens::TOKENIZER;
@@ -7,20 +8,20 @@ use crate::error::{Code, Result};
 use crate::json::Value;
 use std::fmt::Write;
 
-/// A way to cut.
+/// A known pre-tokenizer.
 struct Way {
     name: &'static str,
-    /// The steps as [`steps`] writes them.
+    /// The steps in the notation of [`steps`].
     steps: &'static str,
     first: First,
 }
 
-/// The token that a template puts before a text: it is among the tokens whose hash the script looks up, and so tells apart
-/// two names of the same steps.
+/// The token that the template puts before a text. It is among the tokens that the script hashes, which gives two names
+/// to the same steps.
 enum First {
-    /// Any, or none.
+    /// Any token, or none.
     Whatever,
-    /// None.
+    /// No token.
     Nothing,
     Is(&'static str),
 }
@@ -28,8 +29,8 @@ enum First {
 static WAYS: &[Way] = &[
     Way { name: "gpt-2", steps: "ByteLevel+regex", first: First::Whatever },
     Way { name: "smollm", steps: "Digits+single ByteLevel+regex", first: First::Whatever },
-    // The hash of Llama 3's vocabulary without its first token. (The two hashes were made of the script's text with the
-    // vocabulary of llama3-tokenizer-js 1.2.0.)
+    // The hash of Llama 3's vocabulary without its first token. (Both hashes were computed from the script's text and
+    // the vocabulary of llama3-tokenizer-js 1.2.0.)
     Way {
         name: "smaug-bpe",
         steps: r"Split((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+) ByteLevel",
@@ -55,15 +56,16 @@ static WAYS: &[Way] = &[
         steps: r"Split([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+) ByteLevel",
         first: First::Whatever,
     },
-    // The script's name for every vocabulary of bert-base-uncased; WordPiece is cut the same way whatever the name.
+    // The script's name for all vocabularies of bert-base-uncased; WordPiece splits text the same way whatever the
+    // name.
     Way { name: "jina-v2-en", steps: "BertPreTokenizer", first: First::Whatever },
 ];
 
-/// The name a GGUF file has for it; `given`, where the caller knows better; `own` are the steps of a tokenizer's class that
-/// replaces those of tokenizer.json.
+/// The GGUF name of the pre-tokenizer. `given` is the caller's choice if the files do not determine it; `own` are the
+/// steps of a tokenizer class that replaces those of tokenizer.json.
 ///
 /// # Errors
-/// [`Code::UNSUPPORTED`] for steps that no known name stands for.
+/// [`Code::UNSUPPORTED`] for steps without a known name.
 pub(super) fn name(tokenizer: &Value, own: Option<&str>, given: Option<&str>) -> Result<String> {
     if let Some(given) = given {
         return Ok(given.to_owned());
@@ -81,14 +83,14 @@ pub(super) fn name(tokenizer: &Value, own: Option<&str>, given: Option<&str>) ->
     way.map(|way| way.name.to_owned()).ok_or_else(|| {
         let names: Vec<_> = WAYS.iter().map(|way| way.name).collect();
         let message = format!(
-            "its pre_tokenizer ('{found}') is none whose name is known ({}): name it (preTokenizer)",
+            "its pre_tokenizer ('{found}') is not one of the known ones ({}); specify its name (preTokenizer)",
             names.join(", ")
         );
         bad(TOKENIZER, Code::UNSUPPORTED, message)
     })
 }
 
-/// The steps in one line.
+/// Writes the steps in one line.
 fn steps(step: &Value, out: &mut String, depth: u32) {
     let kind = step.get("type").and_then(Value::as_str).unwrap_or("none");
     let flag = |name: &str, default: bool| step.get(name).and_then(Value::as_bool).unwrap_or(default);
@@ -122,7 +124,7 @@ fn steps(step: &Value, out: &mut String, depth: u32) {
     out.truncate(trimmed);
 }
 
-/// The token a template puts before every text.
+/// The token that the template puts before every text.
 fn first_token(tokenizer: &Value) -> Option<&str> {
     let processor = tokenizer.get("post_processor")?;
     let several = processor.get("processors").and_then(Value::as_list).unwrap_or(std::slice::from_ref(processor));

@@ -1,14 +1,14 @@
-//! The factors by which Llama 3.1 stretches the turning of positions: a tensor that no file of the model has.
+//! Llama 3.1's RoPE scaling factors, a tensor that is not in any file of the model.
 //!
-//! Source: `LlamaModel.generate_extra_tensors` of llama.cpp (MIT). It computes in f32, as does this; only the powers are
-//! torch's there and rounded correctly here, which for some bases is a last bit's difference. For the base of all of Meta's
-//! models, 500000, and heads of 64 and 128, there is none.
+//! Source: `LlamaModel.generate_extra_tensors` of llama.cpp (MIT). Like the source this computes in f32; only powers
+//! differ: the source uses torch's, which for some bases differ in the last bit from the correctly rounded ones here.
+//! For the base 500000 of all of Meta's models and heads of 64 and 128 there is no difference.
 
 use super::parameters::Parameters;
 use crate::error::Result;
 use std::f32::consts::PI;
 
-/// One factor for each pair of a head's columns, if positions are scaled so.
+/// One factor per pair of a head's columns, if the model has this RoPE scaling.
 pub(super) fn factors(parameters: &Parameters) -> Result<Option<Vec<f32>>> {
     let Some(scaling) = parameters.llama3()? else { return Ok(None) };
     let [factor, low, high, length] = [scaling.factor, scaling.low, scaling.high, scaling.length].map(|x| x as f32);

@@ -1,6 +1,6 @@
-//! Which tokens are special, whether they are added to a text, and what is done to letters.
+//! Special tokens, whether they are added to a text, and text normalization.
 //!
-//! Source: `SpecialVocab` of gguf-py (MIT), whose order decides the order of the file.
+//! Source: `SpecialVocab` of gguf-py (MIT), whose order determines the order in the file.
 
 use super::files::{Files, bad};
 use super::pairs::Pairs;
@@ -10,7 +10,7 @@ use super::tokens::{SETTINGS, TOKENIZER, content, settings};
 use crate::error::{Code, Result};
 use crate::json::Value;
 
-/// The kinds of special tokens that a file has keys for; the script asks for others too, and passes them over.
+/// The kinds of special tokens with a key in GGUF; the script looks for others too and ignores them.
 const KEYS: &[(&str, &str)] = &[
     ("bos", "bos"),
     ("eos", "eos"),
@@ -21,27 +21,27 @@ const KEYS: &[(&str, &str)] = &[
     ("eot", "eot"),
     ("eom", "eom"),
 ];
-/// Kinds for which it can be said whether they are added.
+/// Kinds with a flag for whether they are added.
 const ADDED: &[&str] = &["bos", "eos", "sep"];
-/// The kinds that are asked for, until a template asks for more.
+/// The kinds that are looked for, unless a template adds more.
 const USUAL: &[&str] = &["bos", "eos", "unk", "sep", "pad", "cls", "mask"];
-/// Those of CodeLlama, which fills gaps, and their numbers where no file has others.
+/// CodeLlama's infill tokens, with their ids if no file states others.
 const INFILL: &[(&str, u64)] = &[("prefix", 32007), ("suffix", 32008), ("middle", 32009), ("eot", 32010)];
 
-/// What is gathered.
+/// The state while collecting.
 struct Special<'a> {
     files: &'a Files<'a>,
-    /// Tokens by kind where the post-processor corrects tokenizer_config.json: texts, or objects with one.
-    /// An object is not equal to the text it holds, and by that the script decides.
+    /// Tokens for which the post-processor overrides tokenizer_config.json: strings, or objects with one. An object
+    /// does not compare equal to the string it contains, and the script's decisions depend on that.
     corrected: Vec<(&'static str, Option<&'a Value>)>,
-    /// Whether a kind is added, in the order in which it was decided.
+    /// Whether each kind is added, in the order in which that was determined.
     adds: Vec<(&'static str, bool)>,
     kinds: Vec<&'static str>,
     has_settings: bool,
 }
 
 impl<'a> Special<'a> {
-    /// The token of a kind as it stands there.
+    /// The token of a kind as stated in the file.
     fn stated(&self, kind: &str) -> Option<&'a Value> {
         let corrected = self.corrected.iter().rev().find(|(known, _)| *known == kind);
         corrected.map_or_else(|| settings(self.files, &format!("{kind}_token")), |(_, token)| *token)
@@ -68,7 +68,7 @@ impl<'a> Special<'a> {
         }
     }
 
-    /// What the post-processor puts around a text.
+    /// Reads what the post-processor adds to a text.
     fn read_processor(&mut self, processor: &'a Value) {
         match processor.get("type").and_then(Value::as_str) {
             Some("ByteLevel") => {
@@ -112,7 +112,7 @@ impl<'a> Special<'a> {
         }
         if let Some(last) = last {
             if self.has_settings && self.token("eos") != Some(last) {
-                // The token that ended a text until now ends a turn, or a message.
+                // The previous end-of-text token becomes the end of a turn or of a message.
                 if let Some(kind) = ["eot", "eom"].into_iter().find(|kind| !self.kinds.contains(kind)) {
                     self.kinds.push(kind);
                     self.set_token(kind, self.token("eos"));
@@ -124,7 +124,7 @@ impl<'a> Special<'a> {
         self.read_pair(pair, first, last, &token);
     }
 
-    /// Two texts: whether a token stands between them.
+    /// For a pair of texts: determines whether a token separates them.
     fn read_pair(
         &mut self,
         pair: &'a [Value],
@@ -153,17 +153,17 @@ impl<'a> Special<'a> {
     }
 }
 
-/// Writes ids, what is added, the template of a chat, and the normalizer. Ids from `limit` on are left out.
+/// Writes ids, flags, the chat template and the normalizer. Ids from `limit` on are omitted.
 pub(super) fn write(files: &Files, parameters: &Parameters, limit: Option<u64>, out: &mut Pairs) -> Result<()> {
     write_kinds(files, parameters, USUAL.to_vec(), limit, &[], out)
 }
 
-/// Writes what CodeLlama has besides.
+/// Writes CodeLlama's additional tokens.
 pub(super) fn write_infill(files: &Files, parameters: &Parameters, out: &mut Pairs) -> Result<()> {
     write_kinds(files, parameters, INFILL.iter().map(|(kind, _)| *kind).collect(), None, INFILL, out)
 }
 
-/// Writes the kinds that are asked for, with the numbers of those that have one where no file has another.
+/// Writes the requested kinds; `known` ids are used if no file states others.
 fn write_kinds(
     files: &Files,
     parameters: &Parameters,
@@ -244,7 +244,7 @@ fn write_kinds(
     Ok(())
 }
 
-/// What is done to letters before anything else, wherever in a sequence it stands.
+/// Reads the normalizer flags, wherever in a sequence they are.
 fn read_normalizer(normalizer: &Value, lowercase: &mut Option<bool>, strip: &mut Option<bool>) {
     match normalizer.get("type").and_then(Value::as_str) {
         Some("Lowercase") => *lowercase = Some(true),

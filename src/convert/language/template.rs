@@ -1,7 +1,7 @@
-//! How a chat is written: one template, or several by name.
+//! Chat templates: one, or several with names.
 //!
-//! Source: `SpecialVocab` and `GGUFWriter.add_chat_template` of gguf-py (MIT). The script keeps names in a set, whose order is
-//! another in every run; here they stand as they come.
+//! Source: `SpecialVocab` and `GGUFWriter.add_chat_template` of gguf-py (MIT). The script keeps names in a set, whose
+//! order varies between runs; here they are in file order.
 
 use super::files::{Files, bad};
 use super::pairs::Pairs;
@@ -12,10 +12,10 @@ use crate::json::Value;
 const KEY: &str = "tokenizer.chat_template";
 const DEFAULT: &str = "default";
 
-/// Writes what tokenizer_config.json has, or files of their own.
+/// Writes the templates of tokenizer_config.json, or those in files of their own.
 ///
 /// # Errors
-/// [`Code::MALFORMED`] for a list of templates that are not names and texts.
+/// [`Code::MALFORMED`] for a list of templates without names and texts.
 pub(super) fn write(files: &Files, out: &mut Pairs) -> Result<()> {
     const JSON: &str = "chat_template.json";
     match (settings(files, "chat_template"), files.text("chat_template.jinja")) {
@@ -36,7 +36,7 @@ pub(super) fn write(files: &Files, out: &mut Pairs) -> Result<()> {
     }
 }
 
-/// A text, or a list of names and texts; anything else is passed over.
+/// Writes a text, or a list of names and texts; anything else is ignored.
 fn write_stated(file: &'static str, stated: &Value, out: &mut Pairs) -> Result<()> {
     let Value::List(choices) = stated else {
         if let Value::Text(template) = stated {
@@ -60,7 +60,7 @@ fn write_stated(file: &'static str, stated: &Value, out: &mut Pairs) -> Result<(
     Ok(())
 }
 
-/// Several templates, each under its name.
+/// Writes several templates, each with its name.
 pub(super) fn write_choices<'a>(choices: impl Iterator<Item = (&'a str, &'a str)>, out: &mut Pairs) {
     let (mut names, mut default): (Vec<String>, Option<&str>) = (Vec::new(), None);
     for (name, template) in choices.filter(|(name, _)| !name.is_empty()) {

@@ -12,10 +12,10 @@ use std::collections::HashMap;
 pub(super) const TOKENIZER: &str = "tokenizer.json";
 pub(super) const SETTINGS: &str = "tokenizer_config.json";
 
-/// Tokens of a vocabulary: the largest known have 260 000.
+/// Number of tokens of a vocabulary. The largest known ones have 260 000.
 pub(super) const MAX_TOKENS: u64 = 1 << 22;
 
-/// llama.cpp's types of tokens.
+/// llama.cpp's token types.
 pub(super) const NORMAL: i32 = 1;
 pub(super) const CONTROL: i32 = 3;
 pub(super) const USER_DEFINED: i32 = 4;
@@ -33,12 +33,12 @@ struct Added<'a> {
 /// Writes `tokenizer.*`.
 ///
 /// # Errors
-/// [`Code::UNSUPPORTED`] for a tokenizer that is neither byte-level BPE, SentencePiece nor WordPiece, or cuts text in a way that
-/// llama.cpp has no name for; [`Code::MALFORMED`] for one that has more tokens than the model, or none.
+/// [`Code::UNSUPPORTED`] for a tokenizer other than byte-level BPE, SentencePiece or WordPiece, or with a pre-tokenizer
+/// that llama.cpp has no name for; [`Code::MALFORMED`] for one without tokens or with more tokens than the model.
 pub(super) fn write(files: &Files, parameters: &Parameters, out: &mut Pairs) -> Result<()> {
     let architecture = parameters.architecture;
     if parameters.tokens > MAX_TOKENS {
-        let message = format!("vocab_size is {}, and {MAX_TOKENS} is the limit", parameters.tokens);
+        let message = format!("vocab_size is {}; the limit is {MAX_TOKENS}", parameters.tokens);
         return Err(bad("config.json", Code::TOO_LARGE, message).with("limit", MAX_TOKENS));
     }
     if architecture.encoder {
@@ -65,21 +65,21 @@ pub(super) fn write(files: &Files, parameters: &Parameters, out: &mut Pairs) -> 
     };
     special::write(files, parameters, limit, out)?;
     if architecture.sized && parameters.tokens == 32016 {
-        special::write_infill(files, parameters, out)?; // by its number of tokens the script knows CodeLlama
+        special::write_infill(files, parameters, out)?; // the script recognizes CodeLlama by its number of tokens
     }
     if architecture.sized && parameters.tokens == 49152 {
-        out.bool("tokenizer.ggml.add_bos_token", false); // as the script has it, for small models of Granite
+        out.bool("tokenizer.ggml.add_bos_token", false); // as in the script, for small Granite models
     }
     Ok(())
 }
 
-/// Writes whether a space is put before a text, and refuses tokenizers that the script reads otherwise.
+/// Writes whether a space is prepended to a text, and rejects tokenizers that the script reads differently.
 fn write_space(files: &Files, out: &mut Pairs) -> Result<()> {
     if settings(files, "tokenizer_class").and_then(Value::as_str) == Some("HybridDNATokenizer") {
-        return Err(bad(SETTINGS, Code::UNSUPPORTED, "tokens of HybridDNATokenizer are not converted"));
+        return Err(bad(SETTINGS, Code::UNSUPPORTED, "HybridDNATokenizer is not supported"));
     }
     if files.has_tekken && files.json(TOKENIZER).is_none() {
-        return Err(bad(TOKENIZER, Code::UNSUPPORTED, "the folder has tekken.json instead, which is not converted"));
+        return Err(bad(TOKENIZER, Code::UNSUPPORTED, "the folder has tekken.json instead, which is not supported"));
     }
     match settings(files, "add_prefix_space") {
         None | Some(Value::Null) => {}
@@ -89,7 +89,7 @@ fn write_space(files: &Files, out: &mut Pairs) -> Result<()> {
     Ok(())
 }
 
-/// Writes the tokens of byte-level BPE or of WordPiece: how many there are.
+/// Writes the tokens of byte-level BPE or WordPiece; returns their number.
 fn write_tokens(
     files: &Files,
     tokenizer: &Value,
@@ -102,13 +102,13 @@ fn write_tokens(
     let model = tokenizer.get("model").filter(|model| model.get("type").and_then(Value::as_str) == Some(expected));
     let model = model.ok_or_else(|| bad(TOKENIZER, Code::UNSUPPORTED, format!("its model is not {expected}")))?;
     if model.get("byte_fallback") == Some(&Value::Bool(true)) {
-        let message = "it has SentencePiece's tokens (byte_fallback), which this architecture does not take";
+        let message = "it has SentencePiece's tokens (byte_fallback), which this architecture does not support";
         return Err(bad(TOKENIZER, Code::UNSUPPORTED, message));
     }
     let (mut tokens, types) = tokens(files, tokenizer, class, model, parameters.tokens)?;
     if word_pieces {
         for (token, _) in tokens.iter_mut().zip(&types).filter(|(_, kind)| **kind != CONTROL) {
-            // llama.cpp marks where words begin, not where they go on.
+            // llama.cpp marks the start of words instead of their continuation.
             *token = token.strip_prefix("##").map_or_else(|| format!("\u{2581}{token}"), str::to_owned);
         }
     }
@@ -127,7 +127,7 @@ pub(super) fn settings<'a>(files: &'a Files, key: &str) -> Option<&'a Value> {
     files.json(SETTINGS)?.get(key)
 }
 
-/// The number of a token, an added one before the vocabulary's.
+/// The id of a token; added tokens take precedence over the vocabulary.
 pub(super) fn id_of(tokenizer: &Value, text: &str) -> Option<u64> {
     let added = tokenizer.get("added_tokens").and_then(Value::as_list).unwrap_or(&[]);
     let added = added.iter().find(|token| token.get("content").and_then(Value::as_str) == Some(text));
@@ -135,7 +135,8 @@ pub(super) fn id_of(tokenizer: &Value, text: &str) -> Option<u64> {
     id.and_then(Value::as_u64)
 }
 
-/// The tokens that have a role; that of padding may be named where padding is, and a class may have its own.
+/// The tokens that have a role. The padding token may be named where padding is configured, and a class may have a
+/// default.
 pub(super) fn named<'a>(files: &'a Files, tokenizer: &'a Value, class: Option<Class>) -> Vec<&'a str> {
     const NAMES: &[&str] = &["bos", "eos", "unk", "sep", "pad", "cls", "mask"];
     let stated = |name: &str| settings(files, &format!("{name}_token")).and_then(content);
@@ -151,7 +152,7 @@ pub(super) fn content(value: &Value) -> Option<&str> {
     value.as_str().or_else(|| value.get("content")?.as_str())
 }
 
-/// Tokens and their types, by their numbers.
+/// Tokens and their types, by id.
 type Tokens = (Vec<String>, Vec<i32>);
 
 fn tokens(files: &Files, tokenizer: &Value, class: Class, model: &Value, count: u64) -> Result<Tokens> {
@@ -163,9 +164,9 @@ fn tokens(files: &Files, tokenizer: &Value, class: Class, model: &Value, count: 
     let mut put = |text, id: Option<u64>| -> Result<u64> {
         let id = id.ok_or_else(|| malformed(format!("token '{text}' has no id")))?;
         let place = by_id.get_mut(id as usize);
-        *place
-            .ok_or_else(|| malformed(format!("token '{text}' is number {id}, and config.json has {count} tokens")))? =
-            Some(text);
+        *place.ok_or_else(|| {
+            malformed(format!("token '{text}' has id {id}, but config.json has only {count} tokens"))
+        })? = Some(text);
         Ok(id)
     };
     for (text, id) in vocabulary {
@@ -180,7 +181,7 @@ fn tokens(files: &Files, tokenizer: &Value, class: Class, model: &Value, count: 
         ids.insert(text, id);
         added.push(Added { id, text, special: flag("special"), normalized: flag("normalized") });
     }
-    // What only tokenizer_config.json or the class knows to be special is added when transformers reads it.
+    // transformers also adds tokens that are special only according to tokenizer_config.json or the class.
     for text in named(files, tokenizer, Some(class)) {
         if !added.iter().any(|token| token.text == text) {
             let next = ids.values().max().map_or(0, |last| last.saturating_add(1));
@@ -212,20 +213,20 @@ fn tokens(files: &Files, tokenizer: &Value, class: Class, model: &Value, count: 
     Ok((texts, types))
 }
 
-/// Tokens that some tokenizers do not call special, and should.
+/// Tokens that should be special but are not marked as such in some tokenizers.
 pub(super) fn looks_special(text: &str) -> bool {
     const BETWEEN: &[(&str, &str)] = &[("<|", "|>"), ("<\u{ff5c}", "\u{ff5c}>"), ("<unused", ">")];
     ["<pad>", "<mask>", "<2mass>", "[@BOS@]"].contains(&text)
         || BETWEEN.iter().any(|(start, end)| text.starts_with(start) && text.ends_with(end))
 }
 
-/// What the decoder of bytes makes of an added token: text that is written in its alphabet is taken for bytes.
+/// What the byte decoder makes of an added token: text in the alphabet of byte-level BPE is decoded as bytes.
 fn decoded(text: &str) -> String {
     let bytes: Option<Vec<u8>> = text.chars().map(byte_of).collect();
     bytes.map_or_else(|| text.to_owned(), |bytes| String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// The byte of a letter of GPT-2's alphabet, in which printable Latin-1 is itself and the others follow from 256 on.
+/// The byte of a letter in GPT-2's alphabet: printable Latin-1 is itself, the others follow from 256.
 fn byte_of(letter: char) -> Option<u8> {
     let code = u32::from(letter);
     let printable = |byte: u32| (0x21..=0x7e).contains(&byte) || (0xa1..=0xff).contains(&byte) && byte != 0xad;
@@ -237,7 +238,7 @@ fn byte_of(letter: char) -> Option<u8> {
 }
 
 fn write_merges(files: &Files, model: &Value, out: &mut Pairs) -> Result<()> {
-    let malformed = |index: usize| bad(TOKENIZER, Code::MALFORMED, format!("merge {index} is no pair of texts"));
+    let malformed = |index: usize| bad(TOKENIZER, Code::MALFORMED, format!("merge {index} is not a pair of strings"));
     let merges = model.get("merges").and_then(Value::as_list).unwrap_or(&[]);
     let mut texts: Vec<String> = Vec::with_capacity(merges.len());
     for (index, merge) in merges.iter().enumerate() {
@@ -254,7 +255,7 @@ fn write_merges(files: &Files, model: &Value, out: &mut Pairs) -> Result<()> {
         });
     }
     if texts.is_empty() && files.has_merges {
-        let message = "it has no merges, and the folder has them in merges.txt, from which they are not converted";
+        let message = "it has no merges; reading them from the folder's merges.txt is not supported";
         return Err(bad(TOKENIZER, Code::UNSUPPORTED, message));
     }
     if !texts.is_empty() {
