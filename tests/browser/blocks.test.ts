@@ -113,7 +113,7 @@ test('numbers that the format cannot hold are refused in words, and the bytes st
   const before = await shown();
   await page.getByRole('button', { name: 'Own numbers' }).click();
   await page.getByLabel(/Up to 256 numbers/).fill('1e38');
-  await says(page.getByRole('alert'), /do not fit Q4_K/);
+  await says(page.getByRole('alert'), /cannot be represented in Q4_K/);
   await expect.poll(shown).toEqual(before);
 });
 

@@ -249,7 +249,7 @@ fn place(header: &mut Header) -> Result<()> {
         let Tensor { name, offset, bytes, .. } = tensor;
         if !offset.is_multiple_of(alignment) {
             let message =
-                format!("tensor '{name}' is at offset {offset}, which is not a multiple of the alignment {alignment}");
+                format!("tensor '{name}' is at offset {offset}, which is not a multiple of {alignment}");
             return Err(Error::new(Code::MALFORMED, message).with("tensor", name.as_str()).with("offset", *offset));
         }
         let absolute = start.saturating_add(*offset);
