@@ -209,7 +209,7 @@ fn each_way_to_break_a_folder_has_its_error() {
         (Code::MALFORMED, CONFIG, "factor of the RoPE scaling", "\"factor\": 8.0", "\"factor\": []"),
         (Code::MALFORMED, CONFIG, "config.json has only 386 tokens", "\"vocab_size\": 387", "\"vocab_size\": 386"),
         (Code::TOO_LARGE, CONFIG, "the limit is 4194304", "\"vocab_size\": 387", "\"vocab_size\": 4194305"),
-        (Code::UNSUPPORTED, CONFIG, "not 7 heads", "\"num_attention_heads\": 4", "\"num_attention_heads\": 7"),
+        (Code::UNSUPPORTED, CONFIG, "divided into 7 heads", "\"num_attention_heads\": 4", "\"num_attention_heads\": 7"),
         (Code::UNSUPPORTED, TOKENIZER, "not BPE", "\"type\":\"BPE\"", "\"type\":\"Unigram\""),
         (Code::UNSUPPORTED, TOKENIZER, "specify its name (preTokenizer)", "\\p{N}{1,3}", "\\p{N}{1,4}"),
         (Code::MALFORMED, TOKENIZER, "no vocab", "\"vocab\"", "\"words\""),
@@ -274,7 +274,7 @@ fn each_file_that_says_something_else_has_its_error() {
         (Code::MALFORMED, "generation_config.json", "top_k is not a whole", r#"{"top_k": 1.5}"#.to_owned()),
         (Code::MALFORMED, "generation_config.json", "sequence is not a string", r#"{"sequence": 1}"#.to_owned()),
         (Code::UNSUPPORTED, "README.md", "'license' of its model card", "---\nlicense: yes\n---\n".to_owned()),
-        (Code::UNSUPPORTED, "tokenizer.json", "answers 'yes'", String::new()),
+        (Code::UNSUPPORTED, "tokenizer.json", "needs the token 'yes'", String::new()),
     ];
     let (files, from) = (shards("qwen3"), golden().join("qwen3"));
     for (code, file, words, text) in cases {

@@ -68,7 +68,7 @@ fn each_way_to_break_a_file_has_its_error() {
         (Code::TRUNCATED, "needs at least 8", vec![1, 2, 3]),
         (Code::TOO_LARGE, "the limit is 100000000", u64::MAX.to_le_bytes().to_vec()),
         (Code::TRUNCATED, "ends within its header", 9u64.to_le_bytes().to_vec()),
-        (Code::MAGIC, "no JSON object", file("[]", 0)),
+        (Code::MAGIC, "not a JSON object", file("[]", 0)),
         (Code::MALFORMED, "expected", file("{x}", 0)),
         (
             Code::MALFORMED,

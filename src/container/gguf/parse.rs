@@ -248,8 +248,7 @@ fn place(header: &mut Header) -> Result<()> {
     for tensor in &mut header.tensors {
         let Tensor { name, offset, bytes, .. } = tensor;
         if !offset.is_multiple_of(alignment) {
-            let message =
-                format!("tensor '{name}' is at offset {offset}, which is not a multiple of {alignment}");
+            let message = format!("tensor '{name}' is at offset {offset}, which is not a multiple of {alignment}");
             return Err(Error::new(Code::MALFORMED, message).with("tensor", name.as_str()).with("offset", *offset));
         }
         let absolute = start.saturating_add(*offset);
