@@ -78,7 +78,7 @@ fn each_way_to_break_a_file_has_its_error() {
                 0,
             ),
         ),
-        (Code::MALFORMED, "__metadata__ holds", file(r#"{"__metadata__":{"a":1}}"#, 0)),
+        (Code::MALFORMED, "__metadata__ contains", file(r#"{"__metadata__":{"a":1}}"#, 0)),
         (Code::MALFORMED, "no dtype", one(r#"{"shape":[1],"data_offsets":[0,1]}"#, 1)),
         (Code::UNSUPPORTED, "dtype F4", one(r#"{"dtype":"F4","shape":[2],"data_offsets":[0,1]}"#, 1)),
         (Code::MALFORMED, "shape is not a list", one(r#"{"dtype":"U8","shape":[1.5],"data_offsets":[0,1]}"#, 1)),
