@@ -53,15 +53,19 @@ fn importance(name: &str, values: &[f32]) -> ImportanceMatrix {
 
 #[test]
 fn a_recipe_that_makes_no_sense_is_refused() {
-    refused(json!({ "preset": "Q4_K_XXL" }), Code::UNKNOWN_NAME, "unknown preset 'Q4_K_XXL'; known are Q1_0, ");
+    refused(
+        json!({ "preset": "Q4_K_XXL" }),
+        Code::UNKNOWN_NAME,
+        "unknown preset 'Q4_K_XXL'; the known presets are Q1_0, ",
+    );
     refused(json!({ "preset": "4" }), Code::UNKNOWN_NAME, "unknown preset '4'");
     refused(json!({}), Code::UNKNOWN_NAME, "unknown preset ''");
     refused(json!({ "preset": "Q4_0", "outputTensorType": "Q4" }), Code::UNKNOWN_NAME, "unknown tensor type 'Q4'");
     let rule =
         |pattern: &str, kind: &str| json!({ "preset": "Q4_0", "tensorTypes": [{ "pattern": pattern, "type": kind }] });
     refused(rule("a", "Q9"), Code::UNKNOWN_NAME, "unknown tensor type 'Q9'");
-    refused(rule("attn_(q", "Q8_0"), Code::ARGUMENT, "'attn_(q' is no regular expression");
-    refused(rule("(a)\\1", "Q8_0"), Code::ARGUMENT, "no regular expression");
+    refused(rule("attn_(q", "Q8_0"), Code::ARGUMENT, "'attn_(q' is not a valid regular expression");
+    refused(rule("(a)\\1", "Q8_0"), Code::ARGUMENT, "not a valid regular expression");
     let both = json!({ "preset": "Q4_0", "includeWeights": ["a"], "excludeWeights": ["b"] });
     refused(both, Code::ARGUMENT, "cannot be used together");
     for (text, says) in [
@@ -83,7 +87,11 @@ fn a_recipe_that_makes_no_sense_is_refused() {
 
 #[test]
 fn what_llama_quantize_refuses_is_refused() {
-    refused(json!({ "preset": "Q2_K_S" }), Code::NEEDS_IMPORTANCE, "'blk.0.attn_v.weight': Q2_K needs an importance");
+    refused(
+        json!({ "preset": "Q2_K_S" }),
+        Code::NEEDS_IMPORTANCE,
+        "'blk.0.attn_v.weight': Q2_K requires an importance",
+    );
     let elsewhere = importance("blk.0.ffn_down.weight", &[1.0; 320]);
     let error = planned(&json!({ "preset": "Q2_K_S" }), Some(&elsewhere)).unwrap_err();
     assert_eq!(error.code(), Code::NEEDS_IMPORTANCE, "importance of another tensor is none: {error}");
@@ -101,7 +109,7 @@ fn what_llama_quantize_refuses_is_refused() {
     let mut recipe = Recipe { preset: "Q4_0".to_owned(), ..Recipe::default() };
     let error = plan(&header, &recipe, None).unwrap_err();
     assert_eq!(error.code(), Code::ARGUMENT);
-    assert!(error.message().contains("Q8_0 already"), "{error}");
+    assert!(error.message().contains("already Q8_0"), "{error}");
     recipe.allow_requantize = true;
     assert_eq!(plan(&header, &recipe, None).unwrap().tensors[0].to, TensorType::Q4_0);
 
@@ -126,7 +134,8 @@ fn a_dry_run_says_what_is_missing_instead_of_refusing() {
 fn every_decision_says_why() {
     let plan = planned(&json!({ "preset": "Q4_K_M" }), None).unwrap();
     let said: Vec<_> = plan.tensors.iter().map(|t| (t.name.as_str(), t.to.name, t.why.as_str())).collect();
-    let stands_in = "ffn_down of the layers that keep more bits; rows of 320 are not whole blocks of 256, so Q8_0 stands in for Q6_K";
+    let stands_in =
+        "ffn_down of the layers that keep more bits; rows of 320 are not a multiple of 256, so Q8_0 replaces Q6_K";
     assert_eq!(
         said,
         [

@@ -1,9 +1,9 @@
-//! What a tensor's name says: its kind, and whether it may be quantized at all.
+//! Categories of tensors by name, and the tensors that are never quantized.
 
 use super::image;
 use crate::container::gguf::Tensor;
 
-/// The kinds of tensor that rules tell apart.
+/// The categories that rules distinguish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Category {
     TokenEmbedding,
@@ -20,7 +20,7 @@ pub(super) enum Category {
     Other,
 }
 
-/// How a name is compared.
+/// How a name is matched.
 #[derive(Clone, Copy, Debug)]
 enum Match {
     Is(&'static str),
@@ -36,7 +36,7 @@ impl Match {
     }
 }
 
-/// The first that matches decides.
+/// The first match applies.
 const CATEGORIES: &[(Match, Category)] = &[
     (Match::Is("output.weight"), Category::Output),
     (Match::Is("token_embd.weight"), Category::TokenEmbedding),
@@ -52,22 +52,23 @@ const CATEGORIES: &[(Match, Category)] = &[
     (Match::Contains("ffn_down"), Category::FfnDown),
 ];
 
-/// The second table of embeddings some models have, one per layer.
+/// The additional per-layer embedding of some models.
 pub(super) const PER_LAYER_EMBEDDING: &str = "per_layer_token_embd.weight";
 
 impl Category {
-    /// The kind of tensor a name means.
+    /// The category of a tensor name.
     pub fn of(name: &str) -> Category {
         CATEGORIES.iter().find(|(found, _)| found.holds(name)).map_or(Category::Other, |(_, category)| *category)
     }
 
-    /// Attention values, alone or with what they are stored with: more sensitive than the rest.
+    /// Whether these are attention values, alone or fused with queries and keys; they are more sensitive than other
+    /// weights.
     pub fn is_values(self) -> bool {
         matches!(self, Category::AttentionV | Category::AttentionQkv | Category::AttentionKvB)
     }
 }
 
-/// Why a tensor keeps its type, of whatever architecture.
+/// Tensors that keep their type in every architecture, with the reason.
 const KEPT: &[(Match, &str)] = &[
     (Match::Contains("_norm.weight"), "norms are kept"),
     (Match::Contains("ffn_gate_inp.weight"), "the experts' gate is kept"),
@@ -114,7 +115,7 @@ const RWKV: &str = "RWKV's small time-mix weights are kept";
 const VISION: &str = "the vision tower's position and patch weights are kept";
 const AUDIO: &str = "audio codebooks are kept";
 
-/// Why a tensor keeps its type in one architecture.
+/// Tensors that keep their type in one architecture, with the reason.
 const KEPT_IN: &[(&str, &[&str], &str)] = &[(
     "glm5-next",
     &[
@@ -136,12 +137,13 @@ const KEPT_IN: &[(&str, &[&str], &str)] = &[(
     "this architecture's small control weights are kept",
 )];
 
-/// The reason a tensor written as `name` is never quantized, if there is one.
+/// The reason why a tensor with the output name `name` is never quantized, if there is one.
 pub(super) fn kept(tensor: &Tensor, name: &str, architecture: &str) -> Option<&'static str> {
     if tensor.dimensions() < 2 {
         return Some("one-dimensional tensors are kept");
     }
-    // The reference asks whether `rfind("weight")` is `size() - 6`; both wrap to the same value for five letters.
+    // The reference tests whether `rfind("weight")` equals `size() - 6`; both wrap to the same value for names of five
+    // letters.
     if !name.ends_with("weight") && name.len() != 5 {
         return Some("only tensors named weight are quantized");
     }

@@ -1,4 +1,4 @@
-//! One tensor after the other: its type, and the reason for it.
+//! Chooses the type of each tensor, with the reason.
 
 use super::category::{Category, PER_LAYER_EMBEDDING, kept};
 use super::facts::Facts;
@@ -10,14 +10,14 @@ use super::preset::Preset;
 use crate::container::gguf::{Tensor, TensorType};
 use crate::error::{Code, Error, Result};
 
-/// What becomes of a tensor.
+/// The type of a tensor, with the reason.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Decision {
     pub kind: TensorType,
     pub why: String,
 }
 
-/// Decides tensors in the order they are written; some rules ask which of its kind a tensor is.
+/// Chooses types in the order in which tensors are written; some rules depend on a tensor's index within its category.
 #[derive(Debug)]
 pub(super) struct Chooser<'a> {
     pub preset: &'a Preset,
@@ -30,7 +30,7 @@ pub(super) struct Chooser<'a> {
     image: Option<ImageMix>,
 }
 
-/// How many of a kind were decided so far.
+/// The number of tensors per category so far.
 #[derive(Clone, Copy, Debug, Default)]
 struct Counts {
     values: u64,
@@ -52,7 +52,7 @@ impl Counts {
 }
 
 impl<'a> Chooser<'a> {
-    /// `names` are those of every tensor that will be written.
+    /// `names` are the names of all tensors that will be written.
     pub fn new<'n>(
         preset: &'a Preset,
         options: &'a Options<'a>,
@@ -69,11 +69,11 @@ impl<'a> Chooser<'a> {
         Chooser { preset, options, facts, has_importance, tied, value_tensors, counts: Counts::default(), image }
     }
 
-    /// Decides one tensor, which is written as `name`.
+    /// Chooses the type of one tensor, which is written as `name`.
     ///
     /// # Errors
-    /// [`Code::UNSUPPORTED`] where rows do not fit and no type stands in, [`Code::MALFORMED`] where a rule needs the
-    /// layer of a tensor whose name has none.
+    /// [`Code::UNSUPPORTED`] if no type fits the rows, [`Code::MALFORMED`] if a rule needs the layer of a tensor whose
+    /// name does not have one.
     pub fn choose(&mut self, tensor: &Tensor, name: &str) -> Result<Decision> {
         let decided = |kind, why: &str| Ok(Decision { kind, why: why.to_owned() });
         let Some(default) = self.preset.default_type else { return decided(tensor.kind, "copied") };
@@ -84,20 +84,22 @@ impl<'a> Chooser<'a> {
         image::check_layout(&self.facts.architecture, name)?;
         let category = Category::of(name);
         if let (Some(kind), Category::TokenEmbedding) = (options.embedding_type, category) {
-            // The per-layer table is large, so a pattern may speak for it.
+            // The per-layer table is large, so a pattern can override this.
             if name != PER_LAYER_EMBEDDING || options.pattern_type(name).is_none() {
-                return self.demanded(tensor, kind, "token embeddings as the recipe asks");
+                return self.demanded(tensor, kind, "token embedding type set by the recipe");
             }
         }
         if let (Some(kind), Category::Output) = (options.output_type, category) {
-            return self.demanded(tensor, kind, "the output as the recipe asks");
+            return self.demanded(tensor, kind, "output type set by the recipe");
         }
         if !default.is_quantized() {
-            return decided(default, "the preset's type");
+            return decided(default, "the preset's default type");
         }
         let (kind, why) = match options.pattern_type(name) {
             Some(asked) => asked,
-            None if options.recipe.pure || self.preset.uniform => (default, "pure: the preset's type throughout"),
+            None if options.recipe.pure || self.preset.uniform => {
+                (default, "pure: the preset's default type for every tensor")
+            }
             None => match &mut self.image {
                 Some(image) => image.choose(self.preset.ftype, name, default),
                 None => self.mixed(tensor, name, category, default)?,
@@ -112,24 +114,23 @@ impl<'a> Chooser<'a> {
         }
         let TensorType { name: wanted, weights, .. } = kind;
         let (row, got) = (tensor.row_length(), fitted.name);
-        let why = format!("{why}; rows of {row} are not whole blocks of {weights}, so {got} stands in for {wanted}");
+        let why = format!("{why}; rows of {row} are not a multiple of {weights}, so {got} replaces {wanted}");
         Ok(Decision { kind: fitted, why })
     }
 
     fn kept(&self, tensor: &Tensor, name: &str) -> Option<&'static str> {
         if self.options.recipe.leave_output_tensor && name == "output.weight" {
-            return Some("the recipe leaves the output as it is");
+            return Some("the recipe keeps the output tensor");
         }
         kept(tensor, name, &self.facts.architecture)
     }
 
-    /// A type the recipe demands is not fitted: llama-quantize fails on rows that are not whole blocks, and so do we.
+    /// There is no fallback for a type set by the recipe: like llama-quantize, fail if rows are not whole blocks.
     fn demanded(&self, tensor: &Tensor, kind: TensorType, why: &str) -> Result<Decision> {
         let row = tensor.row_length();
         if !row.is_multiple_of(kind.weights) {
             let TensorType { name, weights, .. } = kind;
-            let message =
-                format!("{why} would be {name}, whose blocks have {weights} weights, and its rows have {row}");
+            let message = format!("{why}: {name} has blocks of {weights} weights, but the rows have {row}");
             return Err(Error::new(Code::LENGTH, message).with("actual", row).with("expected", weights));
         }
         Ok(Decision { kind, why: why.to_owned() })
@@ -163,9 +164,9 @@ impl<'a> Chooser<'a> {
             *count += 1;
         }
         if section.is_output() {
-            // Only tied embeddings come here: the output itself was demanded further up.
+            // Only tied embeddings get here; the output itself is handled above.
             if let Some(kind) = self.options.output_type {
-                return Ok((kind, "tied embeddings as the recipe asks of the output"));
+                return Ok((kind, "tied embeddings with the output type set by the recipe"));
             }
         }
         let (kind, why) = section.choose(situation);
@@ -176,7 +177,7 @@ impl<'a> Chooser<'a> {
 fn layer_of_expert(name: &str, layers: u64) -> Result<u64> {
     let layer = super::names::layer(name).and_then(|layer| u64::try_from(layer).ok()).filter(|layer| *layer < layers);
     layer.ok_or_else(|| {
-        let message = format!("the rules need the layer of '{name}', and its name has none below {layers}");
+        let message = format!("the rules need the layer of '{name}', but its name has no layer below {layers}");
         Error::new(Code::MALFORMED, message).with("tensor", name).with("layers", layers)
     })
 }

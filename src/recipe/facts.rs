@@ -1,33 +1,35 @@
-//! What the rules ask of a model, read from its metadata.
+//! The properties of a model that the rules depend on, read from its metadata.
 
 use super::options::{KvOverride, OverrideValue};
 use crate::container::gguf::{Header, Value};
 
-/// The answers.
+/// The properties of a model.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Facts {
     /// `general.architecture`.
     pub architecture: String,
-    /// Layers as llama.cpp counts them.
+    /// The number of layers as counted by llama.cpp.
     pub layers: u64,
-    /// Query heads per key/value head in the first layer, 0 if it has no key/value heads.
+    /// Query heads per key/value head in the first layer; 0 without key/value heads.
     pub gqa: u64,
-    /// Experts per layer, 0 in a dense model.
+    /// Experts per layer; 0 for a dense model.
     pub experts: u64,
-    /// Whether llama.cpp takes it for a 70B model, whose value tensors are an eighth of its queries.
+    /// Whether llama.cpp classifies it as a 70B model, in which value tensors have an eighth of the size of query
+    /// tensors.
     pub seventy_b: bool,
 }
 
-/// Architectures whose number of layers alone makes a 70B model.
+/// Architectures that llama.cpp classifies as 70B by their number of layers.
 const SEVENTY_B: &[(&str, u64)] = &[("qwen2", 80), ("deci", 80), ("olmo", 80), ("jais2", 68)];
 
-/// Architectures where one expert means none.
+/// Architectures in which one expert means a dense model.
 const ONE_EXPERT_IS_NONE: &[&str] = &["hunyuan-dense", "hunyuan_vl"];
 
 impl Facts {
-    /// Reads them; overrides come first, as they do in llama.cpp's loader.
+    /// Reads the properties. As in llama.cpp's loader, overrides take precedence.
     ///
-    /// A file that does not state its layers, which llama.cpp refuses, has as many as the numbers in its tensors' names say.
+    /// If a file does not state its number of layers, for which llama.cpp fails, it follows from the names of its
+    /// tensors.
     pub fn of(header: &Header, overrides: &[KvOverride]) -> Facts {
         let model = Lookup { header, overrides };
         let architecture = model.text("general.architecture").unwrap_or_default();
@@ -46,7 +48,7 @@ impl Facts {
         let seventy_b = SEVENTY_B.contains(&(architecture.as_str(), regular))
             || llama && regular == 80 && experts != 8 && heads != kv_heads;
         let layers = match architecture.as_str() {
-            // One more for the router.
+            // The router is an additional layer.
             "graniteswitch" => regular + 1,
             // The layers are run several times.
             "nanbeige" => regular * model.number(&of_arch("num_loops")).unwrap_or(1).max(1),
@@ -56,20 +58,20 @@ impl Facts {
     }
 }
 
-/// One more than the highest layer in a tensor's name.
+/// One more than the highest layer number in the tensor names.
 fn named_layers(header: &Header) -> u64 {
     let layers = header.tensors().iter().map(|tensor| super::names::layer(&tensor.name).unwrap_or(-1) + 1);
     layers.max().unwrap_or(0).try_into().unwrap_or(0)
 }
 
-/// Metadata with the recipe's overrides in front.
+/// Metadata, with the recipe's overrides taking precedence.
 pub(super) struct Lookup<'a> {
     pub header: &'a Header,
     pub overrides: &'a [KvOverride],
 }
 
 impl Lookup<'_> {
-    /// An override of the right type replaces a value, and states one that is missing.
+    /// An override of the right type replaces a value, or provides a missing one.
     fn overridden(&self, key: &str) -> Option<&OverrideValue> {
         self.overrides.iter().find(|candidate| candidate.key == key).map(|found| &found.value)
     }
@@ -83,13 +85,13 @@ impl Lookup<'_> {
 
     pub fn number(&self, key: &str) -> Option<u64> {
         match self.overridden(key) {
-            // llama.cpp reads these into a u32.
+            // llama.cpp reads these as u32.
             Some(OverrideValue::Int(value)) => Some(u64::from(*value as u32)),
             _ => self.header.get(key)?.as_u64(),
         }
     }
 
-    /// A number, or the first of an array of them (one per layer), which no override replaces.
+    /// A number, or the first of an array with one per layer, which overrides do not replace.
     fn first(&self, key: &str) -> Option<u64> {
         match self.header.get(key)? {
             Value::Array(array) => array.iter().next()?.as_u64(),

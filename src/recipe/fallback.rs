@@ -1,9 +1,9 @@
-//! What a type becomes when a row is not whole blocks of it.
+//! Fallback types for rows that are not a multiple of the block size.
 
 use crate::container::gguf::TensorType;
 use crate::error::{Code, Error, Result};
 
-/// The type with smaller blocks that stands in.
+/// Types, and the type with smaller blocks that replaces each.
 const FALLBACKS: &[(TensorType, TensorType)] = &[
     (TensorType::IQ1_S, TensorType::IQ4_NL),
     (TensorType::IQ1_M, TensorType::IQ4_NL),
@@ -23,10 +23,10 @@ const FALLBACKS: &[(TensorType, TensorType)] = &[
     (TensorType::Q6_K, TensorType::Q8_0),
 ];
 
-/// The type a row of this length can have instead of `wanted`, `wanted` itself if it fits.
+/// The type for rows of this length: `wanted` if it fits, otherwise its fallback.
 ///
 /// # Errors
-/// [`Code::UNSUPPORTED`] for a type with large blocks that has no stand-in, as llama-quantize refuses it.
+/// [`Code::UNSUPPORTED`] for a type without fallback, which llama-quantize rejects too.
 pub(super) fn fitting(wanted: TensorType, row_length: u64) -> Result<TensorType> {
     let fits = |kind: TensorType| row_length.is_multiple_of(kind.weights);
     if fits(wanted) {
@@ -38,7 +38,7 @@ pub(super) fn fitting(wanted: TensorType, row_length: u64) -> Result<TensorType>
         None => {
             let TensorType { name, weights, .. } = wanted;
             let message = format!(
-                "{name} needs rows of whole blocks of {weights} weights, rows here have {row_length}, and no other type stands in for it"
+                "{name} needs rows with a multiple of {weights} weights, but these have {row_length}, and there is no fallback type"
             );
             return Err(Error::new(Code::UNSUPPORTED, message).with("type", name).with("rowLength", row_length));
         }

@@ -1,22 +1,24 @@
-//! Image and video models: what ComfyUI-GGUF's patch of `llama-quantize` keeps of them, and its own mixes for the rest.
+//! Image and video models: the tensors that ComfyUI-GGUF's patch of `llama-quantize` keeps, and its mixes for the
+//! others.
 //!
-//! Three kinds of matrices have rules of their own; of a kind's rules the first for the preset decides, and a matrix no rule
-//! speaks of gets the preset's type. Rows that are not whole blocks become F16, where language models get smaller blocks.
+//! Three kinds of matrices have their own rules. The first rule of the kind that matches the preset applies; without
+//! one, a matrix gets the preset's default type. Rows that are not whole blocks become F16, while language models get a
+//! type with smaller blocks.
 //!
-//! Source: `tools/lcpp.patch` of ComfyUI-GGUF (Apache-2.0, commit 795e451); the lists are its facts (see NOTICE). It was made
-//! for llama.cpp b3962 and refuses most IQ presets, which its loader reads meanwhile; those, and the presets that came after it,
-//! follow llama-quantize's rules here.
+//! Source: `tools/lcpp.patch` of ComfyUI-GGUF (Apache-2.0, commit 795e451); the lists are facts from it (see NOTICE).
+//! The patch was made for llama.cpp b3962 and rejects most IQ presets, which ComfyUI-GGUF's loader now supports. Those,
+//! and newer presets, follow llama-quantize's rules here.
 
 use super::preset::{PresetSet, ftype};
 use crate::container::gguf::{Tensor, TensorType};
 use crate::error::{Code, Error, Result};
 
-/// Architectures and what they keep.
+/// Architectures, and the tensors they keep.
 struct Image {
     architectures: &'static [&'static str],
-    /// Parts of names.
+    /// Substrings of names.
     parts: &'static [&'static str],
-    /// Whole names.
+    /// Complete names.
     names: &'static [&'static str],
 }
 
@@ -101,23 +103,23 @@ fn image(architecture: &str) -> Option<&'static Image> {
     IMAGES.iter().find(|image| image.architectures.contains(&architecture))
 }
 
-/// Whether a model of this architecture makes images or video. Its tensors keep dimensions of one, which its loader wants
-/// and ggml leaves out.
+/// Whether models of this architecture generate images or video. Their tensors keep trailing dimensions of one, which
+/// the loader needs and ggml drops.
 pub(crate) fn is_image(architecture: &str) -> bool {
     image(architecture).is_some()
 }
 
-/// Why a tensor written as `name` keeps its type, if it does.
+/// The reason why a tensor with the output name `name` keeps its type, if it does.
 pub(super) fn kept(architecture: &str, tensor: &Tensor, name: &str) -> Option<&'static str> {
     let image = image(architecture)?;
     if tensor.dimensions() != 2 {
         return Some("only matrices of image models are quantized");
     }
     let kept = image.names.contains(&name) || image.parts.iter().any(|part| name.contains(part));
-    kept.then_some("what image models take in and give out is kept")
+    kept.then_some("input and output layers of image models are kept")
 }
 
-/// The presets the patch has rules or at least a type for. IQ3_XS is not among the IQ presets it refuses.
+/// The presets for which the patch has rules or at least a type. IQ3_XS is not among the IQ presets that it rejects.
 const PRESETS: PresetSet = PresetSet::of(&[
     ftype::Q4_0,
     ftype::Q4_1,
@@ -141,16 +143,16 @@ const PRESETS: PresetSet = PresetSet::of(&[
 
 /// A kind of matrix.
 struct Kind {
-    /// It is one if its name has all the parts of one list.
+    /// A name matches if it contains all substrings of one of the lists.
     names: &'static [&'static [&'static str]],
     rules: &'static [Rule],
     why: &'static str,
 }
 
-/// Under this preset, this type.
+/// The type for a preset.
 struct Rule {
     preset: u32,
-    /// For so many of the kind, in the order of the file.
+    /// The number of matrices of this kind, in file order, to which the rule applies.
     first: u64,
     kind: TensorType,
 }
@@ -163,7 +165,7 @@ const fn first(first: u64, preset: u32, kind: TensorType) -> Rule {
     Rule { preset, first, kind }
 }
 
-/// A name belongs to the first that it matches.
+/// A name belongs to the first kind that it matches.
 const KINDS: [Kind; 3] = [
     Kind {
         names: &[
@@ -218,38 +220,38 @@ const KINDS: [Kind; 3] = [
     },
 ];
 
-/// Parts of names in diffusers' layout and in whole checkpoints, which the loader does not take.
+/// Substrings of names in diffusers' layout and in complete checkpoints, which the loader does not support.
 const FOREIGN: &[&str] =
     &["model.diffusion_model.", "first_stage_model.", "single_transformer_blocks.", "joint_transformer_blocks."];
 
-/// Refuses a tensor of a layout that is not the one its architecture has in GGUF.
+/// Rejects a tensor name that does not have its architecture's GGUF layout.
 ///
 /// # Errors
-/// [`Code::UNSUPPORTED`].
+/// [`Code::UNSUPPORTED`] for such a name.
 pub(super) fn check_layout(architecture: &str, name: &str) -> Result<()> {
     match FOREIGN.iter().find(|part| is_image(architecture) && name.contains(**part)) {
         None => Ok(()),
         Some(part) => {
             let message =
-                format!("a {architecture} model in GGUF has no '{part}' in its names; convert the model itself");
+                format!("tensor names of a {architecture} GGUF must not contain '{part}'; convert the original model");
             Err(Error::new(Code::UNSUPPORTED, message).with("architecture", architecture))
         }
     }
 }
 
-/// The mixes of a preset for the image models; they count the matrices of each kind.
+/// The mixes of a preset for image models; counts the matrices of each kind.
 #[derive(Debug, Default)]
 pub(super) struct ImageMix {
     counts: [u64; KINDS.len()],
 }
 
 impl ImageMix {
-    /// None if llama-quantize's own rules are for this architecture and preset.
+    /// `None` if llama-quantize's own rules apply to this architecture and preset.
     pub fn of(architecture: &str, preset: u32) -> Option<Self> {
         (is_image(architecture) && PRESETS.has(preset)).then(Self::default)
     }
 
-    /// The type of the next matrix, and why; `default` is the preset's.
+    /// The type of the next matrix, with the reason; `default` is the preset's default type.
     pub fn choose(&mut self, preset: u32, name: &str, default: TensorType) -> (TensorType, &'static str) {
         let is_of = |kind: &Kind| kind.names.iter().any(|parts| parts.iter().all(|part| name.contains(part)));
         let found = KINDS.iter().zip(&mut self.counts).find(|(kind, _)| is_of(kind));
@@ -263,7 +265,7 @@ impl ImageMix {
     }
 }
 
-/// `wanted` if rows of this length are whole blocks of it, or F16.
+/// `wanted` if rows of this length are whole blocks of it, otherwise F16.
 pub(super) fn fitting(wanted: TensorType, row_length: u64) -> TensorType {
     if row_length.is_multiple_of(wanted.weights) { wanted } else { TensorType::F16 }
 }

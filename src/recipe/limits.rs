@@ -1,25 +1,25 @@
-//! What GGUF holds and its readers do not: names and dimensions beyond what ggml was built for.
+//! Limits of GGUF readers: tensor names and dimensions that the file format allows but ggml does not read.
 //!
-//! | architecture | bytes of a tensor's name | dimensions | because |
+//! | architecture | maximum bytes of a tensor's name | dimensions | reason |
 //! |---|---|---|---|
-//! | of a language model | 63 | 4 | `GGML_MAX_NAME` of 64 with its final zero, `GGML_MAX_DIMS` |
-//! | of an image model, or none | 127 | 5 | ComfyUI-GGUF and stable-diffusion.cpp build ggml with `GGML_MAX_NAME` of 128 |
-//! | `plain` | as the parser | 5 | no program runs it |
+//! | a language model | 63 | 4 | `GGML_MAX_NAME` of 64 with its final zero, `GGML_MAX_DIMS` |
+//! | an image model, or none | 127 | 5 | ComfyUI-GGUF and stable-diffusion.cpp build ggml with `GGML_MAX_NAME` of 128 |
+//! | `plain` | the parser's limit | 5 | no program runs it |
 //!
-//! Source: `gguf_init_from_file` in ggml's `gguf.cpp` (MIT), which refuses the whole file for one such tensor.
+//! Source: `gguf_init_from_file` in ggml's `gguf.cpp` (MIT), which rejects the whole file because of one such tensor.
 
 use super::image::is_image;
 use crate::container::gguf::{Header, MAX_DIMS, MAX_NAME_BYTES, MAX_READ_DIMS};
 use crate::error::{Code, Error, Result};
 
-/// Bytes of a tensor's name that llama.cpp reads.
+/// Maximum length in bytes of a tensor name in llama.cpp.
 pub(crate) const MAX_TEXT_NAME: u64 = 63;
-/// Bytes of a tensor's name that readers of image models read.
+/// Maximum length in bytes of a tensor name in readers of image models.
 pub(crate) const MAX_IMAGE_NAME: u64 = 127;
-/// The architecture of a container that no program runs.
+/// The architecture of a plain container, which no program runs.
 pub(crate) const PLAIN: &str = "plain";
 
-/// What the readers of an architecture take.
+/// The limits of the readers of an architecture.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     name: u64,
@@ -39,17 +39,17 @@ impl Limits {
         Limits { name, dims: dims as usize, reader }
     }
 
-    /// What of a tensor its readers do not take, if anything.
+    /// The limit that a tensor exceeds, if any.
     fn broken(self, name: &str, dims: usize) -> Option<String> {
         let Limits { reader, .. } = self;
         if name.len() as u64 > self.name {
             let most = self.name;
-            return Some(format!("its name has {} bytes, and {reader} reads at most {most}: rename it", name.len()));
+            return Some(format!("its name has {} bytes, but {reader} reads at most {most}; rename it", name.len()));
         }
-        (dims > self.dims).then(|| format!("it has {dims} dimensions, and {reader} reads at most {}", self.dims))
+        (dims > self.dims).then(|| format!("it has {dims} dimensions, but {reader} reads at most {}", self.dims))
     }
 
-    /// Refuses a tensor that could be written and not be read.
+    /// Rejects a tensor that could be written but not read.
     ///
     /// # Errors
     /// [`Code::TOO_LARGE`] with the limit.
@@ -64,7 +64,7 @@ impl Limits {
     }
 }
 
-/// The tensors of a file that the programs which run its architecture cannot read, each with the reason.
+/// The tensors that the readers of the file's architecture cannot read, each with the reason.
 pub fn unreadable(header: &Header) -> Vec<(&str, String)> {
     let architecture = header.get("general.architecture");
     let limits = Limits::of(architecture.as_ref().and_then(|value| value.as_str()).unwrap_or_default());

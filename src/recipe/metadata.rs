@@ -1,4 +1,4 @@
-//! The metadata of the file that is written.
+//! The metadata of the output file.
 
 use super::image::is_image;
 use super::names::Pruner;
@@ -10,7 +10,7 @@ use crate::error::{Code, Error, Result};
 /// The version of ggml's formats, unchanged since 2023.
 const QUANTIZATION_VERSION: u32 = 2;
 
-/// Metadata in the order it is written.
+/// Metadata pairs in output order.
 #[derive(Debug)]
 pub(super) struct Pairs {
     pairs: Builder,
@@ -18,13 +18,13 @@ pub(super) struct Pairs {
 }
 
 impl Pairs {
-    /// The pairs of a header, as they are.
+    /// The pairs of a header, unchanged.
     pub fn of(header: &Header) -> Pairs {
         let pairs = header.metadata().map(|pair| (pair.key.to_owned(), pair.raw.to_vec())).collect();
         Pairs { pairs: Builder { pairs, in_place: false }, alignment: header.alignment() }
     }
 
-    /// All pairs as they are written, with some set at the end.
+    /// All encoded pairs, with additional ones set at the end.
     pub fn and<'a>(&self, more: impl Iterator<Item = (&'a str, &'a Value<'a>)>) -> Vec<Vec<u8>> {
         let mut out = self.pairs.clone();
         more.for_each(|(key, value)| out.set(key, value));
@@ -32,11 +32,11 @@ impl Pairs {
     }
 }
 
-/// Ordered pairs; setting a key moves it to the end, as `gguf_set_val_*` does.
+/// An ordered list of pairs. Setting a key moves it to the end, like `gguf_set_val_*`.
 #[derive(Clone, Debug)]
 struct Builder {
     pairs: Vec<(String, Vec<u8>)>,
-    /// Keys that are there stay where they are, as in the llama.cpp that ComfyUI-GGUF patches.
+    /// Whether existing keys keep their position, as in the llama.cpp version that ComfyUI-GGUF patches.
     in_place: bool,
 }
 
@@ -56,10 +56,10 @@ impl Builder {
     }
 }
 
-/// The input's pairs, byte for byte and in order, then what a conversion sets.
+/// The input's pairs, byte for byte and in order, followed by those that a conversion sets.
 ///
 /// # Errors
-/// [`Code::RANGE`] for an override of `general.alignment` that is no power of two.
+/// [`Code::RANGE`] for an override of `general.alignment` that is not a power of two.
 pub(super) fn pairs(
     header: &Header,
     options: &Options,
@@ -96,14 +96,14 @@ fn overridden_alignment(value: &Value) -> Result<u32> {
         Value::U32(alignment) if alignment.is_power_of_two() && *alignment <= MAX_ALIGNMENT => Ok(*alignment),
         _ => {
             let message = format!(
-                "{ALIGNMENT_KEY} must be an int, a power of two and at most {MAX_ALIGNMENT}; usual is {DEFAULT_ALIGNMENT}"
+                "{ALIGNMENT_KEY} must be an int, a power of two and at most {MAX_ALIGNMENT} (default {DEFAULT_ALIGNMENT})"
             );
             Err(Error::new(Code::RANGE, message).with("key", ALIGNMENT_KEY))
         }
     }
 }
 
-/// What `llama-quantize` notes of the importance matrix it used.
+/// Sets the metadata with which `llama-quantize` describes the importance matrix it used.
 fn set_importance(out: &mut Builder, importance: &ImportanceMatrix, file: Option<&str>) {
     if let Some(file) = file {
         out.set("quantize.imatrix.file", &Value::String(cut(file)));
@@ -118,7 +118,7 @@ fn set_importance(out: &mut Builder, importance: &ImportanceMatrix, file: Option
     }
 }
 
-/// As much as llama.cpp's buffer holds, even if that splits a character.
+/// Truncates to the size of llama.cpp's buffer, even within a character.
 fn cut(text: &str) -> &[u8] {
     let bytes = text.as_bytes();
     &bytes[..bytes.len().min(MAX_OVERRIDE_BYTES)]

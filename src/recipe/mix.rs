@@ -1,8 +1,9 @@
-//! The mixes: which type a kind of tensor gets under a preset, and why.
+//! The mixes: which type a category of tensors gets with a preset, and why.
 //!
-//! A tensor belongs to the first [`Section`] whose conditions hold. A section has stages, and of every stage the first
-//! rule that applies sets the type; a later stage sees the type an earlier one chose. A tensor no rule speaks of keeps
-//! the preset's default type. Source: llama.cpp `llama_tensor_get_type_impl`; its rules for `attn_qkv` alone come after
+//! A tensor belongs to the first [`Section`] whose conditions are true. A section has stages; in each stage the first
+//! rule that applies sets the type, and later stages can depend on it. If no rule applies, a tensor gets the preset's
+//! default type. Source: llama.cpp `llama_tensor_get_type_impl`. Its rules for `attn_qkv` alone follow those for all
+//! attention values and are never reached, so they are omitted here.
 //! those for all attention values and are never reached, so they are not here.
 
 use super::category::Category;
@@ -10,7 +11,7 @@ use super::facts::Facts;
 use super::preset::{PresetSet, ftype};
 use crate::container::gguf::{Tensor, TensorType};
 
-/// What a rule may ask about.
+/// The inputs of the conditions.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Situation<'a> {
     pub ftype: u32,
@@ -20,19 +21,19 @@ pub(super) struct Situation<'a> {
     pub facts: &'a Facts,
     pub has_importance: bool,
     pub tied: bool,
-    /// Which of its kind the tensor is, and of how many.
+    /// The index of the tensor in its category, and the size of the category.
     pub index: u64,
     pub of: u64,
-    /// The type so far.
+    /// The type chosen so far.
     pub kind: TensorType,
 }
 
-/// One condition.
+/// A condition.
 #[derive(Clone, Copy, Debug)]
 enum When {
     Is(Category),
     Values,
-    /// It is the output, or the embeddings that stand in for one.
+    /// The tensor is the output, or tied embeddings used as the output.
     OutputRole,
     Preset(PresetSet),
     Architecture(&'static str),
@@ -51,13 +52,13 @@ enum When {
     SeventyB,
     NoImportance,
     WithImportance,
-    /// The first so many of its kind.
+    /// The first n of its category.
     FirstFew(u64),
-    /// The first `1/n` of its kind.
+    /// The first `1/n` of its category.
     FirstOneOf(u64),
     /// All but the first and the last eighth.
     Middle,
-    /// The first and the last eighth, and every third in between.
+    /// The first and the last eighth, and every third in between (llama.cpp's `use_more_bits`).
     MoreBits,
 }
 
@@ -93,7 +94,7 @@ impl When {
     }
 }
 
-/// Under these presets and conditions, this type.
+/// The type for these presets under these conditions.
 #[derive(Clone, Copy, Debug)]
 struct Rule {
     presets: PresetSet,
@@ -106,13 +107,13 @@ const fn rule(presets: PresetSet, when: &'static [When], kind: TensorType, why: 
     Rule { presets, when, kind, why }
 }
 
-/// A kind of tensor and its rules.
+/// A category of tensors and its rules.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Section {
     when: &'static [When],
-    /// Tensors of this section are counted, to know which of its kind one is.
+    /// Whether tensors of this section are counted, for rules that depend on the index.
     pub counts: bool,
-    /// In a model of experts the layer is read from the name, because experts do not come in order.
+    /// Whether, in a mixture-of-experts model, the layer is read from the name, because experts are not in order.
     pub layer_from_name: bool,
     stages: &'static [&'static [Rule]],
 }
@@ -126,12 +127,12 @@ pub(super) fn section(s: &Situation) -> &'static Section {
 }
 
 impl Section {
-    /// Whether it is that of the output and of the embeddings that stand in for one.
+    /// Whether this is the section of the output and of tied embeddings.
     pub fn is_output(&self) -> bool {
         matches!(self.when, [OutputRole])
     }
 
-    /// The type the rules choose and the reason of the last that did, if any did.
+    /// The type chosen by the rules, and the reason of the last rule that applied, if any.
     pub fn choose(&self, mut s: Situation) -> (TensorType, Option<&'static str>) {
         let mut why = None;
         for stage in self.stages {
@@ -156,7 +157,7 @@ use When::*;
 const ALL: PresetSet = PresetSet::ALL;
 const LOW: PresetSet = on![IQ2_XXS IQ2_XS IQ1_S IQ2_S IQ2_M IQ1_M];
 
-/// The first section whose conditions hold is the tensor's.
+/// A tensor belongs to the first section whose conditions are true.
 const SECTIONS: &[Section] = &[
     Section {
         when: &[Architecture("glm5-next"), NameHas(&["attn_q_a", "attn_q_b", "nextn.eh_proj"])],
@@ -181,9 +182,9 @@ const SECTIONS: &[Section] = &[
 ];
 
 const OUTPUT: &[Rule] = &[
-    rule(on![MXFP4_MOE], &[], T::Q8_0, "the output is not of the experts"),
+    rule(on![MXFP4_MOE], &[], T::Q8_0, "the output does not belong to the experts"),
     rule(ALL, &[Architecture("falcon")], T::Q8_0, "falcon's output stays at 8 bits"),
-    rule(ALL, &[RowsDoNotFit], T::Q8_0, "the output's rows are not whole blocks of the preset's type"),
+    rule(ALL, &[RowsDoNotFit], T::Q8_0, "the output's rows are not a multiple of the block size of the preset's type"),
     rule(
         on![IQ2_XXS IQ2_XS IQ3_XXS IQ1_S IQ2_S IQ2_M IQ1_M],
         &[],
@@ -195,11 +196,11 @@ const OUTPUT: &[Rule] = &[
 
 const MXFP4_MOE: &[Rule] = &[
     rule(ALL, &[Stacked, NotArchitecture("bailingmoe3")], T::MXFP4, "stacked experts"),
-    // This architecture also stacks its attention's projections.
+    // This architecture also stacks the projections of its attention.
     rule(ALL, &[Stacked, Is(Category::FfnUp)], T::MXFP4, "stacked experts"),
     rule(ALL, &[Stacked, Is(Category::FfnGate)], T::MXFP4, "stacked experts"),
     rule(ALL, &[Stacked, Is(Category::FfnDown)], T::MXFP4, "stacked experts"),
-    rule(ALL, &[], T::Q8_0, "not of the experts"),
+    rule(ALL, &[], T::Q8_0, "does not belong to the experts"),
 ];
 
 const EMBEDDING: &[Rule] = &[
@@ -207,7 +208,7 @@ const EMBEDDING: &[Rule] = &[
     rule(on![IQ2_S IQ2_M IQ3_XXS], &[], T::IQ3_S, EMBEDDING_WHY),
     rule(on![TQ1_0 TQ2_0 Q2_0], &[], T::Q4_K, EMBEDDING_WHY),
 ];
-const EMBEDDING_WHY: &str = "embeddings are looked up, not multiplied: a plain type does";
+const EMBEDDING_WHY: &str = "embeddings are looked up, not multiplied: a plain type is enough";
 
 const LOW_VALUES: &[Rule] = &[
     rule(LOW, &[SharedHeadsOrFourExperts], T::Q4_K, "attention values that many heads or experts share are small"),
@@ -217,7 +218,7 @@ const LOW_VALUES: &[Rule] = &[
 const VALUES_WHY: &str = "attention values are sensitive";
 
 const LOW_KEYS: &[Rule] = &[rule(LOW, &[EightExperts], T::Q4_K, EXPERTS_WHY)];
-const EXPERTS_WHY: &str = "beside eight experts attention is small";
+const EXPERTS_WHY: &str = "attention is small compared with eight experts";
 
 const LOW_DOWN: &[Rule] = &[
     rule(on![IQ2_S IQ2_M], &[FirstOneOf(8)], T::IQ3_S, FIRST_DOWN_WHY),
@@ -236,7 +237,7 @@ const VALUES: &[Rule] = &[
     rule(on![Q2_K Q2_K_S IQ3_XXS IQ3_XS IQ3_S], &[SharedHeads], T::Q4_K, SHARED_WHY),
     rule(on![Q2_K], &[], T::Q3_K, VALUES_WHY),
     rule(on![IQ3_XXS], &[NoImportance], T::IQ3_S, "attention values without importance"),
-    rule(on![IQ3_XXS], &[], T::IQ3_XXS, "attention values under importance"),
+    rule(on![IQ3_XXS], &[], T::IQ3_XXS, "attention values with importance"),
     rule(on![IQ3_M], &[], T::Q4_K, VALUES_WHY),
     rule(on![Q3_K_M], &[FirstFew(2)], T::Q5_K, "attention values of the first two layers"),
     rule(on![Q3_K_M], &[], T::Q4_K, VALUES_WHY),
@@ -247,7 +248,7 @@ const VALUES: &[Rule] = &[
 ];
 const SHARED_WHY: &str = "attention values that many heads share are small";
 
-/// There the values are an eighth of the queries.
+/// In 70B models the values have an eighth of the size of the queries.
 const VALUES_70B: &[Rule] =
     &[rule(ALL, &[SeventyB, TypeIs(&[T::Q3_K, T::Q4_K])], T::Q5_K, "a 70B model's attention values are small")];
 
@@ -257,7 +258,7 @@ const KEYS: &[Rule] = &[rule(ALL, &[EightExperts], T::Q8_0, EXPERTS_WHY), QUERIE
 const QUERIES: &[Rule] = &[QUERIES_XS, QUERIES_XXS];
 const QUERIES_XS: Rule = rule(on![IQ3_XS], &[], T::IQ3_XXS, QUERIES_WHY);
 const QUERIES_XXS: Rule = rule(on![IQ3_XXS], &[], T::IQ2_S, QUERIES_WHY);
-const QUERIES_WHY: &str = "queries and keys bear fewer bits in this preset";
+const QUERIES_WHY: &str = "queries and keys tolerate fewer bits in this preset";
 
 const DOWN: &[Rule] = &[
     rule(on![Q2_K], &[], T::Q3_K, DOWN_WHY),
@@ -278,9 +279,9 @@ const DOWN: &[Rule] = &[
     rule(on![Q4_K_M Q5_K_M], &[MoreBits], T::Q6_K, MORE_DOWN_WHY),
     rule(on![IQ4_NL IQ4_XS], &[FirstOneOf(8), NoImportance], T::Q5_K, FIRST_DOWN_WHY),
     rule(on![Q4_K_S], &[NotArchitecture("falcon"), FirstOneOf(8)], T::Q5_K, FIRST_DOWN_WHY),
-    // An importance matrix makes ffn_down of the first layers go astray in Q4_0 and Q5_0; without one, so do Q4_1 and Q5_1.
-    rule(on![Q4_0], &[WithImportance, FirstOneOf(8)], T::Q4_1, "ffn_down of the first layers under importance"),
-    rule(on![Q5_0], &[WithImportance, FirstOneOf(8)], T::Q5_1, "ffn_down of the first layers under importance"),
+    // With an importance matrix, ffn_down of the first layers degrades in Q4_0 and Q5_0; without one, in Q4_1 and Q5_1.
+    rule(on![Q4_0], &[WithImportance, FirstOneOf(8)], T::Q4_1, "ffn_down of the first layers with importance"),
+    rule(on![Q5_0], &[WithImportance, FirstOneOf(8)], T::Q5_1, "ffn_down of the first layers with importance"),
 ];
 const DOWN_WHY: &str = "ffn_down keeps more bits in this preset";
 const MORE_DOWN_WHY: &str = "ffn_down of the layers that keep more bits";
@@ -299,4 +300,4 @@ const ATTENTION_OUTPUT: &[Rule] = &[
     rule(on![Q3_K_L], &[NotArchitecture("falcon"), NotEightExperts], T::Q5_K, ATTENTION_OUTPUT_WHY),
 ];
 
-const GATE_UP: &[Rule] = &[rule(on![IQ3_XS], &[Middle], T::IQ3_XXS, "the middle layers bear fewer bits")];
+const GATE_UP: &[Rule] = &[rule(on![IQ3_XS], &[Middle], T::IQ3_XXS, "the middle layers tolerate fewer bits")];

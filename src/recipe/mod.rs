@@ -1,25 +1,25 @@
-//! What to do with a model: presets and rules as data, and the planner that turns a header and a recipe into jobs.
+//! Presets and rules as data, and the planner, which turns a header and a recipe into the plan of a conversion.
 //!
 //! ```text
-//! preset     the names people know (Q4_K_M ...), their numbers and default types
-//! category   what kind of tensor a name means; which tensors are never quantized
-//! mix        the rules of every preset: this kind of tensor, under these conditions, gets that type, because
-//! fallback   what a type becomes when a row is not whole blocks
-//! four_bit   the presets of bitsandbytes' formats, which are no GGUF
-//! limits     names and dimensions that readers of GGUF do not take
-//! facts      what the rules ask of a model: architecture, layers, heads, experts
-//! recipe     the options, with llama-quantize's names
-//! plan       header + recipe + importance -> every tensor's decision, place and reason, and the final header
-//! split      the files that are written, if there shall be several
-//! transcribe a made header written as it is: what a conversion without a preset of formats does
-//! tile       one tile, whole rows or a piece of one: widen, encode, check, measure
-//! rows       what each format would make of some rows, and how two tensors differ
+//! preset     the presets (Q4_K_M ...): names, numbers and default types
+//! category   categories of tensors by name; tensors that are never quantized
+//! mix        the rules of all presets: which category gets which type under which conditions, and why
+//! fallback   fallback types for rows that are not a multiple of the block size
+//! four_bit   the presets of bitsandbytes' formats, which do not produce GGUF
+//! limits     limits of GGUF readers on names and dimensions
+//! facts      the properties of a model that rules depend on: architecture, layers, heads, experts
+//! options    the options of a recipe, with llama-quantize's names
+//! plan       header + recipe + importance -> each tensor's type, position and reason, and the final header
+//! split      output to several files
+//! transcribe writes a header imported from another container without quantizing
+//! tile       one tile (whole rows or part of one): decode, encode, check, measure
+//! rows       the error of each format on some rows, and the difference between two tensors
 //! ```
 //!
-//! Every decision and every byte of the plan is what llama.cpp's `llama_model_quantize` makes of the same input; the
-//! rules are its `llama-quant.cpp` (MIT), re-expressed as tables. It is different in one place: where a file's
-//! alignment is not 32, upstream lays tensors out at multiples of 32 all the same, and its own loader refuses the
-//! result; here they are placed as the metadata says.
+//! Every decision and every byte of a plan equals that of llama.cpp's `llama_model_quantize` for the same input. The
+//! rules are those of its `llama-quant.cpp` (MIT), expressed as tables. There is one difference: for files with an
+//! alignment other than 32, upstream still places tensors at multiples of 32, and its own loader rejects the result;
+//! here they are placed according to the metadata.
 
 mod category;
 mod choose;

@@ -1,11 +1,11 @@
-//! Names as llama.cpp reads them: the layer in them, the order they put tensors in, and what pruning makes of them.
+//! Tensor names as in llama.cpp: the layer number, the sort order, and renaming when layers are pruned.
 
 use crate::error::{Code, Error, Result};
 use crate::order::sorted;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-/// The layer of "blk.12.": what C's `sscanf(name, "blk.%d.")` finds, spaces and signs included.
+/// The layer of "blk.12.": the result of C's `sscanf(name, "blk.%d.")`, which accepts spaces and signs.
 pub(super) fn layer(name: &str) -> Option<i64> {
     let rest = name.strip_prefix("blk.")?.trim_start_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
     let (sign, digits) = match rest.strip_prefix('-') {
@@ -17,19 +17,19 @@ pub(super) fn layer(name: &str) -> Option<i64> {
     Some(sign * number)
 }
 
-/// Tensors stand in the order of their layers, those without one first, and by name within.
+/// Orders tensors by layer, those without a layer first, and then by name.
 pub(super) fn compare(left: &str, right: &str) -> Ordering {
     let key = |name| layer(name).unwrap_or(-1);
     key(left).cmp(&key(right)).then_with(|| left.as_bytes().cmp(right.as_bytes()))
 }
 
-/// Renumbers layers when some are left out.
+/// Renumbers layers when some are pruned.
 #[derive(Debug)]
 pub(super) struct Pruner {
-    /// Sorted, each once.
+    /// The pruned layers, sorted, without duplicates.
     pruned: Vec<u32>,
     mapped: BTreeMap<u32, Option<u32>>,
-    /// The number the next layer gets; at the end, how many there are.
+    /// The number of the next layer; at the end, the number of layers.
     pub next: u32,
 }
 
@@ -40,20 +40,20 @@ impl Pruner {
         Pruner { pruned, mapped: BTreeMap::new(), next: 0 }
     }
 
-    /// Whether anything is left out.
+    /// Whether any layers are pruned.
     pub fn is_active(&self) -> bool {
         !self.pruned.is_empty()
     }
 
-    /// The name a tensor gets, or none if it goes; asked in the order tensors are written.
+    /// The new name of a tensor, or `None` if it is pruned. Must be called in the order in which tensors are written.
     ///
     /// # Errors
-    /// [`Code::RANGE`] for a layer number no model can have.
+    /// [`Code::RANGE`] for a layer number that is too large.
     pub fn rename(&mut self, name: &str) -> Result<Option<String>> {
         let Some(first) = self.pruned.first().copied() else { return Ok(Some(name.to_owned())) };
         let Some((start, digits)) = numbered_block(name) else { return Ok(Some(name.to_owned())) };
         let block: u32 = digits.parse().map_err(|_| {
-            Error::new(Code::RANGE, format!("tensor '{name}' is of layer {digits}, which is no layer number"))
+            Error::new(Code::RANGE, format!("tensor '{name}' has the layer number {digits}, which is too large"))
         })?;
         let new = match self.mapped.get(&block) {
             Some(new) => *new,
@@ -76,7 +76,7 @@ impl Pruner {
     }
 }
 
-/// The first `blk.<digits>.` in a name, wherever it stands: where its digits begin, and they.
+/// The first `blk.<digits>.` in a name: the position of the digits, and the digits.
 fn numbered_block(name: &str) -> Option<(usize, &str)> {
     name.match_indices("blk.").find_map(|(at, found)| {
         let start = at + found.len();

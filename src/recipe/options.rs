@@ -1,73 +1,74 @@
-//! The options of a conversion, with the names and meanings of `llama-quantize`'s.
+//! The options of a conversion, with the names and meanings of `llama-quantize`.
 
 use crate::container::gguf::{TensorType, Value};
 use crate::error::{Code, Error, Result};
 use regex_lite::{Regex, RegexBuilder};
 use serde::Deserialize;
 
-/// What to make of a model.
+/// The options of a conversion.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Recipe {
-    /// The preset: a name in any case ("Q4_K_M"), or a `llama_ftype` number ("15"). See [`Preset::by_name`](super::Preset::by_name).
+    /// The preset: a name in any case ("Q4_K_M") or a `llama_ftype` number ("15"). See
+    /// [`Preset::by_name`](super::Preset::by_name).
     pub preset: String,
-    /// Every quantized tensor gets the preset's default type: no mixing rules, though rows that do not fit still fall back.
+    /// Quantize every tensor to the preset's default type, without mixing. Rows that do not fit still get a fallback
+    /// type.
     pub pure: bool,
-    /// `output.weight` keeps its type.
+    /// Keep the type of `output.weight`.
     pub leave_output_tensor: bool,
-    /// The type of `output.weight`, and of tied embeddings that stand in for it.
+    /// The type of `output.weight`, or of tied embeddings used as the output.
     pub output_tensor_type: Option<String>,
     /// The type of the token embeddings.
     pub token_embedding_type: Option<String>,
-    /// Types for the tensors whose names a pattern finds; the first that does decides. Only for quantizing presets.
+    /// Types for tensors whose names match a pattern; the first match applies. Only for presets that quantize.
     pub tensor_types: Vec<TensorTypeRule>,
-    /// Tensors that are quantized already may be quantized again.
+    /// Allow quantizing tensors that are already quantized.
     pub allow_requantize: bool,
-    /// Use the importance matrix only for tensors whose names contain one of these.
+    /// Use the importance matrix only for tensors whose names contain one of these strings.
     pub include_weights: Vec<String>,
-    /// Do not use the importance matrix for tensors whose names contain one of these.
+    /// Do not use the importance matrix for tensors whose names contain one of these strings.
     pub exclude_weights: Vec<String>,
-    /// Metadata to set, each "KEY=TYPE:VALUE" with a type of int, float, bool or str.
+    /// Metadata to set, as "KEY=TYPE:VALUE" with type int, float, bool or str.
     pub override_kv: Vec<String>,
-    /// Layers to leave out; those after them are renumbered.
+    /// Layers to remove; the following ones are renumbered.
     pub prune_layers: Vec<u32>,
-    /// Keep the input's shards, and with them its order of tensors.
+    /// Keep the shards of the input, and with them its order of tensors.
     pub keep_split: bool,
-    /// Write files of so many bytes at most, headers not counted; a larger tensor gets a file of its own.
+    /// The maximum size of an output file in bytes, not counting the header. A larger tensor gets its own file.
     pub split_max_size: Option<u64>,
-    /// Only to see what would be done: needing importance, requantizing and formats that cannot be written are no
-    /// errors then, and the plan says which tensors need importance.
+    /// Only plan: missing importance, requantizing and formats that cannot be written are not errors then, and the plan
+    /// says which tensors need importance.
     pub dry_run: bool,
-    /// The importance matrix's file name, for `quantize.imatrix.file`; without it that key is not written.
+    /// The file name of the importance matrix, for `quantize.imatrix.file`. By default this key is not written.
     pub imatrix_file: Option<String>,
-    /// What GGUF calls the way a tokenizer cuts text (`tokenizer.ggml.pre`): only for language models from safetensors whose
-    /// files do not tell.
+    /// The pre-tokenizer (`tokenizer.ggml.pre`), for language models in safetensors files that do not determine it.
     pub pre_tokenizer: Option<String>,
-    /// The presets NF4 and FP4: the scales in 8 bits, as `bnb_4bit_use_double_quant` has it.
+    /// For the presets NF4 and FP4: quantize the scales to 8 bits (`bnb_4bit_use_double_quant`).
     pub double_quant: Option<bool>,
-    /// The presets NF4 and FP4: modules that stay as they are, by their names or parts of these (`lm_head` does in any case).
+    /// For the presets NF4 and FP4: modules to keep, by name or part of a name (`lm_head` is always kept).
     pub exclude_modules: Option<Vec<String>>,
-    /// Make a plain container of a safetensors model: every tensor under its own name, and the architecture `plain`, which
-    /// no program runs. Without it a model of an unknown kind is refused.
+    /// Convert a safetensors model to a plain container: every tensor under its own name, and the architecture `plain`,
+    /// which no program runs. By default an unknown kind of model is rejected.
     pub plain: bool,
 }
 
-/// A type for tensors of certain names.
+/// A type for tensors whose names match a pattern.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TensorTypeRule {
-    /// A regular expression that is searched for in the name. It is put in lower case first, as llama-quantize does, but for
-    /// what a backslash stands before: `\\D` stays what it means.
+    /// A regular expression to search for in the name. It is converted to lower case first, as in llama-quantize,
+    /// except after a backslash: `\\D` keeps its meaning.
     pub pattern: String,
-    /// The type's name, in any case.
+    /// The name of the type, in any case.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The reason to state for it in the plan, in place of "a pattern of the recipe".
+    /// The reason to state in the plan instead of "a pattern of the recipe".
     #[serde(default)]
     pub why: Option<String>,
 }
 
-/// One metadata pair to set.
+/// A metadata pair to set.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KvOverride {
     /// The key.
@@ -76,10 +77,10 @@ pub struct KvOverride {
     pub value: OverrideValue,
 }
 
-/// The value of an override; its type decides the type in the file.
+/// The value of an override; its type determines the type in the file.
 #[derive(Clone, Debug, PartialEq)]
 pub enum OverrideValue {
-    /// Written as the u32 of its magnitude.
+    /// Written as u32, with the absolute value.
     Int(i64),
     /// Written as f32.
     Float(f64),
@@ -89,22 +90,22 @@ pub enum OverrideValue {
     String(String),
 }
 
-/// llama.cpp keeps override keys and texts in 128 bytes, the last of them zero.
+/// llama.cpp stores override keys and strings in 128 bytes, including the final zero.
 pub(super) const MAX_OVERRIDE_BYTES: usize = 127;
 
-/// Patterns, so many that no recipe needs more.
+/// The maximum number of patterns, more than any recipe needs.
 const MAX_TENSOR_TYPES: usize = 65_536;
 
-/// Bytes that all patterns may take when they are compiled: counted repetitions in each other make gigabytes of a line.
+/// Memory limit for all compiled patterns, because nested counted repetitions can take gigabytes.
 const MAX_PATTERN_BYTES: usize = 64 << 20;
-/// Bytes that one pattern may take, however few there are; that of a name of a hundred letters takes half of the least.
+/// Memory limits for one pattern, minimum and maximum; a literal name of a hundred letters takes half of the minimum.
 const PATTERN_BYTES: [usize; 2] = [8 << 10, 1 << 20];
 
 impl KvOverride {
-    /// Reads "KEY=TYPE:VALUE".
+    /// Parses "KEY=TYPE:VALUE".
     ///
     /// # Errors
-    /// [`Code::ARGUMENT`].
+    /// [`Code::ARGUMENT`] if the syntax is wrong.
     pub fn parse(text: &str) -> Result<KvOverride> {
         let bad = |what: &str| {
             let message =
@@ -113,14 +114,14 @@ impl KvOverride {
         };
         let (key, rest) = text.split_once('=').ok_or_else(|| bad("has no '='"))?;
         if key.is_empty() || key.len() > MAX_OVERRIDE_BYTES {
-            return Err(bad("has a key of no bytes or more than 127"));
+            return Err(bad("has an empty key or one of more than 127 bytes"));
         }
         let (kind, value) = rest.split_once(':').ok_or_else(|| bad("has no type"))?;
         let value = match kind {
             "int" => OverrideValue::Int(value.parse().map_err(|_| bad("has no integer"))?),
             "float" => OverrideValue::Float(value.parse().map_err(|_| bad("has no number"))?),
-            "bool" => OverrideValue::Bool(value.parse().map_err(|_| bad("has neither true nor false"))?),
-            "str" if value.len() > MAX_OVERRIDE_BYTES => return Err(bad("has a text of more than 127 bytes")),
+            "bool" => OverrideValue::Bool(value.parse().map_err(|_| bad("has neither true nor false as its value"))?),
+            "str" if value.len() > MAX_OVERRIDE_BYTES => return Err(bad("has a string of more than 127 bytes")),
             "str" => OverrideValue::String(value.to_owned()),
             _ => return Err(bad("has an unknown type")),
         };
@@ -129,7 +130,7 @@ impl KvOverride {
 }
 
 impl OverrideValue {
-    /// The value as it is written.
+    /// The value to be written.
     pub(super) fn as_value(&self) -> Value<'_> {
         match self {
             OverrideValue::Int(value) => Value::U32(value.unsigned_abs() as u32),
@@ -140,7 +141,7 @@ impl OverrideValue {
     }
 }
 
-/// A type for tensors of certain names, and the reason.
+/// A type for matching tensor names, and the reason.
 #[derive(Debug)]
 struct Pattern<'a> {
     regex: Regex,
@@ -148,7 +149,7 @@ struct Pattern<'a> {
     why: &'a str,
 }
 
-/// A recipe's names and patterns, resolved once.
+/// The names and patterns of a recipe, resolved.
 #[derive(Debug)]
 pub(super) struct Options<'a> {
     pub recipe: &'a Recipe,
@@ -160,8 +161,8 @@ pub(super) struct Options<'a> {
 
 impl<'a> Options<'a> {
     /// # Errors
-    /// [`Code::UNKNOWN_NAME`] for a type's name, [`Code::ARGUMENT`] for a pattern or an override that cannot be read and
-    /// for including and excluding weights at once.
+    /// [`Code::UNKNOWN_NAME`] for an unknown type, [`Code::ARGUMENT`] for an invalid pattern or override, or if both
+    /// including and excluding weights is requested.
     pub fn resolve(recipe: &'a Recipe) -> Result<Self> {
         if !recipe.include_weights.is_empty() && !recipe.exclude_weights.is_empty() {
             let message = "includeWeights and excludeWeights cannot be used together";
@@ -169,7 +170,7 @@ impl<'a> Options<'a> {
         }
         if recipe.tensor_types.len() > MAX_TENSOR_TYPES {
             let count = recipe.tensor_types.len();
-            let message = format!("{count} tensor types are given, and {MAX_TENSOR_TYPES} is the limit");
+            let message = format!("{count} tensor types are given; the limit is {MAX_TENSOR_TYPES}");
             return Err(Error::new(Code::TOO_LARGE, message).with("count", count));
         }
         let named = |name: &Option<String>| name.as_deref().map(TensorType::by_name).transpose();
@@ -184,7 +185,7 @@ impl<'a> Options<'a> {
         })
     }
 
-    /// The type the first pattern that finds the name asks for, and why.
+    /// The type of the first pattern that matches the name, and the reason.
     pub fn pattern_type(&self, name: &str) -> Option<(TensorType, &'a str)> {
         self.patterns.iter().find(|pattern| pattern.regex.is_match(name)).map(|pattern| (pattern.kind, pattern.why))
     }
@@ -193,14 +194,14 @@ impl<'a> Options<'a> {
 fn compile(rule: &TensorTypeRule, size_limit: usize) -> Result<Pattern<'_>> {
     let TensorTypeRule { pattern, kind, why } = rule;
     let regex = RegexBuilder::new(&lower_case(pattern)).size_limit(size_limit).build().map_err(|error| {
-        let message = format!("tensor pattern '{pattern}' is no regular expression: {error}");
+        let message = format!("tensor pattern '{pattern}' is not a valid regular expression: {error}");
         Error::new(Code::ARGUMENT, message).with("pattern", pattern.as_str())
     })?;
     let why = why.as_deref().unwrap_or("a pattern of the recipe");
     Ok(Pattern { regex, kind: TensorType::by_name(kind)?, why })
 }
 
-/// A pattern in lower case, as the names of tensors are, without changing what its escapes mean.
+/// Converts a pattern to lower case, like the names of tensors, without changing its escapes.
 fn lower_case(pattern: &str) -> String {
     let mut escaped = false;
     let lower = |c: char| {

@@ -1,4 +1,4 @@
-//! Header, recipe and importance to a plan: what becomes of every tensor, where it goes, and the final header.
+//! The planner: from a header, a recipe and importance to the output's tensors, positions and final header.
 
 use super::choose::Chooser;
 use super::facts::{Facts, Lookup};
@@ -18,78 +18,79 @@ use crate::nf4::TailLayout;
 use crate::order::sorted;
 use std::collections::{BTreeMap, HashSet};
 
-/// Everything that is decided before the first weight is read.
+/// The plan of a conversion: everything that is decided before the first weight is read.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// The final header, padded to where tensor data begins. It is written first: nothing in it changes later.
+    /// The final header, padded to where tensor data begins. It can be written first, because it never changes later.
     pub header: Vec<u8>,
-    /// The files after the first, where the output is split; offsets of tensors count through all of them end to end.
+    /// The files after the first, if the output is split. Tensor offsets are relative to the concatenation of all
+    /// files.
     pub further: Vec<Shard>,
-    /// What becomes of every tensor, in the order they stand in the output.
+    /// The tensors in output order.
     pub tensors: Vec<PlannedTensor>,
     /// The size of the whole output.
     pub size: u64,
-    /// Of a file of bitsandbytes' formats, what its readers need beyond types and places.
+    /// For bitsandbytes' formats: what their readers need in addition to dtypes and positions.
     pub four_bit: Option<FourBit>,
-    /// The importance that is used, after including and excluding weights.
+    /// The importance that applies, after including and excluding weights.
     pub(super) importance: Option<ImportanceMatrix>,
 }
 
-/// What the plan of a file of bitsandbytes' formats says beyond types and places.
+/// The additional part of a plan for bitsandbytes' formats.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FourBit {
-    /// What stands after the codes of every quantized tensor.
+    /// The data that follows the codes of each quantized tensor.
     pub layout: TailLayout,
-    /// The modules that stay as they are, as `config.json` lists them.
+    /// The modules that are not quantized, as listed in `config.json`.
     pub skipped: Vec<String>,
 }
 
-/// One tensor's way from the input to the output.
+/// The conversion of one tensor.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlannedTensor {
-    /// Its name in the output.
+    /// The name in the output.
     pub name: String,
-    /// Its name in the input; pruning layers renumbers the others.
+    /// The name in the input, which differs if layers are pruned and the following ones renumbered.
     pub source_name: String,
-    /// How it is stored in the input.
+    /// The dtype in the input.
     pub from: TensorType,
-    /// How it will be stored.
+    /// The dtype in the output.
     pub to: TensorType,
-    /// The rule that decided, and the fallback if there was one.
+    /// The reason for the dtype, including the fallback if there was one.
     pub why: String,
-    /// The shape, row length first.
+    /// The shape, with the row length first.
     pub shape: Vec<u64>,
-    /// Rows over all further dimensions.
+    /// The number of rows: the product of all dimensions but the first.
     pub rows: u64,
     /// Weights per row.
     pub row_length: u64,
-    /// Rows of one attention head whose halves are interleaved on the way; 0 where rows stay in order.
+    /// Rows per attention head if their halves are interleaved during the conversion; 0 otherwise.
     pub head_rows: u64,
-    /// Where it begins in the input file.
+    /// Start of the data in the input, in bytes.
     pub source_offset: u64,
-    /// How many bytes it has there.
+    /// Size of the data in the input, in bytes.
     pub source_bytes: u64,
-    /// Where it goes in the output file, how many bytes it gets, and how many with the zeros after it.
+    /// The position in the output: offset, size, and size with padding.
     pub place: Place,
-    /// Whether llama-quantize refuses to write it without importance.
+    /// Whether llama-quantize requires importance for this tensor.
     pub needs_importance: bool,
-    /// Whether importance will be used for it.
+    /// Whether importance will be used for this tensor.
     pub has_importance: bool,
 }
 
 impl PlannedTensor {
-    /// Weights of one matrix of it: all of them, unless it is a stack of matrices (of experts).
+    /// The number of weights per matrix: all of them, unless the tensor is a stack of matrices (experts).
     pub fn weights_per_matrix(&self) -> u64 {
         let rows = if self.shape.len() > 2 { self.shape.get(1).copied().unwrap_or(self.rows) } else { self.rows };
         rows.saturating_mul(self.row_length)
     }
 
-    /// Bytes it will have, without padding.
+    /// Size of the data in the output in bytes, without padding.
     pub(super) fn target_bytes(&self) -> u64 {
         self.to.size_of(self.rows.saturating_mul(self.row_length)).unwrap_or(0)
     }
 
-    /// A tensor under its own name, without importance; its place is found when all sizes are known.
+    /// A tensor under its own name, without importance. Its position is set when all sizes are known.
     pub(super) fn of(tensor: &Tensor, to: TensorType, why: String) -> Self {
         PlannedTensor {
             name: tensor.name.clone(),
@@ -111,12 +112,12 @@ impl PlannedTensor {
 }
 
 impl Plan {
-    /// The plan of a file of bitsandbytes' formats.
+    /// A plan for a file in bitsandbytes' formats.
     pub(crate) fn of_four_bit(header: Vec<u8>, tensors: Vec<PlannedTensor>, size: u64, four_bit: FourBit) -> Plan {
         Plan { header, further: Vec::new(), tensors, size, four_bit: Some(four_bit), importance: None }
     }
 
-    /// The importance of a tensor's columns: one weight per column, for every expert (`shape[2]`) in turn.
+    /// The importance of a tensor's columns: one value per column, for each expert (`shape[2]`) in turn.
     pub fn importance(&self, index: usize) -> Option<&[f32]> {
         let tensor = self.tensors.get(index).filter(|tensor| tensor.has_importance)?;
         let entry = self.importance.as_ref()?.get(&tensor.source_name)?;
@@ -124,18 +125,19 @@ impl Plan {
     }
 }
 
-/// Plans a conversion of the model `header` describes.
+/// Plans the conversion of a model, given its `header`.
 ///
-/// The plan is that of `llama_model_quantize`, and refusing is part of it.
+/// The plan, including the reasons for rejecting a model, is that of `llama_model_quantize`.
 ///
 /// # Errors
-/// - [`Code::UNKNOWN_NAME`], [`Code::ARGUMENT`], [`Code::RANGE`]: the recipe names what does not exist or contradicts itself.
-/// - [`Code::NEEDS_IMPORTANCE`]: a tensor's type is useless without importance, and there is none for it.
-/// - [`Code::ARGUMENT`]: a tensor is quantized already and the recipe does not allow requantizing.
-/// - [`Code::LENGTH`]: the importance of a tensor has another length than its rows times experts, or a type the recipe
-///   demands does not fit a tensor's rows.
-/// - [`Code::TOO_LARGE`]: a tensor's name or dimensions are beyond what readers of its architecture take.
-/// - [`Code::UNSUPPORTED`]: a type cannot be read or written, or no type fits; one shard of several without the others.
+/// - [`Code::UNKNOWN_NAME`], [`Code::ARGUMENT`], [`Code::RANGE`]: the recipe is invalid or contradicts itself.
+/// - [`Code::NEEDS_IMPORTANCE`]: a tensor's dtype requires importance, and there is none for it.
+/// - [`Code::ARGUMENT`]: a tensor is already quantized and the recipe does not allow requantizing.
+/// - [`Code::LENGTH`]: the length of a tensor's importance is not its row length times experts, or a dtype set by the
+///   recipe does not fit a tensor's rows.
+/// - [`Code::TOO_LARGE`]: a tensor's name or dimensions exceed the limits of its architecture's readers.
+/// - [`Code::UNSUPPORTED`]: a dtype cannot be read or written, or none fits; or the header is only one of several
+///   shards.
 pub fn plan(header: &Header, recipe: &Recipe, importance: Option<&ImportanceMatrix>) -> Result<Plan> {
     check_four_bit_options(recipe, importance.is_some())?;
     if let Some(kind) = four_bit_type(recipe) {
@@ -149,7 +151,7 @@ pub fn plan(header: &Header, recipe: &Recipe, importance: Option<&ImportanceMatr
     let facts = Facts::of(header, &options.overrides);
 
     if recipe.plain && facts.architecture != PLAIN {
-        let message = "plain is an option for safetensors models: a GGUF model keeps its architecture";
+        let message = "plain applies only to safetensors models; a GGUF model keeps its architecture";
         return Err(Error::new(Code::ARGUMENT, message).with("option", "plain"));
     }
     let limits = Limits::of(&facts.architecture);
@@ -169,7 +171,7 @@ pub fn plan(header: &Header, recipe: &Recipe, importance: Option<&ImportanceMatr
             ..PlannedTensor::of(tensor, decision.kind, decision.why)
         };
         if !is_image(&facts.architecture) {
-            // As ggml does; what was written by others may have dimensions of one at the end.
+            // As ggml does; other programs may write trailing dimensions of one.
             planned.shape.truncate(tensor.dimensions());
         }
         limits.check(&name, planned.shape.len()).map_err(placed)?;
@@ -186,7 +188,7 @@ pub fn plan(header: &Header, recipe: &Recipe, importance: Option<&ImportanceMatr
     Ok(Plan { importance, ..split.plan(&pairs, tensors)? })
 }
 
-/// A shard holds only some tensors of a model, and rules ask how many there are.
+/// Rejects a single shard: it holds only some of the tensors, and rules depend on their number.
 fn refuse_shard(header: &Header) -> Result<()> {
     let count = header.split_count();
     if count <= 1 || !header.shards().is_empty() {
@@ -197,7 +199,7 @@ fn refuse_shard(header: &Header) -> Result<()> {
     Err(Error::new(Code::UNSUPPORTED, message).with("shard", number).with("shards", count))
 }
 
-/// The importance a recipe uses, if any is left.
+/// The importance selected by a recipe, if any is left.
 fn selected(matrix: &ImportanceMatrix, recipe: &Recipe) -> Option<ImportanceMatrix> {
     let mut matrix = matrix.clone();
     let named = |parts: &[String], name: &str| parts.iter().any(|part| name.contains(part.as_str()));
@@ -211,8 +213,8 @@ fn selected(matrix: &ImportanceMatrix, recipe: &Recipe) -> Option<ImportanceMatr
     any.then_some(matrix)
 }
 
-/// The tensors that are written, in order, with the names they get. Those of image models stay in the order of the file, as
-/// in the llama.cpp that ComfyUI-GGUF patches.
+/// The tensors to be written, in output order, with their output names. Those of image models stay in file order, as in
+/// the llama.cpp version that ComfyUI-GGUF patches.
 fn written_tensors<'a>(
     header: &'a Header,
     recipe: &Recipe,
@@ -236,13 +238,13 @@ fn written_tensors<'a>(
     }
     drop(names);
     if recipe.keep_split {
-        // The order of the files, and within each of its bytes.
+        // In the order of the files, and by offset within each.
         written.sort_by_key(|(tensor, _)| tensor.offset);
     }
     Ok(written)
 }
 
-/// Types that are useless without importance, but for the tables of tokens; Q2_K is one only in its small preset.
+/// Whether a dtype requires importance. Token embeddings and the output are exempt, and Q2_K requires it only in the preset Q2_K_S.
 fn needs_importance(name: &str, kind: TensorType, number: u32) -> bool {
     const EXEMPT: &[&str] = &["token_embd.weight", "per_layer_token_embd.weight", "output.weight"];
     const ALWAYS: &[TensorType] = &[
@@ -257,7 +259,7 @@ fn needs_importance(name: &str, kind: TensorType, number: u32) -> bool {
     !EXEMPT.contains(&name) && (ALWAYS.contains(&kind) || small_q2)
 }
 
-/// Whether there is importance for a tensor that is encoded.
+/// Whether there is importance for a tensor that will be encoded.
 fn has_importance(tensor: &Tensor, kind: TensorType, importance: Option<&ImportanceMatrix>) -> Result<bool> {
     let entry = importance.filter(|_| kind != tensor.kind).and_then(|matrix| matrix.get(&tensor.name));
     let Some(entry) = entry else { return Ok(false) };
@@ -266,31 +268,33 @@ fn has_importance(tensor: &Tensor, kind: TensorType, importance: Option<&Importa
         return Ok(true);
     }
     if tensor.name == "token_embd.weight" || tensor.name == "per_layer_token_embd.weight" {
-        return Ok(false); // its rows are tokens, so measured importance never fits it
+        return Ok(false); // its rows are tokens, so measured importance never matches
     }
-    let message = format!("its importance has {have} values, and its columns times experts are {want}");
+    let message = format!("its importance has {have} values; expected {want} (columns times experts)");
     Err(Error::new(Code::LENGTH, message).with("actual", have).with("expected", want))
 }
 
-/// `made` is a tensor of a model that was converted on the way: what it is stored as is not what llama-quantize would see.
+/// `made` means that the model was imported from another container, so its stored dtypes are not what llama-quantize
+/// would see.
 fn check_conversion(tensor: &PlannedTensor, made: bool, recipe: &Recipe) -> Result<()> {
     let PlannedTensor { from, to, needs_importance, has_importance, .. } = tensor;
     if from == to || recipe.dry_run {
         return Ok(());
     }
     if *needs_importance && !has_importance {
-        let message = format!("{} needs an importance matrix: without one its output is useless", to.name);
+        let message = format!("{} requires an importance matrix; its output would be unusable without one", to.name);
         return Err(Error::new(Code::NEEDS_IMPORTANCE, message).with("format", to.name));
     }
     if from.is_quantized() && !recipe.allow_requantize {
-        let message = format!("it is {} already, and requantizing loses quality; allow it if that is meant", from.name);
+        let message =
+            format!("it is already {}, and requantizing loses quality; allow requantizing to do it anyway", from.name);
         return Err(Error::new(Code::ARGUMENT, message).with("format", from.name));
     }
     const FLOATS: &[TensorType] =
         &[TensorType::F32, TensorType::F16, TensorType::BF16, TensorType::F8_E4M3, TensorType::F8_E5M2];
     let float = FLOATS.contains(from) || made && *from == TensorType::F64;
     if !from.is_quantized() && !float || Codec::by_id(from.id).is_none() && !from.is_foreign() {
-        let message = format!("{} is not converted to other types", from.name);
+        let message = format!("{} cannot be converted to other types", from.name);
         return Err(Error::new(Code::UNSUPPORTED, message).with("format", from.name));
     }
     match Codec::by_id(to.id).filter(|codec| codec.can_encode()) {
@@ -299,7 +303,7 @@ fn check_conversion(tensor: &PlannedTensor, made: bool, recipe: &Recipe) -> Resu
     }
 }
 
-/// The `general.file_type` a copy keeps: what the file states, or a guess from its most frequent type.
+/// The `general.file_type` of a copy: as stated in the file, or guessed from its most frequent dtype.
 fn stated_ftype(header: &Header, options: &Options, written: &[(&Tensor, String)]) -> u32 {
     let stated = Lookup { header, overrides: &options.overrides }.number("general.file_type");
     if let Some(number) = stated.and_then(|number| u32::try_from(number).ok()) {

@@ -1,24 +1,24 @@
-//! The presets of `llama-quantize`, their names, numbers and default types.
+//! The presets of `llama-quantize`: names, numbers and default types.
 
 use crate::container::gguf::TensorType;
 use crate::error::{Code, Error, Result};
 
-/// One preset.
+/// A preset.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Preset {
-    /// The name, as `llama-quantize` knows it.
+    /// The name in `llama-quantize`.
     pub name: &'static str,
-    /// The `llama_ftype` number, which files carry as `general.file_type`.
+    /// The `llama_ftype` number, stored in files as `general.file_type`.
     pub ftype: u32,
-    /// The type of a tensor that no rule speaks of; none for COPY, which keeps every type.
+    /// The type of tensors without a rule; `None` for COPY, which keeps all types.
     pub default_type: Option<TensorType>,
-    /// What it is good for, with the size and the loss llama.cpp measured where it did.
+    /// A description, with size and perplexity if llama.cpp states them.
     pub description: &'static str,
-    /// Every quantized tensor gets the default type, whatever the recipe says.
+    /// Whether all quantized tensors get the default type, as with `pure`.
     pub uniform: bool,
 }
 
-/// The presets' numbers, by name, for the rules.
+/// The numbers of the presets, by name, for use in rules.
 #[allow(missing_docs)]
 pub(super) mod ftype {
     macro_rules! numbers {
@@ -30,7 +30,7 @@ pub(super) mod ftype {
         IQ4_NL 25  IQ3_S 26  IQ3_M 27  IQ2_S 28  IQ2_M 29  IQ4_XS 30  IQ1_M 31  BF16 32  TQ1_0 36  TQ2_0 37
         MXFP4_MOE 38  NVFP4 39  Q1_0 40  Q2_0 41
     }
-    /// Added to the number of a file that does not say and was guessed.
+    /// Added to the file type if the file does not state one and it was guessed.
     pub const GUESSED: u32 = 1024;
 }
 
@@ -42,7 +42,7 @@ impl PresetSet {
     /// Every preset.
     pub const ALL: PresetSet = PresetSet(u64::MAX);
 
-    /// The presets of these numbers, all below 64.
+    /// The presets with these numbers, all below 64.
     pub const fn of(ftypes: &[u32]) -> Self {
         let mut bits = 0;
         let mut rest = ftypes;
@@ -53,7 +53,7 @@ impl PresetSet {
         PresetSet(bits)
     }
 
-    /// Whether a preset is one of them.
+    /// Whether a preset is in the set.
     pub const fn has(self, ftype: u32) -> bool {
         ftype < 64 && self.0 >> ftype & 1 == 1
     }
@@ -113,13 +113,14 @@ static PRESETS: &[Preset] = presets! {
     "F32"       F32       F32,     "26.00 GB on a 7B model";
 };
 
-/// What `llama-quantize` has no preset for: COPY is its own mode, the formats' names mean every tensor in that format.
+/// Presets that `llama-quantize` does not have: COPY is a mode of its own there; presets named after a format use it
+/// for every tensor.
 static EXTRA: &[Preset] = &[
     Preset {
         name: "COPY",
         ftype: ftype::F32,
         default_type: None,
-        description: "every tensor as it is; only order, padding and metadata change",
+        description: "every tensor unchanged; only order, padding and metadata change",
         uniform: false,
     },
     Preset {
@@ -138,20 +139,20 @@ static EXTRA: &[Preset] = &[
     },
 ];
 
-/// Every preset there is.
+/// All presets.
 pub fn presets() -> impl Iterator<Item = &'static Preset> {
     PRESETS.iter().chain(EXTRA)
 }
 
 impl Preset {
-    /// The preset of a name in any case, or of a `llama_ftype` number ("Q4_K_M", "q4_k", "15").
+    /// The preset with this name, case-insensitive, or `llama_ftype` number ("Q4_K_M", "q4_k", "15").
     ///
-    /// A format that `llama-quantize` has no preset for (MXFP4, NVFP4) is a preset of its own here: every quantized
-    /// tensor gets that format, as with `pure`. For all others "uniform" is `pure` with the preset of that type:
-    /// `Q4_K_S` with `pure` writes Q4_K throughout, as `llama-quantize --pure` does.
+    /// Formats for which `llama-quantize` has no preset (MXFP4, NVFP4) are presets here: every quantized tensor gets
+    /// that format, as with `pure`. For other formats, use `pure` with a preset of that default type: `Q4_K_S` with
+    /// `pure` writes Q4_K for every tensor, like `llama-quantize --pure`.
     ///
     /// # Errors
-    /// [`Code::UNKNOWN_NAME`].
+    /// [`Code::UNKNOWN_NAME`] if there is none.
     pub fn by_name(name: &str) -> Result<&'static Preset> {
         let number = name.parse::<u32>().ok();
         presets()
@@ -159,12 +160,15 @@ impl Preset {
             .or_else(|| PRESETS.iter().find(|preset| Some(preset.ftype) == number))
             .ok_or_else(|| {
                 let names: Vec<_> = presets().map(|preset| preset.name).collect();
-                Error::new(Code::UNKNOWN_NAME, format!("unknown preset '{name}'; known are {}", names.join(", ")))
-                    .with("preset", name)
+                Error::new(
+                    Code::UNKNOWN_NAME,
+                    format!("unknown preset '{name}'; the known presets are {}", names.join(", ")),
+                )
+                .with("preset", name)
             })
     }
 
-    /// Whether `llama-quantize` refuses to use it without an importance matrix, on every model with layers.
+    /// Whether `llama-quantize` requires an importance matrix, for every model with layers.
     pub fn needs_importance(&self) -> bool {
         NEEDS_IMPORTANCE.has(self.ftype)
     }
@@ -187,7 +191,8 @@ const NEEDS_IMPORTANCE: PresetSet = PresetSet::of(&[
     ftype::Q2_K_S,
 ]);
 
-/// The number a file is given that does not state one: the preset whose default type is its most frequent type.
+/// The file type for a file that does not state one: the preset whose default type is the most frequent type of the
+/// file.
 pub(super) fn guessed_ftype(most_frequent: TensorType) -> u32 {
     const GUESSES: &[(TensorType, u32)] = &[
         (TensorType::F32, ftype::F32),

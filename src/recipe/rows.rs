@@ -1,4 +1,4 @@
-//! What each format would make of some rows of a tensor, and how far two tensors are from each other, without writing any.
+//! The error of each format on some rows of a tensor, and the difference between two tensors, without writing anything.
 
 use super::tile::{Tile, finite_weights};
 use crate::analysis::ErrorSums;
@@ -7,19 +7,20 @@ use crate::container::gguf::TensorType;
 use crate::error::{Code, Error, Result};
 use crate::format::Codec;
 
-/// What can be wrong with the weights themselves: then it is wrong for every format.
+/// Errors in the weights themselves, which apply to every format.
 const OF_WEIGHTS: &[Code] = &[Code::NON_FINITE, Code::INVALID_BLOCK];
 
-/// The error of each of `formats` on rows of `row_length` weights, stored in `bytes` as `from`; `importance` has one value per
-/// column. A piece of a long row counts as a row; with its `mean_square` it is encoded as in the whole row.
+/// Measures the error of each of `formats` on rows of `row_length` weights, given as `bytes` with dtype `from`.
+/// `importance` has one value per column. A piece of a long row is treated as a row; with its `mean_square` it is
+/// encoded as within the whole row.
 ///
-/// A format that refuses the rows has its reason in its place: rows that are not whole blocks
-/// ([`Code::LENGTH`]), a missing importance, weights that are not finite or do not fit, a format that is only read. The
-/// format the rows are stored in changes nothing.
+/// If a format cannot encode the rows, its entry is the reason: rows that are not whole blocks ([`Code::LENGTH`]),
+/// missing importance, weights that are non-finite or cannot be represented, a read-only format. The error of the
+/// format in which the rows are stored is 0.
 ///
 /// # Errors
-/// [`Code::UNKNOWN_NAME`]; [`Code::UNSUPPORTED`] for a type whose weights are not read; [`Code::LENGTH`] for bytes that are
-/// not whole blocks and importance that is not one row.
+/// [`Code::UNKNOWN_NAME`]; [`Code::UNSUPPORTED`] for a dtype that cannot be decoded; [`Code::LENGTH`] if `bytes` is not
+/// a whole number of blocks or `importance` not one row.
 pub fn analyze_rows(
     bytes: &[u8],
     from: &str,
@@ -49,17 +50,17 @@ pub fn analyze_rows(
         if sums.is_finite() {
             return Ok(sums);
         }
-        let message = format!("weights come back from {} as no finite numbers", codec.name);
+        let message = format!("weights in {} do not dequantize to finite numbers", codec.name);
         Err(Error::new(Code::UNREPRESENTABLE, message).with("format", codec.name))
     };
     Ok(codecs.into_iter().map(error_of).collect())
 }
 
-/// How far the weights in `other`, stored as `other_type`, are from those in `bytes`, stored as `from`.
+/// The difference between the weights in `bytes`, with dtype `from`, and those in `other`, with dtype `other_type`.
 ///
 /// # Errors
-/// [`Code::UNKNOWN_NAME`]; [`Code::UNSUPPORTED`] for a type whose weights are not read; [`Code::LENGTH`] for bytes that are
-/// not whole blocks or not as many weights; [`Code::NON_FINITE`] or [`Code::INVALID_BLOCK`] for weights that are no numbers.
+/// [`Code::UNKNOWN_NAME`]; [`Code::UNSUPPORTED`] for a dtype that cannot be decoded; [`Code::LENGTH`] for partial
+/// blocks or different numbers of weights; [`Code::NON_FINITE`] or [`Code::INVALID_BLOCK`] for NaN or infinite weights.
 pub fn compare_rows(bytes: &[u8], from: &str, other: &[u8], other_type: &str) -> Result<ErrorSums> {
     let original = finite_weights(bytes, TensorType::by_name(from)?)?;
     let decoded = finite_weights(other, TensorType::by_name(other_type)?)?;

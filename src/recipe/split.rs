@@ -1,4 +1,4 @@
-//! The files a plan writes: one, as many as were read, or as few as a largest size allows.
+//! The files that a plan writes: one, as many as the input has, or as few as a maximum size allows.
 //!
 //! Source: llama.cpp `src/llama-quant.cpp` (`keep_split`) and `tools/gguf-split/gguf-split.cpp` (`--split-max-size`).
 
@@ -8,39 +8,39 @@ use super::plan::{Plan, PlannedTensor};
 use crate::container::gguf::{DEFAULT_ALIGNMENT, Header, Record, SPLIT_KEYS, Value, encode_pair, write_header};
 use crate::error::{Code, Error, Result};
 
-/// Files of one model: names have five digits, and no model has nearly as many.
+/// Maximum number of files of a model. Names have five digits, and no model has nearly this many.
 const MAX_SHARDS: usize = 4096;
 
-/// A file that is written after the first.
+/// A file after the first.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Shard {
-    /// Its header, padded to where its tensors begin.
+    /// The header, padded to where its tensors begin.
     pub header: Vec<u8>,
-    /// Where it begins among the bytes of all files, end to end.
+    /// Start of the file in the concatenation of all files.
     pub offset: u64,
-    /// Its size.
+    /// Size in bytes.
     pub size: u64,
 }
 
 impl Shard {
-    /// Where the next one begins.
+    /// Start of the next file.
     pub(super) fn end(&self) -> u64 {
         self.offset.saturating_add(self.size)
     }
 }
 
-/// How many tensors go to each file, and in which order a file says which shard it is (indices of [`SPLIT_KEYS`]).
+/// The number of tensors in each file, and the order of the split metadata (indices of [`SPLIT_KEYS`]).
 pub(super) struct Split {
     counts: Vec<usize>,
     keys: &'static [usize],
 }
 
 impl Split {
-    /// What the recipe asks for, of tensors in the order they are written.
+    /// Divides the tensors, given in output order, as requested by the recipe.
     ///
     /// # Errors
-    /// [`Code::ARGUMENT`] for two ways at once and where pruning leaves a shard without tensors, [`Code::RANGE`] for a
-    /// size of nothing, [`Code::TOO_LARGE`] for too many files.
+    /// [`Code::ARGUMENT`] for two contradicting options or if pruning leaves a shard without tensors, [`Code::RANGE`]
+    /// for a maximum size of 0, [`Code::TOO_LARGE`] for too many files.
     pub fn of(recipe: &Recipe, header: &Header, tensors: &[PlannedTensor]) -> Result<Split> {
         let split = match (recipe.keep_split, recipe.split_max_size) {
             (true, Some(_)) => {
@@ -53,16 +53,16 @@ impl Split {
         };
         let count = split.counts.len();
         if count > MAX_SHARDS {
-            let message = format!("the model would be written to {count} files, and {MAX_SHARDS} is the limit");
+            let message = format!("the model would be written to {count} files; the limit is {MAX_SHARDS}");
             return Err(Error::new(Code::TOO_LARGE, message).with("count", count).with("limit", MAX_SHARDS));
         }
         Ok(split)
     }
 
-    /// The plan of `tensors`, which get their places, counted from the start of the first file.
+    /// Plans `tensors` and sets their positions, relative to the start of the first file.
     ///
     /// # Errors
-    /// Those of [`write_header`].
+    /// As for [`write_header`].
     pub fn plan(&self, pairs: &Pairs, mut tensors: Vec<PlannedTensor>) -> Result<Plan> {
         let mut shards: Vec<Shard> = Vec::with_capacity(self.counts.len());
         let (total, mut rest) = (tensors.len(), tensors.as_mut_slice());
@@ -92,7 +92,7 @@ impl Split {
         }
         let size = shards.last().map_or(0, Shard::end);
         if i64::try_from(size).is_err() {
-            let message = format!("the files would have {size} bytes in all");
+            let message = format!("the files would have {size} bytes in total");
             return Err(Error::new(Code::TOO_LARGE, message).with("size", size));
         }
         let mut shards = shards.into_iter();
@@ -101,7 +101,7 @@ impl Split {
     }
 }
 
-/// Each tensor to the shard it was read from; the first may have none.
+/// Keeps each tensor in the shard it was read from; the first may have none.
 fn kept(header: &Header, tensors: &[PlannedTensor]) -> Result<Split> {
     let mut counts = vec![0usize];
     for tensor in tensors {
@@ -113,13 +113,13 @@ fn kept(header: &Header, tensors: &[PlannedTensor]) -> Result<Split> {
         let message = format!("pruning layers would leave shard {} without tensors", empty + 2);
         return Err(Error::new(Code::ARGUMENT, message).with("shard", empty + 2));
     }
-    // One file says nothing of shards.
+    // A single file has no split metadata.
     let keys: &[usize] = if counts.len() > 1 { &[0, 1, 2] } else { &[] };
     Ok(Split { counts, keys })
 }
 
-/// Tensors in their order, as many to each file as fit; one that is larger than `most` gets a file of its own. Headers do
-/// not count, and padding does.
+/// Fills each file, in tensor order, up to `most` bytes; a tensor larger than that gets its own file. Padding counts,
+/// headers do not.
 fn by_size(most: u64, tensors: &[PlannedTensor]) -> Split {
     let mut counts = vec![0usize];
     let mut size = 0u64;
@@ -134,6 +134,6 @@ fn by_size(most: u64, tensors: &[PlannedTensor]) -> Split {
             }
         }
     }
-    // The count is set last, when all files are known.
+    // The count is set last, when the number of files is known.
     Split { counts, keys: &[0, 2, 1] }
 }

@@ -1,4 +1,4 @@
-//! One tile of a tensor, from the bytes of one type to the bytes of another.
+//! Converts one tile of a tensor from one dtype to another.
 
 use crate::analysis::ErrorSums;
 use crate::check;
@@ -7,42 +7,44 @@ use crate::error::{Code, Error, Result};
 use crate::format::{Codec, add_squares};
 use crate::half::{f8_e4m3_to_f32, f8_e5m2_to_f32};
 
-/// Some bytes of a tensor and what becomes of them: whole rows, or a piece of one long row.
+/// Part of a tensor and its conversion: whole rows, or a piece of one long row.
 ///
-/// The same type in and out is a copy. As in llama.cpp both sides are checked: neither may hold a NaN or an infinity, in
-/// weights or in scales.
+/// If both dtypes are the same the tile is copied. As in llama.cpp, input and output are checked for NaN and infinity
+/// in weights and scales.
 #[derive(Clone, Copy, Debug)]
 pub struct Tile<'a> {
-    /// The bytes, as `from` stores them.
+    /// The input bytes.
     pub bytes: &'a [u8],
-    /// The type they have.
+    /// The dtype of the input.
     pub from: TensorType,
-    /// The type they get.
+    /// The dtype of the output.
     pub to: TensorType,
-    /// Weights per row: those of a whole row, or of a piece that is cut at block borders.
+    /// Weights per row: of a whole row, or of the piece if a row is divided at block boundaries.
     pub columns: usize,
-    /// One value per column; the rows of a tile are then of one expert.
+    /// One value per column, in which case all rows of the tile must belong to the same expert.
     pub importance: Option<&'a [f32]>,
-    /// The mean square of the whole row, if the tile is a piece of one and the format
-    /// [weighs by row](Codec::weighs_by_row).
+    /// The mean square of the whole row, if the tile is a piece of one and the format has
+    /// [`weighs_by_row`](Codec::weighs_by_row).
     pub mean_square: Option<f32>,
-    /// Unless it is 0, the two halves of every so many rows are interleaved first: llama's rotary order of queries and keys,
-    /// which Hugging Face stores half by half.
+    /// Unless 0, the two halves of every `head_rows` rows are interleaved first: llama's RoPE order of queries and
+    /// keys, which Hugging Face stores as two halves.
     pub head_rows: usize,
 }
 
 impl Tile<'_> {
-    /// Widens the bytes to f32 and encodes them, adding what that does to the weights to `errors`: nothing, if the type stays.
+    /// Decodes the input to f32 and encodes it. Adds the quantization error to `errors`, unless the dtype stays the
+    /// same.
     ///
     /// # Errors
-    /// [`Code::NON_FINITE`] or [`Code::INVALID_BLOCK`] for input that is not finite; [`Code::LENGTH`] for bytes that are not
-    /// whole rows or heads; [`Code::UNREPRESENTABLE`] for weights a float type cannot hold; those of [`Codec::encode_rows`].
+    /// [`Code::NON_FINITE`] or [`Code::INVALID_BLOCK`] for non-finite input; [`Code::LENGTH`] if the bytes are not
+    /// whole rows or heads; [`Code::UNREPRESENTABLE`] for weights beyond the range of a float dtype; and as for
+    /// [`Codec::encode_rows`].
     pub fn encode(&self, errors: Option<&mut ErrorSums>) -> Result<Vec<u8>> {
         if self.head_rows == 0 {
             return self.convert(errors);
         }
         let row = self.columns.saturating_mul(self.from.bytes as usize);
-        // Of a bias every weight is a row; no tile of whole heads has but one row.
+        // In a bias every weight is a row; a tile of whole heads always has several rows.
         let row = if self.bytes.len() == row { self.from.bytes as usize } else { row };
         let permuted = interleave(self.bytes, row, self.head_rows)?;
         Tile { bytes: &permuted, ..*self }.convert(errors)
@@ -51,7 +53,7 @@ impl Tile<'_> {
     fn convert(&self, errors: Option<&mut ErrorSums>) -> Result<Vec<u8>> {
         let Tile { bytes, from, to, columns, importance, .. } = *self;
         if from == to {
-            // Integers and other types without a codec are bytes to be copied.
+            // Integers and other dtypes without a codec can only be copied.
             return Codec::by_id(from.id).map_or(Ok(()), |codec| codec.validate(bytes)).map(|()| bytes.to_vec());
         }
         let target = codec(to)?;
@@ -63,7 +65,7 @@ impl Tile<'_> {
         Ok(out)
     }
 
-    /// Finite weights in a format, which has to hold them.
+    /// Encodes finite weights, checking that the format can represent them.
     pub(super) fn encode_weights(&self, weights: &[f32], target: &Codec) -> Result<Vec<u8>> {
         let mut out = check::zeros(target.encoded_len(weights.len(), self.columns)?)?;
         match self.mean_square {
@@ -72,7 +74,7 @@ impl Tile<'_> {
         }
         if target.carries_non_finite() {
             target.validate(&out).map_err(|_| {
-                let message = format!("a weight of {} does not fit {}", self.from.name, target.name);
+                let message = format!("a weight in {} cannot be represented in {}", self.from.name, target.name);
                 Error::new(Code::UNREPRESENTABLE, message).with("format", target.name)
             })?;
         }
@@ -80,10 +82,10 @@ impl Tile<'_> {
     }
 }
 
-/// [`Tile::encode`] of whole rows, with the types by their names.
+/// [`Tile::encode`] for whole rows, with dtypes given by name.
 ///
 /// # Errors
-/// [`Code::UNKNOWN_NAME`] and those of [`Tile::encode`].
+/// [`Code::UNKNOWN_NAME`], and as for [`Tile::encode`].
 pub fn encode_tile(
     bytes: &[u8],
     from: &str,
@@ -96,28 +98,28 @@ pub fn encode_tile(
     Tile { bytes, from, to, columns: row_length, importance, mean_square: None, head_rows }.encode(None)
 }
 
-/// The sum of the squares of a row's weights so far, and of those of the next piece: see [`add_squares`].
+/// Adds the squares of the next piece of a row's weights to `sum`; see [`add_squares`].
 ///
 /// # Errors
-/// [`Code::UNKNOWN_NAME`], those of [`widen`], and [`Code::NON_FINITE`].
+/// [`Code::UNKNOWN_NAME`], [`Code::NON_FINITE`], and as for [`widen`].
 pub fn add_row_squares(sum: f32, bytes: &[u8], from: &str) -> Result<f32> {
     Ok(add_squares(sum, &finite_weights(bytes, TensorType::by_name(from)?)?))
 }
 
-/// [`widen`], where no weight may be NaN or infinite.
+/// [`widen`] with a check for NaN and infinity.
 pub(super) fn finite_weights(bytes: &[u8], from: TensorType) -> Result<Vec<f32>> {
     let weights = widen(bytes, from)?;
     if Codec::by_id(from.id).is_none() {
-        check::finite(&weights, "weight")?; // of other types the codec has validated the bytes
+        check::finite(&weights, "weight")?; // for other dtypes the codec has validated the bytes
     }
     Ok(weights)
 }
 
-/// Weights of any type that can be read, as f32: exact but for F64, which is rounded.
+/// Decodes weights of any readable dtype to f32. Exact except for F64, which is rounded.
 ///
 /// # Errors
-/// [`Code::UNSUPPORTED`] for integers beyond f32; [`Code::LENGTH`] for bytes that are not whole blocks; what
-/// [`Codec::validate`] finds.
+/// [`Code::UNSUPPORTED`] for dtypes without a codec; [`Code::LENGTH`] for partial blocks; and as for
+/// [`Codec::validate`].
 pub fn widen(bytes: &[u8], from: TensorType) -> Result<Vec<f32>> {
     let byte = |widen: fn(u8) -> f32| {
         let mut weights = Vec::new();
@@ -141,11 +143,12 @@ pub fn widen(bytes: &[u8], from: TensorType) -> Result<Vec<f32>> {
     }
 }
 
-/// Rows `j (head_rows / 2) + i` of every head go to `2 i + j`.
+/// Moves row `j (head_rows / 2) + i` of every head to `2 i + j`.
 fn interleave(bytes: &[u8], row_bytes: usize, head_rows: usize) -> Result<Vec<u8>> {
     let (head, half) = (row_bytes.saturating_mul(head_rows), row_bytes.saturating_mul(head_rows / 2));
     if head == 0 || !head_rows.is_multiple_of(2) || !bytes.len().is_multiple_of(head) {
-        let message = format!("{} bytes are not whole heads of {head_rows} rows of {row_bytes} bytes", bytes.len());
+        let message =
+            format!("{} bytes are not a whole number of heads with {head_rows} rows of {row_bytes} bytes", bytes.len());
         return Err(Error::new(Code::LENGTH, message).with("actual", bytes.len()).with("expected", head));
     }
     let mut out = Vec::with_capacity(bytes.len());
@@ -161,6 +164,7 @@ fn interleave(bytes: &[u8], row_bytes: usize, head_rows: usize) -> Result<Vec<u8
 
 fn codec(kind: TensorType) -> Result<&'static Codec> {
     Codec::by_id(kind.id).ok_or_else(|| {
-        Error::new(Code::UNSUPPORTED, format!("{} can be copied, not converted", kind.name)).with("format", kind.name)
+        Error::new(Code::UNSUPPORTED, format!("{} can be copied, but not converted", kind.name))
+            .with("format", kind.name)
     })
 }

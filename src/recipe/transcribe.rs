@@ -1,4 +1,4 @@
-//! A header that was made from another container, written as it is.
+//! Writes a header that was imported from another container, without quantizing.
 
 use super::metadata::Pairs;
 use super::options::Recipe;
@@ -7,11 +7,11 @@ use super::split::Split;
 use crate::container::gguf::Header;
 use crate::error::Result;
 
-/// The plan that writes what `header` says: its metadata, and its tensors in their order, each as its `kind`. Of the recipe
-/// only how the file is split counts.
+/// Plans to write the header as it is: its metadata, and its tensors in order with their `kind` as dtype. Only the
+/// splitting options of the recipe are used.
 ///
 /// # Errors
-/// [`Code::RANGE`](crate::Code::RANGE) and [`Code::TOO_LARGE`](crate::Code::TOO_LARGE) for a split that cannot be.
+/// [`Code::RANGE`](crate::Code::RANGE) and [`Code::TOO_LARGE`](crate::Code::TOO_LARGE) for invalid splitting options.
 pub fn transcribe(header: &Header, recipe: &Recipe) -> Result<Plan> {
     let planned = |tensor| PlannedTensor::of(tensor, tensor.kind, "conversion".to_owned());
     let tensors: Vec<_> = header.tensors().iter().map(planned).collect();

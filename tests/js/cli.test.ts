@@ -219,7 +219,7 @@ describe('what fails ends with 1, one sentence, and no output', () => {
       ['quantize', '--tensor-type-file', 'none', WHALE, 'out', 'Q8_0'],
       "cannot read 'none': there is no such file or folder",
     ],
-    ['importance', ['quantize', WHALE, 'out', 'IQ1_S'], 'needs an importance matrix'],
+    ['importance', ['quantize', WHALE, 'out', 'IQ1_S'], 'requires an importance matrix'],
     ['such a type', ['quantize', '--output-tensor-type', 'Q9', WHALE, 'out', 'Q8_0'], 'Q9'],
   ])('missing: %s', async (_, args, sentence) => {
     const { path, names } = folder();

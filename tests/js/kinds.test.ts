@@ -88,7 +88,7 @@ describe('the command line', () => {
     const name = `blk.0.${'x'.repeat(67)}.weight`;
     const long = folder();
     writeFileSync(long.file('long.gguf'), gguf(LLAMA, [floats(name, [32], wave)]));
-    const said = `tensor '${name}': its name has 80 bytes, and llama.cpp reads at most 63`;
+    const said = `tensor '${name}': its name has 80 bytes, but llama.cpp reads at most 63`;
     const [inspected, verified, asJson, refused] = [
       await quantpress(['inspect', long.file('long.gguf')]),
       await quantpress(['verify', long.file('long.gguf')]),

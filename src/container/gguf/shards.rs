@@ -104,7 +104,7 @@ fn check_number(shard: &Header, number: u64, given: u64, first: &Header) -> Resu
         Err(error.with("shards", count).with("given", given))
     };
     if count == 1 && given > 1 {
-        return wrong(format!("{given} files are given, but one of them is a whole model rather than a shard"));
+        return wrong(format!("{given} files are given, but one of them is a whole model, not a shard"));
     }
     if count != first.split_count() || shard.split_tensors() != first.split_tensors() {
         let (mine, total) = (found.saturating_add(1), first.split_count());
