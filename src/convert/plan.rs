@@ -56,7 +56,8 @@ impl Source {
     }
 }
 
-/// Plans the conversion of a model to GGUF or to bitsandbytes' formats, combining [`Source::header`] and [`Source::plan`].
+/// Plans the conversion of a model to GGUF or to bitsandbytes' formats, combining [`Source::header`] and
+/// [`Source::plan`].
 ///
 /// # Errors
 /// As for [`Source::header`] and [`Source::plan`], and as for planning bitsandbytes' formats.

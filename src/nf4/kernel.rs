@@ -14,7 +14,8 @@ pub fn absmax(values: &[f32]) -> Option<f32> {
     (bits < 0x7f80_0000).then(|| f32::from_bits(bits as u32))
 }
 
-/// The absmax to store for a block. A shorter block at the end of a tensor stores it with its lower bound, as in bitsandbytes.
+/// The absmax to store for a block. A shorter block at the end of a tensor stores it with its lower bound, as in
+/// bitsandbytes.
 pub fn stored(absmax: f32, whole: bool, data_type: DataType4Bit) -> f32 {
     if whole || data_type == DataType4Bit::Int4 { absmax } else { absmax.max(FLOOR) }
 }

@@ -244,7 +244,8 @@ fn written_tensors<'a>(
     Ok(written)
 }
 
-/// Whether a dtype requires importance. Token embeddings and the output are exempt, and Q2_K requires it only in the preset Q2_K_S.
+/// Whether a dtype requires importance. Token embeddings and the output are exempt, and Q2_K requires it only in the
+/// preset Q2_K_S.
 fn needs_importance(name: &str, kind: TensorType, number: u32) -> bool {
     const EXEMPT: &[&str] = &["token_embd.weight", "per_layer_token_embd.weight", "output.weight"];
     const ALWAYS: &[TensorType] = &[
