@@ -2,7 +2,8 @@
 //!
 //! Quantize a whole model:
 //!
-//! ```no_run
+#![cfg_attr(feature = "fs", doc = "```no_run")]
+#![cfg_attr(not(feature = "fs"), doc = "```ignore")]
 //! use quantpress::fs::{QuantizeOptions, quantize_file};
 //! use quantpress::recipe::Recipe;
 //!
@@ -25,7 +26,21 @@
 //! # Ok::<(), quantpress::Error>(())
 //! ```
 //!
-//! The modules, from top to bottom. A module uses only modules below it:
+//! # Features
+//!
+//! | feature | adds | default |
+//! |---|---|---|
+//! | `fs` | `fs`: whole files by path, with threads | yes |
+//! | `bench` | `bench`: weight generators, the benchmark suite | yes |
+//! | `models` | `convert`, `recipe`, `job`: whole models, without I/O | with `fs` |
+//! | `serde` | `Serialize` and `Deserialize` for options and results | with each of them |
+//!
+//! Without features the crate has the codecs: block formats, 4-bit, integers, calibration, fake quantization, error statistics, and
+//! the parsers of GGUF and safetensors.
+//!
+//! # Modules
+//!
+//! From top to bottom. A module uses only modules below it:
 //!
 //! ```text
 //! wasm   fs                              JavaScript bindings (wasm32); files and threads (feature `fs`)
@@ -42,11 +57,13 @@
 pub mod check;
 pub mod error;
 pub mod half;
+#[cfg(feature = "models")]
 pub mod hash;
 pub mod json;
 pub mod lanes;
 mod order;
 pub mod round;
+#[cfg(feature = "serde")]
 mod tagged;
 pub mod wire;
 
@@ -62,16 +79,20 @@ pub mod analysis;
 pub mod gguf;
 pub mod qat;
 
+#[cfg(feature = "bench")]
 pub mod bench;
+#[cfg(feature = "models")]
 pub mod convert;
+#[cfg(feature = "models")]
 pub mod recipe;
 
+#[cfg(feature = "models")]
 pub mod job;
 
 #[cfg(all(feature = "fs", not(target_arch = "wasm32")))]
 pub mod fs;
 
-#[cfg(target_arch = "wasm32")]
+#[cfg(all(feature = "bindings", target_arch = "wasm32"))]
 mod wasm;
 
 pub use affine::{dequantize_tensor, quantize_tensor};
@@ -81,7 +102,7 @@ pub use nf4::{dequantize_4bit, dequantize_4bit_double, quantize_4bit, quantize_4
 pub use qat::{FakeQuantize, fake_quantize};
 
 /// The guide's Rust examples run as doc tests; those in other languages run in tests/js/guide.test.ts.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "bench", feature = "fs"))]
 mod guide {
     #[doc = include_str!("../docs/quick-start.md")]
     struct QuickStart;

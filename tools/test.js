@@ -43,11 +43,12 @@ async function everything() {
   const clippy = ['clippy', '--locked', '--quiet'];
   const deny = ['--', '--deny', 'warnings'];
   // Debian's compiler for WebAssembly comes without clippy; the boundary's code is linted wherever rustup's is used.
-  const boundary = (await wasmToolchain()) === 'path' ? [wasmClippy([...clippy, '--lib'], deny)] : [];
+  const boundary = (await wasmToolchain()) === 'path' ? [wasmClippy([...clippy, '--lib', '--features', 'bindings'], deny)] : [];
   // Two chains with target folders of their own, so that neither waits for the other's lock.
   const natively = [
     step('Rust format', 'cargo', ['fmt', '--check']),
     step('Rust lint', 'cargo', [...clippy, '--all-targets', ...deny]),
+    step('Rust lint of the codecs alone', 'cargo', [...clippy, '--all-targets', '--no-default-features', ...deny]),
     step('Rust documentation', 'cargo', ['doc', '--locked', '--no-deps', '--quiet'], {
       RUSTDOCFLAGS: '--deny warnings',
     }),

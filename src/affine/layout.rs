@@ -2,14 +2,17 @@
 
 use crate::check;
 use crate::error::{Code, Error, Result};
+#[cfg(feature = "serde")]
 use crate::tagged::{needed, unknown};
 use crate::wire::{Reader, Writer};
+#[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
 /// Which values share a scale and a zero point.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "Fields", tag = "kind", rename_all = "camelCase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[cfg_attr(feature = "serde", serde(try_from = "Fields", tag = "kind", rename_all = "camelCase"))]
 pub enum QuantGranularity {
     /// All values of the tensor.
     #[default]
@@ -28,6 +31,7 @@ pub enum QuantGranularity {
 }
 
 /// The serialized form of a granularity.
+#[cfg(feature = "serde")]
 #[derive(Deserialize)]
 struct Fields {
     kind: String,
@@ -35,6 +39,7 @@ struct Fields {
     size: Option<usize>,
 }
 
+#[cfg(feature = "serde")]
 impl TryFrom<Fields> for QuantGranularity {
     type Error = String;
 

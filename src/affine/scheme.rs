@@ -2,11 +2,13 @@
 
 use crate::check;
 use crate::error::{Code, Error, Result};
+#[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
 
 /// Whether the zero point is fixed or computed from the values.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "camelCase"))]
 pub enum QuantMode {
     /// `x = s q`: zero is in the middle of the codes. The usual choice for weights.
     #[default]
@@ -16,7 +18,8 @@ pub enum QuantMode {
 }
 
 /// The range of allowed codes, `qmin..=qmax`, which includes zero.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 pub struct QuantRange {
     /// The smallest code.
     pub qmin: i32,
@@ -92,8 +95,9 @@ fn check_bits(bits: u8) -> Result<u8> {
 }
 
 /// How a symmetric scale follows from the largest magnitude `m`. The three rules agree for narrow ranges.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "camelCase"))]
 pub enum SymmetricRule {
     /// PyTorch's rule, `s = m / ((qmax - qmin) / 2)`. With a full range (`m / 127.5`) the largest positive value is
     /// clipped.

@@ -2,11 +2,13 @@
 
 use crate::check;
 use crate::error::{Code, Error, Result};
+#[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
 
 /// Counts of values in bins of equal width; the last bin includes its upper edge.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "camelCase"))]
 pub struct Histogram {
     /// Lower edge of the first bin.
     pub min: f64,

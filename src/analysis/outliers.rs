@@ -6,11 +6,13 @@ use crate::calibrate::percentile;
 use crate::check;
 use crate::error::{Code, Error, Result};
 use crate::order::keep_smallest;
+#[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
 
 /// An outlier.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "camelCase"))]
 pub struct Outlier {
     /// The index of the value.
     pub index: usize,
@@ -76,8 +78,9 @@ fn sum(values: impl Iterator<Item = f64>) -> f64 {
 }
 
 /// The effect on the error of clipping the largest magnitudes.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "camelCase"))]
 pub struct OutlierImpact {
     /// The percentile above which magnitudes were clipped.
     pub threshold: f64,

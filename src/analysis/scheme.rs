@@ -5,12 +5,18 @@ use crate::check;
 use crate::error::Result;
 use crate::format::Codec;
 use crate::nf4::{self, DataType4Bit, DoubleQuantized4Bit, Quantize4BitOptions, Quantized4Bit};
+#[cfg(feature = "serde")]
 use crate::tagged::{needed, unknown};
+#[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
 
 /// A quantization scheme with its parameters.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Fields", tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[cfg_attr(
+    feature = "serde",
+    serde(try_from = "Fields", tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")
+)]
 pub enum Scheme {
     /// Affine quantization to integers.
     Affine {
@@ -38,6 +44,7 @@ pub enum Scheme {
 }
 
 /// The serialized form of a scheme.
+#[cfg(feature = "serde")]
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Fields {
@@ -51,6 +58,7 @@ struct Fields {
     format: Option<String>,
 }
 
+#[cfg(feature = "serde")]
 impl TryFrom<Fields> for Scheme {
     type Error = String;
 

@@ -4,11 +4,13 @@ use super::analyze::{AffineErrors, PART, analyze_error};
 use super::stats::QuantErrorStats;
 use crate::affine::{GroupRanges, QuantGranularity, QuantMode, QuantParams, QuantScheme, packed_len};
 use crate::error::{Code, Error, Result};
+#[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
 
 /// The error before and after changing the scales.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "camelCase"))]
 pub struct ScaleSensitivity {
     /// Mean squared error with the given parameters.
     pub original_mse: f64,
@@ -37,8 +39,9 @@ pub fn scale_sensitivity(
 }
 
 /// One point of a [`scale_sweep`].
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "camelCase"))]
 pub struct ScalePoint {
     /// The factor applied to the scales.
     pub factor: f64,
@@ -70,8 +73,9 @@ fn scaled(params: &QuantParams, factor: f64) -> Result<QuantParams> {
 }
 
 /// The error of one bit width.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "camelCase"))]
 pub struct BitWidthError {
     /// Bits per code.
     pub bits: u8,

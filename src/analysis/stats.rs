@@ -4,11 +4,13 @@ use super::sums::each_pair;
 use crate::check;
 use crate::error::{Code, Error, Result};
 use crate::lanes::Doubles;
+#[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
 
 /// The error of quantizing values `x` that were dequantized to `y`, with `e = y - x`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "camelCase"))]
 pub struct QuantErrorStats {
     /// Mean squared error, `sum e^2 / n`.
     pub mse: f64,

@@ -4,11 +4,13 @@ use super::stats::QuantErrorStats;
 use crate::affine::{QuantParams, dequantize_with_params, quantize_with_params};
 use crate::check;
 use crate::error::{Code, Error, Result};
+#[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
 
 /// The signal that a theoretical SQNR assumes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 pub enum Signal {
     /// Uniformly distributed over the whole range of the codes.
     Uniform,

@@ -2,12 +2,14 @@
 
 use crate::check;
 use crate::error::Result;
+#[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
 /// How an observer handles NaN and infinity.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 pub enum NonFinite {
     /// Reject the batch with [`Code::NON_FINITE`](crate::Code::NON_FINITE) and the index of the first one; earlier
     /// observations are kept.
@@ -18,7 +20,8 @@ pub enum NonFinite {
 }
 
 /// A closed interval with finite ends, `min <= max`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 pub struct Extent {
     /// The minimum.
     pub min: f32,

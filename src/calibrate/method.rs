@@ -1,12 +1,18 @@
 //! The calibration methods.
 
 use crate::error::{Code, Error, Result};
+#[cfg(feature = "serde")]
 use crate::tagged::{needed, unknown};
+#[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
 
 /// How a [`Calibrator`](super::Calibrator) determines the range of a tensor.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Fields", tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[cfg_attr(
+    feature = "serde",
+    serde(try_from = "Fields", tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")
+)]
 pub enum CalibrationMethod {
     /// The minimum and maximum.
     MinMax,
@@ -46,6 +52,7 @@ pub enum CalibrationMethod {
 }
 
 /// The serialized form of a method.
+#[cfg(feature = "serde")]
 #[derive(Deserialize)]
 struct Fields {
     kind: String,
@@ -57,6 +64,7 @@ struct Fields {
     levels: Option<usize>,
 }
 
+#[cfg(feature = "serde")]
 impl TryFrom<Fields> for CalibrationMethod {
     type Error = String;
 
@@ -82,8 +90,9 @@ impl TryFrom<Fields> for CalibrationMethod {
 }
 
 /// The reference for entropy calibration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 pub enum EntropyVariant {
     /// TensorRT's algorithm, as published in nvidia-modelopt: a histogram of magnitudes.
     TensorRt,

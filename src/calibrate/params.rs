@@ -3,11 +3,13 @@
 use super::method::CalibrationMethod;
 use crate::affine::{QuantGranularity, QuantMode, QuantParams, QuantRange, QuantScheme};
 use crate::error::Result;
+#[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
 
 /// The result of a calibration: a scale and zero point, and the range they were computed from.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "camelCase"))]
 pub struct CalibrationResult {
     /// The scale: `value = scale * (code - zero_point)`. Positive and finite.
     pub scale: f32,

@@ -1,10 +1,12 @@
 //! The sixteen values of each 4-bit type, and the midpoints for choosing the nearest.
 
+#[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
 
 /// The 4-bit data type, that is, the meaning of a code in a block normalized by its absmax.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "camelCase"))]
 pub enum DataType4Bit {
     /// NormalFloat: quantiles of a normal distribution, with 0 and both ends exact. Best for weights.
     #[default]

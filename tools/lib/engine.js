@@ -41,7 +41,10 @@ export async function buildEngine(mode) {
     say(mode === 'dev' ? 'compiling the engine, quickly' : 'compiling the engine');
     const profile = mode === 'dev' ? 'quick' : 'release';
     // Only this build makes a WebAssembly module: a program that depends on the crate links no shared library.
-    const folder = await cargoWasm(['rustc', '--quiet', '--lib', '--crate-type', 'cdylib', '--profile', profile]);
+    const folder = await cargoWasm([
+      ...['rustc', '--quiet', '--lib', '--crate-type', 'cdylib', '--features', 'bindings'],
+      ...['--profile', profile],
+    ]);
     await glue(join(folder, profile, 'quantpress.wasm'));
     if (mode === 'release') await optimise();
     carryInline();
