@@ -1,7 +1,8 @@
-//! Every encoder and decoder against native ggml, one thread, in one run: the ratio is what counts, not the machine.
+//! Speed of every encoder and decoder compared with native ggml on one thread in the same run: the ratio matters, not
+//! the machine.
 //!
-//! `cargo bench --bench codecs [-- Q4_K ...]` compares this crate built for the machine. Built for wasm32 it is the module
-//! that `node benches/codecs.js` loads, in Node and in Chromium, to compare the same code in WebAssembly.
+//! `cargo bench --bench codecs [-- Q4_K ...]` compares this crate as native code. Built for wasm32 it is the module
+//! that `node benches/codecs.js` loads in Node and in Chromium, to compare the same code in WebAssembly.
 #![allow(clippy::unwrap_used, clippy::panic)] // no library code
 
 #[path = "../tests/support/mod.rs"]
@@ -10,10 +11,10 @@ mod support;
 use quantpress::Codec;
 use support::weights::{DISTRIBUTIONS, IMPORTANCE, Rng};
 
-/// A row as long as those of models.
+/// A row length typical of models.
 const ROW: usize = 4096;
 
-/// What one format is measured on.
+/// The data on which one format is measured.
 struct Subject {
     codec: &'static Codec,
     weights: Vec<f32>,
@@ -43,7 +44,7 @@ impl Subject {
         self.codec.decode(&self.bytes, &mut self.decoded).unwrap();
     }
 
-    /// What no decoder can beat: as many floats copied as they are.
+    /// An upper bound for decoders: copies as many floats unchanged.
     fn copy(&mut self) {
         self.decoded.copy_from_slice(std::hint::black_box(&self.weights));
     }
@@ -91,7 +92,7 @@ mod native {
     use std::time::{Duration, Instant};
     use support::ggml::Ggml;
 
-    /// The shortest of many runs, ours and theirs in turn, so that a busy machine slows neither alone.
+    /// The shortest of many runs, alternating between ours and theirs so that a busy machine affects both.
     pub fn race(mut ours: impl FnMut(), mut theirs: impl FnMut()) -> (f64, f64) {
         let mut best = [f64::INFINITY; 2];
         let start = Instant::now();
@@ -110,7 +111,7 @@ mod native {
     /// Million weights per second, ours and theirs.
     type Speeds = Option<[f64; 2]>;
 
-    /// What one format does, and how long ggml takes to make the tables it needs, in milliseconds.
+    /// The results for one format, and the time ggml takes to build its tables, in milliseconds.
     struct Measured {
         encode: Speeds,
         weighted: Speeds,

@@ -1,4 +1,5 @@
-//! The ten best schemes of the suite by quality, and what quantization costs a classifier of handwritten digits.
+//! The ten best schemes of the benchmark suite by quality, and the accuracy of a quantized classifier of handwritten
+//! digits.
 //!
 //! `cargo run --release --example benchmark`
 
@@ -6,7 +7,7 @@ use quantpress::bench::digits::{AccuracyOptions, Digits, run_accuracy_benchmark}
 use quantpress::bench::run_full_benchmark_suite;
 use std::time::Instant;
 
-/// Runs the example; public so that a test does too.
+/// Runs the example; public so that a test can call it.
 pub fn main() -> quantpress::Result<()> {
     let start = Instant::now();
     let mut clock = || start.elapsed().as_secs_f64() * 1e3;

@@ -1,11 +1,11 @@
-//! Finds the range of activations that arrive in batches, in five ways, and resumes one of them from bytes.
+//! Calibrates the range of activations from batches with several methods, and resumes one of them from bytes.
 //!
 //! `cargo run --example calibration`
 
 use quantpress::bench::generate_weights_with_outliers;
 use quantpress::calibrate::{Calibrator, EntropyVariant};
 
-/// Runs the example; public so that a test does too.
+/// Runs the example; public so that a test can call it.
 pub fn main() -> quantpress::Result<()> {
     let calibrators = [
         ("min-max", Calibrator::min_max(8, true)?),
@@ -18,10 +18,10 @@ pub fn main() -> quantpress::Result<()> {
     println!("{:22} {:>10} {:>10} {:>10} {:>6}", "method", "min", "max", "scale", "bytes");
     for (name, mut calibrator) in calibrators {
         for batch in 0..10 {
-            // One value in a thousand is an outlier of 20 standard deviations.
+            // One value in a thousand is an outlier with a magnitude of 20 standard deviations.
             calibrator.observe(&generate_weights_with_outliers(4096, 0.001, 20.0, Some(batch))?)?;
         }
-        // The state survives a restart.
+        // The serialized state survives a restart.
         let state = calibrator.to_bytes();
         let resumed = Calibrator::from_bytes(&state)?;
         let result = resumed.compute()?;

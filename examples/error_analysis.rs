@@ -1,4 +1,4 @@
-//! What four bits per weight cost, spent in different ways, and what the outliers have to do with it.
+//! The error of four bits per weight with different schemes, and the effect of outliers.
 //!
 //! `cargo run --example error_analysis`
 
@@ -9,7 +9,7 @@ use quantpress::analysis::{
 use quantpress::bench::generate_weights_with_outliers;
 use quantpress::nf4::DataType4Bit;
 
-/// Runs the example; public so that a test does too.
+/// Runs the example; public so that a test can call it.
 pub fn main() -> quantpress::Result<()> {
     let shape = [64, 1024];
     let weights = generate_weights_with_outliers(64 * 1024, 0.0005, 12.0, Some(1))?;

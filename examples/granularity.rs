@@ -1,18 +1,18 @@
-//! What scales per tensor, per channel and per group cost and save, at 8 to 2 bits.
+//! The error and size of scales per tensor, per channel and per group, from 8 to 2 bits.
 //!
 //! `cargo run --example granularity`
 
 use quantpress::affine::{GranularityError, QuantGranularity, QuantMode, compare_granularities, quantize_tensor};
 use quantpress::bench::generate_multi_channel_weights;
 
-/// Runs the example; public so that a test does too.
+/// Runs the example; public so that a test can call it.
 pub fn main() -> quantpress::Result<()> {
     run().map(|_| ())
 }
 
-/// Prints the table, and returns its rows: three granularities for each width.
+/// Prints the table and returns its rows: three granularities for each bit width.
 pub fn run() -> quantpress::Result<Vec<GranularityError>> {
-    // Rows whose magnitudes differ, as those of real weights do.
+    // Rows with different magnitudes, as in real weights.
     let shape = [64, 512];
     let weights = generate_multi_channel_weights(shape[0], shape[1], 20.0, Some(1))?;
     let granularities = [
@@ -28,7 +28,7 @@ pub fn run() -> quantpress::Result<Vec<GranularityError>> {
             rows.push(row);
         }
     }
-    // A tensor with all that is needed to read it again, as bytes.
+    // A tensor serialized with everything needed to read it again.
     let tensor = quantize_tensor(&weights, &shape, granularities[2], QuantMode::Asymmetric, 4)?;
     println!("4 bits in groups of 128, asymmetric: {} bytes with their header", tensor.to_bytes().len());
     Ok(rows)

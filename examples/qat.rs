@@ -1,7 +1,8 @@
-//! Trains a classifier of handwritten digits, rounds its weights to 2 bits after training (PTQ) and during it (QAT).
+//! Trains a classifier of handwritten digits and quantizes its weights to 2 bits, after training (PTQ) and during
+//! training (QAT).
 //!
-//! The classifier is one layer, trained by gradient descent on all images at once: small enough to read, and real enough
-//! to show why one trains with quantization. `bench::digits` has the thorough version.
+//! The classifier is a single layer, trained by gradient descent on all images at once: small enough to read, and
+//! realistic enough to show the advantage of quantization-aware training. `bench::digits` has the thorough version.
 //!
 //! `cargo run --release --example qat`
 
@@ -16,12 +17,13 @@ const TRAINING: usize = 1400;
 const STEPS: usize = 200;
 const RATE: f32 = 2.0;
 
-/// Runs the example; public so that a test does too.
+/// Runs the example; public so that a test can call it.
 pub fn main() -> quantpress::Result<()> {
     run().map(|_| ())
 }
 
-/// Prints and returns three accuracies on images that were not trained on: in floats, by PTQ, by QAT.
+/// Prints and returns three accuracies on images that were not used for training: in floating point, with PTQ, with
+/// QAT.
 pub fn run() -> quantpress::Result<[f64; 3]> {
     let digits = Digits::from_bytes(include_bytes!("digits.bin"))?;
     let (images, labels) = (digits.images(), digits.labels());
@@ -36,16 +38,17 @@ pub fn run() -> quantpress::Result<[f64; 3]> {
         descend(&mut weights, &gradient, RATE);
     }
 
-    // After training: a range per class, and every weight to the nearest of -1, 0, 1 steps.
+    // After training: one range per class, and every weight rounded to the nearest of -1, 0, 1 steps.
     let mut fake = FakeQuantize::with_granularity(config, per_class)?;
     fake.calibrate(&weights, &SHAPE)?;
     let rounded = fake.forward(&weights, &SHAPE)?;
 
-    // During training: the loss sees rounded weights, the float weights and the steps themselves are moved.
+    // During training: the loss is computed with rounded weights; the float weights and the scales are updated.
     let mut trained = weights.clone();
     let mut learned = LearnedFakeQuantize::new(config, per_class, &weights, &SHAPE)?;
     for step in 0..STEPS {
-        // Rounded weights jump between codes as long as steps are large: the rate falls to nothing, so that they settle.
+        // Rounded weights jump between codes while updates are large; the learning rate falls to zero so that they
+        // settle.
         let rate = 1.0 - step as f32 / STEPS as f32;
         let seen = learned.forward(&trained, &SHAPE)?;
         let gradients = learned.backward(&gradient(&seen, train.0, test.0), &trained, &SHAPE)?;
@@ -58,13 +61,15 @@ pub fn run() -> quantpress::Result<[f64; 3]> {
     let seen = learned.forward(&trained, &SHAPE)?;
 
     let result = [accuracy(&weights), accuracy(&rounded), accuracy(&seen)];
-    for (name, share) in ["in floats", "2 bits after training", "2 bits during training"].into_iter().zip(result) {
-        println!("{name:24} {:5.1} % of images recognised", 100.0 * share);
+    for (name, share) in
+        ["in floating point", "2 bits after training", "2 bits during training"].into_iter().zip(result)
+    {
+        println!("{name:24} {:5.1} % of images classified correctly", 100.0 * share);
     }
     Ok(result)
 }
 
-/// The score of every class for one image.
+/// The scores of all classes for one image.
 fn scores(weights: &[f32], image: &[f32]) -> [f32; CLASSES] {
     let mut scores = [0.0; CLASSES];
     for (score, weights) in scores.iter_mut().zip(weights.chunks_exact(PIXELS)) {

@@ -1,4 +1,4 @@
-//! Quantizes a weight to 4 bits as QLoRA does, and hands it to bitsandbytes and back.
+//! Quantizes a weight to 4 bits as in QLoRA, and exchanges it with bitsandbytes.
 //!
 //! `cargo run --example qlora`
 
@@ -9,12 +9,12 @@ use quantpress::nf4::{
     quantize_4bit, quantize_4bit_double,
 };
 
-/// Runs the example; public so that a test does too.
+/// Runs the example; public so that a test can call it.
 pub fn main() -> quantpress::Result<()> {
     run().map(|_| ())
 }
 
-/// Prints the table, and returns the mean squared errors in the order of [`DataType4Bit::ALL`].
+/// Prints the table and returns the mean squared errors in the order of [`DataType4Bit::ALL`].
 pub fn run() -> quantpress::Result<[f64; 3]> {
     let shape = [512, 512];
     let weights = generate_gaussian_weights(shape[0] * shape[1], 0.0, 0.02, Some(1))?;
@@ -26,13 +26,13 @@ pub fn run() -> quantpress::Result<[f64; 3]> {
         println!("{:6} {:12} {:12.3e}", data_type.name(), tensor.memory_bytes(), error);
     }
 
-    // Double quantization: the scales at 8 bits too.
+    // Double quantization: the scales are quantized to 8 bits.
     let double = quantize_4bit_double(&weights, &Quantize4BitOptions::default())?;
     let error = quantization_mse(&weights, &dequantize_4bit_double(&double)?)?;
     println!("{:6} {:12} {error:12.3e}", "double", double.memory_bytes());
-    println!("the second level saves {} bytes", double.double_quant_savings());
+    println!("double quantization saves {} bytes", double.double_quant_savings());
 
-    // The tensors a safetensors file of bitsandbytes has for this weight.
+    // The tensors that bitsandbytes stores in a safetensors file for this weight.
     let tensors = double.to_state_dict("layer.weight", &shape, "bfloat16")?;
     for tensor in &tensors {
         println!("{:50} {:4} {:?}", tensor.name, tensor.dtype.name(), tensor.shape);

@@ -1,4 +1,4 @@
-//! Affine quantization: what the seed got wrong, error bounds, hostile bytes.
+//! Affine quantization: regressions, error bounds, invalid bytes.
 
 use proptest::prelude::*;
 use quantpress::Code;
@@ -8,7 +8,7 @@ fn symmetric(values: &[f32], shape: &[usize], granularity: QuantGranularity, bit
     quantize_tensor(values, shape, granularity, QuantMode::Symmetric, bits).unwrap()
 }
 
-/// Defect 5: asymmetric mode with data that does not straddle 0 was destroyed.
+/// Defect 5: asymmetric mode destroyed data on one side of 0.
 #[test]
 fn data_on_one_side_of_zero_survives_asymmetric_mode() {
     for values in [[10.0, 11.0], [-11.0, -10.0], [1e-20, 2e-20], [1e30, 3e30]] {
@@ -25,7 +25,7 @@ fn data_on_one_side_of_zero_survives_asymmetric_mode() {
     assert_eq!(dequantize_tensor(&tensor).unwrap(), [232.0 * (11.0f32 / 255.0), 11.0]);
 }
 
-/// Defect 11: other bit widths wrapped, divided by zero or panicked.
+/// Defect 11: other bit widths wrapped around, divided by zero or panicked.
 #[test]
 fn bit_widths_beyond_two_to_eight_are_errors() {
     for bits in [0, 1, 9, 12, 16, 33, 255] {
@@ -41,7 +41,7 @@ fn bit_widths_beyond_two_to_eight_are_errors() {
     }
 }
 
-/// Defect 12: a length that is no multiple of the channels left a tail with scale 1.0.
+/// Defect 12: a length that is not a multiple of the number of channels left a remainder with scale 1.0.
 #[test]
 fn a_length_that_does_not_fit_the_shape_is_an_error() {
     let values = [100.0; 7];
@@ -54,10 +54,10 @@ fn a_length_that_does_not_fit_the_shape_is_an_error() {
     assert_eq!(dequantize_with_params(&[0; 7], &[2, 3], &params).unwrap_err().code(), Code::LENGTH);
 }
 
-/// Defect 13: groups ran across row ends.
+/// Defect 13: groups crossed the ends of rows.
 #[test]
 fn groups_end_where_rows_end() {
-    // Rows of 5 in groups of 4: each row's last value has a scale of its own.
+    // Rows of 5 in groups of 4, so the last value of each row has its own scale.
     let values = [1.0, 1.0, 1.0, 1.0, 100.0, 3.0, 3.0, 3.0, 3.0, 0.01];
     let params = calibrate_per_group(&values, &[2, 5], 4, 8, QuantMode::Symmetric).unwrap();
     let magnitudes: Vec<f32> = params.scales.iter().map(|s| s * 127.0).collect();
@@ -69,7 +69,7 @@ fn groups_end_where_rows_end() {
     assert_eq!(codes, [127; 10]);
 }
 
-/// Defect 15 and then some: bytes that are not whole.
+/// Defect 15: incomplete bytes, here at every length.
 #[test]
 fn serialized_tensors_are_checked_at_every_length() {
     let values: Vec<f32> = (0..30).map(|i| (i as f32 * 0.7).sin()).collect();
@@ -120,7 +120,7 @@ fn a_value_that_is_no_number_is_named_by_its_index() {
 
 #[test]
 fn finer_granularity_costs_memory_and_saves_error() {
-    // Rows whose magnitudes differ by orders of magnitude, as channels' do.
+    // Rows whose magnitudes differ by orders of magnitude, as those of channels do.
     let values: Vec<f32> = (0..64 * 256).map(|i| (i as f32 * 0.37).sin() * 10f32.powi(i / 256 % 5 - 2)).collect();
     let granularities = [
         QuantGranularity::PerTensor,
@@ -143,8 +143,8 @@ fn means_of_nothing_and_of_unequal_lengths_are_errors() {
     assert_eq!(calibrate_per_tensor(&[], 8, QuantMode::Symmetric).unwrap_err().code(), Code::NO_DATA);
     let huge = calibrate_per_channel(&[], &[1 << 40, 0], 0, 8, QuantMode::Symmetric);
     assert_eq!(huge.unwrap_err().code(), Code::NO_DATA);
-    // Defect 10 is the analysis room's, but this mean must not drift either: 0.1 is not representable, and sums of it
-    // in single precision stall; half a million additions in double precision are off by at most 6e-11.
+    // The mean must not drift (see defect 10): 0.1 is not exactly representable, and a single-precision sum of it
+    // stalls. Half a million additions in double precision have an error of at most 6e-11.
     let (a, b) = (vec![0.1f32; 1 << 22], vec![0.0f32; 1 << 22]);
     let exact = f64::from(0.1f32) * f64::from(0.1f32);
     assert!((quantization_mse(&a, &b).unwrap() / exact - 1.0).abs() < 6e-11);
@@ -174,7 +174,7 @@ fn scales_that_cannot_be_are_errors() {
     assert_eq!(quantize_with_params(&[1.0], &[1], &params).unwrap_err().code(), Code::LENGTH);
 }
 
-/// A tensor of up to three axes, of magnitudes from denormal to huge.
+/// A tensor with up to three axes and magnitudes from subnormal to huge.
 fn tensors() -> impl Strategy<Value = (Vec<f32>, Vec<usize>)> {
     (prop::collection::vec(1usize..7, 1..4), -38i32..37).prop_flat_map(|(shape, exponent)| {
         let len: usize = shape.iter().product();
@@ -196,7 +196,7 @@ fn modes() -> impl Strategy<Value = QuantMode> {
 }
 
 proptest! {
-    /// No value moves by more than half a step of its own group (and what single precision adds to that).
+    /// No value moves by more than half a step of its own group (plus single-precision rounding).
     #[test]
     fn the_error_is_at_most_half_a_step((values, shape) in tensors(), granularity in granularities(), mode in modes(), bits in 2u8..=8) {
         if let QuantGranularity::PerChannel { axis } = granularity {
@@ -216,7 +216,7 @@ proptest! {
         }
     }
 
-    /// Multiplying by a power of two multiplies the scales and changes no code.
+    /// Multiplying by a power of two multiplies the scales and does not change any code.
     #[test]
     fn codes_do_not_depend_on_the_unit((values, shape) in tensors(), bits in 2u8..=8) {
         prop_assume!(values.iter().any(|x| x.abs() > 1e-30) && values.iter().all(|x| x.abs() < 1e30));
@@ -226,7 +226,7 @@ proptest! {
         prop_assert_eq!(a.params.scales[0] * 16.0, b.params.scales[0]);
     }
 
-    /// Quantizing what was decoded changes nothing: representable values are fixed points.
+    /// Quantizing dequantized values changes nothing: representable values are fixed points.
     #[test]
     fn decoded_values_are_fixed_points((values, shape) in tensors(), mode in modes(), bits in 2u8..=8) {
         let tensor = quantize_tensor(&values, &shape, QuantGranularity::PerTensor, mode, bits).unwrap();
@@ -235,7 +235,7 @@ proptest! {
         prop_assert_eq!(pack_codes(&codes, bits).unwrap(), tensor.data);
     }
 
-    /// Whatever the bytes, the answer is a structure or an error; and a structure decodes.
+    /// Any bytes give a structure or an error, and a structure can be dequantized.
     #[test]
     fn hostile_bytes_are_structures_or_errors(mut bytes in prop::collection::vec(any::<u8>(), 0..200), tagged in any::<bool>()) {
         if tagged && bytes.len() > 5 {
@@ -247,7 +247,7 @@ proptest! {
         let _ = QuantParams::from_bytes(&bytes);
     }
 
-    /// One changed byte of a real structure, wherever it is: a structure that decodes, or an error.
+    /// A valid structure with one byte changed gives an error or a structure that can be dequantized.
     #[test]
     fn a_changed_byte_is_a_structure_or_an_error(at in 0usize..1000, to in any::<u8>()) {
         let values: Vec<f32> = (0..40).map(|i| i as f32 - 20.0).collect();
@@ -278,7 +278,7 @@ fn codes_outside_of_the_range_are_errors_with_their_index() {
     assert_eq!(fails(&[0xf8, 0xf9], -7, 7), (Code::RANGE, "code 0 is -8, and must be from -7 to 7".to_owned()));
     assert_eq!(fails(&[15, 16], 0, 15), (Code::RANGE, "code 1 is 16, and must be from 0 to 15".to_owned()));
     assert_eq!(dequantize_with_params(&[0xf9, 7], &[2], &params(-7, 7)).unwrap(), [-3.5, 3.5]);
-    // Packed codes too: a narrow range leaves one code unused.
+    // Also for packed codes: a narrow range does not use one of them.
     let tensor = QuantizedTensor { data: vec![0x80], params: params(-7, 7), shape: vec![2] };
     assert_eq!(dequantize_tensor(&tensor).unwrap_err().code(), Code::RANGE);
 }

@@ -1,4 +1,4 @@
-//! Error analysis: the statistics, their scale invariance, defects 8, 9 and 10, every scheme alike.
+//! Error analysis: statistics, scale invariance, defects 8, 9 and 10, all schemes.
 
 use proptest::prelude::*;
 use quantpress::Code;
@@ -51,13 +51,14 @@ fn a_signal_or_an_error_of_zero_has_defined_statistics() {
 
 #[test]
 fn defect_8_clipping_is_measured_against_the_values_as_they_were() {
-    // Two outliers of 100 carry nearly all of the signal: clipping them is far worse than coarse steps.
+    // Two outliers of 100 carry almost all of the signal: clipping them is much worse than coarse steps.
     let mut values: Vec<f32> = (0..100).map(|i| (i as f32 * 0.01).sin()).collect();
     values.extend([100.0, -100.0]);
     let impact = analyze_outlier_impact(&values, 98.0, 8, QuantMode::Symmetric).unwrap();
     assert!(impact.num_clipped >= 2 && impact.threshold < 1.0, "{impact:?}");
     assert!(impact.clipped_mse > 100.0 * impact.original_mse && impact.improvement < 0.01, "{impact:?}");
-    // And where it helps, it says so: at 3 bits one value of 10 among 10,000 small ones costs the rest everything.
+    // A case in which clipping helps: with 3 bits, one value of 10 among 10,000 small ones ruins the precision of the
+    // rest.
     let mut values = gaussian(10_000);
     values[5] = 10.0;
     let impact = analyze_outlier_impact(&values, 99.9, 3, QuantMode::Symmetric).unwrap();
@@ -87,7 +88,7 @@ fn defect_9_tiny_weights_are_not_perfect() {
 
 #[test]
 fn defect_10_sums_of_millions_are_exact_to_fifteen_digits() {
-    // 16 M errors of 0.1 (as f32): a sequential f32 sum of their squares is 14 % off.
+    // 16 M errors of 0.1 (as f32): a sequential f32 sum of their squares is off by 14%.
     let n = 16 << 20;
     let (x, y) = (vec![1.0f32; n], vec![1.1f32; n]);
     let stats = compare(&x, &y, 0.0).unwrap();
@@ -110,11 +111,11 @@ fn every_scheme_is_measured_alike() {
     let [q8, q4] =
         ["Q8_0", "q4_0"].map(|format| analyze_error_format(&values, format, 256, None, 0.0).unwrap().sqnr_db);
     assert!(int8 > int4 && grouped > int4 && q8 > q4 && q4 > int4 && nf4 > int4);
-    // The tiled path and the whole tensor agree.
+    // The tiled computation and the whole tensor agree.
     assert_eq!(q4, sqnr(Scheme::block("Q4_0")));
     let double = Scheme::FourBit { data_type: options.data_type, block_size: 64, double: true };
     assert!((sqnr(double) - nf4).abs() < 0.5);
-    // Every format that can be written without importance; TQ1_0 and TQ2_0, scaled by the largest weight, are 1.8 dB.
+    // All formats that can be written without importance. TQ1_0 and TQ2_0, scaled by the largest weight, have 1.8 dB.
     for codec in quantpress::formats().iter().filter(|codec| codec.can_encode() && !codec.needs_importance) {
         let stats = analyze_error_format(&values, codec.name, 256, None, 0.0).unwrap();
         let bits = codec.bits_per_weight();
@@ -126,7 +127,7 @@ fn every_scheme_is_measured_alike() {
 
 #[test]
 fn a_format_is_analyzed_tile_by_tile_as_at_once() {
-    // More than one tile, whose rows do not divide it.
+    // More than one tile, with rows that do not divide it.
     let values = gaussian(3 * 100 * 1024);
     let tiled = analyze_error_format(&values, "Q4_0", 96 * 32, None, 0.01).unwrap();
     let bytes = quantpress::quantize(&values, "Q4_0", 96 * 32, None).unwrap();
@@ -165,7 +166,8 @@ fn bounds_hold_and_their_violation_is_seen() {
     let stats = analyze_error(&values, &[8, 64], &params, 0.0).unwrap();
     assert!(error_within_bounds(&stats, &params, 1e-5).unwrap());
     assert!(worst_error_in_steps(&values, &[8, 64], &params).unwrap() <= 0.5 + 1e-5);
-    // The channel of smallest steps clipped to half its range: hidden behind the largest step, not behind its own.
+    // The channel with the smallest steps, clipped to half its range: within the bound of the largest step, but not of
+    // its own.
     params.scales[0] /= 2.0;
     let stats = analyze_error(&values, &[8, 64], &params, 0.0).unwrap();
     assert!(error_within_bounds(&stats, &params, 1e-5).unwrap());
@@ -194,7 +196,7 @@ fn six_decibels_a_bit() {
     assert_eq!(widths.iter().map(|width| width.bits).collect::<Vec<_>>(), [2, 3, 4, 5, 6, 7, 8]);
     for pair in widths.windows(2) {
         let gained = pair[1].stats.sqnr_db - pair[0].stats.sqnr_db;
-        // Two bits of four codes with zero among them are worse than theory.
+        // Two bits with four codes including zero are worse than the theory.
         assert!((5.0..10.0).contains(&gained), "{} bits: {gained} dB more", pair[1].bits);
         assert!(pair[1].compression_ratio < pair[0].compression_ratio);
     }
@@ -275,7 +277,7 @@ fn little_endian(weights: &[f32]) -> Vec<u8> {
 
 #[test]
 fn sums_of_tiles_are_those_of_the_decoded_weights_and_come_with_the_encoded_bytes() {
-    // Rows longer than the pieces in which they are decoded, and no multiple of them.
+    // Rows longer than the pieces in which they are decoded, and not a multiple of them.
     let (row, weights) = (4096 + 256, gaussian(3 * (4096 + 256)));
     let importance: Vec<f32> = (0..row).map(|column| (column % 17) as f32).collect();
     let bytes = little_endian(&weights);

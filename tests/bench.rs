@@ -1,4 +1,4 @@
-//! Generators and the suite; defects 16 and 17.
+//! Generators and the benchmark suite; defects 16 and 17.
 
 use quantpress::Code;
 use quantpress::affine::{QuantGranularity, QuantMode};
@@ -20,7 +20,8 @@ fn gaussian_weights_are_gaussian() {
         (mean - 3.0).abs() < 6.0 * 2.0 / (n as f64).sqrt()
             && (deviation - 2.0).abs() < 6.0 * 2.0 / (2.0 * n as f64).sqrt()
     );
-    // A linear congruential generator's Box-Muller has no tail; a normal distribution has 0.27 % beyond three deviations.
+    // The seed's Box-Muller with a linear congruential generator had no tails; 0.27% of a normal distribution is beyond
+    // three standard deviations.
     let weights = generate_gaussian_weights(n, 0.0, 1.0, Some(6)).unwrap();
     let tail = weights.iter().filter(|x| x.abs() > 3.0).count() as f64;
     assert!((tail / (0.0027 * n as f64) - 1.0).abs() < 0.25, "{tail}");
@@ -43,7 +44,7 @@ fn a_seed_decides_and_its_absence_does_not() {
     assert_eq!(with(Some(42)), with(Some(42)));
     assert_ne!(with(Some(42)), with(Some(43)));
     assert_ne!(with(None), with(None), "the system's entropy");
-    // The first numbers of seed 42: the same on every machine and in wasm (tests/js/bench.test.ts has them too).
+    // The first numbers for seed 42, the same on every machine and in wasm (also in tests/js/bench.test.ts).
     let first: Vec<u32> = with(Some(42))[..4].iter().map(|x| x.to_bits()).collect();
     assert_eq!(first, [0x3f55_9b14, 0xbf03_d49c, 0x3fb4_306b, 0x3eed_cd07]);
     let mut buffer = [0.0; 64];
@@ -111,7 +112,7 @@ fn arguments_out_of_range_are_errors() {
 
 #[test]
 fn the_suite_covers_every_scheme_and_ranks_them() {
-    // A clock that ticks a millisecond per look: times are then the differences of looks.
+    // A clock that advances one millisecond per call, so times count the calls.
     let mut now = 0.0;
     let mut clock = || {
         now += 1.0;
@@ -143,7 +144,7 @@ fn the_suite_covers_every_scheme_and_ranks_them() {
     let sorted = suite.sorted_by_quality();
     assert_eq!(sorted.len(), suite.results.len());
     assert!(sorted.windows(2).all(|pair| pair[0].quality_score() >= pair[1].quality_score()));
-    // Same data, same seed; the times aside, the same results.
+    // The same seed gives the same data and, except for times, the same results.
     assert_eq!(run_full_benchmark_suite(4096, Some(11), &mut || 0.0).unwrap().results[7].mse, suite.results[7].mse);
     assert!(BenchmarkSuite::default().best_by_sqnr().is_none());
 }
@@ -153,7 +154,7 @@ fn quality_rewards_fidelity_and_compression() {
     let values = generate_gaussian_weights(4096, 0.0, 1.0, Some(2)).unwrap();
     let of = |scheme: &Scheme| run_benchmark("", &values, &[16, 256], scheme, &mut || 0.0).unwrap();
     let base = of(&Scheme::per_tensor(4, QuantMode::Symmetric));
-    // The same size with less error, and the same error with less size, are both better.
+    // Less error at the same size and less size at the same error are both better.
     let closer = QuantBenchmarkResult { sqnr_db: base.sqnr_db + 1.0, ..base.clone() };
     let smaller = QuantBenchmarkResult { bits_per_weight: base.bits_per_weight - 0.5, ..base.clone() };
     assert!(closer.quality_score() > base.quality_score() && smaller.quality_score() > base.quality_score());

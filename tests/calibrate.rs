@@ -1,4 +1,5 @@
-//! Calibration against NumPy, PyTorch, ONNX Runtime and modelopt; the observers' properties; defects 5, 7, 11 and 14.
+//! Calibration compared with NumPy, PyTorch, ONNX Runtime and modelopt; properties of the observers; defects 5, 7, 11
+//! and 14.
 
 use crate::support::golden::{floats, list, load, number};
 use proptest::prelude::*;
@@ -42,7 +43,7 @@ fn a_percentile_calibrator_is_exact_while_its_data_fits() {
     let file = load("calibration/numpy-percentile.json");
     for case in list(&file["cases"]) {
         let (values, linear) = (floats(&case["input"]), list(&case["linear"]));
-        // Percentiles 1 and 99.9, in batches of which none is the whole.
+        // Percentiles 1 and 99.9, from several batches.
         let mut calibrator = Calibrator::percentile(8, false, 1.0, 99.9, values.len()).unwrap();
         values.chunks(1000).for_each(|batch| calibrator.observe(batch).unwrap());
         let result = calibrator.compute().unwrap();
@@ -59,15 +60,15 @@ fn onnx_runtime_agrees() {
         for case in list(cases) {
             let options = &case["options"];
             let method = match case["method"].as_str().unwrap() {
-                // Within one collection ONNX Runtime's moving average is the plain mean of the batches' extremes:
-                // PyTorch's cases test ours.
+                // Within one collection ONNX Runtime's moving average is the plain mean of the batches' extremes. Ours
+                // is tested against PyTorch.
                 "MinMax" if options["moving_average"] != true => CalibrationMethod::MinMax,
                 "Entropy" => CalibrationMethod::Entropy {
                     variant: EntropyVariant::OnnxRuntime,
                     bins: number(&options["num_bins"]) as usize,
                     levels: number(&options["num_quantized_bins"]) as usize,
                 },
-                // A percentile there is an edge of a histogram; ours are of the values (NumPy's).
+                // ONNX Runtime's percentiles are histogram edges; ours are percentiles of the values (NumPy's).
                 _ => continue,
             };
             let mut batches: Vec<_> = list(&file["data"][case["data"].as_str().unwrap()]).iter().map(floats).collect();
@@ -98,7 +99,8 @@ fn modelopt_agrees() {
         let calibrator = observed(calibrator(CalibrationMethod::ENTROPY_TENSORRT, codes), &batches);
         let (all, result) = (calibrator.extent().unwrap(), calibrator.compute().unwrap());
         let want = (number(&case["amax"]) as f32).min(all.max);
-        // modelopt's edges are single-precision sums of bin widths, ours products: a thousandth of a bin.
+        // modelopt's edges are single-precision sums of bin widths, ours are products: they differ by a thousandth of a
+        // bin.
         let bins = (result.observed_max - want).abs() / number(&case["width"]) as f32;
         assert!(bins < 0.05, "{case}: {} is {bins} bins off", result.observed_max);
     }
@@ -133,11 +135,11 @@ fn pytorch_agrees() {
         assert_eq!((result.scale, f64::from(result.zero_point)), (scale as f32, zero), "{kind} {}", case["data"]);
     }
     println!("histogram observer: scales within {:.2e}, zero points within {}", worst[0], worst[1]);
-    // PyTorch sums in single precision: a search that ends in the same bin may differ by units in the last place.
+    // PyTorch sums in single precision, so a search that ends in the same bin may differ by units in the last place.
     assert!(worst[0] < 5e-7 && worst[1] == 0.0, "{worst:?}");
 }
 
-/// A reproducible stream of well-spread values.
+/// A reproducible stream of well-distributed values.
 fn stream(n: usize, seed: u64) -> Vec<f32> {
     let mut x = seed.wrapping_mul(2) + 1;
     let mut next = move || {
@@ -162,7 +164,7 @@ fn every_method() -> Vec<CalibrationMethod> {
 
 #[test]
 fn defect_5_a_range_away_from_zero_survives() {
-    // The seed decodes [10, 11] at 8 bits to 1.0.
+    // The seed decoded [10, 11] at 8 bits to 1.0.
     for (data, at) in [([10.0f32, 11.0], 0), ([-11.0, -10.0], 255)] {
         let result = calibrate_min_max(&data, 8, false).unwrap();
         assert_eq!(result.zero_point, at);
@@ -176,19 +178,19 @@ fn defect_5_a_range_away_from_zero_survives() {
 
 #[test]
 fn defect_7_the_percentile_is_that_of_the_whole_stream() {
-    // A hundred batches, each ten times the one before: the seed keeps the first one.
+    // A hundred batches with increasing values: the seed only kept the first one.
     let mut calibrator = Calibrator::percentile(8, false, 0.0, 50.0, 1000).unwrap();
     for batch in 0..100 {
         calibrator.observe(&vec![batch as f32; 1000]).unwrap();
     }
     let result = calibrator.compute().unwrap();
-    // The median of 0..100, of a sample of 1000: 8 standard deviations of its rank are 13 batches.
+    // The median of 0..100 from a sample of 1000: 8 standard deviations of its rank are 13 batches.
     assert!((result.observed_max - 50.0).abs() < 13.0, "{}", result.observed_max);
 }
 
 #[test]
 fn a_sample_is_uniform_over_the_stream() {
-    // 64 positions, 16 kept, 4000 seeds: every position is kept 1000 times, give or take 27 (one standard deviation).
+    // 64 positions, 16 kept, 4000 seeds: every position is kept 1000 times, plus or minus 27 (one standard deviation).
     let stream: Vec<f32> = (0..64).map(|i| i as f32).collect();
     let mut counts = [0u32; 64];
     for seed in 0..4000 {
@@ -261,7 +263,7 @@ fn merged_calibrators_are_the_joined_stream() {
         assert_eq!(first.num_batches(), 8);
         let joined = first.compute().unwrap();
         let off = |a: f32, b: f32| (a - b).abs() / whole.scale;
-        // Steps of the quantizer; histograms of other extents are joined bin by bin.
+        // In steps of the quantizer. Histograms with different ranges are merged bin by bin.
         let allowed = match method {
             CalibrationMethod::MinMax | CalibrationMethod::Percentile { .. } => 0.0,
             CalibrationMethod::MovingAverage { .. } => 1e-4,
@@ -296,10 +298,10 @@ fn memory_stays_bounded_when_the_range_explodes() {
     }
 }
 
-/// The variants of entropy calibration, which keep a histogram that grows.
+/// The entropy methods, whose histograms grow.
 const ENTROPY: [CalibrationMethod; 2] = [CalibrationMethod::ENTROPY_ONNX, CalibrationMethod::ENTROPY_TENSORRT];
 
-/// Values of a bell curve with a few far outliers, which entropy calibration cuts off.
+/// Bell-shaped values with a few distant outliers, which entropy calibration clips.
 fn with_outliers(n: usize, seed: u64) -> Vec<f32> {
     let mut values = stream(n, seed);
     values.iter_mut().step_by(997).for_each(|x| *x *= 5.0);
@@ -324,7 +326,7 @@ fn a_range_that_grows_keeps_the_clip_of_one_batch() {
             merged.merge(&second).unwrap();
             let mut reversed = second.clone();
             reversed.merge(&first).unwrap();
-            // One bin of one batch.
+            // The width of a bin for a single batch.
             let bin = 2.0 * all.magnitude() / 2048.0;
             for (way, calibrator) in [
                 ("one after the other", observed(calibrator(method, int8()), &batches)),
@@ -335,8 +337,8 @@ fn a_range_that_grows_keeps_the_clip_of_one_batch() {
                 let clip = calibrator.compute().unwrap().observed_max;
                 let place = format!("{} growing {growth} times, {way}: {clip}, in one batch {one}", method.name());
                 if way != "in the other order" && growth <= 8.0 {
-                    // As in the references bins keep their width, and a histogram of more bins has another clip; values
-                    // that were merged are up to half of a bin of theirs from their place.
+                    // As in the references, bins keep their width, and a histogram with more bins has a different clip.
+                    // Merged values are off by up to half of one of their bins.
                     assert!((0.5..2.0).contains(&(clip / one)), "{place}");
                 } else {
                     assert!((clip - one).abs() <= bin, "{place}");
@@ -359,7 +361,7 @@ fn a_range_that_doubles_twenty_times_is_still_clipped() {
 
 #[test]
 fn merging_leaves_no_gaps_between_bins_whichever_are_wider() {
-    // The first has narrow bins and reaches far; the second has bins ten times as wide and reaches less far.
+    // The first has narrow bins and a large range; the second has bins ten times as wide and a smaller range.
     let scaled = |factor: f32| stream(20_000, 7).iter().map(|x| x * factor).collect::<Vec<_>>();
     for method in ENTROPY {
         let narrow = observed(calibrator(method, int8()), &[scaled(0.1), scaled(0.7)]);
@@ -376,7 +378,7 @@ fn merging_leaves_no_gaps_between_bins_whichever_are_wider() {
 
 #[test]
 fn the_result_scales_with_the_data() {
-    // A tensor in other units has the same codes: no absolute epsilon decides anything.
+    // A tensor in other units has the same codes: nothing depends on an absolute epsilon.
     for method in every_method() {
         let results = [1.0f32, 2.0f32.powi(-90), 2.0f32.powi(90)].map(|unit| {
             let batches: Vec<Vec<f32>> = (0..3).map(|i| stream(2000, i).iter().map(|x| x * unit).collect()).collect();
@@ -428,7 +430,7 @@ proptest! {
         let mut longer = bytes.clone();
         longer.push(0);
         prop_assert_eq!(Calibrator::from_bytes(&longer).unwrap_err().code(), Code::MALFORMED);
-        // A flipped byte may be another calibrator; whatever it is, it can be used.
+        // A flipped byte may give another calibrator, which must be usable.
         let mut flipped = bytes;
         *at.get_mut(&mut flipped) ^= bits;
         if let Ok(mut calibrator) = Calibrator::from_bytes(&flipped) {
@@ -454,7 +456,7 @@ proptest! {
         let (scale, zero) = (f64::from(result.scale), f64::from(result.zero_point));
         for x in values.iter().copied().chain([0.0]).map(f64::from) {
             let code = ((x / scale).round_ties_even() + zero).clamp(result.range.qmin.into(), result.range.qmax.into());
-            // Asymmetric codes round the zero point too: the ends may lie half a step further.
+            // Asymmetric codes also round the zero point: the ends may be off by another half step.
             let allowed = if symmetric { 0.5 } else { 1.0 };
             prop_assert!(((code - zero) * scale - x).abs() <= allowed * scale * (1.0 + 1e-5));
         }

@@ -1,4 +1,4 @@
-//! GGUF headers: round trips, files cut at every byte, one case per error, claims that nothing backs.
+//! GGUF headers: round trips, files truncated at every byte, one case per error, counts larger than the file.
 
 use proptest::prelude::*;
 use quantpress::container::gguf::{
@@ -15,7 +15,7 @@ fn whole(file: &[u8]) -> Result<Header, Error> {
     }
 }
 
-/// A small file with every kind of value.
+/// A small file with all types of values.
 fn sample() -> Vec<u8> {
     let texts = array_items(ValueType::STRING, &[Value::String(b"one"), Value::String(b"")]).unwrap();
     let texts = Value::Array(Array { element: ValueType::STRING, len: 2, items: &texts });
@@ -108,7 +108,7 @@ fn a_prefix_of_any_length_asks_for_more_and_gets_there() {
                 Parsed::Header(header) => break header,
                 Parsed::NeedsMore(bytes) => {
                     assert!(bytes > given && bytes <= size, "{bytes} of {size} after {given}");
-                    assert!(bytes >= size.min(given * 2), "it takes too many reads");
+                    assert!(bytes >= size.min(given * 2), "too many reads");
                     given = bytes;
                     reads += 1;
                 }
@@ -119,7 +119,7 @@ fn a_prefix_of_any_length_asks_for_more_and_gets_there() {
     }
 }
 
-/// The sample with some bytes changed.
+/// The sample with some bytes replaced.
 fn patched(at: usize, bytes: &[u8]) -> Vec<u8> {
     let mut file = sample();
     file[at..at + bytes.len()].copy_from_slice(bytes);
@@ -145,7 +145,7 @@ fn strangers_and_other_versions_are_refused_by_name() {
     assert_eq!(whole(&patched(4, &2u32.to_le_bytes())).unwrap().version(), 2);
 }
 
-/// A file of these pairs and records, followed by `data` bytes.
+/// A file with these pairs and records, followed by `data` bytes.
 fn file(pairs: &[Vec<u8>], records: &[Vec<u8>], data: usize) -> Vec<u8> {
     let mut out = [&b"GGUF"[..], &3u32.to_le_bytes()].concat();
     out.extend((records.len() as u64).to_le_bytes());
@@ -172,7 +172,7 @@ fn claims_beyond_the_limits_are_refused_and_nothing_is_allocated_for_them() {
     refused(&patched(8, &u64s(MAX_TENSORS + 1)), Code::TOO_LARGE, "tensors");
     refused(&patched(16, &u64s(MAX_PAIRS + 1)), Code::TOO_LARGE, "pairs");
     refused(&patched(8, &u64s(u64::MAX)), Code::TOO_LARGE, "tensors");
-    // Within the limits, and nothing there to back it.
+    // Within the limits, but larger than the file.
     refused(
         &[b"GGUF".as_slice(), &3u32.to_le_bytes(), &u64s(MAX_TENSORS), &u64s(0)].concat(),
         Code::TRUNCATED,
@@ -268,7 +268,7 @@ fn the_two_tables_of_types_agree() {
     }
 }
 
-/// A value of any type, owned so that it can be made before it is borrowed.
+/// A value of any type that owns its data.
 #[derive(Clone, Debug)]
 enum Tree {
     Scalar(u32, u64),
@@ -283,7 +283,7 @@ fn tree() -> impl Strategy<Value = Tree> {
         prop::collection::vec(any::<u8>(), 0..20).prop_map(Tree::Text),
     ];
     leaf.prop_recursive(3, 24, 6, |inner| {
-        // All elements of the first one's kind: the others are replaced by copies of it.
+        // All elements must have the type of the first one: others are replaced by copies of it.
         prop::collection::vec(inner, 1..6).prop_map(|items| {
             let kind = items[0].kind();
             let same = items.iter().map(|item| if item.kind() == kind { item.clone() } else { items[0].clone() });
@@ -301,7 +301,7 @@ impl Tree {
         }
     }
 
-    /// The value as bytes of a file, by hand.
+    /// Encodes the value by hand.
     fn bytes(&self) -> Vec<u8> {
         match self {
             Tree::Scalar(kind, bits) => {

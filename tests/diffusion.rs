@@ -1,5 +1,5 @@
-//! Image and video models as GGUF, compared with the files of ComfyUI-GGUF's own script (tests/golden/diffusion/make.py), and the
-//! types of models as large as they are with those that its llama-quantize chooses (make_types.py).
+//! Image and video models as GGUF, compared with the output of ComfyUI-GGUF's script (tests/golden/diffusion/make.py),
+//! and the tensor types of full-size models, compared with those chosen by its llama-quantize (make_types.py).
 
 use crate::support::convert;
 use quantpress::Code;
@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-/// The weights of make.py.
+/// Generates the weights of make.py.
 fn weights(index: usize, dtype: &str, count: usize) -> Vec<u8> {
     let mut state = (index as u32).wrapping_mul(7919).wrapping_add(12345);
     let states = (0..count).map(|_| {
@@ -29,7 +29,7 @@ fn weights(index: usize, dtype: &str, count: usize) -> Vec<u8> {
     }
 }
 
-/// The safetensors file of each model, by its name and what most of its tensors are.
+/// The safetensors file of each model, by its name and the dtype of most of its tensors.
 fn models() -> BTreeMap<String, Vec<u8>> {
     let mut parts: BTreeMap<String, (String, Vec<u8>)> = BTreeMap::new();
     for (index, line) in golden("models.txt").lines().enumerate() {
@@ -62,7 +62,7 @@ fn made(file: &[u8], preset: &str) -> Vec<u8> {
     convert::written(&plan(&folder, &recipe, None).unwrap(), file).unwrap()
 }
 
-/// The script writes BF16 where it reads that and F16 otherwise: our preset of what most of a model is.
+/// The script writes BF16 if the input is BF16, and F16 otherwise: our preset of the most frequent dtype.
 #[test]
 fn every_model_is_the_file_that_comfys_script_writes() {
     let models = models();
@@ -82,7 +82,7 @@ fn kinds(header: &Header) -> BTreeMap<&str, &str> {
     header.tensors().iter().map(|tensor| (tensor.name.as_str(), tensor.kind.name)).collect()
 }
 
-/// What ComfyUI-GGUF's patch of llama-quantize keeps, and what its loader wants of shapes.
+/// The tensors that ComfyUI-GGUF's patch of llama-quantize keeps, and the shapes that its loader needs.
 #[test]
 fn presets_keep_what_goes_in_and_out_and_dimensions_of_one() {
     let models = models();
@@ -101,7 +101,7 @@ fn presets_keep_what_goes_in_and_out_and_dimensions_of_one() {
     assert_eq!(kinds(&sdxl)["input_blocks.3.0.op.weight"], "Q4_0", "whole super-blocks are a matrix");
 }
 
-/// The names a pattern of layers.txt means: braces mean each of their numbers or words.
+/// Expands the braces in a pattern of layers.txt to each of their numbers or words.
 fn expanded(pattern: &str) -> Vec<String> {
     let Some((start, rest)) = pattern.split_once('{') else { return vec![pattern.to_owned()] };
     let (braces, end) = rest.split_once('}').unwrap();
@@ -115,7 +115,7 @@ fn expanded(pattern: &str) -> Vec<String> {
     words.iter().flat_map(|word| ends.iter().map(move |end| format!("{start}{word}{end}"))).collect()
 }
 
-/// The lines of a file of make_types.py by model, after those before the first.
+/// The lines of a file of make_types.py by model, after the lines before the first model.
 fn sections(text: &str) -> impl Iterator<Item = (&str, Vec<&str>)> {
     text.split("\n= ").skip(1).map(|section| {
         let mut lines = section.lines();
@@ -123,7 +123,7 @@ fn sections(text: &str) -> impl Iterator<Item = (&str, Vec<&str>)> {
     })
 }
 
-/// The safetensors of a model of layers.txt, without weights.
+/// The safetensors of a model in layers.txt, without weights.
 fn layers(title: &str, lines: &[&str]) -> Folder {
     let most = title.split(' ').nth(1).unwrap().to_uppercase();
     let mut tensors = BTreeMap::new();
@@ -154,7 +154,7 @@ fn types(plan: &Plan) -> BTreeMap<&str, &str> {
     plan.tensors.iter().map(|tensor| (tensor.name.as_str(), tensor.to.name)).collect()
 }
 
-/// Presets the patch refuses and those it has no number for are llama-quantize's own, and not compared here.
+/// Presets that the patch rejects or does not know follow llama-quantize itself and are not compared here.
 #[test]
 fn every_type_is_the_one_that_comfys_quantizer_chooses() {
     let (layers_text, types_text) = (format!("\n{}", golden("layers.txt")), golden("types.txt"));
@@ -186,19 +186,20 @@ fn every_type_is_the_one_that_comfys_quantizer_chooses() {
                 for (name, letter) in names.iter().zip(column(line).split("").filter(|c| !c.is_empty()).cycle()) {
                     let name = name.strip_prefix("net.").unwrap_or(name);
                     let want = match letter {
-                        // Left out by the script; a kernel of five dimensions we have in F32, as the script that adds it.
+                        // Omitted by the script. A kernel with five dimensions is in F32 here, as in the script that
+                        // adds it.
                         "-" => {
                             let kernels = ["patch_embedding.weight", "img_in.proj.weight"].contains(&name);
                             assert_eq!(direct.get(name), kernels.then_some(&"F32"), "{title} {preset} {name}");
                             continue;
                         }
-                        // Its blocks would not fit; we write what stands in elsewhere.
+                        // The blocks would not fit; the fallback type is used as in other cases.
                         "!" => "F16",
                         letter => letters[letter],
                     };
                     misfits += u32::from(letter == "!");
                     assert_eq!(ours[name], want, "{title} {preset} {name}");
-                    // What is kept of a model in F32 the script would have made F16 first.
+                    // The script would have converted kept F32 tensors to F16 first.
                     let kept = title.contains(" f32 ") && want == "F16";
                     if !["F32", "F16", "BF16"].contains(preset) {
                         assert_eq!(direct[name], if kept { "F32" } else { want }, "{title} {preset} {name}, direct");
@@ -211,7 +212,7 @@ fn every_type_is_the_one_that_comfys_quantizer_chooses() {
     assert_eq!((compared, refused, misfits), (124_740, 13 * 11, 3 * 265));
 }
 
-/// The files its quantizer makes of the script's, bytes and order and metadata.
+/// The quantized files equal those of the patched quantizer in bytes, order and metadata.
 #[test]
 fn quantized_files_are_those_of_comfys_quantizer() {
     let models = models();
@@ -227,7 +228,8 @@ fn quantized_files_are_those_of_comfys_quantizer() {
     assert_eq!(compared, 57);
 }
 
-/// A kernel of five dimensions goes in with a note of its shape, and one that another tool wrote as it is stays so.
+/// A kernel with five dimensions is stored with its original shape in the metadata; one written by another tool stays
+/// unchanged.
 #[test]
 fn kernels_of_five_dimensions_are_kept() {
     let text = format!("\n{}", golden("layers.txt"));
@@ -251,7 +253,8 @@ fn kernels_of_five_dimensions_are_kept() {
     assert_eq!((again.tensors[0].to.name, &*again.tensors[0].shape), ("F32", &shape[..]));
 }
 
-/// What its quantizer refuses: other layouts under every preset; most IQ presets too, which follow llama-quantize's rules here.
+/// The layouts that the patched quantizer rejects are rejected with every preset. It also rejects most IQ presets, for
+/// which llama-quantize's rules apply here.
 #[test]
 fn other_layouts_are_refused_and_iq_presets_are_not() {
     let file = &models()["flux-whole bf16"];

@@ -1,4 +1,4 @@
-//! What quantization costs a real classifier: prints the table, asserts the order.
+//! The accuracy of a quantized classifier: prints the table and checks the order.
 
 use quantpress::bench::digits::{
     AccuracyBenchmark, AccuracyOptions, Digits, calibration_methods, run_accuracy_benchmark,
@@ -14,7 +14,7 @@ fn digits() -> Digits {
 fn the_data_are_the_digits() {
     let digits = digits();
     assert_eq!(digits.len(), 1797);
-    // Counted from scikit-learn's own file: images per digit, and pixels per amount of ink.
+    // Counted in scikit-learn's own file: images per digit, and pixels per value.
     let mut labels = [0; 10];
     let mut inks = [0; 17];
     for i in 0..digits.len() {
@@ -59,7 +59,7 @@ fn qat_beats_the_best_ptq_at_two_and_three_bits() {
     for row in &report.qat {
         println!("QAT {} bits: {:.2} %, kept {:.4}", row.bits, 100.0 * row.accuracy, row.retention);
     }
-    // Worse than this is a bug in the training, not a matter of tuning: logistic regression reaches 0.95.
+    // Lower accuracy would be a bug in the training, not a matter of tuning: logistic regression reaches 0.95.
     assert!(report.original_accuracy > 0.95);
     assert_eq!((report.ptq.len(), report.qat.len()), (7 * 6, 7));
     for bits in [2, 3] {

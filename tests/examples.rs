@@ -1,4 +1,4 @@
-//! Every cargo example runs, to its end and without an error.
+//! Runs every cargo example to the end.
 
 macro_rules! examples {
     ($($name:ident: $file:literal,)+) => {
@@ -35,7 +35,7 @@ examples! {
     quantize_file: "../examples/quantize_file.rs",
 }
 
-/// What the examples show, not only that they run.
+/// The results that the examples demonstrate.
 #[test]
 fn nf4_beats_the_other_types_on_gaussian_weights() {
     let [nf4, fp4, int4] = qlora::run().unwrap();

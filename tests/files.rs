@@ -1,4 +1,4 @@
-//! `quantize_file`: whole files by path, with threads, kills and aliases.
+//! `quantize_file`: whole files by path, with threads, interrupted runs and aliased paths.
 
 #![cfg(feature = "fs")]
 
@@ -22,7 +22,7 @@ fn recipe(preset: &str) -> Recipe {
     Recipe { preset: preset.to_owned(), ..Recipe::default() }
 }
 
-/// A folder of its own, removed at the end.
+/// A temporary folder, removed at the end.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -65,7 +65,7 @@ fn options<'a>(change: impl FnOnce(&mut QuantizeOptions<'a>)) -> QuantizeOptions
     options
 }
 
-/// The presets that need no search: tests/whale.rs has all of them, by the same state machine.
+/// The presets without a search. tests/whale.rs covers all presets with the same state machine.
 const FAST: &[&str] =
     &["Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "F16", "BF16", "F32", "Q1_0", "Q2_0", "TQ2_0", "Q4_K_M"];
 
@@ -95,7 +95,8 @@ fn a_preset_is_the_recorded_file_of_the_reference_with_any_number_of_threads() {
 
 #[test]
 fn the_file_of_the_command_line_tool_itself() {
-    // `llama-quantize --imatrix tiny-whale.imatrix.gguf tiny-whale-f16.gguf OUT Q4_K_M`, as Tiny Whale's makers ran it.
+    // Output of `llama-quantize --imatrix tiny-whale.imatrix.gguf tiny-whale-f16.gguf OUT Q4_K_M`, as run by Tiny
+    // Whale's authors.
     const HASH: &str = "1e0fd3ac6d2cdbd38aaffcd23fa7f6fd772d1e7910b0f065ae7de8a3e92bb3b0";
     let (folder, model) = (Folder::new(), whale().join("tiny-whale-f16.gguf"));
     let options = options(|options| options.imatrix = Some(whale().join("tiny-whale.imatrix.gguf")));
@@ -113,7 +114,7 @@ fn shards_are_written_read_and_kept() {
     let names: Vec<String> = (1..=4).map(|n| format!("split-{n:05}-of-00004.gguf")).collect();
     assert_eq!((folder.names(), report.shards.len()), (names.clone(), 4));
     let first = folder.at(&names[0]);
-    // Joined they are the model: the same file comes of them.
+    // The joined shards give the same file as the whole model.
     quantize_file(&first, folder.at("whole.gguf"), &recipe("Q4_0"), &options(|_| {})).unwrap();
     let model = fs::read(whale().join("tiny-whale-f16.gguf")).unwrap();
     let joined = fs::read(folder.at("whole.gguf")).unwrap();
@@ -141,7 +142,7 @@ fn a_folder_of_hugging_face_is_the_file_that_llama_cpps_script_writes() {
     }
 }
 
-/// Runs until `tiles` tiles are written, and is aborted then.
+/// Runs until `tiles` tiles have been written, then aborts.
 fn aborted(model: &Path, out: &Path, recipe: &Recipe, tiles: usize, resume: bool) -> quantpress::Result<Report> {
     let (abort, seen) = (AtomicBool::new(false), AtomicUsize::new(0));
     let progress = |_: &quantpress::job::Progress| {
@@ -167,7 +168,7 @@ fn an_aborted_conversion_leaves_nothing_or_what_the_next_one_resumes() {
     let before = folder.names();
     for tiles in [1, 10, 30] {
         assert_eq!(aborted(&model, &out, &recipe, tiles, false).unwrap_err().code(), ABORTED);
-        assert_eq!(folder.names(), before, "nothing is left without resume");
+        assert_eq!(folder.names(), before, "no leftover files without resume");
     }
     for tiles in [1, 10, 20] {
         assert_eq!(aborted(&model, &out, &recipe, tiles, true).unwrap_err().code(), ABORTED);
@@ -176,12 +177,12 @@ fn an_aborted_conversion_leaves_nothing_or_what_the_next_one_resumes() {
     let other = Recipe { pure: true, ..recipe.clone() };
     let refused = aborted(&model, &out, &other, 1, true).unwrap_err();
     assert_eq!(refused.code(), Code::CHANGED, "{refused}");
-    // The npm package leaves an empty journal beside every further shard.
+    // The npm package leaves an empty journal next to every further shard.
     let second = format!(".out-00002-of-{:05}.gguf", want.shards.len());
     assert!(folder.at(&format!("{second}.interrupted.part")).is_file());
     fs::write(folder.at(&format!("{second}.interrupted.journal")), "").unwrap();
     let report = aborted(&model, &out, &recipe, usize::MAX, true).unwrap();
-    assert!(report.bytes_resumed > 0, "what the other job refused is still there");
+    assert!(report.bytes_resumed > 0, "a rejected resume keeps the partial file");
     assert!(report.tensors == want.tensors && report.shards == want.shards && report.sha256 == want.sha256);
     for n in 1..=want.shards.len() {
         let name = |stem: &str| folder.at(&format!("{stem}-{n:05}-of-{:05}.gguf", want.shards.len()));
@@ -234,7 +235,7 @@ fn no_input_is_ever_an_output_whatever_it_is_called() {
     }
     assert!(fs::read(&model).unwrap() == before);
     assert_eq!(folder.names().into_iter().filter(|name| name != "qwen3").collect::<Vec<_>>(), names);
-    // A link to nothing stays a link, and the file behind it is written.
+    // A dangling symbolic link remains a link, and the file it points to is written.
     symlink(folder.at("behind.gguf"), folder.at("link.gguf")).unwrap();
     quantize_file(&model, folder.at("link.gguf"), &recipe("Q4_0"), &options(|_| {})).unwrap();
     assert!(folder.at("link.gguf").is_symlink() && folder.at("behind.gguf").is_file());
@@ -252,7 +253,7 @@ fn what_cannot_be_written_is_refused_before_any_work() {
     let missing = quantize_file(folder.at("no.gguf"), folder.at("out.gguf"), &recipe("Q4_0"), &options(|_| {}));
     assert_eq!(missing.unwrap_err().code(), Code::NOT_FOUND);
     assert_eq!(folder.names(), ["whale.gguf"]);
-    // A name as long as file systems allow.
+    // A name of the maximum length of file systems.
     let long = folder.at(&format!("{}.gguf", "n".repeat(250)));
     quantize_file(&model, &long, &recipe("Q4_0"), &options(|_| {})).unwrap();
     assert!(long.is_file());

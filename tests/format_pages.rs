@@ -1,10 +1,11 @@
-//! The page of each format says what the code does: its name, its numbers, and a layout that covers the block byte for byte.
+//! The page of each format agrees with the code: its name, its numbers, and a layout that covers every byte of the
+//! block.
 
 use quantpress::{Codec, formats};
 use std::fs;
 use std::path::Path;
 
-/// The documentation at the head of a format's file.
+/// The documentation at the top of a format's file.
 fn page(codec: &Codec) -> String {
     let file = match codec.name {
         "F32" | "F16" | "BF16" => "float".to_owned(),
@@ -17,7 +18,7 @@ fn page(codec: &Codec) -> String {
     lines.map(|line| line.strip_prefix(' ').unwrap_or(line)).collect::<Vec<_>>().join("\n")
 }
 
-/// The fields of a layout: "byte  0..2" at the start of a line.
+/// The fields of a layout: lines that start with "byte  0..2".
 fn fields(page: &str) -> Vec<(usize, usize)> {
     let ranges = page.lines().filter_map(|line| line.strip_prefix("byte")?.split_whitespace().next()?.split_once(".."));
     ranges.map(|(from, to)| (from.parse().unwrap(), to.parse().unwrap())).collect()
@@ -28,7 +29,7 @@ fn every_page_has_the_formats_numbers_and_its_source() {
     for codec in formats() {
         let (name, page) = (codec.name, page(codec));
         assert!(page.contains(name), "{name} is not on its page");
-        assert!(page.split("\n\n").count() > 1, "{name}: the page says nothing but its title");
+        assert!(page.split("\n\n").count() > 1, "{name}: the page consists of its title only");
         if codec.weights == 1 {
             continue;
         }

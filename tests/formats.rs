@@ -1,6 +1,7 @@
-//! Every format against golden vectors of the reference: what `tests/oracle.rs` does, where its library is not.
+//! Every format compared with golden vectors of the reference. Corresponds to `tests/oracle.rs`, for machines without
+//! the reference library.
 //!
-//! The list of tests is the directory `tests/golden/formats`; its layout is told in `tests/oracle/golden.rs`.
+//! The list of tests is the directory `tests/golden/formats`, whose layout is described in `tests/oracle/golden.rs`.
 
 use crate::support::golden;
 use crate::support::layout;
@@ -9,7 +10,7 @@ use crate::support::weights::Rng;
 use quantpress::{Code, Codec, dequantize, formats, quantize};
 use serde_json::Value;
 
-/// Everything in a folder but the inputs, by name.
+/// All files in the folder except the inputs, by name.
 fn files() -> Vec<(&'static Codec, Value)> {
     let folder = format!("{}/tests/golden/formats", env!("CARGO_MANIFEST_DIR"));
     let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
@@ -18,7 +19,7 @@ fn files() -> Vec<(&'static Codec, Value)> {
     names.map(|name| (Codec::by_name(&name).unwrap(), golden::load(&format!("formats/{name}.json")))).collect()
 }
 
-/// Collects what differs, so that one failure tells of all.
+/// Collects the failures, so that one run reports all of them.
 struct Failures(Vec<String>);
 
 impl Failures {
@@ -64,7 +65,7 @@ fn encoding_writes_the_bytes_of_the_reference() {
     }
 }
 
-/// What differs between our encoding and the golden rows; "refused" expects an error.
+/// Compares our encoding with the golden rows; "refused" expects an error.
 fn encode(
     codec: &'static Codec,
     weights: &[f32],
@@ -101,7 +102,7 @@ fn encode(
         }
     }
     if whole.len() == weights.len() / row * need {
-        // Rows together are what they are apart.
+        // Encoding rows together gives the same bytes as encoding them separately.
         tally.bytes(0, &encode(weights).unwrap(), &whole);
     }
     tally.report()
@@ -143,12 +144,12 @@ fn the_drawing_at_the_head_of_each_file_covers_the_block() {
         let fields = layout::fields(codec);
         let ends = fields.iter().map(|(range, _)| range.end);
         let starts = fields.iter().map(|(range, _)| range.start).chain([codec.bytes]);
-        assert!(!fields.is_empty(), "{} has no drawing", codec.name);
-        assert!([0].into_iter().chain(ends).eq(starts), "{} is drawn with gaps: {fields:?}", codec.name);
+        assert!(!fields.is_empty(), "{} has no layout", codec.name);
+        assert!([0].into_iter().chain(ends).eq(starts), "the layout of {} has gaps: {fields:?}", codec.name);
     }
 }
 
-/// The table in the documentation is the table in the code, and its errors are measured.
+/// The table in the documentation agrees with the code, and its errors are measured.
 #[test]
 fn the_overview_is_true() {
     let source = std::fs::read_to_string(format!("{}/src/format/mod.rs", env!("CARGO_MANIFEST_DIR"))).unwrap();
@@ -176,15 +177,15 @@ fn the_overview_is_true() {
         let error: f64 = weights.iter().zip(&decoded).map(|(x, y)| square(x - y)).sum();
         let whole: f64 = weights.iter().map(|&x| square(x)).sum();
         let (stated, measured) = (number(5), (error / whole).sqrt() * 100.0);
-        // Other weights give another second digit, not another number.
+        // Different weights may change the second digit, but not the number.
         assert!((stated - measured).abs() <= 0.06 * measured, "{name}: stated {stated}, measured {measured}");
     }
 }
 
-/// Defect 1: the seed's Q4_0 had another order of nibbles, other codes and another scale: a reader of ggml saw noise.
+/// Defect 1: the seed's Q4_0 had a different nibble order, different codes and a different scale, so ggml read noise.
 #[test]
 fn defect_1_a_block_of_q4_0_is_laid_out_as_ggml_lays_it_out() {
-    // -8 is the largest magnitude, so the scale is -8 / -8 = 1 and a code is its weight plus 8.
+    // -8 is the largest magnitude, so the scale is -8 / -8 = 1 and each code is its weight plus 8.
     let weights: Vec<f32> = (0..32).map(|j| ((j * 5) % 16) as f32 - 8.0).collect();
     let mut block = vec![0x00, 0x3c]; // 1.0 in half precision
     for j in 0..16u8 {
@@ -195,7 +196,7 @@ fn defect_1_a_block_of_q4_0_is_laid_out_as_ggml_lays_it_out() {
     assert_eq!(dequantize(&block, "Q4_0").unwrap(), weights);
 }
 
-/// Defect 2: the seed's Q8_0 divided by the scale, ggml multiplies by its reciprocal: some codes differ.
+/// Defect 2: the seed's Q8_0 divided by the scale, but ggml multiplies by its reciprocal: some codes differ.
 #[test]
 fn defect_2_q8_0_multiplies_by_the_reciprocal() {
     let mut rng = Rng::new(2);
@@ -208,5 +209,5 @@ fn defect_2_q8_0_multiplies_by_the_reciprocal() {
         assert_eq!(quantize(&weights, "Q8_0", 32, None).unwrap()[2..], codes);
         different += weights.iter().zip(&codes).filter(|(x, code)| (**x / scale).round() as i8 as u8 != **code).count();
     }
-    assert!(different > 0, "no weight tells the two apart");
+    assert!(different > 0, "the two agree for every weight");
 }

@@ -1,6 +1,6 @@
-//! What strangers may hand us, as the fuzz targets (fuzz/) try it by the million: here their corpus, everything they ever
-//! found, and some thousand mutations of both. A failure prints its bytes. `QUANTPRESS_SEED=7` makes other mutations than the
-//! ones of every run; looking for what nobody has seen yet is `npm run fuzz`'s business, not that of a test somebody waits for.
+//! Untrusted input: replays the corpus of the fuzz targets (fuzz/) and everything they ever found, with a few thousand
+//! mutations of both. A failure prints its bytes. `QUANTPRESS_SEED=7` selects other mutations than the fixed ones of
+//! every run; searching for new failures is the task of `npm run fuzz`.
 
 #![allow(clippy::unwrap_used, clippy::panic)] // a test fails by panicking
 
@@ -17,9 +17,9 @@ use std::path::Path;
 #[global_allocator]
 static ALLOCATOR: thrift::Thrift = thrift::Thrift;
 
-/// Mutations of each target in one run: a second or two.
+/// The number of mutations per target in one run, which take a second or two.
 const RUNS: usize = 20_000;
-/// Inputs do not grow beyond this: what is wrong with a parser is wrong in small files too.
+/// The maximum size of an input: bugs in parsers also show in small files.
 const MAX_BYTES: usize = 16384;
 
 /// SplitMix64.
@@ -38,7 +38,7 @@ impl Random {
     }
 }
 
-/// The files of a folder of fuzz/, in order; an empty list where there is none.
+/// The files of a folder of fuzz/, in order; empty if it does not exist.
 fn files(kind: &str, target: &str) -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz").join(kind).join(target);
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
@@ -47,7 +47,7 @@ fn files(kind: &str, target: &str) -> Vec<Vec<u8>> {
     paths.iter().map(|path| fs::read(path).unwrap()).collect()
 }
 
-/// Numbers at which counts, lengths and offsets turn over.
+/// Boundary values of counts, lengths and offsets.
 const EDGES: [u64; 10] = [0, 1, 0x7f, 0xff, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff, 1 << 40, i64::MAX as u64, u64::MAX];
 
 fn mutate(bytes: &mut Vec<u8>, other: &[u8], random: &mut Random) {
@@ -58,7 +58,7 @@ fn mutate(bytes: &mut Vec<u8>, other: &[u8], random: &mut Random) {
         2 => bytes.truncate(at),
         3 => bytes.insert(at, random.next() as u8),
         4 => {
-            // A number of 4 or 8 bytes becomes one at the edge.
+            // Replaces a number of 4 or 8 bytes by a boundary value.
             let edge = EDGES[random.below(EDGES.len())].to_le_bytes();
             let width = if random.below(2) == 0 { 4 } else { 8 };
             for (byte, new) in bytes.iter_mut().skip(at).zip(edge).take(width) {
@@ -66,21 +66,21 @@ fn mutate(bytes: &mut Vec<u8>, other: &[u8], random: &mut Random) {
             }
         }
         5 => {
-            // The same in text: the digits from here on become another number.
+            // The same in text: replaces the digits from here by another number.
             let from = bytes[at..].iter().position(u8::is_ascii_digit).map_or(bytes.len(), |found| at + found);
             let digits = bytes[from..].iter().take_while(|byte| byte.is_ascii_digit()).count();
             let number = EDGES[random.below(EDGES.len())].to_string();
             bytes.splice(from..from + digits, number.into_bytes());
         }
         6 => {
-            // A piece of another input, over or between.
+            // Inserts a piece of another input, or overwrites with it.
             let from = random.below(other.len());
             let piece = &other[from..(from + random.below(64)).min(other.len())];
             let until = if random.below(2) == 0 { at } else { (at + piece.len()).min(bytes.len()) };
             bytes.splice(at..until, piece.iter().copied());
         }
         _ => {
-            // A piece of its own, again.
+            // Repeats a piece of the same input.
             let piece = bytes[at..(at + random.below(64)).min(bytes.len())].to_vec();
             bytes.splice(at..at, piece);
         }

@@ -1,4 +1,4 @@
-//! Importance matrices: both forms, cut at every byte, one case per error.
+//! Importance matrices: both formats, truncated at every byte, one case per error.
 
 use quantpress::Code;
 use quantpress::container::gguf::{

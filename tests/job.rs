@@ -1,4 +1,4 @@
-//! Conversions as a state machine: the same bytes whatever the order, whatever interrupts them.
+//! Conversions as a state machine: the same bytes in any order of completion and after any interruption.
 
 use crate::support::convert::{Disk, header, sha256};
 use quantpress::Code;
@@ -20,7 +20,7 @@ fn recipe(preset: &str) -> Recipe {
     Recipe { preset: preset.to_owned(), ..Recipe::default() }
 }
 
-/// What llama.cpp's own library writes of Tiny Whale: the recorded hash of a preset.
+/// The recorded hash of the output of llama.cpp's library for Tiny Whale with a preset.
 fn recorded(preset: &str, with: &str) -> String {
     let record = std::fs::read_to_string(whale().join("quantized.txt")).unwrap();
     let line =
@@ -87,7 +87,7 @@ fn a_report_does_not_depend_on_the_order_of_results() {
     assert_eq!(report(1, 1), report(5, 9));
 }
 
-/// The power fails in the middle of every single write; what is on disk is resumed.
+/// Simulates a power failure in the middle of every single write and resumes from the disk.
 #[test]
 fn a_conversion_killed_at_any_write_resumes_to_the_same_bytes_and_report() {
     let model = model();
@@ -127,7 +127,8 @@ fn nothing_a_journal_says_is_trusted() {
     let identity = identity(&plan_of(&model, &recipe), &recipe);
     let mut whole = Disk::default();
     whole.run(job(), &model, Some(&identity)).unwrap().unwrap();
-    // All tiles are noted, and one byte in a thousand is damaged; some lines are torn, some are doubled, some are lies.
+    // All tiles are in the journal. One byte in a thousand is damaged; some lines are torn, some duplicated, some
+    // false.
     let mut disk = whole.clone();
     disk.files[0].iter_mut().step_by(100_003).for_each(|byte| *byte ^= 1);
     disk.journal.iter_mut().skip(identity.head().len()).step_by(797).for_each(|byte| *byte ^= 1);
@@ -173,7 +174,7 @@ fn a_journal_of_another_job_is_refused_with_what_is_different() {
     }
 }
 
-/// Recorded from journals of the npm package: by them each of the two resumes what the other has left.
+/// Recorded from journals of the npm package. With equal identities, each can resume the other's interrupted runs.
 #[test]
 fn a_job_is_identified_as_the_npm_package_identifies_it() {
     let model = model();
@@ -240,7 +241,7 @@ fn an_error_is_told_of_its_tensor_row_and_column() {
     assert!(error.message().starts_with("tensor 'blk.1.ffn_up.weight'"), "{error}");
 }
 
-/// A model of one tensor, its rows longer than a tile.
+/// A model with one tensor whose rows are longer than a tile.
 fn long_rows(name: &str, row: usize, rows: usize) -> Vec<u8> {
     let (shape, kind) = ([row as u64, rows as u64], TensorType::F16);
     let pairs = [encode_pair("general.architecture", &Value::String(b"llama"))];
@@ -248,7 +249,7 @@ fn long_rows(name: &str, row: usize, rows: usize) -> Vec<u8> {
     let weights: Vec<u8> = (0..row * rows)
         .flat_map(|i| {
             let x = ((i * 2_654_435_761) >> 7 & 0x3ff) as u16;
-            // F16 of 2^-4 to 2^4 and both signs.
+            // F16 values of 2^-4 to 2^4 with both signs.
             ((x & 1) << 15 | (11 + (x >> 1 & 7)) << 10 | x).to_le_bytes()
         })
         .collect();

@@ -1,4 +1,4 @@
-//! Lanes are problems, so their number changes no byte: every encoder over one, four and eight lanes.
+//! The number of lanes does not change any byte: every encoder with one, four and eight lanes.
 
 use crate::support::lanes::{assert_same, encodings};
 use quantpress::lanes::Array;

@@ -1,4 +1,4 @@
-//! Hugging Face folders as GGUF, compared with the files of llama.cpp's own script: see tests/golden/language/README.md.
+//! Hugging Face folders as GGUF, compared with the output of llama.cpp's script: see tests/golden/language/README.md.
 
 #[path = "support/language_variants.rs"]
 mod variants;
@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What lies beside the weights in the folders here.
+/// The files other than the weights in the test folders.
 const BESIDE: &[&str] = &[
     "config.json",
     "generation_config.json",
@@ -31,7 +31,7 @@ fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/language")
 }
 
-/// The weights of make.py: a linear congruential sequence, its upper 24 bits as a fraction, exact in F32.
+/// The weights of make.py: a linear congruential sequence whose upper 24 bits are a fraction, exact in F32.
 fn weights(index: u32, dtype: &str, count: usize) -> Vec<u8> {
     let mut state = index.wrapping_mul(7919).wrapping_add(12345);
     let mut next = || {
@@ -41,7 +41,7 @@ fn weights(index: u32, dtype: &str, count: usize) -> Vec<u8> {
     match dtype {
         "I64" => (0..count as i64).flat_map(i64::to_le_bytes).collect(),
         "F32" => (0..count).flat_map(|_| next().to_le_bytes()).collect(),
-        // A little more than F32 holds.
+        // Slightly more precision than F32.
         "F64" => {
             let more = 1.0 + f64::powi(2.0, -30);
             (0..count).flat_map(|_| (f64::from(next()) * more).to_le_bytes()).collect()
@@ -61,7 +61,7 @@ fn shards(name: &str) -> Vec<Vec<u8>> {
     shards_of(&list.lines().map(str::to_owned).collect::<Vec<_>>())
 }
 
-/// The same of a list, in the order in which it first names each file.
+/// The same for a list, in the order in which it first names each file.
 fn shards_of(lines: &[String]) -> Vec<Vec<u8>> {
     let mut files: Vec<(String, String, Vec<u8>)> = Vec::new();
     for (index, line) in lines.iter().enumerate() {
@@ -101,7 +101,7 @@ fn open(name: &str, files: &[Vec<u8>], from: &Path) -> Folder {
     folder
 }
 
-/// What a plan's offsets count through: the files one after the other, and what follows them.
+/// The concatenation that a plan's offsets refer to: all files, followed by the computed data.
 fn source(folder: &Folder, files: &[Vec<u8>]) -> Vec<u8> {
     let mut source = files.concat();
     let repeated: Vec<u8> =
@@ -150,13 +150,13 @@ fn every_folder_is_the_file_that_llama_cpps_script_writes() {
             fs::write(Path::new(&to).join(format!("{name}.{outtype}.gguf")), &made).unwrap();
         }
         if (sha256(&made).as_str(), made.len().to_string().as_str()) != (sum, size) {
-            wrong.push(format!("{name} {outtype}: {} bytes, the script's file has {size}", made.len()));
+            wrong.push(format!("{name} {outtype}: {} bytes, but the script's file has {size}", made.len()));
         }
     }
     assert!(wrong.is_empty() && sums.lines().count() > 10, "{}", wrong.join("\n"));
 }
 
-/// What is wrong with a file beside the weights is said with its name.
+/// Errors in the configuration files name the file.
 #[test]
 fn each_way_to_break_a_folder_has_its_error() {
     let from = golden().join("llama-3");
@@ -250,7 +250,7 @@ fn each_way_to_break_a_folder_has_its_error() {
     assert_eq!(plan(&folder, &named, None).unwrap().header, plan(&as_known, &recipe("F16"), None).unwrap().header);
 }
 
-/// Files by which the script's output would change, and which are not converted, are not passed over.
+/// Files that would change the script's output and are not supported are rejected rather than ignored.
 #[test]
 fn each_file_that_says_something_else_has_its_error() {
     const SETTINGS: &str = "tokenizer_config.json";
@@ -296,7 +296,7 @@ fn each_file_that_says_something_else_has_its_error() {
     assert_eq!(plan(&folder, &recipe("F16"), None).unwrap_err().code(), Code::TOO_LARGE);
 }
 
-/// What a classifier's outputs are called is written only where all of them have names.
+/// A classifier's labels are written only if all of its outputs have names.
 #[test]
 fn labels_have_numbers_and_names() {
     let (files, from) = (shards("masked-bert"), golden().join("masked-bert"));
@@ -321,7 +321,7 @@ fn labels_have_numbers_and_names() {
     assert!(!written(r#""num_labels": 2"#) && !written(r#""id2label": {"0": "LABEL_0", "1": "LABEL_1"}"#));
 }
 
-/// The card and the numbers of sampling are read as Python reads them.
+/// The model card and the sampling parameters are read as in Python.
 #[test]
 fn what_a_card_says_is_what_yaml_makes_of_it() {
     let (files, from) = (shards("qwen3"), golden().join("qwen3"));
@@ -349,7 +349,7 @@ fn what_a_card_says_is_what_yaml_makes_of_it() {
     }
 }
 
-/// Whatever lies beside the weights, the answer is a plan or an error.
+/// Any contents of the configuration files give a plan or an error.
 #[test]
 fn files_that_are_cut_or_changed_anywhere_never_panic() {
     for name in ["Qwen2.5-0.5B-Instruct", "mini-bert-L2-v1", "ranker", "codellama"] {
@@ -398,7 +398,7 @@ fn two_tensors_of_one_place_are_refused() {
     }
 }
 
-/// The two names of Llama 3's steps: the script's hash is of tokens, the first of which only a template puts there.
+/// The two names for Llama 3's steps: the script hashes tokens, the first of which depends on the template.
 #[test]
 fn a_tokenizer_that_puts_nothing_first_has_another_name() {
     let name = "llama-3";

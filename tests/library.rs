@@ -1,7 +1,7 @@
-//! The library's tests, natively: one program, because each program that is linked takes seconds.
+//! The native tests of the library, linked as one program because linking each program takes seconds.
 //!
-//! `cargo test --test library affine::` runs one file. The live references have their own programs (`oracle`,
-//! `whole_file`), as does the test that counts allocations (`hostile`).
+//! `cargo test --test library affine::` runs one file. The tests against live references are separate programs
+//! (`oracle`, `whole_file`), as is the test that counts allocations (`hostile`).
 
 #![allow(clippy::unwrap_used, clippy::panic)] // a test fails by panicking
 

@@ -1,4 +1,4 @@
-//! A row that is longer than a tile is encoded in pieces: the bytes are those of the whole row.
+//! A row longer than a tile is encoded in pieces that give the same bytes as the whole row.
 
 use crate::support::weights::Rng;
 use quantpress::container::gguf::TensorType;
@@ -6,14 +6,14 @@ use quantpress::format::mean_square;
 use quantpress::recipe::{Tile, add_row_squares, analyze_rows};
 use quantpress::{Codec, formats, quantize};
 
-/// Three super-blocks: pieces of 512 leave a rest.
+/// Three super-blocks, so pieces of 512 leave a remainder.
 const ROW: usize = 3 * 256;
 
 fn little_endian(weights: &[f32]) -> Vec<u8> {
     weights.iter().flat_map(|x| x.to_le_bytes()).collect()
 }
 
-/// A row whose parts are of very different sizes: the mean square of a piece is not that of the row.
+/// A row whose parts have very different magnitudes, so the mean square of a piece differs from that of the row.
 fn row() -> (Vec<f32>, Vec<f32>) {
     let mut rng = Rng::new(14);
     let weights = (0..ROW).map(|i| (rng.gauss() * [0.01, 1.0, 30.0][i / 256]) as f32).collect();
@@ -21,7 +21,7 @@ fn row() -> (Vec<f32>, Vec<f32>) {
     (weights, importance)
 }
 
-/// The mean square as a driver computes it, reading pieces of `piece` weights.
+/// The mean square as computed by a driver that reads pieces of `piece` weights.
 fn mean_of(weights: &[f32], piece: usize) -> f32 {
     let add = |sum, piece: &[f32]| add_row_squares(sum, &little_endian(piece), "F32").unwrap();
     mean_square(weights.chunks(piece).fold(0.0, add), weights.len() as u64)
@@ -59,7 +59,7 @@ fn pieces_of_a_row_have_the_bytes_of_the_whole_row_in_every_format() {
     }
 }
 
-/// What the field says is what the bytes say: without the row's mean square exactly the formats that weigh by row change.
+/// The field agrees with the bytes: without the row's mean square, exactly the formats that weigh by row change.
 #[test]
 fn the_formats_that_weigh_by_row_are_those_whose_pieces_depend_on_the_mean_square() {
     let (weights, importance) = row();

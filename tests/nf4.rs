@@ -1,4 +1,4 @@
-//! NF4, FP4 and INT4: bitsandbytes to the bit, what the seed got wrong, error bounds, hostile bytes.
+//! NF4, FP4 and INT4: bit-identical to bitsandbytes, regressions, error bounds, invalid bytes.
 
 use crate::golden;
 use crate::golden::{Json, same_floats};
@@ -63,7 +63,8 @@ fn the_second_level_is_that_of_bitsandbytes() {
     }
 }
 
-/// Defect 3: the seed's 4 bits were linear. NF4 is better on gaussian weights, by about what its inventors say.
+/// Defect 3: the seed's 4-bit codes were linear. NF4 is better on gaussian weights, by about as much as its authors
+/// state.
 #[test]
 fn nf4_beats_linear_codes_on_gaussian_weights() {
     let weights = golden::gaussian(1 << 16);
@@ -79,10 +80,10 @@ fn nf4_beats_linear_codes_on_gaussian_weights() {
     assert!(nf4 > int4 + 1.0, "NF4 {nf4:.2} dB, INT4 {int4:.2} dB");
 }
 
-/// Defect 4: the second level erased blocks much smaller than the largest, and a NaN wiped its neighbours.
+/// Defect 4: double quantization erased blocks much smaller than the largest, and a NaN destroyed neighbouring blocks.
 #[test]
 fn small_blocks_survive_the_second_level_and_a_nan_is_an_error() {
-    // One block of magnitude 1 among 255 of 0.001: a linear 8-bit code for their scales would be 0.
+    // One block of magnitude 1 among 255 of 0.001: with linear 8-bit codes their scales would be 0.
     let weights: Vec<f32> = golden::gaussian(256 * 64)
         .chunks(64)
         .enumerate()
@@ -104,7 +105,7 @@ fn small_blocks_survive_the_second_level_and_a_nan_is_an_error() {
     assert_eq!(error.details()[0], ("index", quantpress::Detail::Number((70 * 64 + 5) as f64)));
 }
 
-/// Defect 15: bytes that are not whole panicked, or decoded to the wrong length.
+/// Defect 15: incomplete bytes panicked, or decoded to the wrong length.
 #[test]
 fn serialized_tensors_are_checked_at_every_length() {
     let weights = golden::gaussian(333);
@@ -129,7 +130,7 @@ fn serialized_tensors_are_checked_at_every_length() {
         Quantized4Bit { codes: vec![], ..single.clone() },
         Quantized4Bit { absmax: vec![1.0], ..single.clone() },
     ] {
-        // 334 weights need no more bytes than 333 do, and decode; nothing else does.
+        // 334 weights need as many bytes as 333 and can be decoded; all other lengths are errors.
         match broken.len {
             334 => assert_eq!(dequantize_4bit(&broken).unwrap().len(), 334),
             _ => assert_eq!(dequantize_4bit(&broken).unwrap_err().code(), Code::LENGTH),
@@ -209,7 +210,7 @@ fn state_dicts_with_a_part_missing_or_changed_are_errors() {
         tensors.remove(missing);
         assert_eq!(code(&tensors), Code::ARGUMENT, "without {missing}");
     }
-    // Without the nested absmax the absmax must be floats.
+    // Without the nested absmax, the absmax must be floats.
     let mut without = tensors.clone();
     without.remove(3);
     assert_eq!(code(&without), Code::ARGUMENT);
@@ -257,7 +258,7 @@ proptest! {
         }
     }
 
-    /// A power of two changes the absmax and no code.
+    /// Multiplying by a power of two changes the absmax but no code.
     #[test]
     fn codes_do_not_depend_on_the_unit(weights in prop::collection::vec(-1.0f32..1.0, 1..300), power in -60i32..60, data_type in data_types()) {
         prop_assume!(weights.iter().all(|x| *x == 0.0 || x.abs() > 1e-6));
@@ -267,7 +268,7 @@ proptest! {
         prop_assert_eq!(a.codes, b.codes);
     }
 
-    /// Whatever the bytes, the answer is a structure that decodes, or an error.
+    /// Any bytes give a structure that can be dequantized, or an error.
     #[test]
     fn hostile_bytes_are_structures_or_errors(mut bytes in prop::collection::vec(any::<u8>(), 0..200), tag in 0usize..3) {
         if tag > 0 && bytes.len() > 5 {
@@ -279,7 +280,7 @@ proptest! {
         let _ = DoubleQuantized4Bit::from_bytes(&bytes).map(|tensor| dequantize_4bit_double(&tensor));
     }
 
-    /// One changed byte of a real structure, wherever it is.
+    /// A valid structure with any one byte changed.
     #[test]
     fn a_changed_byte_is_a_structure_or_an_error(at in 0usize..1000, to in any::<u8>()) {
         let double = quantize_4bit_double(&golden::gaussian(150), &NF4).unwrap();

@@ -1,11 +1,11 @@
-//! Every format against the live reference: ggml's own library, fresh random weights each run.
+//! Every format compared with the live reference: ggml's own library, with new random weights in each run.
 //!
-//! `cargo test --test oracle -- Q4_K` runs one format. `QUANTPRESS_SEED` repeats a run, `QUANTPRESS_QUICK=1` shortens it,
-//! `QUANTPRESS_GGML` names another `libggml-base.so`. Each format runs in a process of its own, because the reference
-//! aborts on some inputs; there we must answer with a typed error.
+//! `cargo test --test oracle -- Q4_K` runs one format. `QUANTPRESS_SEED` repeats a run, `QUANTPRESS_QUICK=1` shortens
+//! it, `QUANTPRESS_GGML` selects another `libggml-base.so`. Each format runs in its own process, because the reference
+//! aborts on some inputs; in these cases our engine must return a typed error.
 //!
-//! `cargo test --test oracle -- --write-golden` writes the vectors in `tests/golden/formats`, with which machines without
-//! the library compare.
+//! `cargo test --test oracle -- --write-golden` writes the vectors in `tests/golden/formats`, which are used on
+//! machines without the library.
 
 #![allow(clippy::unwrap_used, clippy::panic)] // a test fails by panicking
 
@@ -27,6 +27,6 @@ fn main() -> std::process::ExitCode {
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu")))]
 fn main() {
     println!(
-        "not compared with the live reference: its prebuilt library exists for linux-x64 only; golden vectors are"
+        "skipped: the prebuilt reference library exists for linux-x64 only; the golden vectors are still compared"
     );
 }

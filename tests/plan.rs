@@ -1,4 +1,4 @@
-//! What a plan refuses, one case per error, and the reasons it gives.
+//! The errors of planning, one case per error, and the reasons in a plan.
 
 use quantpress::Code;
 use quantpress::container::gguf::{Header, Parsed, Record, TensorType, Value, encode_pair, parse, write_header};
@@ -11,7 +11,7 @@ fn header_of(pairs: &[Vec<u8>], tensors: &[(&str, &[u64], TensorType)]) -> Heade
     let written = write_header(pairs, &records, 32).unwrap();
     match parse(&written.header, written.size).unwrap() {
         Parsed::Header(header) => *header,
-        Parsed::NeedsMore(_) => panic!("the header is all there"),
+        Parsed::NeedsMore(_) => panic!("the header is complete"),
     }
 }
 
@@ -40,7 +40,7 @@ fn refused(recipe: Json, code: Code, says: &str) {
     assert!(error.message().contains(says), "'{error}' does not say '{says}'");
 }
 
-/// A matrix of one entry.
+/// A matrix with one entry.
 fn importance(name: &str, values: &[f32]) -> ImportanceMatrix {
     let mut bytes = 1i32.to_le_bytes().to_vec();
     bytes.extend((name.len() as i32).to_le_bytes());
@@ -94,12 +94,12 @@ fn what_llama_quantize_refuses_is_refused() {
     );
     let elsewhere = importance("blk.0.ffn_down.weight", &[1.0; 320]);
     let error = planned(&json!({ "preset": "Q2_K_S" }), Some(&elsewhere)).unwrap_err();
-    assert_eq!(error.code(), Code::NEEDS_IMPORTANCE, "importance of another tensor is none: {error}");
+    assert_eq!(error.code(), Code::NEEDS_IMPORTANCE, "importance of another tensor does not count: {error}");
     let error =
         planned(&json!({ "preset": "Q4_0" }), Some(&importance("blk.0.attn_v.weight", &[1.0; 255]))).unwrap_err();
     assert_eq!(error.code(), Code::LENGTH, "{error}");
     assert!(error.message().contains("255 values") && error.message().contains("256"), "{error}");
-    // The embeddings' rows are tokens: a length that does not fit is passed over, as upstream does.
+    // The rows of the embeddings are tokens: a length that does not match is ignored, as in llama.cpp.
     let tokens = planned(&json!({ "preset": "Q4_0" }), Some(&importance("token_embd.weight", &[1.0; 7]))).unwrap();
     assert!(tokens.tensors.iter().all(|tensor| !tensor.has_importance));
     refused(json!({ "preset": "Q4_0", "tokenEmbeddingType": "Q8_K" }), Code::UNSUPPORTED, "Q8_K cannot be written");
@@ -172,7 +172,8 @@ fn a_tile_checks_both_of_its_sides() {
     assert_eq!(widened, 1.0f32.to_le_bytes());
 }
 
-/// llama.cpp refuses a whole file for one name of 64 bytes or five dimensions; loaders of image models read 127, and five.
+/// llama.cpp rejects a whole file because of one name of 64 bytes or five dimensions; loaders of image models accept
+/// 127 bytes and five dimensions.
 #[test]
 fn names_and_dimensions_that_its_readers_do_not_take_are_refused() {
     let of = |architecture: &str, name: &str, shape: &[u64]| {
@@ -189,7 +190,7 @@ fn names_and_dimensions_that_its_readers_do_not_take_are_refused() {
             let fits = of(architecture, &name(most), &[32, 4]);
             assert!(plan(&fits, &recipe, None).is_ok() && unreadable(&fits).is_empty(), "{architecture} {preset}");
             if most == 1024 {
-                continue; // beyond it the parser stops
+                continue; // the parser rejects longer ones
             }
             let long = of(architecture, &name(most + 1), &[32, 4]);
             let error = plan(&long, &recipe, None).unwrap_err();

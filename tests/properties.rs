@@ -1,10 +1,10 @@
-//! What must hold of every format whatever the weights are: the mathematics, and that nothing panics.
+//! Properties of every format for any weights: mathematical invariants, and no panics.
 
 use crate::support::weights::Rng;
 use proptest::prelude::*;
 use quantpress::{Code, Codec, Detail, dequantize, formats, quantize, validate};
 
-/// Formats whose weights can be written, in blocks.
+/// Block formats that can be written.
 fn block_encoders() -> impl Iterator<Item = &'static Codec> {
     formats().iter().filter(|codec| codec.can_encode() && codec.weights > 1)
 }
@@ -14,7 +14,7 @@ fn gaussian(seed: u64, n: usize, amplitude: f64) -> Vec<f32> {
     (0..n).map(|_| (rng.gauss() * amplitude) as f32).collect()
 }
 
-/// Importance where the format demands it.
+/// Importance, if the format requires it.
 fn importance(codec: &Codec, seed: u64, n: usize) -> Option<Vec<f32>> {
     codec.needs_importance.then(|| gaussian(!seed, n, 1.0).into_iter().map(|x| x * x + 0.1).collect())
 }
@@ -27,19 +27,20 @@ fn round_trip(codec: &Codec, row: &[f32]) -> Vec<f32> {
     dequantize(&encode(codec, row, None), codec.name).unwrap()
 }
 
-/// Amplitude of weights whose scales are normal numbers of the scale's type, sixteen times larger and smaller as well.
+/// An amplitude of weights for which the scales are normal numbers, also for weights sixteen times larger or smaller.
 fn comfortable(codec: &Codec) -> f64 {
     if codec.name == "NVFP4" { 8.0 } else { 256.0 }
 }
 
-/// The largest error a block of these weights may show.
+/// The maximum error of a block with these weights.
 type Bound<'a> = &'a dyn Fn(&[f32]) -> f32;
 
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(24) })]
 
-    /// All arithmetic of an encoder is of one degree in the weights, so a power of two passes through to the scales. Not
-    /// where a scale leaves the normal numbers, nor below the magnitudes that count as zero; and the floats have no scale.
+    /// The arithmetic of all encoders is homogeneous in the weights, so a power of two passes through to the scales.
+    /// This does not hold where a scale is not a normal number or magnitudes count as zero; float formats have no
+    /// scale.
     #[test]
     fn scaling_by_a_power_of_two_scales_what_is_decoded(seed: u64, k in -4i32..=4) {
         let factor = 2f32.powi(k);
@@ -54,8 +55,8 @@ proptest! {
         }
     }
 
-    /// Without importance no block knows of another; under importance that is true of the super-blocks, while the small
-    /// formats look at the mean square of the whole row.
+    /// Without importance blocks are independent of each other. With importance this holds for super-blocks, while
+    /// small formats use the mean square of the whole row.
     #[test]
     fn blocks_permute(seed: u64) {
         for codec in block_encoders() {
@@ -84,8 +85,8 @@ proptest! {
         }
     }
 
-    /// What a format can hold it holds exactly. Not so where the scale is searched or has a minimum beside it: there the
-    /// second search starts from other weights than the first.
+    /// Values that a format can represent are encoded exactly. Excludes formats with a searched scale or a minimum, for
+    /// which the second search starts from different weights than the first.
     #[test]
     fn what_was_decoded_encodes_to_itself(seed: u64, exponent in 0i32..6) {
         for name in ["F32", "F16", "BF16", "Q4_0", "Q5_0", "Q8_0", "TQ1_0", "TQ2_0", "MXFP4", "NVFP4", "Q1_0", "Q2_0"] {
@@ -96,18 +97,18 @@ proptest! {
         }
     }
 
-    /// The largest error of a weight, in units of what its block's scale follows from.
+    /// The maximum error of a weight, in units of what determines its block's scale.
     #[test]
     fn errors_stay_within_the_bound_of_the_format(seed: u64, exponent in 0i32..6) {
-        const HALF: f32 = 1.0 / 2048.0; // relative rounding of an F16, of a scale for one
+        const HALF: f32 = 1.0 / 2048.0; // relative rounding error of an F16, for example a scale
         let largest = |block: &[f32]| block.iter().fold(0.0f32, |max, x| max.max(x.abs()));
         let range = |block: &[f32]| {
             let (low, high) = block.iter().fold((f32::MAX, f32::MIN), |(low, high), &x| (low.min(x), high.max(x)));
             high - low
         };
-        // A step is rounded half of it away; what lies opposite to the largest weight is clipped by a whole step.
+        // Rounding loses up to half a step; the value opposite to the largest weight is clipped by up to a whole step.
         let signed = |codes: f32| move |block: &[f32]| largest(block) / codes * (1.0 + codes * HALF);
-        // Half a step, and the errors of a scale and of a minimum in F16.
+        // Half a step, plus the errors of the scale and the minimum in F16.
         let shifted = |codes: f32| move |block: &[f32]| range(block) / codes * (0.5 + codes * HALF) + largest(block) * HALF;
         let bounds: [(&str, Bound); 13] = [
             ("F32", &|_| 0.0),
@@ -121,16 +122,17 @@ proptest! {
             ("TQ1_0", &|x| largest(x) * (0.5 + HALF)),
             ("TQ2_0", &|x| largest(x) * (0.5 + HALF)),
             ("Q2_0", &|x| largest(x) * (0.5 + HALF)),
-            // Between 4 and 8 times the scale the largest weight is clipped to 6: by 2, which is half of 4 at most.
+            // A largest weight between 4 and 8 times the scale is clipped to 6: by at most 2, which is half of 4.
             ("MXFP4", &|x| largest(x) / 2.0),
-            // Levels 4 and 6 are two scales apart; the scale is a sixth of the largest weight to one part in sixteen.
+            // Levels 4 and 6 are two scales apart; the scale is a sixth of the largest weight, accurate to one
+            // sixteenth.
             ("NVFP4", &|x| largest(x) / 6.0 * (1.0 + 1.0 / 16.0)),
         ];
-        let slack = 1.0 + 1e-5; // of the bound's own arithmetic
+        let slack = 1.0 + 1e-5; // for rounding in the bound itself
         for (name, bound) in bounds {
             let codec = Codec::by_name(name).unwrap();
             let weights = gaussian(seed, 512, 2f64.powi(exponent));
-            // NVFP4 has a scale for each 16 weights.
+            // NVFP4 has one scale per 16 weights.
             let block = if name == "NVFP4" { 16 } else { codec.weights };
             let decoded = round_trip(codec, &weights);
             for (x, y) in weights.chunks(block).zip(decoded.chunks(block)) {
@@ -142,7 +144,7 @@ proptest! {
         }
     }
 
-    /// A search may not end with more squared error than writing zeros would have.
+    /// A search must not end with more squared error than writing zeros.
     #[test]
     fn searched_scales_beat_zero(seed: u64) {
         for codec in block_encoders() {
@@ -152,7 +154,7 @@ proptest! {
             let square = |x: f32| f64::from(x) * f64::from(x);
             let error: f64 = row.iter().zip(&decoded).map(|(x, y)| square(x - y)).sum();
             let zeros: f64 = row.iter().map(|&x| square(x)).sum();
-            // Ternary codes follow the largest weight, not the many: of gaussian weights they keep the sign of few.
+            // Ternary codes follow the largest weight: for gaussian weights they keep the sign of only a few.
             let ternary = ["TQ1_0", "TQ2_0", "Q2_0"].contains(&codec.name);
             prop_assert!(ternary || error < zeros, "{}: {error} against {zeros}", codec.name);
         }
@@ -237,7 +239,7 @@ fn integers_and_doubles_read_as_numbers() {
     let decode = |format: &str, bytes: &[u8]| dequantize(bytes, format).unwrap();
     assert_eq!(decode("I8", &[0x80, 0xff, 0x7f]), [-128.0, -1.0, 127.0]);
     assert_eq!(decode("I16", &i16::MIN.to_le_bytes()), [-32768.0]);
-    // Above 2^24 to the nearest float, half to even.
+    // Above 2^24: to the nearest float, ties to even.
     assert_eq!(decode("I32", &16_777_217i32.to_le_bytes()), [16_777_216.0]);
     assert_eq!(decode("I64", &i64::MIN.to_le_bytes()), [-9.223_372e18]);
     assert_eq!(decode("F64", &[0.1f64.to_le_bytes(), 1e300f64.to_le_bytes()].concat()), [0.1, f32::INFINITY]);

@@ -1,4 +1,4 @@
-//! Fake quantization: PyTorch to the bit, gradients against finite differences, what the seed got wrong.
+//! Fake quantization: bit-identical to PyTorch, gradients compared with finite differences, regressions.
 
 use crate::golden;
 use crate::golden::{Json, same_floats};
@@ -24,7 +24,7 @@ fn codes(case: &Json) -> FakeQuantConfig {
     config(case.number("qmin") as i32, case.number("qmax") as i32, false)
 }
 
-/// Forward, clamped backward and the converted integers, against one case.
+/// Compares forward, clamped backward and the converted integers with one case.
 fn check_case(case: &Json, fake: &FakeQuantize, name: &str) {
     let (input, gradient, shape) = (case.floats("input"), case.floats("grad_output"), case.shape("input"));
     let output = fake.forward(&input, &shape).unwrap();
@@ -76,13 +76,13 @@ fn learned_gradients_are_those_of_pytorch() {
         same_floats("values", &learned.forward(&input, &shape).unwrap(), &case.floats("output"));
         let gradients = learned.backward(&gradient, &input, &shape).unwrap();
         same_floats("values", &gradients.input, &case.floats("grad_input"));
-        // PyTorch sums in single precision: off by at most n epsilon times the sum of magnitudes.
+        // PyTorch sums in single precision: its error is at most n epsilon times the sum of magnitudes.
         let largest = f64::from(case.number("qmax") as f32).max(f64::from(learned.scales[0]));
         let magnitudes: f64 = gradient.iter().map(|g| f64::from(g.abs())).sum::<f64>() * largest;
         let tolerance = 700.0 * f64::from(f32::EPSILON) * magnitudes * case.number("grad_factor");
         assert!((gradients.scales[0] - case.number("grad_scale")).abs() < tolerance);
         assert!((gradients.zero_points[0] - case.number("grad_zero_point")).abs() < tolerance);
-        // And in fact they agree far better than that.
+        // In practice they agree much better than that.
         assert!((gradients.scales[0] / case.number("grad_scale") - 1.0).abs() < 1e-4);
         assert!((gradients.zero_points[0] / case.number("grad_zero_point") - 1.0).abs() < 1e-4);
     }
@@ -127,7 +127,7 @@ fn observed_parameters_are_those_of_pytorch() {
 #[test]
 fn the_clamped_gradient_knows_the_zero_point() {
     let mut fake = FakeQuantize::new(FakeQuantConfig::asymmetric(8).unwrap()).unwrap();
-    // -1..1.55 in steps of 0.01: zero is code 100, so values of both signs have codes; the seed passed 0..2.55.
+    // -1..1.55 in steps of 0.01: zero is code 100, so values of both signs have codes. The seed passed 0..2.55.
     fake.set_parameters(vec![0.01], vec![100]).unwrap();
     let input = [-1.2, -1.006, -1.004, -0.5, 0.0, 1.5, 1.554, 1.556, 2.0];
     let gradient = fake.backward_clamped(&[1.0; 9], &input, &[9]).unwrap();
@@ -135,7 +135,7 @@ fn the_clamped_gradient_knows_the_zero_point() {
     assert_eq!(fake.backward(&[3.0, -4.0]), [3.0, -4.0]);
 }
 
-/// Defect 5 in fake quantization, and 11.
+/// Defects 5 and 11 in fake quantization.
 #[test]
 fn dynamic_fake_quantization_keeps_data_on_one_side_of_zero() {
     let out = fake_quantize(&[10.0, 11.0], 8, false).unwrap();
@@ -147,7 +147,7 @@ fn dynamic_fake_quantization_keeps_data_on_one_side_of_zero() {
     assert_eq!(fake_quantize(&[], 8, true).unwrap_err().code(), Code::NO_DATA);
 }
 
-/// Defect 14: one batch with a NaN poisoned the range for ever, or made it forget.
+/// Defect 14: one batch with a NaN corrupted the range permanently, or reset it.
 #[test]
 fn a_nan_changes_nothing() {
     for rule in [RangeRule::MinMax, RangeRule::default()] {
@@ -209,7 +209,7 @@ fn parts_that_do_not_fit_are_errors() {
     }
 }
 
-/// The straight-through surrogate in double precision: rounding is the identity plus what it added at the point.
+/// The straight-through surrogate in double precision: rounding is the identity plus the rounding error at the point.
 fn surrogate(x: f64, s: f64, z: f64, at: (f64, f64), config: FakeQuantConfig) -> f64 {
     let (s0, z0) = at;
     let added = (x / s0).round_ties_even() - x / s0;
@@ -283,7 +283,7 @@ fn learned_steps_start_where_the_paper_starts_them_and_stay_positive() {
     let tiny = f32::MIN_POSITIVE / 4.0;
     (learned.scales[1], learned.scales[2], learned.zero_points[2]) = (1e-20, tiny, -99.0);
     learned.clamp_parameters();
-    // A step below zero is PyTorch's smallest; one that is only small stays.
+    // A negative scale becomes PyTorch's minimum; a small positive one is kept.
     assert_eq!(learned.scales[..3], [f32::EPSILON, 1e-20, f32::MIN_POSITIVE]);
     assert_eq!(learned.zero_points[2], -8.0);
     assert!(learned.forward(&values, &[1000, 4]).is_ok());
@@ -294,7 +294,7 @@ fn learned_steps_start_where_the_paper_starts_them_and_stay_positive() {
 
 #[test]
 fn gradient_descent_on_a_learned_step_lowers_the_error() {
-    // The step that starts 3 times too large is trained to reconstruct gaussian values at 3 bits.
+    // A scale that is initially 3 times too large is trained to reconstruct gaussian values with 3 bits.
     let values = golden::gaussian(2000);
     let (config, shape) = (FakeQuantConfig::signed(3, true).unwrap(), [2000]);
     let mut learned =
@@ -312,7 +312,8 @@ fn gradient_descent_on_a_learned_step_lowers_the_error() {
         learned.clamp_parameters();
     }
     let after = error(&learned);
-    // The best uniform 3-bit quantizer of a gaussian has error 0.037 at a step of 0.586 (Max 1960); ours has one code more below zero than above, and no half-step offset.
+    // The best uniform 3-bit quantizer for a gaussian has error 0.037 with a step of 0.586 (Max 1960). Ours has one
+    // code more below zero than above and no half-step offset.
     assert!(after < before / 4.0 && (0.4..0.75).contains(&learned.scales[0]), "{before} {after} {}", learned.scales[0]);
 }
 
@@ -333,7 +334,7 @@ fn pact_clips_and_its_gradients_are_those_of_the_paper() {
 
 #[test]
 fn pact_gradient_of_alpha_is_a_finite_difference_of_the_clip() {
-    // The derivative that PACT trains with is that of the clipping; rounding is straight through.
+    // PACT is trained with the derivative of the clipping; rounding is straight-through.
     let (input, gradient) = (golden::gaussian(500), golden::gaussian(1000).split_off(500));
     let alpha = 0.8123;
     let loss = |alpha: f64| -> f64 {
@@ -345,8 +346,8 @@ fn pact_gradient_of_alpha_is_a_finite_difference_of_the_clip() {
 }
 
 proptest! {
-    /// Fake quantization is idempotent, moves nothing within the range by more than half a step, and equals the
-    /// integers it converts to.
+    /// Fake quantization is idempotent, does not move values in the range by more than half a step, and equals its
+    /// converted integers.
     #[test]
     fn forward_is_a_projection(values in prop::collection::vec(-100.0f32..100.0, 1..200), symmetric in any::<bool>(), width in 2u8..=8) {
         let config = if symmetric { FakeQuantConfig::symmetric(width) } else { FakeQuantConfig::asymmetric(width) }.unwrap();
@@ -363,7 +364,7 @@ proptest! {
         }
     }
 
-    /// The gradient passes exactly where the code, found in double precision, is one of the codes.
+    /// The gradient passes exactly where the code, computed in double precision, is in range.
     #[test]
     fn the_mask_is_where_codes_are(values in prop::collection::vec(-3.0f32..3.0, 1..100), scale in 0.001f32..1.0, zero_point in 0i32..=15) {
         let mut fake = FakeQuantize::new(FakeQuantConfig::asymmetric(4).unwrap()).unwrap();
@@ -376,7 +377,7 @@ proptest! {
     }
 }
 
-/// Fake quantizations of every granularity and rule, some without data, some switched off.
+/// Fake quantizations with every granularity and rule, some without data, some disabled.
 fn every_fake() -> Vec<FakeQuantize> {
     let mut all = Vec::new();
     let granularities =
@@ -428,7 +429,7 @@ fn training_that_is_saved_and_resumed_gives_identical_bits() {
             }
         };
         for batch in &batches {
-            // Between the optimizer's step and the clamp, where a step may be negative.
+            // Between the optimizer step and clamping, where a scale may be negative.
             step(&mut straight, batch);
             step(&mut stopped, batch);
             stopped = LearnedFakeQuantize::from_bytes(&stopped.to_bytes()).unwrap();
@@ -474,7 +475,7 @@ proptest! {
         prop_assert_eq!(read(&longer).unwrap_err().code(), Code::MALFORMED);
         let mut flipped = bytes.clone();
         *at.get_mut(&mut flipped) ^= bits;
-        // A flipped byte may be another state: whatever it is, it can be used.
+        // A flipped byte may give another state, which must be usable.
         if let Err(error) = read(&flipped) {
             let codes = [
                 Code::MAGIC, Code::UNSUPPORTED, Code::MALFORMED, Code::TRUNCATED, Code::RANGE, Code::ARGUMENT, Code::LENGTH,

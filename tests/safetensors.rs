@@ -1,4 +1,4 @@
-//! safetensors: every rule of the format, one error for each way to break it, and what becomes of a model in GGUF.
+//! safetensors: every rule of the format, one error for each violation, and the conversion of models to GGUF.
 
 use quantpress::Code;
 use quantpress::container::gguf::{self, TensorType};
@@ -24,7 +24,7 @@ fn recipe(preset: &str) -> Recipe {
     Recipe { preset: preset.to_owned(), ..Recipe::default() }
 }
 
-/// A model of F16 tensors of these names and shapes.
+/// A model of tensors with these names and shapes.
 fn model(dtype: &str, bytes: usize, tensors: &[(&str, &[usize])]) -> Folder {
     let mut at = 0;
     let records: Vec<String> = tensors
@@ -169,7 +169,7 @@ fn rejects_an_index_that_names_anything_but_a_file_of_its_own_folder() {
     }
 }
 
-/// The values of every eight-bit float, from `ml_dtypes`: see the README beside them.
+/// The values of all F8 codes, from `ml_dtypes`: see the README next to the file.
 #[test]
 fn eight_bit_floats_are_those_of_ml_dtypes() {
     let golden = include_str!("golden/float8/values.txt");
@@ -189,7 +189,7 @@ fn eight_bit_floats_are_those_of_ml_dtypes() {
 
 #[test]
 fn heads_are_interleaved_as_llama_wants_them() {
-    // Two heads of four rows of one I8: halves (0 1)(2 3) become 0 2 1 3.
+    // Two heads with four rows of one I8: halves (0 1)(2 3) become 0 2 1 3.
     let rows = [0, 1, 2, 3, 4, 5, 6, 7];
     assert_eq!(encode_tile(&rows, "I8", "I8", 1, None, 4).unwrap(), [0, 2, 1, 3, 4, 6, 5, 7]);
     assert_eq!(encode_tile(&rows[..6], "I8", "I8", 1, None, 4).unwrap_err().code(), Code::LENGTH);
@@ -283,11 +283,11 @@ fn a_plain_container_is_made_only_on_request() {
     assert!(plan(&llama, &plain("F16"), None).is_ok());
     let wide = model("U32", 4, &[("a", &[4])]);
     assert_eq!(plan(&wide, &plain("F16"), None).unwrap_err().code(), Code::UNSUPPORTED);
-    // Once made it is a GGUF file like any other, and one that is not plain does not become so.
+    // The result is an ordinary GGUF file, and a GGUF file cannot be made plain.
     assert!(quantpress::recipe::plan(&header, &plain("F32"), None).is_ok());
 }
 
-/// config.json decides, whatever the tensors are called.
+/// config.json decides, whatever the names of the tensors.
 #[test]
 fn a_class_that_is_not_converted_is_refused_by_its_name() {
     let classes = [
@@ -299,7 +299,7 @@ fn a_class_that_is_not_converted_is_refused_by_its_name() {
         ("DistilBertModel", "transformer.layer.0.attention.q_lin.weight", "convert_hf_to_gguf.py"),
         ("GemmaForCausalLM", "model.layers.0.self_attn.q_proj.weight", "convert_hf_to_gguf.py"),
         ("WhisperForConditionalGeneration", "model.encoder.conv1.weight", "whisper.cpp"),
-        // A name that the table of diffusion models has too.
+        // A name that is also in the table of diffusion models.
         ("XForCausalLM", "double_blocks.0.img_attn.proj.weight", "convert_hf_to_gguf.py"),
     ];
     for (class, tensor, advice) in classes {
@@ -312,7 +312,7 @@ fn a_class_that_is_not_converted_is_refused_by_its_name() {
         assert!(error.message().starts_with(&said) && error.message().contains(advice), "{error}");
         assert!(plan(&folder, &Recipe { plain: true, ..recipe("F16") }, None).is_ok());
     }
-    // Without a class in config.json: diffusers' own key, the table, or nothing to go by.
+    // Without a class in config.json: diffusers' own key, the table, or nothing.
     for (config, tensor, code, words) in [
         (
             r#"{"_class_name": "QwenImageTransformer2DModel"}"#,
@@ -361,7 +361,8 @@ fn what_is_no_model_is_refused_by_what_it_looks_like() {
     }
 }
 
-/// Weights without their scales are wrong by hundreds of times: ComfyUI's scaled eight-bit floats and mixed formats, and others.
+/// Weights without their scales would be off by a factor of hundreds: ComfyUI's scaled F8 and mixed formats, and
+/// others.
 #[test]
 fn tensors_that_belong_to_others_are_never_ignored() {
     let weight = "double_blocks.0.img_attn.proj";
@@ -384,7 +385,7 @@ fn tensors_that_belong_to_others_are_never_ignored() {
         let folder = model("F8_E4M3", 1, &[(&name, &[64, 64]), (&marker, &[2])]);
         assert!(plan(&folder, &recipe("Q4_0"), None).unwrap_err().message().contains("scaled_fp8"));
         assert!(folder.refuse_codes().is_err());
-        // Eight-bit floats that stand for themselves, and scales that are weights.
+        // F8 without scales, and tensors named scale that are weights.
         let (name, norm) =
             (format!("{prefix}{weight}.weight"), format!("{prefix}double_blocks.0.img_attn.norm.key_norm.scale"));
         let folder = model("F8_E4M3", 1, &[(&name, &[64, 64]), (&norm, &[64])]);

@@ -1,11 +1,11 @@
-//! Decisions on models of up to hundreds of gigabytes, from metadata alone, against llama.cpp's own record of its.
+//! Type selection for models of up to hundreds of gigabytes, from metadata alone, compared with llama.cpp's own record.
 
 use quantpress::container::gguf::{Header, Parsed, Record, TensorType, Value, encode_pair, parse, write_header};
 use quantpress::recipe::{Recipe, plan};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// A model as its publishers describe it: every tensor that may be quantized.
+/// A model as published: every tensor that may be quantized.
 struct Model {
     file: &'static str,
     architecture: &'static str,
@@ -160,7 +160,7 @@ const MODELS: &[Model] = &[
     },
 ];
 
-/// The header of the model's F32 file; no weight exists.
+/// The header of the model's F32 file; there are no weights.
 fn header(model: &Model) -> Header {
     let number = |name: &str, value| encode_pair(&format!("{}.{name}", model.architecture), &Value::U32(value));
     let pairs = [
@@ -179,11 +179,11 @@ fn header(model: &Model) -> Header {
     let written = write_header(&pairs, &records, 32).unwrap();
     match parse(&written.header, written.size).unwrap() {
         Parsed::Header(header) => *header,
-        Parsed::NeedsMore(_) => panic!("the header is all there"),
+        Parsed::NeedsMore(_) => panic!("the header is complete"),
     }
 }
 
-/// A preset, its default type, and the tensors that have another.
+/// A preset, its default type, and the tensors with another type.
 type Section = (String, String, BTreeMap<String, String>);
 
 fn sections(text: &str) -> Vec<Section> {

@@ -1,4 +1,4 @@
-//! In wasm, in Node or a browser: the vectors of the machine write the bytes that one float at a time writes.
+//! In wasm, in Node or a browser: encoding with vectors gives the same bytes as encoding one float at a time.
 #![cfg(target_arch = "wasm32")]
 #![allow(clippy::unwrap_used, clippy::panic)] // a test fails by panicking
 

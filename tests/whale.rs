@@ -1,7 +1,7 @@
-//! Tiny Whale under every preset, against the recorded sha256 of what llama.cpp's own `llama_model_quantize` writes.
+//! Tiny Whale with every preset, compared with the recorded sha256 of the output of llama.cpp's `llama_model_quantize`.
 //!
-//! The record holds wherever the reference cannot run; `tests/whole_file.rs` asks the live one, and with
-//! `QUANTPRESS_RECORD=tests/fixtures/tiny-whale/quantized.txt` writes the record anew.
+//! The record is used where the reference cannot run. `tests/whole_file.rs` compares with the live reference and, with
+//! `QUANTPRESS_RECORD=tests/fixtures/tiny-whale/quantized.txt`, updates the record.
 
 use crate::support::convert::{convert, sha256};
 use quantpress::container::imatrix::ImportanceMatrix;
@@ -38,7 +38,8 @@ fn every_preset_writes_the_recorded_file() {
 
 #[test]
 fn the_file_of_the_command_line_tool_itself() {
-    // `llama-quantize --imatrix tiny-whale.imatrix.gguf tiny-whale-f16.gguf OUT Q4_K_M`, as Tiny Whale's makers ran it.
+    // Output of `llama-quantize --imatrix tiny-whale.imatrix.gguf tiny-whale-f16.gguf OUT Q4_K_M`, as run by Tiny
+    // Whale's authors.
     const HASH: &str = "1e0fd3ac6d2cdbd38aaffcd23fa7f6fd772d1e7910b0f065ae7de8a3e92bb3b0";
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tiny-whale");
     let model = std::fs::read(folder.join("tiny-whale-f16.gguf")).unwrap();
@@ -56,7 +57,7 @@ fn both_forms_of_the_importance_matrix_say_the_same() {
     let names = |matrix: &ImportanceMatrix| matrix.entries().map(|(name, _)| name.to_owned()).collect::<Vec<_>>();
     assert_eq!(names(&legacy), names(&sums));
     for (name, entry) in sums.entries() {
-        // The legacy form was rounded once more, when it was written.
+        // The legacy format was rounded once more when it was written.
         for (a, b) in entry.values.iter().zip(&legacy.get(name).unwrap().values) {
             assert!((a - b).abs() <= a.abs() * 3e-7, "{name}: {a} {b}");
         }

@@ -1,8 +1,8 @@
-//! Whole files: what a plan and its tiles make of a model, against what llama.cpp's own `llama_model_quantize` writes.
+//! Whole files: the output of a plan and its tiles, compared with that of llama.cpp's `llama_model_quantize`.
 //!
-//! `cargo test --test whole_file -- moe Q4_K_M` runs the cases whose names contain every word given. Where the reference
-//! refuses a case we must refuse it too. `QUANTPRESS_ALL=1` runs every case, `QUANTPRESS_SEED` repeats a run;
-//! `QUANTPRESS_GGML` names another `libggml-base.so`, with libllama beside it.
+//! `cargo test --test whole_file -- moe Q4_K_M` runs the cases whose names contain all given words. If the reference
+//! rejects a case, our engine must reject it too. `QUANTPRESS_ALL=1` runs every case, `QUANTPRESS_SEED` repeats a run;
+//! `QUANTPRESS_GGML` selects another `libggml-base.so`, with libllama in the same folder.
 
 #![allow(clippy::unwrap_used, clippy::panic)] // a test fails by panicking
 
@@ -25,5 +25,5 @@ fn main() -> std::process::ExitCode {
 
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu")))]
 fn main() {
-    println!("not compared with the live reference: its prebuilt library exists for linux-x64 only");
+    println!("skipped: the prebuilt reference library exists for linux-x64 only");
 }

@@ -1,4 +1,4 @@
-//! What the fuzz targets have in common: the functions they call, under an allocator that refuses to grow past a limit.
+//! Code shared by the fuzz targets: the functions they call, with an allocator that aborts beyond a limit.
 
 pub mod targets;
 mod thrift;

@@ -1,5 +1,6 @@
-//! One function for each thing a stranger may hand us: it takes any bytes, and panics only where the engine breaks a
-//! promise. libFuzzer calls them by the million (fuzz_targets/), `cargo test` some thousand times (tests/hostile.rs).
+//! One function for each kind of untrusted input. It accepts any bytes, and panics only if the engine violates an
+//! invariant. libFuzzer calls the functions millions of times (fuzz_targets/), `cargo test` a few thousand times
+//! (tests/hostile.rs).
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a finding is a panic
 
@@ -11,10 +12,10 @@ use quantpress::recipe::{KvOverride, Plan, Recipe, plan};
 use quantpress::{dequantize as decode, formats, json, quantize, validate};
 use std::sync::LazyLock;
 
-/// A target: its name, which is its corpus' folder too, and what it does with any bytes.
+/// A target: its name, which is also the folder of its corpus, and its function.
 pub type Target = (&'static str, fn(&[u8]));
 
-/// All of them.
+/// All targets.
 pub const TARGETS: &[Target] = &[
     ("gguf", gguf),
     ("shards", shards),
@@ -26,10 +27,11 @@ pub const TARGETS: &[Target] = &[
     ("dequantize", dequantize),
 ];
 
-/// A GGUF file: its header is read whole and in parts, its values are walked, and what is planned for it is a file again.
+/// A GGUF file: parses its header as a whole and in parts, iterates over its values, and plans conversions whose output
+/// must be valid.
 pub fn gguf(data: &[u8]) {
     in_parts(data);
-    // Headers whose tensors reach far beyond the bytes that are there: a small file may claim to be a large one.
+    // Also headers whose tensors lie far beyond the given bytes: a small file may claim to be a large one.
     for size in [data.len() as u64, 1 << 40] {
         let Ok(Parsed::Header(header)) = parse(data, size) else { continue };
         for pair in header.metadata() {
@@ -54,7 +56,7 @@ pub fn gguf(data: &[u8]) {
     }
 }
 
-/// Reading ends, and asks for more than it has and never for more than the file.
+/// Parsing in parts ends, always requests more than it has, and never more than the file's size.
 fn in_parts(data: &[u8]) {
     let mut given = 0;
     loop {
@@ -69,7 +71,7 @@ fn in_parts(data: &[u8]) {
 }
 
 fn walk(value: &Value, depth: u32) {
-    assert!(depth < 16, "arrays within arrays without end");
+    assert!(depth < 16, "unbounded nesting of arrays");
     let _ = (value.as_u64(), value.as_str());
     if let Value::Array(array) = value {
         let mut count = 0;
@@ -81,7 +83,7 @@ fn walk(value: &Value, depth: u32) {
     }
 }
 
-/// What will be written are files that we read ourselves, end to end, and every tensor has its own place in one of them.
+/// The planned output files are valid, contiguous, and contain each tensor exactly once.
 fn check_plan(plan: &Plan) {
     let first = plan.further.first().map_or(plan.size, |shard| shard.offset);
     let mut files = vec![(&plan.header, 0, first)];
@@ -91,13 +93,13 @@ fn check_plan(plan: &Plan) {
         assert_eq!(offset, end, "a file does not begin where the one before it ends");
         end = offset + size;
         let Ok(Parsed::Header(again)) = parse(header, size) else {
-            panic!("a planned header is not one: {:?}", parse(header, size).err());
+            panic!("a planned header is invalid: {:?}", parse(header, size).err());
         };
         let tensors = again.tensors().iter();
         written.extend(tensors.map(|t| (t.name.clone(), t.kind, t.offset + offset, t.bytes)));
         headers.push(*again);
     }
-    assert_eq!(end, plan.size, "the files are not as long as the plan");
+    assert_eq!(end, plan.size, "the files do not have the planned size");
     let planned = plan.tensors.iter().map(|t| (t.name.clone(), t.to, t.place.offset, t.place.bytes));
     assert_eq!(written, planned.collect::<Vec<_>>());
     if headers.len() > 1 {
@@ -115,8 +117,8 @@ fn check_sources(plan: &Plan, size: u64) {
     }
 }
 
-/// GGUF files that say they are one model: each begins with the magic. Joined, every tensor lies in the file that it came
-/// from; and what is planned for them is as many files again.
+/// GGUF files that claim to be shards of one model; each starts with the magic bytes. After joining, every tensor is in
+/// the file it came from, and planned output is valid again.
 pub fn shards(data: &[u8]) {
     const SIZE: u64 = 1 << 32;
     let magic = data.windows(4).enumerate().filter(|(_, bytes)| bytes == b"GGUF").map(|(at, _)| at);
@@ -141,13 +143,13 @@ pub fn shards(data: &[u8]) {
         if let Ok(plan) = plan(&whole, &recipe, None) {
             check_plan(&plan);
             check_sources(&plan, whole.file_size());
-            assert!(keep_split || split_max_size.is_some() || plan.further.is_empty(), "files nobody asked for");
+            assert!(keep_split || split_max_size.is_some() || plan.further.is_empty(), "unexpected output files");
         }
     }
 }
 
-/// A safetensors file; and the same bytes as the header of one, with a length and data that fit it, which no mutation would
-/// find by itself.
+/// A safetensors file. Also the same bytes as the header of one with matching length and data, which mutations would
+/// hardly ever produce.
 pub fn safetensors(data: &[u8]) {
     safetensors_in_parts(data);
     if let Ok(safetensors::Parsed::Header(header)) = safetensors::parse(data, data.len() as u64) {
@@ -168,7 +170,7 @@ fn safetensors_in_parts(data: &[u8]) {
     }
 }
 
-/// Where the last tensor of a header ends by its own account.
+/// The end of the last tensor as claimed by a header.
 fn claimed(header: &[u8]) -> u64 {
     let Ok(json) = json::parse(header, "the header") else { return 0 };
     let members = json.as_object().unwrap_or(&[]).iter();
@@ -176,10 +178,10 @@ fn claimed(header: &[u8]) -> u64 {
     members.filter_map(|(_, value)| end(value)).max().unwrap_or(0)
 }
 
-/// Each byte of the data belongs to one tensor, and what the model becomes in GGUF reads only them.
+/// Each byte of the data belongs to exactly one tensor, and the conversion to GGUF reads only those.
 fn check_safetensors(header: SafetensorsHeader, size: u64) {
     let bytes: u64 = header.tensors.iter().map(|tensor| tensor.bytes).sum();
-    assert_eq!(header.data_start + bytes, size, "bytes that belong to no tensor, or to two");
+    assert_eq!(header.data_start + bytes, size, "bytes that belong to no tensor or to two tensors");
     let mut folder = Folder::default();
     folder.add(header.clone(), size).expect("names are unique within a file");
     if !header.tensors.is_empty() {
@@ -194,7 +196,7 @@ fn check_safetensors(header: SafetensorsHeader, size: u64) {
     }
 }
 
-/// The index of a model in several files: names of files in the same folder, each tensor in one of them.
+/// The index of a model in several files: names of files in the same folder, and each tensor in one of them.
 pub fn index(data: &[u8]) {
     let Ok(index) = parse_index(data) else { return };
     assert!(index.files.is_sorted_by(|a, b| a < b), "a file twice, or out of order");
@@ -207,8 +209,8 @@ pub fn index(data: &[u8]) {
     assert!(index.tensors.iter().all(|(_, file)| index.files.binary_search(file).is_ok()));
 }
 
-/// A folder of a language model: files one after the other, each a NUL, its name, a newline and its content. The tensors are a
-/// file of lines too: name, type, extents.
+/// A folder of a language model: files one after another, each as a NUL, its name, a newline and its contents. The
+/// tensors are a file of lines with name, dtype and shape.
 pub fn language(data: &[u8]) {
     let mut folder = Folder::default();
     for file in data.split(|byte| *byte == 0).filter(|file| !file.is_empty()) {
@@ -235,7 +237,7 @@ pub fn language(data: &[u8]) {
     }
 }
 
-/// Tensors end to end, by a list.
+/// Contiguous tensors from a list.
 fn listed(text: &str) -> SafetensorsHeader {
     let mut header = SafetensorsHeader { metadata: Vec::new(), tensors: Vec::new(), data_start: 0 };
     let mut offset = 0;
@@ -251,11 +253,11 @@ fn listed(text: &str) -> SafetensorsHeader {
     header
 }
 
-/// An importance matrix in either form: what is accepted are weights that may be used.
+/// An importance matrix in either format: accepted values are valid importance.
 pub fn imatrix(data: &[u8]) {
     let Ok(matrix) = ImportanceMatrix::parse(data) else { return };
     for (_, entry) in matrix.entries() {
-        assert!(entry.values.iter().all(|x| x.is_finite() && *x >= 0.0), "importance that is none was accepted");
+        assert!(entry.values.iter().all(|x| x.is_finite() && *x >= 0.0), "invalid importance was accepted");
     }
     let recipe = Recipe { preset: "IQ2_XS".into(), dry_run: true, ..Recipe::default() };
     if let Ok(plan) = plan(&SMALL_MODEL, &recipe, Some(&matrix)) {
@@ -263,7 +265,7 @@ pub fn imatrix(data: &[u8]) {
     }
 }
 
-/// A recipe as JSON, on a small model; and the same text as a metadata override and as a pattern.
+/// A recipe as JSON, applied to a small model; and the same text as a metadata override and as a pattern.
 pub fn recipe(data: &[u8]) {
     if let Ok(recipe) = serde_json::from_slice::<Recipe>(data)
         && let Ok(plan) = plan(&SMALL_MODEL, &recipe, None)
@@ -279,7 +281,7 @@ pub fn recipe(data: &[u8]) {
     }
 }
 
-/// Blocks of the format that the first byte chooses: any whole blocks decode, and what is valid encodes again.
+/// Blocks of the format selected by the first byte: whole blocks can be decoded, and valid ones encoded again.
 pub fn dequantize(data: &[u8]) {
     let Some((&choice, bytes)) = data.split_first() else { return };
     let codec = &formats()[usize::from(choice) % formats().len()];
@@ -287,18 +289,18 @@ pub fn dequantize(data: &[u8]) {
     if whole < bytes.len() {
         assert!(
             decode(bytes, codec.name).is_err() && validate(bytes, codec.name).is_err(),
-            "half a block was accepted"
+            "a partial block was accepted"
         );
     }
     let blocks = &bytes[..whole];
     let weights = decode(blocks, codec.name).expect("whole blocks decode");
     assert_eq!(weights.len(), whole / codec.bytes * codec.weights);
     let valid = validate(blocks, codec.name).is_ok();
-    // Their largest scales overflow with their largest codes; ggml's validation accepts them, and so does ours.
+    // The largest codes at their largest scales overflow; ggml's validation accepts them, and so does ours.
     if valid && !["MXFP4", "Q8_K"].contains(&codec.name) {
         assert!(weights.iter().all(|x| x.is_finite()), "{}: valid, and not finite", codec.name);
     }
-    // Only a block by itself: it tells as much as many, some searches are slow, and of inputs a tenth is one.
+    // Only single blocks: they show as much as several, and some searches are slow.
     if valid && codec.can_encode() && bytes.len() == codec.bytes {
         let ones = [1.0; 256];
         let importance = codec.needs_importance.then_some(&ones[..weights.len()]);
@@ -308,7 +310,7 @@ pub fn dequantize(data: &[u8]) {
     }
 }
 
-/// A model of one layer with the names and the metadata that the rules of the presets ask for.
+/// A model with one layer that has the tensor names and metadata used in the rules of the presets.
 static SMALL_MODEL: LazyLock<Header> = LazyLock::new(|| {
     let text = |key: &str, value: &str| encode_pair(key, &Value::String(value.as_bytes()));
     let number = |key: &str, value: u32| encode_pair(key, &Value::U32(value));
@@ -332,6 +334,6 @@ static SMALL_MODEL: LazyLock<Header> = LazyLock::new(|| {
     let written = write_header(&pairs, &records, 32).expect("a good header");
     match parse(&written.header, written.size) {
         Ok(Parsed::Header(header)) => *header,
-        other => panic!("our own header is refused: {other:?}"),
+        other => panic!("the engine rejects its own header: {other:?}"),
     }
 });

@@ -5,10 +5,10 @@
 use base64::Engine;
 use serde_json::Value;
 
-/// A golden file, or a part of one; every access panics with the name that is missing.
+/// A golden file, or part of one. Every access panics with the name that is missing.
 pub struct Json(Value);
 
-/// The golden file of a name under `tests/golden`.
+/// Reads the golden file with this name in `tests/golden`.
 pub fn read(name: &str) -> Json {
     let path = format!("{}/tests/golden/{name}", env!("CARGO_MANIFEST_DIR"));
     Json(serde_json::from_slice(&std::fs::read(&path).unwrap_or_else(|e| panic!("{path}: {e}"))).unwrap())
@@ -39,7 +39,7 @@ impl Json {
         self.get(name).as_array().unwrap().iter().cloned().map(Json).collect()
     }
 
-    /// The extents of an array.
+    /// The shape of an array.
     pub fn shape(&self, name: &str) -> Vec<usize> {
         Json(self.get(name).clone()).own_shape()
     }
@@ -60,7 +60,7 @@ impl Json {
         bytes.as_chunks::<4>().0.iter().map(|&chunk| f32::from_le_bytes(chunk)).collect()
     }
 
-    /// The extents of an array that is an element of a list.
+    /// The shape of an array that is an element of a list.
     pub fn own_shape(&self) -> Vec<usize> {
         self.get("shape").as_array().unwrap().iter().map(|n| n.as_u64().unwrap() as usize).collect()
     }
@@ -71,7 +71,7 @@ impl Json {
     }
 }
 
-/// Compares floats bit by bit, and says how many differ and where first.
+/// Compares floats bit by bit; reports how many differ and the first one.
 pub fn same_floats(name: &str, ours: &[f32], reference: &[f32]) {
     assert_eq!(ours.len(), reference.len(), "{name}: length");
     let differ: Vec<usize> = (0..ours.len()).filter(|&i| ours[i].to_bits() != reference[i].to_bits()).collect();
@@ -81,7 +81,7 @@ pub fn same_floats(name: &str, ours: &[f32], reference: &[f32]) {
     }
 }
 
-/// Compares bytes, and says how many differ and where first.
+/// Compares bytes; reports how many differ and the first one.
 pub fn same_bytes(name: &str, ours: &[u8], reference: &[u8]) {
     assert_eq!(ours.len(), reference.len(), "{name}: length");
     let differ: Vec<usize> = (0..ours.len()).filter(|&i| ours[i] != reference[i]).collect();
@@ -96,7 +96,7 @@ pub fn same_bytes(name: &str, ours: &[u8], reference: &[u8]) {
     }
 }
 
-/// Floats that look gaussian (sums of twelve uniforms) and are the same everywhere.
+/// Approximately gaussian floats (sums of twelve uniforms) that are the same everywhere.
 pub fn gaussian(len: usize) -> Vec<f32> {
     let mut state = 20_261_123u32;
     let mut uniform = || {

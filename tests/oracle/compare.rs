@@ -1,4 +1,4 @@
-//! The comparison: one worker process per format, one line per format, details of what differs.
+//! The comparison: one worker process and one output line per format, with details of differences.
 
 use crate::support::ggml::{Ggml, Row};
 use crate::support::tally::Tally;
@@ -8,10 +8,10 @@ use std::process::{Command, ExitCode, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The name of the format a worker process is for.
+/// The environment variable with the format of a worker process.
 const WORKER: &str = "QUANTPRESS_ORACLE_WORKER";
 const SEED: &str = "QUANTPRESS_SEED";
-/// How many failed cases of a format are shown.
+/// The number of failed cases shown per format.
 const SHOWN: usize = 6;
 
 pub fn main() -> ExitCode {
@@ -128,7 +128,7 @@ impl Check {
         }
     }
 
-    /// The row of our table: the reference's name, sizes and demand for importance.
+    /// Compares our table row with the reference: name, sizes, and whether importance is required.
     fn table(&mut self) {
         let codec = self.codec;
         let (ours, theirs) = ((codec.weights, codec.bytes), self.ggml.sizes(codec));
@@ -141,7 +141,7 @@ impl Check {
         });
     }
 
-    /// Row lengths: whole super-blocks, and for smaller blocks also lengths that are no multiple of 256.
+    /// Row lengths: whole super-blocks and, for smaller blocks, also lengths that are not a multiple of 256.
     fn row_lengths(&self) -> Vec<usize> {
         let mut lengths = vec![256, 512, 1024];
         if self.codec.weights < 256 {
@@ -154,7 +154,7 @@ impl Check {
         self.ggml.prepare(self.codec);
         let quick = std::env::var_os("QUANTPRESS_QUICK").is_some();
         let lengths = self.row_lengths();
-        // Ten distributions make a million weights per kind of importance.
+        // Ten distributions give a million weights per kind of importance.
         let per_case = if quick { 4_096 } else { 105_000 } / lengths.len();
         for (kind, importance) in IMPORTANCE {
             for (distribution, generate) in DISTRIBUTIONS {
@@ -185,7 +185,7 @@ impl Check {
         let mut accepted = Vec::new();
         for (i, (weights, theirs)) in weights.chunks_exact(row).zip(&theirs).enumerate() {
             let out = &mut out[i * row_bytes..(i + 1) * row_bytes];
-            // An error anywhere leaves nothing of meaning in the output: each row is asked again.
+            // After an error the output is unspecified, so each row is encoded again.
             let ours = if ours.is_ok() { Ok(()) } else { codec.encode_rows(weights, row, importance, out) };
             match (ours.map_err(|error| error.code()), theirs) {
                 (Ok(()), Row::Bytes(theirs)) => {
@@ -209,7 +209,7 @@ impl Check {
         self.decoding(case, &accepted);
     }
 
-    /// Bytes no encoder writes: every bit pattern must decode as the reference decodes it.
+    /// Random bytes that no encoder writes: every bit pattern must decode as in the reference.
     fn random_bytes(&mut self) {
         let blocks =
             if std::env::var_os("QUANTPRESS_QUICK").is_some() { 1 << 14 } else { 1 << 20 } / self.codec.weights;
@@ -236,10 +236,10 @@ impl Check {
     }
 }
 
-/// What the reference decodes `bytes` to; `None` if it has no decoder for the format.
+/// The reference's decoding of `bytes`; `None` if it has no decoder for the format.
 pub fn reference_weights(ggml: &Ggml, codec: &Codec, bytes: &[u8]) -> Option<Vec<f32>> {
     match codec.name {
-        // Neither has a decoder in the reference: F32 is its own, Q8_1 is Q8_0 with a sum after the scale.
+        // The reference has no decoder for these: F32 needs none, and Q8_1 is Q8_0 with a sum after the scale.
         "F32" => Some(bytes.as_chunks().0.iter().map(|x| f32::from_le_bytes(*x)).collect()),
         "Q8_1" => {
             let q8_0 = Codec::by_name("Q8_0").unwrap();
@@ -251,7 +251,8 @@ pub fn reference_weights(ggml: &Ggml, codec: &Codec, bytes: &[u8]) -> Option<Vec
     }
 }
 
-/// Whether the reference accepts each block; `None` for a type it cannot validate: Q8_1 it rejects even when all is zero.
+/// Whether the reference accepts each block; `None` for a type it cannot validate (it rejects Q8_1 even if all bytes
+/// are zero).
 pub fn reference_verdicts(ggml: &Ggml, codec: &Codec, bytes: &[u8]) -> Option<Vec<bool>> {
     let known = ggml.validate(codec, &vec![0; codec.bytes], codec.bytes) == [true];
     known.then(|| ggml.validate(codec, bytes, codec.bytes))

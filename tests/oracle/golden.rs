@@ -1,14 +1,14 @@
-//! Writes the golden vectors: what the reference makes of a few thousand weights in every format.
+//! Writes the golden vectors: the reference's encodings of a few thousand weights in every format.
 //!
 //! ```text
 //! tests/golden/formats/inputs.json   provenance; rows of weights by distribution, importance by kind, as base64
 //! tests/golden/formats/Q4_K.json     encode.<distribution>.<importance>: a list with the bytes of each row as base64;
-//!                                    "refused" for a row on which the reference aborts, or whose bytes it calls
-//!                                    invalid; "as none" where importance changes nothing
-//!                                    decode: random bytes, the weights they are, and which blocks are valid
+//!                                    "refused" for a row on which the reference aborts, or whose bytes it rejects;
+//!                                    "as none" if importance changes nothing
+//!                                    decode: random bytes, their decoded weights, and which blocks are valid
 //! ```
 //!
-//! A format that the reference does not write has no `encode`; one it does not read has no `weights`.
+//! A format that the reference cannot write has no `encode`; one that it cannot read has no `weights`.
 
 use super::compare::{reference_verdicts, reference_weights};
 use crate::support::ggml::{Ggml, Row};
@@ -19,10 +19,10 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::process::{Command, ExitCode};
 
-/// Rows are whole super-blocks, and two of them show that a row's mean square is the row's own.
+/// Rows are whole super-blocks; there are two to show that the mean square is that of each row.
 const ROW: usize = 512;
 const ROWS: usize = 2;
-/// Weights of random bytes.
+/// The number of weights decoded from random bytes.
 const DECODED: usize = 1024;
 const SEED: u64 = 20_261_124;
 
@@ -62,7 +62,7 @@ pub fn write() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Whether the reference can encode the format, whatever we can: on one that it only reads it aborts.
+/// Whether the reference can encode the format, whatever our engine can do: it aborts for a read-only format.
 fn writes(ggml: &Ggml, codec: &Codec, weights: &Inputs, importance: &Inputs) -> bool {
     ggml.prepare(codec);
     let rows = ggml.encode_rows(codec, &weights["gaussian"], ROW, Some(&importance["chi-squared"]));

@@ -1,5 +1,5 @@
-//! A whole conversion in memory: a driver of `job` for files that are arrays.
-#![allow(dead_code)] // not every test needs all of it
+//! A driver of `job` that converts files in memory.
+#![allow(dead_code)] // not every test uses all of it
 
 use quantpress::Result;
 use quantpress::container::gguf::{Header, Parsed, parse};
@@ -8,20 +8,20 @@ use quantpress::job::{ByteRange, Identity, Job, JobOptions, Journal, Next, Read,
 use quantpress::recipe::{Plan, Recipe, plan};
 use sha2::{Digest, Sha256};
 
-/// The header of a file that is all in memory.
+/// The header of a file in memory.
 pub fn header(file: &[u8]) -> Result<Header> {
     match parse(file, file.len() as u64)? {
         Parsed::Header(header) => Ok(*header),
-        Parsed::NeedsMore(bytes) => panic!("the parser has the whole file and wants {bytes} bytes"),
+        Parsed::NeedsMore(bytes) => panic!("the parser has the whole file but requests {bytes} bytes"),
     }
 }
 
-/// The file a recipe makes of another.
+/// The output of a recipe for a file.
 pub fn convert(file: &[u8], recipe: &Recipe, importance: Option<&ImportanceMatrix>) -> Result<Vec<u8>> {
     written(&plan(&header(file)?, recipe, importance)?, file)
 }
 
-/// The files a plan makes of another, end to end.
+/// The output of a plan for a file, with all files concatenated.
 pub fn written(plan: &Plan, file: &[u8]) -> Result<Vec<u8>> {
     let mut disk = Disk::default();
     let job = Job::new(plan.clone(), JobOptions::default())?;
@@ -29,14 +29,14 @@ pub fn written(plan: &Plan, file: &[u8]) -> Result<Vec<u8>> {
     Ok(disk.bytes())
 }
 
-/// The output of a conversion, and the journal beside it.
+/// The output of a conversion, and its journal.
 #[derive(Clone, Default)]
 pub struct Disk {
     pub files: Vec<Vec<u8>>,
     pub journal: Vec<u8>,
-    /// After so many writes more the power fails.
+    /// The number of writes until a simulated power failure.
     pub writes_left: Option<usize>,
-    /// Tasks that are worked on at once, and completed in any order.
+    /// The number of tasks in flight, which are completed in any order.
     pub width: usize,
     pub seed: u64,
     pub writes: usize,
@@ -47,7 +47,7 @@ impl Disk {
         self.files.concat()
     }
 
-    /// Runs a job to its end, or until the power fails.
+    /// Runs a job to the end, or until the power failure.
     pub fn run(&mut self, mut job: Job, source: &[u8], resume: Option<&Identity>) -> Result<Option<Report>> {
         if let Some(identity) = resume {
             match Journal::parse(&self.journal) {
@@ -66,7 +66,7 @@ impl Disk {
             match job.next() {
                 Next::Task(task) => under_way.push(task),
                 Next::Finished => break,
-                Next::Wait => assert!(!under_way.is_empty(), "the job waits for nothing"),
+                Next::Wait => assert!(!under_way.is_empty(), "the job waits although no task is in flight"),
             }
             if under_way.len() < self.width && !under_way.is_empty() && !self.random().is_multiple_of(3) {
                 continue;
@@ -96,7 +96,7 @@ impl Disk {
             job.written(id);
         }
         for (file, planned) in self.files.iter().zip(job.files()) {
-            assert_eq!(file.len() as u64, planned.size, "a file is not as long as the plan says");
+            assert_eq!(file.len() as u64, planned.size, "a file does not have the planned size");
         }
         job.finish().map(Some)
     }
@@ -106,7 +106,7 @@ impl Disk {
         self.seed >> 33
     }
 
-    /// False if the power failed before the last byte.
+    /// Returns false if the power failed before the last byte.
     fn write(&mut self, file: usize, offset: u64, bytes: &[u8]) -> bool {
         self.writes += 1;
         let fails = self.writes_left == Some(0);
@@ -119,7 +119,7 @@ impl Disk {
     }
 }
 
-/// A range of a source, in one or two halves.
+/// Reads a range of a source, in one or two halves.
 pub fn read(source: &[u8], range: &ByteRange) -> Vec<u8> {
     let (start, length) = (range.offset as usize, range.length as usize);
     match range.second {
@@ -131,7 +131,7 @@ pub fn read(source: &[u8], range: &ByteRange) -> Vec<u8> {
     }
 }
 
-/// The sha256 of bytes, in hexadecimal.
+/// The SHA-256 of bytes, in hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

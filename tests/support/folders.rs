@@ -1,15 +1,15 @@
-//! The folders of tests/golden/language, with the weights that make.py gives them, on disk.
+//! Writes the folders of tests/golden/language to disk, with the weights of make.py.
 
 use quantpress::recipe::encode_tile;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Where they are.
+/// The directory of the folders.
 pub fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/language")
 }
 
-/// The weights of make.py: a linear congruential sequence, its upper 24 bits as a fraction, exact in F32.
+/// The weights of make.py: a linear congruential sequence whose upper 24 bits are a fraction, exact in F32.
 fn weights(index: u32, dtype: &str, count: usize) -> Vec<u8> {
     let mut state = index.wrapping_mul(7919).wrapping_add(12345);
     let mut next = || {
@@ -28,7 +28,7 @@ fn weights(index: u32, dtype: &str, count: usize) -> Vec<u8> {
     }
 }
 
-/// Writes a folder with its weights below `to`, under its own name, with an index if there are several files.
+/// Writes a folder with its weights into `to`, under its own name, with an index if there are several files.
 pub fn write_folder(name: &str, to: &Path) -> PathBuf {
     let (from, to) = (golden().join(name), to.join(name));
     copy(&from, &to);

@@ -1,5 +1,5 @@
-//! ggml's own library (npm `@node-llama-cpp/linux-x64`), loaded at run time: the reference everything is compared with.
-#![allow(unsafe_code)] // calling a C library is unsafe by nature; every call says why it is sound
+//! ggml's own library (npm `@node-llama-cpp/linux-x64`), loaded at run time: the reference for all comparisons.
+#![allow(unsafe_code)] // calls a C library; every call states why it is sound
 
 use libloading::{Library, Symbol};
 use quantpress::Codec;
@@ -21,14 +21,14 @@ struct TypeTraits {
     from_float_ref: Option<unsafe extern "C" fn()>,
 }
 
-/// What the reference made of one row.
+/// The reference's result for one row.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Row {
     /// Bytes that `ggml_validate_row_data` accepts.
     Bytes(Vec<u8>),
-    /// Bytes it rejects.
+    /// Bytes that it rejects.
     Invalid,
-    /// It ended the process.
+    /// The reference aborted.
     Aborted,
 }
 
@@ -36,7 +36,7 @@ pub enum Row {
 pub struct Ggml(Library);
 
 impl Ggml {
-    /// Where the library is: `QUANTPRESS_GGML`, or the npm development dependency.
+    /// The path of the library: `QUANTPRESS_GGML`, or the npm development dependency.
     pub fn path() -> PathBuf {
         const PACKAGE: &str = "node_modules/@node-llama-cpp/linux-x64/bins/linux-x64/libggml-base.so";
         std::env::var_os("QUANTPRESS_GGML")
@@ -45,14 +45,14 @@ impl Ggml {
 
     pub fn load() -> Result<Self, String> {
         let path = Self::path();
-        // SAFETY: loading runs the library's initialisers, which only set up its own tables.
+        // SAFETY: loading runs the library's initializers, which only set up its own tables.
         unsafe { Library::new(&path) }.map(Ggml).map_err(|error| {
             format!("the reference library is missing: {error}; run `npm ci` or set QUANTPRESS_GGML to libggml-base.so")
         })
     }
 
     fn symbol<T>(&self, name: &str) -> Option<Symbol<'_, T>> {
-        // SAFETY: every caller names a function of the C API and its type as ggml.h declares it.
+        // SAFETY: all callers use functions of the C API with their types as declared in ggml.h.
         unsafe { self.0.get(name.as_bytes()).ok() }
     }
 
@@ -62,7 +62,7 @@ impl Ggml {
 
     fn traits(&self, codec: &Codec) -> &TypeTraits {
         let get = self.required::<unsafe extern "C" fn(c_int) -> *const TypeTraits>("ggml_get_type_traits");
-        // SAFETY: the id is that of a format in the library's table, which is static.
+        // SAFETY: the id is in the library's table, which is static.
         unsafe { &*get(codec.id as c_int) }
     }
 
@@ -83,10 +83,10 @@ impl Ggml {
         unsafe { requires(codec.id as c_int) }
     }
 
-    /// Builds the tables a format needs, so that children inherit them.
+    /// Builds the tables that a format needs, so that child processes inherit them.
     pub fn prepare(&self, codec: &Codec) {
         let init = self.required::<unsafe extern "C" fn(c_int)>("ggml_quantize_init");
-        // SAFETY: builds static tables under the library's own lock.
+        // SAFETY: builds static tables, protected by the library's own lock.
         unsafe { init(codec.id as c_int) }
     }
 
@@ -97,7 +97,8 @@ impl Ggml {
         unsafe { validate(codec.id as c_int, bytes.as_ptr().cast(), bytes.len()) }
     }
 
-    /// Whether `ggml_validate_row_data` accepts each chunk of `len` bytes. A child asks, because the answer is printed.
+    /// Whether `ggml_validate_row_data` accepts each chunk of `len` bytes. Runs in a child process, because the
+    /// function prints.
     pub fn validate(&self, codec: &Codec, bytes: &[u8], len: usize) -> Vec<bool> {
         let mut shared = Shared::new(bytes.len() / len);
         let answers = shared.bytes();
@@ -111,7 +112,7 @@ impl Ggml {
         }
     }
 
-    /// The reference's decoder of whole blocks, if it has one for the format.
+    /// The reference's decoder of whole blocks, if the format has one.
     pub fn decoder(&self, codec: &Codec) -> Option<impl Fn(&[u8], &mut [f32])> {
         let by_name = || {
             self.symbol::<ToFloat>(&format!("dequantize_row_{}", codec.name.to_lowercase().replace("_k", "_K")))
@@ -121,35 +122,35 @@ impl Ggml {
         let Codec { weights, bytes, .. } = *codec;
         Some(move |blocks: &[u8], out: &mut [f32]| {
             assert_eq!(blocks.len() / bytes * weights, out.len());
-            // Blocks hold 16-bit fields (Q8_K a float).
+            // Blocks contain 16-bit fields (Q8_K: a float).
             assert!(blocks.is_empty() || blocks.as_ptr().addr().is_multiple_of(4));
             // SAFETY: reads the blocks of `out.len()` weights and writes as many floats.
             unsafe { decode(blocks.as_ptr().cast(), out.as_mut_ptr(), out.len() as i64) };
         })
     }
 
-    /// The reference's decoding of whole blocks; `None` if it has no decoder for the format.
+    /// Decodes whole blocks with the reference; `None` if it has no decoder for the format.
     pub fn decode(&self, codec: &Codec, bytes: &[u8]) -> Option<Vec<f32>> {
         let mut out = vec![0.0; bytes.len() / codec.bytes * codec.weights];
         self.decoder(codec)?(bytes, &mut out);
         Some(out)
     }
 
-    /// Encodes rows in this process; the caller knows that the reference does not abort on them.
+    /// Encodes rows in this process; only for rows on which the reference does not abort.
     pub fn encode(&self, codec: &Codec, weights: &[f32], row: usize, importance: Option<&[f32]>, out: &mut [u8]) {
         let chunk = self.required::<QuantizeChunk>("ggml_quantize_chunk");
         let rows = weights.len() / row;
         assert_eq!(out.len(), weights.len() / codec.weights * codec.bytes);
         assert!(importance.is_none_or(|importance| importance.len() == row));
         let importance = importance.map_or(std::ptr::null(), <[f32]>::as_ptr);
-        // SAFETY: reads `rows * row` weights and `row` importances, writes the `out.len()` bytes they take.
+        // SAFETY: reads `rows * row` weights and `row` importance values, and writes `out.len()` bytes.
         unsafe {
             let (src, dst) = (weights.as_ptr(), out.as_mut_ptr().cast());
             chunk(codec.id as c_int, src, dst, 0, rows as i64, row as i64, importance);
         }
     }
 
-    /// Encodes rows in a child process, so that an abort of the reference is an answer.
+    /// Encodes rows in a child process, so that an abort of the reference becomes a result.
     pub fn encode_rows(&self, codec: &Codec, weights: &[f32], row: usize, importance: Option<&[f32]>) -> Vec<Row> {
         let row_bytes = row / codec.weights * codec.bytes;
         let run = |weights: &[f32]| {
@@ -169,7 +170,7 @@ impl Ggml {
                 bytes.chunks_exact(row_bytes).zip(valid).map(row).collect::<Vec<_>>()
             })
         };
-        // If some row aborts, one child each tells which.
+        // If any row aborts, one child process per row finds out which.
         run(weights).unwrap_or_else(|| {
             weights.chunks_exact(row).map(|row| run(row).map_or(Row::Aborted, |rows| rows[0].clone())).collect()
         })
@@ -191,7 +192,8 @@ impl Shared {
     }
 
     fn bytes(&mut self) -> &mut [u8] {
-        // SAFETY: the mapping is this long, zeroed, and lives as long as self; the child has ended when the parent reads.
+        // SAFETY: the mapping has this length, is zeroed, and lives as long as self; the child has ended when the
+        // parent reads.
         unsafe { std::slice::from_raw_parts_mut(self.0.cast(), self.1) }
     }
 }
@@ -203,14 +205,14 @@ impl Drop for Shared {
     }
 }
 
-/// Runs `work` in a forked child; whether it came to its end.
+/// Runs `work` in a forked child process; returns whether it finished.
 fn in_child(work: impl FnOnce()) -> bool {
-    // SAFETY: this process has one thread, so the child may do what the parent may; it never returns from here.
+    // SAFETY: this process has one thread, so the child may do whatever the parent may; it never returns from here.
     unsafe {
         match libc::fork() {
             -1 => panic!("cannot fork: {}", std::io::Error::last_os_error()),
             0 => {
-                // The reference prints before it aborts, and dumps core: neither is of use.
+                // The reference prints before it aborts, and dumps core; neither is useful.
                 libc::close(1);
                 libc::close(2);
                 let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };

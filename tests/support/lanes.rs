@@ -1,13 +1,14 @@
-//! What every encoder makes of the ten distributions over a kind of lanes.
+//! Encodings by every encoder of the ten distributions, for a given type of lanes.
 
 use super::weights::{DISTRIBUTIONS, IMPORTANCE, Rng};
 use quantpress::format::formats_over;
 use quantpress::lanes::Lanes;
 
-/// Bytes, or the error instead, by format, distribution and kind of importance.
+/// Bytes or an error, by format, distribution and kind of importance.
 pub type Encodings = Vec<(String, Result<Vec<u8>, quantpress::Error>)>;
 
-/// Rows and tails that no number of lanes divides; every block differs, so swapped lanes show.
+/// Rows and remainders that are not a multiple of any number of lanes. Every block differs, so swapped lanes are
+/// detected.
 pub fn encodings<L: Lanes>() -> Encodings {
     let mut all = Vec::new();
     for codec in formats_over::<L>().iter().filter(|codec| codec.can_encode()) {
@@ -26,7 +27,7 @@ pub fn encodings<L: Lanes>() -> Encodings {
     all
 }
 
-/// Fails with the names of what differs.
+/// Fails with the names of the differing encodings.
 pub fn assert_same(name: &str, lanes: &Encodings, one: &Encodings) {
     assert!(one.iter().any(|(_, result)| result.is_ok()) && lanes.len() == one.len());
     let differing: Vec<_> = one.iter().zip(lanes).filter(|(a, b)| a != b).map(|(a, _)| a.0.as_str()).collect();

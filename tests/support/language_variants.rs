@@ -1,4 +1,4 @@
-//! Folders with one thing changed, compared with what llama.cpp's own script makes of them: tests/golden/language/variants.py.
+//! Folders with one change each, compared with the output of llama.cpp's script: tests/golden/language/variants.py.
 
 use super::{golden, open, sha256, shards_of, source, written};
 use quantpress::container::safetensors::{Parsed, parse, parse_index};
@@ -7,7 +7,7 @@ use quantpress::recipe::Recipe;
 use serde_json::{Map, Value};
 use std::fs;
 
-/// One of variants.json.
+/// An entry of variants.json.
 struct Variant(Value);
 
 impl Variant {
@@ -19,7 +19,7 @@ impl Variant {
         self.0.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
     }
 
-    /// tensors.txt with its changes.
+    /// The lines of tensors.txt with the changes of this variant.
     fn lines(&self) -> Vec<String> {
         let list = fs::read_to_string(golden().join(self.text("base")).join("tensors.txt")).unwrap();
         let extra = self.list("extra").iter().map(|line| line.as_str().unwrap().to_owned());
@@ -29,7 +29,7 @@ impl Variant {
         lines.map(|line| line.replace(&from, &to)).collect()
     }
 
-    /// The folder, and its files of tensors end to end; an error is that of a file or of the index.
+    /// Opens the folder and concatenates its tensor files; errors are those of a file or of the index.
     fn open(&self) -> quantpress::Result<(Folder, Vec<Vec<u8>>)> {
         let (base, lines) = (self.text("base"), self.lines());
         let files = shards_of(&lines);
@@ -101,7 +101,7 @@ fn every_changed_folder_is_the_file_that_llama_cpps_script_writes_or_refused_as_
     assert_eq!((made, refused), (42, 6));
 }
 
-/// Of F64 a recipe quantizes what the script's file in F32 would be quantized to.
+/// Quantizing from F64 gives the same result as quantizing the script's F32 file.
 #[test]
 fn folders_in_f64_are_quantized_too() {
     let variants: Vec<Value> = serde_json::from_slice(&fs::read(golden().join("variants.json")).unwrap()).unwrap();

@@ -1,14 +1,14 @@
-//! Which blocks differ, and where: what a failed comparison says.
+//! Counts differing blocks, for the message of a failed comparison.
 
 use super::layout;
 use quantpress::Codec;
 
-/// Counts differing blocks of one format.
+/// Counts the differing blocks of one format.
 pub struct Tally {
     codec: &'static Codec,
     blocks: usize,
     differing: usize,
-    /// The number of the block with the most differing bytes or weights, and how many.
+    /// The index of the block with the most differing bytes or weights, and their number.
     worst: Option<(usize, usize)>,
     first: Option<String>,
 }
@@ -18,7 +18,7 @@ impl Tally {
         Tally { codec, blocks: 0, differing: 0, worst: None, first: None }
     }
 
-    /// Compares encoded blocks, the first of which is block `from`.
+    /// Compares encoded blocks, starting with block `from`.
     pub fn bytes(&mut self, from: usize, ours: &[u8], theirs: &[u8]) {
         let codec = self.codec;
         self.compare(
@@ -35,10 +35,10 @@ impl Tally {
         );
     }
 
-    /// Compares decoded blocks to the bit.
+    /// Compares decoded blocks bit by bit.
     ///
-    /// Arithmetic on a NaN scale makes a NaN; which of two payloads it carries is decided by the compiler's order of
-    /// operands, and Rust and wasm promise none. The floats are converted bit by bit: theirs must agree.
+    /// Arithmetic on a NaN scale gives a NaN whose payload depends on the compiler's order of operands, which Rust and
+    /// wasm do not specify. Float formats are converted bit by bit, so theirs must agree.
     pub fn weights(&mut self, ours: &[f32], theirs: &[f32]) {
         let codec = self.codec;
         let any_nan = !codec.carries_non_finite();
@@ -72,7 +72,7 @@ impl Tally {
         }
     }
 
-    /// The sentence, if anything differs.
+    /// The message, if anything differs.
     pub fn report(&self) -> Option<String> {
         let (worst, count) = self.worst?;
         Some(format!(

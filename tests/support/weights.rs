@@ -1,6 +1,6 @@
-//! Weights to test with: ten distributions and three kinds of importance from one seed.
+//! Test weights: ten distributions and three kinds of importance from one seed.
 
-/// A small, good generator (splitmix64): the same numbers on every platform.
+/// A small generator (splitmix64) with the same numbers on every platform.
 #[derive(Clone)]
 pub struct Rng(u64);
 
@@ -9,7 +9,7 @@ impl Rng {
         Rng(seed)
     }
 
-    /// A generator of its own for one case, so that a case can be repeated without those before it.
+    /// An independent generator for one case, so that a case can be repeated on its own.
     pub fn fork(&self, label: &str) -> Self {
         let mut hash = self.0 ^ 0xcbf2_9ce4_8422_2325;
         for byte in label.bytes() {
@@ -30,7 +30,7 @@ impl Rng {
         self.next_u64() % n
     }
 
-    /// In (0, 1].
+    /// Uniform in (0, 1].
     fn unit(&mut self) -> f64 {
         ((self.next_u64() >> 11) + 1) as f64 / (1u64 << 53) as f64
     }
@@ -50,7 +50,7 @@ fn each(n: usize, mut value: impl FnMut(usize) -> f64) -> Vec<f32> {
     (0..n).map(|i| value(i) as f32).collect()
 }
 
-/// A magnitude for every run of 256, so that super-blocks differ in scale as rows of a model do.
+/// A magnitude for every 256 weights, so that super-blocks differ in scale as in real models.
 fn scaled(rng: &mut Rng, n: usize, exponents: std::ops::Range<i32>) -> Vec<f32> {
     let span = (exponents.end - exponents.start) as u64;
     let mut scale = 1.0;
@@ -62,7 +62,7 @@ fn scaled(rng: &mut Rng, n: usize, exponents: std::ops::Range<i32>) -> Vec<f32> 
     })
 }
 
-/// The ten distributions of the exactness claim, by name.
+/// The ten distributions of the exactness tests, by name.
 pub const DISTRIBUTIONS: [(&str, Generator); 10] = [
     ("gaussian", |rng, n| each(n, |_| rng.gauss() * 0.02)),
     ("heavy-tailed", |rng, n| each(n, |_| rng.gauss() / (rng.gauss().abs() + 1e-3) * 0.01)),
@@ -100,7 +100,7 @@ pub const DISTRIBUTIONS: [(&str, Generator); 10] = [
             }
         })
     }),
-    // Few distinct values, equal magnitudes of both signs, values halfway between codes.
+    // Few distinct values, equal magnitudes with both signs, values halfway between codes.
     ("ties", |rng, n| {
         let mut step = 1.0;
         each(n, |i| {
@@ -115,7 +115,7 @@ pub const DISTRIBUTIONS: [(&str, Generator); 10] = [
     ("huge", |rng, n| scaled(rng, n, 2..37)),
 ];
 
-/// The kinds of importance a row is encoded under.
+/// The kinds of importance with which a row is encoded.
 pub const IMPORTANCE: [(&str, Option<Generator>); 3] = [
     ("none", None),
     ("chi-squared", Some(|rng, n| each(n, |_| rng.gauss().powi(2)))),

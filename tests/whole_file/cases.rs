@@ -1,4 +1,4 @@
-//! What is compared: every preset on every model, and every option.
+//! The cases: every preset on every model, and every option.
 
 use super::models::{self, BASE, Spec};
 use crate::support::convert::convert;
@@ -17,7 +17,7 @@ pub struct Case {
     pub recipe: String,
 }
 
-/// Writes the models to `folder` and lists the cases on them.
+/// Writes the models to `folder` and lists the cases for them.
 pub fn all(folder: &Path, seed: u64) -> Vec<Case> {
     let rng = Rng::new(seed);
     let mut cases = Vec::new();
@@ -52,7 +52,7 @@ fn case(model: &str, files: &Files, importance: bool, recipe: &Value) -> Case {
     }
 }
 
-/// Presets under a name of their own; a second name for the same number is no case.
+/// Presets with distinct numbers; a second name for the same number is not a case of its own.
 fn preset_names() -> impl Iterator<Item = &'static str> {
     presets()
         .filter(|preset| !preset.uniform && !preset.description.starts_with("another name"))
@@ -104,7 +104,7 @@ fn every_option(folder: &Path, cases: &mut Vec<Case>) {
     ];
     for recipe in &options {
         for importance in [false, true] {
-            // The reference writes split files under names of its own choosing.
+            // The reference chooses the names of split files itself.
             let keep = recipe.get("keepSplit").is_some();
             if !keep {
                 cases.push(case("plain", &plain, importance, recipe));
@@ -124,7 +124,7 @@ fn whale_files() -> Files {
     Files { input: folder.join("tiny-whale-f16.gguf"), importance: folder.join("tiny-whale.imatrix.gguf") }
 }
 
-/// A model whose blocks are of each type in turn: refused, requantized where that is allowed, and copied.
+/// A model in each block type: rejected, requantized if allowed, and copied.
 fn every_source(folder: &Path, cases: &mut Vec<Case>) {
     let plain = folder.join("bf16.gguf");
     let importance = folder.join("bf16.dat");
@@ -147,8 +147,8 @@ fn every_source(folder: &Path, cases: &mut Vec<Case>) {
     }
 }
 
-/// The trained model under every preset from F16, and from the other two types that models are published in under a third of
-/// them, another third by each seed (`QUANTPRESS_ALL=1`: all).
+/// The trained model with every preset from F16, and with a third of the presets from the other two dtypes in which
+/// models are published; which third depends on the seed (`QUANTPRESS_ALL=1` runs all).
 fn whale(folder: &Path, seed: u64, cases: &mut Vec<Case>) {
     let all = std::env::var_os("QUANTPRESS_ALL").is_some();
     let whale = whale_files();
@@ -169,7 +169,7 @@ fn whale(folder: &Path, seed: u64, cases: &mut Vec<Case>) {
     }
 }
 
-/// The trained model under every preset: what `tests/whale.rs` compares wherever the reference cannot run.
+/// The trained model with every preset, as compared by `tests/whale.rs` where the reference cannot run.
 pub fn recorded() -> Vec<Case> {
     let of = |preset: &quantpress::recipe::Preset, importance| Case {
         name: preset.name.to_owned(),

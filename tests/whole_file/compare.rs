@@ -1,4 +1,4 @@
-//! The comparison: every case by both, in as many threads as there are processors.
+//! The comparison: runs every case with both, with as many threads as there are processors.
 
 use super::cases::{self, Case};
 use super::llama::Reference;
@@ -81,7 +81,7 @@ fn compare(case: &Case, reference: &mut Reference, tally: &Mutex<Tally>) {
     }
 }
 
-/// What the reference says where we refuse with a code.
+/// The reference's messages for our error codes.
 const REASONS: &[(Code, &str)] = &[
     (Code::NEEDS_IMPORTANCE, "requires an imatrix"),
     (Code::NEEDS_IMPORTANCE, "Missing importance matrix for tensor"),
@@ -93,8 +93,8 @@ fn same_reason(ours: &Error, theirs: &str) -> bool {
     REASONS.iter().any(|(code, words)| ours.code() == *code && theirs.contains(words))
 }
 
-/// What is wrong with files of an alignment of 64, where we do not do as the reference does: its own loader refuses
-/// what it writes, and must read what we write.
+/// Checks files with an alignment of 64, for which our engine deliberately differs: the reference cannot load what it
+/// writes itself, but must be able to load our file.
 fn aligned(folder: &Path) -> Vec<String> {
     let input = folder.join("align64.gguf");
     let mut reference = Reference::new(&folder.join("aligned"));
@@ -120,7 +120,7 @@ fn aligned(folder: &Path) -> Vec<String> {
     wrong
 }
 
-/// Writes what the reference makes of Tiny Whale to the fixture that `tests/whale.rs` reads.
+/// Writes the reference's results for Tiny Whale to the fixture of `tests/whale.rs`.
 fn record(folder: &Path, path: &Path) {
     let mut reference = Reference::new(&folder.join("record"));
     let mut lines = String::new();
@@ -132,7 +132,7 @@ fn record(folder: &Path, path: &Path) {
     std::fs::write(path, lines).unwrap();
 }
 
-/// Where two files first differ, in words.
+/// Describes the first difference between two files.
 fn difference(ours: &[u8], theirs: &[u8]) -> String {
     let (a, b) = (header(ours).unwrap(), header(theirs).unwrap());
     for (a, b) in a.metadata().zip(b.metadata()) {

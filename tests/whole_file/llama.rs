@@ -1,8 +1,8 @@
-//! llama.cpp's `llama_model_quantize`, called in a process of its own because it asserts on some inputs.
+//! llama.cpp's `llama_model_quantize`, called in a separate process because it asserts on some inputs.
 //!
-//! One process does job after job, as lines in and out: its tables for the smallest formats take long to build. One
-//! that asserts has refused its job, and the next job gets a new process.
-#![allow(unsafe_code)] // calling a C library is unsafe by nature; every call says why it is sound
+//! One process handles one job after another, as lines of input and output, because its tables for the smallest formats
+//! take long to build. A process that asserts has rejected its job, and the next job gets a new process.
+#![allow(unsafe_code)] // calls a C library; every call states why it is sound
 
 use crate::support::ggml::Ggml;
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
@@ -17,7 +17,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 /// Set in the process that calls the library.
 const WORKER: &str = "QUANTPRESS_LLAMA_WORKER";
 
-/// What is asked of the reference: `[input, output, recipe, importance]`, the last one a path or empty.
+/// A job for the reference: `[input, output, recipe, importance]`, where the last is a path or empty.
 type Job = (PathBuf, PathBuf, String, PathBuf);
 
 #[repr(C)]
@@ -64,7 +64,7 @@ const _: () = assert!(size_of::<Params>() == 64 && size_of::<Override>() == 264)
 /// `GGML_TYPE_COUNT`, which means "not given".
 const NO_TYPE: u32 = 43;
 
-/// If this process is the reference's, does its work and ends.
+/// Runs the worker if this process is one, and exits.
 pub fn serve() {
     if std::env::var_os(WORKER).is_none() {
         return;
@@ -89,12 +89,12 @@ pub struct Reference {
 }
 
 impl Reference {
-    /// `place` is where its files go; they begin with this path.
+    /// `place` is the prefix of the paths of its files.
     pub fn new(place: &Path) -> Self {
         Reference { output: place.with_extension("gguf"), log: place.with_extension("log"), process: None }
     }
 
-    /// The file the reference writes, or the last lines it printed when it refused.
+    /// The file written by the reference, or the last lines it printed if it rejected the job.
     pub fn quantize(&mut self, input: &Path, recipe: &str, importance: Option<&Path>) -> Result<Vec<u8>, String> {
         let importance = importance.unwrap_or(Path::new(""));
         let job: Job = (input.into(), self.output.clone(), recipe.into(), importance.into());
@@ -118,7 +118,7 @@ impl Reference {
 
     fn stop(&mut self) {
         if let Some((mut child, _)) = self.process.take() {
-            drop(child.stdin.take()); // it ends at the end of its input
+            drop(child.stdin.take()); // the process ends at the end of its input
             child.wait().unwrap();
         }
     }
@@ -138,7 +138,7 @@ fn spawn(log: &Path) -> (Child, BufReader<ChildStdout>) {
     (child, answers)
 }
 
-/// Where the libraries are: beside ggml's.
+/// The paths of the libraries, next to ggml's.
 fn libraries() -> [PathBuf; 3] {
     let ggml = Ggml::path();
     let folder = ggml.parent().unwrap();
@@ -152,12 +152,12 @@ fn libraries() -> [PathBuf; 3] {
     [ggml.clone(), find("libggml.v"), find("libllama.v")]
 }
 
-/// The loaded libraries, of which the last is llama.cpp's.
+/// The loaded libraries; the last is llama.cpp's.
 struct Libraries([Library; 3]);
 
 impl Libraries {
     fn load() -> Self {
-        // SAFETY: loading runs the libraries' initialisers, which only set up their own tables.
+        // SAFETY: loading runs the libraries' initializers, which only set up their own tables.
         Libraries(libraries().map(|path| unsafe { Library::open(Some(path), RTLD_NOW | RTLD_GLOBAL) }.unwrap()))
     }
 
@@ -180,7 +180,7 @@ fn call(llama: &Library, input: &Path, output: &Path, recipe: &Recipe, importanc
     });
     let end = Imatrix { name: std::ptr::null(), data: std::ptr::null(), size: 0 };
     let imatrix: Vec<_> = entries.chain([end]).collect();
-    // Its command line makes patterns lower case, and with them what their escapes mean: there we do not follow.
+    // llama-quantize converts patterns to lower case, including their escapes; our engine deliberately differs there.
     let lowered = |pattern: &str| if pattern.contains(r"\D") { pattern.to_owned() } else { pattern.to_lowercase() };
     let patterns: Vec<_> =
         recipe.tensor_types.iter().map(|rule| CString::new(lowered(&rule.pattern)).unwrap()).collect();
@@ -217,15 +217,15 @@ fn call(llama: &Library, input: &Path, output: &Path, recipe: &Recipe, importanc
     let path = |path: &Path| CString::new(path.to_str().unwrap()).unwrap();
     let (input, output) = (path(input), path(output));
     type Quantize = unsafe extern "C" fn(*const c_char, *const c_char, *const Params) -> u32;
-    // SAFETY: the function and its parameters are declared as in llama.h of this version; every pointer outlives the call,
-    // and every list ends with its terminator.
+    // SAFETY: the function and its parameters are declared as in llama.h of this version; every pointer outlives the
+    // call, and every list ends with its terminator.
     unsafe {
         let quantize = llama.get::<Quantize>(b"llama_model_quantize").unwrap();
         quantize(input.as_ptr(), output.as_ptr(), &params) == 0
     }
 }
 
-/// What llama-quantize's own main does with `--include-weights` and `--exclude-weights`.
+/// Does what llama-quantize's main does for `--include-weights` and `--exclude-weights`.
 fn filtered(mut matrix: ImportanceMatrix, recipe: &Recipe) -> Option<ImportanceMatrix> {
     matrix.retain(|name| !recipe.exclude_weights.iter().any(|part| name.contains(part.as_str())));
     if !recipe.include_weights.is_empty() {
@@ -235,7 +235,7 @@ fn filtered(mut matrix: ImportanceMatrix, recipe: &Recipe) -> Option<ImportanceM
     any.then_some(matrix)
 }
 
-/// The overrides llama-quantize's own main passes on: the user's, and what it notes of the importance matrix.
+/// The overrides that llama-quantize's main passes on: the user's, and its description of the importance matrix.
 fn overrides(recipe: &Recipe, importance: Option<&ImportanceMatrix>) -> Vec<Override> {
     let mut list: Vec<_> = recipe.override_kv.iter().map(|text| KvOverride::parse(text).unwrap()).collect();
     let mut note = |key: &str, value| list.push(KvOverride { key: key.to_owned(), value });

@@ -1,6 +1,6 @@
-//! Small generated models, one for every question the rules ask.
+//! Small generated models, one for every condition in the rules.
 //!
-//! Rows are as long as in a model, and few: neither side asks for more, and every format is run on every one of them.
+//! Row lengths are realistic, but there are few rows: neither side needs more, and every format runs on every model.
 
 use crate::support::weights::Rng;
 use quantpress::container::gguf::{Record, TensorType, Value, encode_pair, write_header};
@@ -20,11 +20,11 @@ pub struct Spec {
     pub tied: bool,
     pub alignment: u32,
     pub kind: TensorType,
-    /// Attention as one tensor, as falcon has it.
+    /// Fused attention, as in falcon.
     pub joined: bool,
     /// Latent attention: `attn_kv_b` instead of `attn_v`.
     pub latent: bool,
-    /// Tensors by name that no rule quantizes or that only some do.
+    /// Tensors whose names are never quantized, or only by some rules.
     pub oddities: bool,
 }
 
@@ -64,10 +64,10 @@ pub fn specs() -> Vec<Spec> {
     ]
 }
 
-/// Rows of most tensors.
+/// The number of rows of most tensors.
 const ROWS: u64 = 3;
 
-/// A tensor's name, shape and type.
+/// A tensor's name, shape and dtype.
 type Made = (String, Vec<u64>, TensorType);
 
 fn tensors(spec: &Spec) -> Vec<Made> {
@@ -79,7 +79,7 @@ fn tensors(spec: &Spec) -> Vec<Made> {
     };
     add("token_embd.weight".into(), &[width, ROWS + 4]);
     add("output_norm.weight".into(), &[width]);
-    // Layers in reverse: the reference sorts them.
+    // Layers in reverse order, because the reference sorts them.
     for layer in (0..spec.layers).rev() {
         let mut add = |name: &str, shape: &[u64]| add(format!("blk.{layer}.{name}.weight"), shape);
         add("attn_norm", &[width]);
@@ -164,7 +164,7 @@ fn weights(kind: TensorType, count: u64, rng: &mut Rng) -> Vec<u8> {
     }
 }
 
-/// A whole GGUF file.
+/// Writes a complete GGUF file.
 pub fn file(spec: &Spec, rng: &Rng) -> Vec<u8> {
     let tensors = tensors(spec);
     let records: Vec<_> = tensors.iter().map(|(name, shape, kind)| Record { name, shape, kind: *kind }).collect();
@@ -177,7 +177,7 @@ pub fn file(spec: &Spec, rng: &Rng) -> Vec<u8> {
     out
 }
 
-/// An importance matrix in the legacy form, for everything a model multiplies with.
+/// Writes an importance matrix in the legacy format for all matrices.
 pub fn importance(spec: &Spec, rng: &Rng) -> Vec<u8> {
     let multiplied = |(name, shape, _): &Made| {
         shape.len() > 1 && name.starts_with("blk.") && name.ends_with("weight") && !name.contains("norm")

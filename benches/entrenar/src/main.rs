@@ -1,6 +1,7 @@
-//! The original module's operations on gaussian values: `entrenar-bench COUNT OPERATION` prints `{"ms":..}`, the best run.
+//! The operations of the original module on gaussian values: `entrenar-bench COUNT OPERATION` prints `{"ms":..}`, the
+//! best run.
 //!
-//! Operations are named as in `benches/seed.js`, which runs this. Rows have 4096 values where an operation has rows.
+//! Operations have the same names as in `benches/seed.js`, which runs this program. Rows have 4096 values.
 
 use entrenar::Tensor;
 use entrenar::quant::*;
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 
 const ROW: usize = 4096;
 
-/// Runs until five runs and a little time, or much time, have passed, and returns the shortest in milliseconds.
+/// Repeats for at least five runs and a minimum time, up to a maximum time, and returns the shortest in milliseconds.
 fn best<T>(mut run: impl FnMut() -> T) -> f64 {
     let (mut best, start) = (f64::INFINITY, Instant::now());
     for rounds in 0.. {
@@ -30,7 +31,7 @@ fn fake(values: &[f32]) -> FakeQuantize {
     fake
 }
 
-/// The milliseconds of an operation; `None` if there is none of that name.
+/// The time of an operation in milliseconds; `None` if the name is unknown.
 fn time(operation: &str, values: &[f32]) -> Option<f64> {
     use QuantGranularity::{PerChannel, PerGroup, PerTensor};
     use QuantMode::{Asymmetric, Symmetric};
@@ -102,7 +103,7 @@ fn main() {
     match time(&operation, &values) {
         Some(ms) => println!("{{\"ms\":{ms}}}"),
         None => {
-            eprintln!("entrenar-bench COUNT OPERATION: there is no operation '{operation}'");
+            eprintln!("entrenar-bench COUNT OPERATION: unknown operation '{operation}'");
             std::process::exit(2);
         }
     }
