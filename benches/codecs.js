@@ -1,12 +1,13 @@
 #!/usr/bin/env node
 /**
- * Every encoder and decoder, one thread, in one run: this engine in WebAssembly in Node and in Chromium, this engine built
- * for the machine, native ggml, and a plain copy of memory.
+ * Speed of every encoder and decoder on one thread in one run: this engine in WebAssembly in Node and in Chromium, this
+ * engine as native code, native ggml, and a plain memory copy.
  *
- * `node benches/codecs.js [Q4_K ...]` prints ratios to native ggml; `--record` writes them to `benches/results/codecs.md`.
- * The module is `benches/codecs.rs` built for wasm32: the engine's own code, without the copies of the JavaScript
- * boundary. The native half is the same file built for this machine, which loads the prebuilt reference library. Formats
- * are taken one by one through all of them, so that a machine that is shared slows them alike.
+ * `node benches/codecs.js [Q4_K ...]` prints ratios to native ggml; `--record` writes them to
+ * `benches/results/codecs.md`. The module is `benches/codecs.rs` built for wasm32: the engine's own code, without the
+ * copies of the JavaScript boundary. The native half is the same file built for this machine, which loads the prebuilt
+ * reference library. Each format is measured in all of them before the next, so that a busy machine affects all of
+ * them.
  */
 
 import { execFileSync } from 'node:child_process';
@@ -19,7 +20,7 @@ import { figure, report, root, table, times, wanted } from './lib/record.js';
 const ROW = 4096;
 const COLUMNS = ['encode', 'weighted', 'decode'];
 
-/** Builds the bench and answers the path of what was built. @param {string[]} options */
+/** Builds the benchmark and returns the path of the result. @param {string[]} options */
 function build(...options) {
   const args = ['build', '--release', '--bench', 'codecs', ...options, '--message-format=json-render-diagnostics'];
   const output = execFileSync('cargo', args, { cwd: root, maxBuffer: 1 << 28 }).toString();
@@ -36,7 +37,7 @@ const built = build('--target', 'wasm32-unknown-unknown');
 const module = new WebAssembly.Module(readFileSync(built));
 const browser = await openPage();
 
-/** The speeds of columns in a page. @param {{ id: number, rows: number, columns: string[] }} format */
+/** Measures columns of a format in a page. @param {{ id: number, rows: number, columns: string[] }} format */
 function inChromium(format) {
   return browser.page.evaluate(
     async ({ path, format, row }) => {
@@ -48,7 +49,7 @@ function inChromium(format) {
   );
 }
 
-/** Milliseconds until a fresh engine has made the tables of a format: its first run less a later one. */
+/** Milliseconds in which a fresh engine builds the tables of a format: its first run minus a later one. */
 async function tables({ id, rows }) {
   const engine = await instantiate(module);
   engine.set_up(id, rows);

@@ -1,13 +1,14 @@
 #!/usr/bin/env node
 /**
- * Whole files, with the same number of threads: this package in Node against llama.cpp's own `llama_model_quantize`.
+ * Whole files, with the same number of threads: this package in Node compared with llama.cpp's own
+ * `llama_model_quantize`.
  *
- * `node benches/files.js [Q4_K_M ...]` makes an F16 model of 0.8 GB of gaussian weights, converts it by both in
- * turn, each in a process of its own, and prints wall time and peak memory; `--record` writes them to
- * `benches/results/files.md`. The two files must be the same to the byte. It measures dist/, so `npm run build` comes first.
+ * `node benches/files.js [Q4_K_M ...]` creates an F16 model of 0.8 GB of gaussian weights, converts it with both in
+ * turn, each in its own process, and prints wall time and peak memory; `--record` writes them to
+ * `benches/results/files.md`. The two files must be identical. It measures dist/, so run `npm run build` first.
  *
- * Peak memory is the resident set of the whole process, as the system counts it, less that of a process that has loaded
- * the same libraries and done nothing: Node itself, and the mapped library.
+ * Peak memory is the resident set of the whole process, as counted by the system, minus that of a process that has
+ * loaded the same libraries and done nothing: Node itself, and the mapped library.
  */
 
 import { fork, spawnSync } from 'node:child_process';
@@ -64,7 +65,7 @@ function ours(output, preset, threads, { idle = false, report = false } = {}) {
 async function theirs(output, ftype, threads, idle = false) {
   const script = fileURLToPath(new URL('../tests/oracle/llama_quantize.js', import.meta.url));
   const worker = fork(script, [], { serialization: 'advanced', stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
-  // The process may be gone when it has ended: its peak is read while it works.
+  // The process may be gone when it has ended, so its peak is read while it runs.
   let memory = 0;
   const watch = setInterval(() => {
     memory = Math.max(memory, peakOf(worker.pid));
@@ -112,7 +113,7 @@ for (const [preset, ftype] of Object.entries(PRESETS)) {
     const [a, b] = [join(folder, 'ours.gguf'), join(folder, 'theirs.gguf')];
     const mine = [ours(a, preset, threads)];
     const llama = [await theirs(b, ftype, threads)];
-    // The slow ones say enough the first time.
+    // Slow ones are accurate enough the first time.
     if ((mine[0]?.seconds ?? 0) < 10) {
       mine.push(ours(a, preset, threads));
       llama.push(await theirs(b, ftype, threads));

@@ -1,10 +1,11 @@
 #!/usr/bin/env node
 /**
- * The best mix for a size against the presets, by what counts: the predictions of the model in a live llama.cpp.
+ * The best mix for a size compared with the presets, by predictions of the model in a live llama.cpp.
  *
- * `node benches/mix.js` makes files of tests/fixtures/tiny-whale at the sizes of some presets, and measures perplexity and
- * divergence on text that was never trained on. It also measures, on other text, how much each kind of tensor counts: the
- * weights of `bestMix`'s objective are from there (js/model/best-mix/best-mix.ts). `--record` writes `benches/results/mix.md`.
+ * `node benches/mix.js` quantizes tests/fixtures/tiny-whale to the sizes of some presets, and measures perplexity and
+ * divergence on text that was not used for training. On other text it also measures the influence of each kind of
+ * tensor, from which the weights in the objective of `bestMix` are derived (js/model/best-mix/best-mix.ts). `--record`
+ * writes `benches/results/mix.md`.
  */
 
 import { fork } from 'node:child_process';
@@ -33,7 +34,10 @@ const whale = fixture('tiny-whale-f16.gguf');
 const folder = mkdtempSync(join(tmpdir(), 'quantpress-mix-'));
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
 
-/** Of the model itself, and of `models`. @param {string[]} models @param {string} text @returns {Promise<Score[]>} */
+/**
+ * The scores of the original model and of `models`. @param {string[]} models @param {string} text @returns
+ * {Promise<Score[]>}
+ */
 async function scores(models, text) {
   const script = fileURLToPath(new URL('../tests/oracle/llama_perplexity.js', import.meta.url));
   const child = fork(script, [], { serialization: 'advanced', stdio: ['ignore', 'ignore', 'ignore', 'ipc'] });
@@ -55,7 +59,7 @@ const trained = readFileSync(fixture('calib.txt'), 'utf8');
 /** @param {number} share */
 const percent = (share) => (100 * share).toPrecision(3);
 
-/** How much each kind of tensor counts. */
+/** Measures the influence of each kind of tensor. */
 async function influences() {
   const files = [];
   const rows = [];
@@ -84,7 +88,7 @@ async function influences() {
   ]);
 }
 
-/** Every preset and the mix of its size. @param {string | undefined} imatrix */
+/** Compares every preset with the mix of its size. @param {string | undefined} imatrix */
 async function compared(imatrix) {
   const analysis = await analyzeModel(model, { sample: 'all', imatrix });
   const made = [];

@@ -1,12 +1,13 @@
 #!/usr/bin/env node
 /**
- * What the playground costs a person: until there is something to see, and with a large file open.
+ * The playground as a person experiences it: time until something is visible, and responsiveness with a large file
+ * open.
  *
- * `node benches/playground.js` prints it, `--record` writes it to `benches/results/playground.md`. It measures www/dist/, so
- * `npm start` or `npm test` comes first. Loads are of a fresh browser profile over a connection on this machine, plain and with the
- * processor slowed four times, by the browser's own performance API. Frames are counted by `requestAnimationFrame` while
- * the page is scrolled and its charts are used as fast as frames come. Memory is the proportional set of the page's
- * process, workers and WebAssembly included, as the system counts it.
+ * `node benches/playground.js` prints the results, `--record` writes them to `benches/results/playground.md`. It
+ * measures www/dist/, so run `npm start` or `npm test` first. Page loads use a fresh browser profile and a local
+ * connection, with and without a fourfold CPU slowdown, and are measured with the browser's performance API. Frames are
+ * counted with `requestAnimationFrame` while the page is scrolled and its charts are used. Memory is the proportional
+ * set size of the page's process, including workers and WebAssembly.
  */
 
 import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
@@ -58,8 +59,8 @@ const fps = (/** @type {number} */ value) => value.toFixed(1);
 const mb = (/** @type {number} */ value) => `${value.toFixed(0)} MB`;
 
 /**
- * A load of a view in a fresh profile.
- * @param {string} hash @param {number} slowed how many times the processor is slowed
+ * Loads a view in a fresh profile.
+ * @param {string} hash @param {number} slowed the CPU slowdown factor
  */
 async function load(hash, slowed) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
@@ -83,7 +84,7 @@ async function load(hash, slowed) {
     return {
       first: paint?.startTime ?? Number.NaN,
       largest: paints.at(-1)?.startTime ?? Number.NaN,
-      // What of each task is over 50 ms: as long a click would have waited, at most.
+      // The part of each task beyond 50 ms: an upper bound for the delay of a click.
       blocked: tasks.reduce(
         (/** @type {number} */ sum, /** @type {{ duration: number }} */ { duration }) =>
           sum + Math.max(0, duration - 50),
@@ -130,7 +131,7 @@ const context = await browser.newContext({ viewport: { width: 1280, height: 900 
 const page = await context.newPage();
 const control = await browser.newBrowserCDPSession();
 
-/** Proportional megabytes of the pages' processes. */
+/** Proportional set size of the pages' processes in megabytes. */
 async function memory() {
   const { processInfo } = await control.send('SystemInfo.getProcessInfo');
   let sum = 0;
@@ -139,7 +140,7 @@ async function memory() {
     try {
       sum += Number(/^Pss:\s+(\d+)/m.exec(readFileSync(`/proc/${id}/smaps_rollup`, 'utf8'))?.[1] ?? 0) / 1024;
     } catch {
-      // It has ended meanwhile.
+      // The process has ended in the meantime.
     }
   }
   return sum;
@@ -148,7 +149,7 @@ let peak = 0;
 const watch = setInterval(async () => {
   peak = Math.max(peak, await memory().catch(() => 0));
 }, 250);
-/** The highest since the last time it was asked for. */
+/** The maximum since the last call. */
 const highest = async () => {
   await new Promise((resolve) => setTimeout(resolve, 400));
   const value = peak;
@@ -156,7 +157,7 @@ const highest = async () => {
   return value;
 };
 
-/** Frames a second while `act` is done again and again. @param {string} what @param {() => Promise<void>} act */
+/** Frames per second while `act` is repeated. @param {string} what @param {() => Promise<void>} act */
 async function frames(what, act) {
   await page.evaluate(() => {
     const times = /** @type {number[]} */ ([]);
@@ -205,7 +206,7 @@ const scroll = async () => {
   );
   down = !down;
 };
-/** The pointer, to and fro over an element. @param {string} selector @param {boolean} [pressed] */
+/** Moves the pointer back and forth over an element. @param {string} selector @param {boolean} [pressed] */
 const sweep = (selector, pressed) => async () => {
   const box = await page.locator(selector).first().boundingBox();
   if (!box) return;

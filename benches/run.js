@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
- * `npm run bench [codecs | seed | files | start | mix | playground]`: measures everything, or what is named, and records it in
- * `benches/results/`. All of it takes about a quarter of an hour on a machine that does nothing else.
+ * `npm run bench [codecs | seed | files | start | mix | playground]`: runs all benchmarks, or the named ones, and
+ * records the results in `benches/results/`. All of them take about a quarter of an hour on an otherwise idle machine.
  */
 
 import { run, at } from '../tools/lib/run.js';

@@ -1,14 +1,14 @@
 #!/usr/bin/env node
 /**
- * The original module's operations, one thread: this package's WebAssembly in Node against the original (crate `entrenar`
- * 0.7.13, module `quant`) compiled for this machine, in one run.
+ * The original module's operations on one thread: this package's WebAssembly in Node compared with the original (crate
+ * `entrenar` 0.7.13, module `quant`) compiled for this machine, in one run.
  *
- * `node benches/seed.js [name ...]` prints million values per second and ratios, on 16 Mi gaussian values; `--record`
- * writes the table to `benches/results/seed.md`. It measures dist/, so `npm run build` comes first. The original runs
- * between our runs, not before them: a machine that is shared slows both.
+ * `node benches/seed.js [name ...]` prints million values per second and ratios for 16 Mi gaussian values; `--record`
+ * writes the table to `benches/results/seed.md`. It measures dist/, so run `npm run build` first. Runs of the original
+ * alternate with ours, so that a busy machine slows both.
  *
- * The two do not do the same work. The original's 4-bit code is linear, its integers are never packed, its sums are in
- * single precision, it looks for no NaN; ours are measured as they are, checks, copies and all.
+ * The two do not do the same work. The original's 4-bit codes are linear, its integers are never packed, its sums are
+ * in single precision, and it does not check for NaN; ours are measured with all checks and copies.
  */
 
 import { execFileSync } from 'node:child_process';
@@ -29,7 +29,7 @@ const out = (length) => bytes.subarray(0, length);
 
 const perChannel = (mode) => ({ bits: 8, mode, granularity: { kind: 'perChannel', axis: 0 } });
 
-/** Calibrates and quantizes into `out`, as the original's `quantize_tensor` does. */
+/** Calibrates and quantizes into `out`, like the original's `quantize_tensor`. */
 function quantizeTensor(options) {
   return () => {
     const params = quantpress.calibrateTensor(weights, SHAPE, options);
@@ -57,7 +57,10 @@ function fakeQuantize() {
   return fake;
 }
 
-/** The eleven measurements of the original's `run_full_benchmark_suite`: ours has hundreds, so the same ones are made. */
+/**
+ * The eleven measurements of the original's `run_full_benchmark_suite`; our suite has hundreds, so the same ones are
+ * run here.
+ */
 function suite() {
   const affine = (bits, granularity) => ({ kind: 'affine', bits, mode: 'symmetric', granularity });
   const [tensor, channel, group] = [
@@ -78,7 +81,9 @@ function suite() {
   }
 }
 
-/** What prepares an operation and gives what is timed; the names are those that `benches/entrenar` knows. */
+/**
+ * For each operation, a function that prepares it and returns what is timed; the names are those of `benches/entrenar`.
+ */
 const OPERATIONS = {
   quantize4bit() {
     const absmax = new Float32Array(COUNT / 64);
@@ -141,7 +146,7 @@ function best(run) {
   }
 }
 
-/** Builds the original, once, beside our own build. */
+/** Builds the original once, next to our own build. */
 function buildOriginal() {
   const manifest = fileURLToPath(new URL('entrenar/Cargo.toml', import.meta.url));
   const target = fileURLToPath(new URL('../target/entrenar', import.meta.url));

@@ -1,10 +1,10 @@
 #!/usr/bin/env node
 /**
- * What the package costs before it does anything: bytes of the engine, and the time from nothing to the first `quantize`.
+ * The cost of the package before it does anything: size of the engine, and time until the first `quantize`.
  *
- * `node benches/start.js` prints it, `--record` writes it to `benches/results/start.md`. It measures dist/, so
- * `npm run build` comes first. In Node each start is a process of its own, compared with one that imports nothing; in Chromium
- * a page of its own, from `import()` to the first result, over a connection on this machine.
+ * `node benches/start.js` prints the results, `--record` writes them to `benches/results/start.md`. It measures dist/,
+ * so run `npm run build` first. In Node each start is a separate process, compared with one that imports nothing; in
+ * Chromium it is a separate page, from `import()` to the first result, over a local connection.
  */
 
 import { spawnSync } from 'node:child_process';

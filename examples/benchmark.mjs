@@ -1,4 +1,4 @@
-// The best schemes by quality, and what quantization costs a classifier of digits: node examples/benchmark.mjs
+// The best schemes by quality, and the accuracy of a quantized digit classifier: node examples/benchmark.mjs
 import { readFileSync } from 'node:fs';
 import { init, runAccuracyBenchmark, runFullBenchmarkSuite } from 'quantpress';
 

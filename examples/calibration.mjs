@@ -1,4 +1,4 @@
-// Finds the range of activations that arrive in batches, in several ways: node examples/calibration.mjs
+// Calibrates the range of activations from batches with several methods: node examples/calibration.mjs
 import { Calibrator, generateWeightsWithOutliers, init } from 'quantpress';
 
 await init();

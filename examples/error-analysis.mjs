@@ -1,4 +1,4 @@
-// What four bits per weight cost, spent in different ways: node examples/error-analysis.mjs
+// The error of four bits per weight with different schemes: node examples/error-analysis.mjs
 import {
   analyzeErrorScheme,
   compareBitWidths,

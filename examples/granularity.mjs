@@ -1,4 +1,4 @@
-// What scales per tensor, per channel and per group cost and save: node examples/granularity.mjs
+// The error and size of scales per tensor, per channel and per group: node examples/granularity.mjs
 import { compareGranularities, generateMultiChannelWeights, init, quantizeTensor } from 'quantpress';
 
 await init();
@@ -18,7 +18,7 @@ for (const bits of [8, 6, 4, 3, 2]) {
   }
 }
 
-// A tensor with all that is needed to read it again, as bytes.
+// A tensor serialized with everything needed to read it again.
 const [, , granularity] = granularities;
 const tensor = quantizeTensor(weights, shape, { bits: 4, mode: 'asymmetric', granularity });
 console.log('4 bits in groups of 128, asymmetric:', tensor.toBytes().length, 'bytes with their header');

@@ -1,4 +1,4 @@
-// Trains a classifier of handwritten digits, and rounds its weights to 2 bits after training and during it:
+// Trains a classifier of handwritten digits and quantizes its weights to 2 bits, after training and during training:
 // node examples/qat.mjs
 import { readFile } from 'node:fs/promises';
 import { FakeQuantConfig, FakeQuantize, init, LearnedFakeQuantize, readDigits } from 'quantpress';
@@ -9,7 +9,7 @@ const shape = [CLASSES, PIXELS];
 const granularity = { kind: 'perChannel', axis: 0 };
 const { images, labels } = readDigits(await readFile(new URL('digits.bin', import.meta.url)));
 
-/** The score of every class for image `at`. */
+/** The scores of all classes for image `at`. */
 function scores(weights, at) {
   const scores = new Float64Array(CLASSES);
   for (let c = 0; c < CLASSES; c++) {
@@ -18,7 +18,7 @@ function scores(weights, at) {
   return scores;
 }
 
-/** The share of images, none of them trained on, whose best score is the right one. */
+/** The fraction of the test images, none of them used for training, whose best score is the right class. */
 function accuracy(weights) {
   let right = 0;
   for (let at = TRAINING; at < labels.length; at++) {
@@ -51,17 +51,17 @@ function descend(weights, gradient, rate) {
 const weights = new Float32Array(CLASSES * PIXELS);
 for (let step = 0; step < 200; step++) descend(weights, gradientOf(weights), 2);
 
-// After training: a range per class, and every weight to the nearest of -1, 0, 1 steps.
+// After training: one range per class, and every weight rounded to the nearest of -1, 0, 1 steps.
 const config = FakeQuantConfig.symmetric(2);
 const fake = new FakeQuantize(config, { granularity });
 fake.calibrate(weights, shape);
 const rounded = fake.forward(weights, shape);
 
-// During training: the loss sees rounded weights, the float weights and the steps themselves are moved.
+// During training: the loss is computed with rounded weights; the float weights and the scales are updated.
 const trained = weights.slice();
 const learned = LearnedFakeQuantize.fromValues(config, weights, shape, granularity);
 for (let step = 0; step < 200; step++) {
-  // Rounded weights jump between codes as long as steps are large: the rate falls to nothing, so that they settle.
+  // Rounded weights jump between codes while updates are large; the learning rate falls to zero so that they settle.
   const rate = 1 - step / 200;
   const { input, scales } = learned.backward(gradientOf(learned.forward(trained, shape)), trained, shape);
   descend(trained, input, 2 * rate);
@@ -69,7 +69,11 @@ for (let step = 0; step < 200; step++) {
   learned.clampParameters();
 }
 
-const results = { 'in floats': weights, 'after training': rounded, 'during training': learned.forward(trained, shape) };
+const results = {
+  'in floating point': weights,
+  'after training': rounded,
+  'during training': learned.forward(trained, shape),
+};
 for (const [name, found] of Object.entries(results)) {
-  console.log(name.padEnd(16), (100 * accuracy(found)).toFixed(1), '% of images recognised');
+  console.log(name.padEnd(18), (100 * accuracy(found)).toFixed(1), '% of images classified correctly');
 }

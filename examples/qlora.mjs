@@ -1,4 +1,4 @@
-// Quantizes a weight to 4 bits as QLoRA does, and hands it to bitsandbytes and back: node examples/qlora.mjs
+// Quantizes a weight to 4 bits as in QLoRA, and exchanges it with bitsandbytes: node examples/qlora.mjs
 import {
   dequantize4bit,
   dequantize4bitDouble,
@@ -20,12 +20,12 @@ for (const dataType of ['nf4', 'fp4', 'int4']) {
   row(dataType, tensor.memoryBytes, quantizationMse(weights, dequantize4bit(tensor)));
 }
 
-// Double quantization: the scales at 8 bits too.
+// Double quantization: the scales are quantized to 8 bits.
 const double = quantize4bitDouble(weights);
 row('double', double.memoryBytes, quantizationMse(weights, dequantize4bitDouble(double)));
-console.log(`the second level saves ${double.doubleQuantSavings} bytes`);
+console.log(`double quantization saves ${double.doubleQuantSavings} bytes`);
 
-// The tensors a safetensors file of bitsandbytes has for this weight.
+// The tensors that bitsandbytes stores in a safetensors file for this weight.
 const tensors = double.toStateDict('layer.weight', shape, 'bfloat16');
 for (const { name, dtype, shape } of tensors) console.log(name.padEnd(46), dtype.padEnd(4), shape.join(' x '));
 const { tensor } = fromStateDict(tensors, 'layer.weight');

@@ -1,6 +1,7 @@
 /**
- * Hostile input for what JavaScript parses itself: journals and manifests. Each target takes any bytes and throws only where
- * a promise is broken. tests/js/hostile-files.test.ts runs some thousand mutations, `npm run fuzz -- journal` millions.
+ * Fuzz targets for what JavaScript parses itself: journals and manifests. Each target accepts any bytes and throws only
+ * if an invariant is violated. tests/js/hostile-files.test.ts runs a few thousand mutations, `npm run fuzz -- journal`
+ * millions.
  */
 
 import { readdirSync, readFileSync } from 'node:fs';
@@ -14,7 +15,9 @@ function promise(holds, what) {
   if (!holds) throw new Error(what);
 }
 
-/** The lines of a journal under checksums that are right: no mutation would find one. @param {Buffer} bytes */
+/**
+ * Rewrites the lines of a journal with correct checksums, which mutations would never produce. @param {Buffer} bytes
+ */
 function repaired(bytes) {
   const lines = bytes.toString('latin1').split('\n');
   const mended = lines.map((line) => {
@@ -29,17 +32,17 @@ function journalOf(bytes) {
   const journal = parseJournal(bytes);
   if (!journal) return undefined;
   const { engine, source, imatrix, recipe } = journal.job;
-  for (const part of [engine, source, imatrix, recipe]) promise(typeof part === 'string', 'a job that is no text');
+  for (const part of [engine, source, imatrix, recipe]) promise(typeof part === 'string', 'a job that is not a string');
   for (const [key, { offset, length, hash }] of journal.tiles) {
     promise(key === offset && Number.isSafeInteger(offset) && offset >= 0, `a tile at ${offset}`);
     promise(Number.isSafeInteger(length) && length >= 0, `a tile of ${length} bytes`);
-    promise(typeof hash === 'string', 'a hash that is no text');
+    promise(typeof hash === 'string', 'a hash that is not a string');
   }
   return journal;
 }
 
 /**
- * What each target does with any bytes.
+ * The function of each target, which accepts any bytes.
  * @type {Record<string, (bytes: Buffer) => void>}
  */
 export const TARGETS = {
@@ -47,11 +50,11 @@ export const TARGETS = {
     journalOf(bytes);
     const whole = repaired(bytes);
     const journal = journalOf(whole);
-    // A run that was killed leaves the start of a journal: it says nothing that the whole does not.
+    // A killed run leaves a truncated journal, which must not contain anything that the whole one does not.
     const torn = journalOf(whole.subarray(0, Math.floor(whole.length / 2)));
     if (!torn) return;
-    promise(journal, 'the start of a journal is one, and the whole is none');
-    promise(JSON.stringify(torn.job) === JSON.stringify(journal?.job), 'the start of a journal is of another job');
+    promise(journal, 'the start of a journal is accepted, but not the whole');
+    promise(JSON.stringify(torn.job) === JSON.stringify(journal?.job), 'the start of a journal belongs to another job');
     for (const offset of torn.tiles.keys())
       promise(journal?.tiles.has(offset), `only the start has a tile at ${offset}`);
   },
@@ -60,14 +63,14 @@ export const TARGETS = {
       try {
         const { size, sha256, tensors } = parseManifest(bytes.toString(encoding));
         promise(size === undefined || (Number.isSafeInteger(size) && size >= 0), `a file of ${size} bytes`);
-        promise(sha256 === undefined || typeof sha256 === 'string', 'a hash that is no text');
-        promise(sha256 !== undefined || tensors.size > 0, 'a manifest that says nothing');
+        promise(sha256 === undefined || typeof sha256 === 'string', 'a hash that is not a string');
+        promise(sha256 !== undefined || tensors.size > 0, 'an empty manifest');
         for (const [name, sums] of tensors) {
           promise(name !== '' || sha256 !== undefined, 'a tensor without a name');
-          for (const sum of Object.values(sums)) promise(typeof sum === 'string', 'a sum that is no text');
+          for (const sum of Object.values(sums)) promise(typeof sum === 'string', 'a hash that is not a string');
         }
       } catch (error) {
-        // A manifest of several files by themselves is well-formed.
+        // A manifest of several separate files is well-formed.
         const refusals = ['MALFORMED', 'UNSUPPORTED'];
         if (!(error instanceof QuantpressError) || !refusals.includes(error.code)) throw error;
       }
@@ -75,22 +78,22 @@ export const TARGETS = {
   },
 };
 
-/** Inputs do not grow beyond this: what is wrong with a parser is wrong in small files too. */
+/** The maximum size of an input: bugs in parsers also show in small files. */
 const MAX_BYTES = 4096;
 
-/** The hand-made inputs and what was ever found. @param {string} target @returns {Buffer[]} */
+/** The corpus and everything ever found. @param {string} target @returns {Buffer[]} */
 export function seeds(target) {
   return ['corpus', 'findings'].flatMap((kind) => {
     const folder = new URL(`./${kind}/${target}/`, import.meta.url);
     try {
       return readdirSync(folder).map((name) => readFileSync(new URL(name, folder)));
     } catch {
-      return []; // nothing was found yet
+      return []; // no findings yet
     }
   });
 }
 
-/** Numbers below a bound, from a seed (xorshift). @param {number} seed @returns {(n: number) => number} */
+/** A random number generator with a seed (xorshift). @param {number} seed @returns {(n: number) => number} */
 export function random(seed) {
   let state = seed | 1;
   return (n) => {
@@ -101,13 +104,16 @@ export function random(seed) {
   };
 }
 
-/** Numbers, as text, at which counts turn over; and what JSON has besides. */
+/** Boundary values of counts, as text, and other JSON tokens. */
 const WORDS = [
   ...['0', '-1', '1e999', '0.5', '9007199254740993', '18446744073709551615', 'null', '""', '[]', '{}', '"__proto__"'],
   ...[' '.repeat(64), ':', '\n', '{', '"', '\\u0000', '\\ud800', '\ufeff', '\r'],
 ];
 
-/** One change of many kinds. @param {Buffer} bytes @param {Buffer} other @param {(n: number) => number} below */
+/**
+ * Applies one of many kinds of mutations. @param {Buffer} bytes @param {Buffer} other @param {(n: number) => number}
+ * below
+ */
 function mutated(bytes, other, below) {
   const at = below(bytes.length + 1);
   const [before, after] = [bytes.subarray(0, at), bytes.subarray(at)];
@@ -128,7 +134,7 @@ function mutated(bytes, other, below) {
   return Buffer.concat(made).subarray(0, MAX_BYTES);
 }
 
-/** What a target did not stand. */
+/** The failure of a target. */
 export class Finding extends Error {
   /** @param {string} target @param {Buffer} bytes @param {unknown} cause */
   constructor(target, bytes, cause) {
@@ -138,7 +144,7 @@ export class Finding extends Error {
   }
 }
 
-/** Runs a target once; what it throws is a {@link Finding}. @param {string} target @param {Buffer} bytes */
+/** Runs a target once and throws its failure as a {@link Finding}. @param {string} target @param {Buffer} bytes */
 export function runOnce(target, bytes) {
   try {
     TARGETS[target]?.(bytes);

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
- * `npm run build`: all that is needed, then the package in dist/. `--dev`: the same, compiled for a fast inner loop.
- * `--same`: as it was built last.
+ * `npm run build`: installs what is missing, then builds the package in dist/. `--dev` compiles for a fast inner loop,
+ * `--same` in the mode of the last build.
  */
 
 import { buildEngine, lastMode } from './lib/engine.js';

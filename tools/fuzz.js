@@ -1,10 +1,11 @@
 #!/usr/bin/env node
 /**
- * `npm run fuzz -- TARGET [RUNS]`: one of fuzz/'s targets, until RUNS executions are done or something is found. What
- * JavaScript parses runs in Node, on mutations; what the engine parses in libFuzzer, which follows what is covered.
+ * `npm run fuzz -- TARGET [RUNS]`: runs one of the targets in fuzz/ until RUNS executions are done or a failure is
+ * found. Parsers in JavaScript run in Node on mutations; those of the engine run in libFuzzer, which is guided by
+ * coverage.
  *
- * libFuzzer goes with the stable compiler: the counters of covered edges are LLVM's own, and memory is watched by the
- * targets' allocator instead of a sanitizer (the engine has no unsafe code that one would have to watch).
+ * libFuzzer works with the stable compiler: coverage counters are LLVM's own, and memory is limited by the targets'
+ * allocator instead of a sanitizer (the engine has no unsafe code that would need one).
  */
 
 import { cpSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
@@ -18,8 +19,8 @@ const COVERAGE = ['level=4', 'inline-8bit-counters', 'pc-table', 'trace-compares
 const FLAGS = ['-Cpasses=sancov-module', ...COVERAGE.map((what) => `-Cllvm-args=-sanitizer-coverage-${what}`)];
 
 /**
- * What is wrong with a parser is wrong in small files too. The largest block has 292 bytes: two of them are enough; a
- * tokenizer of the few tokens that every one has is larger.
+ * Bugs in parsers also show in small files. The largest block has 292 bytes, so two of them are enough; a tokenizer
+ * with the minimal number of tokens is larger.
  * @type {Record<string, number>}
  */
 const LONGEST = { dequantize: 640, language: 16384 };
@@ -27,7 +28,7 @@ const LONGEST = { dequantize: 640, language: 16384 };
 await tool(async () => {
   const [target = '', runs = '10000000'] = process.argv.slice(2);
   const targets = readdirSync(at('fuzz', 'corpus'));
-  if (!targets.includes(target)) throw new Stop(`which target? ${targets.join(', ')}`);
+  if (!targets.includes(target)) throw new Stop(`unknown target; the targets are ${targets.join(', ')}`);
   mkdirSync(at('fuzz', 'artifacts'), { recursive: true });
   if (existsSync(at('fuzz', 'fuzz_targets', `${target}.rs`))) await inLibFuzzer(target, runs);
   else await inNode(target, Number(runs));
@@ -48,20 +49,20 @@ async function inNode(target, runs) {
       fuzz(target, part, seed + done);
       const perSecond = Math.round(part / ((Date.now() - started) / 1000));
       const memory = Math.round(process.memoryUsage.rss() / 1e6);
-      say(`${target}: ${done + part} executions, ${perSecond} a second, ${memory} MB`);
+      say(`${target}: ${done + part} executions, ${perSecond} per second, ${memory} MB`);
     }
   } catch (error) {
     if (!(error instanceof Finding)) throw error;
     const file = at('fuzz', 'artifacts', `${target}-${Date.now()}`);
     writeFileSync(file, error.bytes);
-    throw new Stop(`${error.message}; the bytes are in ${file}, and belong in fuzz/findings/${target}`);
+    throw new Stop(`${error.message}; the bytes are in ${file}; add them to fuzz/findings/${target}`);
   }
 }
 
 /** @param {string} target @param {string} runs */
 async function inLibFuzzer(target, runs) {
   const host = /host: (.*)/.exec(output('rustc', ['-vV']) ?? '')?.[1] ?? '';
-  // A named target: the flags are for what is fuzzed, not for the build scripts.
+  // A named target: the flags apply to the fuzzed code, not to build scripts.
   const build = ['build', '--release', '--locked', '--quiet', '--bin', target, '--target', host];
   const env = { RUSTFLAGS: [...FLAGS, '--cfg', 'fuzzing'].join(' '), CARGO_TARGET_DIR: at('fuzz', 'target') };
   await run('cargo', build, { cwd: at('fuzz'), env });
@@ -69,9 +70,7 @@ async function inLibFuzzer(target, runs) {
   mkdirSync(work, { recursive: true });
   const known = [at('fuzz', 'corpus', target), at('fuzz', 'findings', target)].filter((folder) => existsSync(folder));
   for (const folder of known) cpSync(folder, work, { recursive: true });
-  say(
-    `${target}: ${runs} executions; what is found wrong goes to fuzz/artifacts, and belongs in fuzz/findings/${target}`,
-  );
+  say(`${target}: ${runs} executions; failures are written to fuzz/artifacts; add them to fuzz/findings/${target}`);
   const limits = [`-max_len=${LONGEST[target] ?? 4096}`, '-timeout=10', '-rss_limit_mb=2048', '-print_final_stats=1'];
   const artifacts = `-artifact_prefix=${at('fuzz', 'artifacts', `${target}-`)}`;
   await run(at('fuzz', 'target', host, 'release', target), [...limits, artifacts, `-runs=${runs}`, work]);

@@ -1,5 +1,8 @@
 #!/usr/bin/env node
-/** `node tools/icons.js`: the icons of the playground as PNG, drawn from www/public/icon.svg. Run after it has changed. */
+/**
+ * `node tools/icons.js`: renders the playground's icons as PNG from www/public/icon.svg. Run it after changing that
+ * file.
+ */
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { chromium } from 'playwright-core';
@@ -7,7 +10,7 @@ import { chromium as find, FLAGS } from './lib/chromium.js';
 import { at } from './lib/run.js';
 import { say, tool } from './lib/say.js';
 
-/** Maskable icons are cut to any shape: their drawing keeps to the middle, and their ground goes to the edge. */
+/** Maskable icons are cut to any shape, so the drawing stays in the middle and the background extends to the edge. */
 const ICONS = [
   { name: 'icon-192.png', size: 192, maskable: false },
   { name: 'icon-512.png', size: 512, maskable: false },

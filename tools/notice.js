@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** `npm run notice`: writes the lists of what is shipped into NOTICE. A test compares. */
+/** `npm run notice`: updates the lists of shipped parts in NOTICE. A test checks them. */
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { withLists } from './lib/licences.js';

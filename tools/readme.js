@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** `npm run readme`: writes the table of formats in the guide from the engine's. A test compares. */
+/** `npm run readme`: updates the table of formats in the guide from the engine. A test checks it. */
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { formatTable, withFormatTable } from './lib/format-table.js';

@@ -2,8 +2,8 @@
 /**
  * Cargo's runner for tests in a browser: `node tools/run-in-engine.js ENGINE RUNNER TEST.wasm`.
  *
- * RUNNER is wasm-bindgen-test-runner, which serves a page that runs the tests; the page is opened in ENGINE and read. It can
- * drive some browsers itself, by programs that not every system has.
+ * RUNNER is wasm-bindgen-test-runner, which serves a page that runs the tests; this script opens the page in ENGINE and
+ * reads the result. The runner can drive some browsers itself, but with programs that not every system has.
  */
 
 import { spawn } from 'node:child_process';
@@ -11,10 +11,10 @@ import { openEngine } from './lib/engines.js';
 import { say, Stop, tool } from './lib/say.js';
 import { freePort } from './lib/webdriver.js';
 
-/** How long the tests of one file may take on a busy machine. */
+/** The maximum duration of one test file on a busy machine. */
 const PATIENCE_MS = 300_000;
 
-/** How the runner's page ends, by any of the two words. */
+/** The last line of the runner's page, with either outcome. */
 const RESULT = /test result: (\w+)\. (\d+) passed.*/;
 
 await tool(async () => {
@@ -26,7 +26,7 @@ await tool(async () => {
     server.once('error', reject);
     server.once('exit', (code) => reject(new Stop(`${runner} ended with code ${code}: see above`)));
   });
-  ended.catch(() => {}); // also when nothing waits for it
+  ended.catch(() => {}); // even if nothing awaits it
   const started = Date.now();
   /** @template T @param {() => Promise<T | undefined>} look @returns {Promise<T>} */
   const until = async (look) => {
@@ -40,7 +40,7 @@ await tool(async () => {
   const serves = () =>
     fetch(`http://${address}/`).then(
       ({ ok }) => ok || undefined,
-      () => undefined, // it does not listen yet
+      () => undefined, // not listening yet
     );
   try {
     await until(serves);

@@ -1,5 +1,8 @@
 #!/usr/bin/env node
-/** `node tools/screenshots.js [folder [state ...]]`: the playground's states at 360 and 1280 pixels, light and dark, to be looked at. */
+/**
+ * `node tools/screenshots.js [folder [state ...]]`: screenshots of the playground at 360 and 1280 pixels, light and
+ * dark.
+ */
 
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -9,7 +12,7 @@ import { servePlayground } from './lib/playground.js';
 import { say, tool } from './lib/say.js';
 
 /**
- * Each state: where it is, and what a person does to see it.
+ * For each state, its URL fragment and the actions that lead to it.
  * @type {Record<string, { hash?: string, reach: (page: import('playwright-core').Page) => Promise<void> }>}
  */
 const STATES = {
@@ -93,5 +96,5 @@ await tool(async () => {
     }
   }
   await browser.close();
-  process.exit(0); // the server would keep the process
+  process.exit(0); // the server would keep the process running
 });

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** `npm run setup`: everything that building and testing need, so that both work without a network afterwards. */
+/** `npm run setup`: installs everything needed for building and testing, so that both work offline afterwards. */
 
 import { testRunner, wasmBindgen } from './lib/bindgen.js';
 import { availableEngines } from './lib/engines.js';

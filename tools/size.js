@@ -1,8 +1,9 @@
 #!/usr/bin/env node
 /**
- * The size of the package against tests/package/size.json; `npm run size` writes that file anew.
+ * Compares the size of the package with tests/package/size.json; `npm run size` updates that file.
  *
- * Files are compared exactly. Sizes may be one per cent off; the engine's more when another compiler made it.
+ * The list of files is compared exactly. Sizes may differ by one per cent; that of the engine by more with a different
+ * compiler.
  */
 
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
@@ -16,9 +17,9 @@ const FILE = at('tests', 'package', 'size.json');
 
 /**
  * @typedef {object} Measures
- * @property {string} compiler which rustc: another one makes another engine
+ * @property {string} compiler the rustc version, because another one gives another engine
  * @property {Record<string, number>} sizes in bytes
- * @property {string[]} files what is packed
+ * @property {string[]} files the packed files
  */
 
 /** @returns {Promise<Measures>} */
@@ -65,11 +66,11 @@ function compare(now) {
   for (const [name, size] of Object.entries(now.sizes)) {
     const before = known.sizes[name] ?? 0;
     const tolerance = name.startsWith('engine') && known.compiler !== now.compiler ? 0.1 : 0.01;
-    if (Math.abs(size - before) > before * tolerance) findings.push(`${name}: ${before} bytes became ${size}`);
+    if (Math.abs(size - before) > before * tolerance) findings.push(`${name}: changed from ${before} to ${size} bytes`);
   }
   if (findings.length > 0) {
     throw new Stop(
-      `the package has changed:\n  ${findings.join('\n  ')}\nIf it should, commit what 'npm run size' writes`,
+      `the package has changed:\n  ${findings.join('\n  ')}\nIf that is intended, run 'npm run size' and commit the result`,
     );
   }
 }

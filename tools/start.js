@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** `npm start`: builds everything and serves the playground. PORT chooses the port. */
+/** `npm start`: builds everything and serves the playground. PORT sets the port. */
 
 import { buildEngine } from './lib/engine.js';
 import { buildJavaScript } from './lib/javascript.js';
@@ -13,5 +13,5 @@ await tool(async () => {
   await buildJavaScript();
   await buildPlayground();
   const url = await servePlayground(Number(process.env.PORT ?? 4173));
-  say(`the playground is at ${url} (Ctrl+C ends it)`);
+  say(`the playground is at ${url} (Ctrl+C to stop)`);
 });

@@ -2,8 +2,8 @@
 /**
  * `npm test`: builds everything and runs every test. `--quick`: the inner loop, without release builds and browsers.
  *
- * Two chains of steps run at once, one for each core of a small machine, the longest first; the summary of the last runner
- * closes the output.
+ * Two chains of steps run concurrently, one per core of a small machine, the longest first; the summary of the last
+ * runner ends the output.
  */
 
 import { buildEngine } from './lib/engine.js';
@@ -42,9 +42,10 @@ async function everything() {
   await buildPlayground();
   const clippy = ['clippy', '--locked', '--quiet'];
   const deny = ['--', '--deny', 'warnings'];
-  // Debian's compiler for WebAssembly comes without clippy; the boundary's code is linted wherever rustup's is used.
-  const boundary = (await wasmToolchain()) === 'path' ? [wasmClippy([...clippy, '--lib', '--features', 'bindings'], deny)] : [];
-  // Two chains with target folders of their own, so that neither waits for the other's lock.
+  // Debian's compiler for WebAssembly comes without clippy, so the bindings are linted only with rustup's.
+  const boundary =
+    (await wasmToolchain()) === 'path' ? [wasmClippy([...clippy, '--lib', '--features', 'bindings'], deny)] : [];
+  // Two chains with separate target folders, so that neither waits for the other's lock.
   const natively = [
     step('Rust format', 'cargo', ['fmt', '--check']),
     step('Rust lint', 'cargo', [...clippy, '--all-targets', ...deny]),
@@ -71,7 +72,7 @@ async function everything() {
   const vitest = (name, projects) =>
     npmStep(name, 'vitest', ['run', ...projects.flatMap((project) => ['--project', project])], env);
   return {
-    // Pages wait as much as they compute: beside them there is time for everything else.
+    // Browser tests wait as much as they compute, so other steps can run next to them.
     chains: [
       [vitest('pages in browsers', ['browser'])],
       natively,
@@ -80,7 +81,7 @@ async function everything() {
       [vitest('JavaScript in three engines', ['engines*'])],
       [vitest('the package', ['package'])],
     ],
-    // What is measured here is measured alone.
+    // Measurements run alone.
     last: [vitest('memory', ['memory'])],
   };
 }

@@ -1,4 +1,4 @@
-/** A page in headless Chromium to measure in. */
+/** A page in headless Chromium for measurements. */
 
 import { createServer } from 'node:http';
 import { readFile } from 'node:fs/promises';

@@ -1,7 +1,7 @@
-/** The engine's own code as a bare module, without the JavaScript boundary; the same in Node and in a page. */
+/** The engine's code as a plain module, without the JavaScript boundary; the same in Node and in a page. */
 
 /**
- * Instantiates `benches/codecs.rs` built for wasm32. What it imports from the package's JavaScript is never called here.
+ * Instantiates `benches/codecs.rs` built for wasm32. Its imports from the package's JavaScript are never called here.
  * @param {WebAssembly.Module} module
  */
 export async function instantiate(module) {
@@ -20,7 +20,7 @@ export function speed(run, weights) {
   const start = performance.now();
   for (let rounds = 0; rounds < 5 || performance.now() - start < 300; rounds += 1) {
     const from = performance.now();
-    // Clocks of browsers are coarse: a short run is repeated until it can be seen.
+    // Clocks in browsers are coarse: short runs are repeated until they can be measured.
     let runs = 0;
     do {
       run();
@@ -32,7 +32,7 @@ export function speed(run, weights) {
 }
 
 /**
- * The speeds of one format.
+ * Measures the speeds of one format.
  * @param {Record<string, (...args: number[]) => number>} engine @param {{ id: number, rows: number, columns: string[] }} format
  * @param {number} row weights per row
  */

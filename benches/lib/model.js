@@ -1,12 +1,12 @@
-/** A model to measure with. */
+/** A model for measurements. */
 
 import { closeSync, openSync, writeSync } from 'node:fs';
 import * as quantpress from '../../dist/node.js';
 
 const COLUMNS = 4096;
-/** Rows of the two tables of tokens, which are the largest tensors of most models. */
+/** Rows of the embedding and output tensors, the largest tensors of most models. */
 const VOCABULARY = 32_000;
-/** Rows of each kind of tensor of a layer. */
+/** Rows of each tensor in a layer. */
 const ROWS = {
   attn_q: 1024,
   attn_k: 256,
@@ -18,7 +18,8 @@ const ROWS = {
 };
 
 /**
- * A llama of F16 and gaussian weights, written from the specification: 0.52 GB and 65 MB for each layer.
+ * Writes a llama model with gaussian F16 weights from scratch, following the GGUF specification: 0.52 GB plus 65 MB per
+ * layer.
  * @param {string} path @param {number} layers
  */
 export function writeModel(path, layers) {

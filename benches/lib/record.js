@@ -1,4 +1,4 @@
-/** How the benches tell what they measured: tables in Markdown, with the machine and the date. */
+/** Records results: tables in Markdown, with the machine and the date. */
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
@@ -7,24 +7,28 @@ import { fileURLToPath } from 'node:url';
 /** The root of the project. */
 export const root = fileURLToPath(new URL('../..', import.meta.url));
 
-/** The formats, presets or operations that the command line names; all of them where it names none. */
+/** The formats, presets or operations named on the command line; empty means all. */
 export const wanted = process.argv.slice(2).filter((arg) => !arg.startsWith('-'));
 
-/** A table whose first column is text and whose others are figures. @param {string[]} head @param {string[][]} rows */
+/**
+ * A table whose first column is text and whose other columns are numbers. @param {string[]} head @param {string[][]}
+ * rows
+ */
 export function table(head, rows) {
   const line = (/** @type {string[]} */ cells) => `| ${cells.join(' | ')} |`;
   return [line(head), `|---|${'---:|'.repeat(head.length - 1)}`, ...rows.map(line)].join('\n');
 }
 
-/** A ratio, so that more is better for us. @param {number | undefined} ratio */
+/** Formats a ratio; larger is better for us. @param {number | undefined} ratio */
 export const times = (ratio) => (ratio === undefined ? '' : `**${ratio.toFixed(2)}**`);
 
-/** A figure of three digits or so. @param {number | undefined} value */
+/** Formats a number with about three digits. @param {number | undefined} value */
 export const figure = (value) => (value === undefined ? '' : value.toFixed(value < 100 ? 1 : 0));
 
 /**
- * Prints what was measured; with `--record` also writes it to `benches/results/`.
- * @param {string} name the file, without its ending @param {string} title @param {string} about @param {string} body
+ * Prints the results; with `--record` also writes them to `benches/results/`.
+ * @param {string} name the file name, without extension @param {string} title @param {string} about @param {string}
+ * body
  */
 export function report(name, title, about, body) {
   console.log(body);

@@ -36,7 +36,7 @@ test('granularity is bought with bytes', () => {
 
 test('training with quantization beats rounding afterwards', { timeout: 120_000 }, () => {
   const printed = run('qat');
-  const [floats, after, during] = ['in floats', 'after training', 'during training'].map((name) =>
+  const [floats, after, during] = ['in floating point', 'after training', 'during training'].map((name) =>
     last(printed.get(name)),
   );
   expect(during).toBeGreaterThan(after ?? 100);

@@ -1,4 +1,4 @@
-/** wasm-bindgen's tools, of exactly the version that Cargo.lock has: tools/wasm-tools builds them, TOOLS_BIN may have them. */
+/** wasm-bindgen's tools in exactly the version of Cargo.lock: built from tools/wasm-tools, or taken from TOOLS_BIN. */
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** A Chromium or Chrome of the machine, for the tests in a browser. CHROMIUM names another. */
+/** An installed Chromium or Chrome for the browser tests. Set CHROMIUM to use another one. */
 
 import { aptInstall, isDebianRoot, isProgram, which } from './run.js';
 import { say, Stop } from './say.js';
@@ -6,7 +6,7 @@ import { say, Stop } from './say.js';
 const NAMES = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'];
 const MAC = ['Google Chrome', 'Chromium'].map((name) => `/Applications/${name}.app/Contents/MacOS/${name}`);
 
-/** What a browser under test must not do: phone home, or need a user's name space, which root does not have. */
+/** Flags that prevent network requests, and sandboxing with user namespaces, which root does not have. */
 export const FLAGS = [
   '--no-sandbox',
   '--disable-quic',
@@ -23,11 +23,11 @@ export async function chromium() {
   const named = process.env.CHROMIUM;
   if (named) {
     if (isProgram(named)) return named;
-    throw new Stop(`CHROMIUM is ${named}, which is no program`);
+    throw new Stop(`CHROMIUM is ${named}, which is not an executable`);
   }
   const found = find() ?? ((await install()) ? find() : undefined);
   if (found) return found;
-  throw new Stop('the tests need a browser: install Chromium or Chrome, or set CHROMIUM to its program');
+  throw new Stop('the tests need a browser: install Chromium or Chrome, or set CHROMIUM to its path');
 }
 
 async function install() {

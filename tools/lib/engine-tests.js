@@ -1,4 +1,4 @@
-/** The engine's own tests, compiled to WebAssembly: in Node and in browsers, SIMD lanes among them. */
+/** The engine's own tests compiled to WebAssembly, including SIMD lanes: in Node and in browsers. */
 
 import { testRunner } from './bindgen.js';
 import { at } from './run.js';
@@ -19,7 +19,7 @@ async function inBrowser(engine) {
   return [process.execPath, at('tools', 'run-in-engine.js'), engine, await testRunner()];
 }
 
-/** @param {() => Promise<string[]>} runner the program that cargo runs the tests with, and its arguments */
+/** @param {() => Promise<string[]>} runner the program with which cargo runs the tests, and its arguments */
 async function run(runner) {
   try {
     const config = `target.${TARGET}.runner=${JSON.stringify(await runner())}`;

@@ -1,4 +1,4 @@
-/** The engine: Rust to WebAssembly, the glue that wasm-bindgen writes, and wasm-opt. Ends in .cache/engine. */
+/** Builds the engine: Rust to WebAssembly, wasm-bindgen's glue code, and wasm-opt. The results are in .cache/engine. */
 
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,7 +11,7 @@ import { digest, once } from './stamp.js';
 /** @typedef {'release' | 'dev'} Mode */
 
 const INPUTS = ['Cargo.toml', 'Cargo.lock', '.cargo/config.toml', 'src', 'tools/lib/engine.js', 'tools/lib/rust.js'];
-/** What it consists of. */
+/** The files of the engine. */
 export const OUTPUTS = [
   'engine/bindings.js',
   'engine/bindings.d.ts',
@@ -20,17 +20,17 @@ export const OUTPUTS = [
   'inline-data.d.ts',
 ];
 
-/** Where the engine and its glue are put. */
+/** The folder of the engine and its glue code. */
 export const ENGINE = at('.cache', 'engine');
 
 const MODE = join(ENGINE, 'mode');
 
-/** How the engine was built last. @returns {Mode} */
+/** The mode of the last build. @returns {Mode} */
 export const lastMode = () => (existsSync(MODE) && readFileSync(MODE, 'utf8') === 'release' ? 'release' : 'dev');
 
 /**
- * Builds the engine, unless it is built.
- * @param {Mode} mode `dev` compiles fast, `release` is what is shipped
+ * Builds the engine, unless it is up to date.
+ * @param {Mode} mode `dev` compiles fast, `release` is shipped
  */
 export async function buildEngine(mode) {
   const toolchain = await wasmToolchain();
@@ -38,7 +38,7 @@ export async function buildEngine(mode) {
   const value = digest(INPUTS, mode, toolchain, compiler, process.env.RUSTFLAGS ?? '');
   const outputs = OUTPUTS.map((name) => `.cache/engine/${name}`);
   return once('engine', value, outputs, async () => {
-    say(mode === 'dev' ? 'compiling the engine, quickly' : 'compiling the engine');
+    say(mode === 'dev' ? 'compiling the engine (dev)' : 'compiling the engine');
     const profile = mode === 'dev' ? 'quick' : 'release';
     // Only this build makes a WebAssembly module: a program that depends on the crate links no shared library.
     const folder = await cargoWasm([
@@ -64,7 +64,8 @@ async function glue(module) {
     '--target=web',
     `--out-dir=${folder}`,
     '--out-name=bindings',
-    // The entries know the place; an address in the glue would make bundlers of ./slim and ./inline look for the file.
+    // The entries know the location; with a path in the glue code, bundlers of ./slim and ./inline would look for the
+    // file.
     '--omit-default-module-path',
     '--remove-name-section',
     '--remove-producers-section',
@@ -76,9 +77,9 @@ async function glue(module) {
 }
 
 /**
- * Two things that wasm-bindgen's glue does not check. Everything that comes into the engine is copied into memory that one of
- * two exports gives: sizes are passed to them as any number, and WebAssembly takes them modulo 2^32. And an object that is
- * freed after its instance was replaced would free memory of the new one.
+ * Adds two checks that wasm-bindgen's glue code lacks. All data passed to the engine is copied to memory allocated by
+ * two exports, which take sizes as any number, while WebAssembly truncates them modulo 2^32. And freeing an object
+ * after its instance was replaced would free memory of the new instance.
  * @param {string} file
  */
 function harden(file) {
@@ -88,14 +89,14 @@ function harden(file) {
     if (!pattern.test(text)) throw new Stop(`the glue of this wasm-bindgen has no ${pattern}`);
     text = text.replace(pattern, by);
   };
-  if (!text.includes(STALE)) throw new Stop('the glue of this wasm-bindgen has other words for stale objects');
+  if (!text.includes(STALE)) throw new Stop('the glue of this wasm-bindgen has a different message for stale objects');
   replace(/\bwasm\.__wbindgen_(malloc|realloc)\b/g, '__checked_$1');
   replace(/^ {4}free\(\) \{$/gm, '$&\n        if (__is_stale(this)) return;');
   replace(/^ {4}__destroy_into_raw\(\) \{$/gm, `$&\n        if (__is_stale(this)) throw new Error('${STALE}');`);
   writeFileSync(file, `${text}${CHECKED}`);
 }
 
-/** What the glue itself says of an object whose instance was replaced. */
+/** The glue code's own message for objects whose instance was replaced. */
 const STALE = 'Invalid stale object from previous Wasm instance';
 
 const CHECKED = `
@@ -103,12 +104,12 @@ function __is_stale(object) {
     return object.__wbg_inst !== undefined && object.__wbg_inst !== __wbg_instance_id;
 }
 
-/** The largest allocation of Rust's on a machine of 32 bits. */
+/** The largest allocation of Rust on a 32-bit target. */
 const MOST_BYTES = 0x7fffffff;
 
 function __checked_size(bytes) {
     if (bytes <= MOST_BYTES) return bytes;
-    const message = \`\${bytes} bytes are passed at once, and \${MOST_BYTES} is the limit; use smaller pieces\`;
+    const message = \`\${bytes} bytes are passed at once; the limit is \${MOST_BYTES}. Use smaller pieces\`;
     throw Object.assign(new Error(message), { code: 'TOO_LARGE', details: { bytes, limit: MOST_BYTES } });
 }
 
@@ -123,11 +124,11 @@ function __checked_realloc(pointer, before, bytes, align) {
 
 async function optimise() {
   const module = join(ENGINE, 'quantpress.wasm');
-  say('optimising it');
+  say('optimizing the engine');
   await run(npmBin('wasm-opt'), ['-O3', '--strip-debug', '--strip-producers', module, '-o', module]);
 }
 
-/** The module as text, for the entry that carries it. */
+/** The module as text, for the entry that embeds it. */
 function carryInline() {
   const text = readFileSync(join(ENGINE, 'quantpress.wasm'), 'base64');
   writeFileSync(join(ENGINE, 'inline-data.js'), `export const wasm = '${text}';\n`);

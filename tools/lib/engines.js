@@ -1,4 +1,4 @@
-/** The three browser engines that the tests run in, those of the machine, each as one window. */
+/** The three browser engines that the tests run in, as installed on the machine, each with one window. */
 
 import { chromium, FLAGS } from './chromium.js';
 import { firefox, launchFirefox } from './firefox.js';
@@ -11,15 +11,15 @@ import { webkitDriver } from './webkit.js';
  * A browser with one window.
  * @typedef {object} Window
  * @property {(url: string) => Promise<void>} goto
- * @property {() => Promise<string>} text what the page says
- * @property {() => Promise<void>} close ends the browser
+ * @property {() => Promise<string>} text the text of the page
+ * @property {() => Promise<void>} close closes the browser
  */
 
-/** What the page says, as text that goes into it: whoever compiles this file may rewrite functions. */
+/** Reads the text of the page. A string, because compiling this file may rewrite functions. */
 const TEXT = 'document.body.textContent';
 
 /**
- * How each is found, which installs it where that can be done, and how it is started.
+ * How each engine is found (and installed, if possible) and started.
  * @type {Record<string, { find: () => Promise<unknown>, start: () => Promise<Window> }>}
  */
 const ENGINES = {
@@ -60,19 +60,19 @@ const ENGINES = {
   },
 };
 
-/** Their names. */
+/** The names of the engines. */
 export const engineNames = Object.keys(ENGINES);
 
-/** Starts one of them. @param {string} name @returns {Promise<Window>} the caller closes it */
+/** Starts an engine. @param {string} name @returns {Promise<Window>} the caller closes it */
 export async function openEngine(name) {
   const engine = ENGINES[name];
-  if (!engine) throw new Stop(`no engine is called ${name}: ${engineNames.join(', ')}`);
+  if (!engine) throw new Stop(`unknown engine ${name}; the engines are ${engineNames.join(', ')}`);
   return engine.start();
 }
 
 /**
- * Those that this machine has or could be given. What is missing is said, and is an error where it could have been had: on a
- * server that installs Debian's packages.
+ * The engines that this machine has or that could be installed. Missing engines are reported; it is an error if they
+ * could have been installed, that is, on a server where Debian packages can be installed.
  * @returns {Promise<string[]>}
  */
 export async function availableEngines() {

@@ -1,4 +1,4 @@
-/** A Firefox of the machine, for the tests in a second engine. FIREFOX names another. */
+/** An installed Firefox for the tests in a second engine. Set FIREFOX to use another one. */
 
 import { aptInstall, isDebianRoot, isProgram, which } from './run.js';
 import { say, Stop } from './say.js';
@@ -12,15 +12,15 @@ export async function firefox() {
   const named = process.env.FIREFOX;
   if (named) {
     if (isProgram(named)) return named;
-    throw new Stop(`FIREFOX is ${named}, which is no program`);
+    throw new Stop(`FIREFOX is ${named}, which is not an executable`);
   }
   const found = find() ?? ((await install()) ? find() : undefined);
   if (found) return found;
-  throw new Stop('the tests need Firefox too: install it, or set FIREFOX to its program');
+  throw new Stop('the tests also need Firefox: install it, or set FIREFOX to its path');
 }
 
 /**
- * Starts it. playwright drives only a Firefox of its own, so this one speaks WebDriver BiDi.
+ * Starts Firefox. playwright only drives its own build of Firefox, so this uses WebDriver BiDi.
  * @returns {Promise<import('puppeteer-core').Browser>} the caller closes it
  */
 export async function launchFirefox() {

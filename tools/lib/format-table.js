@@ -4,7 +4,7 @@ const [BEGIN, END] = ['<!-- formats -->\n', '<!-- end of formats -->'];
 
 /**
  * @param {import('quantpress').Format[]} formats
- * @returns {string} one row for each, the largest first
+ * @returns {string} one row per format, the largest first
  */
 export function formatTable(formats) {
   const rows = [...formats]

@@ -1,11 +1,11 @@
-/** What the project's files import from packages, and which packages are declared to be there. */
+/** The packages that the project's files import, and the packages that are declared as dependencies. */
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { builtinModules } from 'node:module';
 import { dirname, join } from 'node:path';
 import { at } from './run.js';
 
-/** Where code is, and whose package.json answers for what it imports. A folder's own one is added to them. */
+/** Folders with code, and the package.json files that declare their imports. A folder's own package.json is added. */
 const OWNERS = /** @type {const} */ ({
   js: 'runtime',
   www: 'package.json',
@@ -17,16 +17,18 @@ const OWNERS = /** @type {const} */ ({
   'vitest.config.ts': 'package.json',
 });
 
-/** The package's own name, and the names under which a page's import map or another's bundler knows its entries. */
+/** The package's own name, and the names of its entries in a page's import map or another package's bundler. */
 const SELF = /^quantpress(\/|$)/;
 
-/** Import declarations, re-exports, `import()` also in types, `require()`; no pattern that templates write code with. */
+/**
+ * Import declarations, re-exports, `import()` also in types, `require()`; does not match templates that generate code.
+ */
 const IMPORT = /(?:\bfrom|\bimport|\bimport\(|\brequire\(|\bimportActual\()\s*['"]([^'"${}\s]+)['"]/g;
 
-/** @typedef {{ file: string, name: string }} BareImport a file, and the package it imports from */
+/** @typedef {{ file: string, name: string }} BareImport a file, and the package that it imports */
 
 /**
- * Every import from a package in the files of a folder; builtin modules of Node's and the project's own name are none.
+ * Every package import in the files of a folder, except Node's builtin modules and the project's own name.
  * @param {string} folder
  * @returns {BareImport[]}
  */
@@ -36,7 +38,7 @@ export function bareImports(folder) {
   );
 }
 
-/** The packages that a text of code imports from. @param {string} text @returns {string[]} */
+/** The packages that a source text imports. @param {string} text @returns {string[]} */
 export function packagesIn(text) {
   return [...text.matchAll(IMPORT)]
     .map(([, specifier = '']) => specifier)
@@ -46,7 +48,7 @@ export function packagesIn(text) {
 }
 
 /**
- * Which files of the project a file imports, types too.
+ * The files of the project that a file imports, including types.
  * @param {string} file from the project's root @returns {string[]}
  */
 export function relativeImports(file) {
@@ -57,7 +59,7 @@ export function relativeImports(file) {
   return [...new Set(found)];
 }
 
-/** @param {string} folder @returns {string[]} its files with code, without what was installed or built */
+/** @param {string} folder @returns {string[]} its source files, without installed or built ones */
 export function sourceFiles(folder) {
   if (folder.endsWith('.ts')) return [folder];
   return readdirSync(at(folder), { withFileTypes: true }).flatMap((entry) => {
@@ -74,8 +76,8 @@ function declared(path) {
 }
 
 /**
- * Imports from packages that no package.json declares: such a package is there by accident, because another one needs it.
- * The package itself (js/) may import from none.
+ * Imports of packages that no package.json declares; these are only present because another package needs them. The
+ * package itself (js/) must not import any.
  * @returns {BareImport[]}
  */
 export function undeclaredImports() {
@@ -84,7 +86,7 @@ export function undeclaredImports() {
   return Object.entries(OWNERS).flatMap(([folder, owner]) =>
     bareImports(folder).filter(({ file, name }) => {
       if (owner === 'runtime') return true;
-      // Of a workspace in a folder above, or beside it: tests/package uses the tools of tests/package/tools.
+      // From a workspace in a parent or neighbouring folder: tests/package uses the tools of tests/package/tools.
       const near = workspaces.filter((/** @type {string} */ path) => file.startsWith(path.replace(/\/tools$/, '')));
       return ![root, ...near.map((/** @type {string} */ path) => declared(join(path, 'package.json')))]
         .flat()

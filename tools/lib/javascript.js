@@ -1,4 +1,4 @@
-/** The JavaScript half: TypeScript to dist/, the engine beside it, and the worker as one file. */
+/** Builds the JavaScript part: TypeScript to dist/, the engine next to it, and each worker as one file. */
 
 import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,7 +16,7 @@ const INPUTS = [
   'tools/lib/javascript.js',
 ];
 
-/** Compiles it, unless it is compiled. */
+/** Compiles the TypeScript, unless it is up to date. */
 export async function buildJavaScript() {
   return once('javascript', digest(INPUTS), ['dist/index.js', 'dist/quantpress.wasm'], async () => {
     say('compiling the TypeScript');
@@ -29,7 +29,7 @@ export async function buildJavaScript() {
   });
 }
 
-/** Types that use `Symbol.dispose` say where it is declared: projects that do not have that library could not read them. */
+/** Adds a reference to types that use `Symbol.dispose`, because projects without that library could not read them. */
 function nameLibraries() {
   for (const name of readdirSync(at('dist'), { encoding: 'utf8', recursive: true }).filter((name) =>
     name.endsWith('.d.ts'),
@@ -41,7 +41,7 @@ function nameLibraries() {
 }
 
 /**
- * A worker is one file: bundlers rewrite the address of a worker, not what it imports. Every js/*worker.ts is one
+ * A worker is one file, because bundlers rewrite the URL of a worker but not its imports. All js/*worker.ts are workers
  * (worker.ts, node-worker.ts).
  */
 async function bundleWorkers() {
@@ -59,7 +59,7 @@ async function bundleWorkers() {
   }
 }
 
-/** The worker as text, for the entry that carries all in itself. */
+/** The worker as text, for the entry that embeds everything. */
 async function carryWorker() {
   const { transform } = await import('esbuild');
   const { code } = await transform(readFileSync(at('dist', 'worker.js'), 'utf8'), { minify: true });

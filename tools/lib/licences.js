@@ -1,4 +1,4 @@
-/** The licences of what is shipped: the crates inside the engine, and the packages inside the playground. */
+/** The licences of what is shipped: the crates in the engine, and the packages in the playground. */
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -7,13 +7,16 @@ import { at, output } from './run.js';
 import { TARGET } from './rust.js';
 import { Stop } from './say.js';
 
-/** Licences that ask for no more than to be named, with their authors, in NOTICE. */
+/** Licences that only require naming them, with their authors, in NOTICE. */
 const ALLOWED = ['MIT', 'Apache-2.0', 'BSL-1.0', 'BSD-2-Clause', 'BSD-3-Clause', 'Unicode-3.0', 'Unlicense', 'Zlib'];
 
-/** Of a choice the first of these is taken: neither wants the names of authors in a binary. */
+/** Given a choice, the first of these is used: neither requires naming the authors of a binary. */
 const PREFERRED = ['Apache-2.0', 'BSL-1.0'];
 
-/** @typedef {{ name: string, licence: string, authors: string[] }} Part something that is shipped; authors where they must be named */
+/**
+ * @typedef {{ name: string, licence: string, authors: string[] }} Part a shipped part; with authors if they must be
+ * named
+ */
 
 /** Whether a licence expression can be satisfied from a list. @param {string} expression @param {string[]} list @returns {boolean} */
 export function satisfies(expression, list = ALLOWED) {
@@ -50,7 +53,7 @@ export function satisfies(expression, list = ALLOWED) {
 /** The crates that are compiled into the engine. @returns {Part[]} */
 export function crates() {
   const text = output('cargo', ['metadata', '--format-version', '1', '--locked', '--filter-platform', TARGET]);
-  if (!text) throw new Stop("'cargo metadata' failed: is Cargo.lock what Cargo.toml says?");
+  if (!text) throw new Stop("'cargo metadata' failed: does Cargo.lock match Cargo.toml?");
   const { packages, resolve } = JSON.parse(text);
   const byId = new Map(packages.map((/** @type {{ id: string }} */ entry) => [entry.id, entry]));
   const nodes = new Map(resolve.nodes.map((/** @type {{ id: string }} */ node) => [node.id, node]));
@@ -73,7 +76,7 @@ export function crates() {
   return sorted(parts);
 }
 
-/** The npm packages that are bundled into the playground, with what they need. @returns {Part[]} */
+/** The npm packages that are bundled into the playground, with their dependencies. @returns {Part[]} */
 export function playgroundPackages() {
   const lock = JSON.parse(readFileSync(at('package-lock.json'), 'utf8')).packages;
   const found = new Set();
@@ -97,7 +100,7 @@ function part(name, licence, folder) {
   return { name, licence, authors: satisfies(licence, PREFERRED) ? [] : copyright(folder) };
 }
 
-/** The lines of copyright in the licences that lie in a folder. @param {string} folder @returns {string[]} */
+/** The copyright lines of the licence files in a folder. @param {string} folder @returns {string[]} */
 function copyright(folder) {
   const files = readdirSync(folder).filter((name) => /^(LICEN[SC]E|COPYING)/i.test(name) && !/apache/i.test(name));
   const lines = files.flatMap((name) => readFileSync(join(folder, name), 'utf8').split('\n'));
@@ -109,7 +112,7 @@ const [BEGIN, END] = [
   '\n\nNot in the package, but in its repository',
 ];
 
-/** NOTICE with its two lists as they should be. @param {string} notice */
+/** NOTICE with its two lists updated. @param {string} notice */
 export function withLists(notice) {
   const [begin, end] = [notice.indexOf(BEGIN), notice.indexOf(END)];
   if (begin < 0 || end < begin) throw new Stop('NOTICE has no place for its lists');

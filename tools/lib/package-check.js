@@ -1,4 +1,7 @@
-/** The package as npm would publish it: is it well-formed, are its types right, and is it as large as it was? */
+/**
+ * Checks the package as npm would publish it: whether it is well-formed, its types are correct, and its size is
+ * unchanged.
+ */
 
 import { readdirSync, rmSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,7 +14,7 @@ const FOLDER = at('.cache', 'package');
 export async function pack() {
   rmSync(FOLDER, { recursive: true, force: true });
   mkdirSync(FOLDER, { recursive: true });
-  // Without scripts: what is packed is what was built and tested.
+  // Without scripts, so that exactly what was built and tested is packed.
   await exitCode('npm', ['pack', '--ignore-scripts', '--silent', '--pack-destination', FOLDER]);
   const [name] = readdirSync(FOLDER);
   if (!name) throw new Error('npm pack wrote nothing');
@@ -24,7 +27,7 @@ export const packageSteps = () => [
   {
     name: 'package types',
     run: async () => {
-      // The .wasm has no types: it is an address.
+      // The .wasm has no types: it is an asset URL.
       const options = ['--profile', 'esm-only', '--exclude-entrypoints', 'quantpress.wasm', '--no-emoji'];
       return exitCode(npmBin('attw'), [await pack(), ...options]);
     },

@@ -4,13 +4,13 @@ import { existsSync, readFileSync } from 'node:fs';
 import { at, exitCode } from './run.js';
 import { say, Stop } from './say.js';
 
-/** Installs them, if what is there is not what the lock file says. */
+/** Installs the packages, unless they match the lock file. */
 export async function ensurePackages() {
   if (installed()) return;
   say('installing the npm packages of package-lock.json');
-  // No package needs its scripts, and so none may run any.
+  // No package needs install scripts, so none may run.
   const code = await exitCode('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']);
-  if (code !== 0) throw new Stop('the npm packages could not be installed: is the npm registry within reach?');
+  if (code !== 0) throw new Stop('the npm packages could not be installed: is the npm registry reachable?');
 }
 
 function installed() {

@@ -1,4 +1,4 @@
-/** The playground: www/ to www/dist/, and a server for it. */
+/** Builds the playground from www/ to www/dist/, and serves it. */
 
 import { at } from './run.js';
 import { say, Stop } from './say.js';
@@ -14,7 +14,7 @@ const INPUTS = [
   'package-lock.json',
 ];
 
-/** Builds it, unless it is built. */
+/** Builds the playground, unless it is up to date. */
 export async function buildPlayground() {
   return once('playground', digest(INPUTS), ['www/dist/index.html'], async () => {
     say('building the playground');
@@ -24,9 +24,9 @@ export async function buildPlayground() {
 }
 
 /**
- * Serves what was built.
- * @param {number} port 0: any
- * @returns {Promise<string>} its address
+ * Serves the build.
+ * @param {number} port 0 for any
+ * @returns {Promise<string>} the URL
  */
 export async function servePlayground(port) {
   const { preview } = await import('vite');

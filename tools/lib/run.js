@@ -1,4 +1,4 @@
-/** Other programs, run from the root of the project. */
+/** Runs other programs from the root of the project. */
 
 import { spawn, spawnSync } from 'node:child_process';
 import { accessSync, constants, statSync } from 'node:fs';
@@ -18,14 +18,14 @@ export const npmBin = (name) => at('node_modules', '.bin', name);
 /**
  * @typedef {object} RunOptions
  * @property {string} [cwd]
- * @property {Record<string, string | undefined>} [env] added to the environment; `undefined` takes a variable away
+ * @property {Record<string, string | undefined>} [env] added to the environment; `undefined` removes a variable
  */
 
 /** @param {RunOptions} options */
 const settings = ({ cwd = root, env = {} }) => ({ cwd, env: { ...process.env, ...env } });
 
 /**
- * Runs a program whose output is the person's to see. Resolves to its exit code.
+ * Runs a program with its output shown. Resolves to the exit code.
  * @param {string} program @param {string[]} args @param {RunOptions} [options]
  * @returns {Promise<number>}
  */
@@ -41,7 +41,7 @@ export function exitCode(program, args, options = {}) {
 }
 
 /**
- * {@link exitCode}, where failure is the end.
+ * {@link exitCode}, but failure is an error.
  * @param {string} program @param {string[]} args @param {RunOptions} [options]
  */
 export async function run(program, args, options = {}) {
@@ -50,7 +50,7 @@ export async function run(program, args, options = {}) {
 }
 
 /**
- * What a program prints, or `undefined` if it is not there, fails or takes too long.
+ * The output of a program, or `undefined` if it does not exist, fails or takes too long.
  * @param {string} program @param {string[]} args @param {RunOptions & { seconds?: number }} [options]
  * @returns {string | undefined}
  */
@@ -67,7 +67,7 @@ export function output(program, args, options = {}) {
   return result.status === 0 ? result.stdout.trim() : undefined;
 }
 
-/** The first of some programs that PATH has. @param {...string} names @returns {string | undefined} */
+/** The first of several programs found in PATH. @param {...string} names @returns {string | undefined} */
 export function which(...names) {
   for (const name of names) {
     for (const folder of (process.env.PATH ?? '').split(delimiter)) {
@@ -87,11 +87,11 @@ export function isProgram(path) {
   }
 }
 
-/** Whether Debian's packages can be installed here without asking anyone. */
+/** Whether Debian packages can be installed here without asking. */
 export const isDebianRoot = () => process.getuid?.() === 0 && which('apt-get') !== undefined;
 
 /**
- * Installs Debian packages; only for root.
+ * Installs Debian packages; requires root.
  * @param {string[]} packages
  */
 export async function aptInstall(packages) {

@@ -1,9 +1,10 @@
 /**
- * A Rust that compiles for WebAssembly, on three kinds of machine:
+ * A Rust toolchain that compiles for WebAssembly, from one of two sources:
  *   path    the rustc on PATH has the target's standard library, or rustup can add it
- *   debian  Debian's rustc-web with the standard library from source: no more than Debian's archive is needed
+ *   debian  Debian's rustc-web with the standard library from source, which only needs Debian's archive
  *
- * WASM_TOOLCHAIN=auto|path|debian chooses; RUSTUP_TRY is how many seconds rustup may take (20; 0: do not try).
+ * WASM_TOOLCHAIN=auto|path|debian selects one; RUSTUP_TRY is the number of seconds that rustup may take (default 20; 0
+ * skips it).
  */
 
 import { existsSync, readdirSync, realpathSync } from 'node:fs';
@@ -22,7 +23,9 @@ let chosen;
 /** @returns {Promise<Toolchain>} */
 export async function wasmToolchain() {
   if (which('cargo') === undefined) {
-    throw new Stop('Rust is not installed: get rustup from https://www.rust-lang.org/tools/install, then try again');
+    throw new Stop(
+      'Rust is not installed: install rustup from https://www.rust-lang.org/tools/install, then try again',
+    );
   }
   chosen ??= await choose();
   return chosen;
@@ -40,7 +43,7 @@ async function choose() {
   throw new Stop(`this Rust cannot compile for WebAssembly: run 'rustup target add ${TARGET}', then try again`);
 }
 
-/** Asks rustc, not rustup: right for rustup's, a distribution's and any other toolchain. */
+/** Asks rustc, not rustup: this works for any toolchain, whether from rustup or a distribution. */
 function hasTarget() {
   const folder = output('rustc', ['--print', 'target-libdir', '--target', TARGET]);
   return !!folder && existsSync(folder) && readdirSync(folder).some((name) => /^libstd-.*\.rlib$/.test(name));
@@ -51,13 +54,13 @@ function tryRustup() {
   if (!which('rustup') || !(seconds > 0)) return false;
   say(`adding Rust's target ${TARGET} (rustup may take ${seconds} seconds)`);
   if (output('rustup', ['target', 'add', TARGET], { seconds }) !== undefined) return true;
-  say('rustup could not add it in time');
+  say('rustup did not finish in time');
   return false;
 }
 
 const DEBIAN_RUSTC = '/usr/bin/rustc';
 
-/** Debian's compiler, the library sources of the same version (mixing never works) and a linker. */
+/** Debian's compiler, the library sources of the same version (which must match) and a linker. */
 function debian() {
   if (!isProgram(DEBIAN_RUSTC) || !isProgram('/usr/bin/cargo')) return undefined;
   const version = output(DEBIAN_RUSTC, ['--version'])?.split(' ')[1];
@@ -74,19 +77,20 @@ async function installDebian() {
 }
 
 /**
- * Runs cargo for WebAssembly. One target folder per toolchain: neither rebuilds what the other built.
+ * Runs cargo for WebAssembly, with one target folder per toolchain so that neither rebuilds what the other has built.
  * @param {string[]} args @param {Record<string, string>} [env]
- * @returns {Promise<string>} the folder with what was built, a profile's folder below it
+ * @returns {Promise<string>} the target folder, which contains a folder per profile
  */
 export async function cargoWasm(args, env = {}) {
   const toolchain = await wasmToolchain();
   const folder = join(process.env.CARGO_TARGET_DIR ?? at('target'), `wasm-${toolchain}`);
-  await run('cargo', ['fetch', '--locked', '--quiet']); // so that the folders to rename are there
+  await run('cargo', ['fetch', '--locked', '--quiet']); // so that the folders to rename exist
   const common = [...args, '--locked', '--target', TARGET, '--target-dir', folder, '--config', renames()];
   if (toolchain === 'path') {
     await run('cargo', common, { env });
   } else {
-    // Whole paths: rustup's proxies may come first on PATH. RUSTC_BOOTSTRAP only here: crates take it for a nightly.
+    // Absolute paths, because rustup's proxies may come first on PATH. RUSTC_BOOTSTRAP is only set here, because crates
+    // take it for a nightly compiler.
     await run('/usr/bin/cargo', [...common, '-Zbuild-std=std,panic_abort,test'], {
       env: {
         ...env,
@@ -103,11 +107,11 @@ export async function cargoWasm(args, env = {}) {
 }
 
 /**
- * No path of this machine in the module, and so the same bytes wherever it is built. Cargo adds these flags to those of
- * .cargo/config.toml, where a RUSTFLAGS variable would replace them, and SIMD would go with them.
+ * Removes paths of this machine from the module, so that it has the same bytes wherever it is built. Cargo adds these
+ * flags to those of .cargo/config.toml; a RUSTFLAGS variable would replace them, including the one for SIMD.
  */
 function renames() {
-  if (process.env.RUSTFLAGS) say('RUSTFLAGS is set: it replaces the flags of .cargo/config.toml, SIMD among them');
+  if (process.env.RUSTFLAGS) say('RUSTFLAGS is set: it replaces the flags of .cargo/config.toml, including SIMD');
   const registry = join(process.env.CARGO_HOME ?? join(homedir(), '.cargo'), 'registry', 'src');
   const folders = existsSync(registry) ? readdirSync(registry).map((name) => join(registry, name)) : [];
   const flags = [`${root}=/quantpress`, ...folders.map((folder) => `${folder}=/deps`)];

@@ -1,15 +1,15 @@
-/** What the tools say, and how they stop. */
+/** Output of the tools, and how they stop. */
 
 /** @param {string} line */
 export function say(line) {
   process.stderr.write(`quantpress: ${line}\n`);
 }
 
-/** Something that the person at the keyboard can act on: one sentence, no stack. */
+/** An error that the user can act on: one sentence, no stack trace. */
 export class Stop extends Error {}
 
 /**
- * Runs a tool's main function: a {@link Stop} is said, anything else is a fault of the tool.
+ * Runs a tool's main function. A {@link Stop} is printed; anything else is a bug in the tool.
  * @param {() => Promise<void>} main
  */
 export async function tool(main) {

@@ -1,4 +1,4 @@
-/** Whether something has to be built again: by the contents of what it is made of, not by times that a clone changes. */
+/** Whether something has to be rebuilt: by the contents of its inputs, not by file times, which a clone changes. */
 
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
@@ -9,7 +9,7 @@ import { at } from './run.js';
 const file = (name) => at('.cache', 'stamps', name);
 
 /**
- * A digest of files, of whole folders, and of words that matter too.
+ * A digest of files, of whole folders, and of additional words.
  * @param {string[]} paths from the project's root @param {...string} words
  */
 export function digest(paths, ...words) {
@@ -31,7 +31,7 @@ function files(path) {
 }
 
 /**
- * Builds unless the last build was of the same digest and all it made is still there.
+ * Builds, unless the last build had the same digest and all its outputs still exist.
  * @param {string} name @param {string} value @param {string[]} outputs from the project's root
  * @param {() => Promise<void>} build
  */

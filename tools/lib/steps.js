@@ -1,19 +1,19 @@
-/** The steps of `npm test`: each is a name and a promise of an exit code. */
+/** The steps of `npm test`: each has a name and returns a promise of an exit code. */
 
 import { exitCode, npmBin } from './run.js';
 import { say } from './say.js';
 
 /**
  * @typedef {object} Step
- * @property {string} name what it shows, for the person who reads the log
+ * @property {string} name what it checks, for the reader of the log
  * @property {() => Promise<number>} run
  */
 
-// Summaries are read by people at a terminal and by machines elsewhere.
+// Colours for a terminal, none elsewhere.
 const env = process.stdout.isTTY ? {} : { NO_COLOR: '1', FORCE_COLOR: undefined, CARGO_TERM_COLOR: 'never' };
 
 /**
- * A program as a step.
+ * A step that runs a program.
  * @param {string} name @param {string} program @param {string[]} args @param {Record<string, string>} [more]
  * @returns {Step}
  */
@@ -23,19 +23,19 @@ export const step = (name, program, args, more) => ({
 });
 
 /**
- * A program of the npm packages as a step.
+ * A step that runs a program of an npm package.
  * @param {string} name @param {string} program @param {string[]} args @param {Record<string, string>} [more]
  */
 export const npmStep = (name, program, args, more) => step(name, npmBin(program), args, more);
 
-/** How many chains run at once: one for each core of a small machine. */
+/** The number of chains that run concurrently: one per core of a small machine. */
 const LANES = 2;
 
 /**
- * Runs every step, also after one has failed: one run tells everything.
- * @param {Step[][]} chains the steps of each in order; chains start in order, as lanes become free
- * @param {Step[]} last what runs alone after them; the last runner's summary closes the output
- * @returns {Promise<boolean>} whether all of them passed
+ * Runs every step, even after one has failed, so that one run reports everything.
+ * @param {Step[][]} chains the steps of each chain in order; chains start in order, as lanes become free
+ * @param {Step[]} last steps that run alone after the chains; the summary of the last runner ends the output
+ * @returns {Promise<boolean>} whether all steps passed
  */
 export async function runSteps(chains, last) {
   /** @type {string[]} */

@@ -1,4 +1,4 @@
-/** WebKitGTK by its own driver: W3C WebDriver over HTTP, as much of it as opening and reading a page needs. */
+/** WebKitGTK through its own driver: the subset of W3C WebDriver over HTTP needed to open and read a page. */
 
 import { spawn } from 'node:child_process';
 import { createServer } from 'node:net';
@@ -13,15 +13,15 @@ import { say } from './say.js';
  */
 export async function webDriver({ program, args }) {
   const port = await freePort();
-  // A group of its own, so that the display and the browser end with the driver.
+  // A separate process group, so that the display and the browser end together with the driver.
   const child = spawn(program, [...args, `--port=${port}`], { detached: true, stdio: ['ignore', 'ignore', 'pipe'] });
-  // They are silent unless something breaks. (By a pipe: what it holds open ends with this process, whatever becomes of them.)
+  // Its output is only shown if something breaks. (Through a pipe, which is closed when this process ends.)
   child.stderr.pipe(process.stderr, { end: false });
   const ended = new Promise((_, reject) => {
     child.once('error', reject);
     child.once('exit', (code) => reject(new Error(`${program} ended with code ${code}`)));
   });
-  ended.catch(() => {}); // also when nothing waits for it
+  ended.catch(() => {}); // even if nothing awaits it
   /** @param {string} method @param {string} path @param {object} [body] */
   const ask = (method, path, body) => Promise.race([command(port, method, path, body), ended]);
   const stop = () => {
@@ -56,7 +56,7 @@ async function command(port, method, path, body) {
 }
 
 /**
- * Until the driver listens: a minute on a busy machine, and at once what it answers itself.
+ * Retries until the driver listens, up to a minute on a busy machine; errors of the driver itself are thrown at once.
  * @template T @param {() => Promise<T>} attempt
  */
 async function patiently(attempt) {
@@ -64,7 +64,7 @@ async function patiently(attempt) {
     try {
       return await attempt();
     } catch (error) {
-      // What `fetch` throws when nobody listens.
+      // `fetch` throws this if nothing listens.
       if (!(error instanceof TypeError) || tries === 300) throw error;
       await new Promise((resolve) => setTimeout(resolve, 200));
     }
