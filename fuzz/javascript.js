@@ -1,13 +1,10 @@
 /**
- * Fuzz targets for what JavaScript parses itself: journals and manifests. Each target accepts any bytes and throws only
- * if an invariant is violated. tests/js/hostile-files.test.ts runs a few thousand mutations, `npm run fuzz -- journal`
- * millions.
+ * Fuzz targets for what JavaScript parses itself: manifests. Each target accepts any bytes and throws only if an invariant is
+ * violated. tests/js/hostile-files.test.ts runs a few thousand mutations, `npm run fuzz -- manifest` millions.
  */
 
 import { readdirSync, readFileSync } from 'node:fs';
-import { crc32 } from 'node:zlib';
 import { QuantpressError } from '../dist/engine/error.js';
-import { parseJournal } from '../dist/model/quantize/journal.js';
 import { parseManifest } from '../dist/model/manifest.js';
 
 /** @param {unknown} holds @param {string} what */
@@ -16,48 +13,10 @@ function promise(holds, what) {
 }
 
 /**
- * Rewrites the lines of a journal with correct checksums, which mutations would never produce. @param {Buffer} bytes
- */
-function repaired(bytes) {
-  const lines = bytes.toString('latin1').split('\n');
-  const mended = lines.map((line) => {
-    const json = Buffer.from(line.slice(9), 'latin1');
-    return line.length < 10 ? line : `${crc32(json).toString(16).padStart(8, '0')} ${json.toString('latin1')}`;
-  });
-  return Buffer.from(mended.join('\n'), 'latin1');
-}
-
-/** @param {Buffer} bytes */
-function journalOf(bytes) {
-  const journal = parseJournal(bytes);
-  if (!journal) return undefined;
-  const { engine, source, imatrix, recipe } = journal.job;
-  for (const part of [engine, source, imatrix, recipe]) promise(typeof part === 'string', 'a job that is not a string');
-  for (const [key, { offset, length, hash }] of journal.tiles) {
-    promise(key === offset && Number.isSafeInteger(offset) && offset >= 0, `a tile at ${offset}`);
-    promise(Number.isSafeInteger(length) && length >= 0, `a tile of ${length} bytes`);
-    promise(typeof hash === 'string', 'a hash that is not a string');
-  }
-  return journal;
-}
-
-/**
  * The function of each target, which accepts any bytes.
  * @type {Record<string, (bytes: Buffer) => void>}
  */
 export const TARGETS = {
-  journal: (bytes) => {
-    journalOf(bytes);
-    const whole = repaired(bytes);
-    const journal = journalOf(whole);
-    // A killed run leaves a truncated journal, which must not contain anything that the whole one does not.
-    const torn = journalOf(whole.subarray(0, Math.floor(whole.length / 2)));
-    if (!torn) return;
-    promise(journal, 'the start of a journal is accepted, but not the whole');
-    promise(JSON.stringify(torn.job) === JSON.stringify(journal?.job), 'the start of a journal belongs to another job');
-    for (const offset of torn.tiles.keys())
-      promise(journal?.tiles.has(offset), `only the start has a tile at ${offset}`);
-  },
   manifest: (bytes) => {
     for (const encoding of /** @type {const} */ (['utf8', 'latin1'])) {
       try {

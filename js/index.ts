@@ -31,7 +31,7 @@ export {
   type ImportanceEntry,
   type ImportanceInput,
 } from './model/importance.js';
-export { fourBitConfig } from './model/bnb/plan.js';
+export { fourBitConfig } from './model/bnb/config.js';
 export {
   planModel,
   presets,

@@ -8,6 +8,7 @@ use quantpress::container::gguf::{Header, Parsed, Record, TensorType, Value, enc
 use quantpress::container::imatrix::ImportanceMatrix;
 use quantpress::container::safetensors::{self, SafetensorsHeader, SafetensorsTensor, parse_index};
 use quantpress::convert::{self, Folder};
+use quantpress::job::{Journal, JournalReader};
 use quantpress::recipe::{KvOverride, Plan, Recipe, plan};
 use quantpress::{dequantize as decode, formats, json, quantize, validate};
 use std::sync::LazyLock;
@@ -23,6 +24,7 @@ pub const TARGETS: &[Target] = &[
     ("index", index),
     ("language", language),
     ("imatrix", imatrix),
+    ("journal", journal),
     ("recipe", recipe),
     ("dequantize", dequantize),
 ];
@@ -337,3 +339,44 @@ static SMALL_MODEL: LazyLock<Header> = LazyLock::new(|| {
         other => panic!("the engine rejects its own header: {other:?}"),
     }
 });
+
+/// What an interrupted run has left: read whole or in pieces it is the same, and its start says nothing that the whole does not.
+pub fn journal(data: &[u8]) {
+    journal_of(data);
+    let whole = repaired(data);
+    let journal = journal_of(&whole);
+    let Some(torn) = journal_of(&whole[..whole.len() / 2]) else { return };
+    let journal = journal.expect("the start of a journal is one, and the whole is none");
+    assert_eq!(torn.identity, journal.identity, "the start of a journal is of another job");
+    assert!(torn.tiles.keys().all(|offset| journal.tiles.contains_key(offset)), "only the start has a tile");
+}
+
+fn journal_of(data: &[u8]) -> Option<Journal> {
+    let journal = Journal::parse(data);
+    let mut reader = JournalReader::default();
+    data.chunks(7).for_each(|piece| reader.add(piece));
+    assert_eq!(format!("{:?}", reader.finish()), format!("{journal:?}"), "a journal in pieces is another");
+    let journal = journal?;
+    for (offset, tile) in &journal.tiles {
+        assert_eq!(*offset, tile.offset);
+        // What is written of a tile is read as the same; sums of errors that no run has may be any numbers.
+        let again = Journal::parse(&[journal.identity.head(), tile.line()].concat()).expect("a journal of ours");
+        assert_eq!(again.identity, journal.identity);
+        assert_eq!(again.tiles.get(offset).map(|tile| (tile.length, &tile.hash)), Some((tile.length, &tile.hash)));
+    }
+    Some(journal)
+}
+
+/// The lines of a journal under checksums that are right: no mutation would find one.
+fn repaired(data: &[u8]) -> Vec<u8> {
+    let mend = |line: &[u8]| match line.get(9..).filter(|json| !json.is_empty()) {
+        Some(json) => [format!("{:08x} ", crc32(json)).as_bytes(), json].concat(),
+        None => line.to_vec(),
+    };
+    data.split(|byte| *byte == b'\n').map(mend).collect::<Vec<_>>().join(&b'\n')
+}
+
+fn crc32(bytes: &[u8]) -> u32 {
+    let bit = |crc: u32, _| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 };
+    !bytes.iter().fold(u32::MAX, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), bit))
+}

@@ -5,7 +5,7 @@ import type { MixTarget } from '../model/best-mix/best-mix.js';
 import { readSize } from '../engine/check.js';
 import { QuantpressError } from '../engine/error.js';
 import type { Format, FormatName } from '../numerics/format.js';
-import { FOUR_BIT_PRESETS } from '../model/bnb/plan.js';
+import { FOUR_BIT_PRESETS } from '../model/recipe.js';
 import type { Preset, Recipe } from '../model/plan.js';
 import { nearest } from '../engine/nearest.js';
 

@@ -1,7 +1,7 @@
 /** `quantpress quantize FOLDER OUT NF4`: a folder that `transformers` loads. */
 
 import { join } from 'node:path';
-import { fourBitConfig } from '../model/bnb/plan.js';
+import { fourBitConfig } from '../model/bnb/config.js';
 import type { Recipe } from '../model/plan.js';
 import type { Model } from '../model/model.js';
 import { FolderTarget } from '../io/target/folder.js';

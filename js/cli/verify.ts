@@ -8,7 +8,7 @@ import { QuantpressError } from '../engine/error.js';
 import { refuseSharedFiles, usesOf, type FileReference } from '../io/file-identity.js';
 import { manifestText, parseManifest, type ExpectedHashes } from '../model/manifest.js';
 import { openModel } from '../model/model.js';
-import { ProgressMeter } from '../model/quantize/progress.js';
+import { SpeedMeter } from '../model/quantize/progress.js';
 import { SideFile } from '../io/target/side-file.js';
 import { readTextFile } from '../io/source/file.js';
 import { verifyModel } from '../model/verify.js';
@@ -26,7 +26,8 @@ export async function verify(args: string[], signal: AbortSignal): Promise<void>
       await refuseSharedFiles(reads, await output.uses());
       await output.prepare(signal);
     }
-    const meter = new ProgressMeter([{ sourceBytes: model.source.size }]);
+    const meter = new SpeedMeter();
+    const whole = { bytesResumed: 0, tensorsDone: 0, tensorsTotal: 1 };
     const {
       problems,
       manifest: found,
@@ -34,7 +35,7 @@ export async function verify(args: string[], signal: AbortSignal): Promise<void>
     } = await verifyModel(model, {
       manifest: expected?.hashes,
       signal,
-      onProgress: ({ bytesDone, tensor }) => display.show(meter.at(bytesDone, tensor)),
+      onProgress: (progress) => display.show(meter.of({ ...progress, ...whole })),
     });
     display.clear();
     await output?.save(manifestText(found, write ?? ''));

@@ -1,17 +1,15 @@
 /** What a recipe makes of a model, decided to the last byte before any weight is read. */
 
-import { expectInstance, readSize } from '../engine/check.js';
+import { expectInstance } from '../engine/check.js';
 import { tensorsOf, type Columns } from '../engine/columns.js';
 import { dispose, release } from '../engine/dispose.js';
 import type { ModelPlan } from '../engine/bindings.js';
-import { QuantpressError } from '../engine/error.js';
 import type { FileReference } from '../io/file-identity.js';
 import type { FormatName } from '../numerics/format.js';
-import { FOUR_BIT_PRESETS, isFourBit, planFourBit, type FourBitPlan } from './bnb/plan.js';
-import { openImportance, type Importance, type ImportanceInput } from './importance.js';
+import { openImportance, type ImportanceInput } from './importance.js';
 import { Model, type SourceType } from './model.js';
 import { readOptions, unchecked, type ReaderTable } from '../engine/options.js';
-import { readRecipe, type Recipe } from './recipe.js';
+import { engineRecipe, isFourBit, readRecipe, type Recipe } from './recipe.js';
 import { call } from '../engine/wasm.js';
 import type { PlannedShard, PlannedTensor } from './planned.js';
 
@@ -37,11 +35,16 @@ export interface PlanOptions {
 /** @internal Shared by the functions that plan. */
 export const PLAN_OPTIONS: ReaderTable<PlanOptions> = { imatrix: unchecked };
 
-/** What a plan is told that the engine's does not say. */
-interface PlanFacts {
-  split?: boolean;
-  plain?: boolean;
-  imatrix?: Importance | undefined;
+/** @internal What is known of a plan that the engine's does not say. */
+export interface PlanFacts {
+  /** Whether the files are named as shards, be it only one. */
+  split: boolean;
+  /** Whether the output is a plain container, as the recipe asked: no program runs it. */
+  plain: boolean;
+  /** The hash of the importance matrix; nothing without one. */
+  imatrix: string;
+  /** The files of the importance matrix. */
+  reads: readonly FileReference[];
 }
 
 /** The plan of a conversion. {@link planModel} makes them. */
@@ -54,30 +57,15 @@ export class Plan {
   readonly plain: boolean;
   /** The tensors, in the order of the output file. */
   readonly tensors: readonly PlannedTensor[];
-  /** @internal The hash of the importance matrix. */
-  readonly imatrix: string | undefined;
-  /** @internal The files of the importance matrix. */
-  readonly reads: readonly FileReference[];
-  readonly #plan: ModelPlan | FourBitPlan;
+  readonly #plan: ModelPlan;
 
   /** @internal */
-  constructor(
-    plan: ModelPlan | FourBitPlan,
-    tensors: readonly PlannedTensor[],
-    { split = false, plain = false, imatrix }: PlanFacts,
-  ) {
+  constructor(plan: ModelPlan, tensors: readonly PlannedTensor[], { split, plain }: PlanFacts) {
     this.#plan = plan;
     this.split = split;
     this.plain = plain;
-    this.imatrix = imatrix?.hash;
-    this.reads = imatrix?.reads ?? [];
     this.size = plan.size;
     this.tensors = tensors;
-  }
-
-  /** @internal The plan of a file of bitsandbytes' formats. */
-  get fourBit(): FourBitPlan | undefined {
-    return 'quantized' in this.#plan ? this.#plan : undefined;
   }
 
   /** Names of the tensors whose type demands an importance vector that is not there: with any, the plan cannot be run. */
@@ -132,40 +120,35 @@ export async function makePlan(
   options: PlanOptions,
   dryRun: boolean,
 ): Promise<Plan> {
-  expectInstance('model', Model, model);
-  const given = readRecipe(owner, recipe);
-  if (isFourBit(given)) {
-    const plan = planFourBit(model, given, options.imatrix);
-    return new Plan(plan, plan.tensors(), {});
-  }
-  const { splitMaxSize, doubleQuant, excludeModules, ...rest } = given;
-  if (doubleQuant !== undefined || excludeModules !== undefined) {
-    const message = `doubleQuant and excludeModules belong to ${FOUR_BIT_PRESETS.join(' and ')}, not to ${given.preset}`;
-    throw new QuantpressError('ARGUMENT', message, { preset: given.preset });
-  }
-  const whole = splitMaxSize === undefined ? rest : { ...rest, splitMaxSize: readSize('splitMaxSize', splitMaxSize) };
-  const facts = { split: splitMaxSize !== undefined || given.keepSplit === true, plain: given.plain === true };
-  if (options.imatrix === undefined)
-    return withTensors(
-      call(() => model.header.plan({ ...whole, dryRun })),
-      facts,
-    );
-  const importance = await openImportance(options.imatrix);
-  const named = importance.name === undefined ? whole : { imatrixFile: importance.name, ...whole };
-  try {
-    const plan = call(() => model.header.plan({ ...named, dryRun }, importance.matrix));
-    return await withTensors(plan, { ...facts, imatrix: importance });
-  } finally {
-    if (importance !== options.imatrix) importance.free();
-  }
-}
-
-async function withTensors(plan: ModelPlan, facts: PlanFacts): Promise<Plan> {
+  const { plan, facts } = await makeEnginePlan(owner, model, recipe, options, dryRun);
   try {
     return new Plan(plan, await tensorsOf(plan, plannedOf), facts);
   } catch (error) {
-    plan.free();
+    release(plan);
     throw error;
+  }
+}
+
+/** @internal The engine's plan by itself: a conversion needs no objects of its tensors. */
+export async function makeEnginePlan(
+  owner: string,
+  model: Model,
+  recipe: Recipe | string,
+  options: PlanOptions,
+  dryRun: boolean,
+): Promise<{ plan: ModelPlan; facts: PlanFacts }> {
+  expectInstance('model', Model, model);
+  const given = readRecipe(owner, recipe);
+  const whole = { ...engineRecipe(given), dryRun };
+  const split = !isFourBit(given) && (given.splitMaxSize !== undefined || given.keepSplit === true);
+  const facts = { split, plain: given.plain === true, imatrix: '', reads: [] };
+  if (options.imatrix === undefined) return { plan: call(() => model.header.plan(whole)), facts };
+  const importance = await openImportance(options.imatrix);
+  try {
+    const { matrix, name, hash, reads } = importance;
+    return { plan: call(() => model.header.plan(whole, matrix, name)), facts: { ...facts, imatrix: hash, reads } };
+  } finally {
+    if (importance !== options.imatrix) importance.free();
   }
 }
 

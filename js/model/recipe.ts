@@ -110,3 +110,16 @@ export function readRecipeOptions(owner: string, recipe: unknown): Omit<Recipe, 
   const { preset: _, pure: __, ...table } = RECIPE;
   return readNamedOptions<Omit<Recipe, 'preset' | 'pure'>>(`the recipe of ${owner}`, 'recipe', table, recipe);
 }
+
+/** The presets whose output is a safetensors file for `transformers`. */
+export const FOUR_BIT_PRESETS: readonly string[] = ['NF4', 'FP4'];
+
+/** Whether a recipe asks for bitsandbytes' formats. */
+export function isFourBit({ preset }: Recipe): boolean {
+  return typeof preset === 'string' && FOUR_BIT_PRESETS.includes(preset.toUpperCase());
+}
+
+/** A recipe as the engine takes it: sizes are numbers. */
+export function engineRecipe({ splitMaxSize, ...rest }: Recipe): object {
+  return splitMaxSize === undefined ? rest : { ...rest, splitMaxSize: readSize('splitMaxSize', splitMaxSize) };
+}

@@ -1,5 +1,6 @@
 /** Sums of errors: merged tile by tile, and the figures they give. `src/analysis/sums.rs` computes them. */
 
+import { call } from '../engine/wasm.js';
 import { expectArray, expectObject, expectOffset, wrongType } from '../engine/check.js';
 
 /** How far a tensor is from what it was; `x` is a weight, `y` what it came back as, `e = y - x`, `w` the importance of its column. */
@@ -41,16 +42,13 @@ export function addErrors(all: ErrorSums, more: ArrayLike<number>): void {
 
 /** The figures of sums; `weighted` if there was importance. */
 export function errorFigures(sums: ErrorSums, weighted: boolean): ErrorFigures {
-  const [count = 0, error = 0, original = 0, decoded = 0, product = 0, maxError = 0] = sums;
-  const [weightedError = 0, weightedOriginal = 0] = sums.subarray(6);
-  return {
-    rmse: count === 0 ? 0 : Math.sqrt(error / count),
-    relativeRmse: share(error, original),
-    sqnrDb: error === 0 ? Infinity : 10 * Math.log10(original / error),
-    cosine: cosine(original, decoded, product),
-    maxError,
-    ...(weighted && { weightedError: share(weightedError, weightedOriginal) }),
-  };
+  return figuresOf(call((engine) => engine.errorFigures(sums, weighted)));
+}
+
+/** Figures as the engine has them: in their order, and last whether the one before it was measured. */
+export function figuresOf(values: Float64Array): ErrorFigures {
+  const [rmse = 0, relativeRmse = 0, sqnrDb = 0, cosine = 0, maxError = 0, weightedError = 0, weighted = 0] = values;
+  return { rmse, relativeRmse, sqnrDb, cosine, maxError, ...(weighted !== 0 && { weightedError }) };
 }
 
 /** The figures of weights that were copied. */
@@ -95,13 +93,4 @@ export function weightError(
   if (unknown > 0 && changed === 0) return undefined;
   if (squares === 0) return 0;
   return Math.sqrt((squares * (1 + unknown / changed)) / all);
-}
-
-function share(error: number, original: number): number {
-  return error === 0 ? 0 : Math.sqrt(error / original);
-}
-
-function cosine(original: number, decoded: number, product: number): number {
-  if (original === 0 || decoded === 0) return original === decoded ? 1 : 0;
-  return Math.min(1, Math.max(-1, product / (Math.sqrt(original) * Math.sqrt(decoded))));
 }

@@ -14,24 +14,13 @@ export interface ByteRange {
 /** Bytes to work on: a range of the worker's own source, several of them one after the other, or the bytes themselves. */
 export type TaskInput = ByteRange | readonly ByteRange[] | Uint8Array<ArrayBuffer>;
 
-/** Widen rows of one format, or a piece of one row, to f32 and encode them in another. */
-export interface EncodeTask {
-  kind: 'encode';
+/** A task of a conversion, which only the engine reads. */
+export interface ConvertTask {
+  kind: 'convert';
   input: TaskInput;
-  from: string;
-  to: string;
-  /** Weights per row, or of the piece. */
-  columns: number;
-  /** The mean square of the whole row, if this is a piece of one and the format needs it. */
-  meanSquare?: number | undefined;
-  /** Rows of one attention head whose halves are interleaved first; 0 for none. */
-  headRows: number;
-  /** One weight per column. */
-  importance?: Float32Array | undefined;
-  /** Sums of nothing, if those of the errors are wanted. */
-  errors?: ErrorSums | undefined;
-  /** Of NF4 and FP4, what the file's scales are decoded to, if the errors are to be those of them. */
-  scales?: Float32Array | undefined;
+  task: Uint8Array<ArrayBuffer>;
+  /** Whether the bytes pass through as they are. */
+  passes: boolean;
 }
 
 /** Try formats on rows, or on a piece of one. */
@@ -79,16 +68,12 @@ export interface CompareTask {
 }
 
 /** One piece of work. */
-export type Task = EncodeTask | AnalyzeTask | SquaresTask | RoundTripTask | CompareTask;
+export type Task = ConvertTask | AnalyzeTask | SquaresTask | RoundTripTask | CompareTask;
 
 /** What the kinds of work give back. */
 export interface Results {
-  /** The bytes, the sums of the errors if they were wanted, and of NF4 and FP4 the scales. */
-  encode: {
-    bytes: Uint8Array<ArrayBuffer>;
-    errors?: ErrorSums | undefined;
-    absmax?: Float32Array<ArrayBuffer> | undefined;
-  };
+  /** The bytes of the output, and what the engine has to know of them. */
+  convert: { bytes: Uint8Array<ArrayBuffer>; found: Uint8Array<ArrayBuffer> };
   /** The sums of each format's errors, or why the rows cannot have it. */
   analyze: (ErrorSums | PostedError)[];
   /** The sum. */

@@ -4,14 +4,13 @@ import { isBytes } from '../engine/brands.js';
 import { readInto, type Source } from '../io/source/source.js';
 import { QuantpressError } from '../engine/error.js';
 import type { ErrorSums } from '../numerics/distortion.js';
-import { dequantize4bit, quantize4bit } from '../numerics/nf4.js';
 import { call } from '../engine/wasm.js';
 import {
   packError,
   type AnalyzeTask,
   type ByteRange,
   type CompareTask,
-  type EncodeTask,
+  type ConvertTask,
   type Results,
   type RoundTripTask,
   type Task,
@@ -37,8 +36,7 @@ export class Workbench {
   /** Calls `use` with the bytes of an input. They are good until it returns. */
   async withInput<T>(input: TaskInput, use: (bytes: Uint8Array<ArrayBuffer>) => T): Promise<T> {
     if (isBytes(input)) return use(input);
-    const source = this.#source;
-    if (!source) throw new TypeError('a range was sent to a worker without a source');
+    const source = this.#sourceOfRanges();
     const length = lengthOf(input);
     const buffer = this.#take(length);
     try {
@@ -48,6 +46,20 @@ export class Workbench {
     } finally {
       this.#spare.push(buffer);
     }
+  }
+
+  /** Runs a task of a conversion. Bytes that pass through are given away with the buffer they were read into. */
+  async convert({ input, task, passes }: ConvertTask): Promise<Results['convert']> {
+    const run = (bytes: Uint8Array) =>
+      call((engine) => engine.runTask(task, bytes)) as { found: Results['convert']['found']; bytes: typeof task };
+    if (!passes) return this.withInput(input, run);
+    const bytes = isBytes(input) ? input : await readInput(this.#sourceOfRanges(), input);
+    return { bytes, found: run(bytes).found };
+  }
+
+  #sourceOfRanges(): Source {
+    if (!this.#source) throw new TypeError('a range was sent to a worker without a source');
+    return this.#source;
   }
 
   #take(length: number): ArrayBuffer {
@@ -80,7 +92,7 @@ async function readRanges(
 export async function readInput(
   source: Source,
   input: Exclude<TaskInput, Uint8Array>,
-  signal: AbortSignal,
+  signal?: AbortSignal,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const bytes = new Uint8Array(lengthOf(input));
   await readRanges(source, input, bytes, signal);
@@ -92,35 +104,13 @@ function rangesOf(input: Exclude<TaskInput, Uint8Array>): readonly ByteRange[] {
 }
 
 const TASKS: { [K in Task['kind']]: (bench: Workbench, task: Extract<Task, { kind: K }>) => Promise<Results[K]> } = {
-  encode: (bench, task) => bench.withInput(task.input, (bytes) => encode(bytes, task)),
+  convert: (bench, task) => bench.convert(task),
   analyze: (bench, task) => bench.withInput(task.input, (bytes) => analyze(bytes, task)),
   squares: (bench, { input, from, sum }) =>
     bench.withInput(input, (bytes) => call((engine) => engine.addRowSquares(sum, bytes, from))),
   roundTrip: (bench, task) => bench.withInput(task.input, (bytes) => roundTrip(bytes, task)),
   compare: (bench, task) => bench.withInput(task.input, (bytes) => compare(bytes, task)),
 };
-
-function encode(bytes: Uint8Array, task: EncodeTask): Results['encode'] {
-  const { from, to, columns, meanSquare, headRows, importance, errors } = task;
-  if (to === 'NF4' || to === 'FP4') return encodeFourBit(bytes, to, task);
-  const encoded = call((engine) =>
-    engine.encodeTile(bytes, from, to, columns, importance, meanSquare, headRows, errors),
-  );
-  return { bytes: encoded as Uint8Array<ArrayBuffer>, errors };
-}
-
-/** A tile is whole blocks, but for the tensor's last. */
-function encodeFourBit(bytes: Uint8Array, to: 'NF4' | 'FP4', { from, errors, scales }: EncodeTask): Results['encode'] {
-  const weights = call((engine) => engine.widen(bytes, from)) as Float32Array;
-  const dataType = to === 'NF4' ? 'nf4' : 'fp4';
-  const { codes, absmax, length, blockSize } = quantize4bit(weights, { dataType });
-  if (errors) {
-    const decoded = dequantize4bit({ codes, absmax: scales ?? absmax, length, blockSize, dataType });
-    const other = new Uint8Array(decoded.buffer, decoded.byteOffset, decoded.byteLength);
-    errors.set(call((engine) => engine.compareRows(bytes, from, other, 'F32')));
-  }
-  return { bytes: codes as Uint8Array<ArrayBuffer>, absmax: absmax as Float32Array<ArrayBuffer>, errors };
-}
 
 function analyze(bytes: Uint8Array, task: AnalyzeTask): Results['analyze'] {
   const { from, columns, formats, importance, meanSquare } = task;

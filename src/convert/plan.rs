@@ -25,12 +25,16 @@ pub struct Source {
 impl Source {
     /// F32, F16 and BF16 convert a model to that dtype. Every other preset quantizes the result of a conversion that
     /// keeps each tensor's own precision, so nothing is rounded twice.
-    pub fn of(recipe: &Recipe) -> Source {
+    ///
+    /// # Errors
+    /// [`Code::ARGUMENT`] for options of bitsandbytes' formats.
+    pub fn of(recipe: &Recipe) -> Result<Source> {
+        recipe::check_four_bit_options(recipe, false)?;
         let (pre_tokenizer, plain) = (recipe.pre_tokenizer.clone(), recipe.plain);
-        match FLOATS.iter().find(|kind| kind.name.eq_ignore_ascii_case(&recipe.preset)) {
+        Ok(match FLOATS.iter().find(|kind| kind.name.eq_ignore_ascii_case(&recipe.preset)) {
             Some(kind) if asks_no_more(recipe) => Source { float: Float::Of(*kind), whole: true, pre_tokenizer, plain },
             _ => Source { float: Float::Source, whole: false, pre_tokenizer, plain },
-        }
+        })
     }
 
     /// Converts the model's header to GGUF.
@@ -65,7 +69,7 @@ pub fn plan(folder: &Folder, recipe: &Recipe, importance: Option<&ImportanceMatr
     if let Some(kind) = recipe::four_bit_type(recipe) {
         return four_bit::plan(folder, kind, recipe, importance.is_some());
     }
-    let source = Source::of(recipe);
+    let source = Source::of(recipe)?;
     source.plan(&source.header(folder)?, recipe, importance)
 }
 

@@ -88,14 +88,14 @@ fn each_piece(bytes: &Uint8Array, most: usize, mut each: impl FnMut(&[u8])) {
     }
 }
 
-/// Runs a task on the bytes that were read: `{ found, bytes, passes }`. Those that pass through as they are are not copied out.
+/// Runs a task on the bytes that were read: `{ found, bytes }`. Those that pass through as they are are not copied out.
 #[wasm_bindgen(js_name = runTask)]
 pub fn run_task(task: &[u8], bytes: &Uint8Array) -> Result<JsValue, Error> {
     let task = Task::from_bytes(task)?;
     let result = |found: Found| Object::new().value("found", Uint8Array::from(found.to_bytes().as_slice()));
     let Some(mut pass) = task.pass()? else {
         let Done { bytes, found, .. } = task.run(bytes.to_vec())?;
-        return Ok(result(found).value("bytes", Uint8Array::from(bytes.as_slice())).value("passes", false).done());
+        return Ok(result(found).value("bytes", Uint8Array::from(bytes.as_slice())).done());
     };
     if pass.is_needed() {
         let mut checked = Ok(());
@@ -106,7 +106,7 @@ pub fn run_task(task: &[u8], bytes: &Uint8Array) -> Result<JsValue, Error> {
         });
         checked?;
     }
-    Ok(result(pass.finish()).value("passes", true).done())
+    Ok(result(pass.finish()).done())
 }
 
 /// A conversion under way.
@@ -181,7 +181,8 @@ impl ModelJob {
         writes.into_iter().map(placed).collect()
     }
 
-    /// The next task, `{ id, tensor, output, ranges, task }`; `null` to wait for others, nothing at the end.
+    /// The next task, `{ id, tensor, output, ranges, passes, task }`; `null` to wait for others, nothing at the end. With
+    /// `output` the range is one of what an earlier run has written, and where `passes` the bytes pass through as they are.
     pub fn next(&mut self) -> JsValue {
         let task = match self.job.next() {
             Next::Task(task) => task,
@@ -192,7 +193,9 @@ impl ModelJob {
             Read::Source(range) => (false, range),
             Read::Output(range) => (true, range),
         };
+        let passes = task.pass().is_ok_and(|pass| pass.is_some());
         let object = Object::new().number("id", task.id).value("tensor", &task.tensor).value("output", output);
+        let object = object.value("passes", passes);
         object.value("ranges", ranges(&range)).value("task", Uint8Array::from(task.to_bytes().as_slice())).done()
     }
 

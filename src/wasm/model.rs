@@ -194,6 +194,14 @@ impl ModelPlan {
         self.plan.header.clone()
     }
 
+    /// `[{ offset, size }]`: the files that are written.
+    pub fn files(&self) -> js_sys::Array {
+        let further = &self.plan.further;
+        let first = (0, further.first().map_or(self.plan.size, |shard| shard.offset));
+        let files = std::iter::once(first).chain(further.iter().map(|shard| (shard.offset, shard.size)));
+        files.map(|(offset, size)| Object::new().number("offset", offset).number("size", size).done()).collect()
+    }
+
     /// `[{ header, offset, size }]`: the files after the first, where the output is split.
     pub fn further(&self) -> js_sys::Array {
         let shards = self.plan.further.iter();

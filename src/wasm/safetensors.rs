@@ -128,7 +128,7 @@ impl SafetensorsModel {
             let plan = convert::plan(&self.folder, &recipe, imatrix.as_deref())?;
             return Ok(ModelPlan { plan, recipe });
         }
-        let source = Source::of(&recipe);
+        let source = Source::of(&recipe)?;
         let made = self.made.take().filter(|(known, _)| *known == source);
         let header = made.map_or_else(|| source.header(&self.folder), |(_, header)| Ok(header))?;
         let plan = source.plan(&header, &named(&recipe, imatrix_name), imatrix.as_deref());

@@ -1,4 +1,4 @@
-/** Journals and manifests as strangers may hand them to us: the corpus, what was ever found, and some thousand mutations. */
+/** Manifests as strangers may hand them to us: the corpus, what was ever found, and some thousand mutations. */
 
 import { expect, test } from 'vitest';
 import { Finding, fuzz, runOnce, seeds, TARGETS } from '../../fuzz/javascript.js';
@@ -22,5 +22,5 @@ test.each(Object.keys(TARGETS))('%s', (target) => {
 });
 
 test('what breaks a promise is found', () => {
-  expect(() => runOnce('journal', undefined as never)).toThrow(Finding);
+  expect(() => runOnce('manifest', undefined as never)).toThrow(Finding);
 });

@@ -13,12 +13,12 @@ import {
   type Model,
 } from 'quantpress';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { matches } from '../../dist/model/bnb/modules.js';
 import { quantpress } from './support/cli.js';
 import { failure } from './support/failure.js';
 import { folder, sha256 } from './support/files.js';
 import { floats, gguf, LLAMA, wave } from './support/gguf.js';
 import { safetensorsFile } from './support/safetensors.js';
+import { matches } from './support/transformers.js';
 
 beforeAll(() => init());
 

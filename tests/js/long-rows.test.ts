@@ -1,6 +1,5 @@
 /** Rows of any length: what is read and converted at once does not grow with them, and the bytes stay the same. */
 
-import fc from 'fast-check';
 import {
   analyzeModel,
   diffModels,
@@ -12,11 +11,9 @@ import {
   tensorHistogram,
   verifyModel,
   type FormatName,
-  type PlannedTensor,
   type Source,
 } from 'quantpress';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { tilesOf, type Tile } from '../../dist/model/quantize/tiles.js';
 import { floats, gguf, ggufHeader, LLAMA, TYPE, wave } from './support/gguf.js';
 import { legacyMatrix } from './support/imatrix.js';
 
@@ -116,104 +113,4 @@ test('verify, diff, analyze and histograms read no more of a long row at once th
   await within(analyzeModel(model, { formats: ['Q8_0'], workers: 0 }));
   await within(tensorHistogram(model, 'blk.0.ffn_up.weight', { format: 'Q8_0', workers: 0 }));
   await within(model.readTensor('blk.0.ffn_up.weight', { rows: [1, 2] }));
-});
-
-/** A tensor of a plan. */
-function planned(rows: number, rowLength: number, headRows: number, to: FormatName): PlannedTensor {
-  const weights = rows * rowLength;
-  return {
-    name: 'x',
-    sourceName: 'x',
-    from: 'F16',
-    to,
-    why: '',
-    shape: [rowLength, rows],
-    rows,
-    rowLength,
-    headRows,
-    sourceOffset: 1000,
-    sourceBytes: 2 * weights,
-    targetOffset: 500,
-    targetBytes: to === 'F32' ? 4 * weights : (weights / 32) * 34,
-    paddedBytes: to === 'F32' ? 4 * weights : (weights / 32) * 34,
-    needsImportance: false,
-    hasImportance: false,
-  };
-}
-
-test('tiles of rows past 2^31 are small, and cover the tensor', () => {
-  let [count, end] = [0, 500];
-  const tensor = planned(2, 2 ** 31 + 64, 0, 'Q8_0');
-  for (const tile of tilesOf([tensor])) {
-    expect(tile.input.length).toBeLessThanOrEqual(2 << 20);
-    expect(tile.target.offset).toBe(end);
-    expect(tile.columns * 2).toBe(tile.input.length);
-    end += tile.target.length;
-    count += 1;
-  }
-  expect(count).toBe(2 * (2 ** 11 + 1));
-  expect(end).toBe(500 + tensor.targetBytes);
-});
-
-/** What a tile reads, in the order it is written: runs of neighbouring weights of the source. */
-function* runs({ input, headRows, columns }: Tile): Generator<{ from: number; count: number }> {
-  const rate = 2;
-  const at = (offset: number) => (offset - 1000) / rate;
-  const rows = input.length / rate / columns;
-  if (headRows === 0) {
-    yield { from: at(input.offset), count: rows * columns };
-    return;
-  }
-  for (let head = 0; head < rows; head += headRows) {
-    for (let row = 0; row < headRows; row++) {
-      const half = headRows / 2;
-      const local = (row % 2) * half + (row >> 1);
-      const offset = input.second === undefined ? input.offset : row % 2 === 0 ? input.offset : input.second;
-      const skip = input.second === undefined ? head + local : row >> 1;
-      yield { from: at(offset) + skip * columns, count: columns };
-    }
-  }
-}
-
-test('heads whose halves are interleaved come in order, whatever fits in a tile', () => {
-  const shape = fc.record({
-    // Whole heads in a tile, some rows of both halves, or pieces of one row.
-    rowLength: fc.constantFrom(32, 4096, (1 << 17) + 32, 3 << 20),
-    half: fc.integer({ min: 1, max: 40 }),
-    heads: fc.integer({ min: 1, max: 4 }),
-    to: fc.constantFrom<FormatName>('Q8_0', 'F32'),
-  });
-  fc.assert(
-    fc.property(shape, ({ rowLength, half, heads, to }) => {
-      const tensor = planned(2 * half * heads, rowLength, 2 * half, to);
-      let [weight, target] = [0, 500];
-      for (const tile of tilesOf([tensor])) {
-        expect(tile.input.length).toBeLessThanOrEqual(2 << 20);
-        expect(tile.firstWeight).toBe(weight);
-        expect(tile.target.offset).toBe(target);
-        target += tile.target.length;
-        for (const { from, count } of runs(tile)) {
-          const [row, column] = [Math.floor(weight / rowLength), weight % rowLength];
-          const [head, inHead] = [Math.floor(row / (2 * half)), row % (2 * half)];
-          const sourceRow = head * 2 * half + (inHead % 2) * half + (inHead >> 1);
-          expect(from).toBe(sourceRow * rowLength + column);
-          weight += count;
-        }
-      }
-      expect(weight).toBe(2 * half * heads * rowLength);
-      expect(target).toBe(500 + tensor.targetBytes);
-    }),
-    { numRuns: 60, seed: 14 },
-  );
-});
-
-test('a bias whose halves are interleaved is one of rows of one weight', () => {
-  const tensor = { ...planned(1, 3 << 19, 1 << 12, 'F32'), shape: [3 << 19] };
-  let weight = 0;
-  for (const tile of tilesOf([tensor])) {
-    expect([tile.columns, tile.headRows, tile.input.second]).toEqual([1, 1 << 12, undefined]);
-    expect(tile.firstWeight).toBe(weight);
-    weight += tile.input.length / 2;
-  }
-  expect(weight).toBe(3 << 19);
 });

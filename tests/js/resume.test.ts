@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { copyFileSync, readdirSync, readFileSync, renameSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import fc from 'fast-check';
 import {
   init,
   MemoryTarget,
@@ -12,11 +11,11 @@ import {
   type Recipe,
 } from 'quantpress';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { journalHead, journalTile, parseJournal } from '../../dist/model/quantize/journal.js';
 import { FileTarget } from '../../dist/io/target/file.js';
 import { failure } from './support/failure.js';
 import { folder, sha256 } from './support/files.js';
 import { floats, gguf, LLAMA, wave } from './support/gguf.js';
+import { journalOfEngine } from './support/journal.js';
 import { uniform } from './support/random.js';
 import { WHALE, WHALE_IMATRIX, WHALE_SHA256 } from './support/whale.js';
 
@@ -210,9 +209,7 @@ describe('resuming is refused, and what is there stays,', () => {
     const { file, names } = folder();
     await interrupted(WHALE, file('out'), 'Q8_0', 20);
     const journal = file(names().find((name) => name.endsWith('journal')) ?? '');
-    const { job } = parseJournal(readFileSync(journal)) ?? {};
-    if (!job) throw new Error('the journal cannot be read');
-    writeFileSync(journal, journalHead({ ...job, engine: '0.0.1' }));
+    writeFileSync(journal, journalOfEngine(readFileSync(journal, 'utf8'), '0.0.1'));
     const error = await failure(convert(WHALE, file('out'), 'Q8_0', { resume: true }));
     expect(error).toMatchObject({ code: 'CHANGED', details: { changed: 'engine' } });
     expect(error.message).toContain('version 0.0.1');
@@ -274,28 +271,6 @@ describe('damage never makes a wrong file:', () => {
       expect(sha256(file('out'))).toBe(WHALE_SHA256.Q8_0);
     }
   });
-});
-
-test('a journal gives back what was noted, and any bytes at all are read without a fault', () => {
-  const job = { engine: '1', source: 's', imatrix: '', recipe: 'r' };
-  const tile = { offset: 32, length: 7, hash: 'abc', note: { sum: 0.1, name: 'ä\n' } };
-  const whole = Buffer.concat([journalHead(job), journalTile(tile)]);
-  expect(parseJournal(whole)).toEqual({ job, tiles: new Map([[32, tile]]) });
-  for (let length = 0; length < whole.length; length++) {
-    const cut = parseJournal(whole.subarray(0, length));
-    if (cut) expect(cut).toEqual({ job, tiles: new Map() });
-  }
-  fc.assert(fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => parseJournal(bytes) === undefined));
-  const at = fc.nat(whole.length - 1);
-  fc.assert(
-    fc.property(at, fc.integer({ min: 1, max: 255 }), (place, flip) => {
-      const damaged = Buffer.from(whole);
-      damaged[place] = (damaged[place] ?? 0) ^ flip;
-      const read = parseJournal(damaged);
-      if (read) expect([0, 1]).toContain(read.tiles.size);
-      for (const found of read?.tiles.values() ?? []) expect(found).toEqual(tile);
-    }),
-  );
 });
 
 /** Kills only what has begun: before that there is nothing to go on with. */

@@ -18,7 +18,7 @@ import {
   type ReaderTable,
 } from '../../engine/options.js';
 import { createRunner, RUNNER_OPTIONS, type Runner, type RunnerOptions } from '../../pool/pool.js';
-import { meanSquareOf, needsMeanSquare } from '../quantize/row-means.js';
+import { meanSquareOf, needsMeanSquare } from './long-rows.js';
 import { compiledModule } from '../../engine/wasm.js';
 import type { Results } from '../../pool/protocol.js';
 

@@ -1,27 +1,26 @@
-/** The conversion of a whole model: plan, header, tiles, done. Memory is that of the tiles under way, never of the model. */
+/** The conversion of a whole model. The engine decides (`src/job/`): this reads, runs workers, writes and aborts. */
 
+import type { ModelJob, ModelPlan } from '../../engine/bindings.js';
+import { release } from '../../engine/dispose.js';
 import { QuantpressError } from '../../engine/error.js';
-import { noErrors, type ErrorFigures, type ErrorSums } from '../../numerics/distortion.js';
-import type { FormatName } from '../../numerics/format.js';
-import { filesOf, refuseSharedFiles, usesOf, type FileUse } from '../../io/file-identity.js';
-import { BLOCK } from '../bnb/plan.js';
-import { FourBitTails } from '../bnb/tails.js';
-import { shardSuffix } from '../../io/file-names.js';
-import { makePlan, PLAN_OPTIONS, type Plan, type PlanOptions, type Recipe } from '../plan.js';
-import type { Model, SourceType } from '../model.js';
+import { sha256 } from '../../engine/hash.js';
 import { callback, flag, readOptions, signal as signalReader, type ReaderTable } from '../../engine/options.js';
-import { createRunner, RUNNER_OPTIONS, type Runner, type RunnerOptions } from '../../pool/pool.js';
-import { ErrorReport, errorsNote, errorsOf } from './distortion-report.js';
-import { FileHashes, type HashedOutput } from './hashes.js';
-import type { JobIdentity } from './journal.js';
-import { identifyJob, saveProgress, type SavedProgress } from './resume.js';
-import { ProgressMeter, type Progress } from './progress.js';
-import { RowMeans } from './row-means.js';
-import { inputOf, tilesOf, tilesOfTensor, weightsPerMatrix, type Tile } from './tiles.js';
-import type { SideFile } from '../../io/target/side-file.js';
+import { runtimeHash } from '../../engine/platform.js';
+import { call, compiledModule } from '../../engine/wasm.js';
+import { filesOf, refuseSharedFiles, usesOf, type FileUse } from '../../io/file-identity.js';
 import { openTargets, type TargetInput, type TargetSet } from '../../io/target/open.js';
+import type { SideFile } from '../../io/target/side-file.js';
 import { InOrder, type Target } from '../../io/target/target.js';
-import { compiledModule } from '../../engine/wasm.js';
+import { createRunner, RUNNER_OPTIONS, type Runner, type RunnerOptions } from '../../pool/pool.js';
+import type { ByteRange, Results, TaskInput } from '../../pool/protocol.js';
+import type { Model } from '../model.js';
+import { makeEnginePlan, PLAN_OPTIONS, type PlanFacts, type PlanOptions } from '../plan.js';
+import type { Recipe } from '../recipe.js';
+import { SpeedMeter, type Progress } from './progress.js';
+import { readReport, type Report } from './report.js';
+import { Journal, resumable, stateOf } from './resume.js';
+
+export type { Report, ReportedShard, ReportedTensor } from './report.js';
 
 /** Options of {@link quantizeModel}. */
 export interface QuantizeModelOptions extends PlanOptions, RunnerOptions {
@@ -50,51 +49,6 @@ const OPTIONS: ReaderTable<QuantizeModelOptions> = {
   report: flag,
   onProgress: callback,
 };
-
-/** What {@link quantizeModel} has done. */
-export interface Report {
-  /** Bytes of the file before and after. */
-  sourceSize: number;
-  size: number;
-  /** Seconds it took. */
-  seconds: number;
-  /** Bytes of the source that an earlier run had done already. */
-  bytesResumed: number;
-  /** SHA-256 of the whole file, in hexadecimal; with `hashes`. Of several files, as if they stood end to end. */
-  sha256?: string;
-  /** The file is a plain container, as the recipe asked: no program runs it. */
-  plain?: true;
-  /** The files, where the recipe splits the output. */
-  shards?: ReportedShard[];
-  /** The weight error of the file, see `weightError`; with `report`. */
-  weightError?: number;
-  /** The tensors, in the order of the output file. */
-  tensors: ReportedTensor[];
-}
-
-/** One of several files. */
-export interface ReportedShard {
-  /** What its name ends with: `-00001-of-00003.gguf`. */
-  suffix: string;
-  size: number;
-  /** SHA-256 of the file, in hexadecimal; with `hashes`. */
-  sha256?: string;
-}
-
-/** What has become of one tensor. */
-export interface ReportedTensor {
-  name: string;
-  from: SourceType;
-  to: FormatName;
-  why: string;
-  sourceBytes: number;
-  bytes: number;
-  /** What is lost; with `report`. */
-  error?: ErrorFigures;
-  /** SHA-256 and XXH64 of its bytes in the output file, in hexadecimal; with `hashes`. */
-  sha256?: string;
-  xxh64?: string;
-}
 
 /**
  * Quantizes a model file: the bytes `llama-quantize` writes for the same model, preset and options.
@@ -151,66 +105,106 @@ export async function quantizeAmong(
   const given = readOptions('quantizeModel', OPTIONS, options);
   given.signal?.throwIfAborted();
   const started = performance.now();
-  const plan = await makePlan('quantizeModel', model, recipe, given, false);
+  const { plan, facts } = await makeEnginePlan('quantizeModel', model, recipe, given, false);
+  /** What the engine has to give memory back for: a plan, which becomes a job, which becomes a report. */
+  let held: { free(): void } = plan;
   try {
-    const output = await openTargets(target, { shards: plan.shards(), split: plan.split });
+    const shards = call(() => plan.files()) as { size: number }[];
+    const output = await openTargets(target, { shards, split: facts.split });
     await refuseSharedFiles(
-      [...usesOf(others.roles.model, model.reads), ...usesOf(others.roles.imatrix, plan.reads), ...others.reads],
+      [...usesOf(others.roles.model, model.reads), ...usesOf(others.roles.imatrix, facts.reads), ...others.reads],
       [
         ...(await filesOf(others.roles.target, output)),
         ...(await Promise.all(others.beside.map((file) => file.uses()))).flat(),
       ],
     );
     for (const file of others.beside) await file.prepare(given.signal);
-    const job = await identifyJob(model, plan, recipe);
-    const done = await new Conversion(model, plan, job, output, given).run();
-    return report(model, plan, done, (performance.now() - started) / 1000);
+    const { size } = plan;
+    const state = await stateOf(model);
+    const conversion = new Conversion(model, output, given, (window) => {
+      const job = jobOf(plan, given, resumable(output, given.resume ?? false) !== undefined, window);
+      held = job;
+      return { job, head: call(() => job.identify(state, facts.imatrix)) as Uint8Array<ArrayBuffer> };
+    });
+    const job = await conversion.run(size);
+    const finished = call(() => job.finish());
+    held = finished;
+    return await readReport(finished, factsOf(model, facts, given, (performance.now() - started) / 1000));
   } finally {
-    plan.free();
+    release(held);
   }
 }
 
-/** One run of a plan. Whatever fails, or the caller's signal, stops everything through one controller. */
+/** The engine's job of a plan, which is used up. */
+function jobOf(plan: ModelPlan, options: QuantizeModelOptions, journal: boolean, window: number): ModelJob {
+  const { hashes = false, report = false } = options;
+  const system = runtimeHash('sha256') && sha256;
+  return call(() => plan.job(hashes, report, journal, window, system));
+}
+
+function factsOf({ source }: Model, facts: PlanFacts, options: QuantizeModelOptions, seconds: number) {
+  const { hashes = false, report = false } = options;
+  return { sourceSize: source.size, seconds, split: facts.split, plain: facts.plain, hashes, errors: report };
+}
+
+/** A task as the engine gives it. */
+interface JobTask {
+  id: number;
+  tensor: string;
+  /** Whether it reads what an earlier run has written, not the source. */
+  output: boolean;
+  ranges: ByteRange[];
+  passes: boolean;
+  task: Uint8Array<ArrayBuffer>;
+}
+
+/** Bytes to write. */
+interface Write {
+  offset: number;
+  bytes: Uint8Array<ArrayBuffer>;
+}
+
+/** Makes the engine's job, with the first line of its journal, for as many tasks at once as a runner is wide. */
+type MakeJob = (window: number) => { job: ModelJob; head: Uint8Array<ArrayBuffer> };
+
+/** One run of a job. Whatever fails, or the caller's signal, stops everything through one controller. */
 class Conversion {
   readonly #model: Model;
-  readonly #plan: Plan;
+  readonly #job: ModelJob;
   readonly #target: Target;
-  readonly #progress: SavedProgress | undefined;
-  readonly #hashes: FileHashes | undefined;
-  readonly #errors: ErrorReport | undefined;
-  /** Of a file of bitsandbytes' formats. */
-  readonly #tails: FourBitTails | undefined;
+  readonly #journal: Journal | undefined;
+  readonly #read: (range: ByteRange) => Promise<Uint8Array<ArrayBuffer>>;
   readonly #runner: Runner;
-  readonly #meter: ProgressMeter;
+  readonly #speed = new SpeedMeter();
   readonly #onProgress: QuantizeModelOptions['onProgress'];
   readonly #stop = new AbortController();
   readonly #callers: AbortSignal | undefined;
   /** What ends the waiting of those who wait, when the run is stopped. */
   readonly #waiting = new Set<() => void>();
-  /** The importance of the tensor that was begun last, which most tiles under way are of. */
-  #importance: { index: number; all: Float32Array | undefined } | undefined;
-  readonly #means = new RowMeans();
+  /** Those who wait for a task that others are at. */
+  #idle: (() => void)[] = [];
 
-  constructor(model: Model, plan: Plan, job: JobIdentity, target: Target, options: QuantizeModelOptions) {
+  constructor(model: Model, target: Target, options: QuantizeModelOptions, make: MakeJob) {
+    const kept = resumable(target, options.resume ?? false);
     this.#model = model;
-    this.#plan = plan;
-    this.#progress = saveProgress(target, job, options.resume ?? false, this.#stop);
-    this.#hashes = options.hashes ? new FileHashes(plan.tensors, plan.shards(), this.#stop.signal) : undefined;
-    this.#errors = options.report ? new ErrorReport() : undefined;
-    this.#tails = plan.fourBit && new FourBitTails(plan.fourBit);
     this.#target = target.ordered ? new InOrder(target, this.#stop.signal) : target;
     this.#runner = createRunner(model.source, compiledModule(), options);
-    this.#meter = new ProgressMeter(plan.tensors);
+    const { job, head } = make(this.#runner.width);
+    this.#job = job;
+    this.#journal = kept && new Journal(kept, job, head, options.resume ?? false, this.#stop);
+    this.#read = async ({ offset, length }) => (await kept?.read(offset, length)) ?? new Uint8Array(0);
     this.#onProgress = options.onProgress;
     this.#callers = options.signal;
   }
 
-  async run(): Promise<Done> {
+  /** Gives the job, when all is done. */
+  async run(size: number): Promise<ModelJob> {
     const { signal } = this.#stop;
     const stopped = () => this.#stop.abort(this.#callers?.reason);
     const closeRunner = () => {
       void this.#runner.close(signal.reason);
       for (const giveUp of this.#waiting) giveUp();
+      this.#wake();
     };
     this.#callers?.addEventListener('abort', stopped, { once: true });
     signal.addEventListener('abort', closeRunner, { once: true });
@@ -218,19 +212,19 @@ class Conversion {
       // It may have been while the plan was made, when nobody listened.
       if (this.#callers?.aborted) stopped();
       signal.throwIfAborted();
-      await (this.#progress ? this.#progress.open(this.#plan.size) : this.#target.open?.(this.#plan.size));
+      await (this.#journal ? this.#journal.open(size) : this.#target.open?.(size));
       const headers = await this.#writeHeaders();
-      await this.#writeTiles();
+      await this.#runTasks();
       await headers.written;
       signal.throwIfAborted();
       await this.#model.source.check?.();
-      await this.#progress?.finish();
+      await this.#journal?.finish();
       await this.#target.close();
-      return { bytesResumed: this.#meter.bytesResumed, hashes: this.#hashes?.result(), errors: this.#errors };
+      return this.#job;
     } catch (error) {
       await this.#runner.close(error);
-      await this.#progress?.stop();
-      if (this.#progress?.keepsAfter(error)) await this.#progress.suspend();
+      await this.#journal?.stop();
+      if (this.#journal?.keepsAfter(error)) await this.#journal.suspend();
       else await this.#target.abort(error);
       throw error;
     } finally {
@@ -241,101 +235,53 @@ class Conversion {
 
   /** The header comes first. Those of further files wait for their turn, if the target wants all in order. */
   async #writeHeaders(): Promise<{ written: Promise<unknown> }> {
-    const [first, ...further] = this.#plan.shards();
-    if (first) await this.#write(first.offset, first.header);
-    const written = Promise.all(further.map(({ offset, header }) => this.#write(offset, header)));
+    const [first, ...further] = call(() => this.#job.start()) as Write[];
+    if (first) await this.#target.write(first.offset, first.bytes);
+    const written = Promise.all(further.map(({ offset, bytes }) => this.#target.write(offset, bytes)));
     return { written: written.catch((error: unknown) => this.#stop.abort(error)) };
   }
 
-  /** As many tiles at once as the runner is wide: a tile makes room for the next only when it has been written. */
-  async #writeTiles(): Promise<void> {
-    const tiles = tilesOf(this.#plan.tensors);
-    const lane = async () => {
-      for (const tile of tiles) {
-        if (this.#stop.signal.aborted) return;
-        await this.#convert(tile).catch((error: unknown) => this.#stop.abort(error));
-      }
-    };
-    await Promise.all(Array.from({ length: this.#runner.width }, lane));
+  /** As many tasks at once as the runner is wide: one makes room for the next only when what it gave has been written. */
+  async #runTasks(): Promise<void> {
+    const work = () => this.#work().catch((error: unknown) => this.#stop.abort(error));
+    await Promise.all(Array.from({ length: this.#runner.width }, work));
     this.#stop.signal.throwIfAborted();
   }
 
-  async #convert(tile: Tile): Promise<void> {
-    const there = await this.#restore(tile);
-    const { bytes, errors, absmax } = there ?? (await this.#encode(tile));
-    const end = absmax && this.#tails?.add(tile, absmax);
-    const tail = absmax ? end?.bytes : tile.padding > 0 && new Uint8Array(tile.padding);
-    const { offset, length } = tile.target;
-    if (bytes.length !== length) {
-      const message = `tensor '${tile.tensor.name}' gave ${bytes.length} bytes where ${length} were planned`;
-      throw new QuantpressError('LENGTH', message, { tensor: tile.tensor.name });
-    }
-    if (!there) {
-      await this.#target.write(offset, bytes);
-      this.#progress?.add(offset, bytes, errors && errorsNote(errors));
-    }
-    if (errors) this.#errors?.add(tile, errors);
-    await this.#hashes?.add(offset, bytes, tile.index);
-    const { targetOffset, targetBytes } = tile.tensor;
-    if (tail) await this.#write(targetOffset + targetBytes, tail);
-    if (end?.scales) await this.#measure(tile, end.scales);
-    const progress = this.#meter.add(tile, there !== undefined);
-    this.#onProgress?.(progress);
-  }
-
-  /** Bytes between the tensors. */
-  async #write(offset: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
-    await this.#target.write(offset, bytes);
-    await this.#hashes?.add(offset, bytes);
-  }
-
-  /** What an earlier run has made of a tile; if errors are wanted, only with its errors. */
-  async #restore({ target, tensor }: Tile): Promise<Converted | undefined> {
-    // Of these the scales would be missing.
-    if (this.#tails && tensor.from !== tensor.to) return undefined;
-    const errors = errorsOf(this.#progress?.noteOf(target.offset));
-    if (this.#errors && !errors && tensor.from !== tensor.to) return undefined;
-    const bytes = await this.#progress?.restore(target);
-    return bytes && { bytes, errors };
-  }
-
-  /** What is lost of a tensor whose scales are only now what the file has: it is read, and encoded, once more. */
-  async #measure({ tensor, index }: Tile, scales: Float32Array): Promise<void> {
-    if (!this.#errors) return;
-    for (const tile of tilesOfTensor(tensor, index)) {
-      const first = tile.firstWeight / BLOCK;
-      const blocks = Math.ceil((tile.target.length * 2) / BLOCK);
-      const { errors } = await this.#encode(tile, scales.slice(first, first + blocks));
-      if (errors) this.#errors.add(tile, errors);
+  async #work(): Promise<void> {
+    while (!this.#stop.signal.aborted) {
+      const task = call(() => this.#job.next()) as JobTask | null | undefined;
+      if (task === undefined) return;
+      if (task) await this.#perform(task);
+      else await new Promise<void>((resolve) => this.#idle.push(resolve));
     }
   }
 
-  async #encode(tile: Tile, scales?: Float32Array): Promise<Converted> {
-    const { tensor, columns, headRows } = tile;
-    const { from, to } = tensor;
-    const input = inputOf(tile);
+  /** Lets all look for a task again. */
+  #wake(): void {
+    for (const resolve of this.#idle.splice(0)) resolve();
+  }
+
+  async #perform(task: JobTask): Promise<void> {
+    const { found, bytes } = await this.#run(task);
+    const step = call(() => this.#job.complete(task.id, found, bytes)) as { writes: Write[]; entry?: Uint8Array };
+    this.#wake();
+    for (const write of step.writes) await this.#target.write(write.offset, write.bytes);
+    if (step.entry) this.#journal?.add(step.entry as Uint8Array<ArrayBuffer>);
+    const progress = call(() => this.#job.written(task.id)) as Progress | undefined;
+    if (progress) this.#onProgress?.(this.#speed.of(progress));
+  }
+
+  async #run({ tensor, output, ranges, passes, task }: JobTask): Promise<Results['convert']> {
+    const [first, ...more] = ranges;
+    const input: TaskInput = output && first ? await this.#read(first) : more.length > 0 || !first ? ranges : first;
     try {
-      const importance = importanceOf(tile, this.#importanceOf(tile.index));
-      const meanSquare = importance && (await this.#orStopped(this.#means.of(tile, this.#runner, this.#stop.signal)));
-      const later = this.#plan.fourBit?.double && !scales;
-      const errors = this.#errors && from !== to && !later ? noErrors() : undefined;
-      const task = {
-        kind: 'encode',
-        input,
-        from,
-        to,
-        columns,
-        meanSquare,
-        headRows,
-        importance,
-        errors,
-        scales,
-      } as const;
-      const { signal } = this.#stop;
       // A source may be stuck, and not listen to the signal.
-      return await this.#orStopped(this.#runner.run(task, signal));
+      return await this.#orStopped(this.#runner.run({ kind: 'convert', input, task, passes }, this.#stop.signal));
     } catch (error) {
-      throw inTensor(tile, error);
+      // The engine names the tensor itself: this is of what was read.
+      if (!(error instanceof QuantpressError) || 'tensor' in error.details) throw error;
+      throw new QuantpressError(error.code, `tensor '${tensor}': ${error.message}`, { ...error.details, tensor });
     }
   }
 
@@ -354,78 +300,4 @@ class Conversion {
       this.#waiting.delete(giveUp);
     }
   }
-
-  #importanceOf(index: number): Float32Array | undefined {
-    if (this.#importance?.index !== index) this.#importance = { index, all: this.#plan.importance(index) };
-    return this.#importance.all;
-  }
-}
-
-/** The importance of a tile's columns: of a stack of matrices, that of its own. */
-function importanceOf(tile: Tile, all: Float32Array | undefined): Float32Array | undefined {
-  const { tensor, firstWeight, columns } = tile;
-  if (!all || all.length === columns) return all;
-  const matrix = Math.floor(firstWeight / weightsPerMatrix(tensor));
-  const first = matrix * tensor.rowLength + (columns < tensor.rowLength ? firstWeight % tensor.rowLength : 0);
-  return all.slice(first, first + columns);
-}
-
-/** The error of a tile, told of its tensor: an index counts from the tile's first weight. */
-function inTensor({ tensor, firstWeight }: Tile, error: unknown): unknown {
-  if (!(error instanceof QuantpressError)) return error;
-  const { name, rowLength } = tensor;
-  const { index: inTile } = error.details;
-  if (typeof inTile !== 'number') {
-    return new QuantpressError(error.code, `tensor '${name}': ${error.message}`, { ...error.details, tensor: name });
-  }
-  const index = firstWeight + inTile;
-  const place = { index, row: Math.floor(index / rowLength), column: index % rowLength };
-  const message = `tensor '${name}', row ${place.row}, column ${place.column}: ${error.message}`;
-  return new QuantpressError(error.code, message, { ...error.details, tensor: name, ...place });
-}
-
-/** A tile's bytes in the output, and what they have lost. */
-interface Converted {
-  bytes: Uint8Array<ArrayBuffer>;
-  errors?: ErrorSums | undefined;
-  absmax?: Float32Array | undefined;
-}
-
-/** What only the run itself knows. */
-interface Done {
-  bytesResumed: number;
-  errors: ErrorReport | undefined;
-  hashes: HashedOutput | undefined;
-}
-
-function report({ source }: Model, plan: Plan, done: Done, seconds: number): Report {
-  const { bytesResumed, hashes, errors } = done;
-  const error = errors?.ofFile(plan.tensors);
-  return {
-    sourceSize: source.size,
-    size: plan.size,
-    seconds,
-    bytesResumed,
-    ...(hashes && { sha256: hashes.sha256 }),
-    ...(plan.plain && { plain: true }),
-    ...(plan.split && { shards: shardsOf(plan, hashes) }),
-    ...(error !== undefined && { weightError: error }),
-    tensors: plan.tensors.map((tensor, index) => ({
-      name: tensor.name,
-      from: tensor.from,
-      to: tensor.to,
-      why: tensor.why,
-      sourceBytes: tensor.sourceBytes,
-      bytes: tensor.targetBytes,
-      ...(errors && { error: errors.of(tensor, index) }),
-      ...hashes?.tensors[index],
-    })),
-  };
-}
-
-function shardsOf(plan: Plan, hashes: HashedOutput | undefined): ReportedShard[] {
-  return plan.shards().map(({ size }, index, { length }) => {
-    const sha256 = hashes?.files[index];
-    return { suffix: `${shardSuffix(index, length)}.gguf`, size, ...(sha256 !== undefined && { sha256 }) };
-  });
 }

@@ -1,0 +1,103 @@
+/** What a conversion did, as the engine tells it. */
+
+import type { ModelReport } from '../../engine/bindings.js';
+import { tensorsOf } from '../../engine/columns.js';
+import { call } from '../../engine/wasm.js';
+import { shardSuffix } from '../../io/file-names.js';
+import { figuresOf, weightError, type ErrorFigures } from '../../numerics/distortion.js';
+import type { FormatName } from '../../numerics/format.js';
+import type { SourceType } from '../model.js';
+
+/** What {@link quantizeModel} has done. */
+export interface Report {
+  /** Bytes of the file before and after. */
+  sourceSize: number;
+  size: number;
+  /** Seconds it took. */
+  seconds: number;
+  /** Bytes of the source that an earlier run had done already. */
+  bytesResumed: number;
+  /** SHA-256 of the whole file, in hexadecimal; with `hashes`. Of several files, as if they stood end to end. */
+  sha256?: string;
+  /** The file is a plain container, as the recipe asked: no program runs it. */
+  plain?: true;
+  /** The files, where the recipe splits the output. */
+  shards?: ReportedShard[];
+  /** The weight error of the file, see `weightError`; with `report`. */
+  weightError?: number;
+  /** The tensors, in the order of the output file. */
+  tensors: ReportedTensor[];
+}
+
+/** One of several files. */
+export interface ReportedShard {
+  /** What its name ends with: `-00001-of-00003.gguf`. */
+  suffix: string;
+  size: number;
+  /** SHA-256 of the file, in hexadecimal; with `hashes`. */
+  sha256?: string;
+}
+
+/** What has become of one tensor. */
+export interface ReportedTensor {
+  name: string;
+  from: SourceType;
+  to: FormatName;
+  why: string;
+  sourceBytes: number;
+  bytes: number;
+  /** What is lost; with `report`. */
+  error?: ErrorFigures;
+  /** SHA-256 and XXH64 of its bytes in the output file, in hexadecimal; with `hashes`. */
+  sha256?: string;
+  xxh64?: string;
+}
+
+/** What of a report the engine does not know. */
+export interface ReportFacts {
+  sourceSize: number;
+  seconds: number;
+  split: boolean;
+  plain: boolean;
+  /** What was asked for. */
+  hashes: boolean;
+  errors: boolean;
+}
+
+/** Reads a report of the engine's. */
+export async function readReport(engine: ModelReport, facts: ReportFacts): Promise<Report> {
+  const { sourceSize, seconds, split, plain, hashes, errors } = facts;
+  const changes: { weights: number; relativeRmse: number }[] = [];
+  const tensors = await tensorsOf(engine, (columns) => {
+    const [name, from, to, why] = [columns.text(), columns.text(), columns.text(), columns.text()];
+    const [weights, sourceBytes, bytes] = [columns.number(), columns.number(), columns.number()];
+    const hashed = hashes && { sha256: columns.text(), xxh64: columns.text() };
+    const error = errors ? figuresOf(Float64Array.from({ length: FIGURES }, () => columns.number())) : undefined;
+    if (error) changes.push({ weights, relativeRmse: error.relativeRmse });
+    const types = { from: from as SourceType, to: to as FormatName };
+    return { name, ...types, why, sourceBytes, bytes, ...(error && { error }), ...hashed } satisfies ReportedTensor;
+  });
+  const { size, bytesResumed, sha256 } = engine;
+  const error = errors ? weightError(changes) : undefined;
+  return {
+    sourceSize,
+    size,
+    seconds,
+    bytesResumed,
+    ...(sha256 !== undefined && { sha256 }),
+    ...(plain && { plain: true }),
+    ...(split && { shards: shardsOf(engine) }),
+    ...(error !== undefined && { weightError: error }),
+    tensors,
+  };
+}
+
+/** Numbers that the figures of an error come as. */
+const FIGURES = 7;
+
+function shardsOf(engine: ModelReport): ReportedShard[] {
+  const shards = call(() => engine.shards()) as { size: number; sha256?: string }[];
+  return shards.map(({ size, sha256 }, index, { length }) => {
+    return { suffix: `${shardSuffix(index, length)}.gguf`, size, ...(sha256 !== undefined && { sha256 }) };
+  });
+}
