@@ -63,6 +63,7 @@ pub mod json;
 pub mod lanes;
 mod order;
 pub mod round;
+pub mod shared;
 #[cfg(feature = "serde")]
 mod tagged;
 pub mod wire;

@@ -63,7 +63,7 @@ fn what_is_written_is_read() {
     assert_eq!(inner, [one, none, one, none]);
     let kinds: Vec<_> = header.metadata().map(|pair| pair.kind.id).collect();
     assert_eq!(kinds, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 9, 10, 11, 12]);
-    let shapes: Vec<_> = header.tensors().iter().map(|t| (t.shape.clone(), t.bytes, t.offset % 32)).collect();
+    let shapes: Vec<_> = header.tensors().iter().map(|t| (t.shape.to_vec(), t.bytes, t.offset % 32)).collect();
     assert_eq!(shapes, [(vec![64, 2], 72, 0), (vec![3], 12, 0), (vec![32, 2, 2, 2], 272, 0)]);
     assert!(header.data_start() < file.len() as u64);
 }
@@ -354,7 +354,7 @@ proptest! {
         let header = whole(&file).unwrap();
         prop_assert_eq!(header.data_start(), written.header.len() as u64);
         for ((tensor, (name, shape, kind)), place) in header.tensors().iter().zip(&tensors).zip(&written.places) {
-            prop_assert_eq!((&tensor.name, tensor.kind), (name, *kind));
+            prop_assert_eq!((tensor.name.as_str(), tensor.kind), (name.as_str(), *kind));
             prop_assert_eq!(&tensor.shape[..], &shape[..]);
             prop_assert_eq!((tensor.offset, tensor.bytes), (place.offset, place.bytes));
             prop_assert_eq!((tensor.offset % u64::from(alignment), place.padded % u64::from(alignment)), (0, 0));

@@ -249,7 +249,7 @@ fn small_precise_and_odd_tensors_follow_comfys_rules() {
     ];
     let planned = plan(&model("F32", 4, tensors), &recipe("F16"), None).unwrap();
     let gguf::Parsed::Header(header) = gguf::parse(&planned.header, planned.size).unwrap() else { panic!() };
-    let found: Vec<_> = header.tensors().iter().map(|t| (t.kind.name, t.shape.clone())).collect();
+    let found: Vec<_> = header.tensors().iter().map(|t| (t.kind.name, t.shape.to_vec())).collect();
     let want = [
         ("F16", vec![256, 16]),
         ("F32", vec![2048]),

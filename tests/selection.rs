@@ -224,7 +224,8 @@ fn decisions_on_large_models_are_those_llama_cpp_records() {
             let plan = plan(&header, &recipe, None).unwrap();
             decided += plan.tensors.len();
             let other = plan.tensors.iter().filter(|tensor| tensor.to.name.to_uppercase() != default);
-            let got: BTreeMap<_, _> = other.map(|tensor| (tensor.name.clone(), tensor.to.name.to_owned())).collect();
+            let got: BTreeMap<_, _> =
+                other.map(|tensor| (tensor.name.to_string(), tensor.to.name.to_owned())).collect();
             let all = got.keys().chain(want.keys());
             let wrong: Vec<_> = all.filter(|name| got.get(name.as_str()) != want.get(name.as_str())).collect();
             let first = wrong.first().map(|name| (name, got.get(name.as_str()), want.get(name.as_str())));

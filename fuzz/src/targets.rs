@@ -249,7 +249,7 @@ fn listed(text: &str) -> SafetensorsHeader {
         let Ok(shape) = extents.split(',').map(str::parse).collect::<Result<Vec<u64>, _>>() else { continue };
         let weights = shape.iter().try_fold(1u64, |product, n| product.checked_mul(*n));
         let Some(bytes) = weights.and_then(|n| kind.size_of(n)).filter(|bytes| *bytes < 1 << 40) else { continue };
-        header.tensors.push(SafetensorsTensor { name: name.into(), kind, shape, offset, bytes });
+        header.tensors.push(SafetensorsTensor { name: name.into(), kind, shape: shape.into(), offset, bytes });
         offset += bytes;
     }
     header

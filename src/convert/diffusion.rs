@@ -194,13 +194,13 @@ pub(super) fn header(folder: &Folder, architecture: &Architecture, prefix: &str,
             continue;
         }
         let kind = architecture.kind(name, tensor, float);
-        let folded = SafetensorsTensor { shape: folded(architecture, &tensor.shape), ..tensor.clone() };
+        let folded = SafetensorsTensor { shape: folded(architecture, &tensor.shape).into(), ..tensor.clone() };
         if folded.shape != tensor.shape {
             let dims: Vec<_> = tensor.shape.iter().map(|n| Value::I32(i32::try_from(*n).unwrap_or(i32::MAX))).collect();
             let items = array_items(ValueType::I32, &dims)?;
             shapes.push((format!("comfy.gguf.orig_shape.{name}"), items, dims.len() as u64));
         }
-        tensors.push(made(&folded, name, kind, MAX_IMAGE_NAME)?);
+        tensors.push(made(&folded, name.into(), kind, MAX_IMAGE_NAME)?);
     }
     let file_type = float.file_type(folder.tensors().iter().map(|tensor| tensor.kind));
     let mut pairs = vec![("general.architecture".to_owned(), Value::String(architecture.name.as_bytes()))];

@@ -6,6 +6,7 @@ use super::{diffusion, language, plain};
 use crate::container::gguf::{Header, TensorType};
 use crate::container::safetensors::{Index, SafetensorsHeader, SafetensorsTensor};
 use crate::error::{Code, Error, Result};
+use crate::shared::Name;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// The dtype of weights that are not quantized.
@@ -51,7 +52,7 @@ pub struct Folder {
     metadata: Vec<(String, String)>,
     size: u64,
     /// For each tensor name, its index in the tensors and the number of the first file that contains it.
-    names: HashMap<String, (usize, usize)>,
+    names: HashMap<Name, (usize, usize)>,
     /// The number of files.
     count: usize,
     files: BTreeMap<String, Vec<u8>>,

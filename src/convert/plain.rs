@@ -5,6 +5,7 @@ use crate::container::gguf::{Header, MAX_DIMS, MAX_NAME_BYTES, Tensor, TensorTyp
 use crate::container::safetensors::SafetensorsTensor;
 use crate::error::{Code, Error, Result};
 use crate::recipe::PLAIN;
+use crate::shared::{Name, Shape};
 
 /// ggml's integer types.
 const INTEGERS: &[TensorType] = &[TensorType::I8, TensorType::I16, TensorType::I32, TensorType::I64];
@@ -28,13 +29,13 @@ pub(super) fn header(folder: &Folder, float: Float) -> Result<Header> {
         } else {
             float.of(tensor.kind)
         };
-        made(tensor, &tensor.name, kind, MAX_NAME_BYTES)
+        made(tensor, tensor.name.clone(), kind, MAX_NAME_BYTES)
     });
     Ok(Header::made(&pairs, tensors.collect::<Result<_>>()?, folder.size()))
 }
 
 /// Creates a GGUF tensor that refers to the data of a safetensors tensor.
-pub(super) fn made(tensor: &SafetensorsTensor, name: &str, kind: TensorType, max_name: u64) -> Result<Tensor> {
+pub(super) fn made(tensor: &SafetensorsTensor, name: Name, kind: TensorType, max_name: u64) -> Result<Tensor> {
     let refuse = |code: Code, message: String| {
         Err(Error::new(code, format!("tensor '{}': {message}", tensor.name)).with("tensor", tensor.name.as_str()))
     };
@@ -54,10 +55,11 @@ pub(super) fn made(tensor: &SafetensorsTensor, name: &str, kind: TensorType, max
     if matches!(tensor.kind, TensorType::U32 | TensorType::U64) {
         return refuse(Code::UNSUPPORTED, format!("GGUF has no type for {}", tensor.kind.name));
     }
-    let mut shape: Vec<u64> = tensor.shape.iter().rev().copied().collect();
-    if shape.is_empty() {
-        shape.push(1);
-    }
+    let shape: Shape = match *tensor.shape {
+        [] => [1].into(),
+        [_] => tensor.shape.clone(),
+        _ => tensor.shape.iter().rev().copied().collect::<Vec<_>>().into(),
+    };
     let (offset, bytes) = (tensor.offset, tensor.bytes);
-    Ok(Tensor { name: name.to_owned(), shape, kind, stored: tensor.kind, head_rows: 0, offset, bytes })
+    Ok(Tensor { name, shape, kind, stored: tensor.kind, head_rows: 0, offset, bytes })
 }

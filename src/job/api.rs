@@ -1,6 +1,7 @@
 //! What a job and its driver say to each other.
 
 use super::task::Task;
+use crate::shared::Name;
 
 /// What is wanted of a conversion beside its files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,7 +84,7 @@ pub struct Progress {
     /// Of the bytes that are done, those that an earlier run had done.
     pub bytes_resumed: u64,
     /// The tensor of the last tile.
-    pub tensor: String,
+    pub tensor: Name,
     /// Tensors that are complete.
     pub tensors_done: usize,
     /// Tensors in all.

@@ -1,6 +1,7 @@
 //! What a conversion did.
 
 use crate::analysis::ErrorSums;
+use crate::shared::Name;
 use serde::Serialize;
 
 /// What a conversion did.
@@ -39,13 +40,13 @@ pub struct ReportedShard {
 #[non_exhaustive]
 pub struct ReportedTensor {
     /// Its name in the output.
-    pub name: String,
+    pub name: Name,
     /// The type it had.
     pub from: &'static str,
     /// The type it got.
     pub to: &'static str,
     /// The rule that decided.
-    pub why: String,
+    pub why: Name,
     /// How many weights it has.
     pub weights: u64,
     /// Bytes in the source.

@@ -10,6 +10,7 @@ use crate::format::Codec;
 use crate::hash::Hasher;
 use crate::nf4::{DataType4Bit, Quantized4Bit, block_absmax, dequantize_4bit, quantize_4bit};
 use crate::recipe::{self, four_bit_data_type};
+use crate::shared::Name;
 use serde::{Deserialize, Serialize};
 
 /// A piece of work: plain data, to be sent to any thread.
@@ -23,7 +24,7 @@ pub struct Task {
     /// What to make of them.
     pub work: Work,
     /// The tensor's name, for errors.
-    pub tensor: String,
+    pub tensor: Name,
     /// How many of the tensor's weights come before the task's, for errors.
     pub first_weight: u64,
     /// Weights per row of the tensor, for errors.

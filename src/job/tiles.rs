@@ -175,12 +175,12 @@ mod tests {
         let (row_length, rows) = (shape[0], shape[1..].iter().product());
         let from = TensorType::F32;
         PlannedTensor {
-            name: "a".to_owned(),
-            source_name: "a".to_owned(),
+            name: "a".into(),
+            source_name: "a".into(),
             from,
             to,
-            why: String::new(),
-            shape: shape.to_vec(),
+            why: "".into(),
+            shape: shape.into(),
             rows,
             row_length,
             head_rows,

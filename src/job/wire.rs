@@ -70,7 +70,7 @@ impl Task {
             _ => Work::Check { hash: input.text()?, length: input.u64()? },
         };
         input.finish()?;
-        Ok(Task { id, read, work, tensor, first_weight, row_length })
+        Ok(Task { id, read, work, tensor: tensor.into(), first_weight, row_length })
     }
 }
 

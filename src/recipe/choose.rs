@@ -9,12 +9,13 @@ use super::options::Options;
 use super::preset::Preset;
 use crate::container::gguf::{Tensor, TensorType};
 use crate::error::{Code, Error, Result};
+use crate::shared::{Name, Pool};
 
 /// The type of a tensor, with the reason.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Decision {
     pub kind: TensorType,
-    pub why: String,
+    pub why: Name,
 }
 
 /// Chooses types in the order in which tensors are written; some rules depend on a tensor's index within its category.
@@ -28,6 +29,7 @@ pub(super) struct Chooser<'a> {
     value_tensors: u64,
     counts: Counts,
     image: Option<ImageMix>,
+    reasons: Pool<str>,
 }
 
 /// The number of tensors per category so far.
@@ -66,7 +68,8 @@ impl<'a> Chooser<'a> {
             value_tensors += u64::from(category.is_values());
         }
         let image = ImageMix::of(&facts.architecture, preset.ftype);
-        Chooser { preset, options, facts, has_importance, tied, value_tensors, counts: Counts::default(), image }
+        let (counts, reasons) = (Counts::default(), Pool::default());
+        Chooser { preset, options, facts, has_importance, tied, value_tensors, counts, image, reasons }
     }
 
     /// Chooses the type of one tensor, which is written as `name`.
@@ -75,11 +78,10 @@ impl<'a> Chooser<'a> {
     /// [`Code::UNSUPPORTED`] if no type fits the rows, [`Code::MALFORMED`] if a rule needs the layer of a tensor whose
     /// name does not have one.
     pub fn choose(&mut self, tensor: &Tensor, name: &str) -> Result<Decision> {
-        let decided = |kind, why: &str| Ok(Decision { kind, why: why.to_owned() });
-        let Some(default) = self.preset.default_type else { return decided(tensor.kind, "copied") };
+        let Some(default) = self.preset.default_type else { return self.decided(tensor.kind, "copied") };
         let options = self.options;
         if let Some(why) = self.kept(tensor, name) {
-            return decided(tensor.kind, why);
+            return self.decided(tensor.kind, why);
         }
         image::check_layout(&self.facts.architecture, name)?;
         let category = Category::of(name);
@@ -93,7 +95,7 @@ impl<'a> Chooser<'a> {
             return self.demanded(tensor, kind, "output type set by the recipe");
         }
         if !default.is_quantized() {
-            return decided(default, "the preset's default type");
+            return self.decided(default, "the preset's default type");
         }
         let (kind, why) = match options.pattern_type(name) {
             Some(asked) => asked,
@@ -110,12 +112,16 @@ impl<'a> Chooser<'a> {
             None => fitting(kind, tensor.row_length())?,
         };
         if fitted == kind {
-            return decided(kind, why);
+            return self.decided(kind, why);
         }
-        let TensorType { name: wanted, weights, .. } = kind;
+        let (wanted, weights) = (kind.name, kind.weights);
         let (row, got) = (tensor.row_length(), fitted.name);
         let why = format!("{why}; rows of {row} are not a multiple of {weights}, so {got} replaces {wanted}");
-        Ok(Decision { kind: fitted, why })
+        self.decided(fitted, &why)
+    }
+
+    fn decided(&mut self, kind: TensorType, why: &str) -> Result<Decision> {
+        Ok(Decision { kind, why: self.reasons.share(why) })
     }
 
     fn kept(&self, tensor: &Tensor, name: &str) -> Option<&'static str> {
@@ -126,14 +132,14 @@ impl<'a> Chooser<'a> {
     }
 
     /// There is no fallback for a type set by the recipe: like llama-quantize, fail if rows are not whole blocks.
-    fn demanded(&self, tensor: &Tensor, kind: TensorType, why: &str) -> Result<Decision> {
+    fn demanded(&mut self, tensor: &Tensor, kind: TensorType, why: &str) -> Result<Decision> {
         let row = tensor.row_length();
         if !row.is_multiple_of(kind.weights) {
-            let TensorType { name, weights, .. } = kind;
+            let (name, weights) = (kind.name, kind.weights);
             let message = format!("{why}: {name} has blocks of {weights} weights, but the rows have {row}");
             return Err(Error::new(Code::LENGTH, message).with("actual", row).with("expected", weights));
         }
-        Ok(Decision { kind, why: why.to_owned() })
+        self.decided(kind, why)
     }
 
     fn mixed(

@@ -36,7 +36,7 @@ pub(super) fn fitting(wanted: TensorType, row_length: u64) -> Result<TensorType>
         Some((_, to)) => *to,
         None if wanted.weights <= 32 => wanted,
         None => {
-            let TensorType { name, weights, .. } = wanted;
+            let (name, weights) = (wanted.name, wanted.weights);
             let message = format!(
                 "{name} needs rows with a multiple of {weights} weights, but these have {row_length}, and there is no fallback type"
             );

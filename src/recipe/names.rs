@@ -2,6 +2,7 @@
 
 use crate::error::{Code, Error, Result};
 use crate::order::sorted;
+use crate::shared::Name;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
@@ -49,9 +50,9 @@ impl Pruner {
     ///
     /// # Errors
     /// [`Code::RANGE`] for a layer number that is too large.
-    pub fn rename(&mut self, name: &str) -> Result<Option<String>> {
-        let Some(first) = self.pruned.first().copied() else { return Ok(Some(name.to_owned())) };
-        let Some((start, digits)) = numbered_block(name) else { return Ok(Some(name.to_owned())) };
+    pub fn rename(&mut self, name: &Name) -> Result<Option<Name>> {
+        let Some(first) = self.pruned.first().copied() else { return Ok(Some(name.clone())) };
+        let Some((start, digits)) = numbered_block(name) else { return Ok(Some(name.clone())) };
         let block: u32 = digits.parse().map_err(|_| {
             Error::new(Code::RANGE, format!("tensor '{name}' has the layer number {digits}, which is too large"))
         })?;
@@ -72,7 +73,7 @@ impl Pruner {
                 new
             }
         };
-        Ok(new.map(|new| format!("{}{new}{}", &name[..start], &name[start + digits.len()..])))
+        Ok(new.map(|new| format!("{}{new}{}", &name[..start], &name[start + digits.len()..]).into()))
     }
 }
 
@@ -110,7 +111,7 @@ mod tests {
     fn pruned_layers_close_the_gap() {
         let mut pruner = Pruner::new(&[3, 1, 3]);
         let names = ["output.weight", "blk.0.a", "blk.1.a", "blk.2.a", "blk.2.b", "blk.3.a", "blk.4.a"];
-        let renamed: Vec<_> = names.iter().map(|name| pruner.rename(name).unwrap()).collect();
+        let renamed: Vec<_> = names.iter().map(|name| pruner.rename(&Name::from(*name)).unwrap()).collect();
         let want =
             [Some("output.weight"), Some("blk.0.a"), None, Some("blk.1.a"), Some("blk.1.b"), None, Some("blk.2.a")];
         assert_eq!(renamed.iter().map(Option::as_deref).collect::<Vec<_>>(), want);

@@ -16,6 +16,7 @@ use crate::error::{Code, Error, Result};
 use crate::format::Codec;
 use crate::nf4::TailLayout;
 use crate::order::sorted;
+use crate::shared::{Name, Pool, Shape};
 use std::collections::{BTreeMap, HashSet};
 
 /// The plan of a conversion: everything that is decided before the first weight is read.
@@ -49,17 +50,17 @@ pub struct FourBit {
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlannedTensor {
     /// The name in the output.
-    pub name: String,
+    pub name: Name,
     /// The name in the input, which differs if layers are pruned and the following ones renumbered.
-    pub source_name: String,
+    pub source_name: Name,
     /// The dtype in the input.
     pub from: TensorType,
     /// The dtype in the output.
     pub to: TensorType,
     /// The reason for the dtype, including the fallback if there was one.
-    pub why: String,
+    pub why: Name,
     /// The shape, with the row length first.
-    pub shape: Vec<u64>,
+    pub shape: Shape,
     /// The number of rows: the product of all dimensions but the first.
     pub rows: u64,
     /// Weights per row.
@@ -91,7 +92,7 @@ impl PlannedTensor {
     }
 
     /// A tensor under its own name, without importance. Its position is set when all sizes are known.
-    pub(super) fn of(tensor: &Tensor, to: TensorType, why: String) -> Self {
+    pub(super) fn of(tensor: &Tensor, to: TensorType, why: Name) -> Self {
         PlannedTensor {
             name: tensor.name.clone(),
             source_name: tensor.name.clone(),
@@ -120,7 +121,7 @@ impl Plan {
     /// The importance of a tensor's columns: one value per column, for each expert (`shape[2]`) in turn.
     pub fn importance(&self, index: usize) -> Option<&[f32]> {
         let tensor = self.tensors.get(index).filter(|tensor| tensor.has_importance)?;
-        let entry = self.importance.as_ref()?.get(&tensor.source_name)?;
+        let entry = self.importance.as_ref()?.get(tensor.source_name.as_str())?;
         Some(&entry.values)
     }
 }
@@ -161,6 +162,7 @@ pub fn plan(header: &Header, recipe: &Recipe, importance: Option<&ImportanceMatr
     let mut chooser = Chooser::new(preset, &options, &facts, importance.is_some(), names);
     let stated = if preset.is_copy() { stated_ftype(header, &options, &written) } else { preset.ftype };
     let mut tensors = Vec::with_capacity(written.len());
+    let mut shapes = Pool::default();
     for (tensor, name) in written {
         let placed = |error: Error| error.within(&format!("tensor '{name}'"));
         let decision = chooser.choose(tensor, &name).map_err(placed)?;
@@ -172,7 +174,7 @@ pub fn plan(header: &Header, recipe: &Recipe, importance: Option<&ImportanceMatr
         };
         if !is_image(&facts.architecture) {
             // As ggml does; other programs may write trailing dimensions of one.
-            planned.shape.truncate(tensor.dimensions());
+            planned.shape = shapes.share(tensor.shape.get(..tensor.dimensions()).unwrap_or(&tensor.shape));
         }
         limits.check(&name, planned.shape.len()).map_err(placed)?;
         if tensor.stored == tensor.kind || decision.kind != tensor.kind {
@@ -220,23 +222,24 @@ fn written_tensors<'a>(
     recipe: &Recipe,
     facts: &Facts,
     pruner: &mut Pruner,
-) -> Result<Vec<(&'a Tensor, String)>> {
+) -> Result<Vec<(&'a Tensor, Name)>> {
     let tensors: Vec<&Tensor> = header.tensors().iter().collect();
     let order = match is_image(&facts.architecture) {
         true => tensors,
         false => sorted(&tensors, |a, b| compare(&a.name, &b.name)),
     };
-    let mut written: Vec<(&Tensor, String)> = Vec::with_capacity(order.len());
+    let mut written: Vec<(&Tensor, Name)> = Vec::with_capacity(order.len());
     for tensor in order {
         let Some(name) = pruner.rename(&tensor.name)? else { continue };
         written.push((tensor, name));
     }
     let mut names = HashSet::new();
-    if let Some((_, name)) = written.iter().find(|(_, name)| !names.insert(name.as_str())) {
+    if pruner.is_active()
+        && let Some((_, name)) = written.iter().find(|(_, name)| !names.insert(name.as_str()))
+    {
         let message = format!("pruning layers would give two tensors the name '{name}'");
         return Err(Error::new(Code::ARGUMENT, message).with("tensor", name.as_str()));
     }
-    drop(names);
     if recipe.keep_split {
         // In the order of the files, and by offset within each.
         written.sort_by_key(|(tensor, _)| tensor.offset);
@@ -305,7 +308,7 @@ fn check_conversion(tensor: &PlannedTensor, made: bool, recipe: &Recipe) -> Resu
 }
 
 /// The `general.file_type` of a copy: as stated in the file, or guessed from its most frequent dtype.
-fn stated_ftype(header: &Header, options: &Options, written: &[(&Tensor, String)]) -> u32 {
+fn stated_ftype(header: &Header, options: &Options, written: &[(&Tensor, Name)]) -> u32 {
     let stated = Lookup { header, overrides: &options.overrides }.number("general.file_type");
     if let Some(number) = stated.and_then(|number| u32::try_from(number).ok()) {
         return number;

@@ -5,7 +5,7 @@
 use super::metadata::Pairs;
 use super::options::Recipe;
 use super::plan::{Plan, PlannedTensor};
-use crate::container::gguf::{DEFAULT_ALIGNMENT, Header, Record, SPLIT_KEYS, Value, encode_pair, write_header};
+use crate::container::gguf::{DEFAULT_ALIGNMENT, Header, HeaderWriter, Record, SPLIT_KEYS, Value, encode_pair};
 use crate::error::{Code, Error, Result};
 
 /// Maximum number of files of a model. Names have five digits, and no model has nearly this many.
@@ -80,15 +80,18 @@ impl Split {
             } else {
                 split.map(|(key, value)| encode_pair(key, value)).collect()
             };
-            let records: Vec<_> = mine.iter().map(|t| Record { name: &t.name, shape: &t.shape, kind: t.to }).collect();
             let alignment = if number == 0 { pairs.alignment } else { DEFAULT_ALIGNMENT };
-            let written = write_header(&raw, &records, alignment)?;
-            let offset = shards.last().map_or(0, Shard::end);
-            for (tensor, mut place) in mine.iter_mut().zip(written.places) {
-                place.offset = place.offset.saturating_add(offset);
-                tensor.place = place;
+            let mut writer = HeaderWriter::new(&raw, mine.iter().map(record), alignment);
+            for tensor in mine.iter_mut() {
+                tensor.place = writer.add(&record(tensor))?;
             }
-            shards.push(Shard { header: written.header, offset, size: written.size });
+            let (header, size) = writer.finish()?;
+            let offset = shards.last().map_or(0, Shard::end);
+            let start = offset.saturating_add(header.len() as u64);
+            for tensor in mine.iter_mut() {
+                tensor.place.offset = tensor.place.offset.saturating_add(start);
+            }
+            shards.push(Shard { header, offset, size });
         }
         let size = shards.last().map_or(0, Shard::end);
         if i64::try_from(size).is_err() {
@@ -99,6 +102,10 @@ impl Split {
         let header = shards.next().map(|first| first.header).unwrap_or_default();
         Ok(Plan { header, further: shards.collect(), tensors, size, four_bit: None, importance: None })
     }
+}
+
+fn record(tensor: &PlannedTensor) -> Record<'_> {
+    Record { name: &tensor.name, shape: &tensor.shape, kind: tensor.to }
 }
 
 /// Keeps each tensor in the shard it was read from; the first may have none.

@@ -4,8 +4,9 @@ use super::metadata::Pairs;
 use super::options::Recipe;
 use super::plan::{Plan, PlannedTensor};
 use super::split::Split;
-use crate::container::gguf::Header;
+use crate::container::gguf::{Header, Tensor};
 use crate::error::Result;
+use crate::shared::Name;
 
 /// Plans to write the header as it is: its metadata, and its tensors in order with their `kind` as dtype. Only the
 /// splitting options of the recipe are used.
@@ -13,7 +14,8 @@ use crate::error::Result;
 /// # Errors
 /// [`Code::RANGE`](crate::Code::RANGE) and [`Code::TOO_LARGE`](crate::Code::TOO_LARGE) for invalid splitting options.
 pub fn transcribe(header: &Header, recipe: &Recipe) -> Result<Plan> {
-    let planned = |tensor| PlannedTensor::of(tensor, tensor.kind, "conversion".to_owned());
+    let why = Name::from("conversion");
+    let planned = |tensor: &Tensor| PlannedTensor::of(tensor, tensor.kind, why.clone());
     let tensors: Vec<_> = header.tensors().iter().map(planned).collect();
     Split::of(recipe, header, &tensors)?.plan(&Pairs::of(header), tensors)
 }

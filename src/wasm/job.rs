@@ -194,7 +194,7 @@ impl ModelJob {
             Read::Output(range) => (true, range),
         };
         let passes = task.pass().is_ok_and(|pass| pass.is_some());
-        let object = Object::new().number("id", task.id).value("tensor", &task.tensor).value("output", output);
+        let object = Object::new().number("id", task.id).value("tensor", task.tensor.as_str()).value("output", output);
         let object = object.value("passes", passes);
         object.value("ranges", ranges(&range)).value("task", Uint8Array::from(task.to_bytes().as_slice())).done()
     }
@@ -211,7 +211,7 @@ impl ModelJob {
     pub fn written(&mut self, id: f64) -> JsValue {
         let Some(progress) = self.job.written(id as u64) else { return JsValue::UNDEFINED };
         let object = Object::new().number("bytesDone", progress.bytes_done).number("bytesTotal", progress.bytes_total);
-        let object = object.number("bytesResumed", progress.bytes_resumed).value("tensor", progress.tensor);
+        let object = object.number("bytesResumed", progress.bytes_resumed).value("tensor", progress.tensor.as_str());
         let (done, total) = (progress.tensors_done as u64, progress.tensors_total as u64);
         object.number("tensorsDone", done).number("tensorsTotal", total).done()
     }

@@ -190,8 +190,8 @@ impl ModelPlan {
     }
 
     /// The complete final header, padded to where tensor data begins.
-    pub fn header(&self) -> Vec<u8> {
-        self.plan.header.clone()
+    pub fn header(&self) -> js_sys::Uint8Array {
+        js_sys::Uint8Array::from(self.plan.header.as_slice())
     }
 
     /// `[{ offset, size }]`: the files that are written.

@@ -3,6 +3,7 @@
 use super::value::{Value, ValueType, read, whole};
 use super::{DEFAULT_ALIGNMENT, TensorType};
 use crate::container::reader::Reader;
+use crate::shared::{Name, Pool, Shape};
 use std::ops::Range;
 
 /// A parsed header, together with the bytes it was parsed from.
@@ -52,9 +53,9 @@ impl<'a> KeyValue<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tensor {
     /// The name, unique in the file.
-    pub name: String,
+    pub name: Name,
     /// One to four dimensions, all nonzero. The first is the row length.
-    pub shape: Vec<u64>,
+    pub shape: Shape,
     /// The dtype of the tensor.
     pub kind: TensorType,
     /// The dtype in the source file if the tensor is converted from another container; otherwise equal to `kind`.
@@ -92,7 +93,9 @@ impl Tensor {
 
 impl Header {
     /// Builds a header for a model from another container. Tensor offsets refer to that container.
-    pub fn made(pairs: &[(String, Value)], tensors: Vec<Tensor>, file_size: u64) -> Header {
+    pub fn made(pairs: &[(String, Value)], mut tensors: Vec<Tensor>, file_size: u64) -> Header {
+        let mut shapes = Pool::default();
+        tensors.iter_mut().for_each(|tensor| tensor.shape = shapes.share(&tensor.shape));
         let mut bytes = Vec::new();
         let pairs = pairs.iter().map(|(key, value)| {
             let start = bytes.len();

@@ -22,8 +22,10 @@ mod write;
 pub use header::{Header, KeyValue, Tensor};
 pub use parse::{Parsed, parse};
 pub use shards::{SPLIT_KEYS, join};
-pub use types::TensorType;
+pub use types::{TensorType, TypeRow};
 pub use value::{Array, Cursor, Items, Value, ValueType, array_items};
+#[cfg(feature = "models")]
+pub(crate) use write::HeaderWriter;
 pub use write::{Place, Record, Writer, encode_pair, write_header};
 
 /// Size of a header, which is kept in memory. The largest known ones (vocabularies of 260 000 tokens) have 20 MB.

@@ -9,6 +9,7 @@ use super::{
 use crate::container::reader::{Read, Reader, Stop};
 use crate::error::{Code, Error, Result};
 use crate::order::sorted;
+use crate::shared::{Name, Pool};
 use std::collections::HashSet;
 
 /// The result of [`parse`].
@@ -83,9 +84,11 @@ fn header(prefix: &[u8], file_size: u64) -> Read<Header> {
     // At most as many records as fit into the bytes that are there.
     let held = prefix.len().saturating_sub(reader.position()).checked_div(MIN_RECORD_BYTES).unwrap_or(0);
     header.tensors.reserve_exact(held.min(usize::try_from(tensor_count).unwrap_or(held)));
+    let mut shapes = Pool::default();
     for _ in 0..tensor_count {
-        header.tensors.push(record(&mut reader)?);
+        header.tensors.push(record(&mut reader, &mut shapes)?);
     }
+    drop(shapes);
     let mut names = HashSet::new();
     if let Some(tensor) = header.tensors.iter().find(|tensor| !names.insert(tensor.name.as_str())) {
         return Err(twice("tensor", &tensor.name).into());
@@ -150,18 +153,18 @@ fn pairs(reader: &mut Reader, count: u64) -> Read<Vec<Pair>> {
             Err(Stop::Failed(error)) => return Err(error.within(&format!("metadata '{key}'")).into()),
             other => other?,
         };
-        if !keys.insert(key.clone()) {
-            return Err(twice("metadata key", &key).into());
+        if !keys.insert(key) {
+            return Err(twice("metadata key", key).into());
         }
         let end = reader.position();
-        pairs.push(Pair { key, kind, whole: start..end, value: value..end });
+        pairs.push(Pair { key: key.to_owned(), kind, whole: start..end, value: value..end });
     }
     Ok(pairs)
 }
 
-fn text(bytes: &[u8], what: &str, index: u64) -> Result<String> {
+fn text<'a>(bytes: &'a [u8], what: &str, index: u64) -> Result<&'a str> {
     let text = std::str::from_utf8(bytes).ok().filter(|text| !text.is_empty());
-    text.map(str::to_owned).ok_or_else(|| {
+    text.ok_or_else(|| {
         let message = format!("{what} {index} is empty or not UTF-8");
         Error::new(Code::MALFORMED, message).with("index", index)
     })
@@ -184,35 +187,34 @@ fn check_alignment(header: &Header) -> Result<u32> {
     }
 }
 
-fn record(reader: &mut Reader) -> Read<Tensor> {
+fn record(reader: &mut Reader, shapes: &mut Pool<[u64]>) -> Read<Tensor> {
     let name = text(read_string(reader, MAX_NAME_BYTES, "a tensor's name")?, "a tensor's name, at byte", {
         reader.position() as u64
     })?;
-    match rest_of_record(reader) {
+    match rest_of_record(reader, name, shapes) {
         Err(Stop::Failed(error)) => Err(error.within(&format!("tensor '{name}'")).into()),
-        Err(more) => Err(more),
-        Ok(tensor) => Ok(Tensor { name, ..tensor }),
+        other => other,
     }
 }
 
-/// Everything but the name.
-fn rest_of_record(reader: &mut Reader) -> Read<Tensor> {
+/// Everything after the name.
+fn rest_of_record(reader: &mut Reader, name: &str, shapes: &mut Pool<[u64]>) -> Read<Tensor> {
     let dims = reader.u32()?;
     if dims > MAX_READ_DIMS {
         let message = format!("it claims {dims} dimensions; the limit is {MAX_READ_DIMS}");
         return Err(Error::new(Code::TOO_LARGE, message).with("dimensions", dims).into());
     }
-    let mut shape = Vec::with_capacity(dims.max(1) as usize);
-    for _ in 0..dims {
-        shape.push(reader.u64()?);
-    }
-    if shape.is_empty() {
-        shape.push(1); // a scalar, as ggml sees it
+    let mut dimensions = [1; MAX_READ_DIMS as usize];
+    // Of none, one: a scalar, as ggml sees it.
+    let (shape, _) = dimensions.split_at_mut(dims.max(1) as usize);
+    for n in shape.iter_mut().take(dims as usize) {
+        *n = reader.u64()?;
     }
     let kind = TensorType::by_id(reader.u32()?)?;
     let offset = reader.u64()?;
-    let bytes = size(&shape, kind)?;
-    Ok(Tensor { name: String::new(), shape, kind, stored: kind, head_rows: 0, offset, bytes })
+    let bytes = size(shape, kind)?;
+    let (name, shape) = (Name::from(name), shapes.share(shape));
+    Ok(Tensor { name, shape, kind, stored: kind, head_rows: 0, offset, bytes })
 }
 
 fn size(shape: &[u64], kind: TensorType) -> Result<u64> {

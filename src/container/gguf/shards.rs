@@ -11,6 +11,7 @@
 
 use super::{Header, MAX_TENSORS};
 use crate::error::{Code, Error, Result};
+use crate::shared::Name;
 use std::collections::HashMap;
 
 /// The keys of a shard's split metadata, in the order `llama-quantize` writes them.
@@ -67,7 +68,7 @@ pub fn join(shards: Vec<Header>) -> Result<Header> {
     let Some(mut whole) = shards.next() else { return Err(Error::new(Code::NO_DATA, "there are no files to join")) };
     check_number(&whole, 0, given, &whole)?;
     let mut starts = vec![0];
-    let mut owners: HashMap<String, u64> = whole.tensors.iter().map(|tensor| (tensor.name.clone(), 1)).collect();
+    let mut owners: HashMap<Name, u64> = whole.tensors.iter().map(|tensor| (tensor.name.clone(), 1)).collect();
     for (number, shard) in (1..).zip(shards) {
         check_number(&shard, number, given, &whole)?;
         let start = whole.file_size;

@@ -3,10 +3,16 @@
 //! Which of them can be read or written is defined by [`crate::format::Codec`]; a test there compares the two tables.
 
 use crate::error::{Code, Error, Result};
+use std::fmt;
+use std::ops::Deref;
 
-/// A tensor type (`ggml_type`).
+/// A tensor type (`ggml_type`): one byte, because a model can have a million of them. It dereferences to its [`TypeRow`].
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct TensorType(u8);
+
+/// The properties of a [`TensorType`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TensorType {
+pub struct TypeRow {
     /// The number in GGUF files.
     pub id: u32,
     /// The name, spelled as in llama.cpp's enum.
@@ -17,76 +23,117 @@ pub struct TensorType {
     pub bytes: u64,
 }
 
+impl Deref for TensorType {
+    type Target = TypeRow;
+
+    fn deref(&self) -> &TypeRow {
+        self.row()
+    }
+}
+
+impl fmt::Debug for TensorType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
 macro_rules! types {
-    ($($name:ident $id:literal $weights:literal $bytes:literal;)+) => {
+    (
+        gguf { $($name:ident $id:literal $weights:literal $bytes:literal;)+ }
+        foreign { $($other:ident $other_id:literal $other_bytes:literal;)+ }
+        codes { $($code:ident $code_id:literal;)+ }
+    ) => {
+        /// The index of each type in the table.
+        #[allow(non_camel_case_types, clippy::upper_case_acronyms)]
+        enum Place { $($name,)+ $($other,)+ $($code,)+ }
+
+        static TABLE: &[TypeRow] = &[
+            $(TypeRow { id: $id, name: stringify!($name), weights: $weights, bytes: $bytes },)+
+            $(TypeRow { id: $other_id, name: stringify!($other), weights: 1, bytes: $other_bytes },)+
+            $(TypeRow { id: $code_id, name: stringify!($code), weights: 2, bytes: 1 },)+
+        ];
+
         #[allow(missing_docs)] // the names say it
         impl TensorType {
-            $(pub const $name: TensorType =
-                TensorType { id: $id, name: stringify!($name), weights: $weights, bytes: $bytes };)+
-            /// All types, in the order of their ids.
+            $(pub const $name: TensorType = TensorType(Place::$name as u8);)+
+            $(pub const $other: TensorType = TensorType(Place::$other as u8);)+
+            $(
+                /// A 4-bit type of bitsandbytes, which does not exist in GGUF: two codes per byte, with the scales stored
+                /// separately.
+                pub const $code: TensorType = TensorType(Place::$code as u8);
+            )+
+            /// All types of GGUF, in the order of their ids.
             pub const ALL: &[TensorType] = &[$(TensorType::$name),+];
+            /// Types of safetensors files that do not exist in GGUF. Their ids are internal and never written.
+            pub const FOREIGN: &[TensorType] = &[$(TensorType::$other),+];
         }
     };
 }
 
 types! {
-    F32      0   1   4;
-    F16      1   1   2;
-    Q4_0     2  32  18;
-    Q4_1     3  32  20;
-    Q5_0     6  32  22;
-    Q5_1     7  32  24;
-    Q8_0     8  32  34;
-    Q8_1     9  32  36;
-    Q2_K    10 256  84;
-    Q3_K    11 256 110;
-    Q4_K    12 256 144;
-    Q5_K    13 256 176;
-    Q6_K    14 256 210;
-    Q8_K    15 256 292;
-    IQ2_XXS 16 256  66;
-    IQ2_XS  17 256  74;
-    IQ3_XXS 18 256  98;
-    IQ1_S   19 256  50;
-    IQ4_NL  20  32  18;
-    IQ3_S   21 256 110;
-    IQ2_S   22 256  82;
-    IQ4_XS  23 256 136;
-    I8      24   1   1;
-    I16     25   1   2;
-    I32     26   1   4;
-    I64     27   1   8;
-    F64     28   1   8;
-    IQ1_M   29 256  56;
-    BF16    30   1   2;
-    TQ1_0   34 256  54;
-    TQ2_0   35 256  66;
-    MXFP4   39  32  17;
-    NVFP4   40  64  36;
-    Q1_0    41 128  18;
-    Q2_0    42  64  18;
+    gguf {
+        F32      0   1   4;
+        F16      1   1   2;
+        Q4_0     2  32  18;
+        Q4_1     3  32  20;
+        Q5_0     6  32  22;
+        Q5_1     7  32  24;
+        Q8_0     8  32  34;
+        Q8_1     9  32  36;
+        Q2_K    10 256  84;
+        Q3_K    11 256 110;
+        Q4_K    12 256 144;
+        Q5_K    13 256 176;
+        Q6_K    14 256 210;
+        Q8_K    15 256 292;
+        IQ2_XXS 16 256  66;
+        IQ2_XS  17 256  74;
+        IQ3_XXS 18 256  98;
+        IQ1_S   19 256  50;
+        IQ4_NL  20  32  18;
+        IQ3_S   21 256 110;
+        IQ2_S   22 256  82;
+        IQ4_XS  23 256 136;
+        I8      24   1   1;
+        I16     25   1   2;
+        I32     26   1   4;
+        I64     27   1   8;
+        F64     28   1   8;
+        IQ1_M   29 256  56;
+        BF16    30   1   2;
+        TQ1_0   34 256  54;
+        TQ2_0   35 256  66;
+        MXFP4   39  32  17;
+        NVFP4   40  64  36;
+        Q1_0    41 128  18;
+        Q2_0    42  64  18;
+    }
+    foreign {
+        F8_E4M3 0x1000 1;
+        F8_E5M2 0x1001 1;
+        BOOL    0x1002 1;
+        U8      0x1003 1;
+        U16     0x1004 2;
+        U32     0x1005 4;
+        U64     0x1006 8;
+    }
+    codes {
+        NF4 0x1100;
+        FP4 0x1101;
+    }
 }
 
-/// Types of safetensors files that do not exist in GGUF. Their ids are internal and never written.
-#[allow(missing_docs)] // the names say it
-impl TensorType {
-    pub const F8_E4M3: TensorType = TensorType { id: 0x1000, name: "F8_E4M3", weights: 1, bytes: 1 };
-    pub const F8_E5M2: TensorType = TensorType { id: 0x1001, name: "F8_E5M2", weights: 1, bytes: 1 };
-    pub const BOOL: TensorType = TensorType { id: 0x1002, name: "BOOL", weights: 1, bytes: 1 };
-    pub const U8: TensorType = TensorType { id: 0x1003, name: "U8", weights: 1, bytes: 1 };
-    pub const U16: TensorType = TensorType { id: 0x1004, name: "U16", weights: 1, bytes: 2 };
-    pub const U32: TensorType = TensorType { id: 0x1005, name: "U32", weights: 1, bytes: 4 };
-    pub const U64: TensorType = TensorType { id: 0x1006, name: "U64", weights: 1, bytes: 8 };
-    /// All of these types.
-    pub const FOREIGN: &[TensorType] =
-        &[Self::F8_E4M3, Self::F8_E5M2, Self::BOOL, Self::U8, Self::U16, Self::U32, Self::U64];
-    /// bitsandbytes' 4-bit types, which do not exist in GGUF: two codes per byte, with the scales stored separately.
-    pub const NF4: TensorType = TensorType { id: 0x1100, name: "NF4", weights: 2, bytes: 1 };
-    pub const FP4: TensorType = TensorType { id: 0x1101, name: "FP4", weights: 2, bytes: 1 };
-    /// The types that GGUF and safetensors share, by the same names.
-    const SHARED: &[TensorType] =
-        &[Self::F64, Self::F32, Self::F16, Self::BF16, Self::I8, Self::I16, Self::I32, Self::I64];
-}
+/// The types that GGUF and safetensors share, by the same names.
+const SHARED: &[TensorType] = &[
+    TensorType::F64,
+    TensorType::F32,
+    TensorType::F16,
+    TensorType::BF16,
+    TensorType::I8,
+    TensorType::I16,
+    TensorType::I32,
+    TensorType::I64,
+];
 
 /// Ids of removed types, with ggml's advice.
 const REMOVED: &[(u32, &str, &str)] = &[
@@ -101,6 +148,11 @@ const REMOVED: &[(u32, &str, &str)] = &[
 ];
 
 impl TensorType {
+    #[allow(clippy::indexing_slicing)] // only the constants create values, and each has a row
+    const fn row(self) -> &'static TypeRow {
+        &TABLE[self.0 as usize]
+    }
+
     /// The type with this id.
     ///
     /// # Errors
@@ -137,7 +189,7 @@ impl TensorType {
     /// # Errors
     /// [`Code::UNSUPPORTED`] if it cannot be read.
     pub fn of_dtype(dtype: &str) -> Result<TensorType> {
-        let mut known = Self::SHARED.iter().chain(Self::FOREIGN);
+        let mut known = SHARED.iter().chain(Self::FOREIGN);
         known
             .find(|kind| kind.name == dtype)
             .copied()
@@ -151,7 +203,7 @@ impl TensorType {
 
     /// Whether ggml counts the type as quantized: its blocks hold more than one weight.
     pub const fn is_quantized(self) -> bool {
-        self.weights > 1
+        self.row().weights > 1
     }
 
     /// The size of `count` weights in bytes; `None` if they are not whole blocks or the size overflows.

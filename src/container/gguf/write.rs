@@ -56,34 +56,81 @@ pub fn encode_pair(key: &str, value: &Value) -> Vec<u8> {
 /// [`Code::LENGTH`] for rows that are not a multiple of the block size, [`Code::TOO_LARGE`] for a file of 2^63 bytes or
 /// more.
 pub fn write_header(pairs: &[impl AsRef<[u8]>], records: &[Record], alignment: u32) -> Result<Writer> {
-    let mut header = Vec::new();
-    header.extend(MAGIC);
-    header.extend(3u32.to_le_bytes());
-    header.extend((records.len() as u64).to_le_bytes());
-    header.extend((pairs.len() as u64).to_le_bytes());
-    for pair in pairs {
-        header.extend(pair.as_ref());
-    }
-    let mut places = Vec::with_capacity(records.len());
-    let mut offset = 0u64;
-    for record in records {
-        let bytes = stored_bytes(record)?;
-        let padded = align(bytes, alignment);
-        write_record(record, offset, &mut header);
-        places.push(Place { offset, bytes, padded });
-        offset = offset.saturating_add(padded);
-    }
-    let start = align(header.len() as u64, alignment);
-    // Bounded, because the alignment is at most MAX_ALIGNMENT.
-    header.resize(usize::try_from(start).unwrap_or(header.len()), 0);
+    let mut writer = HeaderWriter::new(pairs, records.iter().cloned(), alignment);
+    let mut places = records.iter().map(|record| writer.add(record)).collect::<Result<Vec<_>>>()?;
+    let (header, size) = writer.finish()?;
     for place in &mut places {
-        place.offset = place.offset.saturating_add(start);
-    }
-    let size = start.saturating_add(offset);
-    if i64::try_from(size).is_err() {
-        return Err(Error::new(Code::TOO_LARGE, format!("the file would have {size} bytes")).with("size", size));
+        place.offset = place.offset.saturating_add(header.len() as u64);
     }
     Ok(Writer { header, places, size })
+}
+
+/// Writes a header record by record, without a list of all records or places.
+#[derive(Debug)]
+pub(crate) struct HeaderWriter {
+    header: Vec<u8>,
+    alignment: u32,
+    offset: u64,
+}
+
+impl HeaderWriter {
+    /// Writes everything before the records. The records are only counted and measured here.
+    pub fn new<'a>(
+        pairs: &[impl AsRef<[u8]>],
+        records: impl ExactSizeIterator<Item = Record<'a>>,
+        alignment: u32,
+    ) -> HeaderWriter {
+        let count = records.len() as u64;
+        let mut len = pairs.iter().map(|pair| pair.as_ref().len()).fold(START_BYTES, usize::saturating_add);
+        records.for_each(|record| len = len.saturating_add(record_bytes(&record)));
+        // The exact size, so that a long header is not copied as it grows.
+        let mut header = Vec::with_capacity(usize::try_from(align(len as u64, alignment)).unwrap_or(len));
+        header.extend(MAGIC);
+        header.extend(3u32.to_le_bytes());
+        header.extend(count.to_le_bytes());
+        header.extend((pairs.len() as u64).to_le_bytes());
+        for pair in pairs {
+            header.extend(pair.as_ref());
+        }
+        HeaderWriter { header, alignment, offset: 0 }
+    }
+
+    /// Writes the next record. The returned offset is relative to the end of the header, where tensor data begins.
+    ///
+    /// # Errors
+    /// [`Code::LENGTH`] and [`Code::TOO_LARGE`], as [`write_header`].
+    pub fn add(&mut self, record: &Record) -> Result<Place> {
+        let (offset, bytes) = (self.offset, stored_bytes(record)?);
+        let padded = align(bytes, self.alignment);
+        write_record(record, offset, &mut self.header);
+        self.offset = offset.saturating_add(padded);
+        Ok(Place { offset, bytes, padded })
+    }
+
+    /// The header, padded to where tensor data begins, and the size of the whole file.
+    ///
+    /// # Errors
+    /// [`Code::TOO_LARGE`], as [`write_header`].
+    pub fn finish(self) -> Result<(Vec<u8>, u64)> {
+        let HeaderWriter { mut header, alignment, offset } = self;
+        let start = align(header.len() as u64, alignment);
+        // Bounded: the alignment is at most MAX_ALIGNMENT.
+        header.resize(usize::try_from(start).unwrap_or(header.len()), 0);
+        let size = start.saturating_add(offset);
+        if i64::try_from(size).is_err() {
+            return Err(Error::new(Code::TOO_LARGE, format!("the file would have {size} bytes")).with("size", size));
+        }
+        Ok((header, size))
+    }
+}
+
+/// Bytes before the pairs: the magic, the version, and the numbers of records and pairs.
+const START_BYTES: usize = 4 + 4 + 8 + 8;
+
+/// The size of what [`write_record`] writes: the name and the shape, each with its length, the type and the offset.
+fn record_bytes(record: &Record) -> usize {
+    let shape = record.shape.len().max(1).saturating_mul(8);
+    record.name.len().saturating_add(shape).saturating_add(8 + 4 + 4 + 8)
 }
 
 fn stored_bytes(record: &Record) -> Result<u64> {

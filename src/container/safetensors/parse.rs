@@ -5,6 +5,7 @@ use crate::container::gguf::TensorType;
 use crate::error::{Code, Error, Result};
 use crate::json::{self, Value};
 use crate::order::sorted;
+use crate::shared::{Name, Shape};
 use std::collections::HashSet;
 
 /// A parsed header.
@@ -22,11 +23,11 @@ pub struct SafetensorsHeader {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SafetensorsTensor {
     /// The name, unique in the file.
-    pub name: String,
+    pub name: Name,
     /// The dtype; all have one weight per block.
     pub kind: TensorType,
     /// The dimensions, with the row length last; empty for a scalar.
-    pub shape: Vec<u64>,
+    pub shape: Shape,
     /// Start of the data, in bytes from the start of the file.
     pub offset: u64,
     /// Size of the data in bytes.
@@ -140,7 +141,13 @@ fn tensor(name: &str, value: &Value, data_start: u64) -> Result<SafetensorsTenso
         let message = format!("{dtype} with shape {shape:?} takes {expected} bytes, but data_offsets spans {bytes}");
         return Err(malformed(message).with("actual", bytes).with("expected", expected));
     }
-    Ok(SafetensorsTensor { name: name.to_owned(), kind, shape, offset: data_start.saturating_add(begin), bytes })
+    Ok(SafetensorsTensor {
+        name: name.into(),
+        kind,
+        shape: shape.into(),
+        offset: data_start.saturating_add(begin),
+        bytes,
+    })
 }
 
 fn counts(value: &Value, name: &str) -> Result<Vec<u64>> {

@@ -18,6 +18,7 @@ use crate::json::{self, quoted};
 use crate::nf4::{BLOCK_SIZE, DataType4Bit, StateDtype, TailLayout};
 use crate::order::sorted;
 use crate::recipe::{FourBit, Plan, PlannedTensor, Recipe, check_four_bit_options, four_bit_dtype};
+use crate::shared::{Name, Pool};
 use modules::{Choice, ModelKind, choose};
 
 /// The data of a file begins at a multiple of this.
@@ -86,13 +87,14 @@ impl Records {
 fn lay(all: &[SafetensorsTensor], kind: TensorType, layout: TailLayout, choice: Choice) -> Result<Plan> {
     let Choice { kept, skipped } = choice;
     let mut records = Records::default();
+    let mut reasons = Pool::default();
     let mut tensors = Vec::with_capacity(all.len());
     let (stay, change): (Vec<&SafetensorsTensor>, Vec<_>) =
         all.iter().partition(|tensor| kept.contains_key(&tensor.name));
     for tensor in sorted(&stay, |a, b| b.kind.bytes.cmp(&a.kind.bytes)) {
         let place = Place { offset: records.at, bytes: tensor.bytes, padded: tensor.bytes };
         let why = kept.get(&tensor.name).copied().unwrap_or_default();
-        tensors.push(placed(tensor, tensor.kind, why, place));
+        tensors.push(placed(tensor, tensor.kind, reasons.share(why), place));
         records.add(&tensor.name, tensor.kind.name, &tensor.shape, tensor.bytes);
     }
     for tensor in change {
@@ -107,7 +109,7 @@ fn lay(all: &[SafetensorsTensor], kind: TensorType, layout: TailLayout, choice: 
             records.add(&name, part.dtype.name(), &[part.count], size * part.count);
         }
         let place = Place { offset, bytes, padded: records.at - offset };
-        tensors.push(placed(tensor, kind, "a linear layer", place));
+        tensors.push(placed(tensor, kind, reasons.share("a linear layer"), place));
     }
     let header = records.header();
     for tensor in &mut tensors {
@@ -117,7 +119,7 @@ fn lay(all: &[SafetensorsTensor], kind: TensorType, layout: TailLayout, choice: 
     Ok(Plan::of_four_bit(header, tensors, size, FourBit { layout, skipped }))
 }
 
-fn placed(tensor: &SafetensorsTensor, to: TensorType, why: &str, place: Place) -> PlannedTensor {
+fn placed(tensor: &SafetensorsTensor, to: TensorType, why: Name, place: Place) -> PlannedTensor {
     let mut shape: Vec<u64> = tensor.shape.iter().rev().copied().collect();
     if shape.is_empty() {
         shape.push(1);
@@ -127,10 +129,10 @@ fn placed(tensor: &SafetensorsTensor, to: TensorType, why: &str, place: Place) -
         source_name: tensor.name.clone(),
         from: tensor.kind,
         to,
-        why: why.to_owned(),
+        why,
         rows: shape.iter().skip(1).product(),
         row_length: shape[0],
-        shape,
+        shape: shape.into(),
         head_rows: 0,
         source_offset: tensor.offset,
         source_bytes: tensor.bytes,

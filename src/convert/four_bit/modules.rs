@@ -8,6 +8,7 @@ use crate::container::gguf::TensorType;
 use crate::container::safetensors::SafetensorsTensor;
 use crate::error::{Code, Error, Result};
 use crate::json::Value;
+use crate::shared::Name;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// The types that bitsandbytes decodes to: weights of others stay as they are.
@@ -126,7 +127,7 @@ fn collect_types(value: &Value, depth: u32, types: &mut BTreeSet<String>) {
 /// What becomes of the tensors of a model.
 pub struct Choice {
     /// Why tensors stay as they are, by name; those that are quantized are not here.
-    pub kept: HashMap<String, &'static str>,
+    pub kept: HashMap<Name, &'static str>,
     /// The modules that `transformers` must not look for 4-bit weights in.
     pub skipped: Vec<String>,
 }

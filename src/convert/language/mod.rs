@@ -73,8 +73,8 @@ pub(super) fn header(folder: &Folder, float: Float, pre_tokenizer: Option<&str>)
     let mut tensors = Vec::with_capacity(order.len());
     if let Some(factors) = rope::factors(&parameters)? {
         let (shape, bytes) = (vec![factors.len() as u64], (factors.len() as u64).saturating_mul(4));
-        let (name, kind, offset) = ("rope_freqs.weight".to_owned(), TensorType::F32, folder.size());
-        tensors.push(Tensor { name, shape, kind, stored: kind, head_rows: 0, offset, bytes });
+        let (name, kind, offset) = ("rope_freqs.weight".into(), TensorType::F32, folder.size());
+        tensors.push(Tensor { name, shape: shape.into(), kind, stored: kind, head_rows: 0, offset, bytes });
     }
     let reranker = match rerank::is(files, folder, &parameters) {
         true => Some(Reranker::of(files, folder, &parameters)?),
@@ -165,5 +165,5 @@ fn converted(tensor: &SafetensorsTensor, row: Row, parameters: &Parameters, floa
     if heads > 0 && (!rows.is_multiple_of(heads) || !head_rows.is_multiple_of(2)) {
         return refuse(format!("its {rows} rows cannot be divided into {heads} heads with an even number of rows"));
     }
-    Ok(Tensor { head_rows, ..made(tensor, &row.name, kind, MAX_TEXT_NAME)? })
+    Ok(Tensor { head_rows, ..made(tensor, row.name.into(), kind, MAX_TEXT_NAME)? })
 }
