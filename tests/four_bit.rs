@@ -73,7 +73,7 @@ fn a_file_has_the_tensors_of_the_state_dict_and_the_errors_of_its_scales() {
             let found: HashMap<String, &[u8]> = header(&bytes)
                 .tensors
                 .into_iter()
-                .map(|tensor| (tensor.name, &bytes[tensor.offset as usize..][..tensor.bytes as usize]))
+                .map(|tensor| (tensor.name.to_string(), &bytes[tensor.offset as usize..][..tensor.bytes as usize]))
                 .collect();
             for (name, shape) in &SHAPES[1..3] {
                 let values = weights(shape.iter().product());

@@ -17,7 +17,7 @@ fn planned(shape: &[u64], head_rows: u64, to: TensorType) -> PlannedTensor {
         source_name: "x".into(),
         from: TensorType::F16,
         to,
-        why: Default::default(),
+        why: "".into(),
         shape: shape.into(),
         rows,
         row_length,
