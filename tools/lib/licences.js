@@ -52,7 +52,16 @@ export function satisfies(expression, list = ALLOWED) {
 
 /** The crates that are compiled into the engine. @returns {Part[]} */
 export function crates() {
-  const text = output('cargo', ['metadata', '--format-version', '1', '--locked', '--filter-platform', TARGET]);
+  const text = output('cargo', [
+    'metadata',
+    '--format-version',
+    '1',
+    '--locked',
+    '--filter-platform',
+    TARGET,
+    '--features',
+    'bindings',
+  ]);
   if (!text) throw new Stop("'cargo metadata' failed: does Cargo.lock match Cargo.toml?");
   const { packages, resolve } = JSON.parse(text);
   const byId = new Map(packages.map((/** @type {{ id: string }} */ entry) => [entry.id, entry]));
