@@ -1,22 +1,22 @@
-//! What a job and its driver say to each other.
+//! The data exchanged between a job and its driver.
 
 use super::task::Task;
 use crate::shared::Name;
 
-/// What is wanted of a conversion beside its files.
+/// The options of a job, in addition to its plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct JobOptions {
-    /// Hashes of the files and of each tensor.
+    /// Whether to hash the files and each tensor.
     pub hashes: bool,
-    /// What is lost of each tensor.
+    /// Whether to measure the quantization error of each tensor.
     pub errors: bool,
-    /// Entries for a journal.
+    /// Whether to produce journal entries.
     pub journal: bool,
-    /// Whether the writes come in ascending order without gaps, as a stream needs them.
+    /// Whether writes must come in ascending order without gaps, as for a stream.
     pub ordered: bool,
-    /// How many tiles may wait for those before them, where hashes or an ordered output make them wait: at least as many as
-    /// tasks are worked on at once.
+    /// The maximum number of tiles that may wait for earlier ones because of hashes or ordered output; at least the
+    /// number of tasks in flight.
     pub window: usize,
 }
 
@@ -26,44 +26,44 @@ impl Default for JobOptions {
     }
 }
 
-/// One of the output files.
+/// An output file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct File {
-    /// Where it begins among the bytes of all, end to end.
+    /// Start of the file in the concatenation of all files.
     pub offset: u64,
-    /// Its size.
+    /// Size in bytes.
     pub size: u64,
 }
 
-/// Bytes to write.
+/// Bytes to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Write<B = Vec<u8>> {
-    /// Which of the output files, from 0.
+    /// The index of the output file.
     pub file: usize,
-    /// Where in the file.
+    /// The offset in the file.
     pub offset: u64,
     /// The bytes.
     pub bytes: B,
 }
 
-/// What a driver does next.
+/// The next action of a driver.
 #[derive(Debug)]
 #[allow(clippy::large_enum_variant)] // one for each tile
 pub enum Next {
     /// Run this task.
     Task(Task),
-    /// Wait: a task that is being worked on has to be completed first.
+    /// Wait until a task in flight is completed.
     Wait,
-    /// Nothing: every task is completed.
+    /// Done: all tasks are completed.
     Finished,
 }
 
-/// What follows from a result.
+/// The consequences of a result.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step<B = Vec<u8>> {
-    /// Bytes to write.
+    /// Bytes to be written.
     pub writes: Vec<Write<B>>,
-    /// What to append to the journal once all writes of this step, and of the steps before it, would outlast a crash.
+    /// An entry to append to the journal once all writes of this and earlier steps are durable.
     pub entry: Option<Vec<u8>>,
 }
 
@@ -73,20 +73,20 @@ impl<B> Default for Step<B> {
     }
 }
 
-/// How far a conversion is.
+/// The progress of a conversion.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
     /// Bytes of the source that are done.
     pub bytes_done: u64,
-    /// Bytes of the source in all.
+    /// Total bytes of the source.
     pub bytes_total: u64,
-    /// Of the bytes that are done, those that an earlier run had done.
+    /// The part of the done bytes that an earlier run had done.
     pub bytes_resumed: u64,
-    /// The tensor of the last tile.
+    /// The tensor of the latest tile.
     pub tensor: Name,
-    /// Tensors that are complete.
+    /// The number of completed tensors.
     pub tensors_done: usize,
-    /// Tensors in all.
+    /// The total number of tensors.
     pub tensors_total: usize,
 }

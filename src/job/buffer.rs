@@ -1,31 +1,31 @@
-//! Bytes of results: where they are is the driver's business.
+//! The bytes of results, in memory that the driver chooses.
 
 use crate::hash::Hasher;
 
-/// The bytes of a result. A driver in another language keeps them in its own memory: the job only counts, hashes and
-/// passes them on.
+/// The bytes of a result. A driver in another language can keep them in its own memory: the job only counts, hashes and
+/// forwards them.
 pub trait Buffer: Clone {
-    /// A SHA-256 that takes them.
+    /// A SHA-256 state for these bytes.
     type Sha256;
 
-    /// Makes hashers.
+    /// Context for creating hashers.
     type Hashing;
 
-    /// A SHA-256 of nothing yet.
+    /// Creates a SHA-256 state without data.
     fn sha256(hashing: &Self::Hashing) -> Self::Sha256;
 
-    /// Bytes that the job made.
+    /// Wraps bytes created by the job.
     fn of(bytes: Vec<u8>) -> Self;
 
-    /// How many there are.
+    /// The length in bytes.
     fn len(&self) -> u64;
 
-    /// Whether there are none.
+    /// Whether it is empty.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Adds them to hashes.
+    /// Adds the bytes to hashes.
     fn hash(&self, sha256: &mut [&mut Self::Sha256], xxh64: Option<&mut Hasher>);
 
     /// The hash in hexadecimal.

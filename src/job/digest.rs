@@ -1,11 +1,11 @@
-//! Hashes of files and of tensors, of pieces that come in any order: each is hashed when all before it are.
+//! Hashes of files and tensors whose pieces arrive in any order: each piece is hashed when all earlier ones have been.
 
 use super::buffer::Buffer;
 use super::report::TensorHashes;
 use crate::hash::Hasher;
 use std::collections::BTreeMap;
 
-/// A piece that came before its turn.
+/// A piece that arrived before its turn.
 struct Piece<B> {
     bytes: B,
     tensor: Option<usize>,
@@ -15,20 +15,20 @@ struct Piece<B> {
 pub struct Digest<B: Buffer> {
     hashing: B::Hashing,
     whole: B::Sha256,
-    /// Where each file begins, and its hash, where there is more than one.
+    /// The start and hash of each file, if there are several.
     files: Vec<(u64, B::Sha256)>,
-    /// Of each tensor, how many bytes are still to come.
+    /// The number of remaining bytes of each tensor.
     left: Vec<u64>,
-    /// Those of tensors without bytes stay empty until the end.
+    /// The hashes of completed tensors; those of empty tensors are filled in at the end.
     tensors: Vec<TensorHashes>,
-    /// Of the tensor whose turn it is.
+    /// The hash states of the current tensor.
     now: Option<(B::Sha256, Hasher)>,
     waiting: BTreeMap<u64, Piece<B>>,
     position: u64,
 }
 
 impl<B: Buffer> Digest<B> {
-    /// `tensors` are the lengths of the tensors, `files` where the files begin.
+    /// `tensors` are the sizes of the tensors, `files` the start offsets of the files.
     pub fn new(hashing: B::Hashing, tensors: Vec<u64>, files: impl ExactSizeIterator<Item = u64>) -> Self {
         let nothing = TensorHashes { sha256: String::new(), xxh64: String::new() };
         let files =
@@ -45,12 +45,12 @@ impl<B: Buffer> Digest<B> {
         }
     }
 
-    /// How many pieces wait for those before them.
+    /// The number of pieces that wait for earlier ones.
     pub fn waiting(&self) -> usize {
         self.waiting.len()
     }
 
-    /// The next bytes at `offset`, of a tensor or of what is between tensors.
+    /// Adds bytes at `offset` that belong to a tensor, or to none.
     pub fn add(&mut self, offset: u64, bytes: &B, tensor: Option<usize>) {
         if bytes.is_empty() {
             return;
@@ -86,7 +86,7 @@ impl<B: Buffer> Digest<B> {
         }
     }
 
-    /// SHA-256 of all files end to end, of each file, and the hashes of each tensor.
+    /// Returns the SHA-256 of the concatenated files, that of each file, and the hashes of each tensor.
     pub fn finish(self) -> (String, Vec<String>, Vec<TensorHashes>) {
         let whole = B::hex(self.whole);
         let files = match self.files.is_empty() {

@@ -1,7 +1,8 @@
-//! The journal of a conversion: what an interrupted run has left, so that another can resume.
+//! The journal of a conversion: records completed tiles, so that an interrupted run can be resumed.
 //!
-//! A file of lines. Each is a checksum (CRC-32 in hexadecimal), a space, and JSON: first what the job is, then one line for
-//! each tile that is on disk. A torn or damaged line is passed over, and its tile is made again.
+//! A text file. Each line is a checksum (CRC-32 in hexadecimal), a space, and JSON: the first line identifies the job,
+//! and each further line is a tile that is on disk. Torn or damaged lines are ignored, and their tiles are encoded
+//! again.
 //!
 //! ```text
 //! 9c1e3a70 {"journal":"quantpress journal 1","engine":"0.1.0","source":"...","imatrix":"","recipe":"..."}
@@ -18,37 +19,38 @@ use std::collections::BTreeMap;
 
 const MAGIC: &str = "quantpress journal 1";
 
-/// A journal of a file of terabytes has a few million tiles of a hundred bytes: more is not one of ours.
+/// Maximum size of a journal. An output of terabytes has a few million tiles with a hundred bytes each.
 pub const MAX_JOURNAL_BYTES: u64 = 1 << 29;
 
-/// One line: no note of ours is near this long.
+/// Maximum length of a line, far above that of any valid one.
 const MAX_LINE: usize = 1 << 16;
 
-/// Tensors that are hashed at a time.
+/// Number of tensors hashed at a time.
 const PLACES: usize = 4096;
 
-/// Digits of a checksum.
+/// Number of digits of a checksum.
 const CHECKSUM: usize = 8;
 
-/// What a job is. Another run may resume its work only if all of it is the same.
+/// The identity of a job. An interrupted run can only be resumed if all of it is the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// The version of the engine that writes.
+    /// The version of the engine.
     pub engine: String,
-    /// Size, state and header of the source; empty where it cannot be recognised again.
+    /// Size, state and header of the source; empty if the source cannot be recognized again.
     pub source: String,
-    /// The importance matrix, by its SHA-256; empty without one.
+    /// The SHA-256 of the importance matrix; empty without one.
     pub imatrix: String,
-    /// The recipe and what the plan makes of it: the header of the output file and the place of each tensor.
+    /// The recipe and its plan: the header of the output file and the position of each tensor.
     pub recipe: String,
 }
 
 impl Identity {
-    /// The identity of a plan's conversion. `source` tells the state of the source: its size, time of change and the like.
+    /// The identity of a plan's conversion. `source` describes the state of the source: its size, modification time
+    /// etc.
     pub fn new(plan: &Plan, recipe: &Recipe, source: String, imatrix: String) -> Self {
         let mut text = Hasher::sha256();
         text.update(list(entries(recipe)).as_bytes());
-        // Piece by piece: a plan may have a million tensors.
+        // In chunks, because a plan may have a million tensors.
         for tensors in plan.tensors.chunks(PLACES) {
             text.update(list(tensors.iter().map(place)).as_bytes());
         }
@@ -65,37 +67,32 @@ impl Identity {
         ))
     }
 
-    /// Refuses to resume the work of another job.
+    /// Checks that the journal belongs to this job.
     ///
     /// # Errors
-    /// [`Code::CHANGED`] with what is different; [`Code::UNSUPPORTED`] if a source cannot be recognised again.
+    /// [`Code::CHANGED`] with the part that differs; [`Code::UNSUPPORTED`] if the source cannot be recognized again.
     pub fn check(&self, journal: &Identity) -> Result<()> {
         if self.source.is_empty() || journal.source.is_empty() {
-            let message =
-                "cannot resume: this kind of source cannot be recognised again, it has no time of change and no ETag";
+            let message = "cannot resume: this kind of source cannot be recognized again, because it has neither a modification time nor an ETag";
             return Err(Error::new(Code::UNSUPPORTED, message));
         }
-        let engines = format!("it was begun by version {} of the engine, and this is {}", journal.engine, self.engine);
+        let engines =
+            format!("it was started by version {} of the engine, but this is {}", journal.engine, self.engine);
         let parts = [
             ("engine", &journal.engine, &self.engine, engines.as_str()),
-            (
-                "source",
-                &journal.source,
-                &self.source,
-                "the source is not the one it was begun with, or was changed since",
-            ),
-            ("imatrix", &journal.imatrix, &self.imatrix, "the importance matrix is not the one it was begun with"),
-            ("recipe", &journal.recipe, &self.recipe, "the preset or the options are not those it was begun with"),
+            ("source", &journal.source, &self.source, "the source is a different one, or has changed since"),
+            ("imatrix", &journal.imatrix, &self.imatrix, "the importance matrix is a different one"),
+            ("recipe", &journal.recipe, &self.recipe, "the preset or the options are different"),
         ];
         let Some((part, .., what)) = parts.into_iter().find(|(_, theirs, ours, _)| theirs != ours) else {
             return Ok(());
         };
-        let message = format!("cannot resume: {what}; without resume the work begins anew");
+        let message = format!("cannot resume: {what}. Run without resume to start again");
         Err(Error::new(Code::CHANGED, message).with("changed", part))
     }
 }
 
-/// What of a tensor decides the bytes of its tiles.
+/// The properties of a tensor that determine the bytes of its tiles.
 fn place(tensor: &PlannedTensor) -> String {
     list([
         tensor.source_offset.to_string(),
@@ -108,7 +105,7 @@ fn place(tensor: &PlannedTensor) -> String {
     ])
 }
 
-/// The options of a recipe that are set, by name: `["preset","Q4_K_M"]`.
+/// The options of a recipe that are set, as JSON pairs: `["preset","Q4_K_M"]`.
 fn entries(recipe: &Recipe) -> Vec<String> {
     let Recipe { preset, pure, leave_output_tensor, allow_requantize, keep_split, plain, .. } = recipe;
     let texts = |texts: &[String]| (!texts.is_empty()).then(|| list(texts.iter().map(|text| quoted(text))));
@@ -120,7 +117,7 @@ fn entries(recipe: &Recipe) -> Vec<String> {
     let rules = (!recipe.tensor_types.is_empty()).then(|| list(recipe.tensor_types.iter().map(rule)));
     let layers = (!recipe.prune_layers.is_empty()).then(|| list(recipe.prune_layers.iter().map(u32::to_string)));
     let text = |text: &Option<String>| text.as_deref().map(quoted);
-    // In the order of their names.
+    // In alphabetical order.
     let options = [
         ("allowRequantize", truth(*allow_requantize)),
         ("doubleQuant", recipe.double_quant.map(|set| set.to_string())),
@@ -155,18 +152,18 @@ pub(super) fn sha256(bytes: &[u8]) -> String {
 /// A tile that is on disk.
 #[derive(Clone, Debug, PartialEq)]
 pub struct JournalTile {
-    /// Where it begins among the bytes of all output files.
+    /// Start of the tile in the concatenation of all output files.
     pub offset: u64,
-    /// Its length without padding.
+    /// Length without padding.
     pub length: u64,
-    /// XXH64 of its bytes.
+    /// The XXH64 of its bytes.
     pub hash: String,
-    /// What it lost, if that was measured.
+    /// The quantization error, if it was measured.
     pub errors: Option<ErrorSums>,
 }
 
 impl JournalTile {
-    /// Its line.
+    /// The line of the tile in the journal.
     pub fn line(&self) -> Vec<u8> {
         let JournalTile { offset, length, hash, errors } = self;
         let note = errors.map_or(String::new(), |sums| format!(r#","note":{}"#, list(sums.to_array().map(number))));
@@ -187,17 +184,17 @@ fn sums_of(note: &Value) -> Option<ErrorSums> {
     Some(ErrorSums::from_array(numbers.try_into().ok()?))
 }
 
-/// A journal, read.
+/// A parsed journal.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Journal {
-    /// Which job it is of.
+    /// The job it belongs to.
     pub identity: Identity,
-    /// The tiles, by their offsets.
+    /// The tiles, by offset.
     pub tiles: BTreeMap<u64, JournalTile>,
 }
 
 impl Journal {
-    /// Reads a journal, whatever the bytes are. `None` is what cannot be used at all: its first line is missing or damaged.
+    /// Parses a journal from any bytes; `None` if its first line is missing or damaged.
     pub fn parse(bytes: &[u8]) -> Option<Journal> {
         let mut reader = JournalReader::default();
         reader.add(bytes);
@@ -205,10 +202,10 @@ impl Journal {
     }
 }
 
-/// Reads a journal piece by piece.
+/// Parses a journal incrementally.
 #[derive(Clone, Debug, Default)]
 pub struct JournalReader {
-    /// The line whose end has not come: no more of it than a line may have.
+    /// The current incomplete line, up to the maximum length.
     line: Vec<u8>,
     length: u64,
     identity: Option<Identity>,
@@ -218,7 +215,7 @@ pub struct JournalReader {
 }
 
 impl JournalReader {
-    /// The next bytes.
+    /// Adds the next bytes.
     pub fn add(&mut self, mut bytes: &[u8]) {
         self.length = self.length.saturating_add(bytes.len() as u64);
         while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
@@ -248,7 +245,7 @@ impl JournalReader {
         }
     }
 
-    /// The journal. Without its end a line may lack some of its last digits and still look like one, so it counts for nothing.
+    /// Returns the journal. An unterminated last line is ignored, because it may lack digits and still look valid.
     pub fn finish(self) -> Option<Journal> {
         let identity = self.identity.filter(|_| self.length <= MAX_JOURNAL_BYTES)?;
         Some(Journal { identity, tiles: self.tiles })
@@ -269,7 +266,7 @@ fn identity_of(value: &Value) -> Option<Identity> {
     known.then(identity)?
 }
 
-/// The newline before it ends a line that an interrupted run has torn; empty lines mean nothing.
+/// The leading newline ends a line torn by an interruption; empty lines are ignored.
 fn line(json: &str) -> Vec<u8> {
     format!("\n{} {json}\n", crc32(json.as_bytes())).into_bytes()
 }

@@ -1,4 +1,4 @@
-//! What has to be known of a long row, or of a whole tensor, before its first tile is encoded.
+//! Information about a long row, or a whole tensor, that is needed before its first tile can be encoded.
 
 use super::api::Next;
 use super::four_bit::Scales;
@@ -10,41 +10,41 @@ use crate::format::mean_square;
 use crate::recipe::{Plan, PlannedTensor};
 use std::collections::HashMap;
 
-/// A row that is longer than a tile, in a format that weighs by row: its mean square is needed before its first piece.
+/// A row longer than a tile, in a format whose error weighting depends on the mean square of the row.
 pub struct LongRow {
     tensor: usize,
-    /// Weights of the tensor before it.
+    /// The number of weights of the tensor before the row.
     first_weight: u64,
-    /// Where it begins in the source.
+    /// Start of the row in the source.
     offset: u64,
-    /// Weights whose squares are summed, and their sum.
+    /// The number of weights whose squares are summed, and the sum.
     summed: u64,
     sum: f32,
-    /// The task that sums the next piece, and how many weights that has.
+    /// The task that sums the next piece, and its number of weights.
     under_way: Option<(u64, u64)>,
-    /// The tile that waits for the mean.
+    /// The tile that waits for the mean square.
     held: Option<Tile>,
 }
 
 impl LongRow {
-    /// The row of a tile that begins in `column`.
+    /// The row of a tile that starts in `column`.
     pub fn new(from: TensorType, column: u64, first_weight: u64, tile: Tile) -> Self {
         let offset = tile.input.offset - bytes_of(from, column);
         let (tensor, summed, sum, under_way) = (tile.tensor, 0, 0.0, None);
         LongRow { tensor, first_weight, offset, summed, sum, under_way, held: Some(tile) }
     }
 
-    /// Whether a tile waits for its mean.
+    /// Whether a tile waits for the mean square.
     pub fn holds_tile(&self) -> bool {
         self.held.is_some()
     }
 
-    /// Whether it is the row of a tensor that begins with a weight.
+    /// Whether this is the row of a tensor that starts at a weight.
     pub fn is(&self, tensor: usize, first_weight: u64) -> bool {
         (self.tensor, self.first_weight) == (tensor, first_weight)
     }
 
-    /// The next piece of it, or the tile that waited for the sum.
+    /// The task for the next piece, or the waiting tile once the sum is complete.
     pub fn next(&mut self, last_id: &mut u64, plan: &Plan) -> std::result::Result<Next, Tile> {
         let tensor = &plan.tensors[self.tensor];
         if self.under_way.is_some() {
@@ -68,7 +68,7 @@ impl LongRow {
         }))
     }
 
-    /// Whether a result is the sum of a piece of it.
+    /// Adds a result; returns whether it was the sum of a piece of this row.
     pub fn complete(&mut self, id: u64, found: &Found) -> bool {
         let Some((_, count)) = self.under_way.take_if(|(piece, _)| *piece == id) else { return false };
         if let Some(sum) = found.sum {
@@ -77,7 +77,7 @@ impl LongRow {
         true
     }
 
-    /// Its mean square, if a tile is a piece of it.
+    /// The mean square, if a tile is a piece of this row.
     pub fn mean_square(&self, tile: &Tile, plan: &Plan) -> Option<f32> {
         let row_length = plan.tensors[tile.tensor].row_length;
         let piece = self.tensor == tile.tensor && tile.columns < row_length;
@@ -86,24 +86,24 @@ impl LongRow {
     }
 }
 
-/// A tensor whose scales have a second level: with it a tile's error is known only when all of its scales are.
+/// A tensor with double quantization, for which the error of a tile can only be computed once all scales are known.
 pub struct Scan {
-    /// Its place in the plan.
+    /// Its index in the plan.
     pub tensor: usize,
-    /// As far as they are known.
+    /// The scales known so far.
     pub scales: Scales,
     rest: Box<dyn Iterator<Item = Tile> + Send>,
-    /// The first weights of tiles that are looked at, by their tasks.
+    /// The first weight of each tile in flight, by task.
     under_way: HashMap<u64, u64>,
 }
 
 impl Scan {
-    /// Nothing is looked at yet.
+    /// Starts with no tiles.
     pub fn new(index: usize, tensor: &PlannedTensor) -> Self {
         Scan { tensor: index, scales: Scales::new(tensor), rest: tiles(tensor, index), under_way: HashMap::new() }
     }
 
-    /// The next tile to be looked at.
+    /// The task for the next tile.
     pub fn next(&mut self, last_id: &mut u64, plan: &Plan) -> Next {
         let tensor = &plan.tensors[self.tensor];
         let Some(tile) = self.rest.next() else { return Next::Wait };
@@ -119,10 +119,10 @@ impl Scan {
         })
     }
 
-    /// Whether a result is of a tile of it.
+    /// Adds a result; returns whether it was one of this tensor's tiles.
     ///
     /// # Errors
-    /// Those of [`Scales::add`].
+    /// As for [`Scales::add`].
     pub fn complete(&mut self, id: u64, found: &Found) -> Result<bool> {
         let Some(first_weight) = self.under_way.remove(&id) else { return Ok(false) };
         self.scales.add(first_weight, found.absmax.as_deref().unwrap_or_default())?;

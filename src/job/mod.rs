@@ -1,32 +1,32 @@
-//! A conversion as a state machine that does no input or output: tasks out, results in, writes out.
+//! A conversion as a sans-I/O state machine: tasks out, results in, writes out.
 //!
 //! ```text
-//! Job::new(plan, options)        everything is decided: header, places, types
-//! job.start()                 -> the headers, to be written
-//! job.next()                  -> a Task: which bytes to read, and what to make of them
-//! task.run(bytes)             -> Done: in any thread, in any order
-//! job.complete(done)          -> Step: bytes to write, a line for the journal
-//! job.written(id)             -> Progress: once those are written
+//! Job::new(plan, options)        everything is decided: header, positions, dtypes
+//! job.start()                 -> the headers to write
+//! job.next()                  -> a Task: which bytes to read, and how to convert them
+//! task.run(bytes)             -> Done: on any thread, in any order
+//! job.complete(done)          -> Step: bytes to write, an entry for the journal
+//! job.written(id)             -> Progress: after these have been written
 //! job.finish()                -> Report
 //! ```
 //!
-//! A driver reads, runs tasks in its threads, writes, and appends a step's journal entry once the step's writes would outlast
-//! a crash. `src/fs` is the driver for files; tasks and results are plain data, so that a driver in another language can
-//! send them to its workers. Memory is bounded by the tasks in flight, whatever the shapes of tensors are.
+//! A driver reads, runs tasks on its threads, writes, and appends a step's journal entry once the step's writes are
+//! durable. `src/fs` is the driver for files; tasks and results are plain data, so a driver in another language can
+//! send them to its workers. Memory is bounded by the tasks in flight, whatever the shapes of tensors.
 //!
-//! An interrupted conversion resumes with [`Job::resume`] and the [`Journal`] it left. Nothing a journal says is trusted:
-//! each tile is read back and must have the hash that was noted, or it is made again.
+//! An interrupted conversion is resumed with [`Job::resume`] and its [`Journal`]. The contents of a journal are not
+//! trusted: each tile is read back and encoded again unless it has the recorded hash.
 //!
 //! ```text
-//! tiles      the cutting of tensors
+//! tiles      divides tensors into tiles
 //! task       one tile: encode and measure, or read back and check
-//! long       what is needed of a long row, or of all scales, before the first tile
-//! wire       tasks and results as bytes, for workers that share no memory
-//! buffer     the bytes of results, wherever the driver has them
+//! long       what a long row, or double quantization, needs before the first tile
+//! wire       serialized tasks and results, for workers without shared memory
+//! buffer     the bytes of results, in memory that the driver chooses
 //! four_bit   the scales of bitsandbytes' formats
-//! journal    the file format of what is done, and which job it belongs to
-//! digest     hashes of files and tensors, of pieces that come in any order
-//! report     what became of each tensor, and how far it is from what it was
+//! journal    the file format of the journal, and the identity of a job
+//! digest     hashes of files and tensors whose pieces arrive in any order
+//! report     the dtype and the error of each tensor
 //! ```
 
 mod api;

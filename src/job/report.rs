@@ -1,21 +1,21 @@
-//! What a conversion did.
+//! The report of a conversion.
 
 use crate::analysis::ErrorSums;
 use crate::shared::Name;
 use serde::Serialize;
 
-/// What a conversion did.
+/// The report of a conversion.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Report {
-    /// Bytes of the source's tensors that were read, in all.
+    /// Total size of the source's tensors in bytes.
     pub source_bytes: u64,
-    /// Bytes of the output: of all files together.
+    /// Total size of the output files in bytes.
     pub size: u64,
-    /// Bytes of the source that an earlier run had done already.
+    /// Bytes of the source that an earlier run had already done.
     pub bytes_resumed: u64,
-    /// SHA-256 of the output, in hexadecimal, of several files as if they stood end to end; if hashes were wanted.
+    /// SHA-256 of the concatenated output files in hexadecimal, if hashes were requested.
     pub sha256: Option<String>,
     /// The files, in order.
     pub shards: Vec<ReportedShard>,
@@ -23,43 +23,43 @@ pub struct Report {
     pub tensors: Vec<ReportedTensor>,
 }
 
-/// One of the files that were written.
+/// An output file.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ReportedShard {
-    /// Bytes of the file.
+    /// Size in bytes.
     pub size: u64,
-    /// SHA-256 of the file, in hexadecimal; if hashes were wanted.
+    /// SHA-256 of the file in hexadecimal, if hashes were requested.
     pub sha256: Option<String>,
 }
 
-/// What became of one tensor.
+/// The conversion of one tensor.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ReportedTensor {
-    /// Its name in the output.
+    /// The name in the output.
     pub name: Name,
-    /// The type it had.
+    /// The dtype in the input.
     pub from: &'static str,
-    /// The type it got.
+    /// The dtype in the output.
     pub to: &'static str,
-    /// The rule that decided.
+    /// The reason for the dtype.
     pub why: Name,
-    /// How many weights it has.
+    /// The number of weights.
     pub weights: u64,
-    /// Bytes in the source.
+    /// Size in the source in bytes.
     pub source_bytes: u64,
-    /// Bytes in the output.
+    /// Size in the output in bytes.
     pub bytes: u64,
-    /// What was lost; if a report of errors was wanted.
+    /// The quantization error, if it was requested.
     pub error: Option<ErrorFigures>,
-    /// The hashes of its bytes; if hashes were wanted.
+    /// The hashes of the data, if they were requested.
     pub hashes: Option<TensorHashes>,
 }
 
-/// The hashes of a tensor's bytes in the output, in hexadecimal.
+/// The hashes of a tensor's data in the output, in hexadecimal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TensorHashes {
     /// SHA-256.
@@ -68,27 +68,27 @@ pub struct TensorHashes {
     pub xxh64: String,
 }
 
-/// How far a tensor is from what it was; `x` is a weight, `y` what it came back as, `e = y - x`, `w` the importance of its
+/// The error of a tensor, where `x` is a weight, `y` its dequantized value, `e = y - x`, and `w` the importance of its
 /// column.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ErrorFigures {
-    /// `sqrt(mean e^2)`, in the unit of the weights.
+    /// RMS error `sqrt(mean e^2)`, in the unit of the weights.
     pub rmse: f64,
-    /// `sqrt(sum e^2 / sum x^2)`: the error as a share of the weights.
+    /// `sqrt(sum e^2 / sum x^2)`: the RMS error relative to the RMS of the weights.
     pub relative_rmse: f64,
-    /// Signal to quantization noise, `10 log10(sum x^2 / sum e^2)` dB; infinite only where nothing changed.
+    /// Signal-to-quantization-noise ratio `10 log10(sum x^2 / sum e^2)` in dB; infinite only if nothing changed.
     pub sqnr_db: f64,
-    /// `sum x y / sqrt(sum x^2 sum y^2)`; 1 if both are all zeros, 0 if one is.
+    /// Cosine similarity `sum x y / sqrt(sum x^2 sum y^2)`; 1 if both are all zeros, 0 if only one is.
     pub cosine: f64,
     /// The largest `|e|`.
     pub max_error: f64,
-    /// `sqrt(sum w e^2 / sum w x^2)`; with importance.
+    /// `sqrt(sum w e^2 / sum w x^2)`, if there is importance.
     pub weighted_error: Option<f64>,
 }
 
 impl ErrorFigures {
-    /// The figures of sums; `weighted` if there was importance.
+    /// Computes the figures from sums; `weighted` if there is importance.
     pub fn of(sums: &ErrorSums, weighted: bool) -> Self {
         let ErrorSums { count, error, original, decoded, product, largest, .. } = *sums;
         let share = |error: f64, original: f64| if error == 0.0 { 0.0 } else { (error / original).sqrt() };

@@ -1,4 +1,4 @@
-//! The state of a conversion.
+//! The state machine of a conversion.
 
 use super::api::{File, JobOptions, Next, Progress, Step, Write};
 use super::buffer::Buffer;
@@ -15,22 +15,22 @@ use crate::format::Codec;
 use crate::recipe::{Plan, four_bit_data_type};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-/// A tile that is being worked on.
+/// A tile in flight.
 struct UnderWay {
     tile: Tile,
-    /// What an earlier run has noted of it, if that is being checked.
+    /// The journal entry of the tile, if it is being checked.
     known: Option<JournalTile>,
 }
 
-/// A tensor of which some tiles are done, but not all.
+/// A tensor with some but not all of its tiles done.
 struct Begun {
-    /// Bytes of the source that are not done.
+    /// Remaining bytes of the source.
     left: u64,
-    /// The sums of its tiles by their first weights.
+    /// The error sums of its tiles, by first weight.
     sums: BTreeMap<u64, ErrorSums>,
-    /// Of bitsandbytes' formats.
+    /// The scales, for bitsandbytes' formats.
     scales: Option<Scales>,
-    /// What the scales are decoded to, where what is lost is measured with those of a second level.
+    /// The decoded scales, if the error with double quantization is measured.
     decoded: Option<Vec<f32>>,
 }
 
@@ -42,32 +42,32 @@ struct Written {
     resumed: bool,
 }
 
-/// A conversion under way. Bytes of results are kept as `B`, see [`Buffer`].
+/// A running conversion. The bytes of results are kept as `B`; see [`Buffer`].
 pub struct Job<B: Buffer = Vec<u8>> {
     plan: Plan,
     options: JobOptions,
     files: Vec<File>,
-    /// The next tensor to be cut, and the rest of the one being cut.
+    /// The next tensor, and the remaining tiles of the current one.
     next_tensor: usize,
     rest: Box<dyn Iterator<Item = Tile> + Send>,
-    /// Tiles of an earlier run that were not what it noted.
+    /// Tiles of an earlier run that did not match the journal.
     again: VecDeque<Tile>,
     under_way: HashMap<u64, UnderWay>,
-    /// The last long row.
+    /// The latest long row.
     row: Option<LongRow>,
-    /// The tensor whose scales are looked at first.
+    /// The tensor whose scales are being determined first.
     scan: Option<Scan>,
     last_id: u64,
     earlier: BTreeMap<u64, JournalTile>,
     digest: Option<Digest<B>>,
     begun: HashMap<usize, Begun>,
-    /// The sums of each tensor that is complete, if errors are wanted.
+    /// The error sums of each completed tensor, if errors are requested.
     sums: Vec<ErrorSums>,
-    /// Writes that wait for those before them, by their offsets, and where the next has to begin.
+    /// Writes that wait for earlier ones, by offset, and the offset of the next one.
     waiting: BTreeMap<u64, B>,
     position: u64,
     written: HashMap<u64, Written>,
-    /// Of each tensor, bytes of the source that are not written.
+    /// For each tensor, the number of source bytes not yet written.
     left: Vec<u64>,
     bytes_total: u64,
     bytes_done: u64,
@@ -76,35 +76,39 @@ pub struct Job<B: Buffer = Vec<u8>> {
 }
 
 impl Job {
-    /// The conversion that a plan describes.
+    /// Creates the job of a plan.
     ///
     /// # Errors
-    /// [`Code::NEEDS_IMPORTANCE`] for a plan that was only made to be looked at and cannot be carried out;
-    /// [`Code::ARGUMENT`] for a journal of an ordered output, which cannot be resumed.
+    /// [`Code::NEEDS_IMPORTANCE`] for a dry-run plan that cannot be carried out; [`Code::ARGUMENT`] if a journal is
+    /// requested for ordered output, which cannot be resumed.
     pub fn new(plan: Plan, options: JobOptions) -> Result<Job> {
         Job::hashing(plan, options, ())
     }
 }
 
 impl<B: Buffer> Job<B> {
-    /// [`new`](Job::new), with results in buffers of another kind.
+    /// [`new`](Job::new) with another kind of buffers for results.
     ///
     /// # Errors
-    /// As [`new`](Job::new).
+    /// As for [`new`](Job::new).
     pub fn hashing(plan: Plan, options: JobOptions, hashing: B::Hashing) -> Result<Self> {
         let lacking = |tensor: &&crate::recipe::PlannedTensor| {
             tensor.needs_importance && !tensor.has_importance && tensor.from != tensor.to
         };
         if let Some(tensor) = plan.tensors.iter().find(lacking) {
             let (name, format) = (&tensor.name, tensor.to.name);
-            let message =
-                format!("tensor '{name}': {format} needs an importance matrix: without one its output is useless");
+            let message = format!(
+                "tensor '{name}': {format} requires an importance matrix; its output would be unusable without one"
+            );
             return Err(Error::new(Code::NEEDS_IMPORTANCE, message)
                 .with("tensor", name.as_str())
                 .with("format", format));
         }
         if options.ordered && options.journal {
-            return Err(Error::new(Code::ARGUMENT, "an ordered output has no journal: it cannot be resumed"));
+            return Err(Error::new(
+                Code::ARGUMENT,
+                "ordered output cannot have a journal, because it cannot be resumed",
+            ));
         }
         let first = plan.further.first().map_or(plan.size, |shard| shard.offset);
         let further = plan.further.iter().map(|shard| File { offset: shard.offset, size: shard.size });
@@ -148,17 +152,17 @@ impl<B: Buffer> Job<B> {
         &self.plan
     }
 
-    /// Resumes the work of an interrupted run; call it before [`start`](Self::start).
+    /// Resumes an interrupted run. Must be called before [`start`](Self::start).
     ///
     /// # Errors
-    /// Those of [`Identity::check`]: the journal is of another job.
+    /// As for [`Identity::check`], if the journal belongs to another job.
     pub fn resume(&mut self, identity: &Identity, journal: Journal) -> Result<()> {
         identity.check(&journal.identity)?;
         self.earlier = journal.tiles;
         Ok(())
     }
 
-    /// The headers, to be written.
+    /// Returns the headers to be written.
     pub fn start(&mut self) -> Vec<Write<B>> {
         let mut writes = Vec::new();
         let header = self.plan.header.clone();
@@ -171,7 +175,7 @@ impl<B: Buffer> Job<B> {
         writes
     }
 
-    /// The next thing to do. Any number of tasks may be worked on at once, and completed in any order.
+    /// Returns the next action. Any number of tasks may be in flight, and they can be completed in any order.
     #[allow(clippy::should_implement_trait)] // an iterator has an end, and this waits
     pub fn next(&mut self) -> Next {
         if self.row.as_ref().is_some_and(LongRow::holds_tile) {
@@ -201,7 +205,7 @@ impl<B: Buffer> Job<B> {
         hashing.max(self.waiting.len())
     }
 
-    /// The next tile; none where a tensor has to be looked at before its first.
+    /// The next tile; `None` if a tensor needs a scan before its first tile.
     fn next_tile(&mut self) -> Option<Tile> {
         loop {
             if let Some(tile) = self.rest.next() {
@@ -218,7 +222,7 @@ impl<B: Buffer> Job<B> {
         }
     }
 
-    /// A task for a tile: to check what an earlier run has made of it, or to make it.
+    /// The task for a tile: checks the bytes of an earlier run, or encodes.
     fn task(&mut self, tile: Tile) -> Next {
         let tensor = &self.plan.tensors[tile.tensor];
         // The scales of bitsandbytes' formats are not in the journal.
@@ -233,7 +237,8 @@ impl<B: Buffer> Job<B> {
         Next::Task(self.begin(UnderWay { tile, known: Some(known) }, read, work))
     }
 
-    /// A task for a tile to be made; one that sums squares first, if the tile is a piece of a row whose mean is needed.
+    /// The task for encoding a tile; first one that sums squares, if the tile is a piece of a row whose mean square is
+    /// needed.
     fn encode_or_hold(&mut self, tile: Tile) -> Next {
         let tensor = &self.plan.tensors[tile.tensor];
         let column = tile.first_weight % tensor.row_length.max(1);
@@ -248,7 +253,7 @@ impl<B: Buffer> Job<B> {
         self.next_of_row()
     }
 
-    /// The next piece of the row whose squares are summed, or the tile that waited for the sum.
+    /// The task for the next piece of the row, or the waiting tile once the sum is complete.
     fn next_of_row(&mut self) -> Next {
         let Some(row) = &mut self.row else { return Next::Wait };
         match row.next(&mut self.last_id, &self.plan) {
@@ -290,7 +295,7 @@ impl<B: Buffer> Job<B> {
         task
     }
 
-    /// The importance of a tile's columns: of a stack of matrices, that of its own.
+    /// The importance of a tile's columns; for a stack of matrices, that of the tile's matrix.
     fn importance(&self, tile: &Tile) -> Option<Vec<f32>> {
         let (all, tensor) = (self.plan.importance(tile.tensor)?, &self.plan.tensors[tile.tensor]);
         let matrix =
@@ -300,7 +305,7 @@ impl<B: Buffer> Job<B> {
         all.get(first as usize..(first + tile.columns) as usize).map(<[f32]>::to_vec)
     }
 
-    /// What the scales of a tile's blocks are decoded to, where that is known before it is encoded.
+    /// The decoded scales of a tile's blocks, if they are known before it is encoded.
     fn scales(&self, tile: &Tile) -> Option<Vec<f32>> {
         self.begun.get(&tile.tensor)?.decoded.as_deref().map(|all| Scales::of_tile(all, tile))
     }
@@ -311,17 +316,18 @@ impl<B: Buffer> Job<B> {
         self.begun.entry(tensor).or_insert_with(nothing)
     }
 
-    /// Takes in the result of a task.
+    /// Adds the result of a task.
     ///
     /// # Errors
-    /// [`Code::ARGUMENT`] for a task that is not under way, [`Code::LENGTH`] for a result that is not as long as was planned.
+    /// [`Code::ARGUMENT`] for a task that is not in flight, [`Code::LENGTH`] for a result that does not have the
+    /// planned length.
     pub fn complete(&mut self, done: Done<B>) -> Result<Step<B>> {
         let Done { id, bytes, found } = done;
         if self.row.as_mut().is_some_and(|row| row.complete(id, &found)) || self.complete_scan(id, &found)? {
             return Ok(Step::default());
         }
         let Some(UnderWay { tile, known }) = self.under_way.remove(&id) else {
-            return Err(Error::new(Code::ARGUMENT, format!("task {id} is not under way")).with("id", id));
+            return Err(Error::new(Code::ARGUMENT, format!("task {id} is not in flight")).with("id", id));
         };
         if !found.intact {
             self.again.push_back(tile);
@@ -330,7 +336,8 @@ impl<B: Buffer> Job<B> {
         let tensor = &self.plan.tensors[tile.tensor];
         if bytes.len() != tile.length {
             let (have, want) = (bytes.len(), tile.length);
-            let message = format!("tensor '{}' gave {have} bytes where {want} were planned", tensor.name);
+            let message =
+                format!("tensor '{}' has a result of {have} bytes instead of the planned {want}", tensor.name);
             return Err(Error::new(Code::LENGTH, message).with("tensor", tensor.name.as_str()));
         }
         let resumed = known.is_some();
@@ -353,7 +360,7 @@ impl<B: Buffer> Job<B> {
         Ok(step)
     }
 
-    /// Whether a result is of the tensor whose scales are looked at first; the last of them tells what they are decoded to.
+    /// Adds a result of the scan; returns whether it was one. The last one determines the decoded scales.
     fn complete_scan(&mut self, id: u64, found: &Found) -> Result<bool> {
         let Some(scan) = &mut self.scan else { return Ok(false) };
         if !scan.complete(id, found)? {
@@ -367,7 +374,7 @@ impl<B: Buffer> Job<B> {
         Ok(true)
     }
 
-    /// Notes what is known of a tile; gives the bytes that follow the tensor, if it was the last.
+    /// Records the findings for a tile; returns the data that follows the tensor, if this was its last tile.
     fn add_to_tensor(
         &mut self,
         tile: &Tile,
@@ -392,7 +399,7 @@ impl<B: Buffer> Job<B> {
             let begun = self.begun.remove(&index);
             let (sums, scales) = begun.map(|begun| (begun.sums, begun.scales)).unwrap_or_default();
             if let Some(all) = self.sums.get_mut(index) {
-                // In the order of the file: the order of a sum decides its last bits.
+                // In file order, because the order of a sum affects its last bits.
                 sums.values().for_each(|sums| all.append(sums));
             }
             scales
@@ -410,7 +417,7 @@ impl<B: Buffer> Job<B> {
         }
     }
 
-    /// Writes bytes, or keeps them until it is their turn.
+    /// Writes bytes, or keeps them until all earlier ones are written.
     fn write(&mut self, offset: u64, bytes: B, tensor: Option<usize>, writes: &mut Vec<Write<B>>) {
         if let Some(digest) = &mut self.digest {
             digest.add(offset, &bytes, tensor);
@@ -435,7 +442,7 @@ impl<B: Buffer> Job<B> {
         Write { file, offset: offset - self.files[file].offset, bytes }
     }
 
-    /// Notes that what a task gave has been written: how far the job is then, if that was a tile.
+    /// Records that the result of a task has been written; returns the progress, if it was a tile.
     pub fn written(&mut self, id: u64) -> Option<Progress> {
         let Written { tensor, bytes, resumed } = self.written.remove(&id)?;
         self.bytes_done += bytes;
@@ -452,16 +459,13 @@ impl<B: Buffer> Job<B> {
         })
     }
 
-    /// What the conversion did.
+    /// Returns the report.
     ///
     /// # Errors
     /// [`Code::ARGUMENT`] if tasks are not completed.
     pub fn finish(mut self) -> Result<Report> {
         if !matches!(self.next(), Next::Finished) {
-            return Err(Error::new(
-                Code::ARGUMENT,
-                "the conversion is not finished: there are tasks that are not completed",
-            ));
+            return Err(Error::new(Code::ARGUMENT, "the conversion is not finished: some tasks are not completed"));
         }
         let (sha256, files, hashes) = match self.digest.take().map(Digest::finish) {
             Some((whole, files, tensors)) => (Some(whole), files, tensors),

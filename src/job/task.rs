@@ -1,4 +1,4 @@
-//! One tile as a task: which bytes to read, and what to make of them.
+//! One tile as a task: which bytes to read, and how to convert them.
 
 use super::four_bit::options_of;
 use super::tiles::ByteRange;
@@ -13,110 +13,110 @@ use crate::recipe::{self, four_bit_data_type};
 use crate::shared::Name;
 use serde::{Deserialize, Serialize};
 
-/// A piece of work: plain data, to be sent to any thread.
+/// A unit of work. Plain data that can be sent to any thread or worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Task {
-    /// Which task of its job it is.
+    /// The id of the task within its job.
     pub id: u64,
     /// The bytes to read.
     pub read: Read,
-    /// What to make of them.
+    /// How to process them.
     pub work: Work,
-    /// The tensor's name, for errors.
+    /// The name of the tensor, for error messages.
     pub tensor: Name,
-    /// How many of the tensor's weights come before the task's, for errors.
+    /// The number of the tensor's weights before this task, for error messages.
     pub first_weight: u64,
-    /// Weights per row of the tensor, for errors.
+    /// The row length of the tensor, for error messages.
     pub row_length: u64,
 }
 
-/// Where a task's bytes are.
+/// Where to read the bytes of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Read {
-    /// In the source.
+    /// From the source.
     Source(ByteRange),
-    /// In the unfinished output that an earlier run left, `offset` counted through all files end to end. Fewer bytes may be
-    /// there.
+    /// From the partial output of an earlier run, with `offset` in the concatenation of all files. There may be fewer
+    /// bytes.
     Output(ByteRange),
 }
 
-/// What a task does.
+/// How to process the bytes of a task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Work {
-    /// Encodes weights of one type in another.
+    /// Convert weights from one dtype to another.
     Encode {
-        /// The type they have.
+        /// The dtype of the input.
         from: String,
-        /// The type they get; the same is a copy, checked and passed through.
+        /// The dtype of the output; if it is the same, the bytes are checked and copied.
         to: String,
         /// Weights per row.
         columns: u64,
-        /// Rows whose halves are interleaved first; 0 for none.
+        /// Rows per head whose halves are interleaved first; 0 for none.
         head_rows: u64,
-        /// One value per column.
+        /// One importance value per column.
         importance: Option<Vec<f32>>,
         /// The mean square of the whole row, if this is a piece of one and the format needs it.
         mean_square: Option<f32>,
-        /// Of bitsandbytes' types, what the scales of the file are decoded to, if what is lost is that of them.
+        /// For bitsandbytes' types: the decoded scales in the file, if the error is measured with them.
         scales: Option<Vec<f32>>,
-        /// Whether what is lost is measured.
+        /// Whether to measure the error.
         measure: bool,
-        /// Whether the result is hashed for the journal.
+        /// Whether to hash the result for the journal.
         hash: bool,
     },
-    /// Adds the squares of the next piece of a row to the sum of those before it: its mean square decides codes of every
-    /// piece in some formats.
+    /// Add the squares of the next piece of a row to the sum of the earlier ones. In some formats the codes of every
+    /// piece depend on the mean square of the row.
     Squares {
-        /// The type of the weights.
+        /// The dtype of the weights.
         from: String,
         /// The sum so far.
         sum: f32,
     },
-    /// The scales of blocks, of one of bitsandbytes' types: where they have a second level, what is lost depends on all of a
-    /// tensor's.
+    /// Compute the scales of blocks in one of bitsandbytes' types. With double quantization the error depends on all
+    /// scales of a tensor.
     Absmax {
-        /// The type of the weights.
+        /// The dtype of the input.
         from: String,
-        /// The type they will get.
+        /// The dtype of the output.
         to: String,
     },
-    /// Checks that bytes an earlier run has written are those it noted.
+    /// Check that the bytes written by an earlier run match the journal.
     Check {
-        /// XXH64 of the bytes, in hexadecimal.
+        /// The XXH64 of the bytes, in hexadecimal.
         hash: String,
-        /// How many there must be.
+        /// The expected length.
         length: u64,
     },
 }
 
-/// What a task gives.
+/// The result of a task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Done<B = Vec<u8>> {
-    /// The task's number.
+    /// The id of the task.
     pub id: u64,
     /// The bytes of the output.
     pub bytes: B,
-    /// What is known of them.
+    /// The findings about the bytes.
     pub found: Found,
 }
 
-/// What a task finds out.
+/// The findings of a task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Found {
-    /// XXH64 of the bytes, where it was wanted.
+    /// The XXH64 of the bytes, if it was requested.
     pub hash: Option<String>,
-    /// The sums of what was lost, where it was measured.
+    /// The error sums, if they were measured.
     pub errors: Option<[f64; 8]>,
-    /// Whether bytes of an earlier run are what it noted.
+    /// Whether bytes of an earlier run match the journal.
     pub intact: bool,
-    /// The sum of squares, where that was asked for.
+    /// The sum of squares, if it was requested.
     pub sum: Option<f32>,
-    /// The scales of blocks, of bitsandbytes' types.
+    /// The scales of blocks, for bitsandbytes' types.
     pub absmax: Option<Vec<f32>>,
 }
 
@@ -127,11 +127,11 @@ impl Default for Found {
 }
 
 impl Task {
-    /// Does the work on the bytes that were read.
+    /// Processes the bytes that were read.
     ///
     /// # Errors
-    /// Those of [`recipe::Tile::encode`], told of the tensor: where an error has an index, it counts from the tensor's
-    /// first weight, and row and column are told too.
+    /// As for [`recipe::Tile::encode`], with the name of the tensor. If an error has an index, it is relative to the
+    /// tensor's first weight, and row and column are added.
     pub fn run(&self, bytes: Vec<u8>) -> Result<Done> {
         if let Some(mut pass) = self.pass()? {
             pass.add(&bytes)?;
@@ -177,14 +177,14 @@ impl Task {
         Ok((tile.encode(errors)?, None))
     }
 
-    /// How the bytes are looked at, if they pass through as they are.
+    /// How to check the bytes, if they are copied unchanged.
     ///
     /// # Errors
-    /// [`Code::UNKNOWN_NAME`](crate::Code::UNKNOWN_NAME) for a type.
+    /// [`Code::UNKNOWN_NAME`](crate::Code::UNKNOWN_NAME) for an unknown dtype.
     pub fn pass(&self) -> Result<Option<Pass<'_>>> {
         let (codec, hasher, known) = match &self.work {
             Work::Encode { from, to, head_rows: 0, hash, .. } if from == to => {
-                // Integers and other types without a codec are bytes to be copied.
+                // Integers and other dtypes without a codec can only be copied.
                 let codec = Codec::by_id(TensorType::by_name(from)?.id);
                 (codec, hash.then(Hasher::xxh64), None)
             }
@@ -194,7 +194,7 @@ impl Task {
         Ok(Some(Pass { task: self, codec, hasher, known, bytes: 0 }))
     }
 
-    /// The error told of its tensor: an index counts from weight `first`.
+    /// Adds the tensor to an error; an index is relative to weight `first`.
     fn within_tensor(&self, error: Error, first: u64) -> Error {
         let index = error.details().iter().find_map(|(name, value)| match value {
             Detail::Number(index) if *name == "index" => Some(*index as u64),
@@ -213,7 +213,7 @@ impl Task {
     }
 }
 
-/// Bytes that pass through a task as they are: they are looked at piece by piece, wherever they are kept.
+/// Bytes that a task copies unchanged. They are checked piece by piece, in whatever memory they are.
 pub struct Pass<'a> {
     task: &'a Task,
     codec: Option<&'static Codec>,
@@ -223,21 +223,21 @@ pub struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    /// Whether the bytes have to be looked at: without a check or a hash they pass unseen.
+    /// Whether the bytes have to be read at all: they do not, without a check or a hash.
     pub fn is_needed(&self) -> bool {
         self.codec.is_some() || self.hasher.is_some()
     }
 
-    /// How long pieces are of which none is longer than `most` bytes: whole blocks.
+    /// The length of pieces of at most `most` bytes: a whole number of blocks.
     pub fn piece(&self, most: usize) -> usize {
         let block = self.codec.map_or(1, |codec| codec.bytes);
         (most / block).max(1) * block
     }
 
-    /// Looks at the next piece.
+    /// Checks the next piece.
     ///
     /// # Errors
-    /// What [`Codec::validate`] finds, told of the tensor.
+    /// As for [`Codec::validate`], with the name of the tensor.
     pub fn add(&mut self, bytes: &[u8]) -> Result<()> {
         if let Some(codec) = self.codec {
             let weights = self.bytes / codec.bytes as u64 * codec.weights as u64;
@@ -251,7 +251,7 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// What was found.
+    /// Returns the findings.
     pub fn finish(self) -> Found {
         let hash = self.hasher.map(|hasher| hasher.hex());
         match self.known {
@@ -268,7 +268,7 @@ fn data_type(name: &str) -> Option<DataType4Bit> {
     [TensorType::NF4, TensorType::FP4].into_iter().find(|kind| kind.name == name).and_then(four_bit_data_type)
 }
 
-/// The codes and scales of a tile: whole blocks, but for the tensor's last.
+/// The codes and scales of a tile: whole blocks, except for the tensor's last one.
 fn encode_four_bit(
     bytes: &[u8],
     from: TensorType,

@@ -1,18 +1,18 @@
-//! JSON as JavaScript's `JSON.stringify` writes it, and the checksum of a journal's lines.
+//! JSON formatted like JavaScript's `JSON.stringify`, and the checksum of a journal's lines.
 
 pub use crate::json::quoted;
 
-/// A list of values that are JSON already.
+/// Joins values, which are JSON already, to a list.
 pub fn list(values: impl IntoIterator<Item = String>) -> String {
     format!("[{}]", values.into_iter().collect::<Vec<_>>().join(","))
 }
 
-/// A number; what is not finite is `null`.
+/// Formats a number; non-finite ones become `null`.
 pub fn number(value: f64) -> String {
     if value.is_finite() { value.to_string() } else { "null".to_owned() }
 }
 
-/// CRC-32 as gzip has it, in eight hexadecimal digits.
+/// The CRC-32 of gzip, in eight hexadecimal digits.
 pub fn crc32(bytes: &[u8]) -> String {
     const TABLE: [u32; 256] = {
         let mut table = [0; 256];

@@ -1,54 +1,58 @@
-//! The cutting of tensors into tiles, small enough that memory depends neither on the model nor on any tensor's shape.
+//! Divides tensors into tiles that are so small that memory depends neither on the model nor on the shape of any
+//! tensor.
 
 use crate::container::gguf::TensorType;
 use crate::recipe::{PlannedTensor, four_bit_data_type};
 use serde::{Deserialize, Serialize};
 
-/// Weights per tile, 4 MiB of F32: small enough that eight threads, two tiles each, fit in a browser tab of a phone.
+/// Weights per tile: 4 MiB as F32, so that eight threads with two tiles each fit in a browser tab on a phone.
 pub(super) const TILE_WEIGHTS: u64 = 1 << 20;
 
-/// The lattice searches encode a few hundred thousand weights in a second: smaller tiles, for progress and cancelling.
+/// The lattice searches encode a few hundred thousand weights per second: smaller tiles keep progress and cancelling
+/// responsive.
 const SLOW_TILE_WEIGHTS: u64 = 1 << 18;
 
-/// Bytes of a source: `length` from `offset` on, or, with `second`, half of them there and half from `second` on.
+/// A byte range of a source: `length` bytes from `offset` or, with `second`, half of them from `offset` and half from
+/// `second`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ByteRange {
-    /// Where they begin.
+    /// Start of the range.
     pub offset: u64,
-    /// How many there are in all.
+    /// Total length in bytes.
     pub length: u64,
-    /// Where the second half begins, if it is elsewhere.
+    /// Start of the second half, if it is separate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub second: Option<u64>,
 }
 
-/// Some weights of one tensor: where they are read and where the result is written.
+/// Part of a tensor, with its positions in the source and in the output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tile {
-    /// The tensor's place in the plan.
+    /// The index of the tensor in the plan.
     pub tensor: usize,
-    /// How many of the tensor's weights come before it, in the order they are written.
+    /// The number of the tensor's weights before it, in output order.
     pub first_weight: u64,
-    /// Weights per row: all of a row's, or fewer where the row is longer than a tile and is cut at block borders.
+    /// Weights per row: of whole rows, or fewer if a row is longer than a tile and is divided at block boundaries.
     pub columns: u64,
-    /// Rows whose halves are interleaved on the way; 0 where they stay in order.
+    /// Rows per head whose halves are interleaved; 0 for none.
     pub head_rows: u64,
-    /// What to read.
+    /// The bytes to read.
     pub input: ByteRange,
-    /// Where the result begins among the bytes of all files, end to end.
+    /// Start of the result in the concatenation of all files.
     pub offset: u64,
-    /// How long the result must be.
+    /// Length of the result in bytes.
     pub length: u64,
-    /// Zero bytes after the result; only a tensor's last tile has some.
+    /// Number of zero bytes after the result; only the last tile of a tensor has padding.
     pub padding: u64,
 }
 
-/// A part of a tensor: how many weights it has, in rows of how many, and where those are in the source.
+/// Part of a tensor: its number of weights, the row length, and the position in the source.
 struct Part {
     count: u64,
     columns: u64,
     head_rows: u64,
-    /// Weights of the tensor before the first that is read, and before the second half where the two halves are apart.
+    /// The number of the tensor's weights before the first one read, and before the second half if the halves are
+    /// separate.
     from: u64,
     second: Option<u64>,
 }
@@ -61,7 +65,7 @@ impl Part {
 
 type Parts = Box<dyn Iterator<Item = Part> + Send>;
 
-/// The tiles of one tensor, `index` in its plan, in the order they are written.
+/// The tiles of a tensor with index `index` in its plan, in output order.
 pub fn tiles(tensor: &PlannedTensor, index: usize) -> Box<dyn Iterator<Item = Tile> + Send> {
     let (from, to) = (tensor.from, tensor.to);
     let (source, place) = (tensor.source_offset, tensor.place);
@@ -85,12 +89,12 @@ pub fn tiles(tensor: &PlannedTensor, index: usize) -> Box<dyn Iterator<Item = Ti
     }))
 }
 
-/// Bytes of weights: whole blocks, but for an odd end of 4-bit codes, which is a byte of its own.
+/// The size of weights in bytes: whole blocks, except that an odd number of 4-bit codes takes an additional byte.
 pub(super) fn bytes_of(kind: TensorType, weights: u64) -> u64 {
     weights.div_ceil(kind.weights).saturating_mul(kind.bytes)
 }
 
-/// Weights of the largest tile of a format.
+/// The number of weights of the largest tile of a format.
 fn most_weights(to: TensorType) -> u64 {
     let slow = ["IQ1_", "IQ2_", "IQ3_"].iter().any(|prefix| to.name.starts_with(prefix));
     if slow { SLOW_TILE_WEIGHTS } else { TILE_WEIGHTS }
@@ -103,19 +107,19 @@ fn parts(tensor: &PlannedTensor, most: u64) -> Parts {
         return Box::new(std::iter::empty());
     }
     if head_rows > 0 {
-        // Of a bias every weight is a row.
+        // In a bias every weight is a row.
         return if rows == 1 {
             heads(row_length, 1, head_rows, most)
         } else {
             heads(rows, row_length, head_rows, most)
         };
     }
-    // NF4 and FP4 have blocks of 64 without regard to rows, and a copy without blocks has neither.
+    // NF4 and FP4 have blocks of 64 regardless of rows, and copies without blocks have neither.
     let regardless = four_bit_data_type(to).is_some() || from == to && from.weights == 1;
     if row_length > most && !regardless {
         return Box::new((0..rows).flat_map(move |row| pieces(row * row_length, row_length, most)));
     }
-    // A tile stays inside one matrix of a stack (one expert), because each has an importance vector of its own.
+    // A tile stays within one matrix of a stack (one expert), because each has its own importance.
     let matrix = tensor.weights_per_matrix();
     let per_tile = if regardless { most } else { most / row_length * row_length };
     let mut at = 0;
@@ -129,7 +133,7 @@ fn parts(tensor: &PlannedTensor, most: u64) -> Parts {
     }))
 }
 
-/// A row that is longer than a tile, in pieces of `most` weights: a whole number of blocks of every format.
+/// Divides a row longer than a tile into pieces of `most` weights: a whole number of blocks in every format.
 fn pieces(first: u64, row_length: u64, most: u64) -> impl Iterator<Item = Part> + Send {
     let starts = (0..row_length).step_by(most as usize);
     starts.map(move |column| {
@@ -138,13 +142,13 @@ fn pieces(first: u64, row_length: u64, most: u64) -> impl Iterator<Item = Part> 
     })
 }
 
-/// Heads whose halves are interleaved: row `2 i + j` of a head is row `j * head_rows / 2 + i` of the source. Whole heads if
-/// some fit in a tile, else neighbouring rows of both halves, else one row after the other.
+/// Heads whose halves are interleaved: row `2 i + j` of a head is row `j * head_rows / 2 + i` of the source. Uses whole
+/// heads if they fit in a tile, otherwise neighbouring rows of both halves, otherwise single rows.
 fn heads(rows: u64, row_length: u64, head_rows: u64, most: u64) -> Parts {
     let half = head_rows / 2;
     let per_tile = (most / head_rows.saturating_mul(row_length)).max(1) * head_rows;
     let pairs = most / row_length.saturating_mul(2);
-    // The encoder refuses rows that are not whole heads of two halves.
+    // The encoder rejects rows that are not whole heads with two halves.
     if head_rows.saturating_mul(row_length) <= most || !head_rows.is_multiple_of(2) {
         return Box::new((0..rows).step_by(per_tile as usize).map(move |at| Part {
             head_rows,
@@ -192,7 +196,7 @@ mod tests {
         }
     }
 
-    /// The weights of all parts in the order they are written, by their places in the source.
+    /// The weights of all parts in output order, by their position in the source.
     fn order(tensor: &PlannedTensor, most: u64) -> Vec<u64> {
         let mut all = Vec::new();
         for part in parts(tensor, most) {
@@ -220,7 +224,7 @@ mod tests {
         all
     }
 
-    /// What the whole tensor is: rows in order, or the halves of each head interleaved.
+    /// The expected order of the whole tensor: rows in order, or the halves of each head interleaved.
     fn expected(tensor: &PlannedTensor) -> Vec<u64> {
         let (rows, row) = match (tensor.head_rows, tensor.rows) {
             (0, rows) => return (0..rows * tensor.row_length).collect(),

@@ -1,4 +1,4 @@
-//! Tasks and what they find as bytes: drivers whose workers share no memory with them pass these on unread.
+//! Serialized tasks and findings, which drivers with workers without shared memory pass on unread.
 
 use super::task::{Found, Read, Task, Work};
 use super::tiles::ByteRange;
@@ -10,7 +10,7 @@ const FOUND: [u8; 4] = *b"QPFO";
 const VERSION: u8 = 1;
 
 impl Task {
-    /// The task as bytes.
+    /// Serializes the task.
     pub fn to_bytes(&self) -> Vec<u8> {
         let Task { id, read, work, tensor, first_weight, row_length } = self;
         let mut out = Writer::new(TASK, VERSION);
@@ -42,10 +42,10 @@ impl Task {
         out.finish()
     }
 
-    /// The task that was made bytes.
+    /// Reads a serialized task.
     ///
     /// # Errors
-    /// Those of [`Reader`].
+    /// As for [`Reader`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Task> {
         let mut input = Reader::new(bytes, TASK, VERSION, "a task")?;
         let id = input.u64()?;
@@ -75,7 +75,7 @@ impl Task {
 }
 
 impl Found {
-    /// What was found, as bytes.
+    /// Serializes the findings.
     pub fn to_bytes(&self) -> Vec<u8> {
         let Found { hash, errors, intact, sum, absmax } = self;
         let mut out = Writer::new(FOUND, VERSION);
@@ -92,10 +92,10 @@ impl Found {
         out.finish()
     }
 
-    /// What was made bytes.
+    /// Reads serialized findings.
     ///
     /// # Errors
-    /// Those of [`Reader`].
+    /// As for [`Reader`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Found> {
         let mut input = Reader::new(bytes, FOUND, VERSION, "the result of a task")?;
         let intact = input.bool()?;
