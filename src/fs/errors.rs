@@ -1,26 +1,26 @@
-//! Errors of the operating system as this crate's own.
+//! Converts errors of the operating system to [`Error`]s.
 
 use crate::error::{Code, Error, Kind};
 use std::io;
 use std::path::Path;
 
-/// The caller stopped the work.
+/// The caller aborted the work.
 pub const ABORTED: Code = Code { kind: Kind::Io, name: "ABORTED" };
 
-/// A file that would be written is also read, or is written twice.
+/// An output file is also an input file, or two outputs are the same file.
 pub const SAME_FILE: Code = Code { kind: Kind::Parameter, name: "SAME_FILE" };
 
-/// `error` as an [`Error`] whose sentence begins with `what` ("cannot read") and the path.
+/// Converts `error` to an [`Error`] whose message starts with `what` ("cannot read") and the path.
 pub fn system(error: &io::Error, what: &str, path: &Path) -> Error {
     use io::ErrorKind as K;
     let (code, reason) = match error.kind() {
         K::NotFound => (Code::NOT_FOUND, "there is no such file or folder".to_owned()),
-        K::NotADirectory => (Code::NOT_FOUND, "a part of the path is not a folder".to_owned()),
+        K::NotADirectory => (Code::NOT_FOUND, "a component of the path is not a folder".to_owned()),
         K::PermissionDenied => (Code::DENIED, "permission denied".to_owned()),
         K::ReadOnlyFilesystem => (Code::DENIED, "the file system is read-only".to_owned()),
         K::IsADirectory => (Code::UNSUPPORTED, "it is a directory".to_owned()),
         K::StorageFull => (Code::NO_SPACE, "the disk is full".to_owned()),
-        K::QuotaExceeded => (Code::NO_SPACE, "the disk quota is used up".to_owned()),
+        K::QuotaExceeded => (Code::NO_SPACE, "the disk quota is exceeded".to_owned()),
         K::FileTooLarge => {
             (Code::NO_SPACE, "the file would be larger than the file system or a limit allows".to_owned())
         }

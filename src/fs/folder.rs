@@ -1,4 +1,4 @@
-//! The folder of a safetensors model: its tensors, and what lies beside them.
+//! The folder of a safetensors model: its tensors, configuration and tokenizer files.
 
 use super::errors::system;
 use super::model::{Model, safetensors_header};
@@ -11,7 +11,7 @@ use crate::job::ByteRange;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What may lie beside the tensors of a safetensors model and say what they mean.
+/// Files next to the tensors of a safetensors model that describe it.
 const BESIDE: &[&str] = &[
     "config.json",
     "generation_config.json",
@@ -33,10 +33,10 @@ const BESIDE: &[&str] = &[
     "README.md",
 ];
 
-/// A file beside the tensors: the largest vocabularies as JSON take 40 MB.
+/// Maximum size of such a file. The largest vocabularies as JSON have 40 MB.
 const MAX_BESIDE_BYTES: u64 = 1 << 28;
 
-/// Whether a path is that of an index, which says which tensor is in which file.
+/// Whether a path is that of an index, which assigns tensors to files.
 pub fn is_index(path: &Path) -> bool {
     path.to_string_lossy().to_lowercase().ends_with(".safetensors.index.json")
 }
@@ -57,7 +57,7 @@ pub fn open(path: &Path) -> Result<Model> {
     let mut ggufs = files.iter().filter(|path| has_ending(path, "gguf"));
     match (ggufs.next(), tensors.is_empty()) {
         (Some(_), false) => {
-            let message = "there are GGUF and safetensors files: they are two models, and one has to be chosen";
+            let message = "the folder has both GGUF and safetensors files; open one of the two models";
             return Err(Error::new(Code::ARGUMENT, message));
         }
         (Some(first), true) => return Model::open(first),
@@ -67,7 +67,7 @@ pub fn open(path: &Path) -> Result<Model> {
         }
         (None, false) => {}
     }
-    // Some folders have the same model a second time, in its makers' own layout.
+    // Some folders contain the same model a second time, in its authors' original layout.
     let whole = tensors.iter().position(|path| path.ends_with("model.safetensors"));
     if let Some(whole) = whole {
         tensors = vec![tensors[whole]];
@@ -90,10 +90,10 @@ pub fn open_index(path: &Path) -> Result<Model> {
     build(folder, &files, Some((path, &index)), true)
 }
 
-/// Opens one safetensors file, which is open already.
+/// Opens a single safetensors file that is already open.
 pub fn open_file(path: &Path, source: Source) -> Result<Model> {
     drop(source);
-    // Of other safetensors files the names do not say that they are what the files beside them are about.
+    // For other safetensors files the names do not show whether the files next to them belong to them.
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
     build(folder_of(path), &[path.to_owned()], None, name.starts_with("model"))
 }
@@ -141,7 +141,7 @@ fn build(path: &Path, files: &[PathBuf], index: Option<(&Path, &[u8])>, with_bes
 fn read_small(path: &Path) -> Result<Vec<u8>> {
     let size = fs::metadata(path).map_err(|error| system(&error, "cannot read", path))?.len();
     if size > MAX_BESIDE_BYTES {
-        let message = format!("'{}' has {size} bytes, and {MAX_BESIDE_BYTES} is the limit", path.display());
+        let message = format!("'{}' has {size} bytes; the limit is {MAX_BESIDE_BYTES}", path.display());
         return Err(Error::new(Code::TOO_LARGE, message).with("size", size).with("limit", MAX_BESIDE_BYTES));
     }
     fs::read(path).map_err(|error| system(&error, "cannot read", path))

@@ -1,4 +1,4 @@
-//! Whole files: a conversion from path to path, with threads, resume, and the durability of a database.
+//! Whole files: converts from path to path, with threads, resume and durable writes.
 //!
 //! ```no_run
 //! use quantpress::fs::{QuantizeOptions, quantize_file};
@@ -10,9 +10,9 @@
 //! # Ok::<(), quantpress::Error>(())
 //! ```
 //!
-//! The bytes are those that the npm package and `llama-quantize` write, whatever the number of threads. The output appears under
-//! its name only when it is complete and on disk; no input is ever an output, whatever they are called; what an interrupted run
-//! leaves can be resumed by the next, also by the npm package's.
+//! The output is the same as that of the npm package and of `llama-quantize`, whatever the number of threads. It
+//! appears under its name only when it is complete and on disk. An input is never overwritten, whatever the paths are.
+//! An interrupted run can be resumed later, also by the npm package.
 
 mod errors;
 mod folder;
@@ -42,20 +42,20 @@ use target::Targets;
 #[derive(Default)]
 #[non_exhaustive]
 pub struct QuantizeOptions<'a> {
-    /// Threads that encode; as many as there are cores, if it is `None`.
+    /// Number of threads that encode; by default the number of cores.
     pub threads: Option<NonZero<usize>>,
-    /// The importance matrix: a file of `llama-imatrix` in either of its forms.
+    /// The path of an importance matrix, written by `llama-imatrix` in either format.
     pub imatrix: Option<PathBuf>,
-    /// Resumes what an interrupted run of the same job has left beside the output, if there is some. If this run is interrupted or
-    /// fails for a reason that may pass, it leaves its work for the next.
+    /// Resumes an interrupted run of the same job whose files are next to the output, if there is one. If this run is
+    /// interrupted, or fails for a reason that may be temporary, its work is kept for the next one.
     pub resume: bool,
-    /// Computes hashes of the files and of each tensor, for the report.
+    /// Computes hashes of the files and of each tensor for the report.
     pub hashes: bool,
-    /// Measures what is lost of each tensor, for the report.
+    /// Measures the quantization error of each tensor for the report.
     pub errors: bool,
-    /// Called after every tile that was written, from any thread, one call at a time.
+    /// Called after every tile that was written, from any thread, but never concurrently.
     pub progress: Option<&'a (dyn Fn(&Progress) + Sync)>,
-    /// Set to true, it stops the work; the error is [`ABORTED`].
+    /// When set to true, stops the work with the error [`ABORTED`].
     pub abort: Option<&'a AtomicBool>,
 }
 
@@ -66,16 +66,18 @@ impl QuantizeOptions<'_> {
     }
 }
 
-/// Quantizes a model: the bytes `llama-quantize` writes for the same model, preset and options.
+/// Quantizes a model. The output is the same as that of `llama-quantize` for the same model, preset and options.
 ///
-/// `input` is a GGUF file, the first of several, a safetensors file, an index of such files, or a Hugging Face folder. Where the
-/// recipe splits the output, `output` is what the names begin with: `model.gguf` gives `model-00001-of-00003.gguf`.
+/// `input` is a GGUF file, the first of several shards, a safetensors file, an index of such files, or a Hugging Face
+/// folder. If the recipe splits the output, `output` is the base of the file names: `model.gguf` gives
+/// `model-00001-of-00003.gguf`.
 ///
 /// # Errors
-/// Those of planning ([`recipe::plan`](crate::recipe::plan)) and encoding, told of the tensor; [`SAME_FILE`] if a file that would
-/// be written is one that is read; [`Code::CHANGED`] if the source was changed, or if what is to be resumed is of another source,
-/// recipe, importance matrix or engine; [`Code::BUSY`] if another run is at work; [`ABORTED`]; why a file cannot be read or written
-/// ([`Code::NOT_FOUND`], [`Code::DENIED`], [`Code::NO_SPACE`], [`Code::IO`]). Unless `resume` is set, nothing is left behind.
+/// The errors of planning ([`recipe::plan`](crate::recipe::plan)) and encoding, with the name of the tensor;
+/// [`SAME_FILE`] if an output file is also an input; [`Code::CHANGED`] if the source has changed, or if the run to be
+/// resumed has another source, recipe, importance matrix or engine; [`Code::BUSY`] if another run is writing the same
+/// file; [`ABORTED`]; and I/O errors ([`Code::NOT_FOUND`], [`Code::DENIED`], [`Code::NO_SPACE`], [`Code::IO`]). Unless
+/// `resume` is set, no partial files remain after an error.
 pub fn quantize_file(
     input: impl AsRef<Path>,
     output: impl AsRef<Path>,
@@ -106,7 +108,7 @@ fn job_options(options: &QuantizeOptions<'_>) -> JobOptions {
     JobOptions { hashes: options.hashes, errors: options.errors, journal: true, window, ..JobOptions::default() }
 }
 
-/// Runs a job, and leaves what the options say if it fails.
+/// Runs a job and, if it fails, keeps or removes the partial output depending on the options.
 fn convert(
     mut job: Job,
     source: &Source,
@@ -133,13 +135,13 @@ fn convert(
     }
 }
 
-/// Takes over an earlier run's work, or begins anew; writes the headers.
+/// Resumes an earlier run or starts from scratch, and writes the headers.
 fn begin(job: &mut Job, targets: &mut Targets, left: Option<Vec<u8>>, identity: &Identity) -> Result<target::Journal> {
     let known = left.as_deref().and_then(Journal::parse);
     let resumed = known.is_some();
     match known {
         Some(known) => job.resume(identity, known)?,
-        // Without its first line a journal says nothing of what is there.
+        // Without its first line a journal is useless.
         None if left.is_some() => targets.begin_anew()?,
         None => {}
     }
@@ -153,14 +155,14 @@ fn begin(job: &mut Job, targets: &mut Targets, left: Option<Vec<u8>>, identity: 
     Ok(journal)
 }
 
-/// Whether a run that failed so leaves its work: not if that could only fail again.
+/// Whether the work is kept after this error: not if a resumed run would fail in the same way.
 fn keeps_after(error: &Error) -> bool {
-    // What is there is another job's, or of a source that was changed meanwhile.
+    // The partial output belongs to another job, or to a source that has changed in the meantime.
     let of_another = error.details().iter().any(|(name, _)| *name == "changed");
     of_another || (error.code().kind == Kind::Io && error.code() != Code::CHANGED)
 }
 
-/// The files that are written, and their sizes.
+/// The output files and their sizes.
 fn output_files(output: &Path, job: &Job, recipe: &Recipe) -> Result<Vec<(PathBuf, u64)>> {
     let text = output.as_os_str().to_string_lossy();
     if text.is_empty() || text.ends_with(std::path::is_separator) || output.file_name().is_none() {

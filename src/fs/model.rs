@@ -1,4 +1,4 @@
-//! The files of a model, and what its header says.
+//! Opens the files of a model and reads its header.
 
 use super::errors::system;
 use super::source::Source;
@@ -12,29 +12,29 @@ use crate::recipe::{self, Plan, Recipe};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Enough for the header of a model with a small vocabulary; a large one asks for more.
+/// Enough for the header of a model with a small vocabulary; a larger one is read in further steps.
 const FIRST_READ: u64 = 1 << 18;
 
-/// What a model is stored in.
+/// The container format of a model.
 enum Container {
     Gguf(Box<Header>),
     Safetensors { folder: Box<Folder>, header_bytes: u64 },
 }
 
-/// A model that is open.
+/// An open model.
 pub struct Model {
-    /// The files of its tensors.
+    /// The files with tensors.
     pub source: Source,
     container: Container,
-    /// Files beside those of the tensors that were read.
+    /// Other files that were read.
     pub beside: Vec<PathBuf>,
 }
 
 impl Model {
-    /// Opens a model: a GGUF file, the first of several, a safetensors file, an index, or the folder of a model.
+    /// Opens a model: a GGUF file, the first of several shards, a safetensors file, an index, or the folder of a model.
     ///
     /// # Errors
-    /// Those of the system, and of the parsers of the files.
+    /// I/O errors, and those of the parsers.
     pub fn open(path: &Path) -> Result<Model> {
         if fs::metadata(path).map_err(|error| system(&error, "cannot read", path))?.is_dir() {
             return super::folder::open(path);
@@ -62,7 +62,7 @@ impl Model {
         Ok(Model { source, container: Container::Gguf(Box::new(gguf::join(headers)?)), beside: Vec::new() })
     }
 
-    /// A safetensors model whose files are open.
+    /// A safetensors model from its open files.
     pub fn of_folder(source: Source, folder: Folder, header_bytes: u64, beside: Vec<PathBuf>) -> Model {
         Model { source, container: Container::Safetensors { folder: Box::new(folder), header_bytes }, beside }
     }
@@ -70,7 +70,7 @@ impl Model {
     /// Plans a conversion.
     ///
     /// # Errors
-    /// Those of [`recipe::plan`] and [`convert::plan`].
+    /// As for [`recipe::plan`] and [`convert::plan`].
     pub fn plan(&self, recipe: &Recipe, importance: Option<&ImportanceMatrix>) -> Result<Plan> {
         match &self.container {
             Container::Gguf(header) => recipe::plan(header, recipe, importance),
@@ -78,7 +78,7 @@ impl Model {
         }
     }
 
-    /// Bytes of the start that are a part of what the model is recognised by.
+    /// The length of the header, which is part of the identity of the source.
     pub fn header_bytes(&self) -> u64 {
         match &self.container {
             Container::Gguf(header) => header.data_start(),
@@ -87,7 +87,7 @@ impl Model {
     }
 }
 
-/// Reads as much from the start as `parse` asks for, at least doubling it each time.
+/// Reads as many bytes from the start as `parse` asks for, at least doubling the number each time.
 pub fn read_header<T>(source: &Source, parse: impl Fn(&[u8]) -> Result<std::result::Result<T, u64>>) -> Result<T> {
     let (mut needed, mut prefix) = (FIRST_READ, Vec::new());
     loop {
@@ -97,7 +97,7 @@ pub fn read_header<T>(source: &Source, parse: impl Fn(&[u8]) -> Result<std::resu
         match parse(&prefix)? {
             Ok(header) => return Ok(header),
             Err(more) if more <= size || more > source.size() => {
-                let message = format!("the header needs {more} bytes, and the file has {}", source.size());
+                let message = format!("the header needs {more} bytes, but the file has only {}", source.size());
                 return Err(Error::new(Code::TRUNCATED, message).with("needed", more).with("size", source.size()));
             }
             Err(more) => needed = more,
@@ -114,7 +114,7 @@ fn gguf_header(source: &Source) -> Result<Header> {
     })
 }
 
-/// The header of a safetensors file.
+/// Reads the header of a safetensors file.
 pub fn safetensors_header(source: &Source) -> Result<safetensors::SafetensorsHeader> {
     read_header(source, |prefix| {
         Ok(match safetensors::parse(prefix, source.size())? {
@@ -124,13 +124,13 @@ pub fn safetensors_header(source: &Source) -> Result<safetensors::SafetensorsHea
     })
 }
 
-/// By content: a length of 32 bits, and the opening brace of the header that has it.
+/// By content: a header length that fits 32 bits, followed by an opening brace.
 fn is_safetensors(source: &Source) -> Result<bool> {
     let prefix = source.read(&ByteRange { offset: 0, length: source.size().min(9), second: None })?;
     Ok(prefix.get(4..) == Some(b"\0\0\0\0{"))
 }
 
-/// The paths of the shards of a model of `count`, from that of the first.
+/// The paths of all `count` shards of a model, from the path of the first.
 fn shard_paths(first: &Path, count: u64) -> Result<Vec<PathBuf>> {
     const MAX_SHARDS: u64 = 4096;
     let name = first.file_name().unwrap_or_default().to_string_lossy();
@@ -142,7 +142,7 @@ fn shard_paths(first: &Path, count: u64) -> Result<Vec<PathBuf>> {
         }
         _ => {
             let message = format!(
-                "'{}' is the first of {count} shards, and is not named NAME-00001-of-{count:05}.gguf: rename the shards",
+                "'{}' is the first of {count} shards, but is not named NAME-00001-of-{count:05}.gguf; rename the shards",
                 first.display()
             );
             Err(Error::new(Code::ARGUMENT, message).with("shards", count))

@@ -1,5 +1,5 @@
-//! Whose an unfinished file is: of a run that is alive, or of one that was killed. The names are those of the npm package, so
-//! that each of the two resumes what the other has left.
+//! The owners of partial files: whether the run that writes a file is alive or was killed. The naming scheme is shared
+//! with the npm package, so that each can resume the other's runs.
 
 use crate::hash::Hasher;
 use std::ffi::OsStr;
@@ -9,16 +9,16 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
-/// A file of a run on another machine (or before this one was started anew) is left alone while it is younger.
+/// A partial file of a run on another machine, or from before a reboot, is not touched until it is older than this.
 const FOREIGN_PATIENCE: Duration = Duration::from_secs(60);
 
-/// How often a run shows that it is alive.
+/// How often a run signals that it is alive.
 pub const HEARTBEAT: Duration = Duration::from_secs(10);
 
-/// The owner of what was let go on purpose.
+/// The owner of files that were left on purpose.
 pub const NOBODY: &str = "interrupted";
 
-/// A name for one target of this process that no other has: the machine, the process, when that was started, and a number.
+/// A unique owner name for one target of this process: the machine, the process, its start time, and a number.
 pub fn new_owner() -> String {
     static COUNTER: AtomicU32 = AtomicU32::new(0);
     let pid = std::process::id();
@@ -28,7 +28,7 @@ pub fn new_owner() -> String {
     format!("{}-{pid}-{start}-{count}{:04x}", machine(), time & 0xffff)
 }
 
-/// Whether a text in a file's name is an owner.
+/// Whether a part of a file's name is an owner.
 pub fn is_owner(text: &str) -> bool {
     let digits =
         |text: &str, most: usize| (1..=most).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -38,7 +38,7 @@ pub fn is_owner(text: &str) -> bool {
     machine.len() == 8 && hex(machine) && digits(pid, 10) && digits(start, 20) && digits(counter, 10) && hex(random)
 }
 
-/// Whether the run that an owner's name is of may still be at work; `idle` is how long ago it last wrote.
+/// Whether the run with this owner name may still be alive; `idle` is the time since it last wrote.
 pub fn is_alive(owner: &str, idle: Duration) -> bool {
     let mut parts = owner.split('-');
     let (whose, pid, start) = (parts.next(), parts.next().and_then(|pid| pid.parse().ok()), parts.next());
@@ -46,19 +46,19 @@ pub fn is_alive(owner: &str, idle: Duration) -> bool {
     if !Path::new("/proc/self/stat").exists() {
         return pid == std::process::id() || idle < FOREIGN_PATIENCE;
     }
-    // A number of a process is used again: then it was started at another time.
+    // Process ids are reused, but then the start time differs.
     start_of(pid).is_some_and(|now| start == Some("0") || start == Some(&now))
 }
 
-/// When a process was started, in ticks since the system was (Linux).
+/// The start time of a process, in ticks since boot (Linux).
 fn start_of(pid: u32) -> Option<String> {
     let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
     let stat = String::from_utf8_lossy(&stat);
-    // The second field is the program's name in parentheses, and may hold anything; the 22nd is the start.
+    // The second field is the program's name in parentheses, which may contain anything; the 22nd is the start time.
     stat.get(stat.rfind(')')? + 2..)?.split(' ').nth(19).map(str::to_owned)
 }
 
-/// What numbers of processes belong to: the machine, since it was started, and the container.
+/// The namespace of process ids: the machine, its boot, and the container.
 fn machine() -> &'static str {
     static MACHINE: OnceLock<String> = OnceLock::new();
     MACHINE.get_or_init(|| {
@@ -70,7 +70,7 @@ fn machine() -> &'static str {
     })
 }
 
-/// `name` in the names of its unfinished files: a long one by its beginning and a hash, so that they are not too long.
+/// The form of `name` in the names of its partial files: long names are shortened to a prefix and a hash.
 pub fn short_name(name: &OsStr) -> String {
     const LONGEST_NAME: usize = 64;
     const LONGEST_PREFIX: usize = 32;
@@ -104,7 +104,7 @@ mod tests {
         assert!(is_owner(&owner) && is_owner(NOBODY), "{owner}");
         assert!(is_alive(&owner, Duration::from_secs(1000)));
         let [machine, _, start, number] = owner.split('-').collect::<Vec<_>>()[..] else { panic!("{owner}") };
-        // No process has this number, and this process was started at another time.
+        // A process id that does not exist, and this process with another start time.
         let others =
             [format!("{machine}-4194305-{start}-{number}"), format!("{machine}-{}-1-{number}", std::process::id())];
         for dead in others {

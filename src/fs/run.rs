@@ -11,14 +11,14 @@ use std::sync::atomic::Ordering;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The journal is written this often at most, and so seldom that it takes a tenth of the time.
+/// Minimum time between journal writes, which are also limited to a tenth of the total time.
 const PAUSE: Duration = Duration::from_millis(100);
 const SHARE: u32 = 9;
 
-/// How often a thread that waits looks whether the work was stopped.
+/// How often a waiting thread checks whether the work was aborted.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// What the threads share.
+/// State shared by the threads.
 struct Shared<'a> {
     source: &'a Source,
     targets: &'a Targets,
@@ -26,19 +26,19 @@ struct Shared<'a> {
     files: Vec<u64>,
     state: Mutex<State>,
     changed: Condvar,
-    /// Bytes that were reported last: reports do not go back.
+    /// The bytes last reported: progress never goes back.
     reported: Mutex<u64>,
 }
 
 struct State {
     job: Job,
-    /// Entries of the journal whose bytes are written, if not yet on disk.
+    /// Journal entries whose bytes are written, but not necessarily durable.
     entries: Vec<u8>,
     error: Option<Error>,
     finished: bool,
 }
 
-/// Runs all tasks of a job, and writes what they give. The journal is complete when this returns, also after an error.
+/// Runs all tasks of a job and writes their results. When this returns, the journal is complete, even after an error.
 pub fn run(
     job: Job,
     source: &Source,
@@ -55,7 +55,7 @@ pub fn run(
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(|| shared.work())).collect();
         for worker in workers {
             if worker.join().is_err() {
-                shared.fail(Error::new(crate::Code::IO, "internal error: a thread ended; please report it"));
+                shared.fail(Error::new(crate::Code::IO, "internal error (please report): a thread ended"));
             }
         }
         shared.lock().finished = true;
@@ -64,7 +64,7 @@ pub fn run(
     let State { job, error, entries, .. } = shared.state.into_inner().unwrap_or_else(PoisonError::into_inner);
     let Some(error) = error else { return Ok(job) };
     if options.resume {
-        // The last of what was done. That this fails as well changes nothing.
+        // The last entries. An additional failure here would not change anything.
         let _ = targets.log(&mut journal, &entries);
     }
     Err(error)
@@ -79,7 +79,7 @@ impl Shared<'_> {
         self.changed.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0
     }
 
-    /// Stops the work. The first reason is the one that is told.
+    /// Stops the work. Only the first error is reported.
     fn fail(&self, error: Error) {
         self.lock().error.get_or_insert(error);
         self.changed.notify_all();
@@ -141,7 +141,7 @@ impl Shared<'_> {
         Ok(())
     }
 
-    /// Writes entries when what they tell of is on disk, until the work ends.
+    /// Writes entries once their bytes are on disk, until the work ends.
     fn keep_journal(&self, journal: &mut Journal) {
         let (mut pause, mut beaten) = (PAUSE, Instant::now());
         loop {

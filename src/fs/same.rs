@@ -1,22 +1,22 @@
-//! No file that is written is one that is read: compared by identity, not by name, before anything is opened for writing.
+//! Checks that no output file is an input file, by identity rather than by name, before anything is opened for writing.
 
 use super::errors::SAME_FILE;
 use crate::error::{Code, Error, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A file, and what it is used for: "the model", "the output".
+/// A file and its role: "the model", "the output".
 pub struct Use {
-    /// What for.
+    /// The role.
     pub role: &'static str,
     /// Its path.
     pub path: PathBuf,
 }
 
-/// Refuses a job that would write a file it reads, or write one file twice, by whatever names.
+/// Rejects a job that would write a file that it also reads, or write one file twice, whatever the paths are.
 ///
 /// # Errors
-/// `SAME_FILE`, which names both files and what they are used for.
+/// `SAME_FILE` with both files and their roles.
 pub fn refuse_shared(reads: &[Use], writes: &[Use]) -> Result<()> {
     let keys: Vec<(String, &Use)> = reads.iter().chain(writes).map(|file| (key(&file.path), file)).collect();
     for (index, (written, b)) in keys.iter().enumerate().skip(reads.len()) {
@@ -29,8 +29,8 @@ pub fn refuse_shared(reads: &[Use], writes: &[Use]) -> Result<()> {
     Ok(())
 }
 
-/// Of a file that exists its identity. Of one that does not, that of the nearest folder that does and the rest of the path,
-/// without regard to case: two names that differ only so are one file on many systems.
+/// The identity of an existing file. For a file that does not exist, the identity of its nearest existing folder and
+/// the rest of the path in lower case, because names that differ only in case are the same file on many systems.
 fn key(path: &Path) -> String {
     let whole = destination(path).unwrap_or_else(|_| path.to_owned());
     let whole = std::path::absolute(&whole).unwrap_or(whole);
@@ -60,13 +60,13 @@ fn identity(path: &Path, _: &fs::Metadata) -> String {
     real.display().to_string().to_lowercase()
 }
 
-/// Where a path leads, so that a symbolic link stays one and the file behind it is written: also a link to a file that does not
+/// Follows symbolic links, so that the link is kept and the file it refers to is written, even if that file does not
 /// exist yet.
 ///
 /// # Errors
-/// [`Code::ARGUMENT`] if the links never end.
+/// [`Code::ARGUMENT`] for a cycle of links.
 pub fn destination(path: &Path) -> Result<PathBuf> {
-    /// As many as Linux follows.
+    /// The same limit as in Linux.
     const MAX_LINKS: usize = 40;
     let mut at = path.to_owned();
     for _ in 0..=MAX_LINKS {
@@ -75,14 +75,14 @@ pub fn destination(path: &Path) -> Result<PathBuf> {
         }
         let Ok(link) = fs::read_link(&at) else { return Ok(at) };
         let folder = folder_of(&at);
-        // `..` in a link counts from the folder the link is really in.
+        // `..` in a link is relative to the folder that actually contains the link.
         at = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned()).join(link);
     }
-    let message = format!("cannot write '{}': its symbolic links lead in a circle", path.display());
+    let message = format!("cannot write '{}': its symbolic links form a cycle", path.display());
     Err(Error::new(Code::ARGUMENT, message))
 }
 
-/// The folder a file is in.
+/// The folder that contains a file.
 pub fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

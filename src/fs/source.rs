@@ -1,4 +1,4 @@
-//! Files that are read, as one: by positioned reads, from any number of threads.
+//! Input files, read as one concatenated file with positioned reads from any number of threads.
 
 use super::errors::system;
 use super::target::read_at;
@@ -8,19 +8,19 @@ use crate::job::ByteRange;
 use std::fs::{self, File, Metadata};
 use std::path::{Path, PathBuf};
 
-/// One file, or bytes that no file has.
+/// A file, or bytes that are not in any file.
 enum Part {
     File { file: File, path: PathBuf, size: u64, state: State },
     Bytes(Vec<u8>),
 }
 
-/// What tells whether a file was changed.
+/// The properties that show whether a file has changed.
 #[derive(Clone, Debug, PartialEq)]
 struct State {
     size: u64,
     device: u64,
     inode: u64,
-    /// In seconds and nanoseconds.
+    /// Modification time in seconds and nanoseconds.
     modified: (i64, i64),
     changed: (i64, i64),
 }
@@ -55,7 +55,7 @@ impl Part {
         }
     }
 
-    /// The text by which the npm package recognises the same source.
+    /// The fingerprint with which the npm package identifies the same source.
     fn fingerprint(&self) -> Result<String> {
         let mut hasher = Hasher::xxh64();
         match self {
@@ -81,8 +81,8 @@ impl Part {
     }
 }
 
-/// Ranges of a file of a size, spread evenly from the first byte, where the header is, to the last: a file that was overwritten
-/// in place, and its time of modification set back, is told by them.
+/// Ranges spread evenly over a file, from the first byte, where the header is, to the last. They detect a file that was
+/// overwritten in place and had its modification time reset.
 fn sampled(size: u64) -> Vec<(u64, u64)> {
     const COUNT: u64 = 32;
     const LENGTH: u64 = 4096;
@@ -93,7 +93,7 @@ fn sampled(size: u64) -> Vec<(u64, u64)> {
     (0..COUNT).map(|index| (start(index), start(index) + LENGTH)).collect()
 }
 
-/// Several files end to end.
+/// A concatenation of files.
 #[derive(Default)]
 pub struct Source {
     parts: Vec<(u64, Part)>,
@@ -104,9 +104,9 @@ impl Source {
     /// Adds the next file.
     ///
     /// # Errors
-    /// Those of the system; [`Code::UNSUPPORTED`] for what is not a regular file.
+    /// I/O errors; [`Code::UNSUPPORTED`] if it is not a regular file.
     pub fn add(&mut self, path: &Path) -> Result<()> {
-        // Looked at before it is opened: opening a pipe waits for a writer.
+        // Checked before opening, because opening a pipe would wait for a writer.
         let found = fs::metadata(path).map_err(|error| system(&error, "cannot read", path))?;
         if !found.is_file() {
             let what = if found.is_dir() { "it is a directory" } else { "it is not a regular file" };
@@ -130,7 +130,7 @@ impl Source {
         self.parts.push((start, Part::Bytes(bytes)));
     }
 
-    /// Bytes in all.
+    /// Total size in bytes.
     pub fn size(&self) -> u64 {
         self.size
     }
@@ -146,7 +146,7 @@ impl Source {
     /// Reads a range, in one or two halves.
     ///
     /// # Errors
-    /// Those of the system; [`Code::TRUNCATED`] beyond the end.
+    /// I/O errors; [`Code::TRUNCATED`] beyond the end.
     pub fn read(&self, range: &ByteRange) -> Result<Vec<u8>> {
         let mut bytes = vec![0; range.length as usize];
         match range.second {
@@ -163,7 +163,7 @@ impl Source {
     fn read_into(&self, bytes: &mut [u8], offset: u64) -> Result<()> {
         let end = offset.saturating_add(bytes.len() as u64);
         if end > self.size {
-            let message = format!("the model ends at byte {}, and {end} are needed", self.size);
+            let message = format!("the model ends at byte {}, but {end} bytes are needed", self.size);
             return Err(Error::new(Code::TRUNCATED, message).with("size", self.size).with("needed", end));
         }
         for (start, part) in &self.parts {
@@ -186,10 +186,10 @@ impl Source {
         Ok(())
     }
 
-    /// Refuses files that were changed since they were opened.
+    /// Checks that no file has changed since it was opened.
     ///
     /// # Errors
-    /// [`Code::CHANGED`].
+    /// [`Code::CHANGED`] if one has.
     pub fn check(&self) -> Result<()> {
         for (_, part) in &self.parts {
             if let Part::File { file, path, state, .. } = part {
@@ -202,10 +202,10 @@ impl Source {
         Ok(())
     }
 
-    /// What the source is recognised by when a conversion is resumed.
+    /// The fingerprint with which the source is identified when a conversion is resumed.
     ///
     /// # Errors
-    /// Those of the system.
+    /// I/O errors.
     pub fn fingerprint(&self) -> Result<String> {
         if let [(_, only)] = self.parts.as_slice() {
             return only.fingerprint();
@@ -217,5 +217,5 @@ impl Source {
 
 fn changed(path: &Path) -> Error {
     let path = path.display().to_string();
-    Error::new(Code::CHANGED, format!("'{path}' was changed while it was being read")).with("path", path.as_str())
+    Error::new(Code::CHANGED, format!("'{path}' changed while it was being read")).with("path", path.as_str())
 }

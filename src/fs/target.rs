@@ -1,7 +1,7 @@
-//! The files that are written: under temporary names beside their own, and renamed when all are complete.
+//! The output files: written under temporary names in the same folder, and renamed when all are complete.
 //!
-//! A file of the output's name so is always a whole one, the old one or the new one. Beside it are, while a run is at work and
-//! when it was killed, `.NAME.OWNER.part` and, of the first file, `.NAME.OWNER.journal`.
+//! A file with the name of the output is therefore always complete, either the old or the new one. During a run, or
+//! after it was killed, there are also `.NAME.OWNER.part` and, for the first file, `.NAME.OWNER.journal`.
 
 use super::errors::system;
 use super::owner::{NOBODY, is_alive, is_owner, new_owner, short_name};
@@ -14,10 +14,10 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-/// One file that is being written.
+/// An output file being written.
 struct Target {
     path: PathBuf,
-    /// Where the path leads through symbolic links.
+    /// The path after following symbolic links.
     last: PathBuf,
     size: u64,
     unfinished: Unfinished,
@@ -25,16 +25,16 @@ struct Target {
     journal: Option<File>,
 }
 
-/// What a run keeps beside its target while it is at work.
+/// The temporary files of a target during a run.
 #[derive(Clone, Debug)]
 struct Unfinished {
     part: PathBuf,
     journal: PathBuf,
-    /// The file that is replaced, while others of its set are.
+    /// The file to be replaced, while other files of its set are being replaced.
     old: PathBuf,
 }
 
-/// What an earlier run has left.
+/// The temporary files of an earlier run.
 struct Leftover {
     files: Unfinished,
     alive: bool,
@@ -48,7 +48,7 @@ impl Unfinished {
         Unfinished { part: beside("part"), journal: beside("journal"), old: beside("old") }
     }
 
-    /// Takes the place of another: of several who try only one can.
+    /// Takes over the files of another owner; if several try, only one succeeds.
     fn take(&self, other: &Unfinished) -> io::Result<()> {
         fs::rename(&other.part, &self.part)?;
         let _ = fs::rename(&other.journal, &self.journal); // without one there is nothing to resume
@@ -56,7 +56,7 @@ impl Unfinished {
     }
 
     fn remove(&self) {
-        // What cannot be removed is cleared away by the next run.
+        // Files that cannot be removed are cleaned up by the next run.
         let _ = fs::remove_file(&self.part);
         let _ = fs::remove_file(&self.journal);
     }
@@ -68,7 +68,7 @@ fn leftovers(last: &Path) -> Vec<Leftover> {
         let (owner, ending) = name.to_str()?.strip_prefix(&prefix)?.rsplit_once('.')?;
         (["part", "journal", "old"].contains(&ending) && is_owner(owner)).then(|| owner.to_owned())
     };
-    // A folder may be one that can be written and not read.
+    // The folder may be writable but not readable.
     let entries = fs::read_dir(folder_of(last)).into_iter().flatten().flatten();
     let mut owners: Vec<String> = entries.filter_map(|entry| owner_of(&entry.file_name())).collect();
     owners.sort_unstable();
@@ -84,7 +84,7 @@ fn leftovers(last: &Path) -> Vec<Leftover> {
 }
 
 impl Target {
-    /// Makes ready to write a file anew.
+    /// Creates a new output file.
     fn create(path: &Path, size: u64) -> Result<Self> {
         let last = prepare(path)?;
         clear_away(&last);
@@ -95,7 +95,7 @@ impl Target {
         Ok(Target { path: path.to_owned(), last, size, unfinished, part, journal: None })
     }
 
-    /// Takes over the newest file that an interrupted run has left, if there is one.
+    /// Takes over the newest file of an interrupted run, if there is one.
     fn take_over(path: &Path, size: u64) -> Result<Option<Self>> {
         let last = prepare(path)?;
         let mut found = leftovers(&last);
@@ -103,7 +103,7 @@ impl Target {
         let unfinished = Unfinished::of(&last, &new_owner());
         let taken = found.iter().filter(|left| !left.alive).any(|left| unfinished.take(&left.files).is_ok());
         if !taken && found.iter().any(|leftover| leftover.alive) {
-            let message = format!("cannot resume '{}': another run is at work on it", path.display());
+            let message = format!("cannot resume '{}': another run is writing it", path.display());
             return Err(Error::new(Code::BUSY, message).with("path", path.display().to_string().as_str()));
         }
         if !taken {
@@ -118,7 +118,7 @@ impl Target {
     fn read_journal(&self) -> Vec<u8> {
         let journal = &self.unfinished.journal;
         let size = fs::metadata(journal).map_or(0, |found| found.len());
-        // One that is too long to be ours is as one with nothing in it.
+        // A journal that is too long cannot be ours and is treated as empty.
         if size > MAX_JOURNAL_BYTES { Vec::new() } else { fs::read(journal).unwrap_or_default() }
     }
 
@@ -138,7 +138,7 @@ impl Target {
 
     fn flush(&self) -> Result<()> {
         let flush = || {
-            // What was taken over may have been begun as something longer.
+            // The file of the earlier run may be longer.
             if self.part.metadata()?.len() > self.size {
                 self.part.set_len(self.size)?;
             }
@@ -152,7 +152,7 @@ impl Target {
     }
 }
 
-/// What could fail only after all the work, at the rename.
+/// Checks in advance for errors that would otherwise occur only at the final rename.
 fn prepare(path: &Path) -> Result<PathBuf> {
     let last = destination(path)?;
     let Ok(found) = fs::metadata(&last) else { return Ok(last) };
@@ -164,7 +164,7 @@ fn prepare(path: &Path) -> Result<PathBuf> {
     Err(Error::new(Code::UNSUPPORTED, format!("cannot write '{path}': it is {what}")).with("path", path.as_str()))
 }
 
-/// Removes what runs that were killed have left; what is somebody's stays.
+/// Removes the files of killed runs, but not those of live ones.
 fn clear_away(last: &Path) {
     for leftover in leftovers(last).iter().filter(|leftover| !leftover.alive) {
         leftover.files.remove();
@@ -172,28 +172,28 @@ fn clear_away(last: &Path) {
     }
 }
 
-/// A rename is safe from a power cut when its folder is on disk. Not every system lets a folder be opened.
+/// Makes a rename durable by syncing the folder, which not every system allows to open.
 fn sync_folder(last: &Path) {
     if let Ok(folder) = File::open(folder_of(last)) {
         let _ = folder.sync_all();
     }
 }
 
-/// The names that runs which were killed have left beside an output.
+/// The temporary files of killed runs next to an output.
 pub fn unfinished_names(path: &Path) -> Vec<PathBuf> {
     let last = destination(path).unwrap_or_else(|_| path.to_owned());
     let dead = leftovers(&last).into_iter().filter(|leftover| !leftover.alive);
     dead.flat_map(|Leftover { files, .. }| [files.part, files.journal, files.old]).collect()
 }
 
-/// All files of an output. The journal is beside the first.
+/// All files of an output. The journal is next to the first.
 pub struct Targets(Vec<Target>);
 
 impl Targets {
-    /// Makes ready to write; with `resume` takes over what an interrupted run has left, and gives its journal.
+    /// Prepares the output; with `resume`, takes over an interrupted run and returns its journal.
     ///
     /// # Errors
-    /// Those of the system; [`Code::BUSY`] if a run that is alive is at work on the file.
+    /// I/O errors; [`Code::BUSY`] if a live run is writing the file.
     pub fn open(files: &[(PathBuf, u64)], resume: bool) -> Result<(Targets, Option<Vec<u8>>)> {
         let mut targets = Targets(Vec::new());
         match targets.open_all(files, resume) {
@@ -212,7 +212,7 @@ impl Targets {
     fn open_all(&mut self, files: &[(PathBuf, u64)], resume: bool) -> Result<Option<Vec<u8>>> {
         let mut journal = None;
         for (index, (path, size)) in files.iter().enumerate() {
-            // Without a journal there is nothing to resume in the others.
+            // Without a journal there is nothing to resume in the other files.
             let taken = match resume && (index == 0 || journal.is_some()) {
                 true => Target::take_over(path, *size)?,
                 false => None,
@@ -225,10 +225,10 @@ impl Targets {
         Ok(journal)
     }
 
-    /// Throws away what was taken over.
+    /// Discards what was taken over.
     ///
     /// # Errors
-    /// Those of the system.
+    /// I/O errors.
     pub fn begin_anew(&mut self) -> Result<()> {
         self.0.iter_mut().try_for_each(Target::begin_anew)
     }
@@ -236,16 +236,16 @@ impl Targets {
     /// Writes bytes.
     ///
     /// # Errors
-    /// Those of the system.
+    /// I/O errors.
     pub fn write(&self, write: &Write) -> Result<()> {
         let target = &self.0[write.file];
         write_at(&target.part, &write.bytes, write.offset).map_err(|error| system(&error, "cannot write", &target.path))
     }
 
-    /// Reads back what an earlier run has written: fewer bytes where the file ends before.
+    /// Reads back what an earlier run has written; fewer bytes at the end of the file.
     ///
     /// # Errors
-    /// Those of the system.
+    /// I/O errors.
     pub fn read(&self, file: usize, offset: u64, length: u64) -> Result<Vec<u8>> {
         let target = &self.0[file];
         let mut bytes = vec![0; length as usize];
@@ -255,10 +255,10 @@ impl Targets {
         Ok(bytes)
     }
 
-    /// Brings what was written to the disk, then appends to the journal.
+    /// Makes the written data durable, then appends to the journal.
     ///
     /// # Errors
-    /// Those of the system.
+    /// I/O errors.
     pub fn log(&self, journal: &mut Journal, entries: &[u8]) -> Result<()> {
         for target in &self.0 {
             target.part.sync_data().map_err(|error| system(&error, "cannot write", &target.path))?;
@@ -266,10 +266,10 @@ impl Targets {
         journal.append(entries)
     }
 
-    /// The journal of the whole.
+    /// The journal of the whole output.
     ///
     /// # Errors
-    /// Those of the system.
+    /// I/O errors.
     pub fn journal(&mut self) -> Result<Journal> {
         let Some(first) = self.0.first_mut() else { return Ok(Journal(None)) };
         first.append_journal(b"").map_err(|error| system(&error, "cannot write", &first.path))?;
@@ -277,18 +277,18 @@ impl Targets {
         Ok(Journal(first.journal.take().map(|file| (file, first.path.clone()))))
     }
 
-    /// Shows that this run is alive.
+    /// Signals that this run is alive.
     pub fn beat(&self) {
         for target in &self.0 {
             let _ = target.part.set_modified(SystemTime::now());
         }
     }
 
-    /// All bytes are written: brings them to the disk, and gives the files their names. Of a set the old first file is moved
-    /// away first and the new one comes last: a set is found by its first file, so it is never a mixture.
+    /// Makes all data durable and renames the files. For a set of files, the old first file is moved away first and the
+    /// new one is placed last: a set is found through its first file, so it is never a mixture.
     ///
     /// # Errors
-    /// Those of the system.
+    /// I/O errors.
     pub fn close(self) -> Result<()> {
         self.0.iter().try_for_each(Target::flush)?;
         let Some(first) = self.0.first() else { return Ok(()) };
@@ -296,14 +296,14 @@ impl Targets {
         let moved = self.0.len() > 1 && fs::rename(&first.last, old).is_ok();
         if let Err(error) = self.0.iter().rev().try_for_each(Target::place) {
             if moved && self.0.last().is_some_and(|last| last.unfinished.part.exists()) {
-                // Nothing was replaced yet.
+                // Nothing has been replaced yet.
                 let _ = fs::rename(old, &first.last);
             }
             self.abort();
             return Err(error);
         }
         for target in &self.0 {
-            // The npm package keeps one beside each.
+            // The npm package keeps a journal next to each file.
             let _ = fs::remove_file(&target.unfinished.journal);
         }
         if moved {
@@ -313,21 +313,22 @@ impl Targets {
         Ok(())
     }
 
-    /// Leaves nothing behind.
+    /// Removes all temporary files.
     pub fn abort(self) {
         self.0.iter().for_each(|target| target.unfinished.remove());
     }
 
-    /// Lets go, and keeps what is done for a run that resumes.
+    /// Releases the output, keeping what is done for a later run to resume.
     pub fn suspend(self) {
         for target in &self.0 {
-            // Its owner is alive as long as this process is, and has nothing more to do with it: so it becomes nobody's.
+            // The owner is alive as long as this process, but has finished with the file, so the file is given to
+            // nobody.
             let _ = Unfinished::of(&target.last, NOBODY).take(&target.unfinished);
         }
     }
 }
 
-/// The journal, for the one thread that appends to it.
+/// The journal, for the single thread that appends to it.
 pub struct Journal(Option<(File, PathBuf)>);
 
 impl Journal {
