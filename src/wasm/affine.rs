@@ -1,4 +1,4 @@
-//! `affine/` for JavaScript.
+//! JavaScript bindings of `affine/`.
 
 use super::fields::{Fields, bytes, counts, floats, from_js, integers, object};
 use super::tiles::{Array as _, Input, Output, for_each_tile, map_tiles, tiles};
@@ -12,7 +12,7 @@ use js_sys::{Float32Array, Uint8Array};
 use serde::{Deserialize, Serialize};
 use wasm_bindgen::prelude::*;
 
-/// A [`QuantScheme`] as an options object.
+/// The options object of a [`QuantScheme`].
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct SchemeOptions {
@@ -26,7 +26,7 @@ struct SchemeOptions {
 }
 
 impl SchemeOptions {
-    /// The scheme; `range` is what the options' field of that name holds, a name or both ends.
+    /// Builds the scheme; `range` is the options' field of that name, either a name or an object with both ends.
     fn scheme(&self, range: JsValue) -> Result<QuantScheme, Error> {
         let scheme = QuantScheme::new(self.bits, self.mode)?.with_rule(self.rule);
         if range.is_undefined() || range.is_null() {
@@ -38,7 +38,7 @@ impl SchemeOptions {
             Some("narrow") => QuantRange::narrow(self.bits)?,
             Some("unsigned") => QuantRange::unsigned(self.bits)?,
             Some(name) => {
-                let message = format!("range: '{name}' is none of signed, narrow, unsigned");
+                let message = format!("range: '{name}' must be signed, narrow or unsigned");
                 return Err(Error::new(Code::ARGUMENT, message).with("argument", "range"));
             }
         };
@@ -46,7 +46,7 @@ impl SchemeOptions {
     }
 }
 
-/// The options of a scheme, and the scheme.
+/// Reads the options of a scheme, and the scheme.
 fn scheme_from_js(options: JsValue) -> Result<(SchemeOptions, QuantScheme), Error> {
     let range = Fields(&options).get("range");
     let options: SchemeOptions = from_js("options", options)?;
@@ -55,7 +55,7 @@ fn scheme_from_js(options: JsValue) -> Result<(SchemeOptions, QuantScheme), Erro
 }
 
 fn to_js<T: Serialize>(value: &T) -> JsValue {
-    // Enums of numbers and strings always have a plain value.
+    // Enums, numbers and strings can always be converted.
     serde_wasm_bindgen::to_value(value).unwrap_or(JsValue::UNDEFINED)
 }
 
@@ -96,7 +96,7 @@ fn tensor_from_js(value: &JsValue) -> Result<QuantizedTensor, Error> {
     Ok(QuantizedTensor { data, params, shape: fields.counts("shape")? })
 }
 
-/// See [`affine::calibrate`]; `options` are bits, mode, granularity, range, rule.
+/// See [`affine::calibrate`]; `options` has bits, mode, granularity, range and rule.
 #[wasm_bindgen(js_name = calibrateTensor)]
 pub fn calibrate_tensor(values: &Float32Array, shape: &JsValue, options: JsValue) -> Result<JsValue, Error> {
     let (options, scheme) = scheme_from_js(options)?;
@@ -107,7 +107,7 @@ pub fn calibrate_tensor(values: &Float32Array, shape: &JsValue, options: JsValue
     Ok(params_to_js(&ranges.params(options.granularity, &scheme)?))
 }
 
-/// See [`affine::QuantScheme::parameters`]: `[scale, zeroPoint]`.
+/// See [`affine::QuantScheme::parameters`]; returns `[scale, zeroPoint]`.
 #[wasm_bindgen(js_name = rangeParameters)]
 pub fn range_parameters(low: f32, high: f32, options: JsValue) -> Result<Vec<f64>, Error> {
     let (scale, zero_point) = scheme_from_js(options)?.1.parameters(low, high)?;
@@ -223,7 +223,7 @@ struct Report {
     memory_bytes: usize,
 }
 
-/// See [`affine::compare_granularities`]: `[{ granularity, mse, memoryBytes }]`.
+/// See [`affine::compare_granularities`]; returns `[{ granularity, mse, memoryBytes }]`.
 #[wasm_bindgen(js_name = compareGranularities)]
 pub fn compare_granularities(
     values: &[f32],
@@ -240,7 +240,7 @@ pub fn compare_granularities(
     Ok(to_js(&errors.into_iter().map(report).collect::<Vec<_>>()))
 }
 
-/// See [`affine::pack_codes`]; codes that are known to be `signed` have to fit as such.
+/// See [`affine::pack_codes`]; if `signed`, the codes must fit as signed integers.
 #[wasm_bindgen(js_name = packCodes)]
 pub fn pack_codes(codes: &[u8], bits: u8, signed: bool) -> Result<Vec<u8>, Error> {
     affine::check_width(codes, bits, signed.then_some(true))?;

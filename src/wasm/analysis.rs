@@ -1,4 +1,4 @@
-//! `analysis/` for JavaScript.
+//! JavaScript bindings of `analysis/`.
 
 use super::affine::params_from_js;
 use super::plain::{read, write};
@@ -32,7 +32,7 @@ impl ErrorAccumulator {
         self.0.merge(&other.0)
     }
 
-    /// An object cannot be borrowed twice across the boundary.
+    /// Needed because an object cannot be borrowed twice across the boundary.
     #[wasm_bindgen(js_name = mergeSelf)]
     pub fn merge_self(&mut self) -> Result<(), Error> {
         let copy = self.0;
@@ -93,7 +93,7 @@ pub fn analyze_error_scheme(
     write(&analysis::analyze_error_scheme(original, &shape(of_shape), &scheme, outlier_threshold)?)
 }
 
-/// What a tensor comes back as. See [`Scheme::round_trip`].
+/// The dequantized values of a tensor and its encoded size. See [`Scheme::round_trip`].
 #[wasm_bindgen(js_name = roundTrip)]
 pub fn round_trip(
     original: &[f32],

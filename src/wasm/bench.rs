@@ -1,4 +1,4 @@
-//! `bench/` for JavaScript.
+//! JavaScript bindings of `bench/`.
 
 use super::plain::{read, write};
 use crate::analysis::Scheme;
@@ -48,12 +48,12 @@ pub fn generate_multi_channel_weights(
 
 fn result_to_js(result: &QuantBenchmarkResult) -> Result<JsValue, Error> {
     let object = write(result)?;
-    // Setting a fresh object's own property does not fail.
+    // Setting a property of a new object cannot fail.
     let _ = Reflect::set(&object, &"qualityScore".into(), &result.quality_score().into());
     Ok(object)
 }
 
-/// A clock that fails stands still.
+/// Wraps a JavaScript clock; if it fails, time stands still.
 fn clock(now: &Function) -> impl FnMut() -> f64 + '_ {
     || now.call0(&JsValue::UNDEFINED).ok().and_then(|ms| ms.as_f64()).unwrap_or(0.0)
 }
@@ -127,7 +127,7 @@ pub fn calibration_methods() -> Result<JsValue, Error> {
     write(&digits::calibration_methods())
 }
 
-/// `{ images, labels }` of a file of digits. See [`Digits`].
+/// Reads a file of digits to `{ images, labels }`. See [`Digits`].
 #[wasm_bindgen(js_name = readDigits)]
 pub fn read_digits(data: &[u8]) -> Result<JsValue, Error> {
     let digits = Digits::from_bytes(data)?;

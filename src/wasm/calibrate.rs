@@ -1,4 +1,4 @@
-//! `calibrate/` for JavaScript.
+//! JavaScript bindings of `calibrate/`.
 
 use super::plain::{read, write};
 use super::tiles::for_each_tile;
@@ -83,7 +83,7 @@ impl Calibrator {
         self.0.merge(&later.0)
     }
 
-    /// An object cannot be borrowed twice across the boundary.
+    /// Needed because an object cannot be borrowed twice across the boundary.
     #[wasm_bindgen(js_name = mergeSelf)]
     pub fn merge_self(&mut self) -> Result<(), Error> {
         let copy = self.0.clone();

@@ -1,25 +1,25 @@
-//! Lists of many objects: texts and numbers in two arrays, from which JavaScript makes the objects. Field by field across the
-//! boundary they take ten times as long, and every one its own copy of each name.
+//! Lists of many objects as two arrays, of strings and of numbers, from which JavaScript builds the objects. Passing
+//! them field by field takes ten times as long, with a separate copy of each name.
 
 use std::collections::HashMap;
 use wasm_bindgen::JsValue;
 
-/// Texts and numbers of objects, one after the other.
+/// The strings and numbers of objects, one object after another.
 #[derive(Default)]
 pub struct Columns {
     texts: js_sys::Array,
     numbers: Vec<f64>,
-    /// Texts that many objects share, as JavaScript has them.
+    /// JavaScript strings that several objects share.
     shared: HashMap<String, JsValue>,
 }
 
 impl Columns {
-    /// A text of this object alone.
+    /// Adds a string of this object only.
     pub fn text(&mut self, text: &str) {
         self.texts.push(&text.into());
     }
 
-    /// A text that others have too.
+    /// Adds a string that other objects also have.
     pub fn shared(&mut self, text: &str) {
         if let Some(known) = self.shared.get(text) {
             self.texts.push(known);
@@ -30,23 +30,23 @@ impl Columns {
         self.shared.insert(text.to_owned(), value);
     }
 
-    /// Numbers, which are below 2^53.
+    /// Adds numbers below 2^53.
     pub fn numbers<const N: usize>(&mut self, numbers: [u64; N]) {
         self.numbers.extend(numbers.map(|number| number as f64));
     }
 
-    /// Numbers of any size.
+    /// Adds numbers of any size.
     pub fn floats(&mut self, numbers: &[f64]) {
         self.numbers.extend(numbers);
     }
 
-    /// A list of numbers, its length before it.
+    /// Adds a list of numbers, preceded by its length.
     pub fn list(&mut self, numbers: &[u64]) {
         self.numbers.push(numbers.len() as f64);
         self.numbers.extend(numbers.iter().map(|&number| number as f64));
     }
 
-    /// `[texts, numbers]`.
+    /// Returns `[texts, numbers]`.
     pub fn done(self) -> js_sys::Array {
         js_sys::Array::of2(&self.texts, &js_sys::Float64Array::from(self.numbers.as_slice()))
     }

@@ -1,4 +1,4 @@
-//! One conversion for every error: a JavaScript `Error` with `kind`, `code` and `details`.
+//! Converts every error to a JavaScript `Error` with `kind`, `code` and `details`.
 
 use crate::error::{Detail, Error};
 use js_sys::{Object, Reflect};
@@ -24,6 +24,6 @@ impl From<Error> for JsValue {
 }
 
 fn set(object: &Object, name: &str, value: &JsValue) {
-    // Setting a fresh object's own property does not fail.
+    // Setting a property of a new object cannot fail.
     let _ = Reflect::set(object, &name.into(), value);
 }

@@ -1,4 +1,4 @@
-//! Plain objects with typed arrays: each field is copied once, in or out.
+//! Plain objects with typed arrays; each field is copied once, in or out.
 
 use super::object::Object;
 use crate::check;
@@ -6,48 +6,48 @@ use crate::error::{Code, Error, Result};
 use js_sys::{Array, Float32Array, Float64Array, Int32Array, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
 
-/// An object of these fields.
+/// Creates an object with these fields.
 pub fn object(fields: &[(&str, JsValue)]) -> JsValue {
     fields.iter().fold(Object::new(), |object, (name, value)| object.value(name, value)).done()
 }
 
-/// Bytes as a `Uint8Array`.
+/// Creates a `Uint8Array`.
 pub fn bytes(values: &[u8]) -> JsValue {
     Uint8Array::from(values).into()
 }
 
-/// Floats as a `Float32Array`.
+/// Creates a `Float32Array`.
 pub fn floats(values: &[f32]) -> JsValue {
     Float32Array::from(values).into()
 }
 
-/// Doubles as a `Float64Array`.
+/// Creates a `Float64Array`.
 pub fn doubles(values: &[f64]) -> JsValue {
     Float64Array::from(values).into()
 }
 
-/// Integers as an `Int32Array`.
+/// Creates an `Int32Array`.
 pub fn integers(values: &[i32]) -> JsValue {
     Int32Array::from(values).into()
 }
 
-/// Counts as an array of numbers.
+/// Creates an array of numbers.
 pub fn counts(values: &[usize]) -> JsValue {
     values.iter().map(|&n| JsValue::from(n)).collect::<Array>().into()
 }
 
-/// Reads an object's fields; a field that is missing or of another type is [`Code::ARGUMENT`].
+/// Reads the fields of an object; a field that is missing or has the wrong type is [`Code::ARGUMENT`].
 #[derive(Clone, Copy)]
 pub struct Fields<'a>(pub &'a JsValue);
 
 impl Fields<'_> {
-    /// A field, `undefined` if there is none.
+    /// A field, or `undefined` if it is missing.
     pub fn get(self, name: &str) -> JsValue {
-        // Reading a property of `undefined` or `null` fails; the caller then finds `undefined` and says what it needs.
+        // Fails for a property of `undefined` or `null`; the caller then gets `undefined` and reports what it needs.
         Reflect::get(self.0, &name.into()).unwrap_or(JsValue::UNDEFINED)
     }
 
-    /// A typed array, not copied.
+    /// A typed array, without copying.
     pub fn typed<T: JsCast>(self, name: &str, kind: &str) -> Result<T> {
         self.get(name).dyn_into().map_err(|_| wrong(name, kind))
     }
@@ -81,7 +81,7 @@ impl Fields<'_> {
         self.get(name).as_f64().ok_or_else(|| wrong(name, "a number"))
     }
 
-    /// A whole number that the engine can count to.
+    /// A non-negative integer that fits `usize`.
     pub fn count(self, name: &str) -> Result<usize> {
         count(&self.get(name)).ok_or_else(|| wrong(name, "a whole number from 0 to 4294967295"))
     }
@@ -91,7 +91,7 @@ impl Fields<'_> {
         self.get(name).as_string().ok_or_else(|| wrong(name, "a string"))
     }
 
-    /// An array of whole numbers.
+    /// An array of non-negative integers.
     pub fn counts(self, name: &str) -> Result<Vec<usize>> {
         let array: Array = self.typed(name, "an array of whole numbers")?;
         array.iter().map(|n| count(&n)).collect::<Option<_>>().ok_or_else(|| wrong(name, "an array of whole numbers"))
@@ -108,24 +108,25 @@ fn wrong(name: &str, kind: &str) -> Error {
     Error::new(Code::ARGUMENT, format!("{name} must be {kind}")).with("argument", name)
 }
 
-/// A plain value through serde; what does not fit is [`Code::ARGUMENT`].
+/// Reads a plain value with serde; [`Code::ARGUMENT`] if it does not match.
 pub fn from_js<T: serde::de::DeserializeOwned>(name: &str, value: JsValue) -> Result<T> {
     serde_wasm_bindgen::from_value(value).map_err(|_| unfit(name))
 }
 
-/// JavaScript checks arguments field by field before it calls: this is for what it lets through, and names no type of Rust.
+/// JavaScript checks arguments field by field before the call; this error is for what passes those checks. It does not
+/// name any Rust type.
 pub fn unfit(name: &str) -> Error {
-    Error::new(Code::ARGUMENT, format!("{name} must be as its type declares it")).with("argument", name)
+    Error::new(Code::ARGUMENT, format!("{name} does not match its declared type")).with("argument", name)
 }
 
-/// Copies into a caller's `Uint8Array` of the same length.
+/// Copies to a caller's `Uint8Array` of the same length.
 pub fn fill_bytes(what: &str, out: &Uint8Array, values: &[u8]) -> Result<()> {
     crate::check::length(what, out.length() as usize, values.len())?;
     out.copy_from(values);
     Ok(())
 }
 
-/// Copies into a caller's `Float32Array` of the same length.
+/// Copies to a caller's `Float32Array` of the same length.
 pub fn fill_floats(what: &str, out: &Float32Array, values: &[f32]) -> Result<()> {
     crate::check::length(what, out.length() as usize, values.len())?;
     out.copy_from(values);

@@ -1,4 +1,4 @@
-//! `format/` for JavaScript.
+//! JavaScript bindings of `format/`.
 
 use super::tiles::{Array as _, Input, Output, map_blocks, tiles_of};
 use crate::check;
@@ -34,7 +34,7 @@ impl From<&Codec> for FormatInfo {
     }
 }
 
-/// Every format: `[{ name, id, weights, bytes, bitsPerWeight, canEncode, needsImportance }]`.
+/// All formats: `[{ name, id, weights, bytes, bitsPerWeight, canEncode, needsImportance }]`.
 #[wasm_bindgen]
 pub fn formats() -> Result<JsValue, JsValue> {
     let table: Vec<FormatInfo> = format::formats().iter().map(Into::into).collect();
@@ -52,7 +52,8 @@ pub fn quantize(
     format::quantize(weights, format, row_length, importance.as_deref())
 }
 
-/// See [`format::quantize_into`]. `out` is the caller's memory, written once, at the end: after an error it is as it was.
+/// See [`format::quantize_into`]. `out` is the caller's memory and written only at the end, so it is unchanged after an
+/// error.
 #[wasm_bindgen(js_name = quantizeInto)]
 pub fn quantize_into(
     weights: &Float32Array,
@@ -65,7 +66,8 @@ pub fn quantize_into(
     let importance = importance.as_deref();
     let mut bytes = check::zeros(out.length() as usize)?;
     if encode_tiles(codec, weights, row_length, importance, &mut bytes).is_err() {
-        // The whole tells it: its errors count from the first weight of all, and a NaN comes before what does not fit.
+        // Encode again as a whole for the right error: its index counts from the first weight, and a NaN takes
+        // precedence over weights that cannot be represented.
         let mut whole = check::zeros(weights.len())?;
         weights.copy_to(&mut whole);
         codec.encode_rows(&whole, row_length, importance, &mut bytes)?;
@@ -74,7 +76,7 @@ pub fn quantize_into(
     Ok(())
 }
 
-/// [`Codec::encode_rows`] by tiles that stay in the processor's cache.
+/// [`Codec::encode_rows`] in tiles that stay in the CPU cache.
 fn encode_tiles(
     codec: &Codec,
     weights: &Float32Array,
@@ -84,7 +86,7 @@ fn encode_tiles(
 ) -> Result<(), Error> {
     check::length("the output", out.len(), codec.encoded_len(weights.len(), row_length)?)?;
     let (blocks, mut input) = (weights.len() / codec.weights, Input::new(weights));
-    // Under importance a row is one problem; without it a block is.
+    // With importance a row is one unit; without it a block is.
     let row = importance.map(|_| row_length / codec.weights);
     for tile in tiles_of(blocks, codec.weights, row.unwrap_or(1)) {
         let part = out.split_off_mut(..tile.len() * codec.bytes).unwrap_or_default();
@@ -100,7 +102,7 @@ pub fn dequantize(bytes: &[u8], format: &str) -> Result<Vec<f32>, Error> {
     format::dequantize(bytes, format)
 }
 
-/// See [`format::dequantize_into`]. `out` is the caller's memory, written once.
+/// See [`format::dequantize_into`]. `out` is the caller's memory, and written once.
 #[wasm_bindgen(js_name = dequantizeInto)]
 pub fn dequantize_into(bytes: &Uint8Array, format: &str, out: &Float32Array) -> Result<(), Error> {
     let codec = Codec::by_name(format)?;

@@ -1,4 +1,4 @@
-//! `gguf.rs` for JavaScript.
+//! JavaScript bindings of `gguf.rs`.
 
 use super::fields::{fill_bytes, fill_floats};
 use crate::error::{Code, Error};
@@ -7,7 +7,7 @@ use crate::gguf::{BlockTensor, GGUFQuantType};
 use js_sys::{Float32Array, Uint8Array};
 use wasm_bindgen::prelude::*;
 
-/// The two formats by name.
+/// Selects one of the two formats by name.
 fn by_name<T>(
     name: &str,
     q4_0: impl FnOnce() -> Result<T, Error>,
@@ -16,7 +16,7 @@ fn by_name<T>(
     match GGUFQuantType::ALL.into_iter().find(|known| known.name() == name) {
         Some(GGUFQuantType::Q4_0) => q4_0(),
         Some(GGUFQuantType::Q8_0) => q8_0(),
-        None => Err(Error::new(Code::UNKNOWN_NAME, format!("unknown type '{name}'; known are Q4_0, Q8_0"))),
+        None => Err(Error::new(Code::UNKNOWN_NAME, format!("unknown type '{name}'; the known types are Q4_0, Q8_0"))),
     }
 }
 

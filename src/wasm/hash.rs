@@ -1,4 +1,4 @@
-//! `hash.rs` for JavaScript.
+//! JavaScript bindings of `hash.rs`.
 
 use crate::hash;
 use wasm_bindgen::prelude::*;
@@ -30,7 +30,7 @@ impl Hasher {
     }
 }
 
-/// The engine's version: that of the package and of the crate.
+/// The version of the engine, which is also that of the package and of the crate.
 #[wasm_bindgen]
 pub fn version() -> String {
     env!("CARGO_PKG_VERSION").to_owned()

@@ -1,5 +1,5 @@
-//! The end of an instance. After a trap (a panic, or memory that ran out) its memory may be anything: the glue makes a new
-//! instance at the next call, and objects of the old one are refused.
+//! The end of a wasm instance. After a trap (a panic, or out of memory) its memory may be corrupt: the glue code
+//! creates a new instance for the next call, and rejects objects of the old one.
 
 use std::cell::RefCell;
 use wasm_bindgen::prelude::*;
@@ -8,7 +8,7 @@ thread_local! {
     static PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Keeps what a panic says: a trap by itself says only `unreachable`.
+/// Keeps the message of a panic, because the trap itself only reports `unreachable`.
 #[wasm_bindgen(start)]
 pub fn start() {
     std::panic::set_hook(Box::new(|info| {
@@ -16,13 +16,13 @@ pub fn start() {
     }));
 }
 
-/// What the panic said that ended this instance; nothing if it was none: then memory ran out.
+/// The message of the panic that ended this instance; nothing if it ran out of memory instead.
 #[wasm_bindgen(js_name = lastPanic)]
 pub fn last_panic() -> Option<String> {
     PANIC.with_borrow_mut(Option::take)
 }
 
-/// Gives this instance up: the next call is made to a new one.
+/// Abandons this instance: the next call uses a new one.
 #[wasm_bindgen]
 pub fn abandon() {
     wasm_bindgen::handler::schedule_reinit();

@@ -1,5 +1,6 @@
-//! `job/` for JavaScript: the job is in the engine of the thread that reads and writes, its tasks run in those of workers. The
-//! bytes of results stay JavaScript's; only what is hashed passes through the engine, a piece at a time.
+//! JavaScript bindings of `job/`. The job is in the engine of the thread that reads and writes, and its tasks run in
+//! those of workers. The bytes of results stay in JavaScript's memory; only what is hashed passes through the engine,
+//! piece by piece.
 
 use super::columns::Columns;
 use super::model::ModelPlan;
@@ -16,7 +17,7 @@ use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen]
 extern "C" {
-    /// A hash of the system's own.
+    /// A hash implemented by the platform.
     type SystemHash;
     #[wasm_bindgen(method)]
     fn update(this: &SystemHash, bytes: &Uint8Array);
@@ -24,19 +25,19 @@ extern "C" {
     fn hex(this: &SystemHash) -> String;
 }
 
-/// SHA-256 of the system's or of the engine's.
+/// A SHA-256 of the platform or of the engine.
 enum Sha256 {
     System(SystemHash),
     Engine(Hasher),
 }
 
-/// Bytes that JavaScript keeps.
+/// Bytes in JavaScript's memory.
 #[derive(Clone)]
 struct Kept(Uint8Array);
 
 impl Buffer for Kept {
     type Sha256 = Sha256;
-    /// Makes one of the system's hashes, where there is such a thing.
+    /// Creates a hash of the platform, if it has one.
     type Hashing = Option<Function>;
 
     fn sha256(hashing: &Option<Function>) -> Sha256 {
@@ -75,7 +76,7 @@ impl Buffer for Kept {
     }
 }
 
-/// Copies bytes into the engine a piece at a time.
+/// Copies bytes into the engine piece by piece.
 fn each_piece(bytes: &Uint8Array, most: usize, mut each: impl FnMut(&[u8])) {
     let mut piece = vec![0; most.min(bytes.length() as usize)];
     let mut at = 0;
@@ -88,7 +89,8 @@ fn each_piece(bytes: &Uint8Array, most: usize, mut each: impl FnMut(&[u8])) {
     }
 }
 
-/// Runs a task on the bytes that were read: `{ found, bytes }`. Those that pass through as they are are not copied out.
+/// Runs a task on the bytes that were read; returns `{ found, bytes, passes }`. Bytes that pass through unchanged are
+/// not copied out.
 #[wasm_bindgen(js_name = runTask)]
 pub fn run_task(task: &[u8], bytes: &Uint8Array) -> Result<JsValue, Error> {
     let task = Task::from_bytes(task)?;
@@ -109,7 +111,7 @@ pub fn run_task(task: &[u8], bytes: &Uint8Array) -> Result<JsValue, Error> {
     Ok(result(pass.finish()).done())
 }
 
-/// A conversion under way.
+/// A running conversion.
 #[wasm_bindgen]
 pub struct ModelJob {
     job: Job<Kept>,
@@ -128,7 +130,7 @@ impl ModelPlan {
 
 #[wasm_bindgen]
 impl ModelPlan {
-    /// The conversion it describes; the plan is used up. `sha256` makes one of the system's hashes.
+    /// Creates the job of a plan, which is consumed. `sha256` creates a hash of the platform.
     pub fn job(
         self,
         hashes: bool,
@@ -144,8 +146,8 @@ impl ModelPlan {
 
 #[wasm_bindgen]
 impl ModelJob {
-    /// `source` tells the state of the source, `imatrix` which importance matrix is used: the first line of the journal. See
-    /// [`Identity::new`].
+    /// Sets the identity and returns the first line of the journal. `source` describes the state of the source,
+    /// `imatrix` the importance matrix. See [`Identity::new`].
     pub fn identify(&mut self, source: String, imatrix: String) -> Vec<u8> {
         let identity = Identity::new(self.job.plan(), &self.recipe, source, imatrix);
         let head = identity.head();
@@ -153,20 +155,20 @@ impl ModelJob {
         head
     }
 
-    /// The next bytes of the journal that an earlier run has left.
+    /// Adds the next bytes of the journal of an earlier run.
     #[wasm_bindgen(js_name = addJournal)]
     pub fn add_journal(&mut self, bytes: &[u8]) {
         self.journal.add(bytes);
     }
 
-    /// See [`Job::resume`]: false if the journal cannot be used at all.
+    /// See [`Job::resume`]; returns false if the journal is unusable.
     pub fn resume(&mut self) -> Result<bool, Error> {
         let Some(journal) = std::mem::take(&mut self.journal).finish() else { return Ok(false) };
         let Some(identity) = &self.identity else { return Ok(false) };
         self.job.resume(identity, journal).map(|()| true)
     }
 
-    /// The headers, `[{ offset, bytes }]`; offsets count through all files.
+    /// The headers, `[{ offset, bytes }]`; offsets are relative to the concatenation of all files.
     pub fn start(&mut self) -> Array {
         let writes = self.job.start();
         self.placed(writes)
@@ -181,8 +183,7 @@ impl ModelJob {
         writes.into_iter().map(placed).collect()
     }
 
-    /// The next task, `{ id, tensor, output, ranges, passes, task }`; `null` to wait for others, nothing at the end. With
-    /// `output` the range is one of what an earlier run has written, and where `passes` the bytes pass through as they are.
+    /// The next task, `{ id, tensor, output, ranges, task }`; `null` to wait for others, `undefined` at the end.
     pub fn next(&mut self) -> JsValue {
         let task = match self.job.next() {
             Next::Task(task) => task,
@@ -199,7 +200,7 @@ impl ModelJob {
         object.value("ranges", ranges(&range)).value("task", Uint8Array::from(task.to_bytes().as_slice())).done()
     }
 
-    /// See [`Job::complete`]: `{ writes: [{ offset, bytes }], entry }`.
+    /// See [`Job::complete`]; returns `{ writes: [{ offset, bytes }], entry }`.
     pub fn complete(&mut self, id: f64, found: &[u8], bytes: Option<Uint8Array>) -> Result<JsValue, Error> {
         let bytes = Kept(bytes.unwrap_or_else(|| Uint8Array::new_with_length(0)));
         let step = self.job.complete(Done { id: id as u64, bytes, found: Found::from_bytes(found)? })?;
@@ -222,7 +223,7 @@ impl ModelJob {
     }
 }
 
-/// One range, or the two whose halves are apart.
+/// One range, or two if the halves are separate.
 fn ranges(range: &ByteRange) -> Array {
     let part = |offset, length| Object::new().number("offset", offset).number("length", length).done();
     match range.second {
@@ -231,13 +232,13 @@ fn ranges(range: &ByteRange) -> Array {
     }
 }
 
-/// What a conversion did.
+/// The report of a conversion.
 #[wasm_bindgen]
 pub struct ModelReport(Report);
 
 #[wasm_bindgen]
 impl ModelReport {
-    /// Bytes of the output.
+    /// Size of the output in bytes.
     #[wasm_bindgen(getter)]
     pub fn size(&self) -> f64 {
         self.0.size as f64
@@ -249,7 +250,7 @@ impl ModelReport {
         self.0.bytes_resumed as f64
     }
 
-    /// SHA-256 of the output, if hashes were wanted.
+    /// SHA-256 of the output, if hashes were requested.
     #[wasm_bindgen(getter)]
     pub fn sha256(&self) -> Option<String> {
         self.0.sha256.clone()
@@ -266,14 +267,15 @@ impl ModelReport {
             .collect()
     }
 
-    /// How many tensors there are.
+    /// The number of tensors.
     #[wasm_bindgen(getter, js_name = tensorCount)]
     pub fn tensor_count(&self) -> usize {
         self.0.tensors.len()
     }
 
-    /// Tensors `from` up to `to`, as columns: name, from, to, why, and SHA-256 and XXH64 if hashes were wanted; weights, bytes
-    /// before and after, and if errors were wanted the figures in their order, with whether the last was measured.
+    /// Tensors `from` up to `to`, as columns: name, from, to, why, and SHA-256 and XXH64 if hashes were requested;
+    /// weights, source size, output size, and if errors were requested the error figures in order, with a flag for
+    /// whether the last one was measured.
     pub fn tensors(&self, from: usize, to: usize) -> Array {
         let mut columns = Columns::default();
         for tensor in self.0.tensors.get(from..to).unwrap_or_default() {
@@ -294,17 +296,17 @@ impl ModelReport {
     }
 }
 
-/// The figures in their order; the last is whether the one before it was measured.
+/// The error figures in order; the last number is whether the one before it was measured.
 fn figures_of(figures: &ErrorFigures) -> [f64; 7] {
     let ErrorFigures { rmse, relative_rmse, sqnr_db, cosine, max_error, weighted_error } = *figures;
     let measured = f64::from(u8::from(weighted_error.is_some()));
     [rmse, relative_rmse, sqnr_db, cosine, max_error, weighted_error.unwrap_or_default(), measured]
 }
 
-/// The figures of [sums](crate::analysis::ErrorSums), in the order of [`ModelReport::tensors`].
+/// The error figures computed from [sums](crate::analysis::ErrorSums), in the order of [`ModelReport::tensors`].
 #[wasm_bindgen(js_name = errorFigures)]
 pub fn error_figures(sums: &[f64], weighted: bool) -> Result<Vec<f64>, Error> {
-    let wrong = |_| Error::new(Code::LENGTH, "eight sums make the figures of an error");
+    let wrong = |_| Error::new(Code::LENGTH, "error figures are computed from eight sums");
     let sums = crate::analysis::ErrorSums::from_array(sums.try_into().map_err(wrong)?);
     Ok(figures_of(&ErrorFigures::of(&sums, weighted)).to_vec())
 }

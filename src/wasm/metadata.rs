@@ -1,5 +1,5 @@
-//! Metadata for JavaScript: small values at once, large ones as they are asked for. A vocabulary or a text of megabytes is
-//! in the header once, and becomes JavaScript values only as far as somebody reads it.
+//! Metadata for JavaScript: small values at once, large ones on demand. A large vocabulary or text exists once, in the
+//! header, and only the parts that are read become JavaScript values.
 
 use super::model::ModelHeader;
 use super::object::{Object, integer};
@@ -8,13 +8,13 @@ use crate::error::{Code, Error};
 use js_sys::Float64Array;
 use wasm_bindgen::prelude::*;
 
-/// Texts of so many bytes, and arrays of so many bytes, come with the list.
+/// Strings and arrays up to this size in bytes are included in the list.
 const SMALL: usize = 4096;
 
 #[wasm_bindgen]
 impl ModelHeader {
-    /// `[key, type, length, value]` for every pair in file order, one after the other. `length` is undefined unless it is an
-    /// array; `value` is undefined if it is large: then [`Self::text`] or [`Self::items`] reads it.
+    /// `[key, type, length, value]` for every pair, in file order, as one flat array. `length` is undefined except for
+    /// arrays; `value` is undefined if it is large, to be read with [`Self::text`] or [`Self::items`].
     pub fn metadata(&self) -> js_sys::Array {
         let pairs = js_sys::Array::new();
         for pair in self.header.metadata() {
@@ -31,18 +31,18 @@ impl ModelHeader {
         pairs
     }
 
-    /// The text of pair `index`.
+    /// The string value of pair `index`.
     #[wasm_bindgen(js_name = metadataText)]
     pub fn text(&self, index: usize) -> Result<JsValue, Error> {
         Ok(plain(&self.pair(index)?.value()))
     }
 
-    /// Elements `from` up to `to` of the array in pair `index`: a `Float64Array` of numbers, else an array.
+    /// Elements `from` up to `to` of the array in pair `index`: a `Float64Array` for numbers, otherwise an array.
     #[wasm_bindgen(js_name = metadataItems)]
     pub fn items(&self, index: usize, from: f64, to: f64) -> Result<JsValue, Error> {
         let value = self.pair(index)?.value();
         let Some(array) = value.as_array() else { return Err(unknown(index)) };
-        // Arrays are shorter than the header's limit of bytes, so both numbers are exact.
+        // Arrays are shorter than the maximum header size, so both numbers are exact.
         let (from, to) = (from as u64, (to as u64).min(array.len));
         let known = self.cursor.get().filter(|(pair, cursor)| *pair == index && cursor.index() <= from);
         let mut items = array.items_from(from, known.map_or(Cursor::default(), |(_, cursor)| cursor));
@@ -58,7 +58,7 @@ impl ModelHeader {
         Ok(read)
     }
 
-    /// Whether pair `index` is the same as a pair of another header: key, type and value, to the last bit.
+    /// Whether pair `index` is identical to a pair of another header: key, type and value, bit by bit.
     #[wasm_bindgen(js_name = sameMetadata)]
     pub fn same(&self, index: usize, other: &ModelHeader, of_other: usize) -> Result<bool, Error> {
         Ok(self.pair(index)?.raw == other.pair(of_other)?.raw)
@@ -100,7 +100,7 @@ fn plain(value: &Value) -> JsValue {
     }
 }
 
-/// The elements; of arrays in arrays `{ type, value }` each.
+/// The elements of an array; for nested arrays `{ type, value }` each.
 fn items(array: &Array) -> JsValue {
     let item = |item: Value| match item {
         Value::Array(inner) => {

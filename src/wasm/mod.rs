@@ -1,5 +1,5 @@
-//! The boundary to JavaScript. It mirrors the folders of the crate, and has no ideas of its own: typed arrays and plain
-//! objects in, typed arrays and plain objects out, every error with its code.
+//! The JavaScript bindings. They mirror the folders of the crate and contain no logic: typed arrays and plain objects
+//! in, typed arrays and plain objects out, and every error with its code.
 
 mod affine;
 mod analysis;

@@ -1,4 +1,4 @@
-//! `container/` and `recipe/` for JavaScript: open a model, plan its conversion, convert one tile.
+//! JavaScript bindings of `container/` and `recipe/`: open a model, plan its conversion, convert one tile.
 
 use super::columns::Columns;
 use super::object::{Object, count, given, integer};
@@ -19,7 +19,7 @@ use wasm_bindgen::prelude::*;
 #[derive(Debug)]
 pub struct ModelHeader {
     pub(super) header: Header,
-    /// Where in the array of which pair reading has got to: who reads on need not begin again.
+    /// The position in the array of a pair up to which it has been read, so that reading on need not start again.
     pub(super) cursor: Cell<Option<(usize, Cursor)>>,
 }
 
@@ -31,7 +31,7 @@ impl From<Header> for ModelHeader {
 
 #[wasm_bindgen]
 impl ModelHeader {
-    /// Parses the start of a file: a header, or how many bytes from the start are needed to go on.
+    /// Parses the start of a file; returns a header, or the number of bytes from the start that are needed.
     #[wasm_bindgen(unchecked_return_type = "ModelHeader | number")]
     pub fn parse(prefix: &[u8], #[wasm_bindgen(js_name = fileSize)] file_size: f64) -> Result<JsValue, Error> {
         Ok(match gguf::parse(prefix, count(file_size, "fileSize")?)? {
@@ -40,30 +40,31 @@ impl ModelHeader {
         })
     }
 
-    /// See [`gguf::join`]. The headers are used up.
+    /// See [`gguf::join`]. The headers are consumed.
     pub fn join(shards: Vec<ModelHeader>) -> Result<ModelHeader, Error> {
         Ok(gguf::join(shards.into_iter().map(|shard| shard.header).collect())?.into())
     }
 
-    /// Which shard this file says it is, from 0.
+    /// The number of this shard, from 0, according to the file.
     #[wasm_bindgen(getter, js_name = splitNumber)]
     pub fn split_number(&self) -> f64 {
         self.header.split_number() as f64
     }
 
-    /// How many shards it says the model has; 1 if it is whole.
+    /// The number of shards of the model according to the file; 1 if it is not split.
     #[wasm_bindgen(getter, js_name = splitCount)]
     pub fn split_count(&self) -> f64 {
         self.header.split_count() as f64
     }
 
-    /// How many tensors there are.
+    /// The number of tensors.
     #[wasm_bindgen(getter, js_name = tensorCount)]
     pub fn tensor_count(&self) -> usize {
         self.header.tensors().len()
     }
 
-    /// Tensors `from` up to `to` in file order, as columns: name, type; shape, offset from the start of the file, bytes.
+    /// Tensors `from` up to `to` in file order, as columns: name, type; shape, offset from the start of the file, size
+    /// in bytes.
     pub fn tensors(&self, from: usize, to: usize) -> js_sys::Array {
         let mut columns = Columns::default();
         for tensor in self.header.tensors().get(from..to).unwrap_or_default() {
@@ -75,31 +76,31 @@ impl ModelHeader {
         columns.done()
     }
 
-    /// 2 or 3.
+    /// The GGUF version: 2 or 3.
     #[wasm_bindgen(getter)]
     pub fn version(&self) -> u32 {
         self.header.version()
     }
 
-    /// To what multiple tensors are placed.
+    /// The alignment of tensor data.
     #[wasm_bindgen(getter)]
     pub fn alignment(&self) -> u32 {
         self.header.alignment()
     }
 
-    /// Where tensor data begins.
+    /// The offset at which tensor data begins.
     #[wasm_bindgen(getter, js_name = headerBytes)]
     pub fn header_bytes(&self) -> f64 {
         self.header.data_start() as f64
     }
 
-    /// `[{ tensor, message }]`: see [`recipe::unreadable`].
+    /// `[{ tensor, message }]`; see [`recipe::unreadable`].
     pub fn unreadable(&self) -> js_sys::Array {
         let found = recipe::unreadable(&self.header).into_iter();
         found.map(|(tensor, message)| Object::new().value("tensor", tensor).value("message", message).done()).collect()
     }
 
-    /// See [`recipe::plan`]; `imatrix_name` is what the importance matrix is called where the recipe does not say.
+    /// See [`recipe::plan`]; `imatrix_name` is the name of the importance matrix if the recipe does not state one.
     pub fn plan(
         &self,
         recipe: JsValue,
@@ -107,21 +108,22 @@ impl ModelHeader {
         #[wasm_bindgen(js_name = imatrixName)] imatrix_name: Option<String>,
     ) -> Result<ModelPlan, Error> {
         let recipe: Recipe = serde_wasm_bindgen::from_value(given(&recipe))
-            .map_err(|error| Error::new(Code::ARGUMENT, format!("the recipe is not understood: {error}")))?;
+            .map_err(|error| Error::new(Code::ARGUMENT, format!("the recipe is invalid: {error}")))?;
         let imatrix = shared_matrix(imatrix)?;
         let plan = recipe::plan(&self.header, &named(&recipe, imatrix_name), imatrix.as_deref())?;
         Ok(ModelPlan { plan, recipe })
     }
 }
 
-/// An importance matrix, of the legacy form or of GGUF.
+/// An importance matrix, in the legacy or the GGUF format.
 #[wasm_bindgen]
 #[derive(Debug)]
 pub struct ImportanceMatrix(Rc<imatrix::ImportanceMatrix>);
 
 #[wasm_bindgen]
 extern "C" {
-    /// An [`ImportanceMatrix`] that stays JavaScript's: an exported class cannot be an optional argument by reference.
+    /// An [`ImportanceMatrix`] owned by JavaScript, because an exported class cannot be an optional argument by
+    /// reference.
     #[wasm_bindgen(typescript_type = "ImportanceMatrix")]
     pub type SharedMatrix;
 
@@ -136,12 +138,12 @@ impl ImportanceMatrix {
         Ok(ImportanceMatrix(Rc::new(imatrix::ImportanceMatrix::parse(bytes)?)))
     }
 
-    /// Another handle on the same matrix, to be freed on its own.
+    /// Another handle to the same matrix, to be freed separately.
     pub fn share(&self) -> ImportanceMatrix {
         ImportanceMatrix(Rc::clone(&self.0))
     }
 
-    /// `[{ name, length, counts }]`, by name.
+    /// `[{ name, length, counts }]`, sorted by name.
     pub fn entries(&self) -> js_sys::Array {
         let entries = self.0.entries();
         entries
@@ -159,23 +161,23 @@ impl ImportanceMatrix {
     }
 }
 
-/// The matrix of an optional argument.
+/// The matrix in an optional argument.
 pub(super) fn shared_matrix(imatrix: Option<SharedMatrix>) -> Result<Option<Rc<imatrix::ImportanceMatrix>>, Error> {
     let shared = imatrix.map(|imatrix| imatrix.share()).transpose();
     let shared = shared.map_err(|_| Error::new(Code::ARGUMENT, "imatrix must be an ImportanceMatrix"))?;
     Ok(shared.map(|matrix| Rc::clone(&matrix.0)))
 }
 
-/// What becomes of every tensor of a model, and the header of the file they go to.
+/// The plan of a conversion: the tensors, and the header of the output file.
 #[wasm_bindgen]
 #[derive(Debug)]
 pub struct ModelPlan {
     pub(super) plan: Plan,
-    /// As it was given.
+    /// The recipe as given.
     pub(super) recipe: Recipe,
 }
 
-/// A recipe that says what the importance matrix is called.
+/// A recipe that states the name of the importance matrix.
 pub(super) fn named(recipe: &Recipe, imatrix_name: Option<String>) -> Recipe {
     let imatrix_file = recipe.imatrix_file.clone().or(imatrix_name);
     Recipe { imatrix_file, ..recipe.clone() }
@@ -183,7 +185,7 @@ pub(super) fn named(recipe: &Recipe, imatrix_name: Option<String>) -> Recipe {
 
 #[wasm_bindgen]
 impl ModelPlan {
-    /// Bytes of the whole output file.
+    /// Size of the whole output in bytes.
     #[wasm_bindgen(getter)]
     pub fn size(&self) -> f64 {
         self.plan.size as f64
@@ -202,7 +204,7 @@ impl ModelPlan {
         files.map(|(offset, size)| Object::new().number("offset", offset).number("size", size).done()).collect()
     }
 
-    /// `[{ header, offset, size }]`: the files after the first, where the output is split.
+    /// `[{ header, offset, size }]`: the files after the first, if the output is split.
     pub fn further(&self) -> js_sys::Array {
         let shards = self.plan.further.iter();
         shards
@@ -214,21 +216,21 @@ impl ModelPlan {
             .collect()
     }
 
-    /// Of a plan in bitsandbytes' formats, the modules that stay as they are, as `config.json` lists them.
+    /// For a plan in bitsandbytes' formats, the modules that are not quantized, as listed in `config.json`.
     #[wasm_bindgen(js_name = skippedModules)]
     pub fn skipped_modules(&self) -> Option<Vec<String>> {
         self.plan.four_bit.as_ref().map(|four_bit| four_bit.skipped.clone())
     }
 
-    /// How many tensors there are.
+    /// The number of tensors.
     #[wasm_bindgen(getter, js_name = tensorCount)]
     pub fn tensor_count(&self) -> usize {
         self.plan.tensors.len()
     }
 
-    /// Tensors `from` up to `to` in output order, as columns: name, source name, from, to, why; shape, rows, row length, rows
-    /// of a head, source offset and bytes, target offset from the start of the file, target bytes, padded bytes, whether it
-    /// needs importance, whether it has it.
+    /// Tensors `from` up to `to` in output order, as columns: name, source name, from, to, why; shape, rows, row
+    /// length, rows per head, source offset and size, target offset from the start of the file, target size, padded
+    /// size, whether it needs importance, and whether it has it.
     pub fn tensors(&self, from: usize, to: usize) -> js_sys::Array {
         let mut columns = Columns::default();
         for tensor in self.plan.tensors.get(from..to).unwrap_or_default() {
@@ -246,13 +248,13 @@ impl ModelPlan {
         columns.done()
     }
 
-    /// The importance of a tensor's columns, for every expert (`shape[2]`) in turn.
+    /// The importance of a tensor's columns, for each expert (`shape[2]`) in turn.
     pub fn importance(&self, index: usize) -> Option<Vec<f32>> {
         self.plan.importance(index).map(<[f32]>::to_vec)
     }
 }
 
-/// See [`recipe::Tile::encode`]; `errors` gets the eight [sums](ErrorSums) of what it did to the weights.
+/// See [`recipe::Tile::encode`]; `errors` receives the eight [error sums](ErrorSums).
 #[wasm_bindgen(js_name = encodeTile)]
 #[allow(clippy::too_many_arguments)] // one call across the boundary for each tile, without an object to be read
 pub fn encode_tile(
@@ -274,7 +276,7 @@ pub fn encode_tile(
     Ok(encoded)
 }
 
-/// Whether a format, under importance, needs the mean square of the whole row: see [`Codec::weighs_by_row`].
+/// Whether a format, with importance, needs the mean square of the whole row; see [`Codec::weighs_by_row`].
 #[wasm_bindgen(js_name = weighsByRow)]
 pub fn weighs_by_row(format: &str) -> bool {
     Codec::by_name(format).is_ok_and(|codec| codec.weighs_by_row)
@@ -292,13 +294,13 @@ pub fn mean_square(sum: f32, len: f64) -> Result<f32, Error> {
     Ok(format::mean_square(sum, count(len, "len")?))
 }
 
-/// The eight [sums](ErrorSums) of a difference. See [`recipe::compare_rows`].
+/// The eight [error sums](ErrorSums) of a difference. See [`recipe::compare_rows`].
 #[wasm_bindgen(js_name = compareRows)]
 pub fn compare_rows(bytes: &[u8], from: &str, other: &[u8], other_type: &str) -> Result<Vec<f64>, Error> {
     recipe::compare_rows(bytes, from, other, other_type).map(|sums| sums.to_array().to_vec())
 }
 
-/// The eight [sums](ErrorSums) of each format, or its error. See [`recipe::analyze_rows`].
+/// The eight [error sums](ErrorSums) of each format, or its error. See [`recipe::analyze_rows`].
 #[wasm_bindgen(js_name = analyzeRows)]
 pub fn analyze_rows(
     bytes: &[u8],
@@ -325,7 +327,7 @@ struct PresetInfo {
     needs_importance: bool,
 }
 
-/// Every preset: `[{ name, ftype, description, needsImportance }]`.
+/// All presets: `[{ name, ftype, description, needsImportance }]`.
 #[wasm_bindgen]
 pub fn presets() -> Result<JsValue, JsValue> {
     let table: Vec<PresetInfo> = recipe::presets()

@@ -1,4 +1,4 @@
-//! `nf4/` for JavaScript.
+//! JavaScript bindings of `nf4/`.
 
 use super::fields::{Fields, bytes, counts, floats, object};
 use super::tiles::{Array as _, Input, Output, TILE, tiles};
@@ -11,7 +11,7 @@ use wasm_bindgen::prelude::*;
 
 fn options(data_type: &str, block_size: usize) -> Result<Quantize4BitOptions, Error> {
     let data_type = DataType4Bit::ALL.into_iter().find(|known| known.name() == data_type).ok_or_else(|| {
-        let message = format!("unknown 4-bit type '{data_type}'; known are nf4, fp4, int4");
+        let message = format!("unknown 4-bit type '{data_type}'; the known types are nf4, fp4, int4");
         Error::new(Code::UNKNOWN_NAME, message).with("dataType", data_type)
     })?;
     Ok(Quantize4BitOptions { data_type, block_size })
@@ -60,7 +60,7 @@ fn double_from_js(value: &JsValue) -> Result<DoubleQuantized4Bit, Error> {
     })
 }
 
-/// See [`nf4::quantize_4bit`]: `{ codes, absmax, length, blockSize, dataType }`.
+/// See [`nf4::quantize_4bit`]; returns `{ codes, absmax, length, blockSize, dataType }`.
 #[wasm_bindgen(js_name = quantize4bit)]
 pub fn quantize_4bit(values: &[f32], data_type: &str, block_size: usize) -> Result<JsValue, Error> {
     nf4::quantize_4bit(values, &options(data_type, block_size)?).map(|tensor| single_to_js(&tensor))
@@ -93,7 +93,7 @@ pub fn quantize_4bit_into(
     Ok(())
 }
 
-/// Decodes codes and absmax that were checked.
+/// Decodes checked codes and absmax values.
 fn decode_into(
     codes: &[u8],
     absmax: &[f32],
@@ -163,7 +163,8 @@ pub fn single_quantized(tensor: &JsValue) -> Result<JsValue, Error> {
     double_from_js(tensor)?.to_single().map(|tensor| single_to_js(&tensor))
 }
 
-/// `{ memoryBytes, compressionRatio }` of a tensor with one level of scales; the ratio of no weights is `undefined`.
+/// `{ memoryBytes, compressionRatio }` of a tensor without double quantization; the ratio is `undefined` for an empty
+/// tensor.
 #[wasm_bindgen(js_name = size4bit)]
 pub fn size_4bit(tensor: &JsValue) -> Result<JsValue, Error> {
     let tensor = single_from_js(tensor)?;
@@ -171,7 +172,7 @@ pub fn size_4bit(tensor: &JsValue) -> Result<JsValue, Error> {
     Ok(object(&[("memoryBytes", tensor.memory_bytes().into()), ("compressionRatio", ratio)]))
 }
 
-/// `{ memoryBytes, compressionRatio, savings }` of a tensor with two levels of scales.
+/// `{ memoryBytes, compressionRatio, savings }` of a tensor with double quantization.
 #[wasm_bindgen(js_name = size4bitDouble)]
 pub fn size_4bit_double(tensor: &JsValue) -> Result<JsValue, Error> {
     let tensor = double_from_js(tensor)?;
@@ -209,7 +210,7 @@ pub fn double_quantized_4bit_from_bytes(bytes: &[u8]) -> Result<JsValue, Error> 
     DoubleQuantized4Bit::from_bytes(bytes).map(|tensor| double_to_js(&tensor))
 }
 
-/// See [`Quantized4Bit::to_state_dict`]; `tensor` may have one level of scales or two.
+/// See [`Quantized4Bit::to_state_dict`]; `tensor` may have double quantization or not.
 #[wasm_bindgen(js_name = toStateDict)]
 pub fn to_state_dict(tensor: &JsValue, name: &str, shape: &JsValue, dtype: &str) -> Result<Array, Error> {
     let shape = Fields(&object(&[("shape", shape.clone())])).counts("shape")?;
@@ -229,7 +230,7 @@ pub fn to_state_dict(tensor: &JsValue, name: &str, shape: &JsValue, dtype: &str)
     Ok(tensors.into_iter().map(to_js).collect())
 }
 
-/// See [`nf4::from_state_dict`]: `{ tensor, shape, dtype }`.
+/// See [`nf4::from_state_dict`]; returns `{ tensor, shape, dtype }`.
 #[wasm_bindgen(js_name = fromStateDict)]
 pub fn from_state_dict(tensors: &Array, name: &str) -> Result<JsValue, Error> {
     let from_js = |value: JsValue| {
@@ -244,7 +245,7 @@ pub fn from_state_dict(tensors: &Array, name: &str) -> Result<JsValue, Error> {
                 data: fields.bytes("data")?,
             })
         };
-        // Other tensors of the file may be of any type, and do not concern this one.
+        // Other tensors of the file may have any dtype and are ignored.
         known.map(tensor).transpose()
     };
     let tensors = tensors.iter().filter_map(|value| from_js(value).transpose()).collect::<Result<Vec<_>, Error>>()?;
@@ -256,13 +257,13 @@ pub fn from_state_dict(tensors: &Array, name: &str) -> Result<JsValue, Error> {
     Ok(object(&[("tensor", tensor), ("shape", counts(&loaded.shape)), ("dtype", loaded.dtype.into())]))
 }
 
-/// The sixteen values of a 4-bit type.
+/// The sixteen values of a 4-bit data type.
 #[wasm_bindgen(js_name = table4bit)]
 pub fn table_4bit(data_type: &str) -> Result<Vec<f32>, Error> {
     Ok(options(data_type, nf4::BLOCK_SIZE)?.data_type.table().to_vec())
 }
 
-/// See [`nf4::double_absmax`]: `{ codes, nestedAbsmax, nestedMap, offset }`.
+/// See [`nf4::double_absmax`]; returns `{ codes, nestedAbsmax, nestedMap, offset }`.
 #[wasm_bindgen(js_name = doubleAbsmax)]
 pub fn double_absmax(absmax: Vec<f32>) -> Result<JsValue, Error> {
     let (codes, nested, offset) = nf4::double_absmax(absmax)?;

@@ -4,18 +4,18 @@ use crate::error::{Code, Error};
 use js_sys::Reflect;
 use wasm_bindgen::JsValue;
 
-/// Beyond this a double no longer holds every integer.
+/// The largest integer up to which doubles are exact.
 const MAX_SAFE: f64 = 9_007_199_254_740_991.0;
 
-/// A count that came as a number.
+/// Reads a count that was passed as a number.
 pub(super) fn count(value: f64, name: &'static str) -> Result<u64, Error> {
     if (0.0..=MAX_SAFE).contains(&value) && value.fract() == 0.0 {
         return Ok(value as u64);
     }
-    Err(Error::new(Code::RANGE, format!("{name} must be a whole number, and is {value}")).with(name, value))
+    Err(Error::new(Code::RANGE, format!("{name} is {value}, and must be a whole number")).with(name, value))
 }
 
-/// A plain object, built field by field.
+/// A plain object under construction.
 #[derive(Debug)]
 pub(super) struct Object(js_sys::Object);
 
@@ -39,7 +39,7 @@ impl Object {
     }
 }
 
-/// An integer of any size: a number where that is exact, a bigint beyond.
+/// An integer of any size: a number if that is exact, otherwise a bigint.
 pub(super) fn integer<T: Copy + Into<i128>>(value: T) -> JsValue {
     let wide: i128 = value.into();
     if wide.unsigned_abs() <= MAX_SAFE as u128 {
@@ -51,7 +51,7 @@ pub(super) fn integer<T: Copy + Into<i128>>(value: T) -> JsValue {
     }
 }
 
-/// A copy of an object of options without those that are `undefined`, which TypeScript means as "not given".
+/// A copy of an options object without properties that are `undefined`, which count as absent.
 pub(super) fn given(options: &JsValue) -> JsValue {
     let Some(object) = js_sys::Object::try_from(options) else { return options.clone() };
     let given: js_sys::Array = js_sys::Object::entries(object)

@@ -1,4 +1,4 @@
-//! `qat/` for JavaScript.
+//! JavaScript bindings of `qat/`.
 
 use super::affine::{params_to_js, shape_from_js};
 use super::fields::{Fields, doubles, floats, from_js, object};
@@ -45,13 +45,13 @@ fn config_to_js(config: FakeQuantConfig) -> Result<JsValue, JsValue> {
     Ok(serde_wasm_bindgen::to_value(&Config { bits, symmetric, qmin, qmax, narrow_range })?)
 }
 
-/// [`qat::FakeQuantize`] with its state.
+/// A [`qat::FakeQuantize`] with its state.
 #[wasm_bindgen(js_name = FakeQuantizeState)]
 pub struct FakeQuantizeState(qat::FakeQuantize);
 
 #[wasm_bindgen(js_class = FakeQuantizeState)]
 impl FakeQuantizeState {
-    /// See [`qat::FakeQuantize::with_granularity`]; `momentum` is that of the moving average, none for min-max.
+    /// See [`qat::FakeQuantize::with_granularity`]; `momentum` is that of the moving average, or undefined for min-max.
     #[wasm_bindgen(constructor)]
     pub fn new(config: JsValue, granularity: JsValue, momentum: Option<f32>) -> Result<FakeQuantizeState, Error> {
         let rule = momentum.map_or(RangeRule::MinMax, |momentum| RangeRule::MovingAverage { momentum });
@@ -191,7 +191,7 @@ impl FakeQuantizeState {
         qat::FakeQuantize::from_bytes(bytes).map(FakeQuantizeState)
     }
 
-    /// `{ config, granularity, observing, quantizing }`: what was saved beside the numbers.
+    /// `{ config, granularity, observing, quantizing }`: the settings saved with the state.
     pub fn settings(&self) -> Result<JsValue, JsValue> {
         let (observing, quantizing) = self.0.enabled();
         Ok(object(&[
@@ -231,7 +231,7 @@ pub fn fake_quantize_into(values: &Float32Array, bits: u8, symmetric: bool, out:
     forward_into(&fake, values, &shape, out)
 }
 
-/// `{ config, granularity, scales, zeroPoints }` as a [`LearnedFakeQuantize`].
+/// Reads `{ config, granularity, scales, zeroPoints }` as a [`LearnedFakeQuantize`].
 fn learned_from_js(value: &JsValue) -> Result<LearnedFakeQuantize, Error> {
     let fields = Fields(value);
     let granularity: QuantGranularity = from_js("granularity", fields.get("granularity"))?;
@@ -243,7 +243,7 @@ fn steps_to_js(learned: &LearnedFakeQuantize) -> JsValue {
     object(&[("scales", floats(&learned.scales)), ("zeroPoints", floats(&learned.zero_points))])
 }
 
-/// See [`LearnedFakeQuantize::new`]: `{ scales, zeroPoints }`.
+/// See [`LearnedFakeQuantize::new`]; returns `{ scales, zeroPoints }`.
 #[wasm_bindgen(js_name = learnedSteps)]
 pub fn learned_steps(config: JsValue, granularity: JsValue, values: &[f32], shape: &JsValue) -> Result<JsValue, Error> {
     let granularity: QuantGranularity = from_js("granularity", granularity)?;
@@ -257,7 +257,7 @@ pub fn learned_forward(learned: &JsValue, input: &[f32], shape: &JsValue) -> Res
     learned_from_js(learned)?.forward(input, &shape_from_js(shape)?)
 }
 
-/// See [`LearnedFakeQuantize::backward`]: `{ input, scales, zeroPoints }`.
+/// See [`LearnedFakeQuantize::backward`]; returns `{ input, scales, zeroPoints }`.
 #[wasm_bindgen(js_name = learnedBackward)]
 pub fn learned_backward(learned: &JsValue, gradient: &[f32], input: &[f32], shape: &JsValue) -> Result<JsValue, Error> {
     let gradients = learned_from_js(learned)?.backward(gradient, input, &shape_from_js(shape)?)?;
@@ -268,7 +268,7 @@ pub fn learned_backward(learned: &JsValue, gradient: &[f32], input: &[f32], shap
     ]))
 }
 
-/// See [`LearnedFakeQuantize::clamp_parameters`]: `{ scales, zeroPoints }`.
+/// See [`LearnedFakeQuantize::clamp_parameters`]; returns `{ scales, zeroPoints }`.
 #[wasm_bindgen(js_name = learnedClamp)]
 pub fn learned_clamp(config: JsValue, scales: Vec<f32>, zero_points: Vec<f32>) -> Result<JsValue, Error> {
     let config = config_from_js(config)?;
@@ -290,7 +290,7 @@ pub fn learned_to_bytes(learned: &JsValue) -> Result<Vec<u8>, Error> {
     Ok(LearnedFakeQuantize::unchecked(config, granularity, scales, fields.floats("zeroPoints")?).to_bytes())
 }
 
-/// See [`LearnedFakeQuantize::from_bytes`]: `{ config, granularity, scales, zeroPoints }`.
+/// See [`LearnedFakeQuantize::from_bytes`]; returns `{ config, granularity, scales, zeroPoints }`.
 #[wasm_bindgen(js_name = learnedFromBytes)]
 pub fn learned_from_bytes(bytes: &[u8]) -> Result<JsValue, JsValue> {
     let learned = LearnedFakeQuantize::from_bytes(bytes)?;
@@ -308,7 +308,7 @@ pub fn pact_to_bytes(alpha: f64, bits: u8, decay: f64) -> Vec<u8> {
     qat::pact_bytes(alpha, bits, decay)
 }
 
-/// See [`Pact::from_bytes`]: `[alpha, bits, decay]`.
+/// See [`Pact::from_bytes`]; returns `[alpha, bits, decay]`.
 #[wasm_bindgen(js_name = pactFromBytes)]
 pub fn pact_from_bytes(bytes: &[u8]) -> Result<Vec<f64>, Error> {
     let (alpha, bits, decay) = qat::pact_parts(bytes)?;

@@ -1,4 +1,4 @@
-//! `container/safetensors` and `convert/` for JavaScript: a model of one or several files, listed and planned.
+//! JavaScript bindings of `container/safetensors` and `convert/`: a model of one or several files, listed and planned.
 
 use super::columns::Columns;
 use super::model::{ModelPlan, SharedMatrix, named, shared_matrix};
@@ -17,20 +17,20 @@ use wasm_bindgen::prelude::*;
 #[derive(Debug, Default)]
 pub struct SafetensorsModel {
     folder: Folder,
-    /// The model as GGUF, as the last plan needed it: most need the same.
+    /// The model as GGUF for the last plan, because most plans need the same.
     made: RefCell<Option<(Source, Header)>>,
 }
 
 #[wasm_bindgen]
 impl SafetensorsModel {
-    /// A model without files.
+    /// Creates a model without files.
     #[wasm_bindgen(constructor)]
     pub fn new() -> SafetensorsModel {
         SafetensorsModel::default()
     }
 
-    /// Adds the next file by its start: where its tensor data begins, or how many bytes from the start are needed. `shard`: see
-    /// [`Folder::add_shard`].
+    /// Adds the next file from its first bytes; returns where its tensor data begins, or the number of bytes from the
+    /// start that are needed. For `shard` see [`Folder::add_shard`].
     pub fn add(
         &mut self,
         prefix: &[u8],
@@ -52,7 +52,7 @@ impl SafetensorsModel {
         })
     }
 
-    /// Adds a file that lies beside the tensors, such as `config.json`.
+    /// Adds a file other than the tensors, such as `config.json`.
     #[wasm_bindgen(js_name = addFile)]
     pub fn add_file(&mut self, name: &str, bytes: Vec<u8>) {
         self.made.take();
@@ -71,7 +71,7 @@ impl SafetensorsModel {
         self.folder.generated()
     }
 
-    /// See [`Folder::repeated`]: offset and bytes of each range, one after the other.
+    /// See [`Folder::repeated`]; offset and size of each range, as one flat array.
     pub fn repeated(&self) -> Vec<f64> {
         self.folder.repeated().into_iter().flat_map(|(offset, bytes)| [offset as f64, bytes as f64]).collect()
     }
@@ -88,14 +88,14 @@ impl SafetensorsModel {
         self.folder.check_index(&safetensors::parse_index(text)?)
     }
 
-    /// How many tensors there are.
+    /// The number of tensors.
     #[wasm_bindgen(getter, js_name = tensorCount)]
     pub fn tensor_count(&self) -> usize {
         self.folder.tensors().len()
     }
 
-    /// Tensors `from` up to `to`, as columns: name, type; shape, offset, bytes, dimensions. The first extent is the row length,
-    /// and a scalar has none but `[1]`.
+    /// Tensors `from` up to `to`, as columns: name, type; shape, offset, size in bytes, number of dimensions. The row
+    /// length comes first, and the shape of a scalar is `[1]`.
     pub fn tensors(&self, from: usize, to: usize) -> js_sys::Array {
         let mut columns = Columns::default();
         for tensor in self.folder.tensors().get(from..to).unwrap_or_default() {
@@ -108,14 +108,15 @@ impl SafetensorsModel {
         columns.done()
     }
 
-    /// As of [`ModelHeader`](super::model::ModelHeader): `[key, "str", undefined, value]`, one after the other.
+    /// Like [`ModelHeader`](super::model::ModelHeader)'s: `[key, "str", undefined, value]` per entry, as one flat
+    /// array.
     pub fn metadata(&self) -> js_sys::Array {
         let pairs = self.folder.metadata().iter();
         pairs.flat_map(|(key, value)| [key.into(), "str".into(), JsValue::UNDEFINED, value.into()]).collect()
     }
 
-    /// The plan of its conversion to GGUF, see [`Source`], or to one of bitsandbytes' formats; `imatrix_name` is what the
-    /// importance matrix is called where the recipe does not say.
+    /// Plans the conversion to GGUF, see [`Source`], or to one of bitsandbytes' formats; `imatrix_name` is the name of
+    /// the importance matrix if the recipe does not state one.
     pub fn plan(
         &self,
         recipe: JsValue,
@@ -137,13 +138,13 @@ impl SafetensorsModel {
     }
 }
 
-/// The names of the files of an index (`model.safetensors.index.json`), each once.
+/// The file names in an index (`model.safetensors.index.json`), without duplicates.
 #[wasm_bindgen(js_name = indexFiles)]
 pub fn index_files(text: &[u8]) -> Result<js_sys::Array, Error> {
     Ok(safetensors::parse_index(text)?.files.into_iter().map(JsValue::from).collect())
 }
 
-/// Weights of a tensor of any type as f32.
+/// Decodes the weights of a tensor of any dtype to f32.
 #[wasm_bindgen]
 pub fn widen(bytes: &[u8], from: &str) -> Result<Vec<f32>, Error> {
     recipe::widen(bytes, TensorType::by_name(from)?)

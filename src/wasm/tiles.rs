@@ -1,5 +1,5 @@
-//! A caller's arrays, tile by tile: what passes through the engine stays in the processor's cache, and the engine's memory
-//! does not grow with the tensor.
+//! Processes a caller's arrays tile by tile, so that data passing through the engine stays in the CPU cache, and the
+//! engine's memory does not grow with the tensor.
 
 use crate::check;
 use crate::error::Result;
@@ -7,34 +7,34 @@ use js_sys::{Float32Array, Object, Uint8Array};
 use std::ops::Range;
 use wasm_bindgen::JsValue;
 
-/// Values per tile: 128 KB of floats. A multiple of every block size, of the pieces in which codes are packed, and of the
-/// tiles in which errors are summed, so that tiles change no result.
+/// Values per tile: 128 KB of floats. A multiple of every block size, of the pieces in which codes are packed, and of
+/// the tiles in which errors are summed, so tiling does not change any result.
 pub const TILE: usize = 1 << 15;
 
-/// The tiles of `len` values; only one unless what is read and what is written lie `apart`.
+/// The tiles of `len` values; a single tile unless input and output are `apart` in memory.
 pub fn tiles(len: usize, apart: bool) -> impl Iterator<Item = Range<usize>> {
     let tile = if apart { TILE } else { len.max(1) };
     (0..len).step_by(tile).map(move |start| start..len.min(start + tile))
 }
 
-/// The tiles of `count` units of `size` elements, each of whole groups of `together` units.
+/// The tiles of `count` units with `size` elements each, in groups of `together` units.
 pub fn tiles_of(count: usize, size: usize, together: usize) -> impl Iterator<Item = Range<usize>> {
     let together = together.max(1);
     let step = (TILE / size / together).max(1) * together;
     (0..count).step_by(step).map(move |start| start..count.min(start + step))
 }
 
-/// A typed array, as far as tiles need it.
+/// The operations on typed arrays that tiling needs.
 pub trait Array {
-    /// What it holds.
+    /// The element type.
     type Item: Copy + Default;
-    /// How many.
+    /// The number of elements.
     fn len(&self) -> usize;
-    /// Its `ArrayBuffer`.
+    /// The underlying `ArrayBuffer`.
     fn memory(&self) -> JsValue;
-    /// Copies what lies in `range`.
+    /// Copies the elements in `range` to `out`.
     fn read(&self, range: Range<usize>, out: &mut [Self::Item]);
-    /// Writes `values` from `start` on.
+    /// Writes `values` from index `start`.
     fn write(&self, start: usize, values: &[Self::Item]);
 }
 
@@ -66,12 +66,12 @@ pub struct Input<'a, A: Array> {
 }
 
 impl<'a, A: Array> Input<'a, A> {
-    /// Nothing is read yet.
+    /// Creates an input without reading anything.
     pub fn new(array: &'a A) -> Self {
         Input { array, tile: Vec::new() }
     }
 
-    /// The values of a range that the array has.
+    /// Reads the values of a range within the array.
     pub fn read(&mut self, range: Range<usize>) -> &[A::Item] {
         self.tile.resize(range.len(), A::Item::default());
         self.array.read(range, &mut self.tile);
@@ -79,19 +79,19 @@ impl<'a, A: Array> Input<'a, A> {
     }
 }
 
-/// Calls `each` with tile after tile of `array`.
+/// Calls `each` with every tile of `array`.
 ///
 /// # Errors
-/// What `each` fails with.
+/// The errors of `each`.
 pub fn for_each_tile<A: Array>(array: &A, mut each: impl FnMut(&[A::Item]) -> Result<()>) -> Result<()> {
     let mut input = Input::new(array);
     tiles(array.len(), true).try_for_each(|range| each(input.read(range)))
 }
 
-/// Calls `make` with the start of tile after tile of `input`, its values, and as many of `out` to fill.
+/// Calls `make` for every tile of `input` with its start, its values, and the slice of `out` to fill.
 ///
 /// # Errors
-/// What `make` fails with: the tiles before it are written.
+/// The errors of `make`; earlier tiles have been written.
 pub fn map_tiles<I: Array, O: Array>(
     input: &I,
     mut out: Output<'_, O>,
@@ -104,11 +104,11 @@ pub fn map_tiles<I: Array, O: Array>(
     })
 }
 
-/// Calls `make` with tile after tile of whole blocks and with what is to become of them; a block has `sizes` elements of
-/// `input` and of `out`.
+/// Calls `make` for every tile of whole blocks with its values and the slice of `out` to fill; a block has `sizes`
+/// elements in `input` and in `out`.
 ///
 /// # Errors
-/// What `make` fails with: the tiles before it are written.
+/// The errors of `make`; earlier tiles have been written.
 pub fn map_blocks<I: Array, O: Array>(
     input: &I,
     mut out: Output<'_, O>,
@@ -130,24 +130,24 @@ pub struct Output<'a, A: Array> {
 }
 
 impl<'a, A: Array> Output<'a, A> {
-    /// An output of `len` elements.
+    /// Creates an output of `len` elements.
     ///
     /// # Errors
-    /// [`Code::LENGTH`](crate::Code::LENGTH) if `array`, which is called `what`, has another length.
+    /// [`Code::LENGTH`](crate::Code::LENGTH) if `array`, named `what` in the message, has a different length.
     pub fn new(what: &str, array: &'a A, len: usize) -> Result<Self> {
         check::length(what, array.len(), len)?;
         Ok(Output { array, tile: Vec::new() })
     }
 
-    /// Whether writing does not change what is read from `input`: they are not of the same `ArrayBuffer`.
+    /// Whether writing cannot change `input`, because they have different `ArrayBuffer`s.
     pub fn is_apart(&self, input: &impl Array) -> bool {
         !Object::is(&self.array.memory(), &input.memory())
     }
 
-    /// Writes what `make` puts into memory for the elements of `range`.
+    /// Writes the elements of `range` that `make` computes.
     ///
     /// # Errors
-    /// What `make` fails with; then nothing is written.
+    /// The errors of `make`, in which case nothing is written.
     pub fn write(&mut self, range: Range<usize>, make: impl FnOnce(&mut [A::Item]) -> Result<()>) -> Result<()> {
         self.tile.resize(range.len(), A::Item::default());
         make(&mut self.tile)?;
