@@ -21,6 +21,7 @@
 //! alignment other than 32, upstream still places tensors at multiples of 32, and its own loader rejects the result;
 //! here they are placed according to the metadata.
 
+mod best_mix;
 mod category;
 mod choose;
 mod facts;
@@ -40,6 +41,9 @@ mod tile;
 mod transcribe;
 
 pub use crate::container::gguf::Place;
+pub use best_mix::{
+    Analysis, Budget, FormatError, Measured, Mix, MixModel, MixedTensor, NearestPreset, best_mix, experts_in_use,
+};
 pub use four_bit::{check_four_bit_options, four_bit_data_type, four_bit_dtype, four_bit_type};
 pub use limits::unreadable;
 pub(crate) use limits::{MAX_IMAGE_NAME, MAX_TEXT_NAME, PLAIN};

@@ -173,6 +173,12 @@ impl Preset {
         NEEDS_IMPORTANCE.has(self.ftype)
     }
 
+    /// Whether it is another name of a preset: `Q4_K` is `Q4_K_M`.
+    pub fn is_alias(&self) -> bool {
+        let same = |other: &Preset| other.ftype == self.ftype && other.uniform == self.uniform;
+        PRESETS.iter().any(|other| same(other) && other.name != self.name && other.name.starts_with(self.name))
+    }
+
     /// Whether it copies every tensor.
     pub fn is_copy(&self) -> bool {
         self.default_type.is_none()

@@ -4,6 +4,7 @@
 mod affine;
 mod analysis;
 mod bench;
+mod best_mix;
 mod calibrate;
 mod columns;
 mod error;

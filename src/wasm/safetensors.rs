@@ -5,11 +5,13 @@ use super::model::{ModelPlan, SharedMatrix, named, shared_matrix};
 use super::object::{Object, count};
 use super::plain;
 use crate::container::gguf::{Header, TensorType};
+use crate::container::imatrix::ImportanceMatrix;
 use crate::container::safetensors::{self, Parsed};
 use crate::convert::{self, Folder, Source};
 use crate::error::Error;
-use crate::recipe::{self, Recipe};
+use crate::recipe::{self, Plan, Recipe};
 use std::cell::RefCell;
+use std::collections::HashMap;
 use wasm_bindgen::prelude::*;
 
 /// A safetensors model.
@@ -125,16 +127,28 @@ impl SafetensorsModel {
     ) -> Result<ModelPlan, Error> {
         let recipe: Recipe = plain::read("recipe", super::object::given(&recipe))?;
         let imatrix = shared_matrix(imatrix)?;
-        if recipe::four_bit_type(&recipe).is_some() {
-            let plan = convert::plan(&self.folder, &recipe, imatrix.as_deref())?;
-            return Ok(ModelPlan { plan, recipe });
+        let plan = self.plan_of(&named(&recipe, imatrix_name), imatrix.as_deref())?;
+        Ok(ModelPlan { plan, recipe })
+    }
+}
+
+impl SafetensorsModel {
+    /// The plan of a recipe.
+    pub(super) fn plan_of(&self, recipe: &Recipe, imatrix: Option<&ImportanceMatrix>) -> Result<Plan, Error> {
+        if recipe::four_bit_type(recipe).is_some() {
+            return convert::plan(&self.folder, recipe, imatrix);
         }
-        let source = Source::of(&recipe)?;
+        let source = Source::of(recipe)?;
         let made = self.made.take().filter(|(known, _)| *known == source);
         let header = made.map_or_else(|| source.header(&self.folder), |(_, header)| Ok(header))?;
-        let plan = source.plan(&header, &named(&recipe, imatrix_name), imatrix.as_deref());
+        let plan = source.plan(&header, recipe, imatrix);
         self.made.replace(Some((source, header)));
-        Ok(ModelPlan { plan: plan?, recipe })
+        plan
+    }
+
+    /// The names of the tensors by where they begin.
+    pub(super) fn names(&self) -> HashMap<u64, String> {
+        self.folder.tensors().iter().map(|tensor| (tensor.offset, tensor.name.to_string())).collect()
     }
 }
 

@@ -13,89 +13,11 @@ import {
   quantizeModel,
 } from 'quantpress';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { costOf, lossOf, type Option, solve } from '../../dist/model/best-mix/solver.js';
 import { failure } from './support/failure.js';
 import { floats, gguf, LLAMA, wave } from './support/gguf.js';
-import { uniform } from './support/random.js';
 import { WHALE, WHALE_IMATRIX } from './support/whale.js';
 
 beforeAll(() => init());
-
-describe('the solver', () => {
-  /** Random options; as with formats, what costs more mostly loses less. */
-  function problem(seed: number): { items: Option[][]; budget: number } {
-    const random = uniform(seed);
-    const items = Array.from({ length: 6 }, () => {
-      const scale = 1 + Math.floor(random() * 40);
-      return Array.from({ length: 5 }, () => {
-        const bits = 1 + random() * 7;
-        return { cost: Math.ceil(bits * scale) * 32, loss: random() * 4 ** -bits * scale };
-      });
-    });
-    const [least, most] = [Math.min, Math.max].map((pick) =>
-      items.reduce((sum, options) => sum + pick(...options.map(({ cost }) => cost)), 0),
-    );
-    return { items, budget: Math.floor((least ?? 0) + random() * ((most ?? 0) - (least ?? 0))) };
-  }
-
-  /** The least loss within the budget, by trying everything. */
-  function optimum(items: Option[][], budget: number): number {
-    const [first, ...rest] = items;
-    if (!first) return budget < 0 ? Infinity : 0;
-    if (budget < 0) return Infinity;
-    return Math.min(...first.map(({ cost, loss }) => loss + optimum(rest, budget - cost)));
-  }
-
-  test('finds the best of all selections, and a bound below it', () => {
-    for (let seed = 1; seed <= 100; seed++) {
-      const { items, budget } = problem(seed);
-      const solution = solve(items, budget, []);
-      if (!solution) throw new Error(`seed ${seed} has no solution`);
-      expect(solution.cost).toBe(costOf(items, solution.picks));
-      expect(solution.loss).toBe(lossOf(items, solution.picks));
-      expect(solution.cost).toBeLessThanOrEqual(budget);
-      const best = optimum(items, budget);
-      expect(solution.loss / best, `seed ${seed}`).toBeCloseTo(1, 12);
-      expect(solution.bound).toBeLessThanOrEqual(best * (1 + 1e-12));
-    }
-  });
-
-  test('is close to its bound where costs are too many to try each', () => {
-    for (let seed = 300; seed < 305; seed++) {
-      const random = uniform(seed);
-      const items = Array.from({ length: 200 }, () => {
-        const weights = 2 ** (16 + 8 * random());
-        const bits = [1.6, 2.1, 2.6, 3.1, 3.4, 4.3, 4.5, 5.5, 6.6, 8.5, 16];
-        return bits.map((bits) => ({ cost: Math.ceil((bits * weights) / 8), loss: 4 ** -bits * (0.8 + random() / 2) }));
-      });
-      const solution = solve(
-        items,
-        costOf(
-          items,
-          items.map(() => 5),
-        ) + 12_345,
-        [],
-      );
-      expect((solution?.loss ?? Infinity) / (solution?.bound ?? 0)).toBeLessThan(1.001);
-    }
-  });
-
-  test('is never worse than where it starts, and says when nothing fits', () => {
-    for (let seed = 200; seed < 260; seed++) {
-      const { items, budget } = problem(seed);
-      const random = uniform(seed);
-      const starts = Array.from({ length: 20 }, () => items.map(() => Math.floor(random() * 5)));
-      const solution = solve(items, budget, starts);
-      for (const start of starts) {
-        if (costOf(items, start) > budget) continue;
-        expect(solution?.loss).toBeLessThanOrEqual(lossOf(items, start));
-      }
-      const least = items.reduce((sum, options) => sum + Math.min(...options.map(({ cost }) => cost)), 0);
-      expect(solve(items, least - 1, starts)).toBeUndefined();
-      expect(solve(items, least, [])?.cost).toBe(least);
-    }
-  });
-});
 
 describe.each([undefined, WHALE_IMATRIX])('the best mix of tiny-whale (imatrix: %s)', (imatrix) => {
   let model: Model;
