@@ -1,4 +1,4 @@
-/** The entry for browsers and bundlers: the engine lies beside this file. */
+/** The entry for browsers and bundlers: the engine is in the same folder. */
 
 import { readOptions } from './engine/options.js';
 import { INIT_OPTIONS, start, type InitOptions } from './engine/wasm.js';

@@ -90,7 +90,7 @@ function complain(error: unknown): boolean {
     console.error(`quantpress: ${printable(error.message)}`);
     return error.code === 'SAME_FILE';
   }
-  console.error('quantpress: a fault of its own; please report it:', error);
+  console.error('quantpress: internal error (please report):', error);
   return false;
 }
 

@@ -71,7 +71,7 @@ async function convert(model: Model, request: QuantizeRequest, recipe: Recipe, s
     display.clear();
     for (const file of beside) await file.abort();
     if (request.resume && signal.aborted && !request.quiet) {
-      console.error('interrupted: what is done is kept, and the same command goes on with it');
+      console.error('interrupted: the partial output is kept, and the same command resumes it');
     }
     throw error;
   }

@@ -1,9 +1,9 @@
-/** The names that files of one model have: of shards, of an index, and of what lies beside the tensors. */
+/** The names that files of one model have: of shards, of an index, and of the other files of its folder. */
 
 import { addressOf, pathOf, shown, siblingAddress } from './url.js';
 import { QuantpressError } from '../engine/error.js';
 
-/** What may lie beside the tensors of a safetensors model and say what they mean. Anything else is not read: see `isBeside`. */
+/** Files next to the tensors of a safetensors model that describe it. Anything else is not read: see `isBeside`. */
 export const BESIDE: readonly string[] = [
   'config.json',
   'generation_config.json',
@@ -28,7 +28,7 @@ export const BESIDE: readonly string[] = [
 /** The folders within a model's folder that have such files. */
 export const INNER_FOLDERS: readonly string[] = ['1_Pooling', 'additional_chat_templates'];
 
-/** Whether a file may lie beside the tensors, by its name in the folder. Templates of chats have any name. */
+/** Whether a file belongs to a model, by its name in the folder. Chat templates may have any name. */
 export const isBeside = (name: string): boolean =>
   BESIDE.includes(name) || /^additional_chat_templates\/[^/]*\.jinja$/.test(name);
 

@@ -69,7 +69,7 @@ const TILE = 1 << 20;
  * Compares two models, of any types and containers, tensor by tensor as their names match: what quantizing cost, whether two
  * tools wrote the same, what a new version changed.
  *
- * @throws {@link QuantpressError} `NON_FINITE` or `INVALID_BLOCK` with the tensor for weights that differ and are no numbers, and
+ * @throws {@link QuantpressError} `NON_FINITE` or `INVALID_BLOCK` with the tensor for weights that differ and are NaN or infinite, and
  * what reading throws.
  * @example
  * ```ts

@@ -189,7 +189,7 @@ class Files {
     call(() => this.#folder?.checkIndex(index));
   }
 
-  /** What lies beside a file, if there is some. */
+  /** The other files of a model's folder, if there are any. */
   async #addBeside(name: string): Promise<void> {
     const found = BESIDE.map(async (other) => {
       const source = await this.#open(sibling(name, other)).catch(absent);

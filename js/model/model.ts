@@ -33,7 +33,7 @@ export interface TensorInfo {
 
 /** Options of {@link Model.readTensor}. */
 export interface ReadTensorOptions {
-  /** The rows to read, from the first up to but not including the second. All of them unless told. */
+  /** The rows to read, from the first up to but not including the second. All rows by default. */
   rows?: readonly [from: number, to: number] | undefined;
   /** Stops reading. */
   signal?: AbortSignal | undefined;
@@ -77,7 +77,7 @@ export class Model {
   readonly tensors: readonly TensorInfo[];
   /** Where it is read from: the files end to end, if there are several. */
   readonly source: Source;
-  /** What lies beside a safetensors model, by name: `config.json`, `tokenizer.json` and the like. */
+  /** The other files of a safetensors model, by name: `config.json`, `tokenizer.json` and the like. */
   readonly files: ReadonlyMap<string, Uint8Array<ArrayBuffer>>;
   /** @internal The files it was read from, with those beside it. */
   readonly reads: readonly FileReference[];
@@ -175,13 +175,13 @@ export class Model {
  *
  * One file is bytes, a `Blob` or `File`, a `FileSystemFileHandle`, a URL, a path or `FileHandle` (Node), or any {@link Source}. A model in several
  * files is an array of these or a `FileList`, in any order: the shards of a split GGUF; safetensors files, with or without
- * their index, and with what lies beside them (`config.json`, `tokenizer.json`). Where files can be found by name one is
+ * their index, and with the files next to them (`config.json`, `tokenizer.json`). Where files can be found by name one is
  * enough: the path or URL of the first shard (`model-00001-of-00003.gguf`) or of `model.safetensors.index.json`. A folder's
  * path (Node) or `FileSystemDirectoryHandle` is all the files in it.
  *
  * @throws {@link QuantpressError} `MAGIC` if it is no model file, `TRUNCATED`, `MALFORMED`, `TOO_LARGE`, `UNSUPPORTED`, or why
  * it cannot be read (`NOT_FOUND`, `DENIED`, `IO`); `ARGUMENT` if the files are not those of one model: a shard is missing, is
- * there twice, or is of another model.
+ * there twice, or belongs to another model.
  * @example
  * ```ts
  * const model = await openModel('model-f16.gguf');

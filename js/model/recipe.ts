@@ -45,7 +45,7 @@ export interface Recipe {
   doubleQuant?: boolean;
   /** `NF4` and `FP4`: modules that stay as they are, by their names or parts of these (`lm_head` does in any case). */
   excludeModules?: readonly string[];
-  /** What `quantize.imatrix.file` says. Unless told, the name of the importance matrix's source. */
+  /** The value of `quantize.imatrix.file`; by default the name of the importance matrix's source. */
   imatrixFile?: string;
   /**
    * What GGUF calls the way a tokenizer cuts text (`tokenizer.ggml.pre`, such as `llama-bpe`): only for language models from

@@ -230,13 +230,13 @@ export function accuracyRetention(originalMetric: number, quantizedMetric: numbe
 
 /** How the classifier of {@link AccuracyBenchmark} is trained. */
 export interface AccuracyOptions {
-  /** Chooses the split, the first weights and the order of training; 1 unless told. */
+  /** Chooses the split, the first weights and the order of training; 1 by default. */
   seed?: number | undefined;
-  /** Hidden units, 32 unless told. */
+  /** Hidden units, 32 by default. */
   hidden?: number | undefined;
-  /** Epochs of training in floating point, 30 unless told. */
+  /** Epochs of training in floating point, 30 by default. */
   epochs?: number | undefined;
-  /** Epochs of quantization-aware training after them, 20 unless told. */
+  /** Epochs of quantization-aware training after them, 20 by default. */
   qatEpochs?: number | undefined;
 }
 

@@ -22,7 +22,7 @@ export interface Runner {
 
 /** What `createRunner` needs. */
 export interface RunnerOptions {
-  /** How many workers; 0 means this thread. Unless told, as many as there are cores, up to 8. */
+  /** How many workers; 0 means this thread. By default the number of cores, up to 8. */
   workers?: number | undefined;
   /** Where the worker's file is, when that is not beside this one. */
   workerUrl?: URL | string | undefined;

@@ -132,7 +132,7 @@ function compare(bytes: Uint8Array, { from, other, otherType }: CompareTask): Re
   try {
     return call((engine) => engine.compareRows(bytes, from, other, otherType)) as ErrorSums;
   } catch (error) {
-    // What is no number, or not read, can still be the same.
+    // Weights that are NaN, or of a dtype that is not decoded, can still be equal.
     if (from === otherType && bytes.every((byte, index) => byte === other[index])) return 'same';
     if (error instanceof QuantpressError && error.code === 'UNSUPPORTED') return 'differs';
     throw error;

@@ -82,7 +82,7 @@ describe('Calibrator', () => {
     for (const calibrator of [whole!, first!, second!, resumed]) calibrator.free();
   });
 
-  test('what is no number is refused with its index, or skipped and counted', () => {
+  test('a NaN or infinity is rejected with its index, or skipped and counted', () => {
     const refusing = Calibrator.minMax(8, true);
     refusing.observe(Float32Array.of(-3, 1));
     const batch = Float32Array.of(1, 2, Number.NaN, 9);

@@ -100,7 +100,7 @@ describe('a command line that cannot be understood ends with 2', () => {
       "option '--imatrix <value>' argument missing",
     ],
     [
-      'threads that are no number',
+      'threads that are not a number',
       ['quantize', 'a', 'b', 'Q4_0', '--threads', 'many'],
       "--threads is 'many', and must be a whole number from 0 to 999",
     ],
@@ -116,7 +116,7 @@ describe('a command line that cannot be understood ends with 2', () => {
       "'ffn_up' is not of the form REGEX=TYPE",
     ],
     [
-      'a layer that is no number',
+      'a layer that is not a number',
       ['quantize', '--prune-layers', '1,x', 'a', 'b', 'Q4_0'],
       "--prune-layers has 'x', and must be numbers of layers such as 3,4",
     ],

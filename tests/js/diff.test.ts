@@ -122,7 +122,7 @@ describe('two models', () => {
     expect(other.equal).toBe(false);
   });
 
-  test('with weights that are no numbers: the same is the same, anything else an error', async () => {
+  test('with NaN weights: equal ones are equal, others are an error', async () => {
     const of = (bad: number) => floats('blk.0.attn_q.weight', [32], (index) => (index === 5 ? bad : 1));
     const a = await opened([of(Number.NaN)]);
     expect((await diffModels(a, await opened([of(Number.NaN)]))).equal).toBe(true);

@@ -161,7 +161,7 @@ describe.each([0, 2])('with %i workers, a target that', (workers) => {
 });
 
 test.each([0, 2])(
-  'with %i workers, given up before the work has begun, and at any moment of its beginning',
+  'with %i workers, aborted before the work has begun, and at any moment while it begins',
   async (workers) => {
     for (let turns = 0; turns < 40; turns++) {
       const { file, names } = folder();
@@ -178,7 +178,7 @@ test.each([0, 2])(
   },
 );
 
-test('a write that ends after the work was given up: its hash does not wait for pieces that never come', async () => {
+test('an aborted run does not wait for hashes of tiles that were never written', async () => {
   const stop = new AbortController();
   const reason = new Error('enough');
   let first = true;

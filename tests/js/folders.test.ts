@@ -1,4 +1,4 @@
-/** safetensors models in several files: with an index or without, in any order, in a folder, with what lies beside them. */
+/** safetensors models in several files: with an index or without, in any order, in a folder, with their other files. */
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { init, MemoryTarget, openModel, quantizeModel } from 'quantpress';
@@ -79,7 +79,7 @@ describe('a model in several files', () => {
     await model.close();
   });
 
-  it('has what lies beside its tensors', async () => {
+  it('has the other files of its folder', async () => {
     const model = await openModel(onDisk());
     expect([...model.files.keys()].sort()).toEqual(['1_Pooling/config.json', 'config.json']);
     expect(new TextDecoder().decode(model.files.get('config.json'))).toBe('{"model_type":"nothing"}');

@@ -268,7 +268,7 @@ describe('is refused', () => {
     expect(await failure(planModel(model, recipe as unknown as Recipe))).toMatchObject({ code });
   });
 
-  test('a weight that is no number, with its place', async () => {
+  test('a NaN weight, with its position', async () => {
     const values = f32(128, 1);
     values[70] = Number.NaN;
     const model = await open(safetensors({ 'a.weight': { ...linear, data: bytesOf(values) } }));

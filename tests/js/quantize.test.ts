@@ -187,7 +187,7 @@ describe('what goes wrong', () => {
     ]);
   }
 
-  test.each([0, 2])('a weight that is no number is named by its place (%i workers)', async (workers) => {
+  test.each([0, 2])('a NaN weight is reported with its position (%i workers)', async (workers) => {
     const place = 900 * 4096 + 77;
     const input = model((index) => (index === place ? Number.NaN : index % 7));
     const { file, names } = folder();

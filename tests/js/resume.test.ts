@@ -85,7 +85,7 @@ describe('a run that is killed', () => {
     for (const done of names()) expect(sha256(file(done))).toBe(sha256(file('expected')));
   });
 
-  test('without --resume leaves what a run with it goes on with', async () => {
+  test('without --resume leaves files that a run with it resumes', async () => {
     // Seconds of work, so that it is met at it however rarely a busy disk lets the journal grow.
     const SLOW = 'IQ3_S';
     const { path, file, names } = folder();

@@ -103,7 +103,12 @@ describe('what is not all the shards of one model is refused', () => {
     ['the first is missing', [c, b], 'ARGUMENT', 'shard 1 of 3 is missing'],
     ['one alone', [b], 'ARGUMENT', 'shard 1 of 3 is missing'],
     ['one twice', [b, a, b, c], 'ARGUMENT', 'shard 2 of 3 is given twice'],
-    ['one of another model', [a, other[1], c], 'ARGUMENT', 'shard 2 of 2 does not belong to the same model'],
+    [
+      'one that belongs to another model',
+      [a, other[1], c],
+      'ARGUMENT',
+      'shard 2 of 2 does not belong to the same model',
+    ],
     ['a whole model among them', [a, small], 'ARGUMENT', 'is a whole model, not a shard'],
     ['two whole models', [small, small], 'ARGUMENT', 'is a whole model, not a shard'],
     [

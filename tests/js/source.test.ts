@@ -300,7 +300,7 @@ describe('a URL', () => {
     expect(warnings).toEqual([]);
   });
 
-  test('is given up when the caller says so, in the middle of waiting', async () => {
+  test('is aborted by a signal while it waits', async () => {
     const stop = new AbortController();
     const url = await serve(BYTES, (_, response, count) => {
       if (count === 1) queueMicrotask(() => stop.abort(new Error('enough')));

@@ -32,7 +32,7 @@ describe('a file', () => {
     expect(readFileSync(file('out'), 'utf8')).toBe('helloworld');
   });
 
-  test('stays as it was when the work is given up', async () => {
+  test('is unchanged when the work is aborted', async () => {
     const { file, names } = folder();
     writeFileSync(file('out'), 'old');
     const target = await openTarget(file('out'));
@@ -183,7 +183,7 @@ describe('pieces in any order', () => {
     );
   });
 
-  test('that wait for one that never comes are told when the work is given up', async () => {
+  test('that wait for one that never comes fail when the work is aborted', async () => {
     const stop = new AbortController();
     const target = new InOrder(new BlobTarget(), stop.signal);
     const waiting = target.write(10, text('late'));

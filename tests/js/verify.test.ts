@@ -77,7 +77,7 @@ describe('quantpress verify', () => {
     expect(stderr).toContain("out' is not as it should be: 2 things are wrong");
   });
 
-  test('finds a block whose scale is no number, without a manifest', async () => {
+  test('finds a block with a NaN scale, without a manifest', async () => {
     const { file } = folder();
     quantpress('quantize', '--quiet', WHALE, file('out'), 'Q8_0');
     const model = await openModel(file('out'));

@@ -58,13 +58,13 @@ describe('of one file', () => {
   test('the analysis, the report, the comparison and the command line agree', async () => {
     const { file: out } = folder();
     const written = out('whale-Q4_K_M.gguf');
-    const [model, foreseen] = [await openModel(WHALE), await predicted({ preset: 'Q4_K_M' })];
+    const [model, expected] = [await openModel(WHALE), await predicted({ preset: 'Q4_K_M' })];
     const { weightError: reported = NaN } = await quantizeModel(model, written, 'Q4_K_M', { report: true });
     const result = await openModel(written);
     const { weightError: compared = NaN } = await diffModels(model, result);
     await model.close();
     await result.close();
-    expect(reported / (foreseen ?? NaN)).toBeCloseTo(1, 12);
+    expect(reported / (expected ?? NaN)).toBeCloseTo(1, 12);
     expect(compared / reported).toBeCloseTo(1, 12);
 
     const text = `weight error (RMS, relative): ${(100 * reported).toPrecision(3)}%`;

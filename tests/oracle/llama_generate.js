@@ -1,5 +1,5 @@
 /**
- * Runs a model in llama.cpp and goes on from a prompt, always with the likeliest token. Started by `fork`, it is sent one
+ * Runs a model in llama.cpp and continues a prompt greedily. Started by `fork`, it is sent one
  * {@link Job} and answers with the text.
  */
 

@@ -1,5 +1,5 @@
 /**
- * Quantizes a file by llama.cpp's own `llama_model_quantize`, in a process of its own: where it meets a case it does not
+ * Quantizes a file by llama.cpp's own `llama_model_quantize`, in a separate process: if it meets a case it does not
  * expect the library ends its process. Started by `fork`, it is sent one {@link Job} and ends with 0 or 1.
  */
 
@@ -14,7 +14,7 @@ import { llama } from './llama.js';
  * @property {boolean} [allowRequantize]
  * @property {boolean} [keepSplit] `output` is then what the names begin with
  * @property {boolean} [onlyCopy]
- * @property {number} [threads] 2 unless told
+ * @property {number} [threads] 2 by default
  * @property {{ name: string, values: Float32Array }[]} [imatrix] importance, as llama-quantize's command line would have made it
  * @property {{ key: string, value: string | number }[]} [overrides] metadata: texts and integers
  */

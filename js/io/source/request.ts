@@ -108,7 +108,7 @@ class Watch {
     if (this.#bytes >= PROGRESS) this.#start();
   }
 
-  /** Stops the clock, and lets go of what is left of the answer. */
+  /** Stops the clock, and discards the rest of the response. */
   end(): void {
     clearTimeout(this.#timer);
     this.#forget();

@@ -24,10 +24,10 @@ import type { Results } from '../../pool/protocol.js';
 
 /** Options of {@link analyzeModel}. */
 export interface AnalyzeModelOptions extends RunnerOptions {
-  /** The formats to try; unless told, F16, BF16 and every format of blocks that is written. */
+  /** The formats to try; by default F16, BF16 and every block format that can be written. */
   formats?: readonly FormatName[] | undefined;
   /**
-   * Weights of each tensor to look at, in up to 16 strata of rows from all over it; 262144 unless told, and the whole tensor
+   * Weights of each tensor to look at, in up to 16 strata of rows from all over it; 262144 by default, and the whole tensor
    * where it has no more. Of these, formats that encode slowly (IQ) are tried on one stratum of eight; with `'all'` every
    * format is on every weight.
    */

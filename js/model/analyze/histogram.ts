@@ -16,7 +16,7 @@ import type { Results } from '../../pool/protocol.js';
 
 /** Options of {@link tensorHistogram}. */
 export interface TensorHistogramOptions extends RunnerOptions {
-  /** Bins, 64 unless told. */
+  /** The number of bins, 64 by default. */
   bins?: number | undefined;
   /** A format, whose errors are counted too. */
   format?: FormatName | undefined;

@@ -27,7 +27,7 @@ export interface QuantizeModelOptions extends PlanOptions, RunnerOptions {
   /** Stops the work at once; the promise is rejected with the signal's reason and nothing is left behind. */
   signal?: AbortSignal | undefined;
   /**
-   * Goes on with what a run of the same job has left at the same target, if it was killed or interrupted; the file is the
+   * Resumes an interrupted or killed run of the same job at the same target; the file is the
    * same to the last byte. Nothing there is a beginning. When this run is interrupted too, or fails for a reason that may
    * pass, it leaves its work for the next. The target must be resumable: a path (Node) or an `OpfsTarget`.
    */

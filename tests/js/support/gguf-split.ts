@@ -13,7 +13,7 @@ interface Tensor {
   data: Uint8Array;
 }
 
-/** Sizes of the value types; of those that are no numbers, 0. */
+/** Sizes of the value types; 0 for strings and arrays. */
 const SIZES = [1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8];
 
 /** Blocks of the types in the files that tests split: [weights, bytes]. */

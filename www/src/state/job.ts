@@ -59,7 +59,7 @@ effect(() => {
   if (job.value.state !== 'running') void unfinished().then((found) => (interrupted.value = found));
 });
 
-/** Shrinks the open model and keeps the result in the browser until it is saved; goes on with what was interrupted. */
+/** Shrinks the open model and keeps the result in the browser until it is saved; resumes an interrupted job. */
 export async function shrink(): Promise<void> {
   await work(async (name, size) => {
     const place = await folder();

@@ -1,4 +1,4 @@
-/** Two models on the same text: how well each foresees it, and how far they disagree. */
+/** Two models on the same text: how well each predicts it, and how far they disagree. */
 
 import { CONTEXT, type Runner } from './runner.ts';
 
@@ -10,7 +10,7 @@ export interface Agreement {
   readonly perplexity: readonly [original: number, result: number];
   /** Mean of `sum p ln (p / q)` over all tokens that could come, p the original's and q the result's. */
   readonly divergence: number;
-  /** Share of places where both hold the same token for the likeliest. */
+  /** Fraction of positions at which both have the same most likely token. */
   readonly sameTop: number;
 }
 
@@ -68,7 +68,7 @@ function add(sums: Sums, p: Map<number, number>, q: Map<number, number>, next: n
   for (const [token, likely] of p) {
     if (likely > 0) sums.divergence += likely * Math.log(likely / Math.max(q.get(token) ?? 0, LEAST));
   }
-  // The likeliest is the first.
+  // The most likely one is the first.
   if (p.keys().next().value === q.keys().next().value) sums.same += 1;
 }
 
@@ -82,7 +82,7 @@ function figures({ scored, original, result, divergence, same }: Sums, all: numb
   };
 }
 
-/** Goes on with a text, always by the likeliest token. What it gives is the text so far. */
+/** Continues a text greedily. Yields the text so far. */
 export async function* continuation(
   runner: Runner,
   prompt: string,

@@ -8,7 +8,7 @@ import './try.css';
 const DOING: Record<Exclude<Trying, 'idle'>, string> = {
   converting: 'Converting the original to GGUF, in memory…',
   loading: 'Loading both models…',
-  writing: 'Both go on with your words, always by the likeliest…',
+  writing: 'Both continue your prompt greedily…',
   reading: 'Both read the sample text…',
 };
 

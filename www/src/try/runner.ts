@@ -49,7 +49,7 @@ export class Runner {
     return new Map(all.map(({ token, p }) => [token, p]));
   }
 
-  /** Reads tokens, and says which token is the likeliest to be the next; nothing if the text ends here. */
+  /** Reads tokens, and returns the most likely next token; nothing if the text ends here. */
   async likeliest(tokens: readonly number[]): Promise<number | undefined> {
     await this.#wllama.decode(tokens, {});
     const [first] = await this.#wllama.getLogits(1);

@@ -1,4 +1,4 @@
-/** Trying a result: both models loaded, a text gone on with, another one foreseen. */
+/** Trying a result: loads both models, continues a prompt, and compares predictions. */
 
 import { effect, signal } from '@preact/signals';
 import { result } from '../state/job.ts';
@@ -14,7 +14,7 @@ export type Trying = 'idle' | 'converting' | 'loading' | 'writing' | 'reading';
 export const trying = signal<Trying>('idle');
 export const trouble = signal<string | undefined>(undefined);
 export const prompt = signal('The whale turned toward the boat, and');
-/** What each goes on with: the original, the result. */
+/** The completion of each: the original, the result. */
 export const texts = signal<readonly [string, string]>(['', '']);
 export const agreed = signal<Agreement | undefined>(undefined);
 

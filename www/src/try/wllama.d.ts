@@ -15,7 +15,7 @@ declare module '@wllama/wllama/esm/index.js' {
     detokenize(tokens: readonly number[]): Promise<Uint8Array>;
     /** Puts tokens behind those that are there. */
     decode(tokens: readonly number[], options: { skipLogits?: boolean }): Promise<{ nPast: number }>;
-    /** Probabilities of the next token, the likeliest first; of all tokens, if `topK` is -1. */
+    /** Probabilities of the next token, the most likely first; of all tokens, if `topK` is -1. */
     getLogits(topK: number): Promise<{ token: number; p: number }[]>;
     kvClear(): Promise<void>;
     exit(): Promise<void>;

@@ -1,0 +1,54 @@
+/** Plain English: phrases that read as a translation must not come back anywhere in the repository. */
+
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const self = 'tests/js/style.test.ts';
+
+/** What not to write, as a regular expression without regard to case, and what to write instead. */
+const PHRASES: [RegExp, string][] = [
+  [/\b(is|are) no numbers?\b/i, 'NaN, infinite, non-finite, not a number'],
+  [/\b(lies?|lying) beside\b/i, 'next to, sidecar file, the other files of the folder'],
+  [/\bgiven up\b/i, 'aborted, interrupted, killed'],
+  [/\bgoes on with\b/i, 'resumes, continues'],
+  [/\b(unless told|told otherwise)\b/i, 'by default, unless specified'],
+  [/\bif it is left out\b/i, 'by default'],
+  [/\bwhat the model says\b/i, 'outputs, completion'],
+  [/\bthe likeliest\b/i, 'the most likely, greedy'],
+  [/\bforesee(s|n)?\b/i, 'predicts'],
+  [/\bwhere it lies\b/i, 'in place, on disk'],
+  [/\bwords of the file\b/i, 'keys, tokens, vocabulary'],
+  [/\blevels told\b/i, 'levels'],
+  [/\bwhat counts\b/i, 'importance, what matters'],
+  [/\bfault of its own\b/i, 'internal error (please report)'],
+  [/\bsays which this is\b/i, 'prints the version'],
+  [/\bof another model\b/i, 'belongs to another model'],
+  [/\bmay it be\b/i, 'even if'],
+  [/\bsuch as are\b/i, 'those that are'],
+  [/\bthereof\b/i, 'of it, of this'],
+  [/\bis it that\b/i, 'is'],
+  [/\bthe bytes show it\b/i, 'the bytes depend on it'],
+];
+
+/** Texts by others, generated files, and data. */
+const EXEMPT =
+  /^(LICENSE|NOTICE|CHANGELOG\.md)|package-lock\.json$|Cargo\.lock$|^tests\/(fixtures|golden)\/|^fuzz\/(corpus|findings)\/|\.(png|svg|bin|gguf|dat|ico|woff2?|safetensors|model)$/;
+
+// Without git the tracked files are unknown: an exported tree has other files too.
+test.skipIf(!existsSync(`${root}/.git`))('no phrase of the list is in the repository', () => {
+  const files = execFileSync('git', ['ls-files', '-z'], { cwd: root, encoding: 'utf8' }).split('\0').filter(Boolean);
+  const found = files
+    .filter((file) => file !== self && !EXEMPT.test(file))
+    .flatMap((file) => {
+      const lines = readFileSync(`${root}/${file}`, 'utf8').split('\n');
+      return lines.flatMap((line, index) =>
+        PHRASES.filter(([phrase]) => phrase.test(line)).map(
+          ([, say]) => `${file}:${index + 1}: ${line.trim()} -> ${say}`,
+        ),
+      );
+    });
+  expect(found).toEqual([]);
+});
