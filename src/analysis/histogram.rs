@@ -87,7 +87,7 @@ impl Histogram {
 /// # Errors
 /// [`Code::LENGTH`], [`Code::NO_DATA`], [`Code::NON_FINITE`], [`Code::RANGE`] for the number of bins.
 pub fn error_histogram(original: &[f32], decoded: &[f32], bins: usize) -> Result<Histogram> {
-    let largest = super::compare(original, decoded, 0.0)?.max_error;
+    let largest = super::stats::compare(original, decoded, 0.0)?.max_error;
     let reach = if largest > 0.0 { largest } else { 0.5 };
     let mut histogram = Histogram::new(-reach, reach, bins)?;
     for (&x, &y) in original.iter().zip(decoded) {

@@ -4,6 +4,7 @@
 //! ```text
 //! folder     the files of a model
 //! kind       which of the conversions below a model needs
+//! dispatch   calls the conversion of that kind
 //! companion  detects weights that are already quantized
 //! language   language models, as converted by llama.cpp's convert_hf_to_gguf.py
 //! diffusion  image and video models, as expected by ComfyUI-GGUF's loader
@@ -13,6 +14,7 @@
 
 mod companion;
 mod diffusion;
+mod dispatch;
 mod folder;
 mod four_bit;
 mod kind;

@@ -45,13 +45,21 @@ fn has_ending(path: &Path, ending: &str) -> bool {
     path.extension().is_some_and(|found| found.eq_ignore_ascii_case(ending))
 }
 
+/// What a folder has.
+pub enum Found {
+    /// A safetensors model.
+    Model(Model),
+    /// A GGUF file, or the first of several.
+    Gguf(PathBuf),
+}
+
 /// Opens the folder of a model.
-pub fn open(path: &Path) -> Result<Model> {
+pub fn open(path: &Path) -> Result<Found> {
     let entries = fs::read_dir(path).map_err(|error| system(&error, "cannot read", path))?;
     let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(|path| path.is_file()).collect();
     files.sort();
     if let Some(index) = files.iter().find(|path| is_index(path)) {
-        return open_index(index);
+        return open_index(index).map(Found::Model);
     }
     let mut tensors: Vec<&PathBuf> = files.iter().filter(|path| has_ending(path, "safetensors")).collect();
     let mut ggufs = files.iter().filter(|path| has_ending(path, "gguf"));
@@ -60,7 +68,7 @@ pub fn open(path: &Path) -> Result<Model> {
             let message = "the folder has both GGUF and safetensors files; open one of the two models";
             return Err(Error::new(Code::ARGUMENT, message));
         }
-        (Some(first), true) => return Model::open(first),
+        (Some(first), true) => return Ok(Found::Gguf(first.clone())),
         (None, true) => {
             let message = format!("there is no GGUF or safetensors file in '{}'", path.display());
             return Err(Error::new(Code::NOT_FOUND, message));
@@ -73,7 +81,7 @@ pub fn open(path: &Path) -> Result<Model> {
         tensors = vec![tensors[whole]];
     }
     let tensors: Vec<PathBuf> = tensors.into_iter().cloned().collect();
-    build(path, &tensors, None, true)
+    build(path, &tensors, None, true).map(Found::Model)
 }
 
 /// Opens the files that an index names.

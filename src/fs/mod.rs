@@ -17,6 +17,7 @@
 mod errors;
 mod folder;
 mod model;
+mod open;
 mod owner;
 mod run;
 mod same;
@@ -85,7 +86,7 @@ pub fn quantize_file(
     options: &QuantizeOptions<'_>,
 ) -> Result<Report> {
     let (input, output) = (input.as_ref(), output.as_ref());
-    let model = Model::open(input)?;
+    let model = open::open(input)?;
     let importance = options.imatrix.as_deref().map(read_imatrix).transpose()?;
     let mut named = recipe.clone();
     if let Some(path) = options.imatrix.as_deref().filter(|_| recipe.imatrix_file.is_none()) {

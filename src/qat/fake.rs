@@ -178,7 +178,7 @@ impl FakeQuantize {
 
     /// The straight-through estimator: returns the gradient unchanged.
     pub fn backward(&self, grad_output: &[f32]) -> Vec<f32> {
-        super::ste_backward(grad_output)
+        super::straight_through::ste_backward(grad_output)
     }
 
     /// Returns the gradient where the input's code, including the zero point, was in range, and 0 where it was clamped.

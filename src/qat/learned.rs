@@ -214,7 +214,7 @@ impl LearnedFakeQuantize {
     /// # Errors
     /// As for [`to_params`](Self::to_params); [`Code::LENGTH`], [`Code::NON_FINITE`].
     pub fn forward_into(&self, input: &[f32], shape: &[usize], out: &mut [f32]) -> Result<()> {
-        super::fake_quantize_with_params_into(input, shape, &self.to_params()?, out)
+        super::fake::fake_quantize_with_params_into(input, shape, &self.to_params()?, out)
     }
 
     /// Returns the gradients of the input, the scales and the zero points.

@@ -8,6 +8,7 @@ mod config;
 mod fake;
 mod learned;
 mod observer;
+mod straight_through;
 
 pub use config::FakeQuantConfig;
 pub use fake::{FakeQuantize, fake_quantize_with_params_into};
@@ -17,6 +18,7 @@ pub use learned::{LearnedFakeQuantize, LearnedGradients, Pact};
 #[cfg(target_arch = "wasm32")]
 pub(crate) use learned::{pact_bytes, pact_parts};
 pub use observer::RangeRule;
+pub use straight_through::{ste_backward, ste_backward_into};
 
 use crate::check;
 use crate::error::Result;
@@ -40,20 +42,4 @@ pub fn fake_quantize(values: &[f32], bits: u8, symmetric: bool) -> Result<Vec<f3
 pub fn fake_quantize_into(values: &[f32], bits: u8, symmetric: bool, out: &mut [f32]) -> Result<()> {
     let config = if symmetric { FakeQuantConfig::symmetric(bits)? } else { FakeQuantConfig::asymmetric(bits)? };
     FakeQuantize::new(config)?.forward_with_calibration_into(values, &[values.len()], out)
-}
-
-/// The straight-through estimator: rounding has no useful derivative, so the gradient passes unchanged, as for the
-/// identity.
-pub fn ste_backward(grad_output: &[f32]) -> Vec<f32> {
-    grad_output.to_vec()
-}
-
-/// [`ste_backward`] into a caller's buffer of the same length.
-///
-/// # Errors
-/// [`Code::LENGTH`](crate::Code::LENGTH) if `out` has a different length.
-pub fn ste_backward_into(grad_output: &[f32], out: &mut [f32]) -> Result<()> {
-    check::length("the output", out.len(), grad_output.len())?;
-    out.copy_from_slice(grad_output);
-    Ok(())
 }

@@ -8,123 +8,16 @@ use super::limits::{Limits, PLAIN};
 use super::metadata;
 use super::names::{Pruner, compare};
 use super::options::{Options, Recipe};
+use super::planned::{Plan, PlannedTensor};
 use super::preset::{Preset, PresetSet, ftype, guessed_ftype};
-use super::split::{Shard, Split};
-use crate::container::gguf::{Header, Place, Tensor, TensorType};
+use super::split::Split;
+use crate::container::gguf::{Header, Tensor, TensorType};
 use crate::container::imatrix::ImportanceMatrix;
 use crate::error::{Code, Error, Result};
 use crate::format::Codec;
-use crate::nf4::TailLayout;
 use crate::order::sorted;
-use crate::shared::{Name, Pool, Shape};
+use crate::shared::{Name, Pool};
 use std::collections::{BTreeMap, HashSet};
-
-/// The plan of a conversion: everything that is decided before the first weight is read.
-#[derive(Clone, Debug)]
-pub struct Plan {
-    /// The final header, padded to where tensor data begins. It can be written first, because it never changes later.
-    pub header: Vec<u8>,
-    /// The files after the first, if the output is split. Tensor offsets are relative to the concatenation of all
-    /// files.
-    pub further: Vec<Shard>,
-    /// The tensors in output order.
-    pub tensors: Vec<PlannedTensor>,
-    /// The size of the whole output.
-    pub size: u64,
-    /// For bitsandbytes' formats: what their readers need in addition to dtypes and positions.
-    pub four_bit: Option<FourBit>,
-    /// The importance that applies, after including and excluding weights.
-    pub(super) importance: Option<ImportanceMatrix>,
-}
-
-/// The additional part of a plan for bitsandbytes' formats.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FourBit {
-    /// The data that follows the codes of each quantized tensor.
-    pub layout: TailLayout,
-    /// The modules that are not quantized, as listed in `config.json`.
-    pub skipped: Vec<String>,
-}
-
-/// The conversion of one tensor.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PlannedTensor {
-    /// The name in the output.
-    pub name: Name,
-    /// The name in the input, which differs if layers are pruned and the following ones renumbered.
-    pub source_name: Name,
-    /// The dtype in the input.
-    pub from: TensorType,
-    /// The dtype in the output.
-    pub to: TensorType,
-    /// The reason for the dtype, including the fallback if there was one.
-    pub why: Name,
-    /// The shape, with the row length first.
-    pub shape: Shape,
-    /// The number of rows: the product of all dimensions but the first.
-    pub rows: u64,
-    /// Weights per row.
-    pub row_length: u64,
-    /// Rows per attention head if their halves are interleaved during the conversion; 0 otherwise.
-    pub head_rows: u64,
-    /// Start of the data in the input, in bytes.
-    pub source_offset: u64,
-    /// Size of the data in the input, in bytes.
-    pub source_bytes: u64,
-    /// The position in the output: offset, size, and size with padding.
-    pub place: Place,
-    /// Whether llama-quantize requires importance for this tensor.
-    pub needs_importance: bool,
-    /// Whether importance will be used for this tensor.
-    pub has_importance: bool,
-}
-
-impl PlannedTensor {
-    /// The number of weights per matrix: all of them, unless the tensor is a stack of matrices (experts).
-    pub fn weights_per_matrix(&self) -> u64 {
-        let rows = if self.shape.len() > 2 { self.shape.get(1).copied().unwrap_or(self.rows) } else { self.rows };
-        rows.saturating_mul(self.row_length)
-    }
-
-    /// Size of the data in the output in bytes, without padding.
-    pub(super) fn target_bytes(&self) -> u64 {
-        self.to.size_of(self.rows.saturating_mul(self.row_length)).unwrap_or(0)
-    }
-
-    /// A tensor under its own name, without importance. Its position is set when all sizes are known.
-    pub(super) fn of(tensor: &Tensor, to: TensorType, why: Name) -> Self {
-        PlannedTensor {
-            name: tensor.name.clone(),
-            source_name: tensor.name.clone(),
-            from: tensor.stored,
-            to,
-            why,
-            shape: tensor.shape.clone(),
-            rows: tensor.rows(),
-            row_length: tensor.row_length(),
-            head_rows: tensor.head_rows,
-            source_offset: tensor.offset,
-            source_bytes: tensor.bytes,
-            place: Place { offset: 0, bytes: 0, padded: 0 },
-            needs_importance: false,
-            has_importance: false,
-        }
-    }
-}
-
-impl Plan {
-    /// A plan for a file in bitsandbytes' formats.
-    pub(crate) fn of_four_bit(header: Vec<u8>, tensors: Vec<PlannedTensor>, size: u64, four_bit: FourBit) -> Plan {
-        Plan { header, further: Vec::new(), tensors, size, four_bit: Some(four_bit), importance: None }
-    }
-
-    /// The importance of a tensor's columns: one value per column, for each expert (`shape[2]`) in turn.
-    pub fn importance(&self, index: usize) -> Option<&[f32]> {
-        let tensor = self.tensors.get(index).filter(|tensor| tensor.has_importance)?;
-        let entry = self.importance.as_ref()?.get(tensor.source_name.as_str())?;
-        Some(&entry.values)
-    }
-}
 
 /// Plans the conversion of a model, given its `header`.
 ///

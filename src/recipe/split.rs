@@ -4,30 +4,12 @@
 
 use super::metadata::Pairs;
 use super::options::Recipe;
-use super::plan::{Plan, PlannedTensor};
+use super::planned::{Plan, PlannedTensor, Shard};
 use crate::container::gguf::{DEFAULT_ALIGNMENT, Header, HeaderWriter, Record, SPLIT_KEYS, Value, encode_pair};
 use crate::error::{Code, Error, Result};
 
 /// Maximum number of files of a model. Names have five digits, and no model has nearly this many.
 const MAX_SHARDS: usize = 4096;
-
-/// A file after the first.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Shard {
-    /// The header, padded to where its tensors begin.
-    pub header: Vec<u8>,
-    /// Start of the file in the concatenation of all files.
-    pub offset: u64,
-    /// Size in bytes.
-    pub size: u64,
-}
-
-impl Shard {
-    /// Start of the next file.
-    pub(super) fn end(&self) -> u64 {
-        self.offset.saturating_add(self.size)
-    }
-}
 
 /// The number of tensors in each file, and the order of the split metadata (indices of [`SPLIT_KEYS`]).
 pub(super) struct Split {

@@ -2,7 +2,7 @@
 
 use super::metadata::Pairs;
 use super::options::Recipe;
-use super::plan::{Plan, PlannedTensor};
+use super::planned::{Plan, PlannedTensor};
 use super::split::Split;
 use crate::container::gguf::{Header, Tensor};
 use crate::error::Result;

@@ -1,6 +1,6 @@
 //! Weighted search for the scale of a non-uniform codebook: the first half of ggml's `quantize_row_iq4_nl_impl`.
 
-use super::{GROUP_MAX_EPS, signed_max};
+use super::scale::{GROUP_MAX_EPS, signed_max};
 use crate::lanes::{Lanes, Mask};
 
 /// The number of scales to try on either side.

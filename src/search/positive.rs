@@ -1,6 +1,6 @@
 //! Search for one scale of non-negative numbers: ggml's `make_qp_quants`, which is used to quantize scales.
 
-use super::GROUP_MAX_EPS;
+use super::scale::GROUP_MAX_EPS;
 use crate::lanes::{Lanes, Mask};
 
 /// Finds a `scale` and codes in `0..=nmax` that minimise `sum w (x - scale code)^2`.

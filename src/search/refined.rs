@@ -1,6 +1,6 @@
 //! Search for a symmetric scale that refines single codes: ggml's `make_q3_quants` with `do_rmse`.
 
-use super::{GROUP_MAX_EPS, signed_max};
+use super::scale::{GROUP_MAX_EPS, signed_max};
 use crate::lanes::{Lanes, Mask};
 
 /// Finds a `scale` and codes in `0..2 nmax` that minimise `sum x^2 (x - scale (code - nmax))^2`.

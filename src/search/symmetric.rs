@@ -1,6 +1,6 @@
 //! Weighted search for a symmetric scale: ggml's `make_qx_quants` with `rmse_type` 1.
 
-use super::{GROUP_MAX_EPS, signed_max};
+use super::scale::{GROUP_MAX_EPS, signed_max};
 use crate::lanes::{Lanes, Mask};
 
 /// Finds `scale` and codes `l` in `0..2 nmax` that minimise `sum w (x - scale (l - nmax))^2`.

@@ -2,6 +2,7 @@
 
 import { expect, test } from 'vitest';
 import { relativeImports, sourceFiles } from '../../tools/lib/imports.js';
+import { rustImports, usedPaths } from '../../tools/lib/rust-imports.js';
 
 /** The folders of js/ from the lowest; `.` has the entries. */
 const FLOORS = ['engine', 'numerics', 'io', 'io/source', 'pool', 'io/target', 'model', '.', 'cli'];
@@ -60,6 +61,50 @@ test('every folder of js/ has a floor', () => {
 test('no file of js/ imports one of a higher floor', () => {
   const upward = [...importsOf('js')].flatMap(([file, names]) =>
     names.filter((name) => floorOf(name) > floorOf(file)).map((name) => `${file} -> ${name}`),
+  );
+  expect(upward).toEqual([]);
+});
+
+/** The modules of the crate from the lowest floor. */
+const CRATE = [
+  ['check', 'error', 'half', 'hash', 'json', 'lanes', 'order', 'round', 'shared', 'tagged', 'wire'],
+  ['affine', 'container', 'nf4', 'search'],
+  ['calibrate', 'format', 'gguf'],
+  ['analysis', 'qat'],
+  ['bench', 'recipe'],
+  ['convert'],
+  ['job'],
+  ['fs', 'wasm'],
+  ['lib'],
+];
+
+const crateFloorOf = (file: string): number =>
+  CRATE.findIndex((floor) => floor.includes((file.split('/')[0] ?? '').replace(/\.rs$/, '')));
+
+test('the paths of a declaration are found', () => {
+  expect(usedPaths('super::a::{self, b as c, d::{E, F}}')).toEqual([
+    'super::a::self',
+    'super::a::b',
+    'super::a::d::E',
+    'super::a::d::F',
+  ]);
+});
+
+test('no files of the crate use each other in a circle', () => {
+  const imports = rustImports();
+  expect([...imports.values()].flat().length).toBeGreaterThan(300);
+  // The root only lists the modules.
+  imports.delete('lib.rs');
+  expect(circles(imports)).toEqual([]);
+});
+
+test('every module of the crate has a floor', () => {
+  expect([...rustImports().keys()].filter((file) => crateFloorOf(file) < 0)).toEqual([]);
+});
+
+test('no file of the crate uses one of a higher floor', () => {
+  const upward = [...rustImports()].flatMap(([file, names]) =>
+    names.filter((name) => crateFloorOf(name) > crateFloorOf(file)).map((name) => `${file} -> ${name}`),
   );
   expect(upward).toEqual([]);
 });

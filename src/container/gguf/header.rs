@@ -1,7 +1,8 @@
 //! The parsed header of a GGUF file.
 
+use super::limits::{ALIGNMENT_KEY, DEFAULT_ALIGNMENT};
+use super::types::TensorType;
 use super::value::{Value, ValueType, read, whole};
-use super::{DEFAULT_ALIGNMENT, TensorType};
 use crate::container::reader::Reader;
 use crate::shared::{Name, Pool, Shape};
 use std::ops::Range;
@@ -153,7 +154,7 @@ impl Header {
 
     /// The alignment stated in the metadata, not validated.
     pub(super) fn stated_alignment(&self) -> Result<u64, Value<'_>> {
-        match self.get(super::ALIGNMENT_KEY) {
+        match self.get(ALIGNMENT_KEY) {
             None => Ok(DEFAULT_ALIGNMENT.into()),
             Some(Value::U32(x)) => Ok(x.into()),
             Some(other) => Err(other),

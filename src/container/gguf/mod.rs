@@ -13,6 +13,7 @@
 //! for byte, not re-encoded. Source: ggml `docs/gguf.md`, `gguf.cpp`.
 
 mod header;
+mod limits;
 mod parse;
 mod shards;
 mod types;
@@ -20,6 +21,10 @@ mod value;
 mod write;
 
 pub use header::{Header, KeyValue, Tensor};
+pub use limits::{
+    ALIGNMENT_KEY, DEFAULT_ALIGNMENT, MAGIC, MAX_ALIGNMENT, MAX_DIMS, MAX_HEADER_BYTES, MAX_KEY_BYTES, MAX_NAME_BYTES,
+    MAX_NESTING, MAX_PAIRS, MAX_READ_DIMS, MAX_STRING_BYTES, MAX_TENSORS,
+};
 pub use parse::{Parsed, parse};
 pub use shards::{SPLIT_KEYS, join};
 pub use types::{TensorType, TypeRow};
@@ -27,32 +32,3 @@ pub use value::{Array, Cursor, Items, Value, ValueType, array_items};
 #[cfg(feature = "models")]
 pub(crate) use write::HeaderWriter;
 pub use write::{Place, Record, Writer, encode_pair, write_header};
-
-/// Size of a header, which is kept in memory. The largest known ones (vocabularies of 260 000 tokens) have 20 MB.
-pub const MAX_HEADER_BYTES: u64 = 256 << 20;
-/// Number of tensors in a file. The largest known models have a few thousand.
-pub const MAX_TENSORS: u64 = 1 << 20;
-/// Number of metadata pairs in a file. Models have a few dozen.
-pub const MAX_PAIRS: u64 = 1 << 16;
-/// Length of a string. Chat templates have about 100 kB.
-pub const MAX_STRING_BYTES: u64 = 64 << 20;
-/// Length of a key: the limit of the specification.
-pub const MAX_KEY_BYTES: u64 = 65_535;
-/// Length of a tensor name. The specification allows 64 bytes; image models use twice that.
-pub const MAX_NAME_BYTES: u64 = 1024;
-/// Nesting of arrays; each level is one recursion.
-pub const MAX_NESTING: u32 = 4;
-/// Dimensions of a tensor, as in ggml.
-pub const MAX_DIMS: u32 = 4;
-/// Dimensions of a tensor when reading: kernels of video models in files for ComfyUI-GGUF have five.
-pub const MAX_READ_DIMS: u32 = 5;
-/// `general.alignment`. Every tensor is padded to it, so it limits the size of the output for a small input.
-pub const MAX_ALIGNMENT: u32 = 1 << 20;
-/// The alignment of a file without `general.alignment`.
-pub const DEFAULT_ALIGNMENT: u32 = 32;
-
-/// The metadata key of the alignment.
-pub const ALIGNMENT_KEY: &str = "general.alignment";
-
-/// The first bytes of every GGUF file.
-pub const MAGIC: [u8; 4] = *b"GGUF";

@@ -1,11 +1,12 @@
 //! Parses the bytes of a GGUF file to a [`Header`].
 
 use super::header::{Header, Pair, Tensor};
-use super::value::{ValueType, read, read_string};
-use super::{
+use super::limits::{
     ALIGNMENT_KEY, DEFAULT_ALIGNMENT, MAGIC, MAX_ALIGNMENT, MAX_HEADER_BYTES, MAX_KEY_BYTES, MAX_NAME_BYTES, MAX_PAIRS,
-    MAX_READ_DIMS, MAX_TENSORS, TensorType,
+    MAX_READ_DIMS, MAX_TENSORS, align,
 };
+use super::types::TensorType;
+use super::value::{ValueType, read, read_string};
 use crate::container::reader::{Read, Reader, Stop};
 use crate::error::{Code, Error, Result};
 use crate::order::sorted;
@@ -236,11 +237,6 @@ fn size(shape: &[u64], kind: TensorType) -> Result<u64> {
         let message = format!("its shape {shape:?} has more weights than a file can hold");
         Error::new(Code::TOO_LARGE, message)
     })
-}
-
-/// Rounds up to a multiple of a power of two.
-pub(super) fn align(at: u64, alignment: u32) -> u64 {
-    at.checked_next_multiple_of(alignment.into()).unwrap_or(u64::MAX)
 }
 
 /// Converts offsets to absolute ones and rejects tensors that are misaligned, beyond the end of the file, or

@@ -9,7 +9,8 @@
 //!
 //! Source: llama.cpp `tools/gguf-split/gguf-split.cpp` and `src/llama-model-loader.cpp`.
 
-use super::{Header, MAX_TENSORS};
+use super::header::Header;
+use super::limits::MAX_TENSORS;
 use crate::error::{Code, Error, Result};
 use crate::shared::Name;
 use std::collections::HashMap;

@@ -1,6 +1,6 @@
 //! Metadata values: thirteen types including arrays, read without copying.
 
-use super::{MAX_NESTING, MAX_STRING_BYTES};
+use super::limits::{MAX_NESTING, MAX_STRING_BYTES};
 use crate::container::reader::{Read, Reader};
 use crate::error::{Code, Error, Result};
 

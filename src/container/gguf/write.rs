@@ -1,8 +1,8 @@
 //! Writes GGUF headers.
 
-use super::parse::align;
+use super::limits::{MAGIC, align};
+use super::types::TensorType;
 use super::value::{Value, write_string};
-use super::{MAGIC, TensorType};
 use crate::error::{Code, Error, Result};
 
 /// A tensor record to be written, without its offset.

@@ -14,9 +14,4 @@ mod index;
 mod parse;
 
 pub use index::{Index, parse_index};
-pub use parse::{Parsed, SafetensorsHeader, SafetensorsTensor, is_safetensors, parse};
-
-/// Length of a header: the limit of the reference implementation.
-pub const MAX_HEADER_BYTES: u64 = 100_000_000;
-/// Number of dimensions of a tensor.
-pub const MAX_DIMS: usize = 8;
+pub use parse::{MAX_DIMS, MAX_HEADER_BYTES, Parsed, SafetensorsHeader, SafetensorsTensor, is_safetensors, parse};

@@ -1,12 +1,16 @@
 //! Parses the bytes of a safetensors file to a [`SafetensorsHeader`].
 
-use super::{MAX_DIMS, MAX_HEADER_BYTES};
 use crate::container::gguf::TensorType;
 use crate::error::{Code, Error, Result};
 use crate::json::{self, Value};
 use crate::order::sorted;
 use crate::shared::{Name, Shape};
 use std::collections::HashSet;
+
+/// Length of a header: the limit of the reference implementation.
+pub const MAX_HEADER_BYTES: u64 = 100_000_000;
+/// Number of dimensions of a tensor.
+pub const MAX_DIMS: usize = 8;
 
 /// A parsed header.
 #[derive(Clone, Debug, PartialEq)]

@@ -4,7 +4,7 @@
 
 use super::class::Class;
 use super::files::{Files, bad};
-use super::tokens::{SETTINGS, TOKENIZER, content, settings};
+use super::tokenizer::{SETTINGS, TOKENIZER, content, settings};
 use crate::error::{Code, Result};
 use crate::json::Value;
 use std::collections::HashMap;

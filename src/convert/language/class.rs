@@ -6,7 +6,7 @@
 
 use super::files::Files;
 use super::parameters::Parameters;
-use super::tokens::{SETTINGS, settings};
+use super::tokenizer::{SETTINGS, content, settings};
 use crate::json::Value;
 
 /// Classes that use tokenizer.json as it is.
@@ -86,4 +86,16 @@ impl<'a> Class<'a> {
         let default = self.defaults.iter().find(|(known, _)| *known == kind)?;
         (!stated).then_some(default.1)
     }
+}
+
+/// The tokens that have a role. The padding token may be named where padding is configured, and a class may have a
+/// default.
+pub(super) fn named<'a>(files: &'a Files, tokenizer: &'a Value, class: Option<Class>) -> Vec<&'a str> {
+    const NAMES: &[&str] = &["bos", "eos", "unk", "sep", "pad", "cls", "mask"];
+    let stated = |name: &str| settings(files, &format!("{name}_token")).and_then(content);
+    let padding = || tokenizer.get("padding")?.get("pad_token")?.as_str();
+    let own = |name: &str| class.and_then(|class| class.default(files, name));
+    let found =
+        NAMES.iter().map(|name| stated(name).or_else(|| own(name)).or_else(|| padding().filter(|_| *name == "pad")));
+    found.flatten().collect()
 }

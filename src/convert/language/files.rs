@@ -1,6 +1,6 @@
 //! The configuration and tokenizer files of a folder.
 
-use crate::convert::Folder;
+use crate::convert::folder::Folder;
 use crate::error::{Code, Error, Result};
 use crate::json::{self, Value};
 

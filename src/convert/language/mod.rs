@@ -39,6 +39,7 @@ mod rerank;
 mod rope;
 mod special;
 mod template;
+mod tokenizer;
 mod tokens;
 
 use super::folder::{Float, Folder};

@@ -7,11 +7,12 @@
 //!
 //! Source: `_create_vocab_sentencepiece` and `LlamaHfVocab` of llama.cpp (MIT); `sentencepiece_model.proto` (Apache-2.0).
 
+use super::class::named;
 use super::files::{Files, bad};
 use super::pairs::Pairs;
 use super::parameters::Parameters;
-use super::tokens::{
-    CONTROL, MAX_TOKENS, NORMAL, SETTINGS, TOKENIZER, UNUSED, USER_DEFINED, id_of, looks_special, named, settings,
+use super::tokenizer::{
+    CONTROL, MAX_TOKENS, NORMAL, SETTINGS, TOKENIZER, UNUSED, USER_DEFINED, id_of, looks_special, settings,
 };
 use crate::error::{Code, Result};
 use crate::json::Value;

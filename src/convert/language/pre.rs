@@ -3,7 +3,7 @@
 //! themselves are looked up.
 
 use super::files::bad;
-use super::tokens::TOKENIZER;
+use super::tokenizer::TOKENIZER;
 use crate::error::{Code, Result};
 use crate::json::Value;
 use std::fmt::Write;

@@ -7,9 +7,9 @@ use super::files::{Files, bad};
 use super::pairs::Pairs;
 use super::parameters::Parameters;
 use super::template;
-use super::tokens::{self, TOKENIZER};
+use super::tokenizer::{TOKENIZER, id_of};
 use crate::container::safetensors::SafetensorsTensor;
-use crate::convert::Folder;
+use crate::convert::folder::Folder;
 use crate::error::{Code, Error, Result};
 
 /// Names in the model card's heading or the model's name that identify a reranker.
@@ -55,7 +55,7 @@ impl<'a> Reranker<'a> {
         let head = folder.tensors().iter().find(|tensor| tensor.name.contains(part));
         let tokenizer = files.need(TOKENIZER)?;
         let row = |word: &str| {
-            let id = tokens::id_of(tokenizer, word).ok_or_else(|| {
+            let id = id_of(tokenizer, word).ok_or_else(|| {
                 bad(
                     TOKENIZER,
                     Code::UNSUPPORTED,

@@ -6,7 +6,7 @@ use super::files::{Files, bad};
 use super::pairs::Pairs;
 use super::parameters::Parameters;
 use super::template;
-use super::tokens::{SETTINGS, TOKENIZER, content, settings};
+use super::tokenizer::{SETTINGS, TOKENIZER, content, settings};
 use crate::error::{Code, Result};
 use crate::json::Value;
 

@@ -5,7 +5,7 @@
 
 use super::files::{Files, bad};
 use super::pairs::Pairs;
-use super::tokens::{SETTINGS, settings};
+use super::tokenizer::{SETTINGS, settings};
 use crate::error::{Code, Result};
 use crate::json::Value;
 

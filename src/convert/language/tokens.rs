@@ -1,25 +1,16 @@
 //! tokenizer.json to tokens, their types and merges.
 
-use super::class::Class;
+use super::class::{Class, named};
 use super::files::{Files, bad};
 use super::pairs::Pairs;
 use super::parameters::Parameters;
+use super::tokenizer::{
+    CONTROL, MAX_TOKENS, NORMAL, SETTINGS, TOKENIZER, UNUSED, USER_DEFINED, looks_special, settings,
+};
 use super::{agreement, pieces, pre, special};
 use crate::error::{Code, Result};
 use crate::json::Value;
 use std::collections::HashMap;
-
-pub(super) const TOKENIZER: &str = "tokenizer.json";
-pub(super) const SETTINGS: &str = "tokenizer_config.json";
-
-/// Number of tokens of a vocabulary. The largest known ones have 260 000.
-pub(super) const MAX_TOKENS: u64 = 1 << 22;
-
-/// llama.cpp's token types.
-pub(super) const NORMAL: i32 = 1;
-pub(super) const CONTROL: i32 = 3;
-pub(super) const USER_DEFINED: i32 = 4;
-pub(super) const UNUSED: i32 = 5;
 
 /// A token that was added to the vocabulary.
 #[derive(Debug)]
@@ -122,36 +113,6 @@ fn write_tokens(
     Ok(tokens.len() as u64)
 }
 
-/// A key of tokenizer_config.json.
-pub(super) fn settings<'a>(files: &'a Files, key: &str) -> Option<&'a Value> {
-    files.json(SETTINGS)?.get(key)
-}
-
-/// The id of a token; added tokens take precedence over the vocabulary.
-pub(super) fn id_of(tokenizer: &Value, text: &str) -> Option<u64> {
-    let added = tokenizer.get("added_tokens").and_then(Value::as_list).unwrap_or(&[]);
-    let added = added.iter().find(|token| token.get("content").and_then(Value::as_str) == Some(text));
-    let id = added.map_or_else(|| tokenizer.get("model")?.get("vocab")?.get(text), |token| token.get("id"));
-    id.and_then(Value::as_u64)
-}
-
-/// The tokens that have a role. The padding token may be named where padding is configured, and a class may have a
-/// default.
-pub(super) fn named<'a>(files: &'a Files, tokenizer: &'a Value, class: Option<Class>) -> Vec<&'a str> {
-    const NAMES: &[&str] = &["bos", "eos", "unk", "sep", "pad", "cls", "mask"];
-    let stated = |name: &str| settings(files, &format!("{name}_token")).and_then(content);
-    let padding = || tokenizer.get("padding")?.get("pad_token")?.as_str();
-    let own = |name: &str| class.and_then(|class| class.default(files, name));
-    let found =
-        NAMES.iter().map(|name| stated(name).or_else(|| own(name)).or_else(|| padding().filter(|_| *name == "pad")));
-    found.flatten().collect()
-}
-
-/// The text of a special token, which is a string or an object with one.
-pub(super) fn content(value: &Value) -> Option<&str> {
-    value.as_str().or_else(|| value.get("content")?.as_str())
-}
-
 /// Tokens and their types, by id.
 type Tokens = (Vec<String>, Vec<i32>);
 
@@ -211,13 +172,6 @@ fn tokens(files: &Files, tokenizer: &Value, class: Class, model: &Value, count: 
         }
     }
     Ok((texts, types))
-}
-
-/// Tokens that should be special but are not marked as such in some tokenizers.
-pub(super) fn looks_special(text: &str) -> bool {
-    const BETWEEN: &[(&str, &str)] = &[("<|", "|>"), ("<\u{ff5c}", "\u{ff5c}>"), ("<unused", ">")];
-    ["<pad>", "<mask>", "<2mass>", "[@BOS@]"].contains(&text)
-        || BETWEEN.iter().any(|(start, end)| text.starts_with(start) && text.ends_with(end))
 }
 
 /// What the byte decoder makes of an added token: text in the alphabet of byte-level BPE is decoded as bytes.

@@ -1,6 +1,6 @@
 //! A grid as its encoder uses it: which points are on it, and which of them are near a point that is not.
 
-use super::{digits, keys};
+use super::points::{digits, keys};
 
 /// At least the number of values of half a point: 3^4 for ternary halves, 8^2 for octal ones.
 const HALVES: usize = 81;

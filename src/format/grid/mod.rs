@@ -26,9 +26,10 @@ mod ternary;
 pub(super) use rules::{Refine, Rules, Start};
 pub(super) use signs::{SignsAndScale, even_signs, write_signed};
 
-pub(super) use ternary::{cut_halves, cut_whole, weigh};
+pub(super) use ternary::{SHIFT, cut_halves, cut_whole, weigh};
 
 use crate::lanes::{Best, Lanes};
+use points::{digits, keys};
 use search::Odd;
 use std::sync::LazyLock;
 use ternary::Ternary;
@@ -68,28 +69,11 @@ pub(super) static TERNARY: LazyLock<Ternary> = LazyLock::new(|| Ternary::new(&po
 /// An F16 NaN, used as the scale of a block for whose weights no grid point is near.
 pub(super) const NAN: [u8; 2] = 0x7e00u16.to_le_bytes();
 
-/// The shift that is added to or subtracted from a level of the one-bit formats (`IQ1S_DELTA`).
-pub(super) const SHIFT: f32 = 0.125;
-
 /// Writes `scale * (level + shift)`.
 #[inline(always)]
 pub(super) fn write_shifted(out: &mut [f32; 8], scale: f32, levels: &[i8; 8], shift: f32) {
     let (scale, shift) = (Best::splat(scale), Best::splat(shift));
     Best::widen_signed(levels, out, |level| scale * (level + shift));
-}
-
-/// The keys of a set in ascending order, that is, the positions of its set bits.
-fn keys(set: &[u64]) -> impl Iterator<Item = usize> {
-    (0..set.len() * 64).filter(|key| set[key / 64] >> (key % 64) & 1 == 1)
-}
-
-/// The digits of a key in base `radix`, lowest first.
-fn digits<const D: usize>(mut key: usize, radix: usize) -> [u8; D] {
-    std::array::from_fn(|_| {
-        let digit = key % radix;
-        key /= radix;
-        digit as u8
-    })
 }
 
 /// The points of a set in order, with each digit replaced by its level. `levels` has one entry per digit value.

@@ -146,3 +146,17 @@ pub(super) static IQ3_S: [u64; 64] = [
     0x0000000000000a00, 0x0004100140050091, 0x0000002800100204, 0x0000020001024112, 0x0000080024000004,
     0x0000010000010822, 0x0000000400040000, 0x0000000002000004, 0x0000000000000001,
 ];
+
+/// The keys of a set in ascending order, that is, the positions of its set bits.
+pub(super) fn keys(set: &[u64]) -> impl Iterator<Item = usize> {
+    (0..set.len() * 64).filter(|key| set[key / 64] >> (key % 64) & 1 == 1)
+}
+
+/// The digits of a key in base `radix`, lowest first.
+pub(super) fn digits<const D: usize>(mut key: usize, radix: usize) -> [u8; D] {
+    std::array::from_fn(|_| {
+        let digit = key % radix;
+        key /= radix;
+        digit as u8
+    })
+}

@@ -7,11 +7,13 @@
 //!
 //! Source: ggml `quantize_row_iq1_s_impl`, `quantize_row_iq1_m_impl`, `iq1_find_best_neighbour2`.
 
-use super::SHIFT;
 use super::lattice::{Lattice, Levels, Point};
 use crate::format::super_block::{SUPER, Super, sum_of_squares};
 use crate::lanes::{Lanes, Mask};
 use std::array;
+
+/// The shift that is added to or subtracted from a level of the one-bit formats (`IQ1S_DELTA`).
+pub(in crate::format) const SHIFT: f32 = 0.125;
 
 /// The levels of digits 0, 1, 2 with the shift added and with the shift subtracted.
 const SHIFTED: [[f32; 3]; 2] = [[-1.0 + SHIFT, SHIFT, 1.0 + SHIFT], [-1.0 - SHIFT, -SHIFT, 1.0 - SHIFT]];
