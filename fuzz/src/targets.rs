@@ -347,7 +347,7 @@ pub fn journal(data: &[u8]) {
     let journal = journal_of(&whole);
     let Some(torn) = journal_of(&whole[..whole.len() / 2]) else { return };
     let journal = journal.expect("the start of a journal is one, and the whole is none");
-    assert_eq!(torn.identity, journal.identity, "the start of a journal is of another job");
+    assert_eq!(torn.identity, journal.identity, "the start of a journal belongs to another job");
     assert!(torn.tiles.keys().all(|offset| journal.tiles.contains_key(offset)), "only the start has a tile");
 }
 

@@ -1,14 +1,15 @@
-//! A quantized tensor in a file that is written in one pass: its codes, then what follows them, whose size the shape tells.
+//! A quantized tensor in a file written in one pass: its codes, followed by the rest, whose size follows from the
+//! shape.
 //!
 //! ```text
 //! NAME                                       U8   [ceil(n / 2), 1]  the codes
-//! NAME.absmax                                U8   [blocks]          only with a second level
-//! NAME.quant_state.bitsandbytes__nf4         U8   JSON, and spaces to a multiple of 8
+//! NAME.absmax                                U8   [blocks]          only with double quantization
+//! NAME.quant_state.bitsandbytes__nf4         U8   JSON, padded with spaces to a multiple of 8
 //! NAME.absmax | NAME.nested_absmax, NAME.nested_quant_map   F32
 //! NAME.quant_map                             F32  [16]
 //! ```
 //!
-//! The tensors are those of [`state`](super::state), in an order in which every one is aligned.
+//! The tensors are those of [`state`](super::state), in an order in which all are aligned.
 
 use super::codebook::DataType4Bit;
 use super::double::{DOUBLE_QUANT_BLOCK_SIZE, decode_absmax, double_absmax};
@@ -17,50 +18,51 @@ use super::single::BLOCK_SIZE;
 use super::state::{STATE, StateDtype, state_json};
 use crate::error::{Code, Error, Result};
 
-/// The longest that the digits of an offset can be.
+/// The maximum length of an offset in digits.
 const LONGEST_NUMBER: usize = 24;
 
 /// The alignment of the floats after the JSON.
 const ALIGNMENT: u64 = 8;
 
-/// What stands after the codes of every quantized tensor of a file.
+/// The data after the codes of each quantized tensor in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TailLayout {
-    /// The type of the codes.
+    /// The data type of the codes.
     pub data_type: DataType4Bit,
-    /// Whether the absmax have a second level.
+    /// Whether double quantization is used.
     pub double_quant: bool,
 }
 
-/// A tensor of a tail.
+/// A tensor in a tail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TailPart {
-    /// What its name ends with, after that of the weight.
+    /// The suffix of its name, after the name of the weight.
     pub suffix: String,
-    /// What it holds.
+    /// The dtype.
     pub dtype: StateDtype,
-    /// How many.
+    /// The number of elements.
     pub count: u64,
 }
 
-/// What follows the codes.
+/// The data that follows the codes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tail {
     /// The bytes.
     pub bytes: Vec<u8>,
-    /// What the absmax are decoded to, where there is a second level.
+    /// The decoded absmax values, with double quantization.
     pub decoded: Option<Vec<f32>>,
 }
 
 impl TailLayout {
-    /// The tensors after the codes of one of `shape`, in their order; `at` is where the codes end in the data of the file.
+    /// The tensors after the codes of a tensor of this `shape`, in order; `at` is the end of the codes in the data of
+    /// the file.
     ///
     /// # Errors
-    /// As [`state_json`].
+    /// As for [`state_json`].
     pub fn parts(&self, shape: &[usize], dtype: &str, blocks: u64, at: u64) -> Result<Vec<TailPart>> {
         let part = |suffix: &str, dtype, count| TailPart { suffix: suffix.to_owned(), dtype, count };
         let longest = state_json(self.data_type, BLOCK_SIZE, dtype, shape, self.double_quant.then_some(0.0))?;
-        // The longest name of a type, the longest offset, and two bytes for each extent: more than any state takes.
+        // The longest dtype name, the longest offset, and two bytes per dimension: more than any state needs.
         let spare = "bfloat16".len() - dtype.len() + if self.double_quant { LONGEST_NUMBER - "0.0".len() } else { 0 };
         let begin = at.saturating_add(if self.double_quant { blocks } else { 0 });
         let end = begin.saturating_add((longest.len() + spare + shape.len() + 1) as u64).next_multiple_of(ALIGNMENT);
@@ -79,10 +81,10 @@ impl TailLayout {
         ])
     }
 
-    /// The bytes of the tail, `size` in all.
+    /// Creates the data of the tail, which has `size` bytes.
     ///
     /// # Errors
-    /// Those of [`double_absmax`] and [`state_json`]; [`Code::LENGTH`] if the tail is larger than `size`.
+    /// As for [`double_absmax`] and [`state_json`]; [`Code::LENGTH`] if the tail exceeds `size`.
     pub fn tail(&self, absmax: Vec<f32>, shape: &[usize], dtype: &str, size: usize) -> Result<Tail> {
         let (codes, floats, nested_offset) = if self.double_quant {
             let (codes, nested, offset) = double_absmax(absmax)?;

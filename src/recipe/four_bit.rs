@@ -1,4 +1,4 @@
-//! The presets of bitsandbytes' formats, as far as recipes know them: which they are, and which options they take.
+//! The presets of bitsandbytes' formats in recipes, and the options they support.
 
 use super::options::Recipe;
 use crate::container::gguf::TensorType;
@@ -13,10 +13,10 @@ pub fn four_bit_type(recipe: &Recipe) -> Option<TensorType> {
     FOUR_BIT_PRESETS.iter().find(|kind| kind.name.eq_ignore_ascii_case(&recipe.preset)).copied()
 }
 
-/// Refuses options that a recipe's preset does not take.
+/// Rejects options that the recipe's preset does not support.
 ///
 /// # Errors
-/// [`Code::ARGUMENT`].
+/// [`Code::ARGUMENT`] with the option.
 pub fn check_four_bit_options(recipe: &Recipe, importance: bool) -> Result<()> {
     let Recipe { double_quant, exclude_modules, preset, .. } = recipe;
     let Some(kind) = four_bit_type(recipe) else {
@@ -49,7 +49,7 @@ pub fn check_four_bit_options(recipe: &Recipe, importance: bool) -> Result<()> {
     Err(Error::new(Code::ARGUMENT, message).with("option", option))
 }
 
-/// What bitsandbytes calls the type it decodes to.
+/// bitsandbytes' name of the dtype to dequantize to.
 pub fn four_bit_dtype(kind: TensorType) -> &'static str {
     match kind {
         TensorType::F16 => "float16",
@@ -58,7 +58,7 @@ pub fn four_bit_dtype(kind: TensorType) -> &'static str {
     }
 }
 
-/// The 4-bit type of a planned tensor, if it is one of bitsandbytes'.
+/// The 4-bit data type of a planned tensor, if it is one of bitsandbytes'.
 pub fn four_bit_data_type(kind: TensorType) -> Option<DataType4Bit> {
     match kind {
         TensorType::NF4 => Some(DataType4Bit::Nf4),

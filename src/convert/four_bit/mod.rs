@@ -1,9 +1,9 @@
-//! The plan of a safetensors file whose linear layers are in bitsandbytes' NF4 or FP4, as `transformers` loads it: every size
-//! is known from the shapes, so the header is written first here too.
+//! Plans a safetensors file whose linear layers are in bitsandbytes' NF4 or FP4, as `transformers` loads it. All sizes
+//! follow from the shapes, so the header can be written first.
 //!
 //! ```text
-//! copied tensors, those of the largest elements first    so that every one is aligned, as its readers want it
-//! for each quantized one: its codes, and what nf4/file.rs puts after them
+//! copied tensors, largest element size first            so that all are aligned for their readers
+//! for each quantized one: its codes, followed by what nf4/file.rs appends
 //! ```
 //!
 //! Source: `QuantState.as_dict(packed=True)` of bitsandbytes 0.50.2, and `Bnb4BitHfQuantizer` of transformers 5.24.
@@ -21,14 +21,14 @@ use crate::recipe::{FourBit, Plan, PlannedTensor, Recipe, check_four_bit_options
 use crate::shared::{Name, Pool};
 use modules::{Choice, ModelKind, choose};
 
-/// The data of a file begins at a multiple of this.
+/// The data of a file starts at a multiple of this.
 const ALIGNMENT: usize = 8;
 
 /// Plans the conversion of a model to one of bitsandbytes' formats.
 ///
 /// # Errors
-/// [`Code::ARGUMENT`] for options of other presets, and for a model that is quantized already; [`Code::MALFORMED`] for a
-/// `config.json` that is no JSON object; [`Code::UNSUPPORTED`] for weights that are codes, or stored the other way round.
+/// [`Code::ARGUMENT`] for options of other presets, and for a model that is already quantized; [`Code::MALFORMED`] for
+/// a `config.json` that is not a JSON object; [`Code::UNSUPPORTED`] for weights that are codes or transposed.
 pub fn plan(folder: &Folder, kind: TensorType, recipe: &Recipe, importance: bool) -> Result<Plan> {
     check_four_bit_options(recipe, importance)?;
     let quantized = folder.tensors().iter().find(|tensor| tensor.name.contains(".quant_state.bitsandbytes__"));
@@ -48,7 +48,7 @@ pub fn plan(folder: &Folder, kind: TensorType, recipe: &Recipe, importance: bool
 fn config(text: &[u8]) -> Result<ModelKind> {
     let config = json::parse(text, "config.json")?;
     if config.as_object().is_none() {
-        return Err(Error::new(Code::MALFORMED, "config.json is no JSON object"));
+        return Err(Error::new(Code::MALFORMED, "config.json is not a JSON object"));
     }
     if config.get("quantization_config").is_some() {
         return Err(Error::new(Code::ARGUMENT, "config.json says that the model is quantized already"));
@@ -56,7 +56,7 @@ fn config(text: &[u8]) -> Result<ModelKind> {
     Ok(ModelKind::of(&config))
 }
 
-/// The records of a header, and where the next begins.
+/// The records of a header, and the offset of the next one.
 #[derive(Default)]
 struct Records {
     json: String,
@@ -76,7 +76,7 @@ impl Records {
         self.at = end;
     }
 
-    /// Padded so that the data begins at a multiple of 8.
+    /// The header, padded so that the data starts at a multiple of 8.
     fn header(&self) -> Vec<u8> {
         let mut json = format!(r#"{{"__metadata__":{{"format":"pt"}}{}}}"#, self.json).into_bytes();
         json.resize(json.len().next_multiple_of(ALIGNMENT), b' ');

@@ -1,6 +1,6 @@
-//! Which tensors of a Hugging Face model bitsandbytes quantizes: the weights of linear layers, but for those that `transformers`
-//! leaves alone. What is kept and what config.json lists are two sides of one decision: `transformers` builds a 4-bit layer for
-//! every linear layer whose name no entry of the list matches, and then needs 4-bit weights for it.
+//! Selects the tensors of a Hugging Face model that bitsandbytes quantizes: the weights of linear layers, except those
+//! that `transformers` skips. The kept tensors and the list in config.json must agree: `transformers` creates a 4-bit
+//! layer for every linear layer whose name does not match an entry of the list, and then needs 4-bit weights for it.
 //!
 //! Source: `get_keys_to_not_convert`, `should_convert_module` and the `_keep_in_fp32_modules` of transformers 5.24 (Apache-2.0).
 
@@ -11,10 +11,10 @@ use crate::json::Value;
 use crate::shared::Name;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-/// The types that bitsandbytes decodes to: weights of others stay as they are.
+/// The dtypes that bitsandbytes dequantizes to; weights of other dtypes are kept.
 const FLOATS: &[TensorType] = &[TensorType::F32, TensorType::F16, TensorType::BF16];
 
-/// Modules that a type of model keeps in F32, whatever its configuration lists: `_keep_in_fp32_modules`.
+/// Modules that a type of model keeps in F32, regardless of its configuration: `_keep_in_fp32_modules`.
 const PRECISE: &[(&[&str], &[&str])] = &[
     (&["t5", "mt5", "umt5", "udop", "pop2piano"], &["wo"]),
     (&["blip-2"], &["qformer", "query_tokens"]),
@@ -31,7 +31,7 @@ const PRECISE: &[(&[&str], &[&str])] = &[
     ),
 ];
 
-/// Output layers that are not called lm_head, and the classes that have them, without what follows in [`HEADS`].
+/// Output layers not named lm_head, and the classes that have them, without the suffixes in [`HEADS`].
 const OUTPUTS: &[(&str, &str)] = &[
     (
         "cls.predictions.decoder",
@@ -56,7 +56,7 @@ const OUTPUTS: &[(&str, &str)] = &[
     ("output", "Git"),
 ];
 
-/// What the names of classes with an output layer end with, the longer first.
+/// Suffixes of the names of classes with an output layer, longer ones first.
 const HEADS: &[&str] = &[
     "ForConditionalGeneration",
     "ForPreTraining",
@@ -67,27 +67,27 @@ const HEADS: &[&str] = &[
     "Decoder",
 ];
 
-/// The outputs of models within models, and of those whose class has several.
+/// The outputs of nested models, and of classes with several outputs.
 const MORE_OUTPUTS: &[&str] =
     &["proj_out", "embed_out", "logits_dense", "unembedding_projection", "mmm_text_head.decoder", "audio_lm_head"];
 
-/// Heads that are the last module of a model: with a bias that is its last parameter, and they are quantized.
+/// Heads that are the last module of a model. If they have a bias, that is the last parameter, and they are quantized.
 const LAST: &[&str] = &["score", "classifier"];
 
-/// Weights that are stored the other way round.
+/// Weights that are stored transposed.
 const TRANSPOSED: &[&str] = &[".c_attn.weight", ".c_fc.weight", ".c_proj.weight"];
 
-/// What the configuration says of the kind of a model.
+/// The kind of model according to the configuration.
 #[derive(Debug, Default)]
 pub struct ModelKind {
     /// `architectures[0]`.
     class: String,
-    /// Its `model_type`, and those of the models within it.
+    /// Its `model_type`, and those of nested models.
     types: BTreeSet<String>,
 }
 
 impl ModelKind {
-    /// The kind of a model by its `config.json`.
+    /// Reads the kind of model from its `config.json`.
     pub fn of(config: &Value) -> Self {
         let mut types = BTreeSet::new();
         collect_types(config, 0, &mut types);
@@ -95,7 +95,8 @@ impl ModelKind {
         ModelKind { class: named.and_then(Value::as_str).unwrap_or_default().to_owned(), types }
     }
 
-    /// What the output layer is called that a class leaves alone; of CTC it has a bias, which is the last parameter: it is quantized.
+    /// The name of the output layer that is skipped for a class. That of CTC models has a bias, which is the last
+    /// parameter, so it is quantized.
     fn output(&self) -> Option<&'static str> {
         if self.class.ends_with("ForCTC") {
             return None;
@@ -124,18 +125,18 @@ fn collect_types(value: &Value, depth: u32, types: &mut BTreeSet<String>) {
     }
 }
 
-/// What becomes of the tensors of a model.
+/// The selection of a model's tensors.
 pub struct Choice {
-    /// Why tensors stay as they are, by name; those that are quantized are not here.
+    /// The reason why a tensor is kept, by name; quantized tensors are not included.
     pub kept: HashMap<Name, &'static str>,
-    /// The modules that `transformers` must not look for 4-bit weights in.
+    /// The modules in which `transformers` must not expect 4-bit weights.
     pub skipped: Vec<String>,
 }
 
-/// Chooses what is quantized. `excluded` are names of modules, or parts of them.
+/// Selects the tensors to quantize. `excluded` are names of modules, or parts of them.
 ///
 /// # Errors
-/// [`Code::UNSUPPORTED`] for weights that are stored the other way round.
+/// [`Code::UNSUPPORTED`] for weights that are stored transposed.
 pub fn choose(tensors: &[SafetensorsTensor], kind: &ModelKind, excluded: &[String]) -> Result<Choice> {
     let names: HashSet<&str> = tensors.iter().map(|tensor| tensor.name.as_str()).collect();
     let precise = PRECISE.iter().filter(|(types, _)| types.iter().any(|name| kind.types.contains(*name)));
@@ -158,13 +159,13 @@ pub fn choose(tensors: &[SafetensorsTensor], kind: &ModelKind, excluded: &[Strin
         }
     }
     let mut skipped = Skipped::default();
-    // The output may be tied to the embeddings, and have no tensor of its own; what is excluded may not be there at all.
+    // The output may be tied to the embeddings and have no separate tensor; excluded modules may not exist at all.
     output.iter().for_each(|module| skipped.add(module));
     excluded.iter().for_each(|module| skipped.add(module));
     let modules = tensors.iter().filter_map(|tensor| Some((tensor, module_of(tensor)?)));
     let (stay, rest): (Vec<_>, Vec<_>) = modules.partition(|(tensor, _)| kept.contains_key(&tensor.name));
     stay.iter().for_each(|(_, module)| skipped.add(module));
-    // A name of the list may match more than it means: what it matches is kept, and in the list itself.
+    // An entry of the list may match more modules than intended: these are kept and added to the list.
     let (mut from, mut rest) = (0, rest);
     while from < skipped.list.len() {
         let added = skipped.list[from..].to_vec();
@@ -181,7 +182,7 @@ pub fn choose(tensors: &[SafetensorsTensor], kind: &ModelKind, excluded: &[Strin
     Ok(Choice { kept, skipped: skipped.list })
 }
 
-/// Names, each once, in the order they were added.
+/// Names without duplicates, in the order they were added.
 #[derive(Default)]
 struct Skipped {
     list: Vec<String>,
@@ -220,7 +221,7 @@ fn why_kept(
     table(&tensor.name, module)
 }
 
-/// The module that a two-dimensional weight is of.
+/// The module of a two-dimensional weight.
 fn module_of(tensor: &SafetensorsTensor) -> Option<&str> {
     tensor.name.strip_suffix(".weight").filter(|_| tensor.shape.len() == 2)
 }
@@ -232,7 +233,8 @@ fn is_output(module: &str, output: &str, names: &HashSet<&str>) -> bool {
     LAST.contains(&module) && !names.contains(format!("{module}.bias").as_str())
 }
 
-/// `lm_head`, `lm_heads.3.decoder`, `predictions.decoder`, `output_projection`, wherever they are in a model.
+/// Whether a module is an output: `lm_head`, `lm_heads.3.decoder`, `predictions.decoder` or `output_projection`,
+/// anywhere in the model.
 fn is_inner_output(module: &str) -> bool {
     if let Some(before) = module.strip_suffix("predictions.decoder") {
         return before.is_empty() || before.ends_with(['.', '_']);
@@ -246,7 +248,7 @@ fn is_inner_output(module: &str) -> bool {
     parts.next().is_some_and(|part| ["lm_head", "lm_heads"].contains(&part))
 }
 
-/// Why a two-dimensional weight is none of a linear layer, by its name.
+/// The reason why a two-dimensional weight does not belong to a linear layer, by its name.
 fn table(name: &str, module: &str) -> Option<&'static str> {
     let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     let lower = module.to_ascii_lowercase();
@@ -261,17 +263,17 @@ fn table(name: &str, module: &str) -> Option<&'static str> {
     if lower.get(last_word..).is_some_and(|word| word.contains("norm")) {
         return Some("a norm");
     }
-    // transformers keeps experts in one parameter each, which is no linear layer.
+    // transformers stores experts in a single parameter, which is not a linear layer.
     const EXPERTS: &[&str] = &[".experts.", ".router.", ".mlp.gate.", ".block_sparse_moe.gate."];
     EXPERTS.iter().any(|part| name.contains(part)).then_some("of a mixture of experts")
 }
 
-/// Whether `transformers` takes a module for one of this name: from the start up to the end of a part, or at the end.
+/// Whether `transformers` matches a module with this name: at the start, up to the end of a component, or at the end.
 fn matches(module: &str, name: &str) -> bool {
     if module.ends_with(name) {
         return true;
     }
-    // It reads names as regular expressions, and names of modules have nothing special to these but the dot.
+    // transformers treats names as regular expressions; in module names only the dot is a special character.
     let mut rest = module.chars();
     for c in name.chars() {
         match rest.next() {

@@ -1,18 +1,18 @@
-//! The choice of one option for each of many items with the least loss whose cost is within a budget.
+//! Selects one option for each of many items with the smallest total loss within a cost budget.
 
 use crate::order::sorted;
 use std::cmp::Ordering;
 
-/// One of the options of an item.
+/// An option of an item.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Choice {
-    /// A whole number from 0 up.
+    /// The cost: a non-negative integer.
     pub cost: f64,
-    /// From 0 up.
+    /// The loss: non-negative.
     pub loss: f64,
 }
 
-/// One option for each item, and how good the selection is.
+/// One option for each item, with the quality of the selection.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Solution {
     /// The index of each item's option.
@@ -21,18 +21,19 @@ pub struct Solution {
     pub cost: f64,
     /// The sum of the losses.
     pub loss: f64,
-    /// No selection within the budget has a smaller loss than this.
+    /// A lower bound for the loss of any selection within the budget.
     pub bound: f64,
 }
 
-/// A solution this close to the bound is not improved further.
+/// A solution within this factor of the bound is not improved further.
 const CLOSE: f64 = 1.0001;
 
-/// Solves the multiple-choice knapsack problem: first along the lower convex hulls (Lagrange), which also gives the bound; if
-/// that is not close to the bound, by dynamic programming over costs in coarse units, exact where those are fine enough.
-/// Each result is improved by changing two items at a time as long as that helps. Deterministic.
+/// Solves the multiple-choice knapsack problem, first along the lower convex hulls (Lagrange), which also gives the
+/// bound. If the result is not close to the bound, also by dynamic programming over costs in coarse units, which is
+/// exact if they are fine enough. Each result is improved by changing two items at a time while that helps.
+/// Deterministic.
 ///
-/// Returns `None` if no selection is within the budget. Never worse than any of `starts` that is.
+/// Returns `None` if no selection is within the budget. Never worse than any of `starts` within the budget.
 pub fn solve(items: &[Vec<Choice>], budget: f64, starts: &[Vec<usize>]) -> Option<Solution> {
     let cheapest: Vec<usize> = items.iter().map(|options| cheapest_of(options)).collect();
     if cost_of(items, &cheapest) > budget {
@@ -60,7 +61,7 @@ pub fn loss_of(items: &[Vec<Choice>], picks: &[usize]) -> f64 {
     items.iter().zip(picks).filter_map(|(options, pick)| options.get(*pick)).map(|option| option.loss).sum()
 }
 
-/// The option of least cost, and of least loss among those.
+/// The option with the smallest cost, and among those the smallest loss.
 pub fn cheapest_of(options: &[Choice]) -> usize {
     let less = |a: &Choice, b: &Choice| a.cost < b.cost || a.cost == b.cost && a.loss < b.loss;
     (1..options.len()).fold(0, |best, index| if less(&options[index], &options[best]) { index } else { best })
@@ -75,12 +76,12 @@ struct Step {
     gain: f64,
 }
 
-/// Starting with the cheapest selection, takes the steps with the largest gain per cost first. The bound is the loss if the
-/// last step could be taken in part.
+/// Starts with the cheapest selection and takes the steps with the largest gain per cost first. The bound is the loss
+/// with a fraction of the last step.
 fn climb(items: &[Vec<Choice>], cheapest: &[usize], budget: f64) -> (Vec<usize>, f64) {
     let steps: Vec<Step> =
         items.iter().enumerate().flat_map(|(item, options)| hull_steps(options, item, cheapest[item])).collect();
-    // The sort is stable, and the steps of one item are in order already: their slopes decrease.
+    // The sort is stable, and the steps of each item are already in order: their slopes decrease.
     let steps = sorted(&steps, |a, b| (b.gain / b.cost).total_cmp(&(a.gain / a.cost)));
     let mut picks = cheapest.to_vec();
     let mut blocked = vec![false; items.len()];
@@ -107,7 +108,7 @@ fn hull_steps(options: &[Choice], item: usize, cheapest: usize) -> Vec<Step> {
     while let Some(from) = options.get(at) {
         let slope = |option: &Choice| (from.loss - option.loss) / (option.cost - from.cost);
         let further = (0..options.len()).filter(|&i| options[i].cost > from.cost && options[i].loss < from.loss);
-        // Of equal slopes the longest step.
+        // Among equal slopes, the longest step.
         let steeper = |best: usize, index: usize| {
             let (a, b) = (slope(&options[best]), slope(&options[index]));
             if b > a || b == a && options[index].cost > options[best].cost { index } else { best }
@@ -119,11 +120,11 @@ fn hull_steps(options: &[Choice], item: usize, cheapest: usize) -> Vec<Step> {
     steps
 }
 
-/// The units into which the budget is divided at most, and the entries of the table of all items: 64 MiB at most.
+/// The maximum number of units of the budget, and of entries in the table of all items: at most 64 MiB.
 const MOST_UNITS: usize = 1 << 15;
 const MOST_CELLS: usize = 1 << 25;
 
-/// The best selection if costs beyond the cheapest are rounded up to units, so that it fits.
+/// The best selection when costs beyond the cheapest are rounded up to units, so that it fits.
 fn program(items: &[Vec<Choice>], useful: &[Vec<usize>], cheapest: &[usize], budget: f64) -> Vec<usize> {
     let least: Vec<f64> = items.iter().zip(cheapest).map(|(options, pick)| options[*pick].cost).collect();
     let dearest: f64 = items.iter().map(|options| options.iter().fold(0.0, |most: f64, x| most.max(x.cost))).sum();
@@ -134,7 +135,7 @@ fn program(items: &[Vec<Choice>], useful: &[Vec<usize>], cheapest: &[usize], bud
     let unit = common.max(left / most as f64).max(1.0);
     let units = (left / unit).floor() as usize;
     let step = |item: usize, pick: usize| ((items[item][pick].cost - least[item]) / unit).ceil() as usize;
-    // The least loss of the items so far within so many units, and the option of the last of them.
+    // The smallest loss of the items so far for each number of units, and the option of the last item.
     let mut losses = vec![0.0; units + 1];
     let mut choices = Vec::with_capacity(items.len());
     for (item, options) in items.iter().enumerate() {
@@ -165,7 +166,7 @@ fn gcd(a: u64, b: u64) -> u64 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
-/// A change of one item, and its effect on the sums. Without an item it changes nothing: with it a pair is a single move.
+/// A change of one item and its effect on the sums; without an item, a null move, so that a pair can be a single move.
 #[derive(Clone, Copy, PartialEq)]
 struct Move {
     item: Option<usize>,
@@ -181,10 +182,10 @@ const MOST_CHANGES: u32 = 10_000;
 /// A gain must be more than the rounding error of a sum.
 const ROUNDING: f64 = 1e-12;
 
-/// Changes one or two items, those with the largest gain first, until no such change helps.
+/// Changes one or two items at a time, with the largest gain first, until no change helps.
 fn improve(items: &[Vec<Choice>], useful: &[Vec<usize>], start: Vec<usize>, budget: f64) -> Vec<usize> {
     let mut picks = start;
-    // Each change lowers the loss, so no selection comes twice; real models need some dozens.
+    // Each change lowers the loss, so no selection repeats; real models need a few dozen changes.
     for _ in 0..MOST_CHANGES {
         let moves = moves_from(items, useful, &picks);
         let Some(pair) = best_pair(&moves, budget - cost_of(items, &picks)) else { break };
@@ -197,7 +198,7 @@ fn improve(items: &[Vec<Choice>], useful: &[Vec<usize>], start: Vec<usize>, budg
     picks
 }
 
-/// The options that no other beats in both cost and loss.
+/// The options that no other option beats in both cost and loss.
 fn efficient(options: &[Choice]) -> Vec<usize> {
     let all: Vec<usize> = (0..options.len()).collect();
     let order = sorted(&all, |&a, &b| {
@@ -227,9 +228,9 @@ fn moves_from(items: &[Vec<Choice>], useful: &[Vec<usize>], picks: &[usize]) -> 
     sorted(&moves, |a, b| a.cost.partial_cmp(&b.cost).unwrap_or(Ordering::Equal))
 }
 
-/// The two moves of different items with the largest gain together that cost no more than is left.
+/// The two moves of different items with the largest total gain that cost at most `left`.
 fn best_pair(moves: &[Move], left: f64) -> Option<[Move; 2]> {
-    // For each prefix of the list: its best move, and the best of another item.
+    // For each prefix of the list: its best move, and the best one of another item.
     let mut bests: Vec<[Option<Move>; 2]> = Vec::with_capacity(moves.len());
     let loss = |entry: Option<Move>| entry.map_or(f64::INFINITY, |entry| entry.loss);
     for &candidate in moves {
@@ -245,7 +246,7 @@ fn best_pair(moves: &[Move], left: f64) -> Option<[Move; 2]> {
     }
     let mut best = None;
     let mut gain = -ROUNDING * moves.iter().fold(0.0, |most: f64, change| most.max(change.loss.abs()));
-    // More expensive moves leave room for fewer others: the end of the prefix moves one way.
+    // More expensive moves leave less room for others, so the end of the prefix moves in one direction.
     let mut end = moves.len();
     for &change in moves {
         while end > 0 && moves[end - 1].cost + change.cost > left {
@@ -266,7 +267,7 @@ fn best_pair(moves: &[Move], left: f64) -> Option<[Move; 2]> {
 mod tests {
     use super::*;
 
-    /// Numbers from 0 to 1, from a seed.
+    /// Pseudo-random numbers from 0 to 1.
     fn uniform(seed: u64) -> impl FnMut() -> f64 {
         let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
         move || {
@@ -277,7 +278,7 @@ mod tests {
         }
     }
 
-    /// Random options; as with formats, more expensive ones mostly have less loss.
+    /// Random options; as with formats, more expensive ones usually have less loss.
     fn problem(seed: u64) -> (Vec<Vec<Choice>>, f64) {
         let mut random = uniform(seed);
         let items: Vec<Vec<Choice>> = (0..6)
@@ -300,7 +301,7 @@ mod tests {
         items.iter().map(|options| options.iter().fold(f64::INFINITY, |least, x| least.min(x.cost))).sum()
     }
 
-    /// The least loss within the budget, by trying everything.
+    /// The smallest loss within the budget, by exhaustive search.
     fn optimum(items: &[Vec<Choice>], budget: f64) -> f64 {
         match items {
             _ if budget < 0.0 => f64::INFINITY,

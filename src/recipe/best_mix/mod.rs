@@ -1,7 +1,7 @@
-//! The mix of formats with the least error within a size: rate-distortion optimisation over a model's tensors.
+//! The mix of formats with the smallest error within a size: rate-distortion optimization over a model's tensors.
 //!
 //! ```text
-//! knapsack   one option for each of many items
+//! knapsack   selects one option for each of many items
 //! ```
 
 mod knapsack;
@@ -16,86 +16,86 @@ use crate::format::formats;
 use knapsack::{Choice, cheapest_of, cost_of, loss_of, solve};
 use std::collections::HashMap;
 
-/// The error of a format on a tensor, by an analysis.
+/// The error of a format on a tensor, from an analysis.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FormatError {
     /// The format's name.
     pub format: String,
     /// `sqrt(sum e^2 / sum x^2)`.
     pub relative_rmse: f64,
-    /// The same with importance; NaN without.
+    /// The same weighted by importance; NaN without importance.
     pub weighted_error: f64,
 }
 
-/// The formats a tensor can have, by name of the tensor in plans or in its file.
+/// The errors of the formats of each tensor, by the tensor's name in plans or in its file.
 pub type Analysis = HashMap<String, Vec<FormatError>>;
 
-/// What the search needs to know of a model.
+/// What the search needs to know about a model.
 pub struct MixModel<'a> {
     /// Plans a recipe for the model.
     pub plan: &'a dyn Fn(&Recipe) -> Result<Plan>,
-    /// The names of its tensors by where they begin, as its files have them.
+    /// The names of its tensors in its files, by offset.
     pub names: HashMap<u64, String>,
-    /// To what multiple tensors of the output are padded.
+    /// The alignment of tensors in the output.
     pub alignment: u64,
-    /// How many experts a token meets; infinite if the model does not say.
+    /// The number of experts per token; infinite if the model does not state it.
     pub experts_in_use: f64,
     /// Whether an importance matrix is used.
     pub weighted: bool,
 }
 
-/// What the mix has to fit in.
+/// The limit for the mix.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Budget {
-    /// Bytes of the whole file.
+    /// Size of the whole file in bytes.
     Size(f64),
-    /// Bits per weight: the tensors with their padding over all weights.
+    /// Bits per weight: the size of all tensors including padding, divided by the number of weights.
     BitsPerWeight(f64),
 }
 
-/// A tensor's number of weights, and its relative error; NaN if that is not known.
+/// A tensor's number of weights and its relative error; NaN if unknown.
 pub type Measured = (u64, f64);
 
-/// The mix that was found.
+/// The resulting mix.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mix {
-    /// The preset and the rules of the recipe.
+    /// The preset of the recipe.
     pub preset: &'static str,
-    /// One rule for each tensor that was chosen for.
+    /// One rule per selected tensor.
     pub rules: Vec<TensorTypeRule>,
-    /// Bytes of the file.
+    /// Size of the file in bytes.
     pub size: f64,
-    /// What was minimised, and what no mix is below.
+    /// The minimised objective.
     pub objective: f64,
-    /// See `objective`.
+    /// A lower bound of the objective for any mix.
     pub bound: f64,
-    /// The tensors that were chosen for, in the order of the output.
+    /// The tensors whose format was selected, in output order.
     pub tensors: Vec<MixedTensor>,
     /// All tensors of the file.
     pub measured: Vec<Measured>,
-    /// The best preset that fits, if one does.
+    /// The best preset that fits, if there is one.
     pub nearest: Option<NearestPreset>,
 }
 
-/// A tensor that was chosen for.
+/// A tensor whose format was selected.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MixedTensor {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// The type it gets.
+    /// The selected dtype.
     pub kind: TensorType,
-    /// Its bytes.
+    /// Size in bytes.
     pub bytes: u64,
-    /// Its relative error.
+    /// Relative error.
     pub error: f64,
 }
 
-/// The best of the presets that fit.
+/// The best preset that fits.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NearestPreset {
-    /// Its name.
+    /// The name.
     pub name: &'static str,
-    /// Bytes of the file.
+    /// Size of the file in bytes.
     pub size: f64,
     /// See [`Mix::objective`].
     pub objective: f64,
@@ -103,33 +103,34 @@ pub struct NearestPreset {
     pub measured: Vec<Measured>,
 }
 
-/// A type that a tensor can have.
+/// A dtype that a tensor can have.
 struct Candidate {
     kind: TensorType,
     bytes: u64,
     cost: f64,
     error: f64,
-    /// Without importance, where `error` may be with it.
+    /// Without importance, while `error` may be weighted by it.
     relative_rmse: f64,
 }
 
-/// A tensor that can be chosen for.
+/// A tensor whose format can be selected.
 struct Item<'a> {
     planned: &'a PlannedTensor,
     candidates: Vec<Candidate>,
 }
 
-/// Chooses the format of each tensor so that the file fits and the error is least: by the errors of an analysis, over the
-/// formats that were tried in it. Tensors that `llama-quantize` keeps are kept. `options` are further options of the recipe.
+/// Selects the format of each tensor so that the file fits the budget and the error is smallest, using the errors of an
+/// analysis and the formats measured in it. Tensors that `llama-quantize` keeps are kept. `options` are further options
+/// of the recipe.
 ///
 /// # Errors
-/// [`Code::RANGE`] with `smallest` if no mix is that small; [`Code::ARGUMENT`] for an analysis without a tensor of the model;
-/// [`Code::UNSUPPORTED`] if the mix cannot be planned; those of planning.
+/// [`Code::RANGE`] with `smallest` if no mix is that small; [`Code::ARGUMENT`] if a tensor of the model is not in the
+/// analysis; [`Code::UNSUPPORTED`] if the mix cannot be planned; and as for planning.
 pub fn best_mix(model: &MixModel<'_>, analysis: &Analysis, budget: Budget, options: &Recipe) -> Result<Mix> {
     Search { model, analysis, options }.run(budget)
 }
 
-/// How many experts a token meets, by the metadata of a model.
+/// The number of experts per token, according to the metadata of a model.
 pub fn experts_in_use(header: &Header) -> f64 {
     let model = Lookup { header, overrides: &[] };
     let architecture = model.text("general.architecture").unwrap_or_default();
@@ -156,7 +157,8 @@ impl Search<'_> {
         let mut fixed = one.size;
         for (index, planned) in one.tensors.iter().enumerate() {
             let results = self.results(planned);
-            // What follows the preset is quantized; of rows that no block fits, and of what is kept, the type is the same.
+            // Tensors that follow the preset are quantized; those that are kept, or whose rows fit no block, have the
+            // same dtype.
             if other.tensors.get(index).is_some_and(|other| other.to == planned.to) {
                 others.push(measured(planned, results));
                 continue;
@@ -225,12 +227,12 @@ impl Search<'_> {
         })
     }
 
-    /// A dry run; the size is that of one file, also if several are written.
+    /// A dry run. The size is that of a single file, even if the output is split.
     fn plan(&self, recipe: Recipe) -> Result<Plan> {
         (self.model.plan)(&Recipe { dry_run: true, keep_split: false, split_max_size: None, ..recipe })
     }
 
-    /// A tensor's results: by its name in plans, or by its own name in the file, which a conversion changes.
+    /// The results of a tensor: by its name in plans, or by its name in the file, which a conversion changes.
     fn results(&self, planned: &PlannedTensor) -> Option<&[FormatError]> {
         let own = || self.analysis.get(self.model.names.get(&planned.source_offset)?);
         self.analysis.get(&*planned.source_name).or_else(own).map(Vec::as_slice)
@@ -267,7 +269,7 @@ impl Search<'_> {
         Ok(results.iter().filter_map(of).collect())
     }
 
-    /// Costs and losses: a tensor's squared error counts by the number of its weights and its influence.
+    /// Costs and losses. A tensor's squared error is weighted by its number of weights and its influence.
     fn choices(&self, items: &[Item<'_>], tied: bool) -> Vec<Vec<Choice>> {
         let influences: Vec<f64> =
             items.iter().map(|item| influence_of(item.planned, tied, self.model.experts_in_use)).collect();
@@ -283,7 +285,7 @@ impl Search<'_> {
         items.iter().zip(influences).map(of).collect()
     }
 
-    /// The presets that fit and whose types are all in the analysis, as selections.
+    /// The presets that fit and whose dtypes are all in the analysis, as selections.
     fn presets(
         &self,
         items: &[Item<'_>],
@@ -292,7 +294,7 @@ impl Search<'_> {
     ) -> Result<Vec<(NearestPreset, Vec<usize>)>> {
         let mut known = Vec::new();
         for Preset { name, .. } in presets().filter(|preset| !preset.is_alias()) {
-            // A preset that this model cannot have is none of them.
+            // Skip presets that do not apply to this model.
             let Ok(plan) = self.plan(Recipe { preset: (*name).to_owned(), ..self.options.clone() }) else { continue };
             if lacks_importance(&plan) || plan.size as f64 > budget {
                 continue;
@@ -310,7 +312,7 @@ impl Search<'_> {
         Ok(known)
     }
 
-    /// Plans the mix: the planner decides what a recipe makes.
+    /// Plans the mix, to verify that the planner makes the selected file.
     fn verify(
         &self,
         preset: &str,
@@ -344,7 +346,7 @@ fn lacks_importance(plan: &Plan) -> bool {
     plan.tensors.iter().any(|tensor| tensor.needs_importance && !tensor.has_importance && tensor.from != tensor.to)
 }
 
-/// A tensor that nothing is chosen for, with the error of the type it gets in any case.
+/// A tensor without a choice, with the error of its dtype.
 fn measured(planned: &PlannedTensor, results: Option<&[FormatError]>) -> Measured {
     let found = results.and_then(|results| results.iter().find(|result| result.format == planned.to.name));
     let copied = planned.from == planned.to || planned.to == TensorType::F32;
@@ -352,11 +354,11 @@ fn measured(planned: &PlannedTensor, results: Option<&[FormatError]>) -> Measure
     (weights_of(planned), error)
 }
 
-/// The factor of a tensor's squared error. Without an output of their own, models use the table of tokens.
+/// The factor of a tensor's squared error. In models without a separate output the token embedding is the output.
 ///
-/// Measured on tests/fixtures/tiny-whale (benches/results/mix.md): each kind alone in Q3_K, the divergence of the predictions
-/// over the squared error and the number of weights. The output's errors go straight to the predictions; those of other kinds
-/// are within a factor of two of each other.
+/// Measured on tests/fixtures/tiny-whale (benches/results/mix.md): each kind alone in Q3_K, as the divergence of the
+/// predictions divided by the squared error and the number of weights. The output's errors directly affect the
+/// predictions; those of other kinds are within a factor of two of each other.
 fn influence_of(tensor: &PlannedTensor, tied: bool, experts_in_use: f64) -> f64 {
     let name = &*tensor.name;
     let output = name == "output.weight" || tied && name == "token_embd.weight";
@@ -373,7 +375,7 @@ fn influence_of(tensor: &PlannedTensor, tied: bool, experts_in_use: f64) -> f64 
     factor * weights_of(tensor) as f64 * share
 }
 
-/// The preset gives its number to the file: that of the type of most bytes. Presets of floats have no rules.
+/// The preset determines the file type, which is that of the dtype with the most bytes. Float presets have no rules.
 fn preset_of(chosen: &[(&PlannedTensor, &Candidate)]) -> &'static str {
     let sum = |kind: &str| -> u64 {
         chosen.iter().filter(|(_, candidate)| candidate.kind.name == kind).map(|(_, candidate)| candidate.bytes).sum()
@@ -384,7 +386,7 @@ fn preset_of(chosen: &[(&PlannedTensor, &Candidate)]) -> &'static str {
     most.map_or("Q8_0", |codec| codec.name)
 }
 
-/// A pattern in small letters, as patterns are, that only this name has: capital letters may be any.
+/// A pattern in lower case, as patterns are, that only matches this name; capital letters match any character.
 fn rule(planned: &PlannedTensor, candidate: &Candidate) -> TensorTypeRule {
     let mut pattern = String::from("^");
     for c in planned.name.chars() {
