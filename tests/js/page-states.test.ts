@@ -14,6 +14,7 @@ import {
   type Facts,
   firstRecipe,
   mixStep,
+  mixStepFor,
   mixWaits,
   obstacleTo,
   recipeFor,
@@ -85,6 +86,13 @@ describe('a mix', () => {
     expect(steps).toEqual(['wait', 'wait', 'search', 'give up', 'give up', 'give up']);
     expect(mixWaits('wait', 0.419)).toBe('Still measuring (41%).');
     expect(mixWaits('give up', 0)).toMatch(/without measured errors/);
+  });
+
+  test('is not searched where only the largest tensors are measured, and the page says why', () => {
+    expect(mixStepFor('measured', true)).toBe('give up');
+    expect(mixStepFor('measuring', true)).toBe('give up');
+    expect(mixStepFor('measured', false)).toBe('search');
+    expect(mixWaits('give up', 0, true)).toMatch(/only the largest are measured/);
   });
 });
 

@@ -1,5 +1,7 @@
 /** What part of a model a tensor belongs to. The first pattern that fits decides. */
 
+import type { Names } from './state/tensors.js';
+
 export interface Group {
   readonly id: string;
   readonly label: string;
@@ -15,16 +17,23 @@ export const GROUPS: readonly Group[] = [
   { id: 'other', label: 'Other', pattern: /(?:)/ },
 ];
 
-/** Groups of names that were looked at before: a file may have hundreds of thousands of tensors. */
-let known = new Map<string, Group>();
-const MOST = 1_000_000;
+/** The index in {@link GROUPS} of a tensor's group, by its name. */
+export function groupOf(name: string): number {
+  return GROUPS.findIndex(({ pattern }) => pattern.test(name));
+}
 
-/** The group of a tensor, by its name. */
-export function groupOf(name: string): Group {
-  let group = known.get(name);
-  if (group) return group;
-  if (known.size > MOST) known = new Map();
-  group = GROUPS.find(({ pattern }) => pattern.test(name)) as Group;
-  known.set(name, group);
-  return group;
+/** What follows from a list of names, which many plans share. */
+const known = new WeakMap<Names, Uint8Array>();
+
+/** The groups of all names, as {@link groupOf} has them; pauses after every `piece`. */
+export function* groupsOf(names: Names, piece: number): Generator<undefined, Uint8Array> {
+  const found = known.get(names);
+  if (found) return found;
+  const groups = new Uint8Array(names.length);
+  for (let index = 0; index < groups.length; index++) {
+    groups[index] = groupOf(names.at(index));
+    if (index % piece === piece - 1) yield;
+  }
+  known.set(names, groups);
+  return groups;
 }

@@ -189,6 +189,8 @@ class TensorJob {
   readonly #whole: boolean;
   readonly #importance: Importance | undefined;
   #weighted = false;
+  /** What all strata together gave. Kept, since summing up thousands of tensors at once takes a second. */
+  #result: TensorAnalysis | undefined;
   /** Of the long row that was begun last. */
   #mean: { offset: number; mean: Promise<number | undefined> } | undefined;
   readonly #results: Results['analyze'][] = [];
@@ -220,6 +222,11 @@ class TensorJob {
   }
 
   result(): TensorAnalysis {
+    this.#result ??= this.#summed();
+    return this.#result;
+  }
+
+  #summed(): TensorAnalysis {
     const { name, type, shape, bytes } = this.tensor;
     const weights = shape.reduce((product, n) => product * n, 1);
     const looked = this.strata.length > 0;

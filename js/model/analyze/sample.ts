@@ -3,9 +3,6 @@
 import type { AnalyzedTensor } from './tensors.js';
 import type { ByteRange } from '../../pool/protocol.js';
 
-/** A tensor to take rows of. */
-type Sampled = Omit<AnalyzedTensor, 'headRows'> & { headRows?: number };
-
 /** Neighbouring rows of one matrix of a tensor, or a piece of one row that is too long to be read at once. */
 export interface Stratum {
   /** Where their bytes are in the source. */
@@ -35,7 +32,7 @@ const BLOCK = 256;
  * Each stratum lies somewhere else within its part of the tensor (by the golden ratio), or attention heads of so many rows
  * would show always the same of their rows.
  */
-export function strataOf(tensor: Sampled, budget: number): Stratum[] {
+export function strataOf(tensor: AnalyzedTensor, budget: number): Stratum[] {
   const [rowLength = 0] = tensor.shape;
   const rows = tensor.shape.slice(1).reduce((product, n) => product * n, 1);
   if (rows === 0 || rowLength === 0) return [];
@@ -46,7 +43,7 @@ export function strataOf(tensor: Sampled, budget: number): Stratum[] {
 }
 
 /** Rows that are too long to be read at once, each in pieces. */
-function allPieces(tensor: Sampled, rows: number): Stratum[] {
+function allPieces(tensor: AnalyzedTensor, rows: number): Stratum[] {
   const [rowLength = 0] = tensor.shape;
   const strata: Stratum[] = [];
   for (let row = 0; row < rows; row++) {
@@ -58,7 +55,7 @@ function allPieces(tensor: Sampled, rows: number): Stratum[] {
 }
 
 /** Pieces of such rows, each at another place of its part of the tensor. */
-function somePieces(tensor: Sampled, rows: number, budget: number): Stratum[] {
+function somePieces(tensor: AnalyzedTensor, rows: number, budget: number): Stratum[] {
   const [rowLength = 0] = tensor.shape;
   const blocks = Math.max(1, Math.floor(budget / BLOCK));
   const count = Math.min(STRATA, blocks);
@@ -72,7 +69,7 @@ function somePieces(tensor: Sampled, rows: number, budget: number): Stratum[] {
   });
 }
 
-function piece(tensor: Sampled, row: number, column: number, columns: number, rows: number): Stratum {
+function piece(tensor: AnalyzedTensor, row: number, column: number, columns: number, rows: number): Stratum {
   const { headRows = 0, shape, bytes, offset } = tensor;
   const [rowLength = 1] = shape;
   const rate = bytes / rows / rowLength;
@@ -87,7 +84,7 @@ function piece(tensor: Sampled, row: number, column: number, columns: number, ro
   };
 }
 
-function someRows(tensor: Sampled, rows: number, columns: number, wanted: number): Stratum[] {
+function someRows(tensor: AnalyzedTensor, rows: number, columns: number, wanted: number): Stratum[] {
   const count = Math.min(STRATA, wanted);
   const perMatrix = matrixRows(tensor, rows);
   const most = Math.max(1, Math.floor(MOST / columns));
@@ -103,7 +100,7 @@ function someRows(tensor: Sampled, rows: number, columns: number, wanted: number
 const GOLDEN = (Math.sqrt(5) - 1) / 2;
 
 /** The whole tensor, in strata that are small and do not cross matrices. */
-function allRows(tensor: Sampled, rows: number, columns: number): Stratum[] {
+function allRows(tensor: AnalyzedTensor, rows: number, columns: number): Stratum[] {
   const perMatrix = matrixRows(tensor, rows);
   const step = Math.max(1, Math.min(Math.ceil(rows / STRATA), Math.floor(MOST / columns)));
   const strata: Stratum[] = [];
@@ -114,7 +111,7 @@ function allRows(tensor: Sampled, rows: number, columns: number): Stratum[] {
   return strata;
 }
 
-function stratum(tensor: Sampled, at: number, length: number, columns: number, rows: number): Stratum {
+function stratum(tensor: AnalyzedTensor, at: number, length: number, columns: number, rows: number): Stratum {
   const rowBytes = tensor.bytes / rows;
   const place = (from: number, to: number) => ({
     offset: tensor.offset + from * rowBytes,
@@ -131,7 +128,7 @@ function stratum(tensor: Sampled, at: number, length: number, columns: number, r
   };
 }
 
-function matrixRows({ shape }: Sampled, rows: number): number {
+function matrixRows({ shape }: AnalyzedTensor, rows: number): number {
   return shape.length > 2 ? (shape[1] ?? rows) : rows;
 }
 

@@ -6,8 +6,8 @@ import type { Model, TensorInfo } from '../model.js';
 
 /** A tensor to be analyzed. */
 export interface AnalyzedTensor extends TensorInfo {
-  /** Rows of one attention head whose halves the conversion interleaves; 0 where rows stay in order. */
-  headRows: number;
+  /** Rows of one attention head whose halves the conversion interleaves; 0 or nothing where rows stay in order. */
+  headRows?: number;
 }
 
 const known = new WeakMap<Model, Promise<readonly AnalyzedTensor[]>>();
@@ -28,7 +28,7 @@ export function analyzedTensors(model: Model): Promise<readonly AnalyzedTensor[]
 }
 
 async function find(model: Model): Promise<readonly AnalyzedTensor[]> {
-  const own = model.tensors.map((tensor) => ({ ...tensor, headRows: 0 }));
+  const own = model.tensors;
   if (model.container === 'gguf') return own;
   try {
     // Which tensors there are does not depend on how text is cut, which not every tokenizer tells.

@@ -1,11 +1,9 @@
-import { keptTotal, total } from '../state/analysis.ts';
+import { differences, keptTotal, SHOWN_DIFFERENCES, total } from '../state/analysis.ts';
 import { busy, opened } from '../state/model.ts';
 import { dropKept, keepRecipe, kept, nameOf, recipe, swapKept } from '../state/recipe.ts';
 import { bytes, digits, errorText, percent } from '../text.ts';
 import { listed } from '../ui/visible.ts';
 import { decibels, type Total } from '../understand/damage.ts';
-
-const SHOWN = 50;
 
 /** Two recipes side by side: one that was kept, and the one that is being changed. */
 export function Compare() {
@@ -52,7 +50,7 @@ export function Compare() {
               </tbody>
             </table>
           </div>
-          <Differences a={a} b={b} />
+          <Differences />
         </>
       ) : (
         <p class="soft">Keep this recipe, then choose another: their sizes and errors will stand here.</p>
@@ -70,25 +68,26 @@ const FIGURES: readonly [string, (total: Total) => string][] = [
 ];
 
 /** The tensors that the two treat differently. */
-function Differences({ a, b }: { a: Total; b: Total }) {
-  const others = a.byName;
-  const different = b.tensors.filter(({ name, planned }) => others.get(name)?.planned.to !== planned.to);
-  if (different.length === 0) return <p class="soft">They give every tensor the same type.</p>;
+function Differences() {
+  const found = differences.value;
+  if (!found) return <p class="soft">Comparing every tensor…</p>;
+  const { count, first } = found;
+  if (count === 0) return <p class="soft">They give every tensor the same type.</p>;
   const cell = (error: number | undefined) => (error ? errorText(error) : '');
   return (
     <details class="twin">
       <summary>
-        {different.length} {different.length === 1 ? 'tensor differs' : 'tensors differ'}
+        {count} {count === 1 ? 'tensor differs' : 'tensors differ'}
       </summary>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable from the keyboard */}
       <section class="scroll" tabIndex={0} aria-label="Tensors that differ">
         <table>
           <tbody>
-            {different.slice(0, SHOWN).map(({ name, planned, error }) => (
+            {first.map(({ a, b: { name, planned, error } }) => (
               <tr key={name}>
                 <td class="name">{listed(name)}</td>
-                <td>{others.get(name)?.planned.to ?? 'left out'}</td>
-                <td class="number">{cell(others.get(name)?.error)}</td>
+                <td>{a?.planned.to ?? 'left out'}</td>
+                <td class="number">{cell(a?.error)}</td>
                 <td>{planned.to}</td>
                 <td class="number">{cell(error)}</td>
               </tr>
@@ -96,7 +95,7 @@ function Differences({ a, b }: { a: Total; b: Total }) {
           </tbody>
         </table>
       </section>
-      {different.length > SHOWN && <p class="soft small">The first {SHOWN} are shown.</p>}
+      {count > SHOWN_DIFFERENCES && <p class="soft small">The first {SHOWN_DIFFERENCES} are shown.</p>}
     </details>
   );
 }

@@ -1,6 +1,6 @@
 /** What a model is as GGUF: itself, or what a conversion of a safetensors model makes of it, in the precision it has. */
 
-import { openModel, planModel, type MetadataValue, type Model } from 'quantpress';
+import { openModel, planModel, type MetadataValue, type Model, type Recipe } from 'quantpress';
 
 /** What the engine's messages say of the option for a plain container: in the page it is a box under the message. */
 const OPTION = ' (--plain, plain: true)';
@@ -10,11 +10,14 @@ export function withoutOption(message: string): string {
   return message.replace(OPTION, ' below');
 }
 
-/** Whether a plain container can be made of a model that cannot be converted. */
-export async function canBePlain(model: Model): Promise<boolean> {
+/** Whether a plain container can be made of a model that cannot be converted; `plan` throws if not. */
+export async function canBePlain(
+  model: Model,
+  plan: (recipe: Recipe) => Promise<void> = async (recipe) => (await planModel(model, recipe)).free(),
+): Promise<boolean> {
   if (model.container === 'gguf') return false;
   try {
-    (await planModel(model, { preset: 'COPY', plain: true })).free();
+    await plan({ preset: 'COPY', plain: true });
     return true;
   } catch {
     return false;

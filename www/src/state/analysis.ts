@@ -1,14 +1,15 @@
 /** What every format does to the open model: measured in the background, shown as it comes in. */
 
 import { batch, computed, effect, signal } from '@preact/signals';
-import { analyzeModel, type Model, type TensorAnalysis } from 'quantpress';
-import { damageOf, errorOf } from '../understand/damage.ts';
-import { descending } from '../understand/order.ts';
+import { analyzeModel, type Model, type TensorAnalysis, type TensorInfo } from 'quantpress';
+import { damageOf, differencesOf, errorOf, measuredIn, type MeasuredTensor, PIECE } from '../understand/damage.ts';
+import { descendingKeys } from '../understand/order.ts';
 import { sentence } from '../ui/sentence.ts';
-import { derived, type Pieces } from './derived.ts';
+import { derived, inTurns, type Pieces } from './derived.ts';
 import { opened, opening } from './model.ts';
-import { choices, imatrix, kept, keptPlan, obstacle, plan, type Choice } from './recipe.ts';
-import { MANY, type Planned } from './planner.ts';
+import { applied, choices, imatrix, kept, keptPlan, obstacle, plan, type Choice } from './recipe.ts';
+import { MANY } from './planner.ts';
+import type { Planned, PlannedTensors } from './tensors.ts';
 import { standingOf } from './transitions.ts';
 import { worker } from './workers.ts';
 
@@ -47,6 +48,14 @@ function of(plan: Planned | undefined) {
   return plan && damageOf(plan, analyses.value);
 }
 
+/** Differences between two recipes that are shown. */
+export const SHOWN_DIFFERENCES = 50;
+/** The tensors that the kept recipe and this one give different types. */
+export const differences = derived(() => {
+  const [a, b] = [keptTotal.value, total.value];
+  return a && b && differencesOf(a.tensors, b.tensors, SHOWN_DIFFERENCES);
+});
+
 /** A preset on the chart of size and damage. */
 export interface Point {
   readonly name: string;
@@ -61,9 +70,13 @@ export const points = computed((): readonly Point[] => measuredPoints.value ?? [
 
 function* pointsOf(choices: readonly Choice[], analyses: ReadonlyMap<string, TensorAnalysis>): Pieces<Point[]> {
   const points: Point[] = [];
+  // Plans of very many tensors share them.
+  const measured = new Map<PlannedTensors, MeasuredTensor[]>();
   for (const { preset, plan, refusal } of choices) {
     if (!plan) continue;
-    const { error, bitsPerWeight } = yield* errorOf(plan, analyses);
+    const known = measured.get(plan.tensors) ?? (yield* measuredIn(plan.tensors, analyses));
+    measured.set(plan.tensors, known);
+    const { error, bitsPerWeight } = yield* errorOf(plan, known);
     points.push({ name: preset.name, size: plan.size, bitsPerWeight, error, refused: refusal !== undefined });
   }
   return points;
@@ -77,26 +90,37 @@ const PASSES: readonly { readonly sample: number | 'all'; readonly asked?: boole
 ];
 
 /** No more tensors of a file are measured than this, the largest: the others count as these do. */
-const MOST_MEASURED = 16_384;
+const MOST_MEASURED = 4096;
 
-/** The tensors to measure, where not all are. */
-function measurable({ tensors, container }: Model): string[] | undefined {
-  if (container !== 'gguf' || tensors.length <= MOST_MEASURED) return undefined;
-  const matrices = tensors.filter(({ shape }) => shape.length > 1);
-  return descending(matrices, ({ bytes }) => bytes)
-    .slice(0, MOST_MEASURED)
-    .map(({ name }) => name);
+/** The tensors that are measured, where not all are: those of a model that has them under the names of its plans. */
+function* measurable({ tensors, container }: Model, plain: boolean): Pieces<string[] | undefined> {
+  if ((container !== 'gguf' && !plain) || tensors.length <= MOST_MEASURED) return undefined;
+  const matrices: TensorInfo[] = [];
+  for (const [index, tensor] of tensors.entries()) {
+    if (tensor.shape.length > 1) matrices.push(tensor);
+    if (index % PIECE === PIECE - 1) yield;
+  }
+  const keys = Float64Array.from(matrices, ({ bytes }) => bytes);
+  yield;
+  return Array.from(descendingKeys(keys).subarray(0, MOST_MEASURED), (place) => matrices[place]?.name ?? '');
 }
+
+/** Whether some tensors of the open model are not measured at all. */
+export const partly = computed(() => {
+  const { model, plainly } = opened.value ?? {};
+  return (
+    model !== undefined && (model.container === 'gguf' || plainly === true) && model.tensors.length > MOST_MEASURED
+  );
+});
 
 /** Weights that were looked at, of those that are measured; and whether some tensors are not measured at all. */
 export const sampled = computed(() => {
-  const partly = (opened.value?.model.tensors.length ?? 0) > MOST_MEASURED;
   let [looked, all] = [0, 0];
   for (const { sampled, weights } of analyses.value.values()) {
     looked += sampled;
     all += weights;
   }
-  return { looked, all, partly };
+  return { looked, all, partly: partly.value };
 });
 
 let stop = new AbortController();
@@ -137,7 +161,8 @@ async function measure(model: Model, matrix: File | undefined, passes: typeof PA
   stop = new AbortController();
   const { signal } = stop;
   try {
-    const options = { imatrix: matrix, signal, workerUrl: await worker, tensors: measurable(model) };
+    const tensors = await inTurns(measurable(model, applied.peek().plain ?? false));
+    const options = { imatrix: matrix, signal, workerUrl: await worker, tensors };
     const every = model.tensors.length > MANY ? SHOWN_RARELY : SHOWN_EVERY;
     for (const { sample } of passes) {
       if (whole()) break;

@@ -42,10 +42,13 @@ export function derived<T>(begin: () => Pieces<T> | undefined): ReadonlySignal<T
   return result;
 }
 
-/** Runs a computation to its end at once. */
-export function whole<T>(pieces: Pieces<T>): T {
-  for (;;) {
+/** Runs a computation in turns of its own, and waits for its end. */
+export async function inTurns<T>(pieces: Pieces<T>): Promise<T> {
+  for (let end = performance.now() + TURN; ; ) {
     const { done, value } = pieces.next();
     if (done) return value;
+    if (performance.now() <= end) continue;
+    await new Promise((resolve) => setTimeout(resolve));
+    end = performance.now() + TURN;
   }
 }

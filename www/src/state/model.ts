@@ -7,6 +7,8 @@ import sampleImatrixUrl from '../../../tests/fixtures/tiny-whale/tiny-whale.imat
 import { canBePlain, type Converted, convertedOf, withoutOption } from '../open/converted.ts';
 import { filesOfModel, folderOf, nameOfModel } from '../open/files.ts';
 import { sentence } from '../ui/sentence.ts';
+import { inTurns, type Pieces } from './derived.ts';
+import { MANY, planAhead } from './planner.ts';
 import { refusesOpening } from './transitions.ts';
 
 /** Where a model is from. */
@@ -141,13 +143,13 @@ async function open(next: Opening, get: () => Promise<ModelInput>, isFolder = fa
     const model = await openModel(input);
     const { fileName, from } = next;
     const files = model.container === 'gguf' ? partsOf(input) : undefined;
-    const converted = await convertedFrom(model);
+    const converted = await convertedFrom(model, input);
     const now = {
       model,
       fileName,
       isFolder,
       from,
-      weights: weightsOf(model),
+      weights: await inTurns(weightsOf(model)),
       input,
       ...(files && { files }),
       ...converted,
@@ -171,18 +173,23 @@ async function open(next: Opening, get: () => Promise<ModelInput>, isFolder = fa
   }
 }
 
-/** With more tensors than this a model is not planned when it is opened. */
-const MANY = 4000;
-
 /** What a model is as GGUF, or why it is none. */
-async function convertedFrom(model: Model): Promise<Pick<Opened, 'asGguf' | 'obstacle' | 'plainly'>> {
-  // Planning so many tensors would be felt, and no language model has them.
-  if (model.tensors.length > MANY) return {};
+async function convertedFrom(
+  model: Model,
+  input: ModelInput,
+): Promise<Pick<Opened, 'asGguf' | 'obstacle' | 'plainly'>> {
+  // Planning so many tensors would be felt, so a worker does it. No language model in GGUF has them.
+  const many = model.tensors.length > MANY;
+  if (many && model.container === 'gguf') return {};
   try {
-    return { asGguf: await convertedOf(model) };
+    if (!many) return { asGguf: await convertedOf(model) };
+    await planAhead(input, { preset: 'COPY' });
+    return {};
   } catch (error) {
     const obstacle = sentence(error);
-    return (await canBePlain(model)) ? { obstacle: withoutOption(obstacle), plainly: true } : { obstacle };
+    return (await canBePlain(model, many ? (recipe) => planAhead(input, recipe) : undefined))
+      ? { obstacle: withoutOption(obstacle), plainly: true }
+      : { obstacle };
   }
 }
 
@@ -194,8 +201,13 @@ function partsOf(input: ModelInput): Blob[] | undefined {
   return parts.sort((a, b) => a.name.localeCompare(b.name));
 }
 
-function weightsOf(model: Model): number {
-  return model.tensors.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+function* weightsOf({ tensors }: Model): Pieces<number> {
+  let sum = 0;
+  for (const [index, { shape }] of tensors.entries()) {
+    sum += shape.reduce((a, b) => a * b, 1);
+    if (index % 512 === 511) yield;
+  }
+  return sum;
 }
 
 /** The name of the file an address leads to, as it is written there if that cannot be read. */

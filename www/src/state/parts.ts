@@ -1,7 +1,7 @@
 /** The bytes of the open model by its parts. */
 
 import type { TensorInfo } from 'quantpress';
-import { groupOf } from '../groups.ts';
+import { GROUPS, groupOf } from '../groups.ts';
 import { derived, type Pieces } from './derived.ts';
 import { opened } from './model.ts';
 
@@ -9,11 +9,11 @@ import { opened } from './model.ts';
 export const partsBefore = derived(() => opened.value && sums(opened.value.model.tensors));
 
 function* sums(tensors: readonly TensorInfo[]): Pieces<ReadonlyMap<string, number>> {
-  const total = new Map<string, number>();
+  const sums = new Float64Array(GROUPS.length);
   for (const [index, { name, bytes }] of tensors.entries()) {
-    const { id } = groupOf(name);
-    total.set(id, (total.get(id) ?? 0) + bytes);
+    const group = groupOf(name);
+    sums[group] = (sums[group] ?? 0) + bytes;
     if (index % 512 === 511) yield;
   }
-  return total;
+  return new Map([...sums].flatMap((sum, group) => (sum > 0 ? [[GROUPS[group]?.id ?? '', sum]] : [])));
 }

@@ -1,10 +1,11 @@
 /**
- * Plans recipes for a model of very many tensors in a thread of its own. The answers come in pieces that the page takes in
- * without a pause that can be noticed.
+ * Plans recipes for a model of very many tensors in a thread of its own. The answers are columns and a few objects: what the
+ * page receives in one message takes it some milliseconds, whatever the number of tensors.
  */
 
 import { init, openModel, planModel, type FormatName, type Model, type PlannedTensor, type Recipe } from 'quantpress';
 import { type PackedInput, unpacked } from '../open/input.ts';
+import { type Treatment, type Weights, weightsIn } from './tensors.ts';
 
 /** What is asked of this worker. */
 export interface Wanted {
@@ -19,49 +20,98 @@ export interface Wanted {
   readonly typesOnly: boolean;
 }
 
-/** What it answers: some of the tensors, several times, or an error; then how it ends. */
+/** What it answers: some of the treatments or names, several times, or an error; then how it ends. */
 export type Answer = { readonly id: number } & (
-  | { readonly tensors: readonly PlannedTensor[] }
+  | { readonly treatments: readonly Treatment[] }
+  | { readonly names: readonly { readonly name: string; readonly sourceName: string }[] }
   | { readonly message: string }
   | {
       readonly size: number;
       readonly missing: readonly string[];
-      /** With `typesOnly`: of each tensor an index of `types`. */
-      readonly codes: Uint8Array | undefined;
+      readonly weights: Weights;
+      /** Of each tensor an index of the treatments; with `typesOnly` one of `types`. */
+      readonly codes: Uint32Array;
       readonly types: readonly FormatName[];
+      /** Of each tensor its index in the model, if names stay as they are. */
+      readonly order: Uint32Array | undefined;
     }
 );
 
-/** Tensors in one message. */
+/** Objects in one message. */
 const PIECE = 2000;
 /** Names of tensors without importance that are told: more nobody reads. */
 const NAMES = 100;
 
-let last: { readonly serial: number; readonly model: Promise<Model> } | undefined;
+let last:
+  | { readonly serial: number; readonly model: Promise<Model>; indexes?: ReadonlyMap<string, number> }
+  | undefined;
 
 self.onmessage = async ({ data }: MessageEvent<Wanted>) => {
   const { id, wasm, input, serial, imatrix, recipe, typesOnly } = data;
   try {
     await init({ wasm });
     if (last?.serial !== serial) last = { serial, model: openModel(unpacked(input)) };
-    const plan = await planModel(await last.model, recipe, { imatrix });
+    const opened = last;
+    const model = await opened.model;
+    const plan = await planModel(model, recipe, { imatrix });
     const { size, tensors, missingImportance } = plan;
     plan.free();
     const missing = missingImportance.slice(0, NAMES);
-    if (!typesOnly) {
-      for (let at = 0; at < tensors.length; at += PIECE) answer({ id, tensors: tensors.slice(at, at + PIECE) });
-      answer({ id, size, missing, codes: undefined, types: [] });
+    const weights = weightsIn(tensors);
+    if (typesOnly) {
+      const types = [...new Set(tensors.map(({ to }) => to))];
+      const codeOf = new Map(types.map((type, code) => [type, code]));
+      const codes = Uint32Array.from(tensors, ({ to }) => codeOf.get(to) ?? 0);
+      answer({ id, size, missing, weights, codes, types, order: undefined });
       return;
     }
-    const types = [...new Set(tensors.map(({ to }) => to))];
-    const codeOf = new Map(types.map((type, code) => [type, code]));
-    const codes = Uint8Array.from(tensors, ({ to }) => codeOf.get(to) ?? 0);
-    answer({ id, size, missing, codes, types });
+    opened.indexes ??= new Map(model.tensors.map(({ name }, index) => [name, index]));
+    const order = orderOf(tensors, opened.indexes);
+    const { treatments, codes } = treatmentsOf(tensors);
+    for (const piece of pieces(treatments)) answer({ id, treatments: piece });
+    if (!order) {
+      const names = tensors.map(({ name, sourceName }) => ({ name, sourceName }));
+      for (const piece of pieces(names)) answer({ id, names: piece });
+    }
+    answer({ id, size, missing, weights, codes, types: [], order });
   } catch (error) {
     answer({ id, message: error instanceof Error ? error.message : String(error) });
   }
 };
 
 function answer(answer: Answer): void {
-  postMessage(answer);
+  const columns = 'codes' in answer ? [answer.codes.buffer, ...(answer.order ? [answer.order.buffer] : [])] : [];
+  postMessage(answer, { transfer: columns });
+}
+
+function* pieces<T>(list: readonly T[]): Generator<readonly T[]> {
+  for (let at = 0; at < list.length; at += PIECE) yield list.slice(at, at + PIECE);
+}
+
+/** The places of the tensors in the model; nothing if some have other names there. */
+function orderOf(tensors: readonly PlannedTensor[], indexes: ReadonlyMap<string, number>): Uint32Array | undefined {
+  const order = new Uint32Array(tensors.length);
+  for (const [at, { name, sourceName }] of tensors.entries()) {
+    const index = name === sourceName ? indexes.get(name) : undefined;
+    if (index === undefined) return undefined;
+    order[at] = index;
+  }
+  return order;
+}
+
+/** Every treatment once, and which of them each tensor has. */
+function treatmentsOf(tensors: readonly PlannedTensor[]): { treatments: Treatment[]; codes: Uint32Array } {
+  const treatments: Treatment[] = [];
+  const codeOf = new Map<string, number>();
+  const codes = Uint32Array.from(
+    tensors,
+    ({ name: _, sourceName: __, sourceOffset: ___, targetOffset: ____, ...treatment }) => {
+      const key = JSON.stringify(Object.values(treatment));
+      const code = codeOf.get(key);
+      if (code !== undefined) return code;
+      codeOf.set(key, treatments.length);
+      return treatments.push(treatment) - 1;
+    },
+  );
+  return { treatments, codes };
 }

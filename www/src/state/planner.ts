@@ -1,116 +1,138 @@
 /** Plans of the open model as plain data: made on the spot, or by a worker if the model has very many tensors. */
 
-import { planModel, type FormatName, type PlannedTensor, type Recipe } from 'quantpress';
+import { planModel, type FormatName, type Model, type ModelInput, type Recipe } from 'quantpress';
 import wasmUrl from '../../../dist/quantpress.wasm?url';
 import { packed } from '../open/input.ts';
-import type { Opened } from './model.ts';
 import type { Answer, Wanted } from './plan-worker.ts';
 import scriptUrl from './plan-worker.ts?worker&url';
+import {
+  listedNames,
+  type Names,
+  orderedNames,
+  type Outline,
+  type Planned,
+  PlannedTensors,
+  type Treatment,
+  weightsIn,
+} from './tensors.ts';
 import { fromBlob } from './workers.ts';
 
-/** What a recipe makes of the open model, without the engine's memory behind it. */
-export interface Planned {
-  readonly size: number;
-  readonly tensors: readonly PlannedTensor[];
-  /** Names of tensors that lack the importance vector their type demands; not all of very many. */
-  readonly missing: readonly string[];
-}
-
-/** A plan of which only the types are kept: `tensors` is another plan's. */
-export interface Outline {
-  readonly size: number;
-  readonly missing: readonly string[];
-  /** The tensors, the same in every plan of a preset as it is, but for their type. */
-  readonly tensors: readonly PlannedTensor[];
-  /** The type that this plan gives each of them. */
-  typeOf(index: number): FormatName;
+/** What is planned for: an open model, and what it was opened from. */
+export interface Subject {
+  readonly model: Model;
+  readonly input: ModelInput;
 }
 
 /** With more tensors than this a plan on the spot would be noticed. */
 export const MANY = 4000;
 
 /** Plans a recipe. */
-export async function planned(opened: Opened, recipe: Recipe, imatrix: File | undefined): Promise<Planned> {
-  latest = opened;
-  if (opened.model.tensors.length > MANY) return byWorker(opened, recipe, imatrix);
-  const made = await planModel(opened.model, recipe, { imatrix });
+export async function planned(subject: Subject, recipe: Recipe, imatrix: File | undefined): Promise<Planned> {
+  latest = subject.input;
+  if (subject.model.tensors.length > MANY) return byWorker(subject, recipe, imatrix);
+  const made = await planModel(subject.model, recipe, { imatrix });
   const { size, tensors, missingImportance: missing } = made;
   made.free();
-  return { size, tensors, missing };
+  return { size, tensors: PlannedTensors.of(tensors), missing };
 }
 
 /** The end of the outlines that were asked for. */
 let queue: Promise<unknown> = Promise.resolve();
 /** The model that was planned for last. */
-let latest: Opened | undefined;
+let latest: ModelInput | undefined;
 
 /** The tensors of the last model that a worker planned for, which its outlines share. */
-let shared: { readonly of: Opened; readonly tensors: Promise<readonly PlannedTensor[]> } | undefined;
+let shared: { readonly of: ModelInput; readonly tensors: Promise<PlannedTensors> } | undefined;
 
 /** Plans a preset as it is. */
-export async function outlined(opened: Opened, recipe: Recipe, imatrix: File | undefined): Promise<Outline> {
-  if (opened.model.tensors.length <= MANY) {
-    const { size, missing, tensors } = await planned(opened, recipe, imatrix);
-    return { size, missing, tensors, typeOf: (index) => tensors[index]?.to ?? 'F32' };
+export async function outlined(subject: Subject, recipe: Recipe, imatrix: File | undefined): Promise<Outline> {
+  const { model, input } = subject;
+  latest = input;
+  if (model.tensors.length <= MANY) {
+    const { size, missing, tensors } = await planned(subject, recipe, imatrix);
+    const typeOf = (index: number): FormatName => tensors.treatment(index).to;
+    return { size, missing, tensors, weights: weightsIn(tensors.treatments), typeOf };
   }
-  latest = opened;
-  if (shared?.of !== opened) {
-    const all = byWorker(opened, { ...recipe, preset: 'COPY' }, undefined);
-    shared = { of: opened, tensors: all.then(({ tensors }) => tensors) };
+  if (shared?.of !== input) {
+    const all = byWorker(subject, { ...recipe, preset: 'COPY' }, undefined);
+    shared = { of: input, tensors: all.then(({ tensors }) => tensors) };
   }
   const { tensors: all } = shared;
   // One after the other, so that a recipe that is chosen meanwhile waits for one of them at most.
   const reply = queue.then(async () => {
-    if (latest !== opened) throw new Error('Another model was opened.');
-    return ask(opened, { recipe, imatrix, typesOnly: true });
+    if (latest !== input) throw new Error('Another model was opened.');
+    return ask(input, { recipe, imatrix, typesOnly: true });
   });
   queue = reply.catch(() => {});
-  const [tensors, { size, missing, codes, types }] = await Promise.all([all, reply]);
-  return { size, missing, tensors, typeOf: (index) => types[codes?.[index] ?? 0] ?? 'F32' };
+  const [tensors, { size, missing, weights, codes, types }] = await Promise.all([all, reply]);
+  return { size, missing, tensors, weights, typeOf: (index) => types[codes[index] ?? 0] ?? 'F32' };
 }
 
-async function byWorker(opened: Opened, recipe: Recipe, imatrix: File | undefined): Promise<Planned> {
-  const { size, missing, tensors } = await ask(opened, { recipe, imatrix, typesOnly: false });
-  return { size, missing, tensors };
+/**
+ * Plans a recipe for a model of very many tensors that may be refused; nothing is kept of the plan.
+ *
+ * @throws Why it is refused.
+ */
+export async function planAhead(input: ModelInput, recipe: Recipe): Promise<void> {
+  await ask(input, { recipe, imatrix: undefined, typesOnly: true });
 }
 
-interface Reply {
-  readonly size: number;
-  readonly missing: readonly string[];
-  readonly tensors: readonly PlannedTensor[];
-  readonly codes: Uint8Array | undefined;
-  readonly types: readonly FormatName[];
+async function byWorker({ model, input }: Subject, recipe: Recipe, imatrix: File | undefined): Promise<Planned> {
+  const reply = await ask(input, { recipe, imatrix, typesOnly: false });
+  const { size, missing, treatments, codes, order } = reply;
+  const names = order ? namesIn(model, order) : listedNames(reply.names);
+  return { size, missing, tensors: new PlannedTensors(names, treatments, codes) };
 }
+
+/** The names of the last plan: those of the next are the same list if they are in the same order. */
+let known: { readonly model: Model; readonly order: Uint32Array; readonly names: Names } | undefined;
+
+function namesIn(model: Model, order: Uint32Array): Names {
+  const same = known?.model === model && known.order.every((index, at) => index === order[at]);
+  if (!known || !same || known.order.length !== order.length)
+    known = { model, order, names: orderedNames(model.tensors, order) };
+  return known.names;
+}
+
+type Reply = Extract<Answer, { readonly codes: Uint32Array }> & {
+  readonly treatments: readonly Treatment[];
+  readonly names: readonly { readonly name: string; readonly sourceName: string }[];
+};
 
 let worker: Promise<Worker> | undefined;
 let lastId = 0;
 let serial = 0;
-let of: Opened | undefined;
+let of: ModelInput | undefined;
 
-async function ask(opened: Opened, question: Pick<Wanted, 'recipe' | 'imatrix' | 'typesOnly'>): Promise<Reply> {
+async function ask(input: ModelInput, question: Pick<Wanted, 'recipe' | 'imatrix' | 'typesOnly'>): Promise<Reply> {
   worker ??= fromBlob(scriptUrl).then((url) => new Worker(url, { type: 'module' }));
   const thread = await worker;
-  if (of !== opened) serial += 1;
-  of = opened;
+  if (of !== input) serial += 1;
+  of = input;
   const id = ++lastId;
   const wasm = new URL(wasmUrl, location.href).href;
-  const tensors: PlannedTensor[] = [];
+  const treatments: Treatment[] = [];
+  const names: { readonly name: string; readonly sourceName: string }[] = [];
   return new Promise((resolve, reject) => {
     const heard = ({ data }: MessageEvent<Answer>): void => {
       if (data.id !== id) return;
-      if ('tensors' in data) {
-        for (const tensor of data.tensors) tensors.push(tensor);
+      if ('treatments' in data) {
+        for (const treatment of data.treatments) treatments.push(treatment);
+        return;
+      }
+      if ('names' in data) {
+        for (const name of data.names) names.push(name);
         return;
       }
       thread.removeEventListener('message', heard);
       if ('message' in data) reject(new Error(data.message));
-      else resolve({ ...data, tensors });
+      else resolve({ ...data, treatments, names });
     };
     thread.addEventListener('message', heard);
     thread.addEventListener('error', () => reject(new Error('The worker that plans could not be started.')), {
       once: true,
     });
-    const wanted: Wanted = { id, wasm, input: packed(opened.input), serial, ...question };
+    const wanted: Wanted = { id, wasm, input: packed(input), serial, ...question };
     thread.postMessage(wanted);
   });
 }

@@ -7,7 +7,8 @@ import { BEST_MIX, isMix } from '../recipe/names.ts';
 import { replaceQuery, route } from '../route.ts';
 import { sentence } from '../ui/sentence.ts';
 import { begin, fail, opened, sampleImatrix, tell, whenModelChanges } from './model.ts';
-import { outlined, planned as plannedFor, type Outline, type Planned } from './planner.ts';
+import { outlined, planned as plannedFor } from './planner.ts';
+import type { Outline, Planned } from './tensors.ts';
 import { addressStep, consentsOf, firstRecipe, obstacleTo, recipeFor, withAnotherModel } from './transitions.ts';
 import { listed } from '../ui/visible.ts';
 
@@ -66,7 +67,7 @@ export function changesOf({
 
 /** Whether the recipe quantizes what is quantized already. */
 export const requantizes = computed(
-  () => plan.value?.tensors.some(({ from, to }) => from !== to && !PLAIN.test(from)) ?? false,
+  () => plan.value?.tensors.treatments.some(({ from, to }) => from !== to && !PLAIN.test(from)) ?? false,
 );
 
 /** Types of which nothing has been lost yet. */

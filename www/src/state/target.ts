@@ -4,11 +4,11 @@ import { batch, computed, effect, signal } from '@preact/signals';
 import type { Mix, Recipe } from 'quantpress';
 import { bestWithin } from '../understand/frontier.ts';
 import { sentence } from '../ui/sentence.ts';
-import { analyses, points, share, standing } from './analysis.ts';
+import { analyses, partly, points, share, standing } from './analysis.ts';
 import { findMix } from './mix.ts';
 import { opened, whenModelChanges } from './model.ts';
 import { applied, chooseMix, choosePreset, imatrix, recipe } from './recipe.ts';
-import { consentsOf, mixStep, mixWaits } from './transitions.ts';
+import { consentsOf, mixStepFor, mixWaits } from './transitions.ts';
 
 /** Bytes that were aimed at; nothing while the recipe came from elsewhere. */
 export const aim = signal<number | undefined>(undefined);
@@ -22,8 +22,8 @@ const waiting = signal<number | undefined>(undefined);
 const failure = signal<string | undefined>(undefined);
 /** Why there is no mix, or none yet. */
 export const mixTrouble = computed(() => {
-  const step = mixStep(standing.value);
-  if (waiting.value !== undefined && step !== 'search') return mixWaits(step, share.value);
+  const step = mixStepFor(standing.value, partly.value);
+  if (waiting.value !== undefined && step !== 'search') return mixWaits(step, share.value, partly.value);
   return failure.value;
 });
 
@@ -66,7 +66,7 @@ export function take(what: 'preset' | 'mix', size: number): void {
 // A size that waits is searched for as soon as every tensor has figures.
 effect(() => {
   const size = waiting.value;
-  if (size === undefined || mixStep(standing.value) !== 'search') return;
+  if (size === undefined || mixStepFor(standing.value, partly.value) !== 'search') return;
   const mine = turn;
   waiting.value = undefined;
   void find(size, () => mine === turn);

@@ -80,10 +80,16 @@ export function mixStep(standing: Standing): MixStep {
   return standing === 'measuring' || standing === 'opening' ? 'wait' : 'give up';
 }
 
+/** The same for a model of which only some tensors are ever measured (`partly`): it has no mix. */
+export function mixStepFor(standing: Standing, partly: boolean): MixStep {
+  return partly ? 'give up' : mixStep(standing);
+}
+
 /** Why there is no mix yet, or none at all, as a sentence. */
-export function mixWaits(step: 'wait' | 'give up', share: number): string {
-  return step === 'wait'
-    ? `Still measuring (${Math.floor(share * 100)}%).`
+export function mixWaits(step: 'wait' | 'give up', share: number, partly = false): string {
+  if (step === 'wait') return `Still measuring (${Math.floor(share * 100)}%).`;
+  return partly
+    ? 'The best mix needs the error of every tensor, and in a model with so many only the largest are measured. Choose a preset.'
     : 'There is no best mix without measured errors.';
 }
 

@@ -9,8 +9,14 @@ const WINDOW = 120;
 /** The window begins at a multiple of this, and at least so many rows before the first one in sight. */
 const STEP = 30;
 
+/** A list whose items may be made when they are asked for. */
+export interface Items<T> {
+  readonly length: number;
+  at(index: number): T | undefined;
+}
+
 interface Props<T> {
-  readonly items: readonly T[];
+  readonly items: Items<T>;
   /** Columns of the table, for the rows that stand for those out of sight. */
   readonly columns: number;
   /** A `tr`; its `aria-rowindex` is `index + 2`, because the heading is row 1. */
@@ -48,7 +54,10 @@ export function Rows<T>({ items, columns, row }: Props<T>) {
   return (
     <tbody ref={body}>
       {from > 0 && <Room key="above" rows={from} height={height.value} columns={columns} />}
-      {items.slice(from, to).map((item, index) => row(item, from + index))}
+      {Array.from({ length: to - from }, (_, at) => {
+        const item = items.at(from + at);
+        return item === undefined ? null : row(item, from + at);
+      })}
       {to < items.length && <Room key="below" rows={items.length - to} height={height.value} columns={columns} />}
     </tbody>
   );

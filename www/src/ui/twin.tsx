@@ -1,6 +1,6 @@
 import { useSignal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
-import { Rows } from './rows.tsx';
+import { type Items, Rows } from './rows.tsx';
 
 /** A column: its heading, and whether it holds numbers. */
 export type Column = readonly [heading: string, kind?: 'number'];
@@ -8,7 +8,7 @@ export type Column = readonly [heading: string, kind?: 'number'];
 interface Props<T> {
   readonly caption: string;
   readonly columns: readonly Column[];
-  readonly items: readonly T[];
+  readonly items: Items<T>;
   /** The cells of a row, the first of which names it. */
   readonly cells: (item: T, index: number) => readonly ComponentChildren[];
 }

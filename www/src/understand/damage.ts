@@ -1,11 +1,11 @@
 /** What a plan does to a model: figures of an analysis, looked up for each tensor's new type and summed. */
 
-import { weightError, type FormatError, type FormatName, type PlannedTensor, type TensorAnalysis } from 'quantpress';
-import { GROUPS, groupOf } from '../groups.ts';
-import { toDecibels } from '../text.ts';
-import { gridOf, type Grid } from './grid.ts';
-import type { Damage } from './tensor-damage.ts';
-import type { Outline } from '../state/planner.ts';
+import { weightError, type FormatError, type FormatName, type TensorAnalysis } from 'quantpress';
+import { GROUPS, groupsOf } from '../groups.js';
+import { isExact, type Outline, type Planned, type PlannedTensors } from '../state/tensors.js';
+import { toDecibels } from '../text.js';
+import { gridOf, type Grid } from './grid.js';
+import { type Analyses, type Damage, Damages } from './tensor-damage.js';
 
 /** What becomes of a model. */
 export interface Total {
@@ -13,80 +13,70 @@ export interface Total {
   readonly bitsPerWeight: number;
   /** The file's weight error, as `weightError` of the package defines it; nothing while no changed tensor is measured. */
   readonly error: number | undefined;
-  /** Tensors that are damaged far more than the others, the worst first. */
-  readonly outstanding: readonly Damage[];
+  /** How many tensors are damaged far more than the others. */
+  readonly outstanding: number;
   /** The most damaged tensors, the worst first: at most {@link WORST}. */
   readonly worst: readonly Damage[];
-  readonly tensors: readonly Damage[];
-  readonly byName: ReadonlyMap<string, Damage>;
+  readonly tensors: Damages;
   /** Bytes in the output file of each part of the model, by the ids of `GROUPS`. */
   readonly parts: ReadonlyMap<string, number>;
   /** The tensors by layer and kind. */
   readonly grid: Grid;
 }
 
-export type Analyses = ReadonlyMap<string, TensorAnalysis>;
-
 /** How many of the most damaged tensors a {@link Total} names. */
 const WORST = 50;
 
 /** After this many tensors a derivation pauses, so that the page can respond between. */
-const PIECE = 512;
-
-interface Planned {
-  readonly size: number;
-  readonly tensors: readonly PlannedTensor[];
-}
+export const PIECE = 512;
 
 /** What a plan costs, as far as it is measured; in pieces, for files of hundreds of thousands of tensors. */
-export function* damageOf(plan: Planned, analyses: Analyses): Generator<undefined, Total> {
-  const tensors: Damage[] = [];
-  const byName = new Map<string, Damage>();
-  const parts = new Map(GROUPS.map(({ id }) => [id, 0]));
-  const sums: Part[] = [];
-  let weights = 0;
-  for (const planned of plan.tensors) {
-    const one = damageIn(planned, analyses);
-    const { from, to } = planned;
-    sums.push({ weights: one.weights, from, to, relativeRmse: one.error, analysis: one.analysis });
-    tensors.push(one);
-    byName.set(one.name, one);
-    weights += one.weights;
-    const { id } = groupOf(one.name);
-    parts.set(id, (parts.get(id) ?? 0) + planned.targetBytes);
-    if (tensors.length % PIECE === 0) yield;
+export function* damageOf(
+  { size, tensors }: Pick<Planned, 'size' | 'tensors'>,
+  analyses: Analyses,
+): Generator<undefined, Total> {
+  const { names, length } = tensors;
+  const groups = yield* groupsOf(names, PIECE);
+  const parts = new Float64Array(GROUPS.length);
+  const errors = new Float64Array(length);
+  const damaged: number[] = [];
+  const sums = new Sums();
+  for (let index = 0; index < length; index++) {
+    const { from, to, rows, rowLength, targetBytes } = tensors.treatment(index);
+    const analysis = analyses.get(names.sourceAt(index));
+    const error = errorIn(from, to, analysis);
+    errors[index] = error ?? Number.NaN;
+    if (error !== undefined && error > 0) damaged.push(index);
+    sums.add(rows * rowLength, from !== to, error, analysis !== undefined);
+    const group = groups[index] ?? 0;
+    parts[group] = (parts[group] ?? 0) + targetBytes;
+    if (index % PIECE === PIECE - 1) yield;
   }
-  const error = typical(sums);
+  const error = sums.error();
   yield;
-  const damaged = tensors.filter((tensor): tensor is Measured => (tensor.error ?? 0) > 0);
-  yield;
-  const worst = damaged.sort((a, b) => b.error - a.error);
-  yield;
+  const worst = Float64Array.from(damaged, (index) => errors[index] ?? 0).sort();
   const limit = limitOf(worst);
+  yield;
+  const all = new Damages(tensors, errors, analyses);
+  const listed = damaged.length > WORST ? (worst.at(-WORST) ?? 0) : 0;
+  const first = damaged.filter((index) => (errors[index] ?? 0) >= listed);
+  first.sort((a, b) => (errors[b] ?? 0) - (errors[a] ?? 0));
+  yield;
   return {
-    size: plan.size,
-    bitsPerWeight: weights > 0 ? (plan.size * 8) / weights : 0,
+    size,
+    bitsPerWeight: sums.weights > 0 ? (size * 8) / sums.weights : 0,
     error,
-    outstanding: worst.filter((tensor) => tensor.error > limit),
-    worst: worst.slice(0, WORST),
-    tensors,
-    byName,
-    parts,
-    grid: yield* gridOf(tensors, PIECE),
+    outstanding: worst.reduce((count, error) => count + (error > limit ? 1 : 0), 0),
+    worst: first.slice(0, WORST).map((index) => all.at(index)),
+    tensors: all,
+    parts: new Map(GROUPS.map(({ id }, group) => [id, parts[group] ?? 0])),
+    grid: yield* gridOf(all, PIECE),
   };
 }
 
-type Measured = Damage & { readonly error: number };
-
-function damageIn(planned: PlannedTensor, analyses: Analyses): Damage {
-  const analysis = analyses.get(planned.sourceName);
-  const error = errorIn(planned.from, planned.to, analysis);
-  return { name: planned.name, planned, error, weights: planned.rows * planned.rowLength, analysis };
-}
-
-/** The weight error of a tensor in its new type. Copied is exact, and so is F32: every type fits into it. */
+/** The weight error of a tensor in its new type. */
 export function errorIn(from: string, to: FormatName, analysis: TensorAnalysis | undefined): number | undefined {
-  return from === to || to === 'F32' ? 0 : figure(analysis, to)?.relativeRmse;
+  return isExact(from, to) ? 0 : figure(analysis, to)?.relativeRmse;
 }
 
 /** The figures of a tensor in a format, if it was measured and can be stored so. */
@@ -100,49 +90,115 @@ export function possible(analysis: TensorAnalysis | undefined): FormatError[] {
   return (analysis?.formats ?? []).filter((result): result is FormatError => result.refusal === undefined);
 }
 
-/** What an outline costs, without its tensors one by one. */
-export function* errorOf(
-  { size, tensors, typeOf }: Outline,
-  analyses: Analyses,
-): Generator<undefined, { readonly error: number | undefined; readonly bitsPerWeight: number }> {
-  const parts: Part[] = [];
-  let weights = 0;
-  for (const [index, { sourceName, from, rows, rowLength }] of tensors.entries()) {
+/** A tensor of an outline that has figures. */
+export interface MeasuredTensor {
+  readonly index: number;
+  readonly analysis: TensorAnalysis;
+}
+
+/** The tensors that have figures, in their order. */
+export function* measuredIn({ names }: PlannedTensors, analyses: Analyses): Generator<undefined, MeasuredTensor[]> {
+  const found: MeasuredTensor[] = [];
+  if (analyses.size === 0) return found;
+  for (let index = 0; index < names.length; index++) {
+    const analysis = analyses.get(names.sourceAt(index));
+    if (analysis) found.push({ index, analysis });
     if (index % PIECE === PIECE - 1) yield;
-    const [to, analysis, count] = [typeOf(index), analyses.get(sourceName), rows * rowLength];
-    weights += count;
-    parts.push({ weights: count, from, to, relativeRmse: errorIn(from, to, analysis), analysis });
   }
-  yield;
-  return { error: typical(parts), bitsPerWeight: weights > 0 ? (size * 8) / weights : 0 };
+  return found;
 }
 
-interface Part {
-  readonly weights: number;
-  readonly from: string;
-  readonly to: string;
-  readonly relativeRmse: number | undefined;
-  readonly analysis: TensorAnalysis | undefined;
+/** What an outline costs: by the tensors that have figures, and the sums of all weights. */
+export function* errorOf(
+  { size, tensors, weights, typeOf }: Outline,
+  measured: readonly MeasuredTensor[],
+): Generator<undefined, { readonly error: number | undefined; readonly bitsPerWeight: number }> {
+  const sums = new Sums();
+  sums.add(weights.exact, weights.widened, 0, false);
+  let left = weights.all - weights.exact;
+  for (const [at, { index, analysis }] of measured.entries()) {
+    const [{ from, rows, rowLength }, to] = [tensors.treatment(index), typeOf(index)];
+    if (!isExact(from, to)) {
+      sums.add(rows * rowLength, true, errorIn(from, to, analysis), true);
+      left -= rows * rowLength;
+    }
+    if (at % PIECE === PIECE - 1) yield;
+  }
+  if (left > 0) sums.add(left, true, undefined, false);
+  return { error: sums.error(), bitsPerWeight: weights.all > 0 ? (size * 8) / weights.all : 0 };
 }
 
-/** The file's weight error; nothing while no changed tensor is measured, or if one was and cannot have its type. */
-function typical(parts: readonly Part[]): number | undefined {
-  let changed = false;
-  for (const { relativeRmse, analysis, from, to } of parts) {
-    if (relativeRmse === undefined && analysis) return undefined;
-    changed ||= relativeRmse !== undefined && from !== to;
+/** What a file's weight error is made of. Tensors without an error of their own count by their weights alone, so one sum does. */
+class Sums {
+  weights = 0;
+  #exact = 0;
+  #unknown = 0;
+  #changed = false;
+  /** Whether a tensor was measured and cannot have its type. */
+  #impossible = false;
+  readonly #damaged: { readonly weights: number; readonly relativeRmse: number }[] = [];
+
+  add(weights: number, changed: boolean, relativeRmse: number | undefined, measured: boolean): void {
+    this.weights += weights;
+    if (relativeRmse === undefined) {
+      this.#unknown += weights;
+      this.#impossible ||= measured;
+      return;
+    }
+    this.#changed ||= changed;
+    if (relativeRmse === 0) this.#exact += weights;
+    else this.#damaged.push({ weights, relativeRmse });
   }
-  return changed ? weightError(parts) : undefined;
+
+  /** The file's weight error; nothing while no changed tensor is measured, or if one was and cannot have its type. */
+  error(): number | undefined {
+    if (this.#impossible || !this.#changed) return undefined;
+    const unknown = this.#unknown > 0 ? [{ weights: this.#unknown, relativeRmse: undefined }] : [];
+    return weightError([{ weights: this.#exact, relativeRmse: 0 }, ...this.#damaged, ...unknown]);
+  }
+}
+
+/** A tensor that two plans give different types. */
+export interface Difference {
+  readonly a: Damage | undefined;
+  readonly b: Damage;
+}
+
+/** The tensors that two plans give different types: how many, and the first ones. */
+export function* differencesOf(
+  a: Damages,
+  b: Damages,
+  shown: number,
+): Generator<undefined, { readonly count: number; readonly first: readonly Difference[] }> {
+  const [names, others] = [b.planned.names, a.planned.names];
+  let places: Map<string, number> | undefined;
+  if (names !== others) {
+    places = new Map();
+    for (let index = 0; index < others.length; index++) {
+      places.set(others.at(index), index);
+      if (index % PIECE === PIECE - 1) yield;
+    }
+  }
+  const first: Difference[] = [];
+  let count = 0;
+  for (let index = 0; index < names.length; index++) {
+    if (index % PIECE === PIECE - 1) yield;
+    const there = places ? places.get(names.at(index)) : index;
+    if (there !== undefined && a.planned.treatment(there).to === b.planned.treatment(index).to) continue;
+    count += 1;
+    if (first.length < shown) first.push({ a: there === undefined ? undefined : a.at(there), b: b.at(index) });
+  }
+  return { count, first };
 }
 
 /** By how many median deviations of the logarithm, and at least by what factor, a tensor is above the median. */
 const DEVIATIONS = 5;
 const FACTOR = 1.2;
 
-/** The error from which a tensor stands out. Robust: a few bad tensors do not hide each other. */
-function limitOf(damaged: readonly Measured[]): number {
-  if (damaged.length < 4) return Infinity;
-  const logs = Float64Array.from(damaged, ({ error }) => Math.log(error));
+/** The error from which a tensor stands out, of errors in ascending order. Robust: a few bad tensors do not hide each other. */
+function limitOf(errors: Float64Array): number {
+  if (errors.length < 4) return Infinity;
+  const logs = errors.map((error) => Math.log(error));
   const middle = median(logs);
   const spread = median(logs.map((log) => Math.abs(log - middle)));
   return Math.exp(middle + Math.max(DEVIATIONS * spread, Math.log(FACTOR)));

@@ -1,7 +1,8 @@
 /** The tensors of a model by layer and kind, few enough to be shown at once whatever the model. */
 
-import { foldedKind, placeOf, type Place } from './layers.ts';
-import type { Damage } from './tensor-damage.ts';
+import type { Names } from '../state/tensors.js';
+import { foldedKind, placeOf } from './layers.js';
+import type { Damage, Damages } from './tensor-damage.js';
 
 /** A map of tensors: kinds down, layers across. */
 export interface Grid {
@@ -27,24 +28,24 @@ const CELLS = 3072;
 const OTHERS = 48;
 
 /** Arranges the tensors that have rows, in the order of the file; pauses after every `piece`. */
-export function* gridOf(tensors: readonly Damage[], piece: number): Generator<undefined, Grid> {
-  const placed: { readonly tensor: Damage; readonly layer: number; readonly kind: string }[] = [];
+export function* gridOf(tensors: Damages, piece: number): Generator<undefined, Grid> {
+  const { planned, length } = tensors;
+  const places = yield* placesOf(planned.names, piece);
   const others: Damage[] = [];
   const layers = new Set<number>();
-  const kinds = new Set<string>();
+  const used = new Set<number>();
   let left = 0;
-  for (const [index, tensor] of tensors.entries()) {
+  for (let index = 0; index < length; index++) {
     if (index % piece === piece - 1) yield;
-    if (tensor.planned.shape.length < 2) continue;
-    const { layer, kind } = known(tensor.name);
-    if (layer === undefined) {
-      if (others.length < OTHERS) others.push(tensor);
+    if (planned.treatment(index).shape.length < 2) continue;
+    const layer = places.layers[index] ?? OUTSIDE;
+    if (layer === OUTSIDE) {
+      if (others.length < OTHERS) others.push(tensors.at(index));
       else left += 1;
       continue;
     }
-    placed.push({ tensor, layer, kind });
     layers.add(layer);
-    kinds.add(kind);
+    used.add(places.kindCodes[index] ?? 0);
   }
   const sorted = [...layers].sort((a, b) => a - b);
   yield;
@@ -56,11 +57,13 @@ export function* gridOf(tensors: readonly Damage[], piece: number): Generator<un
   });
   const most = Math.max(16, Math.floor(CELLS / Math.max(1, columns.length)));
   // Experts of a layer, each with tensors of its own: one row for all of them.
-  const fold = kinds.size > most ? foldedKind : (kind: string) => kind;
-  const rows = new Map<string, (GridCell | undefined)[]>();
-  for (const [index, { tensor, layer, kind }] of placed.entries()) {
+  const kinds = used.size > most ? places.folded : places.kinds;
+  const rows = new Map<string, ({ worst: number; count: number } | undefined)[]>();
+  for (let index = 0; index < length; index++) {
     if (index % piece === piece - 1) yield;
-    const name = fold(kind);
+    const layer = places.layers[index] ?? OUTSIDE;
+    if (layer === OUTSIDE || planned.treatment(index).shape.length < 2) continue;
+    const name = kinds[places.kindCodes[index] ?? 0] ?? '';
     let cells = rows.get(name);
     if (!cells && rows.size < most) {
       cells = Array.from({ length: columns.length }, () => undefined);
@@ -72,21 +75,53 @@ export function* gridOf(tensors: readonly Damage[], piece: number): Generator<un
     }
     const column = columnOf.get(layer) ?? 0;
     const there = cells[column];
-    const worse = there === undefined || (tensor.error ?? -1) > (there.tensor.error ?? -1);
-    cells[column] = { tensor: worse ? tensor : there.tensor, count: (there?.count ?? 0) + 1 };
+    const worse = there === undefined || (tensors.error(index) ?? -1) > (tensors.error(there.worst) ?? -1);
+    cells[column] = { worst: worse ? index : there.worst, count: (there?.count ?? 0) + 1 };
   }
-  return { columns, rows: [...rows].map(([kind, cells]) => ({ kind, cells })), others, left };
+  yield;
+  const cellOf = (cell: { worst: number; count: number } | undefined): GridCell | undefined =>
+    cell && { tensor: tensors.at(cell.worst), count: cell.count };
+  return { columns, rows: [...rows].map(([kind, cells]) => ({ kind, cells: cells.map(cellOf) })), others, left };
 }
 
-/** Places of names that were looked at before: recipes change, names do not. */
-let places = new Map<string, Place>();
-const MOST_PLACES = 1_000_000;
+/** Stands for the layer of a tensor outside the layers. */
+const OUTSIDE = -1;
 
-function known(name: string): Place {
-  let place = places.get(name);
-  if (place) return place;
-  if (places.size > MOST_PLACES) places = new Map();
-  place = placeOf(name);
-  places.set(name, place);
-  return place;
+/** The places of a list of names. */
+interface Places {
+  readonly layers: Int32Array;
+  /** Of each name an index of `kinds`. */
+  readonly kindCodes: Uint32Array;
+  readonly kinds: readonly string[];
+  /** The kinds as {@link foldedKind} has them. */
+  readonly folded: readonly string[];
+}
+
+/** Recipes change, names do not. */
+const known = new WeakMap<Names, Places>();
+
+function* placesOf(names: Names, piece: number): Generator<undefined, Places> {
+  const found = known.get(names);
+  if (found) return found;
+  const layers = new Int32Array(names.length);
+  const kindCodes = new Uint32Array(names.length);
+  const codeOf = new Map<string, number>();
+  for (let index = 0; index < names.length; index++) {
+    if (index % piece === piece - 1) yield;
+    const { layer = OUTSIDE, kind } = placeOf(names.at(index));
+    layers[index] = Math.min(layer, 2 ** 31 - 1);
+    if (layer === OUTSIDE) continue;
+    const code = codeOf.get(kind) ?? codeOf.size;
+    codeOf.set(kind, code);
+    kindCodes[index] = code;
+  }
+  const kinds = [...codeOf.keys()];
+  const folded: string[] = [];
+  for (const [index, kind] of kinds.entries()) {
+    if (index % piece === piece - 1) yield;
+    folded.push(foldedKind(kind));
+  }
+  const places = { layers, kindCodes, kinds, folded };
+  known.set(names, places);
+  return places;
 }

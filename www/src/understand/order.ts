@@ -4,21 +4,18 @@
 const PLACES = 2 ** 20;
 
 /**
- * Returns the items by `keyOf`, the largest first; those of one key in their order. Keys are compared as F32, which a chart or
- * a table cannot show more of. Negative keys count as 0.
+ * Returns the places of the keys, the largest key first; those of one key in their order. Keys are compared as F32, which a chart
+ * or a table cannot show more of. Negative keys count as 0.
  */
-export function descending<T>(items: readonly T[], keyOf: (item: T) => number): T[] {
-  if (items.length > PLACES) return [...items].sort((a, b) => keyOf(b) - keyOf(a));
-  const [float, bits] = views();
+export function descendingKeys(keys: Float64Array): Uint32Array {
+  if (keys.length > PLACES) return Uint32Array.from(keys.keys()).sort((a, b) => (keys[b] ?? 0) - (keys[a] ?? 0));
+  const floats = Float32Array.from(keys, (key) => Math.max(0, key));
+  const bits = new Uint32Array(floats.buffer);
   // The bits of floats that are not negative are in the order of the floats. Native sorting of numbers needs no comparator.
-  const keys = Float64Array.from(items, (item, index) => {
-    float[0] = Math.max(0, keyOf(item));
-    return -(bits[0] ?? 0) * PLACES + index;
-  }).sort();
-  return Array.from(keys, (key) => items[((key % PLACES) + PLACES) % PLACES] as T);
-}
-
-function views(): [Float32Array, Uint32Array] {
-  const float = new Float32Array(1);
-  return [float, new Uint32Array(float.buffer)];
+  const sorted = new Float64Array(keys.length);
+  for (let place = 0; place < sorted.length; place++) sorted[place] = -(bits[place] ?? 0) * PLACES + place;
+  sorted.sort();
+  const places = new Uint32Array(keys.length);
+  for (let at = 0; at < places.length; at++) places[at] = (((sorted[at] ?? 0) % PLACES) + PLACES) % PLACES;
+  return places;
 }

@@ -10,7 +10,7 @@ import type { Damage } from './tensor-damage.ts';
 
 /** One tensor: what becomes of it and why, how its weights lie, and what every type would make of it. */
 export function TensorPanel() {
-  const tensor = selected.value === undefined ? undefined : total.value?.byName.get(selected.value);
+  const tensor = selected.value === undefined ? undefined : total.value?.tensors.find(selected.value);
   return (
     <section class="tensor" aria-labelledby="tensor">
       <h2 id="tensor" class="mono">

@@ -1,36 +1,20 @@
 import { useSignal } from '@preact/signals';
-import { useMemo } from 'preact/hooks';
 import { total } from '../state/analysis.ts';
+import { listBy, listed, listOnly, order } from '../state/list.ts';
 import { select, selected } from '../state/selection.ts';
 import { bytes, errorText, shape } from '../text.ts';
-import { Rows } from '../ui/rows.tsx';
-import { listed } from '../ui/visible.ts';
-import { descending } from './order.ts';
+import { type Items, Rows } from '../ui/rows.tsx';
+import { listed as inList } from '../ui/visible.ts';
+import { ORDERS } from './list.ts';
 import type { Damage } from './tensor-damage.ts';
 
-const NONE: readonly Damage[] = [];
-
-/** What the table can be sorted by. */
-const ORDERS: Record<string, ((tensor: Damage) => number) | undefined> = {
-  'order of the file': undefined,
-  'error, worst first': ({ error }) => error ?? 0,
-  'size, largest first': ({ planned }) => planned.targetBytes,
-};
+const NONE: Items<Damage> = [];
 
 /** Every tensor: what it is, what it becomes, why, and what that costs. */
 export function TensorTable() {
-  const filter = useSignal('');
-  const order = useSignal('order of the file');
-  const tensors = total.value?.tensors ?? NONE;
-  const wanted = filter.value.trim().toLowerCase();
-  const found = useMemo(
-    () => (wanted === '' ? tensors : tensors.filter(({ name }) => name.toLowerCase().includes(wanted))),
-    [tensors, wanted],
-  );
-  const sorted = useMemo(() => {
-    const key = ORDERS[order.value];
-    return key ? descending(found, key) : found;
-  }, [found, order.value]);
+  const text = useSignal('');
+  const all = total.value?.tensors.length ?? 0;
+  const rows = listed.value ?? NONE;
   return (
     <section class="tensors" aria-labelledby="tensors">
       <h2 id="tensors">Every tensor</h2>
@@ -39,19 +23,22 @@ export function TensorTable() {
           type="search"
           placeholder="Filter by name"
           aria-label="Filter tensors by name"
-          value={filter.value}
-          onInput={(event) => (filter.value = event.currentTarget.value)}
+          value={text.value}
+          onInput={(event) => {
+            text.value = event.currentTarget.value;
+            listOnly(text.value);
+          }}
         />
         <label>
           <span class="soft">by</span>{' '}
-          <select value={order.value} onChange={(event) => (order.value = event.currentTarget.value)}>
+          <select value={order.value} onChange={(event) => listBy(event.currentTarget.value)}>
             {Object.keys(ORDERS).map((name) => (
               <option key={name}>{name}</option>
             ))}
           </select>
         </label>
         <span class="soft" aria-live="polite">
-          {found.length} of {tensors.length}
+          {rows.length} of {all}
         </span>
       </div>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable from the keyboard */}
@@ -76,7 +63,7 @@ export function TensorTable() {
             </tr>
           </thead>
           <Rows
-            items={sorted}
+            items={rows}
             columns={8}
             row={(tensor, index) => <Row key={tensor.name} tensor={tensor} index={index} />}
           />
@@ -96,10 +83,10 @@ function Row({ tensor: { name, planned, error }, index }: { tensor: Damage; inde
       <td class="name">
         {planned.shape.length > 1 ? (
           <button type="button" class="plain" onClick={() => select(name)}>
-            {listed(name)}
+            {inList(name)}
           </button>
         ) : (
-          listed(name)
+          inList(name)
         )}
       </td>
       <td class="number">{shape(planned.shape)}</td>

@@ -50,9 +50,9 @@ function Cost({ total: { error, outstanding } }: { total: Total }) {
   return (
     <>
       Weight error {errorText(error)} (RMS)
-      {outstanding.length === 0
+      {outstanding === 0
         ? ', even across tensors.'
-        : `; ${outstanding.length === 1 ? 'one tensor is' : `${outstanding.length} tensors are`} far above the others.`}
+        : `; ${outstanding === 1 ? 'one tensor is' : `${outstanding} tensors are`} far above the others.`}
     </>
   );
 }

@@ -1,0 +1,59 @@
+/** The list of every tensor: which of them, in which order. Worked out in pieces, for lists of hundreds of thousands. */
+
+import type { Pieces } from '../state/derived.js';
+import { PIECE } from './damage.js';
+import { descendingKeys } from './order.js';
+import type { Damage, Damages } from './tensor-damage.js';
+
+/** What the list can be sorted by. */
+export const ORDERS: Record<string, ((tensors: Damages, index: number) => number) | undefined> = {
+  'order of the file': undefined,
+  'error, worst first': (tensors, index) => tensors.error(index) ?? 0,
+  'size, largest first': (tensors, index) => tensors.planned.treatment(index).targetBytes,
+};
+
+/** Some tensors in an order. */
+export class TensorList {
+  readonly tensors: Damages;
+  readonly #indexes: Uint32Array | undefined;
+
+  /** @param indexes - All in the order of the file, if there are none. */
+  constructor(tensors: Damages, indexes: Uint32Array | undefined) {
+    this.tensors = tensors;
+    this.#indexes = indexes;
+  }
+
+  get length(): number {
+    return this.#indexes?.length ?? this.tensors.length;
+  }
+
+  at(index: number): Damage {
+    return this.tensors.at(this.#indexes ? (this.#indexes[index] ?? 0) : index);
+  }
+}
+
+/** The tensors whose names contain a text in small letters, by a key. */
+export function* listOf(
+  tensors: Damages,
+  text: string,
+  keyOf?: (tensors: Damages, index: number) => number,
+): Pieces<TensorList> {
+  if (text === '' && !keyOf) return new TensorList(tensors, undefined);
+  const { names } = tensors.planned;
+  const found: number[] = [];
+  for (let index = 0; index < names.length; index++) {
+    if (text === '' || names.at(index).toLowerCase().includes(text)) found.push(index);
+    if (index % PIECE === PIECE - 1) yield;
+  }
+  if (!keyOf) return new TensorList(tensors, Uint32Array.from(found));
+  const keys = new Float64Array(found.length);
+  for (const [at, index] of found.entries()) {
+    keys[at] = keyOf(tensors, index);
+    if (at % PIECE === PIECE - 1) yield;
+  }
+  yield;
+  return new TensorList(
+    tensors,
+    descendingKeys(keys).map((at) => found[at] ?? 0),
+  );
+}
