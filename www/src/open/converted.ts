@@ -10,37 +10,33 @@ export function withoutOption(message: string): string {
   return message.replace(OPTION, ' below');
 }
 
-/** Whether a plain container can be made of a model that cannot be converted; `plan` throws if not. */
-export async function canBePlain(
-  model: Model,
-  plan: (recipe: Recipe) => Promise<void> = async (recipe) => (await planModel(model, recipe)).free(),
-): Promise<boolean> {
-  if (model.container === 'gguf') return false;
-  try {
-    await plan({ preset: 'COPY', plain: true });
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 /** A model as GGUF. */
 export interface Converted {
   readonly metadata: ReadonlyMap<string, MetadataValue>;
   readonly size: number;
 }
 
+/** The size and the header of what a recipe makes of a model. */
+export type Header = (recipe: Recipe) => Promise<{ readonly size: number; readonly header: Uint8Array }>;
+
+/** Plans on the spot. */
+const onTheSpot =
+  (model: Model): Header =>
+  async (recipe) => {
+    const plan = await planModel(model, recipe);
+    const made = { size: plan.size, header: model.container === 'gguf' ? new Uint8Array(0) : plan.header() };
+    plan.free();
+    return made;
+  };
+
 /**
  * Plans the conversion; no weights are read.
  *
  * @throws Why the model cannot be converted.
  */
-export async function convertedOf(model: Model): Promise<Converted> {
-  const plan = await planModel(model, 'COPY');
-  const { size } = plan;
-  const header = model.container === 'gguf' ? undefined : plan.header();
-  plan.free();
-  if (!header) return { metadata: model.metadata, size };
+export async function convertedOf(model: Model, plan = onTheSpot(model)): Promise<Converted> {
+  const { size, header } = await plan({ preset: 'COPY' });
+  if (model.container === 'gguf') return { metadata: model.metadata, size };
   // A header is all that is read of a model when it is opened.
   const read = async (offset: number, length: number) => {
     const bytes = new Uint8Array(length);
@@ -51,4 +47,15 @@ export async function convertedOf(model: Model): Promise<Converted> {
   const { metadata } = converted;
   await converted.close();
   return { metadata, size };
+}
+
+/** Whether a plain container can be made of a model that cannot be converted. */
+export async function canBePlain(model: Model, plan = onTheSpot(model)): Promise<boolean> {
+  if (model.container === 'gguf') return false;
+  try {
+    await plan({ preset: 'COPY', plain: true });
+    return true;
+  } catch {
+    return false;
+  }
 }

@@ -1,14 +1,14 @@
 /** The model that is open. Views read signals; only the functions here change them. */
 
 import { batch, computed, signal } from '@preact/signals';
-import { init, openModel, type Model, type ModelInput } from 'quantpress';
+import { init, openModel, type Model, type ModelInput, type Recipe } from 'quantpress';
 import sampleUrl from '../../../tests/fixtures/tiny-whale/tiny-whale-f16.gguf?url';
 import sampleImatrixUrl from '../../../tests/fixtures/tiny-whale/tiny-whale.imatrix.gguf?url';
 import { canBePlain, type Converted, convertedOf, withoutOption } from '../open/converted.ts';
 import { filesOfModel, folderOf, nameOfModel } from '../open/files.ts';
 import { sentence } from '../ui/sentence.ts';
 import { inTurns, type Pieces } from './derived.ts';
-import { MANY, planAhead } from './planner.ts';
+import { headerOf, isLarge, MANY } from './planner.ts';
 import { refusesOpening } from './transitions.ts';
 
 /** Where a model is from. */
@@ -178,18 +178,14 @@ async function convertedFrom(
   model: Model,
   input: ModelInput,
 ): Promise<Pick<Opened, 'asGguf' | 'obstacle' | 'plainly'>> {
-  // Planning so many tensors would be felt, so a worker does it. No language model in GGUF has them.
-  const many = model.tensors.length > MANY;
-  if (many && model.container === 'gguf') return {};
+  // Planning so many would take a while. No language model in GGUF has them.
+  if (model.tensors.length > MANY && model.container === 'gguf') return {};
+  const plan = isLarge(model) ? (recipe: Recipe) => headerOf(input, recipe) : undefined;
   try {
-    if (!many) return { asGguf: await convertedOf(model) };
-    await planAhead(input, { preset: 'COPY' });
-    return {};
+    return { asGguf: await convertedOf(model, plan) };
   } catch (error) {
     const obstacle = sentence(error);
-    return (await canBePlain(model, many ? (recipe) => planAhead(input, recipe) : undefined))
-      ? { obstacle: withoutOption(obstacle), plainly: true }
-      : { obstacle };
+    return (await canBePlain(model, plan)) ? { obstacle: withoutOption(obstacle), plainly: true } : { obstacle };
   }
 }
 

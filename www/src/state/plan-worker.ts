@@ -1,9 +1,19 @@
 /**
- * Plans recipes for a model of very many tensors in a thread of its own. The answers are columns and a few objects: what the
+ * Plans recipes for a model of very many tensors or with a large header in a thread of its own. The answers are columns and a few objects: what the
  * page receives in one message takes it some milliseconds, whatever the number of tensors.
  */
 
-import { init, openModel, planModel, type FormatName, type Model, type PlannedTensor, type Recipe } from 'quantpress';
+import {
+  type ErrorCode,
+  type FormatName,
+  init,
+  type Model,
+  openModel,
+  type PlannedTensor,
+  planModel,
+  QuantpressError,
+  type Recipe,
+} from 'quantpress';
 import { type PackedInput, unpacked } from '../open/input.ts';
 import { type Treatment, type Weights, weightsIn } from './tensors.ts';
 
@@ -16,24 +26,25 @@ export interface Wanted {
   readonly serial: number;
   readonly imatrix: File | undefined;
   readonly recipe: Recipe;
-  /** Whether the types alone are wanted, as in an earlier answer of this worker that had the tensors. */
-  readonly typesOnly: boolean;
+  /** What is wanted: every tensor; the types alone, as in an earlier answer that had the tensors; or the header of the file. */
+  readonly of: 'tensors' | 'types' | 'header';
 }
 
 /** What it answers: some of the treatments or names, several times, or an error; then how it ends. */
 export type Answer = { readonly id: number } & (
   | { readonly treatments: readonly Treatment[] }
   | { readonly names: readonly { readonly name: string; readonly sourceName: string }[] }
-  | { readonly message: string }
+  | { readonly message: string; readonly code: ErrorCode | undefined }
+  | { readonly size: number; readonly header: Uint8Array<ArrayBuffer> }
   | {
       readonly size: number;
       readonly missing: readonly string[];
       readonly weights: Weights;
-      /** Of each tensor an index of the treatments; with `typesOnly` one of `types`. */
-      readonly codes: Uint32Array;
+      /** Of each tensor an index of the treatments; where types alone are wanted, one of `types`. */
+      readonly codes: Uint32Array<ArrayBuffer>;
       readonly types: readonly FormatName[];
       /** Of each tensor its index in the model, if names stay as they are. */
-      readonly order: Uint32Array | undefined;
+      readonly order: Uint32Array<ArrayBuffer> | undefined;
     }
 );
 
@@ -47,7 +58,7 @@ let last:
   | undefined;
 
 self.onmessage = async ({ data }: MessageEvent<Wanted>) => {
-  const { id, wasm, input, serial, imatrix, recipe, typesOnly } = data;
+  const { id, wasm, input, serial, imatrix, recipe, of } = data;
   try {
     await init({ wasm });
     if (last?.serial !== serial) last = { serial, model: openModel(unpacked(input)) };
@@ -55,10 +66,15 @@ self.onmessage = async ({ data }: MessageEvent<Wanted>) => {
     const model = await opened.model;
     const plan = await planModel(model, recipe, { imatrix });
     const { size, tensors, missingImportance } = plan;
+    const header = of === 'header' ? plan.header() : undefined;
     plan.free();
+    if (header) {
+      answer({ id, size, header });
+      return;
+    }
     const missing = missingImportance.slice(0, NAMES);
     const weights = weightsIn(tensors);
-    if (typesOnly) {
+    if (of === 'types') {
       const types = [...new Set(tensors.map(({ to }) => to))];
       const codeOf = new Map(types.map((type, code) => [type, code]));
       const codes = Uint32Array.from(tensors, ({ to }) => codeOf.get(to) ?? 0);
@@ -75,13 +91,14 @@ self.onmessage = async ({ data }: MessageEvent<Wanted>) => {
     }
     answer({ id, size, missing, weights, codes, types: [], order });
   } catch (error) {
-    answer({ id, message: error instanceof Error ? error.message : String(error) });
+    const code = error instanceof QuantpressError ? error.code : undefined;
+    answer({ id, message: error instanceof Error ? error.message : String(error), code });
   }
 };
 
 function answer(answer: Answer): void {
-  const columns = 'codes' in answer ? [answer.codes.buffer, ...(answer.order ? [answer.order.buffer] : [])] : [];
-  postMessage(answer, { transfer: columns });
+  const columns = 'codes' in answer ? [answer.codes, answer.order] : 'header' in answer ? [answer.header] : [];
+  postMessage(answer, { transfer: columns.flatMap((column) => (column ? [column.buffer] : [])) });
 }
 
 function* pieces<T>(list: readonly T[]): Generator<readonly T[]> {
@@ -89,7 +106,10 @@ function* pieces<T>(list: readonly T[]): Generator<readonly T[]> {
 }
 
 /** The places of the tensors in the model; nothing if some have other names there. */
-function orderOf(tensors: readonly PlannedTensor[], indexes: ReadonlyMap<string, number>): Uint32Array | undefined {
+function orderOf(
+  tensors: readonly PlannedTensor[],
+  indexes: ReadonlyMap<string, number>,
+): Uint32Array<ArrayBuffer> | undefined {
   const order = new Uint32Array(tensors.length);
   for (const [at, { name, sourceName }] of tensors.entries()) {
     const index = name === sourceName ? indexes.get(name) : undefined;
@@ -100,7 +120,7 @@ function orderOf(tensors: readonly PlannedTensor[], indexes: ReadonlyMap<string,
 }
 
 /** Every treatment once, and which of them each tensor has. */
-function treatmentsOf(tensors: readonly PlannedTensor[]): { treatments: Treatment[]; codes: Uint32Array } {
+function treatmentsOf(tensors: readonly PlannedTensor[]): { treatments: Treatment[]; codes: Uint32Array<ArrayBuffer> } {
   const treatments: Treatment[] = [];
   const codeOf = new Map<string, number>();
   const codes = Uint32Array.from(

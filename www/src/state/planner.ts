@@ -1,6 +1,6 @@
-/** Plans of the open model as plain data: made on the spot, or by a worker if the model has very many tensors. */
+/** Plans of the open model as plain data: made on the spot, or by a worker if that would be noticed. */
 
-import { planModel, type FormatName, type Model, type ModelInput, type Recipe } from 'quantpress';
+import { planModel, QuantpressError, type FormatName, type Model, type ModelInput, type Recipe } from 'quantpress';
 import wasmUrl from '../../../dist/quantpress.wasm?url';
 import { packed } from '../open/input.ts';
 import type { Answer, Wanted } from './plan-worker.ts';
@@ -25,11 +25,20 @@ export interface Subject {
 
 /** With more tensors than this a plan on the spot would be noticed. */
 export const MANY = 4000;
+/** And with more bytes than this of what every plan reads: metadata, tokenizer. */
+const LARGE = 1 << 20;
+
+/** Whether a model is planned for by the worker. */
+export function isLarge({ tensors, headerBytes, files }: Model): boolean {
+  let bytes = headerBytes;
+  for (const { length } of files.values()) bytes += length;
+  return tensors.length > MANY || bytes > LARGE;
+}
 
 /** Plans a recipe. */
 export async function planned(subject: Subject, recipe: Recipe, imatrix: File | undefined): Promise<Planned> {
   latest = subject.input;
-  if (subject.model.tensors.length > MANY) return byWorker(subject, recipe, imatrix);
+  if (isLarge(subject.model)) return byWorker(subject, recipe, imatrix);
   const made = await planModel(subject.model, recipe, { imatrix });
   const { size, tensors, missingImportance: missing } = made;
   made.free();
@@ -48,7 +57,7 @@ let shared: { readonly of: ModelInput; readonly tensors: Promise<PlannedTensors>
 export async function outlined(subject: Subject, recipe: Recipe, imatrix: File | undefined): Promise<Outline> {
   const { model, input } = subject;
   latest = input;
-  if (model.tensors.length <= MANY) {
+  if (!isLarge(model)) {
     const { size, missing, tensors } = await planned(subject, recipe, imatrix);
     const typeOf = (index: number): FormatName => tensors.treatment(index).to;
     return { size, missing, tensors, weights: weightsIn(tensors.treatments), typeOf };
@@ -61,7 +70,7 @@ export async function outlined(subject: Subject, recipe: Recipe, imatrix: File |
   // One after the other, so that a recipe that is chosen meanwhile waits for one of them at most.
   const reply = queue.then(async () => {
     if (latest !== input) throw new Error('Another model was opened.');
-    return ask(input, { recipe, imatrix, typesOnly: true });
+    return ask<Reply>(input, { recipe, imatrix, of: 'types' });
   });
   queue = reply.catch(() => {});
   const [tensors, { size, missing, weights, codes, types }] = await Promise.all([all, reply]);
@@ -69,16 +78,16 @@ export async function outlined(subject: Subject, recipe: Recipe, imatrix: File |
 }
 
 /**
- * Plans a recipe for a model of very many tensors that may be refused; nothing is kept of the plan.
+ * Plans a recipe by the worker, for the header of the file alone.
  *
  * @throws Why it is refused.
  */
-export async function planAhead(input: ModelInput, recipe: Recipe): Promise<void> {
-  await ask(input, { recipe, imatrix: undefined, typesOnly: true });
+export async function headerOf(input: ModelInput, recipe: Recipe): Promise<HeaderReply> {
+  return ask<HeaderReply>(input, { recipe, imatrix: undefined, of: 'header' });
 }
 
 async function byWorker({ model, input }: Subject, recipe: Recipe, imatrix: File | undefined): Promise<Planned> {
-  const reply = await ask(input, { recipe, imatrix, typesOnly: false });
+  const reply = await ask<Reply>(input, { recipe, imatrix, of: 'tensors' });
   const { size, missing, treatments, codes, order } = reply;
   const names = order ? namesIn(model, order) : listedNames(reply.names);
   return { size, missing, tensors: new PlannedTensors(names, treatments, codes) };
@@ -99,12 +108,17 @@ type Reply = Extract<Answer, { readonly codes: Uint32Array }> & {
   readonly names: readonly { readonly name: string; readonly sourceName: string }[];
 };
 
+type HeaderReply = Extract<Answer, { readonly header: Uint8Array }>;
+
 let worker: Promise<Worker> | undefined;
 let lastId = 0;
 let serial = 0;
 let of: ModelInput | undefined;
 
-async function ask(input: ModelInput, question: Pick<Wanted, 'recipe' | 'imatrix' | 'typesOnly'>): Promise<Reply> {
+async function ask<R extends Reply | HeaderReply>(
+  input: ModelInput,
+  question: Pick<Wanted, 'recipe' | 'imatrix' | 'of'>,
+): Promise<R> {
   worker ??= fromBlob(scriptUrl).then((url) => new Worker(url, { type: 'module' }));
   const thread = await worker;
   if (of !== input) serial += 1;
@@ -125,8 +139,8 @@ async function ask(input: ModelInput, question: Pick<Wanted, 'recipe' | 'imatrix
         return;
       }
       thread.removeEventListener('message', heard);
-      if ('message' in data) reject(new Error(data.message));
-      else resolve({ ...data, treatments, names });
+      if ('message' in data) reject(data.code ? new QuantpressError(data.code, data.message) : new Error(data.message));
+      else resolve({ ...data, treatments, names } as unknown as R);
     };
     thread.addEventListener('message', heard);
     thread.addEventListener('error', () => reject(new Error('The worker that plans could not be started.')), {

@@ -1,7 +1,7 @@
 /** The recipe: a preset, and what the person changed of it. */
 
 import { batch, computed, effect, signal } from '@preact/signals';
-import { planModel, presets, type FormatName, type Preset, type Recipe } from 'quantpress';
+import { presets, type FormatName, type Preset, type Recipe } from 'quantpress';
 import { parseRecipe, recipeQuery } from '../recipe/fragment.ts';
 import { BEST_MIX, isMix } from '../recipe/names.ts';
 import { replaceQuery, route } from '../route.ts';
@@ -138,13 +138,13 @@ function exactly(name: string): string {
 
 /** Takes an importance matrix for the open model; the sample has one of its own. Nothing: goes on without. */
 export async function useImatrix(file: File | 'sample' | undefined): Promise<void> {
-  const model = opened.value?.model;
-  if (!model) return;
+  const now = opened.value;
+  if (!now) return;
   begin();
   try {
     const matrix = file === 'sample' ? await sampleImatrix() : file;
     // Read once before any plan, so that a file that is none is said once.
-    if (matrix) (await planModel(model, 'Q8_0', { imatrix: matrix })).free();
+    if (matrix) await plannedFor(now, recipeFor(now, { preset: 'Q8_0', plain: true }), matrix);
     imatrix.value = matrix;
   } catch (error) {
     fail(sentence(error));
@@ -178,14 +178,18 @@ following(
       choices.value = [];
       return;
     }
-    const all = await Promise.all(distinct().map(choiceOf));
-    if (!current()) return;
-    // Whoever comes here wants a smaller file.
-    const smaller = all.filter(({ plan }) => !plan || plan.size < model.source.size);
-    // Of two of a size the plainer name first: without experts MXFP4_MOE is Q8_0.
-    choices.value = smaller.sort(
-      (a, b) => (b.plan?.size ?? 0) - (a.plan?.size ?? 0) || a.preset.name.length - b.preset.name.length,
-    );
+    const all: Choice[] = [];
+    let shown = performance.now();
+    const show = (): void => {
+      shown = performance.now();
+      choices.value = inOrder(all, model.source.size);
+    };
+    const each = distinct().map(async (preset) => {
+      all.push(await choiceOf(preset));
+      if (current() && performance.now() - shown > SHOWN_EVERY) show();
+    });
+    await Promise.all(each);
+    if (current()) show();
   },
 );
 
@@ -291,6 +295,19 @@ function refusalOf({ missing }: Planned): string | undefined {
 
 function needsImportance(missing: readonly string[]): string {
   return `${missing.length === 1 ? `${listed(missing[0] ?? '')} needs` : `${missing.length} tensors need`} an importance matrix.`;
+}
+
+/** While presets are planned for a long time, those that are known are shown this often: milliseconds. */
+const SHOWN_EVERY = 1000;
+
+/** The presets of interest, the largest first. */
+function inOrder(all: readonly Choice[], original: number): Choice[] {
+  // Whoever comes here wants a smaller file.
+  const smaller = all.filter(({ plan }) => !plan || plan.size < original);
+  // Of two of a size the plainer name first: without experts MXFP4_MOE is Q8_0.
+  return smaller.sort(
+    (a, b) => (b.plan?.size ?? 0) - (a.plan?.size ?? 0) || a.preset.name.length - b.preset.name.length,
+  );
 }
 
 /** Each preset once: `Q4_K` is another name of `Q4_K_M`, and the longer name says more. */
