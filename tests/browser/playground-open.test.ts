@@ -101,6 +101,13 @@ test('what is no address is said to be none', async () => {
   await says(page.getByRole('alert'), /not the address of a file/);
 });
 
+test('a file that cannot be opened is named, with the reason', async () => {
+  const { page } = app;
+  const buffer = Buffer.from('This is text and not a model.');
+  await page.getByLabel('Model file', { exact: true }).setInputFiles({ name: 'notes.txt', mimeType: '', buffer });
+  await says(page.getByRole('alert'), /^notes\.txt could not be opened\. .*GGUF/);
+});
+
 test('neither the page nor its workers can reach another address: the browser sees to that', async () => {
   const { page, problems } = app;
   const { address, asked } = await elsewhere(new Uint8Array(10));

@@ -4,6 +4,7 @@ import { TakeAlong } from './choose/take-along.tsx';
 import { Drop } from './open/drop.tsx';
 import { Obstacle } from './open/obstacle.tsx';
 import { Shrink } from './shrink/shrink.tsx';
+import { standing } from './state/analysis.ts';
 import { notice, problem } from './state/model.ts';
 import { Try } from './try/section.tsx';
 import { Chart } from './understand/chart.tsx';
@@ -16,6 +17,8 @@ import { Verdict } from './understand/verdict.tsx';
 
 /** The first view: a model, what a recipe makes of it, and the smaller file. */
 export function ShrinkPage() {
+  // Without a model that can be converted there are no tensors to show.
+  const empty = standing.value === 'none' || standing.value === 'unusable';
   return (
     <>
       <Drop />
@@ -38,15 +41,21 @@ export function ShrinkPage() {
           <RecipeCard />
           <Shrink />
         </aside>
-        <div class="where">
-          <Heatmap />
-          <TensorPanel />
-          <Offenders />
-        </div>
+        {!empty && (
+          <div class="where">
+            <Heatmap />
+            <TensorPanel />
+            <Offenders />
+          </div>
+        )}
       </div>
       <Try />
-      <Compare />
-      <TensorTable />
+      {!empty && (
+        <>
+          <Compare />
+          <TensorTable />
+        </>
+      )}
       <TakeAlong />
     </>
   );

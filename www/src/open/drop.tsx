@@ -46,7 +46,7 @@ export function Drop() {
           </button>
         )}
       </div>
-      {asking.value && <Address />}
+      {asking.value && <Address taken={() => (asking.value = false)} />}
       <input
         ref={input}
         class="visually-hidden"
@@ -85,16 +85,18 @@ function story(): string {
   return current ? STORY[current.from] : 'Open a file, a folder or a URL, drop one here, or use the sample.';
 }
 
-/** A model behind an address. */
-function Address() {
+/** A model behind an address; `taken` is called when it is being opened. */
+function Address({ taken }: { taken: () => void }) {
   const text = useSignal('');
   const open = (event: Event): void => {
     event.preventDefault();
     const address = cleanAddress(text.value);
     if (!address)
       fail('That is not the address of a file. It begins with https:// and ends with the name of the file.');
-    else if (reachesNetwork) void openAddress(address);
-    else goToNetwork(address);
+    else if (reachesNetwork) {
+      void openAddress(address);
+      taken();
+    } else goToNetwork(address);
   };
   return (
     <form class="address" noValidate onSubmit={open}>

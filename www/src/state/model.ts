@@ -7,6 +7,7 @@ import sampleImatrixUrl from '../../../tests/fixtures/tiny-whale/tiny-whale.imat
 import { canBePlain, type Converted, convertedOf, withoutOption } from '../open/converted.ts';
 import { filesOfModel, folderOf, nameOfModel } from '../open/files.ts';
 import { sentence } from '../ui/sentence.ts';
+import { listed } from '../ui/visible.ts';
 import { inTurns, type Pieces } from './derived.ts';
 import { headerOf, isLarge, MANY } from './planner.ts';
 import { refusesOpening } from './transitions.ts';
@@ -167,10 +168,16 @@ async function open(next: Opening, get: () => Promise<ModelInput>, isFolder = fa
     });
     await before?.model.close();
   } catch (error) {
-    if (mine === turn) problem.value = sentence(error);
+    if (mine === turn) problem.value = whyNotOpened(next, sentence(error));
   } finally {
     if (mine === turn) opening.value = undefined;
   }
+}
+
+/** Names what could not be opened, where the reason does not. */
+function whyNotOpened({ what }: Opening, why: string): string {
+  const name = listed(what);
+  return why.includes(name) ? why : `${name} could not be opened. ${why}`;
 }
 
 /** What a model is as GGUF, or why it is none. */
