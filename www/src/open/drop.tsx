@@ -113,8 +113,8 @@ function Address({ taken }: { taken: () => void }) {
       </button>
       <p class="soft small">
         {reachesNetwork
-          ? 'Only the parts that are needed are read. Nothing is sent but the request for them.'
-          : 'This page is not allowed to reach the network, so a page that is opens in its place.'}
+          ? 'Only the parts that are needed are requested. Nothing else is sent.'
+          : 'This page cannot reach the network. Opening a URL switches to a page that can.'}
       </p>
     </form>
   );
