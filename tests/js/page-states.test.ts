@@ -172,7 +172,7 @@ describe('a plain container', () => {
     const refusal = await convertedOf(model).catch((error: Error) => error.message);
     // The page has a box where the command line has an option.
     expect(refusal).toContain('--plain');
-    expect(withoutOption(String(refusal))).toMatch(/ask for a plain container below$/);
+    expect(withoutOption(String(refusal))).toMatch(/request a plain container below$/);
     expect(await canBePlain(model)).toBe(true);
     await model.close();
     const whale = await openModel(WHALE);
