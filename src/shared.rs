@@ -37,7 +37,7 @@ impl<T: ?Sized> Deref for Shared<T> {
     }
 }
 
-// So that sets and maps can be searched by the value.
+// Allows lookup in sets and maps by the value itself.
 impl<T: ?Sized> std::borrow::Borrow<T> for Shared<T> {
     fn borrow(&self) -> &T {
         &self.0

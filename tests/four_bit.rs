@@ -1,4 +1,4 @@
-//! NF4 and FP4 as whole files: the tensors are those of bitsandbytes' state dict, whoever writes them.
+//! NF4 and FP4 as whole files: the tensors equal those of bitsandbytes' state dict.
 
 use crate::support::convert::Disk;
 use quantpress::container::safetensors::{Parsed, SafetensorsHeader, parse};
@@ -8,7 +8,7 @@ use quantpress::nf4::{DataType4Bit, Quantize4BitOptions, quantize_4bit, quantize
 use quantpress::recipe::{Plan, Recipe};
 use std::collections::HashMap;
 
-/// Linear layers of an odd number of weights and of two tiles, and what stays as it is.
+/// Linear layers with an odd number of weights and with two tiles, and tensors that are kept.
 const SHAPES: &[(&str, &[usize])] = &[
     ("model.norm.weight", &[9]),
     ("model.layers.0.mlp.up_proj.weight", &[7, 9]),
@@ -119,7 +119,7 @@ fn a_weight_is_encoded_once_also_where_the_error_needs_all_scales() {
             Next::Finished => break,
         }
         let task = under_way.remove(0);
-        let Read::Source(range) = task.read else { panic!("nothing is read again") };
+        let Read::Source(range) = task.read else { panic!("the task must read from the source") };
         match &task.work {
             Work::Encode { .. } => encoded += range.length,
             Work::Absmax { .. } => scanned += range.length,

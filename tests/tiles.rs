@@ -1,4 +1,4 @@
-//! The tiles of tensors: small, in the order they are written, and every weight once.
+//! The tiles of tensors are small, in output order, and cover every weight once.
 
 use proptest::prelude::*;
 use quantpress::container::gguf::{Place, TensorType};
@@ -8,7 +8,7 @@ use quantpress::recipe::PlannedTensor;
 const SOURCE: u64 = 1000;
 const TARGET: u64 = 500;
 
-/// A tensor of F16 that is read at [`SOURCE`] and written at [`TARGET`], as if both held nothing else.
+/// An F16 tensor that is read at [`SOURCE`] and written at [`TARGET`].
 fn planned(shape: &[u64], head_rows: u64, to: TensorType) -> PlannedTensor {
     let (row_length, rows) = (shape[0], shape[1..].iter().product::<u64>());
     let bytes = to.size_of(rows * row_length).unwrap();
@@ -57,7 +57,7 @@ proptest! {
             if to != TensorType::F16 && tile.columns == row_length {
                 prop_assert_eq!(weights % tile.columns, 0);
             } else if to != TensorType::F16 {
-                // A piece of one row, cut where blocks of every format end.
+                // A piece of one row, which ends at a block boundary of every format.
                 let column = tile.first_weight % row_length;
                 prop_assert_eq!((tile.columns, column % 256), (weights, 0));
                 prop_assert!(column + weights <= row_length);
@@ -93,7 +93,7 @@ proptest! {
     }
 }
 
-/// What a tile reads, in the order it is written: runs of neighbouring weights of the source, and their lengths.
+/// The weights read by a tile, in output order: runs of neighbouring weights of the source, with their lengths.
 fn runs(tile: &Tile) -> Vec<(u64, u64)> {
     let at = |offset: u64| (offset - SOURCE) / 2;
     let (columns, head_rows) = (tile.columns, tile.head_rows);

@@ -1,4 +1,4 @@
-//! What every scale search begins with: the largest magnitude of a block, and what counts as zero.
+//! Common parts of the scale searches: the largest magnitude of a block, and the threshold for zero.
 
 use crate::lanes::Lanes;
 

@@ -1,4 +1,4 @@
-//! `recipe/best_mix/` for JavaScript.
+//! JavaScript bindings of `recipe/best_mix/`.
 
 use super::model::{ModelHeader, SharedMatrix, shared_matrix};
 use super::object::{Object, given};
@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use wasm_bindgen::prelude::*;
 
-/// What a search is for, read.
+/// The parsed arguments of a search.
 struct Request {
     analysis: Analysis,
     budget: Budget,
@@ -24,8 +24,8 @@ struct Request {
 }
 
 impl Request {
-    /// `texts` and `numbers` are the tensors of the analysis: name and number of formats, and for each the name, its error,
-    /// and its error with importance or NaN.
+    /// `texts` and `numbers` are the tensors of the analysis: name and number of formats, and for each format its name,
+    /// its error, and its error with importance or NaN.
     fn read(
         (texts, numbers): (Vec<String>, &[f64]),
         target: (Option<f64>, f64),
@@ -66,7 +66,7 @@ impl Request {
 
 #[wasm_bindgen]
 impl ModelHeader {
-    /// See [`best_mix`]: `{ preset, rules, size, objective, bound, tensors, measured, nearest }`.
+    /// See [`best_mix`]; returns `{ preset, rules, size, objective, bound, tensors, measured, nearest }`.
     #[wasm_bindgen(js_name = bestMix)]
     pub fn best_mix(
         &self,
@@ -87,7 +87,7 @@ impl ModelHeader {
 
 #[wasm_bindgen]
 impl SafetensorsModel {
-    /// As of [`ModelHeader::best_mix`].
+    /// As for [`ModelHeader::best_mix`].
     #[wasm_bindgen(js_name = bestMix)]
     pub fn best_mix(
         &self,
@@ -131,7 +131,7 @@ fn mix_to_js(mix: &Mix) -> JsValue {
     object.value("measured", measured_to_js(&mix.measured)).value("nearest", nearest).done()
 }
 
-/// Weights and errors, one after the other.
+/// Weights and errors as one flat array.
 fn measured_to_js(measured: &[Measured]) -> Float64Array {
     let numbers: Vec<f64> = measured.iter().flat_map(|(weights, error)| [*weights as f64, *error]).collect();
     Float64Array::from(numbers.as_slice())

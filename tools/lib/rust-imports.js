@@ -1,16 +1,16 @@
-/** Which files of the crate use which: from `use` declarations and from paths in the code. */
+/** The dependencies between the files of the crate, from `use` declarations and from paths in the code. */
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { at } from './run.js';
 
-/** The path of the module that a file is. @param {string} file below src @returns {string[]} */
+/** The module path of a file. @param {string} file below src @returns {string[]} */
 const moduleOf = (file) => {
   const parts = file.replace(/\.rs$/, '').split('/');
   return ['mod', 'lib'].includes(parts.at(-1) ?? '') ? parts.slice(0, -1) : parts;
 };
 
 /**
- * The paths of a `use` declaration, without its braces.
+ * The paths of a `use` declaration, with braces expanded.
  * @param {string} text @param {string} [prefix] @returns {string[]}
  */
 export function usedPaths(text, prefix = '') {
@@ -30,7 +30,7 @@ export function usedPaths(text, prefix = '') {
 }
 
 /**
- * Each file below src with those that it uses, tests within it aside.
+ * Each file below src with the files it uses, not counting its tests.
  * @returns {Map<string, string[]>}
  */
 export function rustImports() {
@@ -69,7 +69,7 @@ function pathsOf(source) {
 }
 
 /**
- * A path from the crate's root; an empty one if it leads out of the crate.
+ * A path relative to the crate's root; empty if it leads out of the crate.
  * @param {string[]} path @param {string[]} own @param {ReadonlyMap<string, string>} byModule @returns {string[]}
  */
 function resolve(path, own, byModule) {
