@@ -88,6 +88,25 @@ pub fn parse(text: &[u8], what: &str) -> Result<Value> {
     if parser.at == text.len() { Ok(value) } else { Err(parser.error("the end")) }
 }
 
+/// Parses a document that is an object, and passes its members to `each` one at a time, so that a large object is never in
+/// memory as a whole.
+///
+/// # Errors
+/// Those of [`parse`], and those of `each`. A syntax error takes precedence, wherever it is.
+pub fn each_member(text: &[u8], what: &str, each: &mut dyn FnMut(String, Value) -> Result<()>) -> Result<()> {
+    let mut parser = Parser { text, at: 0, what, depth: 0 };
+    let mut result = Ok(());
+    parser.elements(b'{', b'}', &mut |parser| {
+        let (name, value) = parser.member()?;
+        if result.is_ok() {
+            result = each(name, value);
+        }
+        Ok(())
+    })?;
+    parser.space();
+    if parser.at == text.len() { result } else { Err(parser.error("the end")) }
+}
+
 /// A string in quotes, as JavaScript's `JSON.stringify` writes it.
 pub fn quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
@@ -175,18 +194,27 @@ impl Parser<'_> {
         Ok((name, self.value()?))
     }
 
-    /// Parses comma-separated elements between two brackets.
+    /// Collects comma-separated elements between two brackets.
     fn list<T>(&mut self, open: u8, close: u8, element: impl Fn(&mut Self) -> Result<T>) -> Result<Vec<T>> {
+        let mut elements = Vec::new();
+        self.elements(open, close, &mut |parser| {
+            elements.push(element(parser)?);
+            Ok(())
+        })?;
+        Ok(elements)
+    }
+
+    /// Parses comma-separated elements between two brackets, each by `element`.
+    fn elements(&mut self, open: u8, close: u8, element: &mut dyn FnMut(&mut Self) -> Result<()>) -> Result<()> {
         self.expect(open)?;
         self.depth += 1;
         if self.depth > MAX_DEPTH {
             let message = format!("{} is nested more than {MAX_DEPTH} levels deep", self.what);
             return Err(Error::new(Code::TOO_LARGE, message).with("limit", MAX_DEPTH));
         }
-        let mut elements = Vec::new();
         if !self.skip(close) {
             loop {
-                elements.push(element(self)?);
+                element(self)?;
                 if self.skip(close) {
                     break;
                 }
@@ -194,7 +222,7 @@ impl Parser<'_> {
             }
         }
         self.depth -= 1;
-        Ok(elements)
+        Ok(())
     }
 
     fn string(&mut self) -> Result<String> {
@@ -302,6 +330,22 @@ mod tests {
         assert_eq!(value.get("b").and_then(|b| b.get("d")), Some(&Value::Bool(true)));
         assert_eq!(value.get(""), Some(&text("é😀\n/")));
         assert_eq!(parse(b"{ }", "x").unwrap(), Value::Object(vec![]));
+    }
+
+    #[test]
+    fn members_are_passed_in_order_and_a_syntax_error_comes_first() {
+        let mut seen = Vec::new();
+        let mut each = |name: String, value: Value| {
+            seen.push((name, value.as_u64()));
+            Ok(())
+        };
+        each_member(br#" {"a":1,"b":2,"a":3} "#, "x", &mut each).unwrap();
+        assert_eq!(seen, [("a".to_owned(), Some(1)), ("b".to_owned(), Some(2)), ("a".to_owned(), Some(3))]);
+        let mut refuse = |_, _| Err(Error::new(Code::UNSUPPORTED, "no"));
+        assert_eq!(each_member(b"{\"a\":1}", "x", &mut refuse).unwrap_err().code(), Code::UNSUPPORTED);
+        for text in ["{\"a\":1", "{\"a\":1,}", "{\"a\":1} x", "[]", ""] {
+            assert_eq!(each_member(text.as_bytes(), "x", &mut refuse).unwrap_err().code(), Code::MALFORMED, "{text}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::container::check_sidecar_name;
 use crate::error::{Code, Error, Result};
-use crate::json;
+use crate::json::{self, Value};
 use crate::order::sorted;
 
 /// The files of a model and the tensors in them.
@@ -20,17 +20,22 @@ pub struct Index {
 /// [`Code::MALFORMED`] for an invalid index, and for a file name that [`check_sidecar_name`] rejects.
 pub fn parse_index(text: &[u8]) -> Result<Index> {
     let malformed = |message: String| Error::new(Code::MALFORMED, message);
-    let json = json::parse(text, "the index")?;
-    let map = json.get("weight_map").and_then(|map| map.as_object());
-    let map = map.ok_or_else(|| malformed("the index has no weight_map".to_owned()))?;
+    let mut map = None;
+    json::each_member(text, "the index", &mut |name, value| {
+        if name == "weight_map" {
+            map = Some(value);
+        }
+        Ok(())
+    })?;
+    let Some(Value::Object(map)) = map else { return Err(malformed("the index has no weight_map".to_owned())) };
     let mut tensors = Vec::with_capacity(map.len());
     for (tensor, file) in map {
-        let Some(name) = file.as_str() else {
+        let Value::Text(name) = file else {
             let message = format!("the index does not name the file of tensor '{tensor}': the value must be a string");
             return Err(malformed(message).with("tensor", tensor.as_str()));
         };
-        check_sidecar_name("the index", name).map_err(|error| error.with("tensor", tensor.as_str()))?;
-        tensors.push((tensor.clone(), name.to_owned()));
+        check_sidecar_name("the index", &name).map_err(|error| error.with("tensor", tensor.as_str()))?;
+        tensors.push((tensor, name));
     }
     let files: Vec<&String> = tensors.iter().map(|(_, file)| file).collect();
     let mut files: Vec<String> = sorted(&files, Ord::cmp).into_iter().cloned().collect();

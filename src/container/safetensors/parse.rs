@@ -4,7 +4,7 @@ use crate::container::gguf::TensorType;
 use crate::error::{Code, Error, Result};
 use crate::json::{self, Value};
 use crate::order::sorted;
-use crate::shared::{Name, Shape};
+use crate::shared::{Name, Pool, Shape};
 use std::collections::HashSet;
 
 /// Length of a header: the limit of the reference implementation.
@@ -88,21 +88,24 @@ pub fn parse(prefix: &[u8], file_size: u64) -> Result<Parsed> {
     if text.first() != Some(&b'{') {
         return Err(Error::new(Code::MAGIC, "this is not a safetensors file: its header is not a JSON object"));
     }
-    let json = json::parse(text, "the header")?;
     let mut header = SafetensorsHeader { metadata: Vec::new(), tensors: Vec::new(), data_start };
     let mut names = HashSet::new();
-    for (name, value) in json.as_object().unwrap_or(&[]) {
-        if !names.insert(name.as_str()) {
+    let mut shapes = Pool::default();
+    json::each_member(text, "the header", &mut |name, value| {
+        let name = Name::from(name);
+        if !names.insert(name.clone()) {
             let message = format!("'{name}' occurs twice in the header");
             return Err(Error::new(Code::MALFORMED, message).with("name", name.as_str()));
         }
         if name == "__metadata__" {
-            header.metadata = metadata(value)?;
+            header.metadata = metadata(&value)?;
         } else {
             let placed = |error: Error| error.within(&format!("tensor '{name}'")).with("tensor", name.as_str());
-            header.tensors.push(tensor(name, value, data_start).map_err(placed)?);
+            header.tensors.push(tensor(&name, &value, data_start, &mut shapes).map_err(placed)?);
         }
-    }
+        Ok(())
+    })?;
+    drop(names);
     check_places(&header, file_size)?;
     Ok(Parsed::Header(Box::new(header)))
 }
@@ -117,7 +120,7 @@ fn metadata(value: &Value) -> Result<Vec<(String, String)>> {
     texts.collect::<Option<_>>().ok_or_else(|| malformed("__metadata__ contains a value that is not a string"))
 }
 
-fn tensor(name: &str, value: &Value, data_start: u64) -> Result<SafetensorsTensor> {
+fn tensor(name: &Name, value: &Value, data_start: u64, shapes: &mut Pool<[u64]>) -> Result<SafetensorsTensor> {
     if name.is_empty() {
         return Err(malformed("it has no name"));
     }
@@ -146,9 +149,9 @@ fn tensor(name: &str, value: &Value, data_start: u64) -> Result<SafetensorsTenso
         return Err(malformed(message).with("actual", bytes).with("expected", expected));
     }
     Ok(SafetensorsTensor {
-        name: name.into(),
+        name: name.clone(),
         kind,
-        shape: shape.into(),
+        shape: shapes.share(&shape),
         offset: data_start.saturating_add(begin),
         bytes,
     })
