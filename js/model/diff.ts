@@ -7,7 +7,7 @@ import {
   errorFigures,
   noErrors,
   unchanged,
-  weightError,
+  weightErrorOf,
   type ErrorFigures,
   type ErrorSums,
 } from '../numerics/distortion.js';
@@ -16,6 +16,7 @@ import { Model, type SourceType, type TensorInfo } from './model.js';
 import { inLanes } from '../pool/concurrent.js';
 import { callback, readOptions, signal as signalReader, type ReaderTable } from '../engine/options.js';
 import { createRunner, RUNNER_OPTIONS, type Runner, type RunnerOptions } from '../pool/pool.js';
+import { ReadAhead } from '../io/source/read-ahead.js';
 import { readExactly } from '../io/source/source.js';
 import { call, compiledModule } from '../engine/wasm.js';
 
@@ -65,6 +66,9 @@ export interface MetadataDiff {
 /** Weights compared at once, 4 MiB of F32; whole blocks of every format, and a row is whole blocks. */
 const TILE = 1 << 20;
 
+/** Bytes of a tensor that are read together with its neighbours. */
+const SMALL = 1 << 14;
+
 /**
  * Compares two models, of any types and containers, tensor by tensor as their names match: what quantizing cost, whether two
  * tools wrote the same, what a new version changed.
@@ -82,35 +86,88 @@ export async function diffModels(a: Model, b: Model, options: DiffOptions = {}):
   expectInstance('b', Model, b);
   const { signal, onProgress, ...runnerOptions } = readOptions('diffModels', OPTIONS, options);
   signal?.throwIfAborted();
-  const others = new Map(b.tensors.map((tensor) => [tensor.name, tensor]));
-  const pairs = a.tensors.map((tensor) => new Pair(tensor, others.get(tensor.name)));
-  const names = new Set(a.tensors.map(({ name }) => name));
-  for (const tensor of b.tensors) if (!names.has(tensor.name)) pairs.push(new Pair(undefined, tensor));
-  const total = pairs.reduce((sum, pair) => sum + pair.tiles, 0);
-  let done = 0;
+  const { partners, alone } = matched(a.tensors, b.tensors);
+  const tensors: TensorDiff[] = new Array(a.tensors.length + alone.length);
+  const share = sharedTypes();
+  const pairAt = (index: number) => {
+    const [mine, partner] = [a.tensors[index], partners[index] ?? NONE];
+    return new Pair(mine, b.tensors[mine ? partner : (alone[index - a.tensors.length] ?? NONE)], share);
+  };
+  let [done, total] = [0, 0];
+  for (let index = 0; index < tensors.length; index++) total += pairAt(index).tiles;
+  // A pair is made when its turn comes, and only its result is kept.
   function* steps() {
-    for (const pair of pairs) for (let index = 0; index < pair.tiles; index++) yield { pair, index };
+    for (let place = 0; place < tensors.length; place++) {
+      const pair = pairAt(place);
+      if (pair.tiles === 0) tensors[place] = pair.result();
+      for (let index = 0; index < pair.tiles; index++) yield { place, pair, index };
+    }
   }
   const runner = createRunner(a.source, compiledModule(), runnerOptions);
-  await inLanes(runner, steps(), signal, async ({ pair, index }, signal) => {
-    await pair.compare(index, runner, b, signal);
+  const sides = [new ReadAhead(a.source), new ReadAhead(b.source)] as const;
+  await inLanes(runner, steps(), signal, async ({ place, pair, index }, signal) => {
+    await pair.compare(index, runner, sides, b, signal);
+    if (pair.isComplete) tensors[place] = pair.result();
     done += 1;
     onProgress?.({ tensor: pair.name, done, total });
   });
   await Promise.all([a.source.check?.(), b.source.check?.()]);
-  const tensors = pairs.map((pair) => pair.result());
   const metadata = a.container === b.container ? metadataDiff(a, b) : [];
-  const compared = pairs.flatMap(({ weights }, index) => {
-    const error = tensors[index]?.error;
-    return error ? [{ weights, relativeRmse: error.relativeRmse }] : [];
-  });
-  const error = compared.length > 0 ? weightError(compared) : undefined;
+  let compared = false;
+  function* errors() {
+    for (const [index, { error }] of tensors.entries()) {
+      if (!error) continue;
+      compared = true;
+      yield { weights: weightsOf(a.tensors[index]), relativeRmse: error.relativeRmse };
+    }
+  }
+  const together = weightErrorOf(errors());
+  const error = compared ? together : undefined;
   return {
     equal: metadata.length === 0 && tensors.every(({ status }) => status === 'same'),
     tensors,
     ...(error !== undefined && { weightError: error }),
     metadata,
   };
+}
+
+/** For each tensor of `a` the place of the one of its name in `b`, and the places of those that only `b` has. */
+function matched(a: readonly TensorInfo[], b: readonly TensorInfo[]): { partners: Int32Array; alone: number[] } {
+  const partners = new Int32Array(a.length).fill(NONE);
+  const taken = new Uint8Array(b.length);
+  let places: Map<string, number> | undefined;
+  for (let index = 0; index < a.length; index++) {
+    const name = a[index]?.name ?? '';
+    let place = index;
+    // Most files list the same tensors in the same order.
+    if (b[index]?.name !== name) {
+      places ??= new Map(b.map((tensor, at) => [tensor.name, at]));
+      place = places.get(name) ?? NONE;
+    }
+    if (place === NONE) continue;
+    partners[index] = place;
+    taken[place] = 1;
+  }
+  return { partners, alone: Array.from(taken.keys()).filter((place) => taken[place] === 0) };
+}
+
+const NONE = -1;
+
+type Types = TensorDiff['types'];
+
+/** Makes pairs of types; of equal ones, one serves all tensors. */
+function sharedTypes(): (a: SourceType | undefined, b: SourceType | undefined) => Types {
+  const known = new Map<string, Types>();
+  return (a, b) => {
+    const key = `${a} ${b}`;
+    const types = known.get(key) ?? [a, b];
+    known.set(key, types);
+    return types;
+  };
+}
+
+function weightsOf(tensor: TensorInfo | undefined): number {
+  return tensor?.shape.reduce((product, n) => product * n, 1) ?? 0;
 }
 
 /** A tensor of both files, or of one. */
@@ -120,34 +177,59 @@ class Pair {
   readonly tiles: number;
   readonly #a: TensorInfo | undefined;
   readonly #b: TensorInfo | undefined;
-  readonly weights: number;
+  readonly #share: ReturnType<typeof sharedTypes>;
+  readonly #weights: number;
   readonly #sums: (ErrorSums | 'same' | 'differs')[] = [];
+  #left: number;
 
-  constructor(a: TensorInfo | undefined, b: TensorInfo | undefined) {
+  constructor(a: TensorInfo | undefined, b: TensorInfo | undefined, share: ReturnType<typeof sharedTypes>) {
     this.name = (a ?? b)?.name ?? '';
     this.#a = a;
     this.#b = b;
-    this.weights = a?.shape.reduce((product, n) => product * n, 1) ?? 0;
-    this.tiles = a && b && isSameShape(a, b) ? Math.ceil(this.weights / TILE) : 0;
+    this.#share = share;
+    this.#weights = weightsOf(a);
+    this.tiles = a && b && isSameShape(a, b) ? Math.ceil(this.#weights / TILE) : 0;
+    this.#left = this.tiles;
   }
 
-  async compare(index: number, runner: Runner, other: Model, signal: AbortSignal): Promise<void> {
+  /** Whether all its steps are done. */
+  get isComplete(): boolean {
+    return this.#left === 0;
+  }
+
+  async compare(
+    index: number,
+    runner: Runner,
+    [mine, others]: readonly [ReadAhead, ReadAhead],
+    other: Model,
+    signal: AbortSignal,
+  ): Promise<void> {
     const [a, b] = [this.#a, this.#b];
     if (!a || !b) return;
-    const bytes = await readExactly(other.source, ...this.#range(b, index), signal);
     const [offset, length] = this.#range(a, index);
-    const task = { kind: 'compare', input: { offset, length }, from: a.type, other: bytes, otherType: b.type } as const;
+    const theirs = this.#range(b, index);
+    // Tiny tensors come many to a read; what goes to a worker is a copy, without the bytes around it.
+    const small = Math.max(length, theirs[1]) <= SMALL;
+    const input = small ? (await mine.read(offset, length, signal)).slice() : { offset, length };
+    const bytes = await (small ? others.read(...theirs, signal) : readExactly(other.source, ...theirs, signal));
+    const types = { from: a.type, otherType: b.type };
+    const task = { kind: 'compare', input, other: small ? bytes.slice() : bytes, ...types } as const;
     this.#sums[index] = await runner.run(task, signal).catch((error: unknown) => {
       if (!(error instanceof QuantpressError)) throw error;
       const details = { ...error.details, tensor: this.name };
       throw new QuantpressError(error.code, `tensor '${this.name}': ${error.message}`, details);
     });
+    this.#left -= 1;
   }
 
   result(): TensorDiff {
     const [a, b] = [this.#a, this.#b];
     const { name } = this;
-    const described = { name, types: [a?.type, b?.type], shapes: [a?.shape, b?.shape] } satisfies Partial<TensorDiff>;
+    const described = {
+      name,
+      types: this.#share(a?.type, b?.type),
+      shapes: [a?.shape, b?.shape],
+    } satisfies Partial<TensorDiff>;
     if (!a || !b) return { status: 'missing', ...described };
     if (!isSameShape(a, b)) return { status: 'shape', ...described };
     const sums = noErrors();
@@ -162,8 +244,8 @@ class Pair {
 
   #range({ offset, bytes }: TensorInfo, index: number): [offset: number, length: number] {
     // Exact: a block of any format has a power of two of weights.
-    const rate = bytes / this.weights;
-    const [from, to] = [index * TILE, Math.min((index + 1) * TILE, this.weights)];
+    const rate = bytes / this.#weights;
+    const [from, to] = [index * TILE, Math.min((index + 1) * TILE, this.#weights)];
     return [offset + from * rate, (to - from) * rate];
   }
 }
@@ -172,9 +254,10 @@ class Pair {
 const ERROR = 1;
 
 function isSameShape(a: TensorInfo, b: TensorInfo): boolean {
+  const dimensions = Math.max(a.shape.length, b.shape.length);
   // Dimensions of 1 at the end mean nothing: GGUF leaves them out.
-  const trimmed = ({ shape }: TensorInfo) => shape.join(' ').replace(/( 1)+$/, '');
-  return trimmed(a) === trimmed(b);
+  for (let i = 0; i < dimensions; i++) if ((a.shape[i] ?? 1) !== (b.shape[i] ?? 1)) return false;
+  return true;
 }
 
 function metadataDiff(a: Model, b: Model): MetadataDiff[] {

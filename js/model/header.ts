@@ -2,7 +2,7 @@
 
 import type { ModelHeader, SafetensorsModel } from '../engine/bindings.js';
 import { QuantpressError } from '../engine/error.js';
-import { readExactly, type Source } from '../io/source/source.js';
+import { readInto, type Source } from '../io/source/source.js';
 import { call } from '../engine/wasm.js';
 
 /** Enough for the header of a model with a small vocabulary; a large one asks for more. */
@@ -26,8 +26,10 @@ export async function readHeader(
   let prefix = new Uint8Array(0);
   for (let needed = FIRST_READ; ; ) {
     const size = Math.min(Math.max(needed, prefix.length * 2), source.size);
-    const more = await readExactly(source, prefix.length, size - prefix.length, signal);
-    prefix = joined(prefix, more);
+    const longer = new Uint8Array(size);
+    longer.set(prefix);
+    await readInto(source, longer.subarray(prefix.length), prefix.length, signal);
+    prefix = longer;
     const result = isSafetensors(prefix)
       ? addSafetensors(folder(), prefix, source.size, shard)
       : parseGguf(prefix, source.size);
@@ -58,11 +60,4 @@ function addSafetensors(
 /** By content: a length of 32 bits, and the opening brace of the header that has it. */
 function isSafetensors(prefix: Uint8Array): boolean {
   return prefix[8] === 0x7b && prefix.subarray(4, 8).every((byte) => byte === 0);
-}
-
-function joined(a: Uint8Array, b: Uint8Array): Uint8Array<ArrayBuffer> {
-  const whole = new Uint8Array(a.length + b.length);
-  whole.set(a);
-  whole.set(b, a.length);
-  return whole;
 }

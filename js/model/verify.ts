@@ -3,12 +3,12 @@
 import { expectInstance, expectObject, wrongType } from '../engine/check.js';
 import { QuantpressError } from '../engine/error.js';
 import { validate } from '../numerics/format.js';
-import { sha256, xxh64, type Hasher } from '../engine/hash.js';
+import { hashesOf, sha256, xxh64, type Hasher } from '../engine/hash.js';
 import type { ExpectedHashes, Manifest, ManifestTensor } from './manifest.js';
 import { formatOf, isFormat, Model, type TensorInfo } from './model.js';
 import { callback, readOptions, signal as signalReader, type Reader, type ReaderTable } from '../engine/options.js';
 import { breathe } from '../engine/platform.js';
-import { readExactly } from '../io/source/source.js';
+import { ReadAhead } from '../io/source/read-ahead.js';
 import { call } from '../engine/wasm.js';
 
 /** Options of {@link verifyModel}. */
@@ -51,6 +51,12 @@ export interface Verification {
 /** Read at once, cut to whole blocks. */
 const PIECE = 1 << 20;
 
+/** Bytes between two pauses: a thousand tensors, if they are tiny. */
+const PAUSE = 1 << 18;
+
+/** Bytes of a tensor that are hashed in one call. */
+const SMALL = 1 << 12;
+
 /**
  * Reads a whole model once: every block of every tensor as `llama-quantize` and `llama-cli --check-tensors` check it, names
  * and dimensions that the programs which run the model cannot read, and the hashes of the file and of each tensor, which are compared with those of a manifest. The header was checked when the
@@ -69,31 +75,36 @@ export async function verifyModel(model: Model, options: VerifyOptions = {}): Pr
   const { manifest: expected, signal, onProgress } = readOptions('verifyModel', OPTIONS, options);
   const { source } = model;
   const whole = sha256();
-  const hashed = new Map<string, ManifestTensor>();
   const problems = unreadable(model);
-  let at = 0;
+  const ahead = new ReadAhead(source);
+  let [at, rested] = [0, 0];
   const read = async (end: number, tensor: string, use?: (bytes: Uint8Array) => void, step = PIECE) => {
     while (at < end) {
       signal?.throwIfAborted();
-      const bytes = await readExactly(source, at, Math.min(step, end - at), signal);
+      const bytes = await ahead.read(at, Math.min(step, end - at), signal);
       whole.update(bytes);
       use?.(bytes);
       at += bytes.length;
       onProgress?.({ bytesDone: at, bytesTotal: source.size, tensor });
+      if (at - rested < PAUSE) continue;
+      rested = at;
       await breathe();
     }
   };
   // In the order of the file, which is not always the order of its table.
-  for (const tensor of [...model.tensors].sort((a, b) => a.offset - b.offset)) {
+  const order = Uint32Array.from(model.tensors, (_, index) => index);
+  order.sort((a, b) => (model.tensors[a]?.offset ?? 0) - (model.tensors[b]?.offset ?? 0));
+  const tensors: ManifestTensor[] = new Array(order.length);
+  for (const index of order) {
+    const tensor = model.tensors[index] as TensorInfo;
     await read(tensor.offset, tensor.name);
     const check = new TensorCheck(tensor);
     await read(tensor.offset + tensor.bytes, tensor.name, (bytes) => check.add(bytes), check.step);
-    hashed.set(tensor.name, check.result());
+    tensors[index] = check.result();
     if (check.problem !== undefined) problems.push({ tensor: tensor.name, message: check.problem });
   }
   await read(source.size, '');
   await source.check?.();
-  const tensors = model.tensors.map(({ name }) => hashed.get(name)).filter((tensor) => tensor !== undefined);
   const manifest = { file: baseName(source.name), size: source.size, sha256: whole.hex(), tensors };
   if (expected) for (const problem of differences(manifest, expected)) problems.push(problem);
   return { manifest, problems, compared: expected !== undefined };
@@ -110,8 +121,9 @@ class TensorCheck {
   readonly step: number;
   problem: string | undefined;
   readonly #tensor: TensorInfo;
-  readonly #sha256: Hasher = sha256();
-  readonly #xxh64: Hasher = xxh64();
+  /** Of a tensor that comes in several pieces, or is large. */
+  #hashers: [sha256: Hasher, xxh64: Hasher] | undefined;
+  #hashes: [sha256: string, xxh64: string] | undefined;
   #weights = 0;
   readonly #rate: number;
 
@@ -124,8 +136,12 @@ class TensorCheck {
   }
 
   add(bytes: Uint8Array): void {
-    this.#sha256.update(bytes);
-    this.#xxh64.update(bytes);
+    if (bytes.length === this.#tensor.bytes && bytes.length <= SMALL) {
+      this.#hashes = hashesOf(bytes);
+    } else {
+      this.#hashers ??= [sha256(), xxh64()];
+      for (const hasher of this.#hashers) hasher.update(bytes);
+    }
     try {
       const { type } = this.#tensor;
       if (this.problem === undefined && isFormat(type)) validate(bytes, type);
@@ -140,7 +156,9 @@ class TensorCheck {
 
   result(): ManifestTensor {
     const { name, type, bytes } = this.#tensor;
-    return { name, type, bytes, sha256: this.#sha256.hex(), xxh64: this.#xxh64.hex() };
+    const hashers = this.#hashers?.map((hasher) => hasher.hex());
+    const [sha256 = '', xxh64 = ''] = hashers ?? this.#hashes ?? hashesOf(new Uint8Array(0));
+    return { name, type, bytes, sha256, xxh64 };
   }
 }
 

@@ -74,6 +74,13 @@ export function weightError(
   tensors: readonly { readonly weights: number; readonly relativeRmse: number | undefined }[],
 ): number | undefined {
   expectArray('tensors', tensors);
+  return weightErrorOf(tensors);
+}
+
+/** @internal {@link weightError} of tensors that need not be in memory together. */
+export function weightErrorOf(
+  tensors: Iterable<{ readonly weights: number; readonly relativeRmse: number | undefined }>,
+): number | undefined {
   let [all, squares, changed, unknown] = [0, 0, 0, 0];
   for (const tensor of tensors) {
     expectObject('a tensor', tensor);

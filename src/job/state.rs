@@ -471,6 +471,7 @@ impl<B: Buffer> Job<B> {
             Some((whole, files, tensors)) => (Some(whole), files, tensors),
             None => (None, Vec::new(), Vec::new()),
         };
+        let mut hashes = hashes.into_iter();
         let shards = self.files.iter().enumerate();
         let shards = shards.map(|(index, file)| ReportedShard { size: file.size, sha256: files.get(index).cloned() });
         let tensors = self.plan.tensors.into_iter().enumerate();
@@ -481,7 +482,7 @@ impl<B: Buffer> Job<B> {
             source_bytes: tensor.source_bytes,
             bytes: tensor.place.bytes,
             error: self.sums.get(index).map(|sums| ErrorFigures::of(sums, tensor.has_importance)),
-            hashes: hashes.get(index).cloned(),
+            hashes: hashes.next(),
             name: tensor.name,
             why: tensor.why,
         });

@@ -30,6 +30,17 @@ impl Hasher {
     }
 }
 
+/// The SHA-256 and the XXH64 of `bytes` in hexadecimal.
+#[wasm_bindgen]
+pub fn hashes(bytes: &[u8]) -> Vec<String> {
+    [hash::Hasher::sha256(), hash::Hasher::xxh64()]
+        .map(|mut hasher| {
+            hasher.update(bytes);
+            hasher.hex()
+        })
+        .to_vec()
+}
+
 /// The version of the engine, which is also that of the package and of the crate.
 #[wasm_bindgen]
 pub fn version() -> String {

@@ -4,7 +4,7 @@ import type { ModelReport } from '../../engine/bindings.js';
 import { tensorsOf } from '../../engine/columns.js';
 import { call } from '../../engine/wasm.js';
 import { shardSuffix } from '../../io/file-names.js';
-import { figuresOf, weightError, type ErrorFigures } from '../../numerics/distortion.js';
+import { figuresOf, weightErrorOf, type ErrorFigures } from '../../numerics/distortion.js';
 import type { FormatName } from '../../numerics/format.js';
 import type { SourceType } from '../model.js';
 
@@ -67,18 +67,23 @@ export interface ReportFacts {
 /** Reads a report of the engine's. */
 export async function readReport(engine: ModelReport, facts: ReportFacts): Promise<Report> {
   const { sourceSize, seconds, split, plain, hashes, errors } = facts;
-  const changes: { weights: number; relativeRmse: number }[] = [];
+  const weightsOf: number[] = [];
   const tensors = await tensorsOf(engine, (columns) => {
     const [name, from, to, why] = [columns.text(), columns.text(), columns.text(), columns.text()];
     const [weights, sourceBytes, bytes] = [columns.number(), columns.number(), columns.number()];
     const hashed = hashes && { sha256: columns.text(), xxh64: columns.text() };
     const error = errors ? figuresOf(Float64Array.from({ length: FIGURES }, () => columns.number())) : undefined;
-    if (error) changes.push({ weights, relativeRmse: error.relativeRmse });
+    if (error) weightsOf.push(weights);
     const types = { from: from as SourceType, to: to as FormatName };
     return { name, ...types, why, sourceBytes, bytes, ...(error && { error }), ...hashed } satisfies ReportedTensor;
   });
   const { size, bytesResumed, sha256 } = engine;
-  const error = errors ? weightError(changes) : undefined;
+  function* changes() {
+    for (const [index, weights] of weightsOf.entries()) {
+      yield { weights, relativeRmse: tensors[index]?.error?.relativeRmse };
+    }
+  }
+  const error = errors ? weightErrorOf(changes()) : undefined;
   return {
     sourceSize,
     size,

@@ -86,8 +86,13 @@ fn header(prefix: &[u8], file_size: u64) -> Read<Header> {
     let held = prefix.len().saturating_sub(reader.position()).checked_div(MIN_RECORD_BYTES).unwrap_or(0);
     header.tensors.reserve_exact(held.min(usize::try_from(tensor_count).unwrap_or(held)));
     let mut shapes = Pool::default();
-    for _ in 0..tensor_count {
-        header.tensors.push(record(&mut reader, &mut shapes)?);
+    let start = reader.position();
+    for done in 0..tensor_count {
+        let next = record(&mut reader, &mut shapes);
+        header.tensors.push(next.map_err(|stop| match stop {
+            Stop::More(needed) => Stop::More(needed.max(estimate(start, &reader, done, tensor_count).min(file_size))),
+            failed => failed,
+        })?);
     }
     drop(shapes);
     let mut names = HashSet::new();
@@ -98,6 +103,15 @@ fn header(prefix: &[u8], file_size: u64) -> Read<Header> {
     header.data_start = align(reader.position() as u64, header.alignment);
     place(&mut header)?;
     Ok(header)
+}
+
+/// An estimate of the header's size, which assumes that the missing records are as long as those already read. It only
+/// saves reads, so it is limited: a file may claim any number of records.
+fn estimate(start: usize, reader: &Reader, done: u64, count: u64) -> u64 {
+    const LIMIT: u64 = 64 << 20;
+    let read = (reader.position() as u64).saturating_sub(start as u64);
+    let all = read.saturating_mul(count).checked_div(done).unwrap_or(0);
+    (start as u64).saturating_add(all).saturating_add(all >> 5).min(LIMIT)
 }
 
 /// The minimum size of a tensor record: lengths and numbers, a name of one byte, zero dimensions.
