@@ -8,6 +8,8 @@ import { callback, flag, readOptions, signal as signalReader, type ReaderTable }
 import { runtimeHash } from '../../engine/platform.js';
 import { call, compiledModule } from '../../engine/wasm.js';
 import { filesOf, refuseSharedFiles, usesOf, type FileUse } from '../../io/file-identity.js';
+import { concatenated } from '../../io/concatenated.js';
+import { ReadAhead } from '../../io/source/read-ahead.js';
 import { openTargets, type TargetInput, type TargetSet } from '../../io/target/open.js';
 import type { SideFile } from '../../io/target/side-file.js';
 import { InOrder, type Target } from '../../io/target/target.js';
@@ -164,6 +166,21 @@ interface Write {
   bytes: Uint8Array<ArrayBuffer>;
 }
 
+/** Bytes that are read together with their neighbours, or written together with what follows them. */
+const SMALL = 1 << 14;
+
+/** Joins small writes that follow each other: of a tensor and of its padding. */
+function combined(writes: readonly Write[]): readonly Write[] {
+  const [first, ...others] = writes;
+  if (!first || others.length === 0) return writes;
+  let end = first.offset;
+  for (const { offset, bytes } of writes) {
+    if (offset !== end || bytes.length > SMALL) return writes;
+    end += bytes.length;
+  }
+  return [{ offset: first.offset, bytes: concatenated(writes.map(({ bytes }) => bytes)) }];
+}
+
 /** Makes the engine's job, with the first line of its journal, for as many tasks at once as a runner is wide. */
 type MakeJob = (window: number) => { job: ModelJob; head: Uint8Array<ArrayBuffer> };
 
@@ -175,6 +192,7 @@ class Conversion {
   readonly #journal: Journal | undefined;
   readonly #read: (range: ByteRange) => Promise<Uint8Array<ArrayBuffer>>;
   readonly #runner: Runner;
+  readonly #ahead: ReadAhead;
   readonly #speed = new SpeedMeter();
   readonly #onProgress: QuantizeModelOptions['onProgress'];
   readonly #stop = new AbortController();
@@ -187,6 +205,7 @@ class Conversion {
   constructor(model: Model, target: Target, options: QuantizeModelOptions, make: MakeJob) {
     const kept = resumable(target, options.resume ?? false);
     this.#model = model;
+    this.#ahead = new ReadAhead(model.source);
     this.#target = target.ordered ? new InOrder(target, this.#stop.signal) : target;
     this.#runner = createRunner(model.source, compiledModule(), options);
     const { job, head } = make(this.#runner.width);
@@ -266,23 +285,36 @@ class Conversion {
     const { found, bytes } = await this.#run(task);
     const step = call(() => this.#job.complete(task.id, found, bytes)) as { writes: Write[]; entry?: Uint8Array };
     this.#wake();
-    for (const write of step.writes) await this.#target.write(write.offset, write.bytes);
+    for (const write of combined(step.writes)) await this.#target.write(write.offset, write.bytes);
     if (step.entry) this.#journal?.add(step.entry as Uint8Array<ArrayBuffer>);
     const progress = call(() => this.#job.written(task.id)) as Progress | undefined;
     if (progress) this.#onProgress?.(this.#speed.of(progress));
   }
 
   async #run({ tensor, output, ranges, passes, task }: JobTask): Promise<Results['convert']> {
-    const [first, ...more] = ranges;
-    const input: TaskInput = output && first ? await this.#read(first) : more.length > 0 || !first ? ranges : first;
+    const { signal } = this.#stop;
+    const run = async () => {
+      const input = await this.#inputOf(output, ranges);
+      return this.#runner.run({ kind: 'convert', input, task, passes }, signal);
+    };
     try {
       // A source may be stuck, and not listen to the signal.
-      return await this.#orStopped(this.#runner.run({ kind: 'convert', input, task, passes }, this.#stop.signal));
+      return await this.#orStopped(run());
     } catch (error) {
       // The engine names the tensor itself: this is of what was read.
       if (!(error instanceof QuantpressError) || 'tensor' in error.details) throw error;
       throw new QuantpressError(error.code, `tensor '${tensor}': ${error.message}`, { ...error.details, tensor });
     }
+  }
+
+  /** The bytes of a task where this thread has to read them, otherwise where they are. */
+  async #inputOf(output: boolean, ranges: ByteRange[]): Promise<TaskInput> {
+    const [first, ...more] = ranges;
+    if (!first || more.length > 0) return ranges;
+    if (output) return this.#read(first);
+    if (first.length > SMALL) return first;
+    // Tiny tensors come many to a read. It is copied, because a worker takes its buffer away.
+    return (await this.#ahead.read(first.offset, first.length, this.#stop.signal)).slice();
   }
 
   /** What a promise gives, unless the run is stopped first. One listener serves all that wait: there are many at once. */

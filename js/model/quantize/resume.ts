@@ -4,6 +4,7 @@ import type { ModelJob } from '../../engine/bindings.js';
 import { QuantpressError } from '../../engine/error.js';
 import { hashOf, sha256 } from '../../engine/hash.js';
 import { call } from '../../engine/wasm.js';
+import { concatenated } from '../../io/concatenated.js';
 import { readExactly } from '../../io/source/source.js';
 import { isResumable, type ResumableTarget, type Target } from '../../io/target/target.js';
 import type { Model } from '../model.js';
@@ -131,7 +132,7 @@ export class Journal {
 
   async #flush(): Promise<void> {
     const entries = this.#waiting.splice(0);
-    await this.#target.log(new Uint8Array(await new Blob(entries).arrayBuffer()));
+    await this.#target.log(concatenated(entries));
   }
 
   #pause(milliseconds: number): Promise<void> {
