@@ -88,10 +88,10 @@ export async function diffModels(a: Model, b: Model, options: DiffOptions = {}):
   signal?.throwIfAborted();
   const { partners, alone } = matched(a.tensors, b.tensors);
   const tensors: TensorDiff[] = new Array(a.tensors.length + alone.length);
-  const share = sharedTypes();
+  const [share, same] = [sharedTypes(), unchanged(false)];
   const pairAt = (index: number) => {
     const [mine, partner] = [a.tensors[index], partners[index] ?? NONE];
-    return new Pair(mine, b.tensors[mine ? partner : (alone[index - a.tensors.length] ?? NONE)], share);
+    return new Pair(mine, b.tensors[mine ? partner : (alone[index - a.tensors.length] ?? NONE)], share, same);
   };
   let [done, total] = [0, 0];
   for (let index = 0; index < tensors.length; index++) total += pairAt(index).tiles;
@@ -178,15 +178,22 @@ class Pair {
   readonly #a: TensorInfo | undefined;
   readonly #b: TensorInfo | undefined;
   readonly #share: ReturnType<typeof sharedTypes>;
+  readonly #unchanged: ErrorFigures;
   readonly #weights: number;
   readonly #sums: (ErrorSums | 'same' | 'differs')[] = [];
   #left: number;
 
-  constructor(a: TensorInfo | undefined, b: TensorInfo | undefined, share: ReturnType<typeof sharedTypes>) {
+  constructor(
+    a: TensorInfo | undefined,
+    b: TensorInfo | undefined,
+    share: ReturnType<typeof sharedTypes>,
+    same: ErrorFigures,
+  ) {
     this.name = (a ?? b)?.name ?? '';
     this.#a = a;
     this.#b = b;
     this.#share = share;
+    this.#unchanged = same;
     this.#weights = weightsOf(a);
     this.tiles = a && b && isSameShape(a, b) ? Math.ceil(this.#weights / TILE) : 0;
     this.#left = this.tiles;
@@ -239,7 +246,7 @@ class Pair {
     }
     const different = sums[ERROR] !== 0;
     const status = different ? 'weights' : a.type === b.type ? 'same' : 'type';
-    return { status, ...described, error: different ? errorFigures(sums, false) : unchanged(false) };
+    return { status, ...described, error: different ? errorFigures(sums, false) : this.#unchanged };
   }
 
   #range({ offset, bytes }: TensorInfo, index: number): [offset: number, length: number] {

@@ -13,18 +13,31 @@ const MB = 1_000_000;
 const SHAPE = [32, 2];
 const BYTES = 4 * 64;
 
+const nameOf = (index: number) => `blk.${index}.ffn_up.weight`;
+
 /** A file of so many tensors of F32, all zeros. */
 function manyTensors(path: string, count: number): void {
-  const tensor = (index: number) => ({
-    name: `blk.${index}.ffn_up.weight`,
-    type: TYPE.F32,
-    shape: SHAPE,
-    size: BYTES,
-  });
+  const tensor = (index: number) => ({ name: nameOf(index), type: TYPE.F32, shape: SHAPE, size: BYTES });
   const header = ggufHeader(
     LLAMA,
     Array.from({ length: count }, (_, index) => tensor(index)),
   );
+  write(path, header, count);
+}
+
+/** The same as safetensors. */
+function manySafetensors(path: string, count: number): void {
+  const records = Array.from({ length: count }, (_, index) => {
+    const offsets = [index * BYTES, (index + 1) * BYTES];
+    return `${JSON.stringify(nameOf(index))}:{"dtype":"F32","shape":[2,32],"data_offsets":[${offsets}]}`;
+  });
+  const header = Buffer.from(`{${records.join(',')}}`);
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(header.length));
+  write(path, Buffer.concat([length, header]), count);
+}
+
+function write(path: string, header: Uint8Array, count: number): void {
   const file = openSync(path, 'w');
   writeSync(file, header);
   writeSync(file, new Uint8Array(BYTES * count));
@@ -50,21 +63,65 @@ function run(path: string, work: string): { printed: string; peak: number } {
 
 describe('300 000 tensors', () => {
   const count = 300_000;
+  const LIMIT = 400 * MB;
 
-  test('are opened and found by name in less than 350 MB, planned in less than 500 MB', () => {
-    const path = folder().file('many.gguf');
-    manyTensors(path, count);
-    const work = `
-      for (const { name } of model.tensors) model.tensor(name);
-      const opened = ${PEAK};
-      const plan = await quantpress.planModel(model, { preset: 'Q8_0', pure: true });
+  test.each([
+    { container: 'GGUF', write: manyTensors, recipe: { preset: 'Q8_0', pure: true }, two: LIMIT },
+    // Two models, one of which has names for lookups too: not yet within the limit.
+    {
+      container: 'safetensors',
+      write: manySafetensors,
+      recipe: { preset: 'Q8_0', pure: true, plain: true },
+      two: 450 * MB,
+    },
+  ])(
+    'of $container are opened, planned, quantized, verified and compared in bounded memory',
+    ({ write, recipe, two }) => {
+      const { file } = folder();
+      const [path, made] = [file('many'), JSON.stringify(file('made.gguf'))];
+      write(path, count);
+      const options = JSON.stringify(recipe);
+      const opened = run(
+        path,
+        `for (const { name } of model.tensors) model.tensor(name);
+      console.log(model.tensors.length);`,
+      );
+      expect(opened.printed).toBe(`${count}`);
+      expect(opened.peak).toBeLessThan(LIMIT);
+      const planned = run(
+        path,
+        `const plan = await quantpress.planModel(model, ${options});
       let bytes = 0;
-      for (const { name } of plan.tensors) bytes += model.tensor(name).bytes;
-      console.log(opened < 350e6, plan.tensors.length, bytes, plan.tensors.at(-1).name, plan.tensors.at(-1).targetBytes);`;
-    const { printed, peak } = run(path, work);
-    expect(printed).toBe(`true ${count} ${count * BYTES} blk.${count - 1}.ffn_up.weight 68`);
-    expect(peak).toBeLessThan(500 * MB);
-  });
+      for (const { sourceBytes } of plan.tensors) bytes += sourceBytes;
+      const { name, targetBytes } = plan.tensors.at(-1);
+      console.log(plan.tensors.length, bytes, name, targetBytes);`,
+      );
+      expect(planned.printed).toBe(`${count} ${count * BYTES} ${nameOf(count - 1)} 68`);
+      expect(planned.peak).toBeLessThan(LIMIT);
+      const quantized = run(
+        path,
+        `const { tensors } = await quantpress.quantizeModel(model, ${made}, ${options}, { workers: 0 });
+      console.log(tensors.length, tensors.at(-1).bytes);`,
+      );
+      expect(quantized.printed).toBe(`${count} 68`);
+      expect(quantized.peak).toBeLessThan(LIMIT);
+      const verified = run(
+        path,
+        `const { problems, manifest } = await quantpress.verifyModel(model);
+      console.log(problems.length, manifest.tensors.length, manifest.tensors.at(-1).name);`,
+      );
+      expect(verified.printed).toBe(`0 ${count} ${nameOf(count - 1)}`);
+      expect(verified.peak).toBeLessThan(LIMIT);
+      const compared = run(
+        path,
+        `const made = await quantpress.openModel(${made});
+      const { tensors } = await quantpress.diffModels(model, made, { workers: 0 });
+      console.log(tensors.filter(({ status }) => status === 'type').length, tensors.at(-1).name);`,
+      );
+      expect(compared.printed).toBe(`${count} ${nameOf(count - 1)}`);
+      expect(compared.peak).toBeLessThan(two);
+    },
+  );
 
   test('inspect lists them, as text and as JSON', async () => {
     const path = folder().file('many.gguf');
