@@ -44,10 +44,12 @@ interface Counted {
   most: number;
   /** Bytes of text in one message, at most. */
   text: number;
+  /** Plans that workers have made. */
+  plans: number;
 }
 
 function countMessages(): void {
-  const counted: Counted = { messages: 0, most: 0, text: 0 };
+  const counted: Counted = { messages: 0, most: 0, text: 0, plans: 0 };
   const size = (value: unknown, depth: number): number => {
     if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value) || value instanceof Blob) return 0;
     if (depth > 6) return 1;
@@ -64,6 +66,7 @@ function countMessages(): void {
       super(url, options);
       this.addEventListener('message', ({ data }) => {
         counted.messages += 1;
+        counted.plans += typeof data === 'object' && data !== null && 'codes' in data ? 1 : 0;
         counted.most = Math.max(counted.most, size(data, 0));
       });
     }
@@ -124,6 +127,8 @@ test('metadata of 50 MB is planned for by a worker, which sends none of it', asy
   await says(page.locator('.tensors .tools [aria-live]'), '5 of 5');
   await page.locator('.preset [value="Q8_0"]:enabled').check();
   await says(page.locator('.verdict .line'), /^Q8_0: /);
+  // The presets and the recipe: on the main thread each plan would read the whole header again.
+  await expect.poll(async () => (await counted(page)).plans).toBeGreaterThan(20);
   const { text: longest } = await counted(page);
   expect(longest).toBeLessThan(10_000);
   expect(await page.evaluate(() => document.documentElement.outerHTML.length)).toBeLessThan(1_000_000);
