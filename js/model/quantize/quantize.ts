@@ -167,7 +167,7 @@ interface Write {
 }
 
 /** Bytes that are read together with their neighbours, or written together with what follows them. */
-const SMALL = 1 << 14;
+const SMALL = 1 << 10;
 
 /** Joins small writes that follow each other: of a tensor and of its padding. */
 function combined(writes: readonly Write[]): readonly Write[] {
