@@ -202,7 +202,7 @@ describe('resuming is refused, and what is there stays,', () => {
     utimesSync(file('in'), 1e9, 1e9);
     const error = await failure(convert(file('in'), file('out'), 'Q8_0', { resume: true }));
     expect(error).toMatchObject({ code: 'CHANGED', details: { changed: 'source' } });
-    expect(error.message).toContain('the source is not the one');
+    expect(error.message).toContain('the source is a different one');
   });
 
   test('with another engine', async () => {
