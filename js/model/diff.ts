@@ -2,15 +2,7 @@
 
 import { expectInstance } from '../engine/check.js';
 import { QuantpressError } from '../engine/error.js';
-import {
-  addErrors,
-  errorFigures,
-  noErrors,
-  unchanged,
-  weightErrorOf,
-  type ErrorFigures,
-  type ErrorSums,
-} from '../numerics/distortion.js';
+import { errorFigures, weightErrorOf, type ErrorFigures, type ErrorSums } from '../numerics/distortion.js';
 import type { MetadataValue } from './metadata.js';
 import { Model, type SourceType, type TensorInfo } from './model.js';
 import { inLanes } from '../pool/concurrent.js';
@@ -88,7 +80,7 @@ export async function diffModels(a: Model, b: Model, options: DiffOptions = {}):
   signal?.throwIfAborted();
   const { partners, alone } = matched(a.tensors, b.tensors);
   const tensors: TensorDiff[] = new Array(a.tensors.length + alone.length);
-  const [share, same] = [sharedTypes(), unchanged(false)];
+  const [share, same] = [sharedTypes(), errorFigures([], false)];
   const pairAt = (index: number) => {
     const [mine, partner] = [a.tensors[index], partners[index] ?? NONE];
     return new Pair(mine, b.tensors[mine ? partner : (alone[index - a.tensors.length] ?? NONE)], share, same);
@@ -239,14 +231,15 @@ class Pair {
     } satisfies Partial<TensorDiff>;
     if (!a || !b) return { status: 'missing', ...described };
     if (!isSameShape(a, b)) return { status: 'shape', ...described };
-    const sums = noErrors();
+    const tiles: ErrorSums[] = [];
     for (const tile of this.#sums) {
       if (tile === 'differs') return { status: 'weights', ...described };
-      if (tile !== 'same') addErrors(sums, tile);
+      if (tile !== 'same') tiles.push(tile);
     }
-    const different = sums[ERROR] !== 0;
+    const error = tiles.length > 0 ? errorFigures(tiles, false) : this.#unchanged;
+    const different = error.rmse !== 0;
     const status = different ? 'weights' : a.type === b.type ? 'same' : 'type';
-    return { status, ...described, error: different ? errorFigures(sums, false) : this.#unchanged };
+    return { status, ...described, error: different ? error : this.#unchanged };
   }
 
   #range({ offset, bytes }: TensorInfo, index: number): [offset: number, length: number] {
@@ -256,9 +249,6 @@ class Pair {
     return [offset + from * rate, (to - from) * rate];
   }
 }
-
-/** Where the sum of squared errors is in the sums. */
-const ERROR = 1;
 
 function isSameShape(a: TensorInfo, b: TensorInfo): boolean {
   const dimensions = Math.max(a.shape.length, b.shape.length);

@@ -25,23 +25,14 @@ export interface ErrorFigures {
 /** The sums of some weights, in the order of the engine's `ErrorSums`. */
 export type ErrorSums = Float64Array<ArrayBuffer>;
 
-/** The sums of nothing. */
-export function noErrors(): ErrorSums {
-  return new Float64Array(8);
-}
-
-const LARGEST = 5;
-
-/** Adds sums to others. The order matters to the last bits, so tiles are added in theirs. */
-export function addErrors(all: ErrorSums, more: ArrayLike<number>): void {
-  for (let i = 0; i < all.length; i++) {
-    const [a = 0, b = 0] = [all[i], more[i]];
-    all[i] = i === LARGEST ? Math.max(a, b) : a + b;
+/** The figures of a tensor from the sums of its tiles, in their order; none if nothing changed. `weighted` if there was importance. */
+export function errorFigures(tiles: readonly ErrorSums[], weighted: boolean): ErrorFigures {
+  const sums = new Float64Array(tiles.reduce((length, tile) => length + tile.length, 0));
+  let at = 0;
+  for (const tile of tiles) {
+    sums.set(tile, at);
+    at += tile.length;
   }
-}
-
-/** The figures of sums; `weighted` if there was importance. */
-export function errorFigures(sums: ErrorSums, weighted: boolean): ErrorFigures {
   return figuresOf(call((engine) => engine.errorFigures(sums, weighted)));
 }
 
@@ -49,11 +40,6 @@ export function errorFigures(sums: ErrorSums, weighted: boolean): ErrorFigures {
 export function figuresOf(values: Float64Array): ErrorFigures {
   const [rmse = 0, relativeRmse = 0, sqnrDb = 0, cosine = 0, maxError = 0, weightedError = 0, weighted = 0] = values;
   return { rmse, relativeRmse, sqnrDb, cosine, maxError, ...(weighted !== 0 && { weightedError }) };
-}
-
-/** The figures of weights that were copied. */
-export function unchanged(weighted: boolean): ErrorFigures {
-  return errorFigures(noErrors(), weighted);
 }
 
 /**

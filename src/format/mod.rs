@@ -46,6 +46,7 @@
 mod along;
 pub mod block;
 mod codec;
+mod effort;
 pub mod f64;
 pub mod float;
 mod fp4;
@@ -83,6 +84,7 @@ pub mod tq2_0;
 
 pub use block::{BlockEncoder, BlockFormat, add_squares, mean_square};
 pub use codec::Codec;
+pub use effort::Effort;
 pub use f64::F64;
 pub use float::{BF16, F16, F32};
 pub use integers::{I8, I16, I32, I64};

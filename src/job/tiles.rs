@@ -2,6 +2,7 @@
 //! tensor.
 
 use crate::container::gguf::TensorType;
+use crate::format::Effort;
 use crate::recipe::{PlannedTensor, four_bit_data_type};
 use serde::{Deserialize, Serialize};
 
@@ -96,8 +97,7 @@ pub(super) fn bytes_of(kind: TensorType, weights: u64) -> u64 {
 
 /// The number of weights of the largest tile of a format.
 fn most_weights(to: TensorType) -> u64 {
-    let slow = ["IQ1_", "IQ2_", "IQ3_"].iter().any(|prefix| to.name.starts_with(prefix));
-    if slow { SLOW_TILE_WEIGHTS } else { TILE_WEIGHTS }
+    if Effort::of(to.name) == Effort::VeryHigh { SLOW_TILE_WEIGHTS } else { TILE_WEIGHTS }
 }
 
 fn parts(tensor: &PlannedTensor, most: u64) -> Parts {

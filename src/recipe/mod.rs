@@ -13,6 +13,7 @@
 //! split      output to several files
 //! transcribe writes a header imported from another container without quantizing
 //! tile       one tile (whole rows or part of one): decode, encode, check, measure
+//! sample     the rows of a tensor that an analysis looks at
 //! rows       the error of each format on some rows, and the difference between two tensors
 //! ```
 //!
@@ -37,6 +38,7 @@ mod plan;
 mod planned;
 mod preset;
 mod rows;
+mod sample;
 mod split;
 mod tile;
 mod transcribe;
@@ -53,5 +55,6 @@ pub use plan::plan;
 pub use planned::{FourBit, Plan, PlannedTensor, Shard};
 pub use preset::{Preset, presets};
 pub use rows::{analyze_rows, compare_rows};
+pub use sample::{STRATA, Sampled, Stratum, rows_per_matrix};
 pub use tile::{Tile, add_row_squares, encode_tile, widen};
 pub use transcribe::transcribe;

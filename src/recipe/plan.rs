@@ -158,17 +158,8 @@ fn needs_importance(name: &str, kind: TensorType, number: u32) -> bool {
 
 /// Whether there is importance for a tensor that will be encoded.
 fn has_importance(tensor: &Tensor, kind: TensorType, importance: Option<&ImportanceMatrix>) -> Result<bool> {
-    let entry = importance.filter(|_| kind != tensor.kind).and_then(|matrix| matrix.get(&tensor.name));
-    let Some(entry) = entry else { return Ok(false) };
-    let (have, want) = (entry.values.len() as u64, tensor.row_length().saturating_mul(tensor.dimension(2)));
-    if have == want && tensor.dimension(3) == 1 {
-        return Ok(true);
-    }
-    if tensor.name == "token_embd.weight" || tensor.name == "per_layer_token_embd.weight" {
-        return Ok(false); // its rows are tokens, so measured importance never matches
-    }
-    let message = format!("its importance has {have} values; expected {want} (columns times experts)");
-    Err(Error::new(Code::LENGTH, message).with("actual", have).with("expected", want))
+    let importance = importance.filter(|_| kind != tensor.kind);
+    Ok(importance.map(|matrix| matrix.of_tensor(&tensor.name, &tensor.shape)).transpose()?.flatten().is_some())
 }
 
 /// `made` means that the model was imported from another container, so its stored dtypes are not what llama-quantize

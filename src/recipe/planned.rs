@@ -1,5 +1,6 @@
 //! What a plan consists of.
 
+use super::sample::rows_per_matrix;
 use crate::container::gguf::{Place, Tensor, TensorType};
 use crate::container::imatrix::ImportanceMatrix;
 use crate::nf4::TailLayout;
@@ -68,8 +69,7 @@ pub struct PlannedTensor {
 impl PlannedTensor {
     /// The number of weights per matrix: all of them, unless the tensor is a stack of matrices (experts).
     pub fn weights_per_matrix(&self) -> u64 {
-        let rows = if self.shape.len() > 2 { self.shape.get(1).copied().unwrap_or(self.rows) } else { self.rows };
-        rows.saturating_mul(self.row_length)
+        rows_per_matrix(&self.shape, self.rows).saturating_mul(self.row_length)
     }
 
     /// Size of the data in the output in bytes, without padding.

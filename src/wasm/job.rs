@@ -6,6 +6,7 @@ use super::columns::Columns;
 use super::model::ModelPlan;
 use super::object::Object;
 use super::tiles::TILE;
+use crate::analysis::ErrorSums;
 use crate::error::{Code, Error};
 use crate::hash::Hasher;
 use crate::job::{
@@ -303,10 +304,14 @@ fn figures_of(figures: &ErrorFigures) -> [f64; 7] {
     [rmse, relative_rmse, sqnr_db, cosine, max_error, weighted_error.unwrap_or_default(), measured]
 }
 
-/// The error figures computed from [sums](crate::analysis::ErrorSums), in the order of [`ModelReport::tensors`].
+/// Calculates the figures of tiles from their [sums](ErrorSums), one after the other in the order of the tensor; in the order of
+/// [`ModelReport::tensors`].
 #[wasm_bindgen(js_name = errorFigures)]
 pub fn error_figures(sums: &[f64], weighted: bool) -> Result<Vec<f64>, Error> {
-    let wrong = |_| Error::new(Code::LENGTH, "error figures are computed from eight sums");
-    let sums = crate::analysis::ErrorSums::from_array(sums.try_into().map_err(wrong)?);
-    Ok(figures_of(&ErrorFigures::of(&sums, weighted)).to_vec())
+    let (tiles, []) = sums.as_chunks() else {
+        return Err(Error::new(Code::LENGTH, "a tile has eight sums"));
+    };
+    let mut all = ErrorSums::default();
+    tiles.iter().for_each(|tile| all.append(&ErrorSums::from_array(*tile)));
+    Ok(figures_of(&ErrorFigures::of(&all, weighted)).to_vec())
 }

@@ -159,6 +159,14 @@ impl ImportanceMatrix {
     pub fn get(&self, name: &str) -> Option<Vec<f32>> {
         self.0.get(name).map(|entry| entry.values.clone())
     }
+
+    /// See [`imatrix::ImportanceMatrix::of_tensor`].
+    #[wasm_bindgen(js_name = ofTensor)]
+    pub fn of_tensor(&self, name: &str, shape: &[f64]) -> Result<Option<Vec<f32>>, Error> {
+        let shape = shape.iter().map(|n| count(*n, "shape")).collect::<Result<Vec<u64>, Error>>()?;
+        let named = |error: Error| error.within(&format!("tensor '{name}'")).with("tensor", name);
+        Ok(self.0.of_tensor(name, &shape).map_err(named)?.map(|entry| entry.values.clone()))
+    }
 }
 
 /// The matrix in an optional argument.
@@ -277,6 +285,35 @@ pub fn encode_tile(
 }
 
 /// Whether a format, with importance, needs the mean square of the whole row; see [`Codec::weighs_by_row`].
+/// Whether an analysis tries a format only on some of a tensor's strata: see [`format::Effort`].
+#[wasm_bindgen(js_name = isSlow)]
+pub fn is_slow(name: &str) -> bool {
+    format::Effort::of(name) > format::Effort::Low
+}
+
+/// See [`recipe::Sampled::strata`]: of each stratum its columns, the first of them, rows, matrix, whether slow formats are tried on
+/// it, and its ranges: their number, and the offset and length of each. Without a `budget` the strata are all rows.
+#[wasm_bindgen]
+pub fn strata(
+    shape: &[f64],
+    offset: f64,
+    bytes: f64,
+    #[wasm_bindgen(js_name = headRows)] head_rows: f64,
+    budget: Option<f64>,
+) -> Result<Vec<f64>, Error> {
+    let shape = shape.iter().map(|n| count(*n, "shape")).collect::<Result<Vec<u64>, Error>>()?;
+    let (offset, bytes) = (count(offset, "offset")?, count(bytes, "bytes")?);
+    let tensor = recipe::Sampled { shape: &shape, offset, bytes, head_rows: count(head_rows, "headRows")? };
+    let budget = budget.map(|budget| count(budget, "budget")).transpose()?;
+    let mut numbers = Vec::new();
+    for stratum in tensor.strata(budget) {
+        let recipe::Stratum { columns, column, rows, matrix, slow, ranges } = stratum;
+        numbers.extend([columns, column, rows, matrix, slow.into(), ranges.len() as u64].map(|n| n as f64));
+        numbers.extend(ranges.iter().flat_map(|(offset, length)| [*offset as f64, *length as f64]));
+    }
+    Ok(numbers)
+}
+
 #[wasm_bindgen(js_name = weighsByRow)]
 pub fn weighs_by_row(format: &str) -> bool {
     Codec::by_name(format).is_ok_and(|codec| codec.weighs_by_row)

@@ -1,10 +1,10 @@
 /** What every format would make of every tensor of a model, measured on a sample of its rows; nothing is written. */
 
-import { strataOf, STRATA, type Stratum } from './sample.js';
+import { rangesOf, strataOf, type Stratum } from './sample.js';
 import { analyzedTensors, type AnalyzedTensor } from './tensors.js';
 import { expectArray, expectInstance, expectText, expectWhole } from '../../engine/check.js';
 import { QuantpressError, type ErrorCode } from '../../engine/error.js';
-import { addErrors, errorFigures, noErrors, type ErrorFigures } from '../../numerics/distortion.js';
+import { errorFigures, type ErrorFigures, type ErrorSums } from '../../numerics/distortion.js';
 import { formats, type Format, type FormatName } from '../../numerics/format.js';
 import { openImportance, type Importance, type ImportanceInput } from '../importance.js';
 import { formatOf, Model, type SourceType, type TensorInfo } from '../model.js';
@@ -19,7 +19,7 @@ import {
 } from '../../engine/options.js';
 import { createRunner, RUNNER_OPTIONS, type Runner, type RunnerOptions } from '../../pool/pool.js';
 import { meanSquareOf, needsMeanSquare } from './long-rows.js';
-import { compiledModule } from '../../engine/wasm.js';
+import { call, compiledModule } from '../../engine/wasm.js';
 import type { Results } from '../../pool/protocol.js';
 
 /** Options of {@link analyzeModel}. */
@@ -108,10 +108,6 @@ export interface FormatRefusal {
 
 const SAMPLE = 1 << 18;
 
-/** Slow formats are tried on one stratum of so many. */
-const SLOW_EVERY = STRATA / 2;
-const SLOW = /^IQ/;
-
 /** What is wrong with weights themselves, whatever the format. */
 const OF_WEIGHTS = new Set<ErrorCode>(['NON_FINITE', 'INVALID_BLOCK']);
 
@@ -186,6 +182,8 @@ class TensorJob {
   /** Strata that are not done. */
   left: number;
   readonly #formats: readonly Format[];
+  /** Those that are tried on every stratum. */
+  readonly #quick: readonly Format[];
   readonly #whole: boolean;
   readonly #importance: Importance | undefined;
   #weighted = false;
@@ -200,6 +198,7 @@ class TensorJob {
     this.strata = isQuantizable(tensor) ? strataOf(tensor, budget) : [];
     this.left = this.strata.length;
     this.#formats = wanted;
+    this.#quick = wanted.filter(({ name }) => !call((engine) => engine.isSlow(name)));
     this.#whole = budget === Infinity;
     this.#importance = importance;
   }
@@ -207,14 +206,14 @@ class TensorJob {
   async run(index: number, runner: Runner, signal: AbortSignal): Promise<void> {
     const stratum = this.strata[index];
     if (!stratum) return;
-    const { pieces, columns, column } = stratum;
-    const input = pieces ?? stratum.input;
+    const { columns, column } = stratum;
+    const input = rangesOf(stratum);
     const values = importanceOf(this.tensor, this.#importance);
     this.#weighted = values !== undefined;
     const start = stratum.matrix * (this.tensor.shape[0] ?? 0) + column;
     const importance = values?.slice(start, start + columns);
     const from = this.tensor.type;
-    const names = this.#formatsOf(index).map(({ name }) => name);
+    const names = this.#formatsOf(stratum).map(({ name }) => name);
     const meanSquare = importance && (await this.#meanSquare(stratum, runner, signal));
     const task = { kind: 'analyze', input, from, columns, formats: names, importance, meanSquare } as const;
     this.#results[index] = await runner.run(task, signal);
@@ -242,21 +241,21 @@ class TensorJob {
   }
 
   #resultOf(format: Format, weights: number): FormatAnalysis {
-    const sums = noErrors();
-    for (const [index, results] of this.#results.entries()) {
-      const result = results[this.#formatsOf(index).indexOf(format)];
+    const tiles: ErrorSums[] = [];
+    for (const [index, stratum] of this.strata.entries()) {
+      const result = this.#results[index]?.[this.#formatsOf(stratum).indexOf(format)];
       if (result === undefined) continue;
       if (!(result instanceof Float64Array)) {
         return { format: format.name, refusal: { code: result.code, message: result.message } };
       }
-      addErrors(sums, result);
+      tiles.push(result);
     }
     return {
       format: format.name,
       bytes: (weights / format.weights) * format.bytes,
       bitsPerWeight: format.bitsPerWeight,
-      sampled: sums[0] ?? 0,
-      ...errorFigures(sums, this.#weighted),
+      sampled: tiles.reduce((sum, [weights = 0]) => sum + weights, 0),
+      ...errorFigures(tiles, this.#weighted),
     };
   }
 
@@ -264,12 +263,12 @@ class TensorJob {
    * The mean square of the row that a stratum is a piece of, if a format needs it. It takes reading the row, so of a sample
    * the piece counts as the row.
    */
-  async #meanSquare({ input, column, columns }: Stratum, runner: Runner, signal: AbortSignal) {
+  async #meanSquare({ ranges, column, columns }: Stratum, runner: Runner, signal: AbortSignal) {
     const { shape, bytes, type } = this.tensor;
     const [rowLength = columns] = shape;
     if (!this.#whole || !this.#formats.some(({ name }) => needsMeanSquare(name, columns, rowLength))) return undefined;
     const rate = bytes / shape.reduce((product, n) => product * n, 1);
-    const offset = input.offset - column * rate;
+    const offset = (ranges[0]?.offset ?? 0) - column * rate;
     if (this.#mean?.offset !== offset) {
       const row = { from: type, offset, bytes: rowLength * rate, weights: rowLength };
       // Rows whose weights are not finite are refused by every format, which says it better.
@@ -282,9 +281,8 @@ class TensorJob {
     return await this.#mean.mean;
   }
 
-  #formatsOf(stratum: number): readonly Format[] {
-    if (this.#whole || stratum % SLOW_EVERY === 0) return this.#formats;
-    return this.#formats.filter(({ name }) => !SLOW.test(name));
+  #formatsOf({ slow }: Stratum): readonly Format[] {
+    return slow ? this.#formats : this.#quick;
   }
 }
 
@@ -296,13 +294,7 @@ function isQuantizable({ shape, type }: TensorInfo): boolean {
 /** @internal The importance of a tensor's columns, for every matrix of a stack in turn. That of a table of tokens never fits. */
 export function importanceOf(tensor: TensorInfo, importance: Importance | undefined): Float32Array | undefined {
   const { name, shape } = tensor;
-  const [rowLength = 0, , matrices = 1, further = 1] = shape;
-  const values = importance?.get(name);
-  if (values === undefined || (values.length === rowLength * matrices && further === 1)) return values;
-  if (/^(per_layer_)?token_embd\.weight$/.test(name)) return undefined;
-  const [actual, expected] = [values.length, rowLength * matrices];
-  const message = `tensor '${name}': its importance has ${actual} values, and its columns times experts are ${expected}`;
-  throw new QuantpressError('LENGTH', message, { tensor: name, actual, expected });
+  return importance && call(() => importance.matrix.ofTensor(name, Float64Array.from(shape)));
 }
 
 function chosenFormats(names: readonly FormatName[] | undefined): Format[] {

@@ -1,7 +1,7 @@
 /** How the weights of one tensor are distributed, and what a format does to them. */
 
 import { importanceOf, sampleOf } from './analyze.js';
-import { strataOf } from './sample.js';
+import { rangesOf, strataOf } from './sample.js';
 import { analyzedTensors } from './tensors.js';
 import { errorHistogram, histogram, type Histogram } from '../../numerics/analysis.js';
 import { expectInstance, expectText } from '../../engine/check.js';
@@ -72,7 +72,7 @@ export async function tensorHistogram(
     const runner = createRunner(model.source, compiledModule(), { ...given, workers: given.workers ?? 1 });
     await inLanes(runner, strata.entries(), signal, async ([index, stratum], signal) => {
       const { columns, column, matrix } = stratum;
-      const input = stratum.pieces ?? stratum.input;
+      const input = rangesOf(stratum);
       const start = matrix * (tensor.shape[0] ?? 0) + column;
       const importance = values?.slice(start, start + columns);
       const task = { kind: 'roundTrip', input, from: tensor.type, to: format, columns, importance } as const;

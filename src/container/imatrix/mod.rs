@@ -64,6 +64,25 @@ impl ImportanceMatrix {
         self.entries.get(name)
     }
 
+    /// The entry that applies to a tensor of this name and shape (row length first): it has a value for each column, and each
+    /// expert if there are several (`shape[2]`).
+    ///
+    /// # Errors
+    /// [`Code::LENGTH`] if it has another number of values. The table of tokens has no importance then: its rows are tokens.
+    pub fn of_tensor(&self, name: &str, shape: &[u64]) -> Result<Option<&Entry>> {
+        let Some(entry) = self.get(name) else { return Ok(None) };
+        let dimension = |index: usize| shape.get(index).copied().unwrap_or(1);
+        let (have, want) = (entry.values.len() as u64, dimension(0).saturating_mul(dimension(2)));
+        if have == want && dimension(3) == 1 {
+            return Ok(Some(entry));
+        }
+        if name == "token_embd.weight" || name == "per_layer_token_embd.weight" {
+            return Ok(None); // its rows are tokens, so measured importance never matches
+        }
+        let message = format!("its importance has {have} values; expected {want} (columns times experts)");
+        Err(Error::new(Code::LENGTH, message).with("actual", have).with("expected", want))
+    }
+
     /// Keeps only the entries whose name `keep` accepts.
     pub fn retain(&mut self, keep: impl Fn(&str) -> bool) {
         self.entries.retain(|name, _| keep(name));
