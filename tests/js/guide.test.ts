@@ -70,6 +70,7 @@ test('the guide has its pages', () => {
       .filter((name) => name.endsWith('.md'))
       .sort(),
   ).toEqual([
+    'deploying.md',
     'formats-and-how-to-choose.md',
     'guarantees.md',
     'how-exactness-is-checked.md',
