@@ -73,6 +73,8 @@ impl QuantizeOptions<'_> {
 /// folder. If the recipe splits the output, `output` is the base of the file names: `model.gguf` gives
 /// `model-00001-of-00003.gguf`.
 ///
+/// The presets `NF4` and `FP4` write a safetensors file of a safetensors model, without a `config.json`.
+///
 /// # Errors
 /// The errors of planning ([`recipe::plan`](crate::recipe::plan)) and encoding, with the name of the tensor;
 /// [`SAME_FILE`] if an output file is also an input; [`Code::CHANGED`] if the source has changed, or if the run to be
