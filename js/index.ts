@@ -35,11 +35,13 @@ export { fourBitConfig } from './model/bnb/config.js';
 export {
   planModel,
   presets,
+  type FourBitPreset,
   type Plan,
   type PlannedShard,
   type PlannedTensor,
   type PlanOptions,
   type Preset,
+  type PresetName,
   type Recipe,
 } from './model/plan.js';
 export type { MetadataArray, MetadataArrayOf, MetadataScalar, MetadataValue } from './model/metadata.js';

@@ -5,7 +5,7 @@ import type { MixTarget } from '../model/best-mix/best-mix.js';
 import { readSize } from '../engine/check.js';
 import { QuantpressError } from '../engine/error.js';
 import type { Format, FormatName } from '../numerics/format.js';
-import { FOUR_BIT_PRESETS } from '../model/recipe.js';
+import { FOUR_BIT_PRESETS, isFourBit } from '../model/recipe.js';
 import type { Preset, Recipe } from '../model/plan.js';
 import { nearest } from '../engine/nearest.js';
 
@@ -25,7 +25,7 @@ export interface QuantizeRequest {
   input: string;
   output: string;
   /** The preset, or what the best mix has to fit in. */
-  preset: string | undefined;
+  preset: Recipe['preset'] | undefined;
   target: MixTarget | undefined;
   options: Omit<Recipe, 'preset'>;
   imatrix: string | undefined;
@@ -223,14 +223,14 @@ function readPlaces(positionals: string[], presets: readonly Preset[]) {
   const beside = findPreset(second, presets);
   const [output, preset, threads, extra] = beside
     ? [outputBeside(input, beside), beside, third, rest[0]]
-    : [second, third && findPreset(third, presets), rest[0], rest[1]];
+    : [second, third === undefined ? undefined : findPreset(third, presets), rest[0], rest[1]];
   if (preset === undefined) throw unknownPreset(third ?? second, presets, third === undefined ? second : undefined);
   if (extra !== undefined) throw new UsageError(`'${extra}' is one argument too many`, TRY_HELP);
   return { input, output, preset, threads };
 }
 
-function outputBeside(input: string, preset: string): string {
-  const name = FOUR_BIT_PRESETS.includes(preset) ? `model-${preset.toLowerCase()}` : `ggml-model-${preset}.gguf`;
+function outputBeside(input: string, preset: Recipe['preset']): string {
+  const name = isFourBit({ preset }) ? `model-${preset.toLowerCase()}` : `ggml-model-${preset}.gguf`;
   return input.replace(/[^/\\]*$/, name);
 }
 
@@ -269,8 +269,9 @@ function usage<T>(read: () => T): T {
 }
 
 /** A preset by its name in any case, or by its number. */
-function findPreset(text: string, presets: readonly Preset[]): string | undefined {
-  if (FOUR_BIT_PRESETS.includes(text.toUpperCase())) return text.toUpperCase();
+function findPreset(text: string, presets: readonly Preset[]): Recipe['preset'] | undefined {
+  const fourBit = FOUR_BIT_PRESETS.find((name) => name === text.toUpperCase());
+  if (fourBit) return fourBit;
   const found = presets.find(({ name }) => name === text.toUpperCase());
   return (found ?? presets.find(({ ftype }) => String(ftype) === text))?.name;
 }

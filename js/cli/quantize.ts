@@ -33,7 +33,10 @@ export async function quantize(args: string[], signal: AbortSignal): Promise<voi
   try {
     const { preset, target, options } = request;
     if (target && !request.dryRun) await checkFiles(model, request);
-    const recipe = target ? await mixFor(model, request, target, signal) : { ...options, preset: preset ?? '' };
+    const recipe = target
+      ? await mixFor(model, request, target, signal)
+      : // readQuantize requires a preset or a target.
+        { ...options, preset: preset as Recipe['preset'] };
     if (request.dryRun) await dryRun(model, request, recipe);
     else await convert(model, request, recipe, signal);
   } finally {

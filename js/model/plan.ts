@@ -9,16 +9,16 @@ import type { FormatName } from '../numerics/format.js';
 import { openImportance, type ImportanceInput } from './importance.js';
 import { Model, type SourceType } from './model.js';
 import { readOptions, unchecked, type ReaderTable } from '../engine/options.js';
-import { engineRecipe, isFourBit, readRecipe, type Recipe } from './recipe.js';
+import { engineRecipe, isFourBit, readRecipe, type PresetName, type Recipe } from './recipe.js';
 import { call } from '../engine/wasm.js';
 import type { PlannedShard, PlannedTensor } from './planned.js';
 
 export type { PlannedShard, PlannedTensor } from './planned.js';
-export type { Recipe } from './recipe.js';
+export type { FourBitPreset, PresetName, Recipe } from './recipe.js';
 
 /** A preset: a type for most tensors, and rules for the others. */
 export interface Preset {
-  name: string;
+  name: PresetName;
   /** `general.file_type` of the files it makes. */
   ftype: number;
   description: string;
@@ -108,7 +108,11 @@ export class Plan {
  * @param recipe - A preset's name, or a preset and options.
  * @throws {@link QuantpressError} `UNKNOWN_NAME` for a preset or type that does not exist, `ARGUMENT` for options that contradict.
  */
-export async function planModel(model: Model, recipe: Recipe | string, options: PlanOptions = {}): Promise<Plan> {
+export async function planModel(
+  model: Model,
+  recipe: Recipe | Recipe['preset'],
+  options: PlanOptions = {},
+): Promise<Plan> {
   return makePlan('planModel', model, recipe, readOptions('planModel', PLAN_OPTIONS, options), true);
 }
 
@@ -116,7 +120,7 @@ export async function planModel(model: Model, recipe: Recipe | string, options: 
 export async function makePlan(
   owner: string,
   model: Model,
-  recipe: Recipe | string,
+  recipe: Recipe | Recipe['preset'],
   options: PlanOptions,
   dryRun: boolean,
 ): Promise<Plan> {
@@ -133,7 +137,7 @@ export async function makePlan(
 export async function makeEnginePlan(
   owner: string,
   model: Model,
-  recipe: Recipe | string,
+  recipe: Recipe | Recipe['preset'],
   options: PlanOptions,
   dryRun: boolean,
 ): Promise<{ plan: ModelPlan; facts: PlanFacts }> {

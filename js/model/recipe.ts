@@ -4,13 +4,61 @@ import { expectArray, expectText, readSize } from '../engine/check.js';
 import type { FormatName } from '../numerics/format.js';
 import { flag, readNamedOptions, shape, text, texts, type Reader, type ReaderTable } from '../engine/options.js';
 
+/** The name of a preset that makes GGUF, spelled as `llama-quantize` spells it. {@link presets} describes them. */
+export type PresetName =
+  | 'Q1_0'
+  | 'Q2_0'
+  | 'Q4_0'
+  | 'Q4_1'
+  | 'MXFP4_MOE'
+  | 'Q5_0'
+  | 'Q5_1'
+  | 'IQ2_XXS'
+  | 'IQ2_XS'
+  | 'IQ2_S'
+  | 'IQ2_M'
+  | 'IQ1_S'
+  | 'IQ1_M'
+  | 'TQ1_0'
+  | 'TQ2_0'
+  | 'Q2_K'
+  | 'Q2_K_S'
+  | 'IQ3_XXS'
+  | 'IQ3_S'
+  | 'IQ3_M'
+  | 'Q3_K'
+  | 'IQ3_XS'
+  | 'Q3_K_S'
+  | 'Q3_K_M'
+  | 'Q3_K_L'
+  | 'IQ4_NL'
+  | 'IQ4_XS'
+  | 'Q4_K'
+  | 'Q4_K_S'
+  | 'Q4_K_M'
+  | 'Q5_K'
+  | 'Q5_K_S'
+  | 'Q5_K_M'
+  | 'Q6_K'
+  | 'Q8_0'
+  | 'F16'
+  | 'BF16'
+  | 'F32'
+  | 'COPY'
+  | 'MXFP4'
+  | 'NVFP4';
+
+/** The name of a preset that makes safetensors files for bitsandbytes, from safetensors models. */
+export type FourBitPreset = 'NF4' | 'FP4';
+
 /** How to quantize a model: a preset and llama-quantize's options, by the same names. */
 export interface Recipe {
   /**
    * A preset such as `Q4_K_M`, see {@link presets}. Of a safetensors model also `NF4` or `FP4`: a safetensors file that
-   * `transformers` loads through bitsandbytes, with {@link fourBitConfig} as its `config.json`.
+   * `transformers` loads through bitsandbytes, with {@link fourBitConfig} as its `config.json`. At run time a name is accepted
+   * in any case; the type has the capital letters.
    */
-  preset: string;
+  preset: PresetName | FourBitPreset;
   /** One type for all tensors, without the preset's mixture. */
   pure?: boolean;
   /** `output.weight` stays as it is. */
@@ -99,7 +147,8 @@ const RECIPE: ReaderTable<Recipe> = {
 
 /** A recipe with all its options checked, or a preset's name. `owner` is the function it is for. */
 export function readRecipe(owner: string, recipe: unknown): Recipe {
-  if (typeof recipe === 'string') return { preset: recipe };
+  // The engine rejects unknown names, and accepts known ones in any case.
+  if (typeof recipe === 'string') return { preset: recipe as Recipe['preset'] };
   const given = readNamedOptions<Recipe>(`the recipe of ${owner}`, 'recipe', RECIPE, recipe);
   expectText('recipe.preset', given.preset);
   return given;
@@ -112,14 +161,14 @@ export function readRecipeOptions(owner: string, recipe: unknown): Omit<Recipe, 
 }
 
 /** The presets whose output is a safetensors file for `transformers`. */
-export const FOUR_BIT_PRESETS: readonly string[] = ['NF4', 'FP4'];
+export const FOUR_BIT_PRESETS: readonly FourBitPreset[] = ['NF4', 'FP4'];
 
 /** Whether a recipe asks for bitsandbytes' formats. */
 export function isFourBit({ preset }: Recipe): boolean {
-  return typeof preset === 'string' && FOUR_BIT_PRESETS.includes(preset.toUpperCase());
+  return typeof preset === 'string' && FOUR_BIT_PRESETS.some((name) => name === preset.toUpperCase());
 }
 
 /** A recipe as the engine takes it: sizes are numbers. */
-export function engineRecipe({ splitMaxSize, ...rest }: Recipe): object {
+export function engineRecipe({ splitMaxSize, ...rest }: Omit<Recipe, 'preset'> & { preset: string }): object {
   return splitMaxSize === undefined ? rest : { ...rest, splitMaxSize: readSize('splitMaxSize', splitMaxSize) };
 }

@@ -4,6 +4,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Page } from 'playwright-core';
+import type { Recipe } from 'quantpress';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { quantpress } from '../js/support/cli.js';
 import { safetensorsFile } from '../js/support/safetensors.js';
@@ -11,7 +12,7 @@ import { leave } from './support/browser.js';
 import { download, inNode, measured, openFile, SAMPLE, says, sha256, usePlayground } from './support/playground.js';
 
 const app = usePlayground();
-const RECIPE = { preset: 'Q8_0', plain: true };
+const RECIPE: Recipe = { preset: 'Q8_0', plain: true };
 let parent: string;
 let refused: string;
 

@@ -1,6 +1,15 @@
 /** What the page says of a model is what the package finds, and can be had without a mouse. */
 
-import { analyzeModel, bestMix, type ModelAnalysis, openModel, planModel, presets, weightError } from 'quantpress';
+import {
+  analyzeModel,
+  bestMix,
+  type ModelAnalysis,
+  openModel,
+  planModel,
+  type PresetName,
+  presets,
+  weightError,
+} from 'quantpress';
 import { expect, test } from 'vitest';
 import { measured, SAMPLE, says, usePlayground } from './support/playground.js';
 
@@ -9,7 +18,7 @@ const app = usePlayground();
 let analysis: Promise<ModelAnalysis> | undefined;
 
 /** Of each tensor its relative error in the format that a preset gives it, and all of them together, by Node. */
-async function errorsOf(preset: string) {
+async function errorsOf(preset: PresetName) {
   const model = await openModel(SAMPLE);
   // Once for all tests: it takes as long as a page takes to measure.
   analysis ??= analyzeModel(model, { sample: 'all' });
@@ -50,7 +59,7 @@ test('the chart’s table has every preset that can be made, with its size and e
   const cells = new Map(rows.map((row) => [row.split(/\s/)[0], row]));
   const names = new Set(presets().map(({ name }) => name));
   for (const name of cells.keys()) expect(names).toContain(name);
-  for (const preset of ['Q2_K', 'Q3_K_M', 'Q5_K_M', 'Q8_0']) {
+  for (const preset of ['Q2_K', 'Q3_K_M', 'Q5_K_M', 'Q8_0'] as const) {
     const { size, typical } = await errorsOf(preset);
     expect(cells.get(preset)).toContain(`${(size / 1e6).toFixed(2)} MB`);
     expect(cells.get(preset)).toContain(percent(typical));
@@ -76,9 +85,8 @@ test('the size target is moved by keys, and takes the best preset that fits', as
   await page.mouse.up();
   await expect.poll(() => page.locator('.preset :checked').getAttribute('value')).toMatch(/^Q5_K/);
   const target = await slider.inputValue();
-  expect(
-    (await errorsOf((await page.locator('.preset :checked').getAttribute('value')) ?? '')).size,
-  ).toBeLessThanOrEqual(Number(target));
+  const chosen = (await page.locator('.preset :checked').getAttribute('value')) as PresetName;
+  expect((await errorsOf(chosen)).size).toBeLessThanOrEqual(Number(target));
 });
 
 test('the map of the tensors is walked by arrow keys, and opens the tensor it is on', async () => {
@@ -161,7 +169,7 @@ test('the chart reads the preset under the pointer; labels are nearest to their 
   await measured(page);
   const chart = page.locator('.plot');
   await chart.scrollIntoViewIfNeeded();
-  for (const preset of ['Q1_0', 'Q2_K', 'Q6_K']) {
+  for (const preset of ['Q1_0', 'Q2_K', 'Q6_K'] as const) {
     const box = await chart.locator(`[data-preset="${preset}"]`).boundingBox();
     if (!box) throw new Error(`${preset} is not in the chart`);
     await page.mouse.move(box.x + box.width / 2 + 1, box.y + box.height / 2 + 1);

@@ -8,7 +8,7 @@ import { download, IMATRIX, inNode, SAMPLE, says, sha256, usePlayground } from '
 
 const app = usePlayground();
 
-for (const preset of ['Q4_0', 'Q8_0', 'Q4_K_M', 'Q6_K']) {
+for (const preset of ['Q4_0', 'Q8_0', 'Q4_K_M', 'Q6_K'] as const) {
   test(`the sample shrunk to ${preset} in the page is the file that Node makes`, async () => {
     const { page } = app;
     await page.locator(`.preset [value="${preset}"]`).check();

@@ -39,7 +39,7 @@ async function tab(context: BrowserContext): Promise<Page> {
 }
 
 /** Converts in a tab. After `stay` tiles it goes no further: the tab is there to be closed. */
-async function run(page: Page, preset: string, { stay = Number.POSITIVE_INFINITY, resume = true } = {}) {
+async function run(page: Page, preset: quantpress.PresetName, { stay = Number.POSITIVE_INFINITY, resume = true } = {}) {
   const module = await importIn<typeof quantpress>(page, '/browser.js');
   return page.evaluate(
     async ([quantpress, preset, stay, resume]): Promise<Outcome> => {

@@ -168,7 +168,7 @@ const inStorage = (): void => {
   test('as shards in a folder, which is opened as the model they are', async () => {
     const storage = await navigator.storage.getDirectory();
     const folder = await storage.getDirectoryHandle('shards', { create: true });
-    const recipe = { preset: 'Q4_K_M', splitMaxSize: '1MB' };
+    const recipe: Recipe = { preset: 'Q4_K_M', splitMaxSize: '1MB' };
     const model = await openModel(whale);
     const set = ({ suffix }: TargetShard) => new OpfsTarget(folder, `whale${suffix}`);
     const { shards } = await quantizeModel(model, set, recipe, { workers: 2 });

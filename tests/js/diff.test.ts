@@ -1,5 +1,14 @@
 import { readFileSync, writeFileSync } from 'node:fs';
-import { diffModels, init, MemoryTarget, type Model, openModel, quantizeModel, quantize } from 'quantpress';
+import {
+  diffModels,
+  init,
+  MemoryTarget,
+  type Model,
+  openModel,
+  type PresetName,
+  quantizeModel,
+  quantize,
+} from 'quantpress';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { expectSentence, quantpress } from './support/cli.js';
 import { failure } from './support/failure.js';
@@ -10,7 +19,7 @@ import { WHALE } from './support/whale.js';
 
 beforeAll(() => init());
 
-async function quantized(preset: string): Promise<Uint8Array<ArrayBuffer>> {
+async function quantized(preset: PresetName): Promise<Uint8Array<ArrayBuffer>> {
   const whale = await openModel(WHALE);
   const target = new MemoryTarget();
   await quantizeModel(whale, target, preset);

@@ -14,6 +14,7 @@ import {
   planModel,
   quantize4bit,
   quantizeModel,
+  type FourBitPreset,
   type Model,
   type QuantizeModelOptions,
   type Recipe,
@@ -81,7 +82,7 @@ async function open(input: Parameters<typeof openModel>[0]): Promise<Model> {
 
 async function made(
   model: Model,
-  recipe: Recipe | string,
+  recipe: Recipe | Recipe['preset'],
   options?: QuantizeModelOptions,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const target = new MemoryTarget();
@@ -97,7 +98,7 @@ const bytesOf = (floats: Float32Array) => new Uint8Array(floats.buffer);
 
 describe.each([
   ['nf4', { preset: 'NF4', doubleQuant: true }],
-  ['fp4', { preset: 'fp4' }],
+  ['fp4', { preset: 'fp4' as 'FP4' }],
 ] as const)('%s', (kind, recipe) => {
   test('has the tensors that transformers saves', async () => {
     const [ours, theirs] = [tensorsOf(await made(await open(plain()), recipe)), tensorsOf(weights(kind))];
@@ -193,7 +194,7 @@ test.each([
   { preset: 'FP4' },
   { preset: 'NF4', doubleQuant: true },
   { preset: 'FP4', doubleQuant: true },
-])('a report has the errors of what the file decodes to: %o', async (recipe) => {
+] as const)('a report has the errors of what the file decodes to: %o', async (recipe) => {
   // Of two tiles, the second with an odd end; of one of halves; and one that is copied.
   const big = f32(1049 * 1001, 5);
   const halves = Uint16Array.from(
@@ -236,7 +237,7 @@ test.each([
 
 test('modules are excluded by name, and said to be', async () => {
   const model = await open(plain());
-  const recipe = { preset: 'NF4', excludeModules: ['mlp', 'layers.0.self_attn.q_proj'] };
+  const recipe: Recipe = { preset: 'NF4', excludeModules: ['mlp', 'layers.0.self_attn.q_proj'] };
   const plan = await planModel(model, recipe);
   expect(plan.tensors.filter(({ to }) => String(to) === 'NF4').map(({ name }) => name)).toEqual(
     ['k', 'o', 'v'].map((letter) => `model.layers.0.self_attn.${letter}_proj.weight`),
@@ -301,7 +302,7 @@ test('the command line makes a folder with all that belongs to it, or none', asy
     execFileSync(process.execPath, ['dist/cli/main.js', 'quantize', ...args], { stdio: 'pipe' });
   run('--double-quant', '--exclude-module', 'mlp', place.file('hf'), place.file('out'), 'nf4');
   expect(readdirSync(place.file('out')).sort()).toEqual(['config.json', 'model.safetensors', 'tokenizer.json']);
-  const recipe = { preset: 'NF4', doubleQuant: true, excludeModules: ['mlp'] };
+  const recipe: Recipe = { preset: 'NF4', doubleQuant: true, excludeModules: ['mlp'] };
   const model = await open(place.file('hf'));
   expect(sha256(place.file('out/model.safetensors'))).toBe(sha256(await made(model, recipe)));
   expect(readFileSync(place.file('out/config.json'), 'utf8')).toBe(fourBitConfig(model, recipe));
@@ -316,12 +317,12 @@ test.runIf(PYTHON)(
   'transformers loads what we make, to the values bitsandbytes would have',
   async () => {
     const place = folder();
-    for (const kind of ['nf4', 'fp4'] as const) {
+    for (const kind of ['nf4', 'fp4']) {
       for (const doubleQuant of [false, true]) {
         const out = place.file(`${kind}-${doubleQuant}`);
         mkdirSync(out);
         const model = await open(plain());
-        const recipe = { preset: kind, doubleQuant };
+        const recipe = { preset: kind as FourBitPreset, doubleQuant };
         await quantizeModel(model, `${out}/model.safetensors`, recipe);
         writeFileSync(`${out}/config.json`, fourBitConfig(model, recipe));
       }

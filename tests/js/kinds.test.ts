@@ -11,6 +11,8 @@ import {
   quantizeModel,
   verifyModel,
   type Model,
+  type PresetName,
+  type Recipe,
 } from 'quantpress';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { quantpress } from './support/cli.js';
@@ -122,7 +124,7 @@ describe('the API', () => {
     ],
   ])('refuses %s', async (_, input, says) => {
     const model = await open(input);
-    for (const preset of ['F16', 'Q4_K_M']) {
+    for (const preset of ['F16', 'Q4_K_M'] as const) {
       expect(await failure(planModel(model, preset))).toMatchObject({
         code: 'UNSUPPORTED',
         message: expect.stringContaining(says),
@@ -155,7 +157,7 @@ describe('the API', () => {
   test('converts a folder whose tokenizer class transformers forces to the file of llama.cpp’s script', async () => {
     const model = await open(CASE);
     for (const line of readFileSync(join(CASE, 'sha256.txt'), 'utf8').trim().split('\n')) {
-      const [preset = '', sum, size] = line.split(' ');
+      const [preset, sum, size] = line.split(' ') as [PresetName, string, string];
       const target = new MemoryTarget();
       await quantizeModel(model, target, preset, { workers: 0 });
       const made = target.bytes as Uint8Array<ArrayBuffer>;
@@ -167,14 +169,14 @@ describe('the API', () => {
 });
 
 /** What transformers would make 4-bit layers of, by the configuration we write. */
-function loaded(model: Model, recipe: { preset: string; excludeModules?: string[] }) {
+function loaded(model: Model, recipe: Recipe) {
   const config = JSON.parse(fourBitConfig(model, recipe)) as {
     quantization_config: { llm_int8_skip_modules: string[] };
   };
   return config.quantization_config.llm_int8_skip_modules;
 }
 
-const quantized = async (model: Model, recipe: { preset: string; excludeModules?: string[] }): Promise<string[]> => {
+const quantized = async (model: Model, recipe: Recipe): Promise<string[]> => {
   const plan = await planModel(model, recipe);
   return plan.tensors.filter(({ to }) => String(to) === 'NF4').map(({ name }) => name.replace(/\.weight$/, ''));
 };
@@ -218,7 +220,7 @@ describe('NF4 of classes that do not become GGUF', () => {
         [`${attention}.q_proj.weight`]: bf16(8, 64),
       }),
     );
-    const recipe = { preset: 'NF4', excludeModules: ['mlp'] };
+    const recipe: Recipe = { preset: 'NF4', excludeModules: ['mlp'] };
     const names = await quantized(model, recipe);
     // transformers takes a module for `mlp` whose name only ends so.
     expect(names).toEqual([`${attention}.q_proj`]);

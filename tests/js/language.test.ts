@@ -2,7 +2,7 @@
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { init, MemoryTarget, openModel, planModel, quantizeModel, type Model } from 'quantpress';
+import { init, MemoryTarget, openModel, planModel, quantizeModel, type Model, type PresetName } from 'quantpress';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { folder, sha256 } from './support/files.js';
 import { GOLDEN, goldenFolder, whaleFolder } from './support/hugging-face.js';
@@ -10,7 +10,7 @@ import { WHALE, WHALE_FOLDER_SHA256 } from './support/whale.js';
 
 beforeAll(() => init());
 
-const converted = async (model: Model, preset: string, workers = 0): Promise<Uint8Array<ArrayBuffer>> => {
+const converted = async (model: Model, preset: PresetName, workers = 0): Promise<Uint8Array<ArrayBuffer>> => {
   const target = new MemoryTarget();
   await quantizeModel(model, target, preset, { workers });
   return target.bytes as Uint8Array<ArrayBuffer>;
@@ -87,7 +87,7 @@ describe('Tiny Whale’s folder', () => {
   it('is quantized in one step to what two steps make', async () => {
     const model = await openModel(await whaleFolder(folder().path));
     const between = await openModel(await converted(model, 'F16'));
-    for (const preset of ['Q4_K_M', 'Q8_0']) {
+    for (const preset of ['Q4_K_M', 'Q8_0'] as const) {
       const [once, twice] = [await converted(model, preset), await converted(between, preset)];
       expect(sha256(once)).toBe(sha256(twice));
     }

@@ -11,6 +11,7 @@ import {
   tensorHistogram,
   verifyModel,
   type FormatName,
+  type Recipe,
   type Source,
 } from 'quantpress';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -68,7 +69,7 @@ describe('a row that is longer than a tile', () => {
     const source = new Counting(gguf(LLAMA, [tensor]));
     const model = await openModel(source);
     const target = new MemoryTarget();
-    const recipe = { preset: 'Q8_0', pure: true, tensorTypes: [{ pattern: name, type }] };
+    const recipe: Recipe = { preset: 'Q8_0', pure: true, tensorTypes: [{ pattern: name, type }] };
     const imatrix = weighted ? legacyMatrix(name, importance) : undefined;
     const { tensors } = await quantizeModel(model, target, recipe, { imatrix, workers: 2, report: true });
     const whole = quantize(weights, type, { rowLength: row, ...(weighted && { importance }) });

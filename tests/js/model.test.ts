@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { init, type Model, openImportance, openModel, planModel, presets } from 'quantpress';
+import { init, type Model, openImportance, openModel, planModel, type PresetName, presets } from 'quantpress';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { failure } from './support/failure.js';
 import { floats, gguf, LLAMA, wave } from './support/gguf.js';
@@ -120,9 +120,17 @@ describe('planModel', () => {
     imatrix.free();
   });
 
+  test('accepts the name of a preset in any case', async () => {
+    const model = await open(WHALE);
+    const [lower, upper] = [await planModel(model, 'q4_k_m' as PresetName), await planModel(model, 'Q4_K_M')];
+    expect(lower.tensors).toEqual(upper.tensors);
+    lower.free();
+    upper.free();
+  });
+
   test('refuses presets and options that do not exist', async () => {
     const model = await open(WHALE);
-    expect(await failure(planModel(model, 'Q4_K_X'))).toMatchObject({ code: 'UNKNOWN_NAME' });
+    expect(await failure(planModel(model, 'Q4_K_X' as PresetName))).toMatchObject({ code: 'UNKNOWN_NAME' });
     expect(await failure(planModel(model, { preset: 'Q4_0', outputTensorType: 'Q9' as never }))).toMatchObject({
       code: 'UNKNOWN_NAME',
     });
@@ -130,6 +138,12 @@ describe('planModel', () => {
       code: 'ARGUMENT',
     });
   });
+});
+
+test('the type PresetName has every name of the engine, in its order', () => {
+  const source = readFileSync('js/model/recipe.ts', 'utf8');
+  const union = /export type PresetName =([^;]+);/.exec(source)?.[1] ?? '';
+  expect([...union.matchAll(/'(\w+)'/g)].map(([, name]) => name)).toEqual(presets().map(({ name }) => name));
 });
 
 test('presets() has llama-quantize’s names and numbers', () => {

@@ -40,7 +40,7 @@ describe.runIf(hasGgml)('in llama.cpp, on text that the model has not seen', () 
       const model = await openModel(WHALE);
       const analysis = await analyzeModel(model, { imatrix });
       const files: string[] = [WHALE];
-      for (const preset of ['Q4_K_M', 'Q3_K_M', 'Q2_K']) {
+      for (const preset of ['Q4_K_M', 'Q3_K_M', 'Q2_K'] as const) {
         const [theirs, ours] = [file(`${preset}.gguf`), file(`${preset}-mix.gguf`)];
         const { size } = await quantizeModel(model, theirs, preset, { imatrix });
         const mix = await bestMix(model, analysis, { targetSize: size }, { imatrix });

@@ -1,6 +1,6 @@
 /** Whole files against the live reference: llama.cpp's own llama_model_quantize makes them in the same test. */
 
-import { init, openImportance, openModel } from 'quantpress';
+import { init, openImportance, openModel, type PresetName } from 'quantpress';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { folder, sha256 } from './support/files.js';
 import { hasGgml } from './support/ggml.js';
@@ -11,7 +11,7 @@ import { byBoth, convert, ftypeOf, smolInF16, weighingOf } from './support/whole
 
 beforeAll(() => init());
 
-const PRESETS = ['Q4_0', 'Q8_0', 'Q6_K', 'Q4_K_M'];
+const PRESETS: PresetName[] = ['Q4_0', 'Q8_0', 'Q6_K', 'Q4_K_M'];
 
 describe.runIf(hasGgml)('Tiny Whale', () => {
   test.each(PRESETS)('%s', async (preset) => {

@@ -18,7 +18,7 @@ import {
 import { createServer } from 'node:net';
 import { constants } from 'node:os';
 import { join } from 'node:path';
-import { init, openModel, openTarget, quantizeModel, type Source } from 'quantpress';
+import { init, openModel, openTarget, type PresetName, quantizeModel, type Source } from 'quantpress';
 import { beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { quantize } from '../../dist/cli/quantize.js';
 import { verify } from '../../dist/cli/verify.js';
@@ -78,7 +78,7 @@ const digest = (path: string) =>
       .map((name) => [name, sha256(join(path, name))]),
   );
 
-async function requantized(place: ReturnType<typeof folder>, preset: string, out = 'out.gguf'): Promise<void> {
+async function requantized(place: ReturnType<typeof folder>, preset: PresetName, out = 'out.gguf'): Promise<void> {
   const model = await openModel(SHARDS);
   try {
     await quantizeModel(model, place.file(out), { preset, keepSplit: true }, { workers: 0 });

@@ -6,6 +6,7 @@ import {
   MemoryTarget,
   openModel,
   quantize,
+  type PresetName,
   type Progress,
   quantizeModel,
   type QuantizeModelOptions,
@@ -26,7 +27,7 @@ beforeAll(() => init());
 /** Quantizes to memory. */
 async function quantized(
   input: SourceInput,
-  recipe: Recipe | string,
+  recipe: Recipe | Recipe['preset'],
   options?: QuantizeModelOptions,
 ): Promise<Uint8Array> {
   const target = new MemoryTarget();
@@ -38,7 +39,7 @@ async function quantized(
 async function convert(
   input: SourceInput,
   target: string | Target,
-  recipe: Recipe | string,
+  recipe: Recipe | Recipe['preset'],
   options?: QuantizeModelOptions,
 ) {
   const model = await openModel(input);
@@ -50,12 +51,12 @@ async function convert(
 }
 
 describe('the bytes of llama_model_quantize', () => {
-  test.each(Object.entries(WHALE_SHA256))('%s', async (preset, sum) => {
+  test.each(Object.entries(WHALE_SHA256) as [PresetName, string][])('%s', async (preset, sum) => {
     expect(sha256(await quantized(WHALE, preset))).toBe(sum);
   });
 
   test('Q4_K_M with the importance matrix', async () => {
-    const recipe = { preset: 'Q4_K_M', imatrixFile: 'tiny-whale.imatrix.gguf' };
+    const recipe: Recipe = { preset: 'Q4_K_M', imatrixFile: 'tiny-whale.imatrix.gguf' };
     expect(sha256(await quantized(WHALE, recipe, { imatrix: WHALE_IMATRIX }))).toBe(WHALE_IMATRIX_SHA256);
   });
 

@@ -4,6 +4,7 @@ import {
   MemoryTarget,
   openImportance,
   openModel,
+  type PresetName,
   quantizeModel,
   type QuantizeModelOptions,
   type Report,
@@ -18,7 +19,11 @@ beforeAll(() => init());
 
 const UNCHANGED = { rmse: 0, relativeRmse: 0, sqnrDb: Infinity, cosine: 1, maxError: 0 };
 
-async function convert(target: string | MemoryTarget, preset: string, options: QuantizeModelOptions): Promise<Report> {
+async function convert(
+  target: string | MemoryTarget,
+  preset: PresetName,
+  options: QuantizeModelOptions,
+): Promise<Report> {
   const model = await openModel(WHALE);
   try {
     return await quantizeModel(model, target, preset, { report: true, ...options });
@@ -33,7 +38,7 @@ function bytesOf(target: MemoryTarget | undefined): Uint8Array {
 }
 
 describe('the report', () => {
-  test.each([
+  test.each<[PresetName, string | undefined]>([
     ['Q4_K_M', undefined],
     ['IQ3_XXS', WHALE_IMATRIX],
   ])('has the errors of the file that was written (%s, imatrix: %s)', async (preset, imatrix) => {

@@ -23,7 +23,7 @@ const CLI = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 
 beforeAll(() => init());
 
-async function convert(input: string, out: string, recipe: Recipe | string, options?: QuantizeModelOptions) {
+async function convert(input: string, out: string, recipe: Recipe | Recipe['preset'], options?: QuantizeModelOptions) {
   const model = await openModel(input);
   try {
     return await quantizeModel(model, out, recipe, options);
@@ -33,7 +33,13 @@ async function convert(input: string, out: string, recipe: Recipe | string, opti
 }
 
 /** Interrupts a run with `resume` after so many tiles. */
-async function interrupted(input: string, out: string, recipe: Recipe | string, tiles: number, imatrix?: string) {
+async function interrupted(
+  input: string,
+  out: string,
+  recipe: Recipe | Recipe['preset'],
+  tiles: number,
+  imatrix?: string,
+) {
   const stop = new AbortController();
   let seen = 0;
   const onProgress = () => {
@@ -179,7 +185,7 @@ describe('a run that is interrupted', () => {
 });
 
 describe('resuming is refused, and what is there stays,', () => {
-  const cases: Record<string, [changed: string, recipe: Recipe | string, imatrix: string | undefined]> = {
+  const cases: Record<string, [changed: string, recipe: Recipe | Recipe['preset'], imatrix: string | undefined]> = {
     'with another preset': ['recipe', 'Q6_K', undefined],
     'with another option': ['recipe', { preset: 'Q8_0', leaveOutputTensor: true }, undefined],
     'with another metadata value': ['recipe', { preset: 'Q8_0', overrideKv: ['a.b=int:1'] }, undefined],

@@ -2,7 +2,16 @@
 
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
-import { init, MemoryTarget, openModel, openSource, quantizeModel, verifyModel, type ModelInput } from 'quantpress';
+import {
+  init,
+  MemoryTarget,
+  openModel,
+  openSource,
+  quantizeModel,
+  verifyModel,
+  type ModelInput,
+  type PresetName,
+} from 'quantpress';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { failure } from './support/failure.js';
 import { folder, sha256 } from './support/files.js';
@@ -30,7 +39,7 @@ function written(parts: readonly Uint8Array[], place = folder()): string {
   return path(0);
 }
 
-async function quantized(input: ModelInput, preset: string, workers: number): Promise<string> {
+async function quantized(input: ModelInput, preset: PresetName, workers: number): Promise<string> {
   const target = new MemoryTarget();
   const model = await openModel(input);
   await quantizeModel(model, target, preset, { workers });

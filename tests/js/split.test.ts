@@ -115,7 +115,7 @@ describe('splitMaxSize', () => {
     const { path, file } = folder();
     const model = await openModel(WHALE);
     const stop = new AbortController();
-    const recipe = { preset: 'Q4_K_M', splitMaxSize: '1MB' };
+    const recipe: Recipe = { preset: 'Q4_K_M', splitMaxSize: '1MB' };
     const onProgress = () => stop.abort(new Error('enough'));
     await expect(
       quantizeModel(model, file('o'), recipe, { signal: stop.signal, onProgress, workers: 1 }),
@@ -126,7 +126,7 @@ describe('splitMaxSize', () => {
 
   test('that was interrupted goes on, to the same bytes', async () => {
     const place = folder();
-    const recipe = { preset: 'Q4_K_M', splitMaxSize: '1MB' };
+    const recipe: Recipe = { preset: 'Q4_K_M', splitMaxSize: '1MB' };
     await convert(WHALE, place.file('want'), recipe);
     for (const tiles of [3, 20, 37]) {
       const model = await openModel(WHALE);

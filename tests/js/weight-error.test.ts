@@ -105,7 +105,8 @@ describe('of one file', () => {
       const mix = await bestMix(model, analysis, { targetSize: 2_200_000 }, options);
       const made = await quantizeModel(model, out('mix.gguf'), mix.recipe, { report: true, ...options });
       expect((mix.weightError ?? NaN) / (made.weightError ?? NaN)).toBeCloseTo(1, 10);
-      const { name = '', weightError: other = NaN } = mix.nearestPreset ?? {};
+      if (!mix.nearestPreset) throw new Error('no preset fits');
+      const { name, weightError: other = NaN } = mix.nearestPreset;
       const preset = await quantizeModel(model, out('preset.gguf'), name, { report: true, ...options });
       expect(other / (preset.weightError ?? NaN)).toBeCloseTo(1, 10);
       await model.close();

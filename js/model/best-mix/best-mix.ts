@@ -9,7 +9,7 @@ import type { FormatName } from '../../numerics/format.js';
 import type { FormatError, ModelAnalysis } from '../analyze/analyze.js';
 import { openImportance, type ImportanceInput } from '../importance.js';
 import { Model } from '../model.js';
-import { engineRecipe, readRecipeOptions, type Recipe } from '../recipe.js';
+import { engineRecipe, readRecipeOptions, type PresetName, type Recipe } from '../recipe.js';
 
 /** What a mix has to fit in: exactly one of the two. */
 export interface MixTarget {
@@ -56,7 +56,7 @@ export interface Mix {
   /** The tensors that were chosen for, in the order of the output file. */
   tensors: MixedTensor[];
   /** Of all presets that make no larger file than was asked for, the best by the same objective. */
-  nearestPreset?: { name: string; size: number; weightError?: number; objective: number };
+  nearestPreset?: { name: PresetName; size: number; weightError?: number; objective: number };
 }
 
 /** What was chosen for one tensor. */
@@ -126,7 +126,7 @@ export async function bestMix(
 
 /** What the engine has found. */
 interface EngineMix {
-  preset: string;
+  preset: PresetName;
   rules: { pattern: string; type: FormatName; why: string }[];
   size: number;
   objective: number;
@@ -134,7 +134,7 @@ interface EngineMix {
   tensors: MixedTensor[];
   /** Of all tensors of the file, weights and relative errors; NaN where that is not known. */
   measured: Float64Array;
-  nearest?: { name: string; size: number; objective: number; measured: Float64Array };
+  nearest?: { name: PresetName; size: number; objective: number; measured: Float64Array };
 }
 
 /** The weight error of a file, if that of every tensor is known. */

@@ -75,7 +75,7 @@ const OPTIONS: ReaderTable<QuantizeModelOptions> = {
 export function quantizeModel(
   model: Model,
   target: TargetInput | TargetSet,
-  recipe: Recipe | string,
+  recipe: Recipe | Recipe['preset'],
   options: QuantizeModelOptions = {},
 ): Promise<Report> {
   return quantizeAmong(model, target, recipe, options, ALONE);
@@ -100,7 +100,7 @@ const ALONE: JobFiles = {
 export async function quantizeAmong(
   model: Model,
   target: TargetInput | TargetSet,
-  recipe: Recipe | string,
+  recipe: Recipe | Recipe['preset'],
   options: QuantizeModelOptions,
   others: JobFiles,
 ): Promise<Report> {

@@ -88,7 +88,7 @@ async function untilShrinkable(page: Page): Promise<void> {
 export const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
 /** What the package makes of a model in Node: itself held against the live llama.cpp by the tests in tests/js. */
-export async function inNode(recipe: Recipe | string, imatrix?: string, path = SAMPLE): Promise<string> {
+export async function inNode(recipe: Recipe | Recipe['preset'], imatrix?: string, path = SAMPLE): Promise<string> {
   const model = await openModel(path);
   const target = new MemoryTarget();
   const matrix = imatrix && new File([await readFile(imatrix)], imatrix.split('/').pop() ?? '');

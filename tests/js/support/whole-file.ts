@@ -5,6 +5,7 @@ import {
   generateGaussianWeights,
   openImportance,
   openModel,
+  type PresetName,
   presets,
   QuantpressError,
   quantizeModel,
@@ -32,7 +33,7 @@ export async function convert(
 }
 
 /** llama.cpp's number of a preset. */
-export function ftypeOf(preset: string): number {
+export function ftypeOf(preset: PresetName): number {
   const found = presets().find(({ name }) => name === preset);
   if (!found) throw new Error(`no preset ${preset}`);
   return found.ftype;
@@ -72,7 +73,7 @@ export async function weighingOf(input: string, path: string): Promise<Weighing>
 /** What each makes of a file: the sum of its bytes, or `refused`. */
 export async function byBoth(
   input: string,
-  preset: string,
+  preset: PresetName,
   weighing?: Weighing,
 ): Promise<{ ours: string; theirs: string }> {
   const { file } = folder();

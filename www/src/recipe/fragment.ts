@@ -38,7 +38,9 @@ export function recipeQuery(recipe: Recipe): URLSearchParams {
 
 /** The recipe of parameters; nothing if they name no preset. What its names mean is the engine's to check. */
 export function parseRecipe(query: URLSearchParams): Recipe | undefined {
-  const preset = query.get('preset');
+  // A link is read before the engine is loaded, which has the table of presets; the page shows a name that is not in it, and
+  // the engine's error.
+  const preset = query.get('preset') as Recipe['preset'] | null;
   if (!preset) return undefined;
   const recipe: { -readonly [K in keyof Recipe]: Recipe[K] } = { preset };
   for (const [key, name] of entries(FLAGS)) if (query.has(name)) recipe[key] = true;

@@ -1,7 +1,7 @@
 /** What every format does to the open model: measured in the background, shown as it comes in. */
 
 import { batch, computed, effect, signal } from '@preact/signals';
-import { analyzeModel, type Model, type TensorAnalysis, type TensorInfo } from 'quantpress';
+import { analyzeModel, type Model, type PresetName, type TensorAnalysis, type TensorInfo } from 'quantpress';
 import { damageOf, differencesOf, errorOf, measuredIn, type MeasuredTensor, PIECE } from '../understand/damage.ts';
 import { descendingKeys } from '../understand/order.ts';
 import { sentence } from '../ui/sentence.ts';
@@ -58,7 +58,7 @@ export const differences = derived(() => {
 
 /** A preset on the chart of size and damage. */
 export interface Point {
-  readonly name: string;
+  readonly name: PresetName;
   readonly size: number;
   readonly bitsPerWeight: number;
   readonly error: number | undefined;

@@ -103,7 +103,7 @@ export function swapKept(): void {
 }
 
 /** Takes a preset as it is. What the person has agreed to for this model stays agreed to. */
-export function choosePreset(name: string): void {
+export function choosePreset(name: Recipe['preset']): void {
   recipe.value = { preset: name, ...consentsOf(recipe.value) };
 }
 
