@@ -86,4 +86,5 @@ export type { Scheme } from './numerics/scheme.js';
 export * from './numerics/affine.js';
 export * from './numerics/block-tensor.js';
 export * from './numerics/nf4.js';
+export * from './numerics/pact.js';
 export * from './numerics/qat.js';
