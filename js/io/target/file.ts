@@ -6,6 +6,7 @@ import { destination, kindOf, shortName, statOf } from '../output-path.js';
 import { builtin } from '../../engine/platform.js';
 import { systemError } from '../system-error.js';
 import { HEARTBEAT, isAlive, newOwner, OWNER } from './owner.js';
+import { SmallWrites } from './small-writes.js';
 import type { ResumableTarget } from './target.js';
 
 /** What a run keeps beside its target while it is at work. */
@@ -51,6 +52,7 @@ export class FileTarget implements ResumableTarget {
   #journal: FileHandle | undefined;
   #heart: NodeJS.Timeout | undefined;
   #size = 0;
+  #small = new SmallWrites((offset, bytes) => this.#write(offset, bytes));
   /** Whether what is unfinished stays when the program has to end. */
   #kept = false;
 
@@ -105,6 +107,12 @@ export class FileTarget implements ResumableTarget {
   }
 
   async write(offset: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    // Also when nothing is written yet: a target that is not open refuses at once.
+    this.#open();
+    await this.#small.add(offset, bytes);
+  }
+
+  async #write(offset: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
     await this.#doing('cannot write', async () => {
       for (let done = 0; done < bytes.length; ) {
         const { bytesWritten } = await this.#open().write(bytes, done, bytes.length - done, offset + done);
@@ -116,6 +124,7 @@ export class FileTarget implements ResumableTarget {
   async read(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
     const bytes = new Uint8Array(length);
     let filled = 0;
+    await this.#small.empty();
     await this.#doing('cannot read back', async () => {
       for (let got = 1; got > 0 && filled < length; filled += got) {
         got = (await this.#open().read(bytes, filled, length - filled, offset + filled)).bytesRead;
@@ -125,6 +134,7 @@ export class FileTarget implements ResumableTarget {
   }
 
   async log(entries: Uint8Array<ArrayBuffer>): Promise<void> {
+    await this.#small.empty();
     await this.#doing('cannot write', async () => {
       await this.#open().datasync();
       this.#journal ??= await fs().open(this.#files().journal, 'a');
@@ -134,6 +144,7 @@ export class FileTarget implements ResumableTarget {
   }
 
   async flush(): Promise<void> {
+    await this.#small.empty();
     await this.#doing('cannot complete', async () => {
       const part = this.#open();
       // What was taken over may have been begun as something longer.
@@ -246,6 +257,7 @@ export class FileTarget implements ResumableTarget {
   }
 
   async #letGo(): Promise<void> {
+    await this.#small.empty().catch(() => {});
     clearInterval(this.#heart);
     const handles = [this.#part, this.#journal];
     this.#part = undefined;
