@@ -276,7 +276,7 @@ describe('an index', () => {
     const outcome = await quantpress(['inspect', 'model.safetensors.index.json'], `${path}/hf`);
     expect(outcome.code).toBe(1);
     expectSentence(outcome);
-    expect(outcome.stderr).toContain('only plain names of files in the same folder are followed');
+    expect(outcome.stderr).toContain('only plain names of files in the same folder are allowed');
     expect(requests).toBe(0);
   });
 
