@@ -17,10 +17,12 @@ const STEP = 4096;
 export class Columns {
   readonly #texts: string[];
   readonly #numbers: Float64Array;
+  readonly #lists: Lists;
   #text = 0;
   #number = 0;
 
-  constructor([texts, numbers]: [texts: string[], numbers: Float64Array]) {
+  constructor([texts, numbers]: [texts: string[], numbers: Float64Array], lists = new Lists()) {
+    this.#lists = lists;
     this.#texts = texts;
     this.#numbers = numbers;
   }
@@ -36,20 +38,49 @@ export class Columns {
     return small === number ? small : number;
   }
 
-  /** Numbers with their count before them. */
+  /** Numbers with their count before them. The list is frozen, because objects with equal lists share it. */
   list(): number[] {
-    return Array.from({ length: this.number() }, () => this.number());
+    const length = this.number();
+    const known = this.#lists.find((list) => list.length === length && list.every((n, i) => n === this.#ahead(i)));
+    if (!known) return this.#lists.add(Array.from({ length }, () => this.number()));
+    this.#number += length;
+    return known;
+  }
+
+  #ahead(index: number): number | undefined {
+    return this.#numbers[this.#number + index];
   }
 }
+
+/** The latest lists of numbers: a model has thousands of tensors of a few shapes. */
+class Lists {
+  readonly #latest: number[][] = [];
+  #next = 0;
+
+  find(isWanted: (list: number[]) => boolean): number[] | undefined {
+    return this.#latest.find(isWanted);
+  }
+
+  add(list: number[]): number[] {
+    Object.freeze(list);
+    this.#latest[this.#next] = list;
+    this.#next = (this.#next + 1) % LATEST;
+    return list;
+  }
+}
+
+/** Lists that are compared with each new one. */
+const LATEST = 16;
 
 /** Makes an object of each tensor of `listed`, letting go of the thread between pieces. */
 export async function tensorsOf<T>(listed: Listed, make: (columns: Columns) => T): Promise<T[]> {
   const count = call(() => listed.tensorCount);
   const tensors: T[] = [];
+  const lists = new Lists();
   for (let from = 0; from < count; from += STEP) {
     if (from > 0) await breathe();
     const to = Math.min(from + STEP, count);
-    const columns = new Columns(call(() => listed.tensors(from, to)) as [string[], Float64Array]);
+    const columns = new Columns(call(() => listed.tensors(from, to)) as [string[], Float64Array], lists);
     for (let index = from; index < to; index++) tensors.push(make(columns));
   }
   return tensors;

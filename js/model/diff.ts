@@ -80,10 +80,10 @@ export async function diffModels(a: Model, b: Model, options: DiffOptions = {}):
   signal?.throwIfAborted();
   const { partners, alone } = matched(a.tensors, b.tensors);
   const tensors: TensorDiff[] = new Array(a.tensors.length + alone.length);
-  const [share, same] = [sharedTypes(), errorFigures([], false)];
+  const shared: Shared = { types: sharedTypes(), shapes: sharedShapes(), unchanged: errorFigures([], false) };
   const pairAt = (index: number) => {
     const [mine, partner] = [a.tensors[index], partners[index] ?? NONE];
-    return new Pair(mine, b.tensors[mine ? partner : (alone[index - a.tensors.length] ?? NONE)], share, same);
+    return new Pair(mine, b.tensors[mine ? partner : (alone[index - a.tensors.length] ?? NONE)], shared);
   };
   let [done, total] = [0, 0];
   for (let index = 0; index < tensors.length; index++) total += pairAt(index).tiles;
@@ -158,6 +158,31 @@ function sharedTypes(): (a: SourceType | undefined, b: SourceType | undefined) =
   };
 }
 
+type Shapes = TensorDiff['shapes'];
+
+/** Makes pairs of shapes. Tensors whose shapes are the same arrays share one pair. */
+function sharedShapes(): (a: number[] | undefined, b: number[] | undefined) => Shapes {
+  const known = new Map<number[] | undefined, Shapes>();
+  return (a, b) => {
+    let shapes = known.get(a);
+    if (shapes && shapes[1] === b) return shapes;
+    shapes = [a, b];
+    // Models whose shapes are all different have nothing to share.
+    if (known.size === MOST_SHAPES) known.clear();
+    known.set(a, shapes);
+    return shapes;
+  };
+}
+
+const MOST_SHAPES = 64;
+
+/** What the results of many tensors have in common. */
+interface Shared {
+  types: ReturnType<typeof sharedTypes>;
+  shapes: ReturnType<typeof sharedShapes>;
+  unchanged: ErrorFigures;
+}
+
 function weightsOf(tensor: TensorInfo | undefined): number {
   return tensor?.shape.reduce((product, n) => product * n, 1) ?? 0;
 }
@@ -169,23 +194,16 @@ class Pair {
   readonly tiles: number;
   readonly #a: TensorInfo | undefined;
   readonly #b: TensorInfo | undefined;
-  readonly #share: ReturnType<typeof sharedTypes>;
-  readonly #unchanged: ErrorFigures;
+  readonly #shared: Shared;
   readonly #weights: number;
   readonly #sums: (ErrorSums | 'same' | 'differs')[] = [];
   #left: number;
 
-  constructor(
-    a: TensorInfo | undefined,
-    b: TensorInfo | undefined,
-    share: ReturnType<typeof sharedTypes>,
-    same: ErrorFigures,
-  ) {
+  constructor(a: TensorInfo | undefined, b: TensorInfo | undefined, shared: Shared) {
     this.name = (a ?? b)?.name ?? '';
     this.#a = a;
     this.#b = b;
-    this.#share = share;
-    this.#unchanged = same;
+    this.#shared = shared;
     this.#weights = weightsOf(a);
     this.tiles = a && b && isSameShape(a, b) ? Math.ceil(this.#weights / TILE) : 0;
     this.#left = this.tiles;
@@ -223,23 +241,24 @@ class Pair {
 
   result(): TensorDiff {
     const [a, b] = [this.#a, this.#b];
-    const { name } = this;
-    const described = {
-      name,
-      types: this.#share(a?.type, b?.type),
-      shapes: [a?.shape, b?.shape],
-    } satisfies Partial<TensorDiff>;
-    if (!a || !b) return { status: 'missing', ...described };
-    if (!isSameShape(a, b)) return { status: 'shape', ...described };
+    if (!a || !b) return this.#described('missing');
+    if (!isSameShape(a, b)) return this.#described('shape');
     const tiles: ErrorSums[] = [];
     for (const tile of this.#sums) {
-      if (tile === 'differs') return { status: 'weights', ...described };
+      if (tile === 'differs') return this.#described('weights');
       if (tile !== 'same') tiles.push(tile);
     }
-    const error = tiles.length > 0 ? errorFigures(tiles, false) : this.#unchanged;
-    const different = error.rmse !== 0;
-    const status = different ? 'weights' : a.type === b.type ? 'same' : 'type';
-    return { status, ...described, error: different ? error : this.#unchanged };
+    const error = tiles.length > 0 ? errorFigures(tiles, false) : this.#shared.unchanged;
+    if (error.rmse !== 0) return this.#described('weights', error);
+    return this.#described(a.type === b.type ? 'same' : 'type', this.#shared.unchanged);
+  }
+
+  #described(status: TensorDiff['status'], error?: ErrorFigures): TensorDiff {
+    const { name } = this;
+    const types = this.#shared.types(this.#a?.type, this.#b?.type);
+    const shapes = this.#shared.shapes(this.#a?.shape, this.#b?.shape);
+    // Not spread: that makes an object twice the size.
+    return error ? { name, status, types, shapes, error } : { name, status, types, shapes };
   }
 
   #range({ offset, bytes }: TensorInfo, index: number): [offset: number, length: number] {

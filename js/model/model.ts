@@ -23,7 +23,7 @@ export interface TensorInfo {
   name: string;
   /** How its weights are stored. */
   type: SourceType;
-  /** The dimensions, one at least; the first is the length of a row, also where a file lists it last. */
+  /** The dimensions, one at least; the first is the length of a row, also where a file lists it last. Frozen: tensors share it. */
   shape: number[];
   /** Where its bytes begin in the file. */
   offset: number;

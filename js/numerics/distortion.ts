@@ -39,7 +39,9 @@ export function errorFigures(tiles: readonly ErrorSums[], weighted: boolean): Er
 /** Figures as the engine has them: in their order, and last whether the one before it was measured. */
 export function figuresOf(values: Float64Array): ErrorFigures {
   const [rmse = 0, relativeRmse = 0, sqnrDb = 0, cosine = 0, maxError = 0, weightedError = 0, weighted = 0] = values;
-  return { rmse, relativeRmse, sqnrDb, cosine, maxError, ...(weighted !== 0 && { weightedError }) };
+  // Not spread: that makes an object twice the size.
+  if (weighted === 0) return { rmse, relativeRmse, sqnrDb, cosine, maxError };
+  return { rmse, relativeRmse, sqnrDb, cosine, maxError, weightedError };
 }
 
 /**
