@@ -5,7 +5,7 @@ use crate::affine::{QuantMode, QuantParams, QuantScheme, min_max};
 use crate::calibrate::percentile;
 use crate::check;
 use crate::error::{Code, Error, Result};
-use crate::order::keep_smallest;
+use crate::order::{keep_smallest, sorted};
 #[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
 
@@ -60,8 +60,7 @@ fn first(outliers: &[Outlier], limit: usize) -> Vec<Outlier> {
     let place = |(i, outlier): (usize, &Outlier)| u128::from(!outlier.score.to_bits()) << 64 | i as u128;
     let mut places: Vec<u128> = outliers.iter().enumerate().map(place).collect();
     keep_smallest(&mut places, limit);
-    places.sort_unstable();
-    places.into_iter().map(|place| outliers[place as u64 as usize]).collect()
+    sorted(&places, Ord::cmp).into_iter().map(|place| outliers[place as u64 as usize]).collect()
 }
 
 /// Pairwise summation of blocks, so that the error does not grow with the length.

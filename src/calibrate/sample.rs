@@ -2,7 +2,7 @@
 
 use crate::check;
 use crate::error::{Code, Error, Result};
-use crate::order::keep_smallest;
+use crate::order::{keep_smallest, sorted};
 
 /// The `capacity` values with the smallest keys, where each value of the stream has a pseudo-random 64-bit key.
 ///
@@ -120,8 +120,7 @@ impl Sample {
 
     /// The sampled values in ascending order of their keys, independent of how samples were merged.
     pub(super) fn entries(&self) -> Vec<(u64, f32)> {
-        let mut entries = self.kept.clone();
-        entries.sort_unstable();
+        let mut entries = sorted(&self.kept, Ord::cmp);
         entries.truncate(self.capacity);
         entries.into_iter().map(|entry| (key(entry), f32::from_bits(entry as u32))).collect()
     }

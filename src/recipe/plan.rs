@@ -17,7 +17,7 @@ use crate::error::{Code, Error, Result};
 use crate::format::Codec;
 use crate::order::sorted;
 use crate::shared::{Name, Pool};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 /// Plans the conversion of a model, given its `header`.
 ///
@@ -135,7 +135,8 @@ fn written_tensors<'a>(
     }
     if recipe.keep_split {
         // In the order of the files, and by offset within each.
-        written.sort_by_key(|(tensor, _)| tensor.offset);
+        let order = sorted(&written.iter().collect::<Vec<_>>(), |a, b| a.0.offset.cmp(&b.0.offset));
+        written = order.into_iter().cloned().collect();
     }
     Ok(written)
 }
@@ -197,13 +198,17 @@ fn stated_ftype(header: &Header, options: &Options, written: &[(&Tensor, Name)])
     if let Some(number) = stated.and_then(|number| u32::try_from(number).ok()) {
         return number;
     }
-    let mut counts: BTreeMap<u32, u32> = BTreeMap::new();
+    let mut counts: Vec<(u32, u32)> = Vec::new();
     let (mut most, mut kind) = (0, TensorType::F32);
     for (tensor, _) in written {
-        let count = counts.entry(tensor.kind.id).or_default();
-        *count += 1;
-        if *count > most {
-            (most, kind) = (*count, tensor.kind);
+        let known = counts.iter().position(|(id, _)| *id == tensor.kind.id);
+        let index = known.unwrap_or_else(|| {
+            counts.push((tensor.kind.id, 0));
+            counts.len() - 1
+        });
+        counts[index].1 += 1;
+        if counts[index].1 > most {
+            (most, kind) = (counts[index].1, tensor.kind);
         }
     }
     guessed_ftype(kind)

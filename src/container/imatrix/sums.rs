@@ -7,7 +7,7 @@
 use super::{Entry, ImportanceMatrix, MAX_VALUES};
 use crate::container::gguf::{Header, Parsed, Tensor, TensorType, Value, parse as parse_gguf};
 use crate::error::{Code, Error, Result};
-use std::collections::BTreeMap;
+use crate::order::sorted;
 
 const DATASETS: &str = "imatrix.datasets";
 const CHUNKS: &str = "imatrix.chunk_count";
@@ -25,17 +25,18 @@ pub(super) fn parse(bytes: &[u8]) -> Result<ImportanceMatrix> {
         let message = format!("this GGUF file is not an importance matrix: it has no '{missing}'");
         return Err(Error::new(Code::MALFORMED, message).with("key", *missing));
     }
-    let mut pairs: BTreeMap<&str, [Option<&Tensor>; 2]> = BTreeMap::new();
+    let mut halves: Vec<(&str, usize, &Tensor)> = Vec::new();
     for tensor in header.tensors() {
         if let Some(name) = tensor.name.strip_suffix(".in_sum2") {
-            pairs.entry(name).or_default()[0] = Some(tensor);
+            halves.push((name, 0, tensor));
         } else if let Some(name) = tensor.name.strip_suffix(".counts") {
-            pairs.entry(name).or_default()[1] = Some(tensor);
+            halves.push((name, 1, tensor));
         }
     }
     let mut matrix = ImportanceMatrix { datasets: datasets(&header), chunks: chunks(&header)?, ..Default::default() };
-    for (name, [sums, counts]) in pairs {
-        let (Some(sums), Some(counts)) = (sums, counts) else {
+    for pair in sorted(&halves, |a, b| (a.0, a.1).cmp(&(b.0, b.1))).chunk_by(|a, b| a.0 == b.0) {
+        let name = pair.first().map_or("", |half| half.0);
+        let &[(_, 0, sums), (_, 1, counts)] = pair else {
             let message = format!("the importance of '{name}' needs both sums and counts, but one of them is missing");
             return Err(Error::new(Code::MALFORMED, message).with("tensor", name));
         };

@@ -47,6 +47,7 @@ use super::plain::made;
 use crate::container::gguf::{Header, Tensor, TensorType};
 use crate::container::safetensors::SafetensorsTensor;
 use crate::error::{Code, Error, Result};
+use crate::order::sorted;
 use crate::recipe::MAX_TEXT_NAME;
 use architecture::{Architecture, Row};
 pub(super) use architecture::{class, converts};
@@ -68,9 +69,9 @@ pub(super) fn header(folder: &Folder, float: Float, pre_tokenizer: Option<&str>)
     let config = files.need(CONFIG)?;
     let architecture = Architecture::of(config)?;
     let parameters = Parameters::read(config, architecture)?;
-    let mut order: Vec<&SafetensorsTensor> = folder.tensors().iter().collect();
+    let order: Vec<&SafetensorsTensor> = folder.tensors().iter().collect();
     // Sorted by name within each file, and by file.
-    order.sort_by(|a, b| (folder.file_of(a), &a.name).cmp(&(folder.file_of(b), &b.name)));
+    let order = sorted(&order, |a, b| (folder.file_of(a), &a.name).cmp(&(folder.file_of(b), &b.name)));
     let mut tensors = Vec::with_capacity(order.len());
     if let Some(factors) = rope::factors(&parameters)? {
         let (shape, bytes) = (vec![factors.len() as u64], (factors.len() as u64).saturating_mul(4));

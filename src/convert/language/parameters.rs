@@ -5,6 +5,7 @@ use super::files::{Files, bad};
 use super::pairs::Pairs;
 use crate::error::{Code, Result};
 use crate::json::Value;
+use crate::order::sorted;
 
 const FILE: &str = "config.json";
 /// The width of a head. The widest known have 512.
@@ -243,10 +244,10 @@ impl<'a> Parameters<'a> {
             return Err(bad(FILE, Code::UNSUPPORTED, message));
         }
         let labels = labels.unwrap_or(&[]).iter().map(|(id, label)| Some((id.parse().ok()?, label.as_str()?)));
-        let mut labels: Vec<(i64, &str)> = labels
+        let labels: Vec<(i64, &str)> = labels
             .collect::<Option<_>>()
             .ok_or_else(|| bad(FILE, Code::MALFORMED, "id2label must map numbers to strings"))?;
-        labels.sort_unstable();
+        let mut labels = sorted(&labels, Ord::cmp);
         if labels.len() == 2 && labels.first() == Some(&(0, "LABEL_0")) {
             labels.clear();
         }

@@ -16,6 +16,7 @@ use super::tokenizer::{
 };
 use crate::error::{Code, Result};
 use crate::json::Value;
+use crate::order::sorted;
 
 const MODEL: &str = "tokenizer.model";
 const BYTE: i32 = 6;
@@ -132,13 +133,12 @@ pub(super) fn of_json(tokenizer: &Value, files: &Files) -> Result<Pieces> {
         pieces.push(text.to_owned(), -1000.0, kind);
     }
     let added = tokenizer.get("added_tokens").and_then(Value::as_list).unwrap_or(&[]);
-    let mut added: Vec<(u64, &str)> = added
+    let added: Vec<(u64, &str)> = added
         .iter()
         .map(|token| Some((token.get("id")?.as_u64()?, token.get("content")?.as_str()?)))
         .collect::<Option<_>>()
         .ok_or_else(|| malformed("an added token has no id or no content"))?;
-    added.sort_unstable();
-    for (_, text) in added.into_iter().filter(|(id, _)| *id >= vocabulary.len() as u64) {
+    for (_, text) in sorted(&added, Ord::cmp).into_iter().filter(|(id, _)| *id >= vocabulary.len() as u64) {
         pieces.push(text.to_owned(), -1000.0, if named.contains(&text) { CONTROL } else { USER_DEFINED });
     }
     if pieces.len() > MAX_TOKENS {
