@@ -1,9 +1,9 @@
 //! Hashes of files and tensors whose pieces arrive in any order: each piece is hashed when all earlier ones have been.
 
 use super::buffer::Buffer;
+use super::map::Map;
 use super::report::TensorHashes;
 use crate::hash::Hasher;
-use std::collections::BTreeMap;
 
 /// A piece that arrived before its turn.
 struct Piece<B> {
@@ -23,7 +23,7 @@ pub struct Digest<B: Buffer> {
     tensors: Vec<TensorHashes>,
     /// The hash states of the current tensor.
     now: Option<(B::Sha256, Hasher)>,
-    waiting: BTreeMap<u64, Piece<B>>,
+    waiting: Map<u64, Piece<B>>,
     position: u64,
 }
 
@@ -39,7 +39,7 @@ impl<B: Buffer> Digest<B> {
             tensors: vec![nothing; tensors.len()],
             left: tensors,
             now: None,
-            waiting: BTreeMap::new(),
+            waiting: Map::new(),
             position: 0,
             hashing,
         }
@@ -60,7 +60,7 @@ impl<B: Buffer> Digest<B> {
             return;
         }
         self.hash(bytes, tensor);
-        while let Some(Piece { bytes, tensor }) = self.waiting.remove(&self.position) {
+        while let Some(Piece { bytes, tensor }) = self.waiting.remove(self.position) {
             self.hash(&bytes, tensor);
         }
     }

@@ -2,13 +2,13 @@
 
 use super::api::Next;
 use super::four_bit::Scales;
+use super::map::Map;
 use super::task::{Found, Read, Task, Work};
 use super::tiles::{ByteRange, TILE_WEIGHTS, Tile, bytes_of, tiles};
 use crate::container::gguf::TensorType;
 use crate::error::Result;
 use crate::format::mean_square;
 use crate::recipe::{Plan, PlannedTensor};
-use std::collections::HashMap;
 
 /// A row longer than a tile, in a format whose error weighting depends on the mean square of the row.
 pub struct LongRow {
@@ -94,13 +94,13 @@ pub struct Scan {
     pub scales: Scales,
     rest: Box<dyn Iterator<Item = Tile> + Send>,
     /// The first weight of each tile in flight, by task.
-    under_way: HashMap<u64, u64>,
+    under_way: Map<u64, u64>,
 }
 
 impl Scan {
     /// Starts with no tiles.
     pub fn new(index: usize, tensor: &PlannedTensor) -> Self {
-        Scan { tensor: index, scales: Scales::new(tensor), rest: tiles(tensor, index), under_way: HashMap::new() }
+        Scan { tensor: index, scales: Scales::new(tensor), rest: tiles(tensor, index), under_way: Map::new() }
     }
 
     /// The task for the next tile.
@@ -124,7 +124,7 @@ impl Scan {
     /// # Errors
     /// As for [`Scales::add`].
     pub fn complete(&mut self, id: u64, found: &Found) -> Result<bool> {
-        let Some(first_weight) = self.under_way.remove(&id) else { return Ok(false) };
+        let Some(first_weight) = self.under_way.remove(id) else { return Ok(false) };
         self.scales.add(first_weight, found.absmax.as_deref().unwrap_or_default())?;
         Ok(true)
     }

@@ -35,6 +35,7 @@ mod digest;
 mod four_bit;
 mod journal;
 mod long;
+mod map;
 mod report;
 mod state;
 mod task;

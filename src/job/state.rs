@@ -6,6 +6,7 @@ use super::digest::Digest;
 use super::four_bit::Scales;
 use super::journal::{Identity, Journal, JournalTile};
 use super::long::{LongRow, Scan};
+use super::map::Map;
 use super::report::{ErrorFigures, Report, ReportedShard, ReportedTensor};
 use super::task::{Done, Found, Read, Task, Work};
 use super::tiles::{ByteRange, Tile, tiles};
@@ -13,7 +14,7 @@ use crate::analysis::ErrorSums;
 use crate::error::{Code, Error, Result};
 use crate::format::Codec;
 use crate::recipe::{Plan, four_bit_data_type};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 /// A tile in flight.
 struct UnderWay {
@@ -27,7 +28,7 @@ struct Begun {
     /// Remaining bytes of the source.
     left: u64,
     /// The error sums of its tiles, by first weight.
-    sums: BTreeMap<u64, ErrorSums>,
+    sums: Map<u64, ErrorSums>,
     /// The scales, for bitsandbytes' formats.
     scales: Option<Scales>,
     /// The decoded scales, if the error with double quantization is measured.
@@ -52,7 +53,7 @@ pub struct Job<B: Buffer = Vec<u8>> {
     rest: Box<dyn Iterator<Item = Tile> + Send>,
     /// Tiles of an earlier run that did not match the journal.
     again: VecDeque<Tile>,
-    under_way: HashMap<u64, UnderWay>,
+    under_way: Map<u64, UnderWay>,
     /// The latest long row.
     row: Option<LongRow>,
     /// The tensor whose scales are being determined first.
@@ -60,13 +61,13 @@ pub struct Job<B: Buffer = Vec<u8>> {
     last_id: u64,
     earlier: BTreeMap<u64, JournalTile>,
     digest: Option<Digest<B>>,
-    begun: HashMap<usize, Begun>,
+    begun: Map<usize, Begun>,
     /// The error sums of each completed tensor, if errors are requested.
     sums: Vec<ErrorSums>,
     /// Writes that wait for earlier ones, by offset, and the offset of the next one.
-    waiting: BTreeMap<u64, B>,
+    waiting: Map<u64, B>,
     position: u64,
-    written: HashMap<u64, Written>,
+    written: Map<u64, Written>,
     /// For each tensor, the number of source bytes not yet written.
     left: Vec<u64>,
     bytes_total: u64,
@@ -121,17 +122,17 @@ impl<B: Buffer> Job<B> {
             next_tensor: 0,
             rest: Box::new(std::iter::empty()),
             again: VecDeque::new(),
-            under_way: HashMap::new(),
+            under_way: Map::new(),
             row: None,
             scan: None,
             last_id: 0,
             earlier: BTreeMap::new(),
             digest,
-            begun: HashMap::new(),
+            begun: Map::new(),
             sums: if options.errors { vec![ErrorSums::default(); plan.tensors.len()] } else { Vec::new() },
-            waiting: BTreeMap::new(),
+            waiting: Map::new(),
             position: 0,
-            written: HashMap::new(),
+            written: Map::new(),
             bytes_total: left.iter().sum(),
             tensors_done: left.iter().filter(|bytes| **bytes == 0).count(),
             left,
@@ -307,13 +308,13 @@ impl<B: Buffer> Job<B> {
 
     /// The decoded scales of a tile's blocks, if they are known before it is encoded.
     fn scales(&self, tile: &Tile) -> Option<Vec<f32>> {
-        self.begun.get(&tile.tensor)?.decoded.as_deref().map(|all| Scales::of_tile(all, tile))
+        self.begun.get(tile.tensor)?.decoded.as_deref().map(|all| Scales::of_tile(all, tile))
     }
 
-    fn begun(&mut self, tensor: usize) -> &mut Begun {
-        let left = self.plan.tensors[tensor].source_bytes;
-        let nothing = || Begun { left, sums: BTreeMap::new(), scales: None, decoded: None };
-        self.begun.entry(tensor).or_insert_with(nothing)
+    fn begun<'a>(begun: &'a mut Map<usize, Begun>, plan: &Plan, tensor: usize) -> &'a mut Begun {
+        let left = plan.tensors[tensor].source_bytes;
+        let nothing = || Begun { left, sums: Map::new(), scales: None, decoded: None };
+        begun.get_or_insert_with(tensor, nothing)
     }
 
     /// Adds the result of a task.
@@ -326,7 +327,7 @@ impl<B: Buffer> Job<B> {
         if self.row.as_mut().is_some_and(|row| row.complete(id, &found)) || self.complete_scan(id, &found)? {
             return Ok(Step::default());
         }
-        let Some(UnderWay { tile, known }) = self.under_way.remove(&id) else {
+        let Some(UnderWay { tile, known }) = self.under_way.remove(id) else {
             return Err(Error::new(Code::ARGUMENT, format!("task {id} is not in flight")).with("id", id));
         };
         if !found.intact {
@@ -369,7 +370,7 @@ impl<B: Buffer> Job<B> {
         let Some(scan) = self.scan.take_if(|scan| scan.scales.is_complete()) else { return Ok(true) };
         if let Some(four_bit) = &self.plan.four_bit {
             let tail = scan.scales.tail(&self.plan.tensors[scan.tensor], four_bit.layout)?;
-            self.begun(scan.tensor).decoded = tail.decoded;
+            Self::begun(&mut self.begun, &self.plan, scan.tensor).decoded = tail.decoded;
         }
         Ok(true)
     }
@@ -382,21 +383,18 @@ impl<B: Buffer> Job<B> {
         absmax: Option<Vec<f32>>,
     ) -> Result<Option<Vec<u8>>> {
         let index = tile.tensor;
-        let begun = self.begun(index);
+        let begun = Self::begun(&mut self.begun, &self.plan, index);
         begun.left = begun.left.saturating_sub(tile.input.length);
         let complete = begun.left == 0;
         if let Some(sums) = errors {
             begun.sums.insert(tile.first_weight, sums);
         }
         if let Some(absmax) = absmax {
-            let tensor = &self.plan.tensors[index];
-            let begun = self.begun.get_mut(&index);
-            begun.map_or(Ok(()), |begun| {
-                begun.scales.get_or_insert_with(|| Scales::new(tensor)).add(tile.first_weight, &absmax)
-            })?;
+            let new = || Scales::new(&self.plan.tensors[index]);
+            begun.scales.get_or_insert_with(new).add(tile.first_weight, &absmax)?;
         }
         let scales = if complete {
-            let begun = self.begun.remove(&index);
+            let begun = self.begun.remove(index);
             let (sums, scales) = begun.map(|begun| (begun.sums, begun.scales)).unwrap_or_default();
             if let Some(all) = self.sums.get_mut(index) {
                 // In file order, because the order of a sum affects its last bits.
@@ -430,7 +428,7 @@ impl<B: Buffer> Job<B> {
             return;
         }
         self.waiting.insert(offset, bytes);
-        while let Some(bytes) = self.waiting.remove(&self.position) {
+        while let Some(bytes) = self.waiting.remove(self.position) {
             let offset = self.position;
             self.position += bytes.len();
             writes.push(self.placed(offset, bytes));
@@ -444,7 +442,7 @@ impl<B: Buffer> Job<B> {
 
     /// Records that the result of a task has been written; returns the progress, if it was a tile.
     pub fn written(&mut self, id: u64) -> Option<Progress> {
-        let Written { tensor, bytes, resumed } = self.written.remove(&id)?;
+        let Written { tensor, bytes, resumed } = self.written.remove(id)?;
         self.bytes_done += bytes;
         self.bytes_resumed += if resumed { bytes } else { 0 };
         self.left[tensor] = self.left[tensor].saturating_sub(bytes);

@@ -9,7 +9,7 @@ use crate::container::safetensors::SafetensorsTensor;
 use crate::error::{Code, Error, Result};
 use crate::json::Value;
 use crate::shared::Name;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 /// The dtypes that bitsandbytes dequantizes to; weights of other dtypes are kept.
 const FLOATS: &[TensorType] = &[TensorType::F32, TensorType::F16, TensorType::BF16];
@@ -83,13 +83,13 @@ pub struct ModelKind {
     /// `architectures[0]`.
     class: String,
     /// Its `model_type`, and those of nested models.
-    types: BTreeSet<String>,
+    types: Vec<String>,
 }
 
 impl ModelKind {
     /// Reads the kind of model from its `config.json`.
     pub fn of(config: &Value) -> Self {
-        let mut types = BTreeSet::new();
+        let mut types = Vec::new();
         collect_types(config, 0, &mut types);
         let named = config.get("architectures").and_then(Value::as_list).and_then(|names| names.first());
         ModelKind { class: named.and_then(Value::as_str).unwrap_or_default().to_owned(), types }
@@ -107,7 +107,7 @@ impl ModelKind {
     }
 }
 
-fn collect_types(value: &Value, depth: u32, types: &mut BTreeSet<String>) {
+fn collect_types(value: &Value, depth: u32, types: &mut Vec<String>) {
     const DEEPEST: u32 = 3;
     if depth > DEEPEST {
         return;
@@ -118,7 +118,7 @@ fn collect_types(value: &Value, depth: u32, types: &mut BTreeSet<String>) {
     for (key, member) in value.as_object().unwrap_or_default() {
         match member.as_str().filter(|_| key == "model_type") {
             Some(kind) => {
-                types.insert(kind.to_owned());
+                types.push(kind.to_owned());
             }
             None => collect_types(member, depth + 1, types),
         }
@@ -139,7 +139,8 @@ pub struct Choice {
 /// [`Code::UNSUPPORTED`] for weights that are stored transposed.
 pub fn choose(tensors: &[SafetensorsTensor], kind: &ModelKind, excluded: &[String]) -> Result<Choice> {
     let names: HashSet<&str> = tensors.iter().map(|tensor| tensor.name.as_str()).collect();
-    let precise = PRECISE.iter().filter(|(types, _)| types.iter().any(|name| kind.types.contains(*name)));
+    let precise =
+        PRECISE.iter().filter(|(types, _)| types.iter().any(|name| kind.types.iter().any(|kind| kind == name)));
     let in_f32: Vec<&str> = precise.flat_map(|(_, modules)| *modules).copied().collect();
     let output = kind.output();
     let mut kept = HashMap::new();
@@ -186,12 +187,12 @@ pub fn choose(tensors: &[SafetensorsTensor], kind: &ModelKind, excluded: &[Strin
 #[derive(Default)]
 struct Skipped {
     list: Vec<String>,
-    known: HashSet<String>,
+    known: HashSet<Name>,
 }
 
 impl Skipped {
     fn add(&mut self, module: &str) {
-        if self.known.insert(module.to_owned()) {
+        if self.known.insert(module.into()) {
             self.list.push(module.to_owned());
         }
     }

@@ -40,13 +40,14 @@ pub(super) fn check(files: &Files, tokenizer: &Value, class: Class) -> Result<()
     let model = tokenizer.get("model");
     let vocabulary = model.and_then(|model| model.get("vocab")).and_then(Value::as_object).unwrap_or(&[]);
     check_numbers(&list, vocabulary)?;
-    let by_text: HashMap<&str, &Added> = list.iter().map(|token| (token.0, token)).collect();
+    let by_text: HashMap<&str, usize> = list.iter().enumerate().map(|(index, token)| (token.0, index)).collect();
+    let known = |text: &str| by_text.get(text).and_then(|index| list.get(*index));
 
     let decoder = settings(files, "added_tokens_decoder").and_then(Value::as_object);
     if let Some(decoder) = decoder.filter(|decoder| !decoder.is_empty() || !class.generic) {
         let odd = decoder.iter().find(|(id, token)| {
             let token = added(token, id.parse().ok());
-            token.is_none_or(|token| by_text.get(token.0).is_none_or(|known| **known != token))
+            token.is_none_or(|token| known(token.0) != Some(&token))
         });
         if odd.is_some() || decoder.len() != by_text.len() {
             let id = odd.map_or("none", |(id, _)| id);
@@ -59,11 +60,11 @@ pub(super) fn check(files: &Files, tokenizer: &Value, class: Class) -> Result<()
         }
     }
     for (text, id) in files.json(ADDED).and_then(Value::as_object).unwrap_or(&[]) {
-        if by_text.get(text.as_str()).is_none_or(|known| known.1 != id.as_u64()) {
+        if known(text).is_none_or(|known| known.1 != id.as_u64()) {
             return refuse(ADDED, format!("token '{text}' does not have this id in tokenizer.json"));
         }
     }
-    let special = |text: &str| by_text.get(text).is_some_and(|known| known.2);
+    let special = |text: &str| known(text).is_some_and(|known| known.2);
     const MORE: &[&str] = &["additional_special_tokens", "extra_special_tokens", "model_specific_special_tokens"];
     let stated = MORE.iter().filter_map(|key| Some((SETTINGS, settings(files, key)?)));
     for (file, stated) in stated.chain(files.json(MAP).map(|map| (MAP, map))) {
@@ -79,10 +80,14 @@ fn check_numbers(list: &[Added], vocabulary: &[(String, Value)]) -> Result<()> {
     if vocabulary.is_empty() {
         return Ok(()); // reported elsewhere
     }
-    let ids: HashMap<&str, Option<u64>> = vocabulary.iter().map(|(text, id)| (text.as_str(), id.as_u64())).collect();
+    let places: HashMap<&str, usize> =
+        vocabulary.iter().enumerate().map(|(index, (text, _))| (text.as_str(), index)).collect();
     let mut next = vocabulary.len() as u64;
     for (text, id, ..) in list {
-        let given = ids.get(text).copied().unwrap_or(Some(next));
+        let given = match places.get(text).and_then(|index| vocabulary.get(*index)) {
+            Some((_, id)) => id.as_u64(),
+            None => Some(next),
+        };
         if *id != given {
             let number = |id: Option<u64>| id.map_or_else(|| "none".to_owned(), |id| id.to_string());
             let message = format!("added token '{text}' has id {}, but would get {}", number(*id), number(given));

@@ -299,11 +299,10 @@ impl Search<'_> {
             if lacks_importance(&plan) || plan.size as f64 > budget {
                 continue;
             }
-            let types: HashMap<&str, TensorType> =
-                plan.tensors.iter().map(|tensor| (&*tensor.name, tensor.to)).collect();
+            let type_of = types_of(&plan);
             let pick = |item: &Item<'_>| {
-                let kind = types.get(&*item.planned.name)?;
-                item.candidates.iter().position(|candidate| candidate.kind == *kind)
+                let kind = type_of(&item.planned.name)?;
+                item.candidates.iter().position(|candidate| candidate.kind == kind)
             };
             let Some(picks) = items.iter().map(pick).collect::<Option<Vec<usize>>>() else { continue };
             let objective = loss_of(choices, &picks);
@@ -322,12 +321,12 @@ impl Search<'_> {
     ) -> Result<()> {
         let tensor_types = [&self.options.tensor_types, rules].concat();
         let plan = self.plan(Recipe { preset: preset.to_owned(), tensor_types, ..self.options.clone() })?;
-        let types: HashMap<&str, TensorType> = plan.tensors.iter().map(|tensor| (&*tensor.name, tensor.to)).collect();
-        let wrong = chosen.iter().find(|(planned, candidate)| types.get(&*planned.name) != Some(&candidate.kind));
+        let type_of = types_of(&plan);
+        let wrong = chosen.iter().find(|(planned, candidate)| type_of(&planned.name) != Some(candidate.kind));
         let planned_size = plan.size as f64;
         let (what, wanted) = match wrong {
             Some((planned, candidate)) => {
-                let found = types.get(&*planned.name).map_or("missing", |kind| kind.name);
+                let found = type_of(&planned.name).map_or("missing", |kind| kind.name);
                 (format!("tensor '{}' would be {found}", planned.name), candidate.kind.name.to_owned())
             }
             None if !lacks_importance(&plan) && planned_size == size => return Ok(()),
@@ -336,6 +335,13 @@ impl Search<'_> {
         let message = format!("the mix cannot be planned: {what}, where {wanted} was chosen");
         Err(Error::new(Code::UNSUPPORTED, message).with("size", size).with("planned", planned_size))
     }
+}
+
+/// Looks up the planned dtype of a tensor by name.
+fn types_of(plan: &Plan) -> impl Fn(&str) -> Option<TensorType> {
+    let places: HashMap<&str, usize> =
+        plan.tensors.iter().enumerate().map(|(index, tensor)| (&*tensor.name, index)).collect();
+    move |name| places.get(name).map(|index| plan.tensors[*index].to)
 }
 
 fn weights_of(tensor: &PlannedTensor) -> u64 {
