@@ -15,17 +15,20 @@ pub enum Hasher {
 impl Hasher {
     /// A SHA-256 hash without any data yet.
     #[must_use]
+    #[inline(never)]
     pub fn sha256() -> Self {
         Hasher::Sha256(Box::default())
     }
 
     /// An XXH64 hash without any data yet.
     #[must_use]
+    #[inline(never)]
     pub fn xxh64() -> Self {
         Hasher::Xxh64(Box::new(Xxh64::new(0)))
     }
 
     /// Adds the next bytes.
+    #[inline(never)]
     pub fn update(&mut self, bytes: &[u8]) {
         match self {
             Hasher::Sha256(state) => state.update(bytes),
@@ -35,6 +38,7 @@ impl Hasher {
 
     /// The hash of all bytes so far, in hexadecimal. More data can be added afterwards.
     #[must_use]
+    #[inline(never)]
     pub fn hex(&self) -> String {
         match self {
             Hasher::Sha256(state) => {

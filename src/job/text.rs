@@ -4,7 +4,12 @@ pub use crate::json::quoted;
 
 /// Joins values, which are JSON already, to a list.
 pub fn list(values: impl IntoIterator<Item = String>) -> String {
-    format!("[{}]", values.into_iter().collect::<Vec<_>>().join(","))
+    joined(&values.into_iter().collect::<Vec<_>>())
+}
+
+#[inline(never)]
+fn joined(values: &[String]) -> String {
+    format!("[{}]", values.join(","))
 }
 
 /// Formats a number; non-finite ones become `null`.

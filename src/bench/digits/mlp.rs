@@ -104,7 +104,7 @@ impl Mlp {
     }
 
     /// The fraction of images whose largest output is their label.
-    pub fn accuracy(&self, data: &Digits, hooks: &mut impl Hooks) -> f64 {
+    pub fn accuracy(&self, data: &Digits, hooks: &mut dyn Hooks) -> f64 {
         let weights = hooks.weights(self);
         let (mut hidden, mut out) = (vec![0.0; self.first.bias.len()], [0.0; CLASSES]);
         let mut image = [0.0; PIXELS];
@@ -133,7 +133,7 @@ impl Mlp {
     }
 
     /// Trains for a number of epochs with shuffled batches of 32; the learning rate decreases linearly to 0.
-    pub fn train(&mut self, data: &Digits, epochs: u32, rate: f32, random: &mut Random, hooks: &mut impl Hooks) {
+    pub fn train(&mut self, data: &Digits, epochs: u32, rate: f32, random: &mut Random, hooks: &mut dyn Hooks) {
         const BATCH: usize = 32;
         let mut order: Vec<usize> = (0..data.len()).collect();
         let mut gradient = Mlp { first: Linear::zeros_like(&self.first), second: Linear::zeros_like(&self.second) };
@@ -172,7 +172,7 @@ impl Mlp {
         share: f32,
         weights: &[Vec<f32>; 2],
         gradient: &mut Mlp,
-        hooks: &mut impl Hooks,
+        hooks: &mut dyn Hooks,
     ) {
         let mut image = x.to_vec();
         hooks.activations(0, &mut image);
