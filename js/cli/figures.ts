@@ -1,8 +1,8 @@
 /** Errors for people to read. */
 
-import { printable, table } from './text.js';
+import { printable, tableLines } from './text.js';
 import type { ErrorFigures } from '../numerics/distortion.js';
-import type { Report } from '../model/quantize/quantize.js';
+import type { Report, ReportedTensor } from '../model/quantize/quantize.js';
 
 /** The headings of {@link figureCells}. */
 export const FIGURES = ['>weight error %', '>SQNR dB', '>cosine', '>max error'];
@@ -23,15 +23,16 @@ export function percent(share: number): string {
   return (100 * share).toPrecision(3);
 }
 
-/** What has become of every tensor, and why. */
-export function reportText({ tensors, weightError }: Report): string {
+/** What has become of every tensor, and why, line by line. */
+export function* reportText({ tensors, weightError }: Report): Generator<string> {
   const weighted = tensors.some(({ error }) => error?.weightedError !== undefined);
-  const rows = tensors.map(({ name, from, to, bytes, error, why }) => [
+  const row = ({ name, from, to, bytes, error, why }: ReportedTensor) => [
     ...[printable(name), from, to, String(bytes)],
     ...(error ? figureCells(error) : FIGURES.map(() => '')),
     ...(weighted ? [error?.weightedError === undefined ? '' : percent(error.weightedError)] : []),
     printable(why),
-  ]);
+  ];
   const headings = ['tensor', 'from', 'to', '>bytes', ...FIGURES, ...(weighted ? ['>weighted %'] : []), 'why'];
-  return `${table(headings, rows)}\n\n${weightErrorText(weightError)}`;
+  yield* tableLines(headings, { length: tensors.length, at: (index) => row(tensors[index] as ReportedTensor) });
+  yield `\n${weightErrorText(weightError)}\n\n`;
 }

@@ -2,6 +2,7 @@
 
 import { shown } from '../io/url.js';
 import { readInspect } from './args.js';
+import { writeOut } from './output.js';
 import { bytes, jsonPieces, printable, tableLines } from './text.js';
 import type { MetadataScalar, MetadataValue } from '../model/metadata.js';
 import { openModel, type Model, type TensorInfo } from '../model/model.js';
@@ -12,28 +13,10 @@ export async function inspect(args: string[], signal: AbortSignal): Promise<void
   const { file, json, all } = readInspect(args);
   const model = await openModel(file, { signal });
   try {
-    for (const piece of inPieces(json ? asJson(file, model) : asText(file, model, all))) {
-      // Whoever reads may be slower than this: what is not taken yet would pile up.
-      if (!process.stdout.write(piece)) await new Promise((resolve) => process.stdout.once('drain', resolve));
-      signal.throwIfAborted();
-    }
+    await writeOut(json ? asJson(file, model) : asText(file, model, all), signal);
   } finally {
     await model.close();
   }
-}
-
-/** Characters that are written at once. */
-const PIECE = 1 << 16;
-
-function* inPieces(texts: Iterable<string>): Generator<string> {
-  let piece = '';
-  for (const text of texts) {
-    piece += text;
-    if (piece.length < PIECE) continue;
-    yield piece;
-    piece = '';
-  }
-  yield piece;
 }
 
 /** Tensors, weights and bytes of one type. */

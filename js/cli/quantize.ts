@@ -6,10 +6,12 @@ import { readQuantize, readTensorType, type QuantizeRequest } from './args.js';
 import { reportText } from './figures.js';
 import { folderTarget } from './bnb.js';
 import { mixFor } from './mix.js';
+import { writeOut } from './output.js';
 import { createDisplay } from './progress.js';
 import { bytes, printable, table } from './text.js';
 import { filesOf, refuseSharedFiles, usesOf, type FileUse } from '../io/file-identity.js';
-import { manifestOf, manifestText } from '../model/manifest.js';
+import { jsonLines } from '../io/json-text.js';
+import { manifestOf, manifestPieces } from '../model/manifest.js';
 import { planModel, presets, type Plan, type Recipe } from '../model/plan.js';
 import { openModel, type Model } from '../model/model.js';
 import { isFourBit } from '../model/recipe.js';
@@ -68,8 +70,11 @@ async function convert(model: Model, request: QuantizeRequest, recipe: Recipe, s
       roles: ROLES,
     });
     display.clear();
-    await reportFile?.save(`${JSON.stringify(report, null, 2)}\n`);
-    await manifestFile?.save(manifestText(manifestOf(report, basename(place.path)), request.manifest ?? ''));
+    await reportFile?.save(() => jsonLines(report));
+    if (manifestFile) {
+      const manifest = manifestOf(report, basename(place.path));
+      await manifestFile.save(() => manifestPieces(manifest, request.manifest ?? ''));
+    }
   } catch (error) {
     display.clear();
     for (const file of beside) await file.abort();
@@ -79,7 +84,7 @@ async function convert(model: Model, request: QuantizeRequest, recipe: Recipe, s
     throw error;
   }
   if (request.quiet) return;
-  if (reportFile) process.stdout.write(`${reportText(report)}\n\n`);
+  if (reportFile) await writeOut(reportText(report));
   process.stdout.write(`${summary(place.path, report)}\n`);
   if (report.plain) process.stdout.write(`${PLAIN}\n`);
 }

@@ -6,7 +6,7 @@ import { createDisplay } from './progress.js';
 import { printable } from './text.js';
 import { QuantpressError } from '../engine/error.js';
 import { refuseSharedFiles, usesOf, type FileReference } from '../io/file-identity.js';
-import { manifestText, parseManifest, type ExpectedHashes } from '../model/manifest.js';
+import { manifestPieces, parseManifest, type ExpectedHashes } from '../model/manifest.js';
 import { openModel } from '../model/model.js';
 import { SpeedMeter } from '../model/quantize/progress.js';
 import { SideFile } from '../io/target/side-file.js';
@@ -38,7 +38,7 @@ export async function verify(args: string[], signal: AbortSignal): Promise<void>
       onProgress: (progress) => display.show(meter.of({ ...progress, ...whole })),
     });
     display.clear();
-    await output?.save(manifestText(found, write ?? ''));
+    await output?.save(() => manifestPieces(found, write ?? ''));
     for (const { tensor, message } of problems) {
       process.stdout.write(`${tensor === undefined ? '' : `tensor '${printable(tensor)}': `}${printable(message)}\n`);
     }

@@ -2,6 +2,7 @@
 
 import { expectArray, expectObject, expectOffset, expectText } from '../engine/check.js';
 import { QuantpressError } from '../engine/error.js';
+import { jsonLines } from '../io/json-text.js';
 import type { Report } from './quantize/quantize.js';
 
 /** The hashes of a file, all in hexadecimal. */
@@ -59,16 +60,13 @@ export function manifestOf(report: Report, file: string): Manifest {
 }
 
 /** How a manifest can be written, by the ending of its file's name; any other is JSON. */
-const FORMS: Record<string, (manifest: Manifest) => string> = {
-  sha256: ({ file, sha256, files = [{ file, sha256 }] }) =>
-    files.map((each) => `${each.sha256}  ${each.file}\n`).join(''),
-  hashes: ({ file, tensors }) =>
-    tensors
-      .flatMap(({ name, sha256, xxh64 }) => [
-        `xxh64     ${xxh64}  ${file}:${name}\n`,
-        `sha256    ${sha256}  ${file}:${name}\n`,
-      ])
-      .join(''),
+const FORMS: Record<string, (manifest: Manifest) => Iterable<string>> = {
+  sha256: ({ file, sha256, files = [{ file, sha256 }] }) => files.map((each) => `${each.sha256}  ${each.file}\n`),
+  hashes: function* ({ file, tensors }) {
+    for (const { name, sha256, xxh64 } of tensors) {
+      yield `xxh64     ${xxh64}  ${file}:${name}\nsha256    ${sha256}  ${file}:${name}\n`;
+    }
+  },
 };
 
 /**
@@ -76,6 +74,11 @@ const FORMS: Record<string, (manifest: Manifest) => string> = {
  * `llama-gguf-hash`, and JSON for any other.
  */
 export function manifestText(manifest: Manifest, name: string): string {
+  return [...manifestPieces(manifest, name)].join('');
+}
+
+/** @internal {@link manifestText}, piece by piece. */
+export function manifestPieces(manifest: Manifest, name: string): Iterable<string> {
   expectObject('manifest', manifest);
   expectText('name', name);
   const ending = /\.([a-z0-9]+)$/i.exec(name)?.[1]?.toLowerCase() ?? '';
@@ -86,7 +89,7 @@ export function manifestText(manifest: Manifest, name: string): string {
   expectText('manifest.sha256', sha256);
   expectArray('manifest.tensors', tensors);
   if (files !== undefined) expectArray('manifest.files', files);
-  return form ? form(manifest) : `${JSON.stringify({ file, size, sha256, files, tensors }, null, 2)}\n`;
+  return form ? form(manifest) : jsonLines({ file, size, sha256, files, tensors });
 }
 
 /** What a manifest of any form says: what it does not say is left out. */

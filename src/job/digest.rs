@@ -19,7 +19,7 @@ pub struct Digest<B: Buffer> {
     files: Vec<(u64, B::Sha256)>,
     /// The number of remaining bytes of each tensor.
     left: Vec<u64>,
-    /// The hashes of completed tensors; those of empty tensors are filled in at the end.
+    /// The hashes of completed tensors; empty tensors have those of no bytes.
     tensors: Vec<TensorHashes>,
     /// The hash states of the current tensor.
     now: Option<(B::Sha256, Hasher)>,
@@ -30,7 +30,7 @@ pub struct Digest<B: Buffer> {
 impl<B: Buffer> Digest<B> {
     /// `tensors` are the sizes of the tensors, `files` the start offsets of the files.
     pub fn new(hashing: B::Hashing, tensors: Vec<u64>, files: impl ExactSizeIterator<Item = u64>) -> Self {
-        let nothing = TensorHashes { sha256: String::new(), xxh64: String::new() };
+        let nothing = TensorHashes::from_hex(&B::hex(B::sha256(&hashing)), &Hasher::xxh64().hex());
         let files =
             if files.len() > 1 { files.map(|start| (start, B::sha256(&hashing))).collect() } else { Vec::new() };
         Digest {
@@ -82,7 +82,7 @@ impl<B: Buffer> Digest<B> {
         if *left == 0
             && let Some((sha256, xxh64)) = self.now.take()
         {
-            self.tensors[index] = TensorHashes { sha256: B::hex(sha256), xxh64: xxh64.hex() };
+            self.tensors[index] = TensorHashes::from_hex(&B::hex(sha256), &xxh64.hex());
         }
     }
 
@@ -93,11 +93,6 @@ impl<B: Buffer> Digest<B> {
             true => vec![whole.clone()],
             false => self.files.into_iter().map(|(_, file)| B::hex(file)).collect(),
         };
-        let mut tensors = self.tensors;
-        let nothing = TensorHashes { sha256: B::hex(B::sha256(&self.hashing)), xxh64: Hasher::xxh64().hex() };
-        for hashes in tensors.iter_mut().filter(|hashes| hashes.sha256.is_empty()) {
-            hashes.clone_from(&nothing);
-        }
-        (whole, files, tensors)
+        (whole, files, self.tensors)
     }
 }

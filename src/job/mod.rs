@@ -26,7 +26,7 @@
 //! four_bit   the scales of bitsandbytes' formats
 //! journal    the file format of the journal, and the identity of a job
 //! digest     hashes of files and tensors whose pieces arrive in any order
-//! report     the dtype and the error of each tensor
+//! report     the dtype, the error and the hashes of each tensor
 //! ```
 
 mod api;
@@ -46,7 +46,7 @@ mod wire;
 pub use api::{File, JobOptions, Next, Progress, Step, Write};
 pub use buffer::Buffer;
 pub use journal::{Identity, Journal, JournalReader, JournalTile, MAX_JOURNAL_BYTES};
-pub use report::{ErrorFigures, Report, ReportedShard, ReportedTensor, TensorHashes};
+pub use report::{ErrorFigures, Finished, HashValue, Report, ReportedShard, ReportedTensor, TensorHashes};
 pub use state::Job;
 pub use task::{Done, Found, Pass, Read, Task, Work};
 pub use tiles::{ByteRange, Tile, tiles};

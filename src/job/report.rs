@@ -1,8 +1,10 @@
 //! The report of a conversion.
 
 use crate::analysis::ErrorSums;
+use crate::recipe::PlannedTensor;
 use crate::shared::Name;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+use std::fmt;
 
 /// The report of a conversion.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -59,13 +61,105 @@ pub struct ReportedTensor {
     pub hashes: Option<TensorHashes>,
 }
 
-/// The hashes of a tensor's data in the output, in hexadecimal.
+/// The hashes of a tensor's data in the output.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TensorHashes {
     /// SHA-256.
-    pub sha256: String,
+    pub sha256: HashValue<32>,
     /// XXH64.
-    pub xxh64: String,
+    pub xxh64: HashValue<8>,
+}
+
+impl TensorHashes {
+    /// Reads hashes in hexadecimal.
+    pub(super) fn from_hex(sha256: &str, xxh64: &str) -> Self {
+        TensorHashes { sha256: HashValue::from_hex(sha256), xxh64: HashValue::from_hex(xxh64) }
+    }
+}
+
+/// A hash. It is displayed, serialized and compared in hexadecimal, and takes half the memory.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct HashValue<const BYTES: usize>([u8; BYTES]);
+
+impl<const BYTES: usize> HashValue<BYTES> {
+    /// Reads hexadecimal digits; missing ones are 0.
+    fn from_hex(digits: &str) -> Self {
+        let mut bytes = [0; BYTES];
+        for (byte, pair) in bytes.iter_mut().zip(digits.as_bytes().chunks(2)) {
+            let digit = |digit: &u8| char::from(*digit).to_digit(16).unwrap_or_default() as u8;
+            *byte = pair.iter().fold(0, |value, next| value << 4 | digit(next));
+        }
+        HashValue(bytes)
+    }
+}
+
+impl<const BYTES: usize> fmt::Display for HashValue<BYTES> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl<const BYTES: usize> fmt::Debug for HashValue<BYTES> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{self}\"")
+    }
+}
+
+impl<const BYTES: usize> PartialEq<String> for HashValue<BYTES> {
+    fn eq(&self, other: &String) -> bool {
+        let digits = self.to_string();
+        digits == *other
+    }
+}
+
+impl<const BYTES: usize> Serialize for HashValue<BYTES> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// A finished conversion, which makes the report of a tensor when it is asked for.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// The report, without tensors.
+    pub(super) report: Report,
+    pub(super) tensors: Vec<PlannedTensor>,
+    pub(super) sums: Vec<ErrorSums>,
+    pub(super) hashes: Vec<TensorHashes>,
+}
+
+impl Finished {
+    /// The report, without tensors.
+    pub fn summary(&self) -> &Report {
+        &self.report
+    }
+
+    /// The number of tensors.
+    pub fn tensor_count(&self) -> usize {
+        self.tensors.len()
+    }
+
+    /// The report of a tensor, in the order of the output.
+    pub fn tensor(&self, index: usize) -> Option<ReportedTensor> {
+        let tensor = self.tensors.get(index)?;
+        Some(ReportedTensor {
+            name: tensor.name.clone(),
+            from: tensor.from.name,
+            to: tensor.to.name,
+            why: tensor.why.clone(),
+            weights: tensor.rows.saturating_mul(tensor.row_length),
+            source_bytes: tensor.source_bytes,
+            bytes: tensor.place.bytes,
+            error: self.sums.get(index).map(|sums| ErrorFigures::of(sums, tensor.has_importance)),
+            hashes: self.hashes.get(index).cloned(),
+        })
+    }
+
+    /// The whole report.
+    pub fn into_report(self) -> Report {
+        let tensors = (0..self.tensors.len()).filter_map(|index| self.tensor(index)).collect();
+        Report { tensors, ..self.report }
+    }
 }
 
 /// The error of a tensor, where `x` is a weight, `y` its dequantized value, `e = y - x`, and `w` the importance of its
@@ -104,5 +198,20 @@ impl ErrorFigures {
             max_error: largest,
             weighted_error: weighted.then(|| share(sums.weighted_error, sums.weighted_original)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hash_is_shown_compared_and_serialized_as_it_was_read() {
+        let digits = "00ff1234567890ab";
+        let hash = HashValue::<8>::from_hex(digits);
+        assert_eq!(format!("{hash} {hash:?}"), format!("{digits} \"{digits}\""));
+        assert_eq!(hash, digits.to_owned());
+        assert_ne!(hash, HashValue::from_hex("00ff1234567890ac"));
+        assert_eq!(serde_json::to_string(&hash).unwrap(), format!("\"{digits}\""));
     }
 }

@@ -7,7 +7,7 @@ use super::four_bit::Scales;
 use super::journal::{Identity, Journal, JournalTile};
 use super::long::{LongRow, Scan};
 use super::map::Map;
-use super::report::{ErrorFigures, Report, ReportedShard, ReportedTensor};
+use super::report::{Finished, Report, ReportedShard};
 use super::task::{Done, Found, Read, Task, Work};
 use super::tiles::{ByteRange, Tile, tiles};
 use crate::analysis::ErrorSums;
@@ -148,7 +148,7 @@ impl<B: Buffer> Job<B> {
         &self.files
     }
 
-    /// The plan.
+    /// The plan; without the headers once [`start`](Self::start) has returned them.
     pub fn plan(&self) -> &Plan {
         &self.plan
     }
@@ -166,11 +166,11 @@ impl<B: Buffer> Job<B> {
     /// Returns the headers to be written.
     pub fn start(&mut self) -> Vec<Write<B>> {
         let mut writes = Vec::new();
-        let header = self.plan.header.clone();
+        let header = std::mem::take(&mut self.plan.header);
         self.write(0, B::of(header), None, &mut writes);
         for index in 0..self.plan.further.len() {
-            let shard = &self.plan.further[index];
-            let (offset, header) = (shard.offset, shard.header.clone());
+            let shard = &mut self.plan.further[index];
+            let (offset, header) = (shard.offset, std::mem::take(&mut shard.header));
             self.write(offset, B::of(header), None, &mut writes);
         }
         writes
@@ -460,8 +460,16 @@ impl<B: Buffer> Job<B> {
     /// Returns the report.
     ///
     /// # Errors
+    /// As for [`end`](Self::end).
+    pub fn finish(self) -> Result<Report> {
+        self.end().map(Finished::into_report)
+    }
+
+    /// Returns what the report is made from, which takes less memory than the report.
+    ///
+    /// # Errors
     /// [`Code::ARGUMENT`] if tasks are not completed.
-    pub fn finish(mut self) -> Result<Report> {
+    pub fn end(mut self) -> Result<Finished> {
         if !matches!(self.next(), Next::Finished) {
             return Err(Error::new(Code::ARGUMENT, "the conversion is not finished: some tasks are not completed"));
         }
@@ -469,28 +477,16 @@ impl<B: Buffer> Job<B> {
             Some((whole, files, tensors)) => (Some(whole), files, tensors),
             None => (None, Vec::new(), Vec::new()),
         };
-        let mut hashes = hashes.into_iter();
         let shards = self.files.iter().enumerate();
         let shards = shards.map(|(index, file)| ReportedShard { size: file.size, sha256: files.get(index).cloned() });
-        let tensors = self.plan.tensors.into_iter().enumerate();
-        let tensors = tensors.map(|(index, tensor)| ReportedTensor {
-            from: tensor.from.name,
-            to: tensor.to.name,
-            weights: tensor.rows.saturating_mul(tensor.row_length),
-            source_bytes: tensor.source_bytes,
-            bytes: tensor.place.bytes,
-            error: self.sums.get(index).map(|sums| ErrorFigures::of(sums, tensor.has_importance)),
-            hashes: hashes.next(),
-            name: tensor.name,
-            why: tensor.why,
-        });
-        Ok(Report {
+        let report = Report {
             source_bytes: self.bytes_total,
             size: self.plan.size,
             bytes_resumed: self.bytes_resumed,
             sha256,
             shards: shards.collect(),
-            tensors: tensors.collect(),
-        })
+            tensors: Vec::new(),
+        };
+        Ok(Finished { report, tensors: self.plan.tensors, sums: self.sums, hashes })
     }
 }

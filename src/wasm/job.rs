@@ -10,7 +10,7 @@ use crate::analysis::ErrorSums;
 use crate::error::{Code, Error};
 use crate::hash::Hasher;
 use crate::job::{
-    Buffer, ByteRange, Done, ErrorFigures, Found, Identity, Job, JobOptions, JournalReader, Next, Read, Report, Task,
+    Buffer, ByteRange, Done, ErrorFigures, Finished, Found, Identity, Job, JobOptions, JournalReader, Next, Read, Task,
 };
 use crate::recipe::Recipe;
 use js_sys::{Array, Function, Uint8Array};
@@ -218,9 +218,9 @@ impl ModelJob {
         object.number("tensorsDone", done).number("tensorsTotal", total).done()
     }
 
-    /// See [`Job::finish`].
+    /// See [`Job::end`].
     pub fn finish(self) -> Result<ModelReport, Error> {
-        self.job.finish().map(ModelReport)
+        self.job.end().map(ModelReport)
     }
 }
 
@@ -235,31 +235,31 @@ fn ranges(range: &ByteRange) -> Array {
 
 /// The report of a conversion.
 #[wasm_bindgen]
-pub struct ModelReport(Report);
+pub struct ModelReport(Finished);
 
 #[wasm_bindgen]
 impl ModelReport {
     /// Size of the output in bytes.
     #[wasm_bindgen(getter)]
     pub fn size(&self) -> f64 {
-        self.0.size as f64
+        self.0.summary().size as f64
     }
 
     /// Bytes of the source that an earlier run had done.
     #[wasm_bindgen(getter, js_name = bytesResumed)]
     pub fn bytes_resumed(&self) -> f64 {
-        self.0.bytes_resumed as f64
+        self.0.summary().bytes_resumed as f64
     }
 
     /// SHA-256 of the output, if hashes were requested.
     #[wasm_bindgen(getter)]
     pub fn sha256(&self) -> Option<String> {
-        self.0.sha256.clone()
+        self.0.summary().sha256.clone()
     }
 
     /// `[{ size, sha256 }]`.
     pub fn shards(&self) -> Array {
-        let shards = self.0.shards.iter();
+        let shards = self.0.summary().shards.iter();
         shards
             .map(|shard| {
                 let hash = shard.sha256.as_ref().map_or(JsValue::UNDEFINED, JsValue::from);
@@ -271,7 +271,7 @@ impl ModelReport {
     /// The number of tensors.
     #[wasm_bindgen(getter, js_name = tensorCount)]
     pub fn tensor_count(&self) -> usize {
-        self.0.tensors.len()
+        self.0.tensor_count()
     }
 
     /// Tensors `from` up to `to`, as columns: name, from, to, why, and SHA-256 and XXH64 if hashes were requested;
@@ -279,15 +279,15 @@ impl ModelReport {
     /// whether the last one was measured.
     pub fn tensors(&self, from: usize, to: usize) -> Array {
         let mut columns = Columns::default();
-        for tensor in self.0.tensors.get(from..to).unwrap_or_default() {
+        for tensor in (from..to).map_while(|index| self.0.tensor(index)) {
             columns.text(&tensor.name);
             columns.shared(tensor.from);
             columns.shared(tensor.to);
             columns.shared(&tensor.why);
             columns.numbers([tensor.weights, tensor.source_bytes, tensor.bytes]);
             if let Some(hashes) = &tensor.hashes {
-                columns.text(&hashes.sha256);
-                columns.text(&hashes.xxh64);
+                columns.text(&hashes.sha256.to_string());
+                columns.text(&hashes.xxh64.to_string());
             }
             if let Some(figures) = &tensor.error {
                 columns.floats(&figures_of(figures));

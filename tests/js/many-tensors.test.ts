@@ -67,57 +67,69 @@ describe('300 000 tensors', () => {
   const LIMIT = 400 * MB;
 
   test.each([
-    { container: 'GGUF', write: manyTensors, recipe: { preset: 'Q8_0', pure: true } },
+    {
+      container: 'GGUF',
+      write: manyTensors,
+      recipe: { preset: 'Q8_0', pure: true },
+      extra: { hashes: true, report: true },
+    },
     {
       container: 'safetensors',
       write: manySafetensors,
       recipe: { preset: 'Q8_0', pure: true, plain: true },
+      extra: {},
     },
-  ])('of $container are opened, planned, quantized, verified and compared in bounded memory', ({ write, recipe }) => {
-    const { file } = folder();
-    const [path, made] = [file('many'), JSON.stringify(file('made.gguf'))];
-    write(path, count);
-    const options = JSON.stringify(recipe);
-    const opened = run(
-      path,
-      `for (const { name } of model.tensors) model.tensor(name);
+  ])(
+    'of $container are opened, planned, quantized, verified and compared in bounded memory',
+    ({ write, recipe, extra }) => {
+      const { file } = folder();
+      const [path, made] = [file('many'), JSON.stringify(file('made.gguf'))];
+      write(path, count);
+      const options = JSON.stringify(recipe);
+      const opened = run(
+        path,
+        `for (const { name } of model.tensors) model.tensor(name);
       console.log(model.tensors.length);`,
-    );
-    expect(opened.printed).toBe(`${count}`);
-    expect(opened.peak).toBeLessThan(LIMIT);
-    const planned = run(
-      path,
-      `const plan = await quantpress.planModel(model, ${options});
+      );
+      expect(opened.printed).toBe(`${count}`);
+      expect(opened.peak).toBeLessThan(LIMIT);
+      const planned = run(
+        path,
+        `const plan = await quantpress.planModel(model, ${options});
       let bytes = 0;
       for (const { sourceBytes } of plan.tensors) bytes += sourceBytes;
       const { name, targetBytes } = plan.tensors.at(-1);
       console.log(plan.tensors.length, bytes, name, targetBytes);`,
-    );
-    expect(planned.printed).toBe(`${count} ${count * BYTES} ${nameOf(count - 1)} 68`);
-    expect(planned.peak).toBeLessThan(LIMIT);
-    const quantized = run(
-      path,
-      `const { tensors } = await quantpress.quantizeModel(model, ${made}, ${options}, { workers: 0 });
-      console.log(tensors.length, tensors.at(-1).bytes);`,
-    );
-    expect(quantized.printed).toBe(`${count} 68`);
-    expect(quantized.peak).toBeLessThan(LIMIT);
-    const verified = run(
-      path,
-      `const { problems, manifest } = await quantpress.verifyModel(model);
+      );
+      expect(planned.printed).toBe(`${count} ${count * BYTES} ${nameOf(count - 1)} 68`);
+      expect(planned.peak).toBeLessThan(LIMIT);
+      const settings = JSON.stringify({ workers: 0, ...extra });
+      const quantized = run(
+        path,
+        `const { tensors } = await quantpress.quantizeModel(model, ${made}, ${options}, ${settings});
+      const { bytes, error, sha256 } = tensors.at(-1);
+      console.log(tensors.length, bytes, error?.rmse > 0, sha256?.length);`,
+      );
+      const known = 'report' in extra ? 'true 64' : 'false undefined';
+      expect(quantized.printed).toBe(`${count} 68 ${known}`);
+      expect(quantized.peak).toBeLessThan(LIMIT);
+      const verified = run(
+        path,
+        `const { problems, manifest } = await quantpress.verifyModel(model);
       console.log(problems.length, manifest.tensors.length, manifest.tensors.at(-1).name);`,
-    );
-    expect(verified.printed).toBe(`0 ${count} ${nameOf(count - 1)}`);
-    expect(verified.peak).toBeLessThan(LIMIT);
-    const compared = run(
-      path,
-      `const made = await quantpress.openModel(${made});
+      );
+      expect(verified.printed).toBe(`0 ${count} ${nameOf(count - 1)}`);
+      expect(verified.peak).toBeLessThan(LIMIT);
+      const compared = run(
+        path,
+        `const made = await quantpress.openModel(${made});
       const { tensors } = await quantpress.diffModels(model, made, { workers: 0 });
       console.log(tensors.filter(({ error }) => error.rmse > 0).length, tensors.at(-1).name);`,
-    );
-    expect(compared.printed).toBe(`${count} ${nameOf(count - 1)}`);
-    expect(compared.peak).toBeLessThan(LIMIT);
-  });
+      );
+      expect(compared.printed).toBe(`${count} ${nameOf(count - 1)}`);
+      expect(compared.peak).toBeLessThan(LIMIT);
+    },
+  );
 
   test('inspect lists them, as text and as JSON', async () => {
     const path = folder().file('many.gguf');

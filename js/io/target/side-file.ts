@@ -38,11 +38,18 @@ export class SideFile {
     }
   }
 
-  /** Writes the file. */
-  async save(text: string): Promise<void> {
-    const bytes = new TextEncoder().encode(text);
-    await this.#target.open?.(bytes.length);
-    await this.#target.write(0, bytes);
+  /** Writes the file. Its `text` is asked for twice, because it can be too long to be kept. */
+  async save(text: () => Iterable<string>): Promise<void> {
+    const encoder = new TextEncoder();
+    let size = 0;
+    for (const piece of text()) size += encoder.encode(piece).length;
+    await this.#target.open?.(size);
+    let at = 0;
+    for (const piece of text()) {
+      const bytes = encoder.encode(piece);
+      await this.#target.write(at, bytes);
+      at += bytes.length;
+    }
     await this.#target.close();
   }
 

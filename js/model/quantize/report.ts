@@ -68,14 +68,19 @@ export interface ReportFacts {
 export async function readReport(engine: ModelReport, facts: ReportFacts): Promise<Report> {
   const { sourceSize, seconds, split, plain, hashes, errors } = facts;
   const weightsOf: number[] = [];
-  const tensors = await tensorsOf(engine, (columns) => {
-    const [name, from, to, why] = [columns.text(), columns.text(), columns.text(), columns.text()];
+  const tensors = await tensorsOf(engine, (columns): ReportedTensor => {
+    const [name, from, to] = [columns.text(), columns.text() as SourceType, columns.text() as FormatName];
+    const why = columns.text();
     const [weights, sourceBytes, bytes] = [columns.number(), columns.number(), columns.number()];
-    const hashed = hashes && { sha256: columns.text(), xxh64: columns.text() };
-    const error = errors ? figuresOf(Float64Array.from({ length: FIGURES }, () => columns.number())) : undefined;
-    if (error) weightsOf.push(weights);
-    const types = { from: from as SourceType, to: to as FormatName };
-    return { name, ...types, why, sourceBytes, bytes, ...(error && { error }), ...hashed } satisfies ReportedTensor;
+    const [sha256, xxh64 = ''] = hashes ? [columns.text(), columns.text()] : [];
+    const figures = errors ? Float64Array.from({ length: FIGURES }, () => columns.number()) : undefined;
+    if (figures) weightsOf.push(weights);
+    const error = figures && figuresOf(figures);
+    // Not spread: that makes an object twice the size.
+    if (error && sha256 !== undefined) return { name, from, to, why, sourceBytes, bytes, error, sha256, xxh64 };
+    if (error) return { name, from, to, why, sourceBytes, bytes, error };
+    if (sha256 !== undefined) return { name, from, to, why, sourceBytes, bytes, sha256, xxh64 };
+    return { name, from, to, why, sourceBytes, bytes };
   });
   const { size, bytesResumed, sha256 } = engine;
   function* changes() {

@@ -1,0 +1,37 @@
+/** JSON that is too long for one text. */
+
+/** Elements of a list that are converted at once. */
+const STEP = 1024;
+
+/** `JSON.stringify(value, null, 2)`, piece by piece. The lists that `value` has as properties can be long. */
+export function* jsonText(value: object): Generator<string> {
+  let separator = '{';
+  for (const [key, part] of Object.entries(value)) {
+    if (part === undefined) continue;
+    yield `${separator}\n  ${JSON.stringify(key)}: `;
+    separator = ',';
+    if (Array.isArray(part) && part.length > 0) yield* listText(part);
+    else yield indented(JSON.stringify(part, null, 2));
+  }
+  yield separator === '{' ? '{}' : '\n}';
+}
+
+/** {@link jsonText} with the end of its last line, for a file. */
+export function* jsonLines(value: object): Generator<string> {
+  yield* jsonText(value);
+  yield '\n';
+}
+
+function* listText(list: readonly unknown[]): Generator<string> {
+  for (let at = 0; at < list.length; at += STEP) {
+    // Without the brackets of the part.
+    const elements = JSON.stringify(list.slice(at, at + STEP), null, 2).slice(1, -2);
+    yield `${at === 0 ? '[' : ','}${indented(elements)}`;
+  }
+  yield '\n  ]';
+}
+
+/** Strings have no line breaks in JSON: every one begins a line. */
+function indented(json: string): string {
+  return json.replaceAll('\n', '\n  ');
+}
