@@ -65,6 +65,8 @@ function run(path: string, work: string): { printed: string; peak: number } {
 describe('300 000 tensors', () => {
   const count = 300_000;
   const LIMIT = 400 * MB;
+  /** Hashes, errors and their report for each tensor come on top: 420 MB on a machine with nothing else to do. */
+  const REPORTED = 450 * MB;
 
   test.each([
     {
@@ -112,7 +114,7 @@ describe('300 000 tensors', () => {
       );
       const known = 'report' in extra ? 'true 64' : 'false undefined';
       expect(quantized.printed).toBe(`${count} 68 ${known}`);
-      expect(quantized.peak).toBeLessThan(LIMIT);
+      expect(quantized.peak).toBeLessThan('report' in extra ? REPORTED : LIMIT);
       const verified = run(
         path,
         `const { problems, manifest } = await quantpress.verifyModel(model);
