@@ -135,8 +135,10 @@ export class Journal {
     await this.#target.log(concatenated(entries));
   }
 
-  #pause(milliseconds: number): Promise<void> {
-    return new Promise((resolve) => {
+  /** Waits, unless the writing has ended while the last entries were written: then nobody would end the pause. */
+  async #pause(milliseconds: number): Promise<void> {
+    if (this.#finished) return;
+    await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, milliseconds);
       this.#wake = () => {
         clearTimeout(timer);

@@ -1,0 +1,35 @@
+/** The end of a journal: whoever stops a conversion does not wait for the pause between two of its entries. */
+
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { Journal } from '../../dist/model/quantize/resume.js';
+
+// Time stands still: a pause that nobody ends is for ever.
+beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
+afterEach(() => void vi.useRealTimers());
+
+/** A journal whose target writes when it is told to. */
+function journal() {
+  const writes: (() => void)[] = [];
+  const target = { log: () => new Promise<void>((resolve) => writes.push(resolve)) };
+  const entries = new Journal(target as never, {} as never, new Uint8Array(1), true, new AbortController());
+  return { entries, writes };
+}
+
+test('ends while an entry is being written', async () => {
+  const { entries, writes } = journal();
+  entries.add(new Uint8Array(1));
+  const stopped = entries.stop();
+  writes[0]?.();
+  await stopped;
+  expect(writes).toHaveLength(1);
+});
+
+test('ends in the pause after an entry', async () => {
+  const { entries, writes } = journal();
+  entries.add(new Uint8Array(1));
+  writes[0]?.();
+  await new Promise(setImmediate);
+  expect(vi.getTimerCount()).toBe(1);
+  await entries.stop();
+  expect(writes).toHaveLength(1);
+});
