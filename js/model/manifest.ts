@@ -129,7 +129,7 @@ function parsed(text: string): Record<string, unknown> {
   try {
     return JSON.parse(text) as Record<string, unknown>;
   } catch (error) {
-    const message = `the manifest is no JSON: ${error instanceof Error ? error.message : error}`;
+    const message = `the manifest is not JSON: ${error instanceof Error ? error.message : error}`;
     throw new QuantpressError('MALFORMED', message, {});
   }
 }

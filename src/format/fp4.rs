@@ -24,7 +24,7 @@ pub(super) fn nearest<L: Lanes>(x: L, d: L) -> L {
         code = L::select(nearer, L::splat(f32::from(candidate)), code);
         least = L::select(nearer, error, least);
     }
-    // Code 8 is negative zero, which is no nearer than zero.
+    // Code 8 is negative zero; zero itself is chosen instead.
     let negative = L::select(x.lt(zero), L::splat(8.0), zero);
     code + L::select(code.eq(zero), zero, negative)
 }

@@ -281,7 +281,7 @@ describe('is refused', () => {
 
   test.each([
     ['no config.json', [new File([weights('plain')], 'model.safetensors')], 'NOT_FOUND'],
-    ['one that is no JSON', [...plain().slice(0, 1), new File(['{'], 'config.json')], 'MALFORMED'],
+    ['one that is not JSON', [...plain().slice(0, 1), new File(['{'], 'config.json')], 'MALFORMED'],
     [
       'one of a quantized model',
       [...plain().slice(0, 1), new File(['{"quantization_config":{}}'], 'config.json')],

@@ -39,7 +39,10 @@ export function fourBitConfig(model: Model, recipe: Recipe): string {
   return `${rest}${rest.endsWith('{') ? '' : ','}${member}\n`;
 }
 
-/** The modules that stay as they are. Planning reads config.json, and refuses one that is no JSON object or quantized. */
+/**
+ * The modules that are not quantized. Planning reads config.json, and refuses it if it is not a JSON object or if the model is
+ * quantized already.
+ */
 function skippedModules(model: Model, recipe: Recipe): string[] {
   const plan = call(() => model.header.plan(engineRecipe(recipe))) as ModelPlan;
   try {
