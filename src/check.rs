@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_non_finite_value_is_found_wherever_it_is() {
+    fn finds_the_first_non_finite_value_at_any_position() {
         for at in [0, 1, 63, 64, 65, 127, 199] {
             for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
                 let mut values = vec![f32::MAX; 200];

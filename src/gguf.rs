@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_blocks_are_the_bytes_of_the_format_and_a_tail_is_filled_with_zeros() {
+    fn whole_blocks_equal_the_format_and_a_tail_is_padded_with_zeros() {
         let weights = weights(100);
         let tensor = Q4_0::quantize(&weights).unwrap();
         let mut padded = weights.clone();
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_an_error() {
+    fn rejects_mismatched_lengths_and_broken_blocks() {
         let bytes = Q8_0::quantize(&weights(40)).unwrap().to_bytes();
         for (bytes, len) in [(&bytes[..67], 40), (&bytes[..], 65), (&bytes[..], 32), (&[], 1), (&bytes[..], usize::MAX)]
         {
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn the_two_types_know_their_sizes() {
+    fn both_types_report_their_sizes() {
         let known = GGUFQuantType::ALL.map(|t| (t.name(), t.bytes_per_block(), t.bits()));
         assert_eq!(known, [("Q4_0", 18, 4), ("Q8_0", 34, 8)]);
         assert_eq!(GGUFQuantType::Q4_0.theoretical_compression(), 128.0 / 18.0);

@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_their_halves() {
+    fn rows_convert_like_single_values() {
         // Every F16 value, once in runs of similar values (all normal or none) and once mixed, including the remainder
         // of a row.
         let sorted: Vec<u16> = (0..=u16::MAX).collect();

@@ -60,7 +60,7 @@ mod tests {
 
     /// The examples of FIPS 180-4.
     #[test]
-    fn sha256_of_the_standard() {
+    fn sha256_matches_the_standard() {
         let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         let million = "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0";
@@ -71,14 +71,14 @@ mod tests {
 
     /// The values for seed 0 in xxHash's own documentation.
     #[test]
-    fn xxh64_of_its_specification() {
+    fn xxh64_matches_its_specification() {
         assert_eq!(of(Hasher::xxh64(), &[]), "ef46db3751d8e999");
         assert_eq!(of(Hasher::xxh64(), &[b"a"]), "d24ec4f1a98c6e5b");
         assert_eq!(of(Hasher::xxh64(), &[b"a", b"bc"]), "44bc2cf5ad770999");
     }
 
     #[test]
-    fn a_hash_can_be_asked_for_in_between() {
+    fn a_digest_can_be_read_before_the_end() {
         for mut hasher in [Hasher::sha256(), Hasher::xxh64()] {
             let whole = of(hasher.clone(), &[b"one", b"two"]);
             hasher.update(b"one");

@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_of_value_is_read_whatever_its_spacing() {
+    fn reads_every_kind_of_value_with_any_whitespace() {
         let json = r#" {"a":[1, -2.5e3 ,0],"b":{"c":null,"d":true},"e":false,"":"\u00e9\ud83d\ude00\n\/"} "#;
         let value = parse(json.as_bytes(), "x").unwrap();
         let numbers = [1.0, -2500.0, 0.0].map(Value::Number).to_vec();
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn members_are_passed_in_order_and_a_syntax_error_comes_first() {
+    fn members_are_visited_in_order_and_a_syntax_error_is_reported_first() {
         let mut seen = Vec::new();
         let mut each = |name: String, value: Value| {
             seen.push((name, value.as_u64()));
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_json_is_an_error() {
+    fn rejects_text_that_is_not_json() {
         for text in [
             "",
             "{",

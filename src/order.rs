@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sorted_is_the_stable_sort_of_the_library() {
+    fn sorted_equals_the_stable_sort_of_std() {
         for len in 0..70u64 {
             // Keys of few values, so that many are equal.
             let things: Vec<(u64, u64)> = (0..len).map(|i| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 60, i)).collect();

@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn half_away_is_roundf() {
+    fn half_away_equals_roundf() {
         let ties = (-2000..2000).map(|i| i as f32 * 0.25);
         let around =
             |x: f32| [x, f32::from_bits(x.to_bits().wrapping_add(1)), f32::from_bits(x.to_bits().wrapping_sub(1))];
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn trunc_is_truncf() {
+    fn trunc_equals_truncf() {
         for x in floats().chain((-2000..2000).map(|i| i as f32 * 0.25)) {
             let (ours, std) = (trunc(x), x.trunc());
             assert!(ours.to_bits() == std.to_bits() || ours.is_nan() && std.is_nan(), "{x}: {ours} {std}");
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_those_of_c() {
+    fn bytes_are_converted_as_in_c() {
         for i in -128 * 64..=127 * 64 {
             let x = i as f32 / 64.0;
             assert_eq!(f32::from(half_away_i8(x)), x.round(), "{x}");

@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn equal_values_of_a_pool_are_one() {
+    fn a_pool_stores_equal_values_once() {
         let mut pool = Pool::<[u64]>::default();
         let shapes = [&[32, 2][..], &[64], &[32, 2], &[32, 2]].map(|shape| pool.share(shape));
         assert_eq!(shapes[0], [32, 2]);
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_compared_with_texts() {
+    fn a_name_compares_with_strings() {
         let name = Name::from("blk.0");
         assert!(name == "blk.0" && name == *"blk.0" && name.clone() == name);
         assert_eq!(format!("{name} {name:?}"), "blk.0 \"blk.0\"");

@@ -27,7 +27,7 @@ fn data_on_one_side_of_zero_survives_asymmetric_mode() {
 
 /// Defect 11: other bit widths wrapped around, divided by zero or panicked.
 #[test]
-fn bit_widths_beyond_two_to_eight_are_errors() {
+fn rejects_bit_widths_outside_two_to_eight() {
     for bits in [0, 1, 9, 12, 16, 33, 255] {
         for mode in [QuantMode::Symmetric, QuantMode::Asymmetric] {
             let code = |result: quantpress::Result<QuantParams>| result.unwrap_err().code();
@@ -43,7 +43,7 @@ fn bit_widths_beyond_two_to_eight_are_errors() {
 
 /// Defect 12: a length that is not a multiple of the number of channels left a remainder with scale 1.0.
 #[test]
-fn a_length_that_does_not_fit_the_shape_is_an_error() {
+fn rejects_a_length_that_does_not_fit_the_shape() {
     let values = [100.0; 7];
     let code = calibrate_per_channel(&values, &[2, 3], 0, 8, QuantMode::Symmetric).unwrap_err().code();
     assert_eq!(code, Code::LENGTH);
@@ -71,7 +71,7 @@ fn groups_end_where_rows_end() {
 
 /// Defect 15: incomplete bytes, here at every length.
 #[test]
-fn serialized_tensors_are_checked_at_every_length() {
+fn serialized_tensors_truncated_at_any_length_are_errors() {
     let values: Vec<f32> = (0..30).map(|i| (i as f32 * 0.7).sin()).collect();
     let granularity = QuantGranularity::PerGroup { size: 4 };
     let tensor = quantize_tensor(&values, &[3, 10], granularity, QuantMode::Asymmetric, 3).unwrap();
@@ -92,7 +92,7 @@ fn serialized_tensors_are_checked_at_every_length() {
 }
 
 #[test]
-fn a_value_that_is_no_number_is_named_by_its_index() {
+fn reports_the_index_of_a_non_finite_value() {
     for (granularity, shape) in [
         (QuantGranularity::PerTensor, [100, 100]),
         (QuantGranularity::PerChannel { axis: 0 }, [100, 100]),
@@ -119,7 +119,7 @@ fn a_value_that_is_no_number_is_named_by_its_index() {
 }
 
 #[test]
-fn finer_granularity_costs_memory_and_saves_error() {
+fn finer_granularity_takes_more_memory_and_reduces_the_error() {
     // Rows whose magnitudes differ by orders of magnitude, as those of channels do.
     let values: Vec<f32> = (0..64 * 256).map(|i| (i as f32 * 0.37).sin() * 10f32.powi(i / 256 % 5 - 2)).collect();
     let granularities = [
@@ -137,7 +137,7 @@ fn finer_granularity_costs_memory_and_saves_error() {
 }
 
 #[test]
-fn means_of_nothing_and_of_unequal_lengths_are_errors() {
+fn rejects_means_of_empty_and_of_unequal_slices() {
     assert_eq!(quantization_mse(&[], &[]).unwrap_err().code(), Code::NO_DATA);
     assert_eq!(quantization_mse(&[1.0], &[1.0, 2.0]).unwrap_err().code(), Code::LENGTH);
     assert_eq!(calibrate_per_tensor(&[], 8, QuantMode::Symmetric).unwrap_err().code(), Code::NO_DATA);
@@ -160,7 +160,7 @@ fn rounding_is_half_to_even_before_the_zero_point() {
 }
 
 #[test]
-fn scales_that_cannot_be_are_errors() {
+fn rejects_invalid_scales_and_zero_points() {
     let good = calibrate_per_tensor(&[1.0, -2.0], 8, QuantMode::Asymmetric).unwrap();
     for scale in [0.0, -1.0, f32::NAN, f32::INFINITY, f32::MIN_POSITIVE / 2.0] {
         let params = QuantParams { scales: vec![scale], ..good.clone() };
@@ -218,7 +218,7 @@ proptest! {
 
     /// Multiplying by a power of two multiplies the scales and does not change any code.
     #[test]
-    fn codes_do_not_depend_on_the_unit((values, shape) in tensors(), bits in 2u8..=8) {
+    fn codes_do_not_depend_on_the_scale_of_the_weights((values, shape) in tensors(), bits in 2u8..=8) {
         prop_assume!(values.iter().any(|x| x.abs() > 1e-30) && values.iter().all(|x| x.abs() < 1e30));
         let doubled: Vec<f32> = values.iter().map(|x| x * 16.0).collect();
         let (a, b) = (symmetric(&values, &shape, QuantGranularity::PerTensor, bits), symmetric(&doubled, &shape, QuantGranularity::PerTensor, bits));
@@ -237,7 +237,7 @@ proptest! {
 
     /// Any bytes give a structure or an error, and a structure can be dequantized.
     #[test]
-    fn hostile_bytes_are_structures_or_errors(mut bytes in prop::collection::vec(any::<u8>(), 0..200), tagged in any::<bool>()) {
+    fn hostile_bytes_parse_or_are_errors(mut bytes in prop::collection::vec(any::<u8>(), 0..200), tagged in any::<bool>()) {
         if tagged && bytes.len() > 5 {
             bytes[..5].copy_from_slice(b"QPat\x01");
         }
@@ -249,7 +249,7 @@ proptest! {
 
     /// A valid structure with one byte changed gives an error or a structure that can be dequantized.
     #[test]
-    fn a_changed_byte_is_a_structure_or_an_error(at in 0usize..1000, to in any::<u8>()) {
+    fn a_changed_byte_parses_or_is_an_error(at in 0usize..1000, to in any::<u8>()) {
         let values: Vec<f32> = (0..40).map(|i| i as f32 - 20.0).collect();
         let mut bytes = quantize_tensor(&values, &[4, 10], QuantGranularity::PerChannel { axis: 0 }, QuantMode::Asymmetric, 4).unwrap().to_bytes();
         let at = at % bytes.len();
@@ -261,7 +261,7 @@ proptest! {
 }
 
 #[test]
-fn codes_outside_of_the_range_are_errors_with_their_index() {
+fn reports_the_index_of_a_code_out_of_range() {
     let params = |qmin, qmax| QuantParams {
         scales: vec![0.5],
         zero_points: vec![],
@@ -284,7 +284,7 @@ fn codes_outside_of_the_range_are_errors_with_their_index() {
 }
 
 #[test]
-fn the_largest_floats_come_back_finite() {
+fn the_largest_floats_decode_to_finite_values() {
     for bits in 2..=8 {
         for mode in [QuantMode::Symmetric, QuantMode::Asymmetric] {
             for values in [[f32::MAX, 1.0], [f32::MIN, f32::MAX], [f32::MIN, 0.0]] {

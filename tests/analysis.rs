@@ -17,7 +17,7 @@ fn gaussian(n: usize) -> Vec<f32> {
 }
 
 #[test]
-fn the_statistics_are_their_definitions() {
+fn statistics_equal_their_definitions() {
     let (x, y) = ([1.0, -2.0, 3.0, 0.0], [1.5, -2.0, 2.0, 0.25]);
     let stats = compare(&x, &y, 0.4).unwrap();
     assert_eq!((stats.mse, stats.mae, stats.max_error), (1.3125 / 4.0, 1.75 / 4.0, 1.0));
@@ -50,7 +50,7 @@ fn a_signal_or_an_error_of_zero_has_defined_statistics() {
 }
 
 #[test]
-fn defect_8_clipping_is_measured_against_the_values_as_they_were() {
+fn defect_8_clipping_is_measured_against_the_original_values() {
     // Two outliers of 100 carry almost all of the signal: clipping them is much worse than coarse steps.
     let mut values: Vec<f32> = (0..100).map(|i| (i as f32 * 0.01).sin()).collect();
     values.extend([100.0, -100.0]);
@@ -98,7 +98,7 @@ fn defect_10_sums_of_millions_are_exact_to_fifteen_digits() {
 }
 
 #[test]
-fn every_scheme_is_measured_alike() {
+fn every_scheme_is_measured_by_the_same_definitions() {
     let values = gaussian(32 * 256);
     let shape = [32, 256];
     let sqnr = |scheme: Scheme| analyze_error_scheme(&values, &shape, &scheme, 0.0).unwrap().sqnr_db;
@@ -126,7 +126,7 @@ fn every_scheme_is_measured_alike() {
 }
 
 #[test]
-fn a_format_is_analyzed_tile_by_tile_as_at_once() {
+fn analyzing_a_format_in_tiles_gives_the_same_result() {
     // More than one tile, with rows that do not divide it.
     let values = gaussian(3 * 100 * 1024);
     let tiled = analyze_error_format(&values, "Q4_0", 96 * 32, None, 0.01).unwrap();
@@ -140,7 +140,7 @@ fn a_format_is_analyzed_tile_by_tile_as_at_once() {
 }
 
 #[test]
-fn theory_is_what_uniform_codes_do() {
+fn theoretical_sqnr_matches_uniform_codes() {
     assert!((theoretical_sqnr(8, Signal::Uniform).unwrap() - 48.16).abs() < 0.01);
     assert!((theoretical_sqnr(8, Signal::Sine).unwrap() - 49.92).abs() < 0.01);
     for bits in [0, 33, 255] {
@@ -160,7 +160,7 @@ fn theory_is_what_uniform_codes_do() {
 }
 
 #[test]
-fn bounds_hold_and_their_violation_is_seen() {
+fn bounds_hold_and_violations_are_detected() {
     let values = generate_multi_channel_weights(8, 64, 100.0, Some(3)).unwrap();
     let mut params = calibrate_per_channel(&values, &[8, 64], 0, 4, QuantMode::Symmetric).unwrap();
     let stats = analyze_error(&values, &[8, 64], &params, 0.0).unwrap();
@@ -175,7 +175,7 @@ fn bounds_hold_and_their_violation_is_seen() {
 }
 
 #[test]
-fn scales_have_their_best_where_calibration_puts_them() {
+fn calibration_finds_the_best_scale() {
     let values: Vec<f32> = (0..1000).map(|i| (i as f32 / 999.0) * 2.0 - 1.0).collect();
     let params = calibrate_per_tensor(&values, 4, QuantMode::Symmetric).unwrap();
     let sweep = scale_sweep(&values, &[1000], &params, &[0.5, 0.8, 1.0, 1.5, 3.0]).unwrap();
@@ -191,7 +191,7 @@ fn scales_have_their_best_where_calibration_puts_them() {
 }
 
 #[test]
-fn six_decibels_a_bit() {
+fn each_bit_adds_six_decibels() {
     let widths = compare_bit_widths(&gaussian(20_000), QuantMode::Asymmetric).unwrap();
     assert_eq!(widths.iter().map(|width| width.bits).collect::<Vec<_>>(), [2, 3, 4, 5, 6, 7, 8]);
     for pair in widths.windows(2) {

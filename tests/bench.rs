@@ -39,7 +39,7 @@ fn uniform_weights_fill_their_range() {
 }
 
 #[test]
-fn a_seed_decides_and_its_absence_does_not() {
+fn the_same_seed_repeats_and_no_seed_does_not() {
     let with = |seed| generate_gaussian_weights(64, 0.0, 1.0, seed).unwrap();
     assert_eq!(with(Some(42)), with(Some(42)));
     assert_ne!(with(Some(42)), with(Some(43)));
@@ -53,7 +53,7 @@ fn a_seed_decides_and_its_absence_does_not() {
 }
 
 #[test]
-fn defect_17_outliers_have_both_signs_and_are_as_many_as_asked_for() {
+fn defect_17_outliers_have_both_signs_and_the_requested_count() {
     let weights = generate_weights_with_outliers(10_000, 0.02, 50.0, Some(9)).unwrap();
     let (up, down) = (weights.iter().filter(|x| **x == 50.0).count(), weights.iter().filter(|x| **x == -50.0).count());
     assert_eq!(up + down, 200);
@@ -63,7 +63,7 @@ fn defect_17_outliers_have_both_signs_and_are_as_many_as_asked_for() {
 }
 
 #[test]
-fn defect_17_channels_are_the_true_channels() {
+fn defect_17_outlier_channels_are_reported_correctly() {
     let weights = generate_multi_channel_weights(16, 1000, 5.0, Some(9)).unwrap();
     for (channel, row) in weights.chunks(1000).enumerate() {
         let want = 1.0 + 5.0 * channel as f64 / 16.0;
@@ -81,7 +81,7 @@ fn defect_17_channels_are_the_true_channels() {
 }
 
 #[test]
-fn defect_16_retention_is_the_share_of_a_metric() {
+fn defect_16_retention_is_the_ratio_of_the_metrics() {
     assert_eq!(accuracy_retention(0.8, 0.6).unwrap(), 0.6 / 0.8);
     assert!(accuracy_retention(0.8, 0.84).unwrap() > 1.0, "a better metric is no loss");
     assert_eq!(accuracy_retention(0.5, 0.0).unwrap(), 0.0);
@@ -93,7 +93,7 @@ fn defect_16_retention_is_the_share_of_a_metric() {
 }
 
 #[test]
-fn arguments_out_of_range_are_errors() {
+fn rejects_arguments_out_of_range() {
     let codes = [
         generate_gaussian_weights(1, f32::NAN, 1.0, Some(1)).unwrap_err().code(),
         generate_gaussian_weights(1, 0.0, -1.0, Some(1)).unwrap_err().code(),
@@ -161,7 +161,7 @@ fn quality_rewards_fidelity_and_compression() {
 }
 
 #[test]
-fn bit_widths_degrade_and_compress() {
+fn fewer_bits_degrade_and_compress_more() {
     let values = generate_gaussian_weights(8192, 0.0, 1.0, Some(2)).unwrap();
     let widths = compare_bit_width_degradation(&values).unwrap();
     assert_eq!(widths.iter().map(|w| w.bits).collect::<Vec<_>>(), [2, 3, 4, 5, 6, 7, 8]);

@@ -27,7 +27,7 @@ fn observed(mut calibrator: Calibrator, batches: &[Vec<f32>]) -> Calibrator {
 }
 
 #[test]
-fn percentiles_are_numpys() {
+fn percentiles_equal_numpys() {
     let file = load("calibration/numpy-percentile.json");
     for case in list(&file["cases"]) {
         let mut values = floats(&case["input"]);
@@ -53,7 +53,7 @@ fn a_percentile_calibrator_is_exact_while_its_data_fits() {
 }
 
 #[test]
-fn onnx_runtime_agrees() {
+fn entropy_ranges_equal_onnx_runtimes() {
     let file = load("calibration/onnxruntime.json");
     let mut seen = 0;
     for (cases, apart) in [(&file["cases"], false), (&file["batch_by_batch"]["cases"], true)] {
@@ -86,7 +86,7 @@ fn onnx_runtime_agrees() {
 }
 
 #[test]
-fn modelopt_agrees() {
+fn entropy_ranges_equal_modelopts() {
     let (file, data) = (load("calibration/modelopt.json"), load("calibration/onnxruntime.json"));
     for case in list(&file["cases"]) {
         let unsigned = case["unsigned"] == true;
@@ -107,7 +107,7 @@ fn modelopt_agrees() {
 }
 
 #[test]
-fn pytorch_agrees() {
+fn histogram_ranges_equal_pytorchs() {
     let file = load("calibration/torch-observers.json");
     let mut worst = [0.0f64; 2];
     for case in list(&file["cases"]) {
@@ -163,7 +163,7 @@ fn every_method() -> Vec<CalibrationMethod> {
 }
 
 #[test]
-fn defect_5_a_range_away_from_zero_survives() {
+fn defect_5_a_range_that_excludes_zero_is_kept() {
     // The seed decoded [10, 11] at 8 bits to 1.0.
     for (data, at) in [([10.0f32, 11.0], 0), ([-11.0, -10.0], 255)] {
         let result = calibrate_min_max(&data, 8, false).unwrap();
@@ -177,7 +177,7 @@ fn defect_5_a_range_away_from_zero_survives() {
 }
 
 #[test]
-fn defect_7_the_percentile_is_that_of_the_whole_stream() {
+fn defect_7_the_percentile_covers_the_whole_stream() {
     // A hundred batches with increasing values: the seed only kept the first one.
     let mut calibrator = Calibrator::percentile(8, false, 0.0, 50.0, 1000).unwrap();
     for batch in 0..100 {
@@ -203,7 +203,7 @@ fn a_sample_is_uniform_over_the_stream() {
 }
 
 #[test]
-fn defect_11_bits_and_numbers_out_of_range_are_errors() {
+fn defect_11_bits_and_parameters_out_of_range_are_errors() {
     for bits in [0, 1, 9, 16, 32, 33, u8::MAX] {
         assert_eq!(Calibrator::min_max(bits, true).unwrap_err().code(), Code::RANGE, "{bits} bits");
         assert_eq!(calibrate_percentile(&[1.0], bits, false, 1.0, 99.0).unwrap_err().code(), Code::RANGE);
@@ -227,7 +227,7 @@ fn defect_11_bits_and_numbers_out_of_range_are_errors() {
 }
 
 #[test]
-fn defect_14_what_is_no_number_is_refused_or_skipped_and_forgets_nothing() {
+fn defect_14_a_non_finite_value_is_rejected_or_skipped_and_keeps_the_state() {
     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         for method in every_method() {
             let before = observed(calibrator(method, int8()), &[vec![-3.0, 1.0, 7.0]]);
@@ -252,7 +252,7 @@ fn defect_14_what_is_no_number_is_refused_or_skipped_and_forgets_nothing() {
 }
 
 #[test]
-fn merged_calibrators_are_the_joined_stream() {
+fn merged_calibrators_equal_one_over_both_streams() {
     let batches: Vec<_> =
         (0..8).map(|i| stream(500, i)).map(|b| b.iter().map(|x| x * 0.7).collect::<Vec<_>>()).collect();
     for method in every_method() {
@@ -360,7 +360,7 @@ fn a_range_that_doubles_twenty_times_is_still_clipped() {
 }
 
 #[test]
-fn merging_leaves_no_gaps_between_bins_whichever_are_wider() {
+fn merging_leaves_no_gaps_between_bins_of_different_widths() {
     // The first has narrow bins and a large range; the second has bins ten times as wide and a smaller range.
     let scaled = |factor: f32| stream(20_000, 7).iter().map(|x| x * factor).collect::<Vec<_>>();
     for method in ENTROPY {
@@ -391,7 +391,7 @@ fn the_result_scales_with_the_data() {
 }
 
 #[test]
-fn reset_forgets_everything() {
+fn reset_clears_the_state() {
     for method in every_method() {
         let mut used = observed(calibrator(method, int8()), &[stream(100, 3)]);
         assert!(used.has_data());
@@ -403,7 +403,7 @@ fn reset_forgets_everything() {
 
 proptest! {
     #[test]
-    fn a_resumed_calibrator_goes_on_as_if_it_had_never_stopped(
+    fn a_restored_calibrator_continues_identically(
         which in 0usize..6, seed in 0u64..1000, lengths in proptest::collection::vec(0usize..400, 2..6),
     ) {
         let method = every_method()[which];

@@ -51,7 +51,7 @@ fn sample() -> Vec<u8> {
 }
 
 #[test]
-fn what_is_written_is_read() {
+fn written_files_are_read_back() {
     let file = sample();
     let header = whole(&file).unwrap();
     assert_eq!((header.version(), header.alignment(), header.metadata().len()), (3, 32, 16));
@@ -69,7 +69,7 @@ fn what_is_written_is_read() {
 }
 
 #[test]
-fn metadata_passes_through_byte_for_byte() {
+fn metadata_is_copied_byte_for_byte() {
     let file = sample();
     let header = whole(&file).unwrap();
     let pairs: Vec<_> = header.metadata().map(|pair| pair.raw.to_vec()).collect();
@@ -84,7 +84,7 @@ fn metadata_passes_through_byte_for_byte() {
 }
 
 #[test]
-fn a_file_cut_at_any_byte_is_truncated() {
+fn a_file_cut_at_any_byte_is_reported_as_truncated() {
     let file = sample();
     let data = 4; // padding after the last tensor may be missing
     let last = whole(&file).unwrap().tensors().iter().map(|t| t.offset + t.bytes).max().unwrap() as usize;
@@ -96,7 +96,7 @@ fn a_file_cut_at_any_byte_is_truncated() {
 }
 
 #[test]
-fn a_prefix_of_any_length_asks_for_more_and_gets_there() {
+fn parsing_a_prefix_of_any_length_asks_for_more_and_finishes() {
     let file = sample();
     let size = file.len() as u64;
     let start = whole(&file).unwrap().data_start();
@@ -133,7 +133,7 @@ fn refused(file: &[u8], code: Code, says: &str) {
 }
 
 #[test]
-fn strangers_and_other_versions_are_refused_by_name() {
+fn rejects_other_files_and_versions_by_name() {
     refused(b"GGML and more", Code::MAGIC, "not a GGUF file");
     refused(b"PK\x03\x04 and more", Code::MAGIC, "zip archive");
     refused(b"version https://git-lfs.github.com/spec/v1", Code::MAGIC, "Git LFS pointer");
@@ -167,7 +167,7 @@ fn record(name: &str, shape: &[u64], kind: u32, offset: u64) -> Vec<u8> {
 }
 
 #[test]
-fn claims_beyond_the_limits_are_refused_and_nothing_is_allocated_for_them() {
+fn rejects_counts_beyond_the_limits_before_allocating() {
     let u64s = |value: u64| value.to_le_bytes();
     refused(&patched(8, &u64s(MAX_TENSORS + 1)), Code::TOO_LARGE, "tensors");
     refused(&patched(16, &u64s(MAX_PAIRS + 1)), Code::TOO_LARGE, "pairs");
@@ -207,7 +207,7 @@ fn claims_beyond_the_limits_are_refused_and_nothing_is_allocated_for_them() {
 }
 
 #[test]
-fn one_case_per_malformed_thing() {
+fn rejects_each_kind_of_malformed_field() {
     let pair = |key: &str| encode_pair(key, &Value::U8(0));
     refused(&file(&[pair("k"), pair("k")], &[], 0), Code::MALFORMED, "'k' occurs twice in the file");
     refused(&file(&[pair("")], &[], 0), Code::MALFORMED, "empty");
@@ -235,7 +235,7 @@ fn one_case_per_malformed_thing() {
 }
 
 #[test]
-fn alignment_is_a_power_of_two_of_any_size_that_is_sane() {
+fn accepts_alignments_that_are_reasonable_powers_of_two() {
     let aligned = |value: Value| whole(&file(&[encode_pair("general.alignment", &value)], &[], 0));
     for alignment in [1, 2, 8, 32, 64, 4096, MAX_ALIGNMENT] {
         assert_eq!(aligned(Value::U32(alignment)).unwrap().alignment(), alignment);
@@ -251,7 +251,7 @@ fn alignment_is_a_power_of_two_of_any_size_that_is_sane() {
 }
 
 #[test]
-fn a_writer_refuses_what_no_file_can_hold() {
+fn a_writer_rejects_values_that_no_file_can_contain() {
     let none: [Vec<u8>; 0] = [];
     let write = |shape: &[u64], kind| write_header(&none, &[Record { name: "t", shape, kind }], 32).unwrap_err().code();
     assert_eq!(write(&[33], TensorType::Q4_0), Code::LENGTH);
@@ -323,7 +323,7 @@ impl Tree {
 
 proptest! {
     #[test]
-    fn any_metadata_comes_back(trees in prop::collection::vec(tree(), 0..6)) {
+    fn any_metadata_round_trips(trees in prop::collection::vec(tree(), 0..6)) {
         let pairs: Vec<Vec<u8>> = trees.iter().enumerate().map(|(i, tree)| {
             [&text(&format!("k{i}"))[..], &tree.kind().id.to_le_bytes(), &tree.bytes()].concat()
         }).collect();
@@ -335,7 +335,7 @@ proptest! {
     }
 
     #[test]
-    fn any_tensors_come_back(
+    fn any_tensors_round_trip(
         made in prop::collection::vec((0..TensorType::ALL.len(), 1u64..4, prop::collection::vec(1u64..5, 0..3)), 0..8),
         alignment in 0u32..9,
     ) {

@@ -64,7 +64,7 @@ fn made(file: &[u8], preset: &str) -> Vec<u8> {
 
 /// The script writes BF16 if the input is BF16, and F16 otherwise: our preset of the most frequent dtype.
 #[test]
-fn every_model_is_the_file_that_comfys_script_writes() {
+fn every_model_becomes_the_file_of_comfyui_ggufs_script() {
     let models = models();
     let mut compared = 0;
     for line in golden("sha256.txt").lines() {
@@ -84,7 +84,7 @@ fn kinds(header: &Header) -> BTreeMap<&str, &str> {
 
 /// The tensors that ComfyUI-GGUF's patch of llama-quantize keeps, and the shapes that its loader needs.
 #[test]
-fn presets_keep_what_goes_in_and_out_and_dimensions_of_one() {
+fn presets_keep_input_and_output_layers_and_dimensions_of_one() {
     let models = models();
     let of = |model: &str, preset| convert::header(&made(&models[model], preset)).unwrap();
     let flux = of("flux bf16", "Q8_0");
@@ -156,7 +156,7 @@ fn types(plan: &Plan) -> BTreeMap<&str, &str> {
 
 /// Presets that the patch rejects or does not know follow llama-quantize itself and are not compared here.
 #[test]
-fn every_type_is_the_one_that_comfys_quantizer_chooses() {
+fn every_type_equals_the_choice_of_comfyui_ggufs_quantizer() {
     let (layers_text, types_text) = (format!("\n{}", golden("layers.txt")), golden("types.txt"));
     let mut head = types_text.lines();
     let letters: BTreeMap<&str, &str> =
@@ -214,7 +214,7 @@ fn every_type_is_the_one_that_comfys_quantizer_chooses() {
 
 /// The quantized files equal those of the patched quantizer in bytes, order and metadata.
 #[test]
-fn quantized_files_are_those_of_comfys_quantizer() {
+fn quantized_files_equal_those_of_comfyui_ggufs_quantizer() {
     let models = models();
     let mut compared = 0;
     for line in golden("quantized.txt").lines() {
@@ -231,7 +231,7 @@ fn quantized_files_are_those_of_comfys_quantizer() {
 /// A kernel with five dimensions is stored with its original shape in the metadata; one written by another tool stays
 /// unchanged.
 #[test]
-fn kernels_of_five_dimensions_are_kept() {
+fn five_dimensional_kernels_are_kept() {
     let text = format!("\n{}", golden("layers.txt"));
     let (title, lines) = sections(&text).find(|(title, _)| title.starts_with("wan ")).unwrap();
     let recipe = |preset: &str| Recipe { preset: preset.to_owned(), ..Recipe::default() };
@@ -256,7 +256,7 @@ fn kernels_of_five_dimensions_are_kept() {
 /// The layouts that the patched quantizer rejects are rejected with every preset. It also rejects most IQ presets, for
 /// which llama-quantize's rules apply here.
 #[test]
-fn other_layouts_are_refused_and_iq_presets_are_not() {
+fn rejects_other_layouts_and_accepts_iq_presets() {
     let file = &models()["flux-whole bf16"];
     let iq4 = convert::header(&made(file, "IQ4_XS")).unwrap();
     assert_eq!(kinds(&iq4)["single_blocks.0.linear1.weight"], "IQ4_XS");

@@ -11,7 +11,7 @@ fn digits() -> Digits {
 }
 
 #[test]
-fn the_data_are_the_digits() {
+fn the_data_set_has_the_expected_digits() {
     let digits = digits();
     assert_eq!(digits.len(), 1797);
     // Counted in scikit-learn's own file: images per digit, and pixels per value.
@@ -33,7 +33,7 @@ fn the_data_are_the_digits() {
 }
 
 #[test]
-fn broken_files_are_errors() {
+fn rejects_damaged_files() {
     let bytes = include_bytes!("../examples/digits.bin");
     for cut in (0..bytes.len()).step_by(997).chain([0, 4, 5, 12, 13, bytes.len() - 1]) {
         assert!(Digits::from_bytes(&bytes[..cut]).is_err(), "cut at {cut}");
@@ -79,7 +79,7 @@ fn qat_beats_the_best_ptq_at_two_and_three_bits() {
 }
 
 #[test]
-fn the_order_is_no_accident_of_one_seed() {
+fn the_ranking_holds_for_several_seeds() {
     for seed in 2..6 {
         let benchmark =
             AccuracyBenchmark::new(&digits(), AccuracyOptions { seed, ..AccuracyOptions::default() }).unwrap();
@@ -93,7 +93,7 @@ fn the_order_is_no_accident_of_one_seed() {
 }
 
 #[test]
-fn a_seed_decides_everything() {
+fn a_seed_determines_the_whole_report() {
     let options = AccuracyOptions { epochs: 2, qat_epochs: 1, hidden: 8, ..AccuracyOptions::default() };
     let run = |options| {
         let benchmark = AccuracyBenchmark::new(&digits(), options).unwrap();
@@ -104,7 +104,7 @@ fn a_seed_decides_everything() {
 }
 
 #[test]
-fn options_out_of_range_are_errors() {
+fn rejects_options_out_of_range() {
     let fails = |options| AccuracyBenchmark::new(&digits(), options).err().unwrap().code();
     let usual = AccuracyOptions::default();
     assert_eq!(fails(AccuracyOptions { hidden: 0, ..usual }), Code::RANGE);

@@ -13,7 +13,7 @@ macro_rules! examples {
         )+
 
         #[test]
-        fn all_of_them_are_listed() {
+        fn all_examples_are_tested() {
             let mut listed = [$(stringify!($name)),+].map(|name| format!("{name}.rs"));
             listed.sort();
             let folder = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/examples")).unwrap();
@@ -37,13 +37,13 @@ examples! {
 
 /// The results that the examples demonstrate.
 #[test]
-fn nf4_beats_the_other_types_on_gaussian_weights() {
+fn nf4_has_the_lowest_error_on_gaussian_weights() {
     let [nf4, fp4, int4] = qlora::run().unwrap();
     assert!(nf4 < int4 && nf4 < fp4, "{nf4} {fp4} {int4}");
 }
 
 #[test]
-fn finer_granularity_is_bought_with_bytes() {
+fn finer_granularity_takes_more_bytes() {
     let rows = granularity::run().unwrap();
     assert_eq!(rows.len(), 15);
     for width in rows.chunks(3) {

@@ -70,7 +70,7 @@ const FAST: &[&str] =
     &["Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "F16", "BF16", "F32", "Q1_0", "Q2_0", "TQ2_0", "Q4_K_M"];
 
 #[test]
-fn a_preset_is_the_recorded_file_of_the_reference_with_any_number_of_threads() {
+fn a_preset_writes_the_recorded_reference_file_with_any_number_of_threads() {
     let folder = Folder::new();
     let record = fs::read_to_string(whale().join("quantized.txt")).unwrap();
     let mut seen = 0;
@@ -94,7 +94,7 @@ fn a_preset_is_the_recorded_file_of_the_reference_with_any_number_of_threads() {
 }
 
 #[test]
-fn the_file_of_the_command_line_tool_itself() {
+fn writes_the_file_of_llama_quantize() {
     // Output of `llama-quantize --imatrix tiny-whale.imatrix.gguf tiny-whale-f16.gguf OUT Q4_K_M`, as run by Tiny
     // Whale's authors.
     const HASH: &str = "1e0fd3ac6d2cdbd38aaffcd23fa7f6fd772d1e7910b0f065ae7de8a3e92bb3b0";
@@ -106,7 +106,7 @@ fn the_file_of_the_command_line_tool_itself() {
 }
 
 #[test]
-fn shards_are_written_read_and_kept() {
+fn shards_are_written_read_and_preserved() {
     let folder = Folder::new();
     let split = Recipe { split_max_size: Some(2_000_000), ..recipe("F16") };
     let report =
@@ -129,7 +129,7 @@ fn shards_are_written_read_and_kept() {
 }
 
 #[test]
-fn a_folder_of_hugging_face_is_the_file_that_llama_cpps_script_writes() {
+fn a_hugging_face_folder_becomes_the_file_of_llama_cpps_script() {
     let folder = Folder::new();
     let sums = fs::read_to_string(folders::golden().join("sha256.txt")).unwrap();
     assert!(sums.lines().count() > 10);
@@ -160,7 +160,7 @@ fn aborted(model: &Path, out: &Path, recipe: &Recipe, tiles: usize, resume: bool
 }
 
 #[test]
-fn an_aborted_conversion_leaves_nothing_or_what_the_next_one_resumes() {
+fn an_aborted_conversion_leaves_nothing_or_a_resumable_file() {
     let folder = Folder::new();
     let (model, out) = (folder.model(), folder.at("out.gguf"));
     let recipe = Recipe { split_max_size: Some(1_000_000), ..recipe("Q6_K") };
@@ -209,7 +209,7 @@ fn progress_rises_to_the_end() {
 
 #[cfg(unix)]
 #[test]
-fn no_input_is_ever_an_output_whatever_it_is_called() {
+fn rejects_an_output_that_is_an_input_under_any_name() {
     use std::os::unix::fs::symlink;
     let folder = Folder::new();
     let model = folder.model();
@@ -242,7 +242,7 @@ fn no_input_is_ever_an_output_whatever_it_is_called() {
 }
 
 #[test]
-fn what_cannot_be_written_is_refused_before_any_work() {
+fn rejects_unwritable_outputs_before_any_work() {
     let folder = Folder::new();
     let model = folder.model();
     let code = |out: PathBuf| quantize_file(&model, out, &recipe("Q4_0"), &options(|_| {})).unwrap_err().code();

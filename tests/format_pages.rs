@@ -25,7 +25,7 @@ fn fields(page: &str) -> Vec<(usize, usize)> {
 }
 
 #[test]
-fn every_page_has_the_formats_numbers_and_its_source() {
+fn every_page_states_the_formats_figures_and_source() {
     for codec in formats() {
         let (name, page) = (codec.name, page(codec));
         assert!(page.contains(name), "{name} is not on its page");
@@ -59,7 +59,7 @@ fn every_layout_covers_its_block() {
 }
 
 #[test]
-fn the_table_of_formats_has_the_formats_numbers() {
+fn the_table_of_formats_has_the_right_figures() {
     let table = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/format/mod.rs")).unwrap();
     for codec in formats() {
         let start = format!("//! | [{}](", codec.name);

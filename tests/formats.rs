@@ -35,7 +35,7 @@ impl Drop for Failures {
 }
 
 #[test]
-fn every_format_has_a_file() {
+fn every_format_has_a_golden_file() {
     let mut names: Vec<_> = files().iter().map(|(codec, _)| codec.name).collect();
     let mut known: Vec<_> = formats().iter().map(|codec| codec.name).collect();
     names.sort_unstable();
@@ -47,7 +47,7 @@ fn every_format_has_a_file() {
 }
 
 #[test]
-fn encoding_writes_the_bytes_of_the_reference() {
+fn encoding_equals_the_reference() {
     let inputs = golden::load("formats/inputs.json");
     let row = inputs["rowLength"].as_u64().unwrap() as usize;
     let mut failures = Failures(Vec::new());
@@ -109,7 +109,7 @@ fn encode(
 }
 
 #[test]
-fn decoding_gives_the_weights_of_the_reference() {
+fn decoding_equals_the_reference() {
     let mut failures = Failures(Vec::new());
     for (codec, file) in files() {
         let Some(theirs) = file["decode"].get("weights").map(golden::floats) else { continue };
@@ -139,7 +139,7 @@ fn validation_agrees_with_the_reference() {
 }
 
 #[test]
-fn the_drawing_at_the_head_of_each_file_covers_the_block() {
+fn the_layout_in_each_files_documentation_covers_the_block() {
     for codec in formats().iter().filter(|codec| codec.weights > 1) {
         let fields = layout::fields(codec);
         let ends = fields.iter().map(|(range, _)| range.end);
@@ -151,7 +151,7 @@ fn the_drawing_at_the_head_of_each_file_covers_the_block() {
 
 /// The table in the documentation agrees with the code, and its errors are measured.
 #[test]
-fn the_overview_is_true() {
+fn the_overview_table_is_correct() {
     let source = std::fs::read_to_string(format!("{}/src/format/mod.rs", env!("CARGO_MANIFEST_DIR"))).unwrap();
     let rows = source.lines().filter_map(|line| line.strip_prefix("//! | "));
     let rows: Vec<Vec<&str>> = rows.skip(1).map(|row| row.split(" | ").collect()).collect();
@@ -184,7 +184,7 @@ fn the_overview_is_true() {
 
 /// Defect 1: the seed's Q4_0 had a different nibble order, different codes and a different scale, so ggml read noise.
 #[test]
-fn defect_1_a_block_of_q4_0_is_laid_out_as_ggml_lays_it_out() {
+fn defect_1_a_q4_0_block_has_the_layout_of_ggml() {
     // -8 is the largest magnitude, so the scale is -8 / -8 = 1 and each code is its weight plus 8.
     let weights: Vec<f32> = (0..32).map(|j| ((j * 5) % 16) as f32 - 8.0).collect();
     let mut block = vec![0x00, 0x3c]; // 1.0 in half precision

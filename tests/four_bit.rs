@@ -63,7 +63,7 @@ fn made(model: &[u8], recipe: &Recipe, width: usize) -> (Vec<u8>, Report) {
 }
 
 #[test]
-fn a_file_has_the_tensors_of_the_state_dict_and_the_errors_of_its_scales() {
+fn a_file_has_the_state_dicts_tensors_and_the_report_uses_its_scales() {
     let model = model();
     for (preset, data_type) in [("NF4", DataType4Bit::Nf4), ("fp4", DataType4Bit::Fp4)] {
         for double in [false, true] {
@@ -107,7 +107,7 @@ fn a_file_has_the_tensors_of_the_state_dict_and_the_errors_of_its_scales() {
 }
 
 #[test]
-fn a_weight_is_encoded_once_also_where_the_error_needs_all_scales() {
+fn each_weight_is_encoded_once_even_if_the_error_needs_all_scales() {
     let model = model();
     let mut job = Job::new(planned(&model, &recipe("NF4", true)), options()).unwrap();
     let (mut encoded, mut scanned, mut under_way) = (0, 0, Vec::new());

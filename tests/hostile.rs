@@ -96,7 +96,7 @@ fn run(name: &str, target: fn(&[u8]), bytes: &[u8]) {
 }
 
 #[test]
-fn every_finding_and_the_corpus_pass() {
+fn all_findings_and_the_corpus_pass() {
     for &(name, target) in targets::TARGETS {
         let corpus = files("corpus", name);
         assert!(!corpus.is_empty(), "{name} has no corpus");

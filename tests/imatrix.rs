@@ -24,7 +24,7 @@ fn code(bytes: &[u8]) -> Code {
 }
 
 #[test]
-fn the_legacy_form_divides_by_its_calls() {
+fn the_legacy_format_divides_by_its_call_counts() {
     let file = legacy(
         &[legacy_entry("a", 3, &[1.0, 0.1]), legacy_entry("b", 0, &[5.0]), legacy_entry("a", 2, &[4.0])],
         &[&11i32.to_le_bytes()[..], &4i32.to_le_bytes(), b"text"].concat(),
@@ -41,7 +41,7 @@ fn the_legacy_form_divides_by_its_calls() {
 }
 
 #[test]
-fn a_legacy_file_cut_in_its_entries_is_refused_and_one_cut_after_them_is_read() {
+fn a_legacy_file_truncated_in_its_entries_is_rejected_and_after_them_is_read() {
     let entries = [legacy_entry("first", 3, &[1.0, 2.0]), legacy_entry("second", 3, &[1.0])];
     let file = legacy(&entries, &[&11i32.to_le_bytes()[..], &4i32.to_le_bytes(), b"text"].concat());
     let end = 4 + entries.concat().len();
@@ -56,7 +56,7 @@ fn a_legacy_file_cut_in_its_entries_is_refused_and_one_cut_after_them_is_read() 
 }
 
 #[test]
-fn hostile_legacy_files_are_refused() {
+fn rejects_hostile_legacy_files() {
     assert_eq!(code(&0i32.to_le_bytes()), Code::MALFORMED);
     assert_eq!(code(&(-1i32).to_le_bytes()), Code::MALFORMED);
     assert_eq!(code(&i32::MAX.to_le_bytes()), Code::TOO_LARGE);
@@ -97,7 +97,7 @@ fn gguf(tensors: &[Made], without: &str) -> Vec<u8> {
 }
 
 #[test]
-fn the_gguf_form_divides_by_each_experts_count() {
+fn the_gguf_format_divides_by_each_experts_count() {
     let f32s = TensorType::F32;
     let file = gguf(
         &[
@@ -116,7 +116,7 @@ fn the_gguf_form_divides_by_each_experts_count() {
 }
 
 #[test]
-fn gguf_files_that_are_no_importance_are_refused() {
+fn rejects_gguf_files_that_are_not_importance_matrices() {
     let f32s = TensorType::F32;
     let sums = ("x.in_sum2", vec![4], f32s, vec![1.0; 4]);
     let counts = |n: u64| ("x.counts", vec![n], f32s, vec![1.0; n as usize]);

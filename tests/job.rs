@@ -119,7 +119,7 @@ fn a_conversion_killed_at_any_write_resumes_to_the_same_bytes_and_report() {
 }
 
 #[test]
-fn nothing_a_journal_says_is_trusted() {
+fn journal_entries_are_verified_against_the_file() {
     let model = model();
     let recipe = recipe("Q8_0");
     let options = options(|options| options.journal = true);
@@ -140,7 +140,7 @@ fn nothing_a_journal_says_is_trusted() {
 }
 
 #[test]
-fn a_journal_of_another_job_is_refused_with_what_is_different() {
+fn a_journal_of_another_job_is_rejected_with_the_difference() {
     let model = model();
     let recipe = recipe("Q8_0");
     let ours = identity(&plan_of(&model, &recipe), &recipe);
@@ -176,7 +176,7 @@ fn a_journal_of_another_job_is_refused_with_what_is_different() {
 
 /// Recorded from journals of the npm package. With equal identities, each can resume the other's interrupted runs.
 #[test]
-fn a_job_is_identified_as_the_npm_package_identifies_it() {
+fn a_job_has_the_same_identity_as_in_the_npm_package() {
     let model = model();
     let of = |recipe: &Recipe| identity(&plan_of(&model, recipe), recipe).recipe;
     let whole = "03c6d2b66a0379a994e2927dc0da90d1084716d8fb66877b90ecd08e2ab81a70 6456575488058038b70c842f1a1cba73d2427d82ee9237264b3a859e1e19d9f3";
@@ -192,7 +192,7 @@ fn a_job_is_identified_as_the_npm_package_identifies_it() {
 }
 
 #[test]
-fn damaged_journals_are_read_as_far_as_they_are_sound() {
+fn damaged_journals_are_read_up_to_the_damage() {
     let identity = Identity { engine: "1".into(), source: "s".into(), imatrix: String::new(), recipe: "r".into() };
     let tiles: Vec<JournalTile> =
         (0..5).map(|i| JournalTile { offset: i * 100, length: 100, hash: format!("{i:016x}"), errors: None }).collect();
@@ -229,7 +229,7 @@ fn a_task_is_plain_data() {
 }
 
 #[test]
-fn an_error_is_told_of_its_tensor_row_and_column() {
+fn an_error_names_its_tensor_row_and_column() {
     let mut model = model();
     let tensor = header(&model).unwrap().tensors().iter().find(|t| t.name == "blk.1.ffn_up.weight").unwrap().clone();
     let (row, column) = (3, 5);

@@ -135,7 +135,7 @@ fn sha256(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn every_folder_is_the_file_that_llama_cpps_script_writes() {
+fn every_folder_becomes_the_file_of_llama_cpps_script() {
     let sums = fs::read_to_string(golden().join("sha256.txt")).unwrap();
     let mut wrong = Vec::new();
     for line in sums.lines() {
@@ -158,7 +158,7 @@ fn every_folder_is_the_file_that_llama_cpps_script_writes() {
 
 /// Errors in the configuration files name the file.
 #[test]
-fn each_way_to_break_a_folder_has_its_error() {
+fn each_kind_of_damage_to_a_folder_has_its_error() {
     let from = golden().join("llama-3");
     let files = shards("llama-3");
     let text = |file: &str| fs::read_to_string(from.join(file)).unwrap();
@@ -252,7 +252,7 @@ fn each_way_to_break_a_folder_has_its_error() {
 
 /// Files that would change the script's output and are not supported are rejected rather than ignored.
 #[test]
-fn each_file_that_says_something_else_has_its_error() {
+fn each_contradicting_file_has_its_error() {
     const SETTINGS: &str = "tokenizer_config.json";
     let settings =
         |more: &str| format!("{{\"tokenizer_class\": \"Qwen2Tokenizer\", \"eos_token\": \"<|im_end|>\", {more}}}");
@@ -298,7 +298,7 @@ fn each_file_that_says_something_else_has_its_error() {
 
 /// A classifier's labels are written only if all of its outputs have names.
 #[test]
-fn labels_have_numbers_and_names() {
+fn labels_have_ids_and_names() {
     let (files, from) = (shards("masked-bert"), golden().join("masked-bert"));
     let config = fs::read_to_string(from.join("config.json")).unwrap();
     let planned = |labels: &str| {
@@ -323,7 +323,7 @@ fn labels_have_numbers_and_names() {
 
 /// The model card and the sampling parameters are read as in Python.
 #[test]
-fn what_a_card_says_is_what_yaml_makes_of_it() {
+fn model_card_fields_are_parsed_as_yaml() {
     let (files, from) = (shards("qwen3"), golden().join("qwen3"));
     let header = |card: &str| {
         let mut folder = open("qwen3", &files, &from);
@@ -351,7 +351,7 @@ fn what_a_card_says_is_what_yaml_makes_of_it() {
 
 /// Any contents of the configuration files give a plan or an error.
 #[test]
-fn files_that_are_cut_or_changed_anywhere_never_panic() {
+fn truncated_or_changed_files_never_panic() {
     for name in ["Qwen2.5-0.5B-Instruct", "mini-bert-L2-v1", "ranker", "codellama"] {
         let (files, from) = (shards(name), golden().join(name));
         for file in BESIDE {
@@ -371,7 +371,7 @@ fn files_that_are_cut_or_changed_anywhere_never_panic() {
 }
 
 #[test]
-fn tensors_go_where_the_table_says_or_nowhere() {
+fn tensors_are_renamed_by_the_table_or_rejected() {
     let name = "qwen3";
     let (files, from) = (shards(name), golden().join(name));
     let mut folder = open(name, &files, &from);
@@ -384,7 +384,7 @@ fn tensors_go_where_the_table_says_or_nowhere() {
 }
 
 #[test]
-fn two_tensors_of_one_place_are_refused() {
+fn rejects_two_tensors_with_the_same_target_name() {
     let name = "qwen3";
     let (files, from) = (shards(name), golden().join(name));
     for twin in ["norm.weight", "model.norm.gamma"] {
@@ -400,7 +400,7 @@ fn two_tensors_of_one_place_are_refused() {
 
 /// The two names for Llama 3's steps: the script hashes tokens, the first of which depends on the template.
 #[test]
-fn a_tokenizer_that_puts_nothing_first_has_another_name() {
+fn a_tokenizer_without_template_processing_has_another_pre_tokenizer() {
     let name = "llama-3";
     let (files, from) = (shards(name), golden().join(name));
     let tokenizer = fs::read(from.join("tokenizer.json")).unwrap();

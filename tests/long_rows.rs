@@ -61,7 +61,7 @@ fn pieces_of_a_row_have_the_bytes_of_the_whole_row_in_every_format() {
 
 /// The field agrees with the bytes: without the row's mean square, exactly the formats that weigh by row change.
 #[test]
-fn the_formats_that_weigh_by_row_are_those_whose_pieces_depend_on_the_mean_square() {
+fn exactly_the_row_weighted_formats_depend_on_the_rows_mean_square() {
     let (weights, importance) = row();
     let first = little_endian(&weights[..256]);
     let mut depend = Vec::new();

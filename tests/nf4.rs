@@ -18,7 +18,7 @@ fn options(case: &Json) -> Quantize4BitOptions {
 const NF4: Quantize4BitOptions = Quantize4BitOptions { data_type: DataType4Bit::Nf4, block_size: 64 };
 
 #[test]
-fn tables_are_those_of_bitsandbytes() {
+fn codebooks_equal_those_of_bitsandbytes() {
     let reference = reference();
     same_floats("NF4", DataType4Bit::Nf4.table(), &reference.floats("nf4_table"));
     same_floats("FP4", DataType4Bit::Fp4.table(), &reference.floats("fp4_table"));
@@ -26,7 +26,7 @@ fn tables_are_those_of_bitsandbytes() {
 }
 
 #[test]
-fn codes_absmax_and_values_are_those_of_bitsandbytes() {
+fn codes_absmax_and_values_equal_those_of_bitsandbytes() {
     let reference = reference();
     let cases = reference.list("cases");
     assert!(cases.len() >= 30);
@@ -41,7 +41,7 @@ fn codes_absmax_and_values_are_those_of_bitsandbytes() {
 }
 
 #[test]
-fn the_second_level_is_that_of_bitsandbytes() {
+fn double_quantization_equals_that_of_bitsandbytes() {
     let reference = reference();
     for case in &reference.list("double") {
         let name = case.text("name");
@@ -82,7 +82,7 @@ fn nf4_beats_linear_codes_on_gaussian_weights() {
 
 /// Defect 4: double quantization erased blocks much smaller than the largest, and a NaN destroyed neighbouring blocks.
 #[test]
-fn small_blocks_survive_the_second_level_and_a_nan_is_an_error() {
+fn double_quantization_keeps_small_blocks_and_rejects_nan() {
     // One block of magnitude 1 among 255 of 0.001: with linear 8-bit codes their scales would be 0.
     let weights: Vec<f32> = golden::gaussian(256 * 64)
         .chunks(64)
@@ -107,7 +107,7 @@ fn small_blocks_survive_the_second_level_and_a_nan_is_an_error() {
 
 /// Defect 15: incomplete bytes panicked, or decoded to the wrong length.
 #[test]
-fn serialized_tensors_are_checked_at_every_length() {
+fn serialized_tensors_truncated_at_any_length_are_errors() {
     let weights = golden::gaussian(333);
     let single = quantize_4bit(&weights, &NF4).unwrap();
     let double = quantize_4bit_double(&weights, &NF4).unwrap();
@@ -139,7 +139,7 @@ fn serialized_tensors_are_checked_at_every_length() {
 }
 
 #[test]
-fn sizes_are_what_is_stored() {
+fn reported_sizes_equal_the_stored_bytes() {
     let weights = golden::gaussian(64 * 1024);
     let single = quantize_4bit(&weights, &NF4).unwrap();
     let double = quantize_4bit_double(&weights, &NF4).unwrap();
@@ -154,7 +154,7 @@ fn sizes_are_what_is_stored() {
 }
 
 #[test]
-fn block_sizes_bitsandbytes_does_not_have_are_errors() {
+fn rejects_block_sizes_that_bitsandbytes_does_not_have() {
     for block_size in [0, 1, 16, 63, 96, 8192, usize::MAX] {
         let options = Quantize4BitOptions { block_size, ..NF4 };
         assert_eq!(quantize_4bit(&[1.0; 100], &options).unwrap_err().code(), Code::RANGE);
@@ -164,7 +164,7 @@ fn block_sizes_bitsandbytes_does_not_have_are_errors() {
 }
 
 #[test]
-fn state_dicts_are_those_of_bitsandbytes() {
+fn state_dicts_equal_those_of_bitsandbytes() {
     let weights = golden::gaussian(512 * 3);
     let double = quantize_4bit_double(&weights, &NF4).unwrap();
     let tensors = double.to_state_dict("layer.weight", &[512, 3], "bfloat16").unwrap();
@@ -201,7 +201,7 @@ fn state_dicts_are_those_of_bitsandbytes() {
 }
 
 #[test]
-fn state_dicts_with_a_part_missing_or_changed_are_errors() {
+fn rejects_state_dicts_with_a_missing_or_changed_part() {
     let double = quantize_4bit_double(&golden::gaussian(200), &NF4).unwrap();
     let tensors = double.to_state_dict("w", &[200], "float32").unwrap();
     let code = |tensors: &[StateTensor]| from_state_dict(tensors, "w").unwrap_err().code();
@@ -260,7 +260,7 @@ proptest! {
 
     /// Multiplying by a power of two changes the absmax but no code.
     #[test]
-    fn codes_do_not_depend_on_the_unit(weights in prop::collection::vec(-1.0f32..1.0, 1..300), power in -60i32..60, data_type in data_types()) {
+    fn codes_do_not_depend_on_the_scale_of_the_weights(weights in prop::collection::vec(-1.0f32..1.0, 1..300), power in -60i32..60, data_type in data_types()) {
         prop_assume!(weights.iter().all(|x| *x == 0.0 || x.abs() > 1e-6));
         let scaled: Vec<f32> = weights.iter().map(|x| x * 2f32.powi(power)).collect();
         let options = Quantize4BitOptions { data_type, block_size: 64 };
@@ -270,7 +270,7 @@ proptest! {
 
     /// Any bytes give a structure that can be dequantized, or an error.
     #[test]
-    fn hostile_bytes_are_structures_or_errors(mut bytes in prop::collection::vec(any::<u8>(), 0..200), tag in 0usize..3) {
+    fn hostile_bytes_parse_or_are_errors(mut bytes in prop::collection::vec(any::<u8>(), 0..200), tag in 0usize..3) {
         if tag > 0 && bytes.len() > 5 {
             bytes[..5].copy_from_slice(if tag == 1 { b"QP4b\x01" } else { b"QP4d\x01" });
         }
@@ -282,7 +282,7 @@ proptest! {
 
     /// A valid structure with any one byte changed.
     #[test]
-    fn a_changed_byte_is_a_structure_or_an_error(at in 0usize..1000, to in any::<u8>()) {
+    fn a_changed_byte_parses_or_is_an_error(at in 0usize..1000, to in any::<u8>()) {
         let double = quantize_4bit_double(&golden::gaussian(150), &NF4).unwrap();
         let mut bytes = double.to_bytes();
         let at = at % bytes.len();

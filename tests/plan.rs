@@ -52,7 +52,7 @@ fn importance(name: &str, values: &[f32]) -> ImportanceMatrix {
 }
 
 #[test]
-fn a_recipe_that_makes_no_sense_is_refused() {
+fn rejects_a_contradictory_recipe() {
     refused(
         json!({ "preset": "Q4_K_XXL" }),
         Code::UNKNOWN_NAME,
@@ -86,7 +86,7 @@ fn a_recipe_that_makes_no_sense_is_refused() {
 }
 
 #[test]
-fn what_llama_quantize_refuses_is_refused() {
+fn rejects_what_llama_quantize_rejects() {
     refused(
         json!({ "preset": "Q2_K_S" }),
         Code::NEEDS_IMPORTANCE,
@@ -123,7 +123,7 @@ fn what_llama_quantize_refuses_is_refused() {
 }
 
 #[test]
-fn a_dry_run_says_what_is_missing_instead_of_refusing() {
+fn a_dry_run_reports_missing_importance_instead_of_failing() {
     let plan = planned(&json!({ "preset": "Q2_K_S", "dryRun": true }), None).unwrap();
     let missing: Vec<_> =
         plan.tensors.iter().filter(|tensor| tensor.needs_importance).map(|tensor| &tensor.name).collect();
@@ -131,7 +131,7 @@ fn a_dry_run_says_what_is_missing_instead_of_refusing() {
 }
 
 #[test]
-fn every_decision_says_why() {
+fn every_decision_states_its_reason() {
     let plan = planned(&json!({ "preset": "Q4_K_M" }), None).unwrap();
     let said: Vec<_> = plan.tensors.iter().map(|t| (t.name.as_str(), t.to.name, t.why.as_str())).collect();
     let stands_in =
@@ -148,7 +148,7 @@ fn every_decision_says_why() {
 }
 
 #[test]
-fn a_format_without_a_preset_is_one_of_its_own() {
+fn a_format_without_a_preset_can_be_used_as_a_preset() {
     let plan = planned(&json!({ "preset": "mxfp4" }), None).unwrap();
     let types: Vec<_> = plan.tensors.iter().map(|tensor| tensor.to.name).collect();
     assert_eq!(types, ["MXFP4", "F32", "MXFP4", "MXFP4"]);
@@ -156,7 +156,7 @@ fn a_format_without_a_preset_is_one_of_its_own() {
 }
 
 #[test]
-fn a_tile_checks_both_of_its_sides() {
+fn a_tile_checks_its_input_and_its_output() {
     let floats = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
     let code = |bytes: &[u8], from, to, row| encode_tile(bytes, from, to, row, None, 0).unwrap_err().code();
     assert_eq!(code(&floats(&[f32::NAN; 32]), "F32", "Q4_0", 32), Code::NON_FINITE);
@@ -175,7 +175,7 @@ fn a_tile_checks_both_of_its_sides() {
 /// llama.cpp rejects a whole file because of one name of 64 bytes or five dimensions; loaders of image models accept
 /// 127 bytes and five dimensions.
 #[test]
-fn names_and_dimensions_that_its_readers_do_not_take_are_refused() {
+fn rejects_names_and_dimensions_that_llama_cpp_cannot_read() {
     let of = |architecture: &str, name: &str, shape: &[u64]| {
         let pairs = match architecture {
             "" => Vec::new(),

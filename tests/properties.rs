@@ -42,7 +42,7 @@ proptest! {
     /// This does not hold where a scale is not a normal number or magnitudes count as zero; float formats have no
     /// scale.
     #[test]
-    fn scaling_by_a_power_of_two_scales_what_is_decoded(seed: u64, k in -4i32..=4) {
+    fn scaling_by_a_power_of_two_scales_the_decoded_weights(seed: u64, k in -4i32..=4) {
         let factor = 2f32.powi(k);
         for codec in block_encoders() {
             let row = gaussian(seed, 512, comfortable(codec));
@@ -58,7 +58,7 @@ proptest! {
     /// Without importance blocks are independent of each other. With importance this holds for super-blocks, while
     /// small formats use the mean square of the whole row.
     #[test]
-    fn blocks_permute(seed: u64) {
+    fn permuted_blocks_encode_to_permuted_bytes(seed: u64) {
         for codec in block_encoders() {
             let n = codec.weights * 5;
             let (row, importance) = (gaussian(seed, n, 0.1), importance(codec, seed, n));
@@ -71,7 +71,7 @@ proptest! {
     }
 
     #[test]
-    fn rows_together_are_what_they_are_apart(seed: u64, rows in 2usize..5, blocks in 1usize..6) {
+    fn rows_are_encoded_independently(seed: u64, rows in 2usize..5, blocks in 1usize..6) {
         for codec in block_encoders() {
             let row = codec.weights * blocks;
             let (weights, chi) = (gaussian(seed, row * rows, 0.1), gaussian(!seed, row, 1.0));
@@ -88,7 +88,7 @@ proptest! {
     /// Values that a format can represent are encoded exactly. Excludes formats with a searched scale or a minimum, for
     /// which the second search starts from different weights than the first.
     #[test]
-    fn what_was_decoded_encodes_to_itself(seed: u64, exponent in 0i32..6) {
+    fn decoded_weights_encode_to_the_same_bytes(seed: u64, exponent in 0i32..6) {
         for name in ["F32", "F16", "BF16", "Q4_0", "Q5_0", "Q8_0", "TQ1_0", "TQ2_0", "MXFP4", "NVFP4", "Q1_0", "Q2_0"] {
             let codec = Codec::by_name(name).unwrap();
             let once = round_trip(codec, &gaussian(seed, 512, 2f64.powi(exponent)));
@@ -146,7 +146,7 @@ proptest! {
 
     /// A search must not end with more squared error than writing zeros.
     #[test]
-    fn searched_scales_beat_zero(seed: u64) {
+    fn searched_scales_have_a_lower_error_than_zeros(seed: u64) {
         for codec in block_encoders() {
             let row = gaussian(seed, 512, 0.05);
             let ones = vec![1.0; 512];
@@ -175,7 +175,7 @@ proptest! {
     }
 
     #[test]
-    fn wrong_lengths_are_refused(blocks in 1usize..4, extra in 1usize..1000) {
+    fn rejects_wrong_lengths(blocks in 1usize..4, extra in 1usize..1000) {
         for codec in formats() {
             let code = |result: quantpress::Result<()>| result.map_err(|error| error.code());
             if !extra.is_multiple_of(codec.bytes) {
@@ -205,7 +205,7 @@ proptest! {
     }
 
     #[test]
-    fn the_first_nan_or_infinity_is_named(seed: u64, at in 0usize..1024, kind in 0usize..3) {
+    fn reports_the_index_of_the_first_nan_or_infinity(seed: u64, at in 0usize..1024, kind in 0usize..3) {
         let bad = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY][kind];
         for codec in formats().iter().filter(|codec| codec.can_encode()) {
             let mut weights = gaussian(seed, 1024, 1.0);
@@ -226,7 +226,7 @@ proptest! {
 }
 
 #[test]
-fn formats_that_are_only_read_say_so() {
+fn read_only_formats_reject_encoding() {
     for codec in formats().iter().filter(|codec| !codec.can_encode()) {
         let error = quantize(&[0.0; 256], codec.name, 256, None).unwrap_err();
         assert_eq!(error.code(), Code::UNSUPPORTED);

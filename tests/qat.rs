@@ -38,7 +38,7 @@ fn check_case(case: &Json, fake: &FakeQuantize, name: &str) {
 }
 
 #[test]
-fn forward_and_backward_are_those_of_pytorch() {
+fn forward_and_backward_equal_pytorchs() {
     let mut counts = [0; 2];
     for (index, case) in reference().list("fake_quantize").iter().enumerate() {
         let (mut fake, parameters) = match case.text("kind") {
@@ -62,7 +62,7 @@ fn forward_and_backward_are_those_of_pytorch() {
 }
 
 #[test]
-fn learned_gradients_are_those_of_pytorch() {
+fn learned_gradients_equal_pytorchs() {
     let reference = reference();
     let cases = reference.list("fake_quantize");
     let learnable: Vec<&Json> = cases.iter().filter(|case| case.text("kind") == "learnable_per_tensor").collect();
@@ -89,7 +89,7 @@ fn learned_gradients_are_those_of_pytorch() {
 }
 
 #[test]
-fn observed_parameters_are_those_of_pytorch() {
+fn observed_parameters_equal_pytorchs() {
     let mut seen = 0;
     for case in &reference().list("observers") {
         let symmetric = case.text("qscheme") == "per_tensor_symmetric";
@@ -125,7 +125,7 @@ fn observed_parameters_are_those_of_pytorch() {
 
 /// Defect 6: the clamped gradient ignored the zero point.
 #[test]
-fn the_clamped_gradient_knows_the_zero_point() {
+fn the_clamped_gradient_depends_on_the_zero_point() {
     let mut fake = FakeQuantize::new(FakeQuantConfig::asymmetric(8).unwrap()).unwrap();
     // -1..1.55 in steps of 0.01: zero is code 100, so values of both signs have codes. The seed passed 0..2.55.
     fake.set_parameters(vec![0.01], vec![100]).unwrap();
@@ -149,7 +149,7 @@ fn dynamic_fake_quantization_keeps_data_on_one_side_of_zero() {
 
 /// Defect 14: one batch with a NaN corrupted the range permanently, or reset it.
 #[test]
-fn a_nan_changes_nothing() {
+fn a_nan_is_an_error_and_keeps_the_state() {
     for rule in [RangeRule::MinMax, RangeRule::default()] {
         let mut fake = FakeQuantize::q8().with_observer(rule).unwrap();
         fake.observe(&[-3.0, 5.0], &[2]).unwrap();
@@ -165,7 +165,7 @@ fn a_nan_changes_nothing() {
 }
 
 #[test]
-fn watching_and_quantizing_are_two_switches() {
+fn observing_and_quantizing_are_switched_independently() {
     let mut fake = FakeQuantize::q4();
     assert!(!fake.is_initialized() && fake.scale() == 1.0 && fake.num_levels() == 15);
     assert_eq!(fake.forward(&[1.0], &[1]).unwrap_err().code(), Code::NO_DATA);
@@ -186,7 +186,7 @@ fn watching_and_quantizing_are_two_switches() {
 }
 
 #[test]
-fn parts_that_do_not_fit_are_errors() {
+fn rejects_mismatched_parts() {
     let axis = QuantGranularity::PerChannel { axis: 0 };
     let mut fake = FakeQuantize::with_granularity(FakeQuantConfig::q8_symmetric(), axis).unwrap();
     fake.observe(&[1.0, 2.0, 3.0, 4.0], &[2, 2]).unwrap();
@@ -226,7 +226,7 @@ fn surrogate(x: f64, s: f64, z: f64, at: (f64, f64), config: FakeQuantConfig) ->
 }
 
 #[test]
-fn learned_gradients_are_finite_differences() {
+fn learned_gradients_match_finite_differences() {
     let input = golden::gaussian(600);
     let gradient: Vec<f32> = (0..600).map(|i| (i as f32 * 0.37).sin()).collect();
     for (config, zero_point) in [
@@ -269,7 +269,7 @@ fn learned_gradients_are_finite_differences() {
 }
 
 #[test]
-fn learned_steps_start_where_the_paper_starts_them_and_stay_positive() {
+fn learned_steps_start_as_in_the_paper_and_stay_positive() {
     let values = golden::gaussian(4000);
     let config = FakeQuantConfig::signed(4, true).unwrap();
     let mut learned =
@@ -318,7 +318,7 @@ fn gradient_descent_on_a_learned_step_lowers_the_error() {
 }
 
 #[test]
-fn pact_clips_and_its_gradients_are_those_of_the_paper() {
+fn pact_clips_and_its_gradients_equal_those_of_the_paper() {
     let pact = Pact::new(1.5, 2, 0.0).unwrap();
     let input = [-1.0, 0.0, 0.2, 0.26, 0.5, 1.2, 1.5, 9.0];
     assert_eq!(pact.forward(&input).unwrap(), [0.0, 0.0, 0.0, 0.5, 0.5, 1.0, 1.5, 1.5]);
@@ -333,7 +333,7 @@ fn pact_clips_and_its_gradients_are_those_of_the_paper() {
 }
 
 #[test]
-fn pact_gradient_of_alpha_is_a_finite_difference_of_the_clip() {
+fn pact_gradient_of_alpha_matches_a_finite_difference_of_the_clip() {
     // PACT is trained with the derivative of the clipping; rounding is straight-through.
     let (input, gradient) = (golden::gaussian(500), golden::gaussian(1000).split_off(500));
     let alpha = 0.8123;
@@ -349,7 +349,7 @@ proptest! {
     /// Fake quantization is idempotent, does not move values in the range by more than half a step, and equals its
     /// converted integers.
     #[test]
-    fn forward_is_a_projection(values in prop::collection::vec(-100.0f32..100.0, 1..200), symmetric in any::<bool>(), width in 2u8..=8) {
+    fn forward_is_idempotent(values in prop::collection::vec(-100.0f32..100.0, 1..200), symmetric in any::<bool>(), width in 2u8..=8) {
         let config = if symmetric { FakeQuantConfig::symmetric(width) } else { FakeQuantConfig::asymmetric(width) }.unwrap();
         let mut fake = FakeQuantize::new(config).unwrap();
         let shape = [values.len()];
@@ -366,7 +366,7 @@ proptest! {
 
     /// The gradient passes exactly where the code, computed in double precision, is in range.
     #[test]
-    fn the_mask_is_where_codes_are(values in prop::collection::vec(-3.0f32..3.0, 1..100), scale in 0.001f32..1.0, zero_point in 0i32..=15) {
+    fn the_mask_marks_unclamped_codes(values in prop::collection::vec(-3.0f32..3.0, 1..100), scale in 0.001f32..1.0, zero_point in 0i32..=15) {
         let mut fake = FakeQuantize::new(FakeQuantConfig::asymmetric(4).unwrap()).unwrap();
         fake.set_parameters(vec![scale], vec![zero_point]).unwrap();
         let gradient = fake.backward_clamped(&vec![1.0; values.len()], &values, &[values.len()]).unwrap();

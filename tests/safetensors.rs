@@ -42,7 +42,7 @@ fn model(dtype: &str, bytes: usize, tensors: &[(&str, &[usize])]) -> Folder {
 }
 
 #[test]
-fn a_header_is_read_and_asks_for_what_it_lacks() {
+fn a_partial_header_asks_for_the_missing_bytes() {
     let text = r#"{"__metadata__":{"format":"pt"},"b":{"dtype":"BF16","shape":[2,3],"data_offsets":[0,12]},
         "a":{"dtype":"F8_E4M3","shape":[],"data_offsets":[12,13]},"z":{"dtype":"I64","shape":[0,4],"data_offsets":[13,13]}}  "#;
     let bytes = file(text, 13);
@@ -62,7 +62,7 @@ fn a_header_is_read_and_asks_for_what_it_lacks() {
 }
 
 #[test]
-fn each_way_to_break_a_file_has_its_error() {
+fn each_kind_of_damage_to_a_file_has_its_error() {
     let one = |record: &str, data| file(&format!(r#"{{"a":{record}}}"#), data);
     let cases = [
         (Code::TRUNCATED, "needs at least 8", vec![1, 2, 3]),
@@ -171,7 +171,7 @@ fn rejects_an_index_that_names_anything_but_a_file_of_its_own_folder() {
 
 /// The values of all F8 codes, from `ml_dtypes`: see the README next to the file.
 #[test]
-fn eight_bit_floats_are_those_of_ml_dtypes() {
+fn eight_bit_floats_equal_those_of_ml_dtypes() {
     let golden = include_str!("golden/float8/values.txt");
     for line in golden.lines() {
         let (kind, values) = line.split_once(' ').unwrap();
@@ -188,7 +188,7 @@ fn eight_bit_floats_are_those_of_ml_dtypes() {
 }
 
 #[test]
-fn heads_are_interleaved_as_llama_wants_them() {
+fn heads_are_interleaved_as_in_llama_cpp() {
     // Two heads with four rows of one I8: halves (0 1)(2 3) become 0 2 1 3.
     let rows = [0, 1, 2, 3, 4, 5, 6, 7];
     assert_eq!(encode_tile(&rows, "I8", "I8", 1, None, 4).unwrap(), [0, 2, 1, 3, 4, 6, 5, 7]);
@@ -196,7 +196,7 @@ fn heads_are_interleaved_as_llama_wants_them() {
 }
 
 #[test]
-fn each_diffusion_architecture_is_known_by_its_keys() {
+fn each_diffusion_architecture_is_recognised_by_its_keys() {
     let cases: &[(&str, &[&str])] = &[
         ("flux", &["double_blocks.0.img_attn.proj.weight"]),
         ("sd3", &["joint_blocks.0.x_block.attn.qkv.weight"]),
@@ -239,7 +239,7 @@ fn each_diffusion_architecture_is_known_by_its_keys() {
 }
 
 #[test]
-fn small_precise_and_odd_tensors_follow_comfys_rules() {
+fn small_precise_and_odd_tensors_follow_comfyui_ggufs_rules() {
     let tensors: &[(&str, &[usize])] = &[
         ("label_emb.0.0.weight", &[64, 64]),
         ("a.bias", &[2048]),
@@ -266,7 +266,7 @@ fn small_precise_and_odd_tensors_follow_comfys_rules() {
 }
 
 #[test]
-fn a_plain_container_is_made_only_on_request() {
+fn a_plain_container_is_written_only_on_request() {
     let plain = |preset: &str| Recipe { plain: true, ..recipe(preset) };
     let folder = model("F8_E4M3", 1, &[("a", &[4, 256]), ("b", &[7])]);
     let error = plan(&folder, &recipe("F16"), None).unwrap_err();
@@ -289,7 +289,7 @@ fn a_plain_container_is_made_only_on_request() {
 
 /// config.json decides, whatever the names of the tensors.
 #[test]
-fn a_class_that_is_not_converted_is_refused_by_its_name() {
+fn rejects_an_unsupported_class_by_name() {
     let classes = [
         ("FalconForCausalLM", "transformer.h.0.self_attention.query_key_value.weight", "convert_hf_to_gguf.py"),
         ("T5ForConditionalGeneration", "encoder.block.0.layer.0.SelfAttention.q.weight", "convert_hf_to_gguf.py"),
@@ -340,7 +340,7 @@ fn a_class_that_is_not_converted_is_refused_by_its_name() {
 }
 
 #[test]
-fn what_is_no_model_is_refused_by_what_it_looks_like() {
+fn rejects_other_files_by_what_they_look_like() {
     for (tensor, words) in [
         ("lora_unet_double_blocks_0_img_attn_proj.lora_down.weight", "a LoRA adapter"),
         ("diffusion_model.double_blocks.0.img_attn.proj.lora_A.weight", "a LoRA adapter"),
@@ -364,7 +364,7 @@ fn what_is_no_model_is_refused_by_what_it_looks_like() {
 /// Weights without their scales would be off by a factor of hundreds: ComfyUI's scaled F8 and mixed formats, and
 /// others.
 #[test]
-fn tensors_that_belong_to_others_are_never_ignored() {
+fn tensors_that_belong_to_other_tensors_are_never_ignored() {
     let weight = "double_blocks.0.img_attn.proj";
     for prefix in ["", "diffusion_model.", "model.diffusion_model."] {
         for companion in [
@@ -400,7 +400,7 @@ fn tensors_that_belong_to_others_are_never_ignored() {
 }
 
 #[test]
-fn files_that_are_not_known_to_be_of_one_model_share_no_tensor() {
+fn rejects_a_tensor_in_two_files_unless_they_are_shards_of_one_model() {
     let mut folder = model("F16", 2, &[("a", &[4])]);
     let bytes = file(r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#, 8);
     assert_eq!(folder.add(header(&bytes), bytes.len() as u64).unwrap_err().code(), Code::MALFORMED);

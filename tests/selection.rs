@@ -212,7 +212,7 @@ fn sections(text: &str) -> Vec<Section> {
 }
 
 #[test]
-fn decisions_on_large_models_are_those_llama_cpp_records() {
+fn decisions_on_large_models_equal_llama_cpps_records() {
     let mut decided = 0;
     for model in MODELS {
         let path = format!("{}/tests/fixtures/selection/{}.txt", env!("CARGO_MANIFEST_DIR"), model.file);

@@ -68,7 +68,7 @@ proptest! {
     }
 
     #[test]
-    fn heads_whose_halves_are_interleaved_come_in_order_whatever_fits_in_a_tile(
+    fn interleaved_heads_are_read_in_order_with_any_tile_size(
         // Whole heads in a tile, some rows of both halves, or pieces of one row.
         row_length in prop::sample::select(vec![32, 4096, (1 << 17) + 32, 3 << 20]),
         half in 1..41u64,
@@ -122,7 +122,7 @@ fn tiles_of_rows_past_2_to_the_31_are_small_and_cover_the_tensor() {
 }
 
 #[test]
-fn a_bias_whose_halves_are_interleaved_is_one_of_rows_of_one_weight() {
+fn an_interleaved_bias_is_read_as_rows_of_one_weight() {
     let tensor = PlannedTensor { shape: [3 << 19][..].into(), ..planned(&[3 << 19, 1], 1 << 12, TensorType::F32) };
     let mut weight = 0;
     for tile in tiles(&tensor, 0) {

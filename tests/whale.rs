@@ -37,7 +37,7 @@ fn every_preset_writes_the_recorded_file() {
 }
 
 #[test]
-fn the_file_of_the_command_line_tool_itself() {
+fn writes_the_file_of_llama_quantize() {
     // Output of `llama-quantize --imatrix tiny-whale.imatrix.gguf tiny-whale-f16.gguf OUT Q4_K_M`, as run by Tiny
     // Whale's authors.
     const HASH: &str = "1e0fd3ac6d2cdbd38aaffcd23fa7f6fd772d1e7910b0f065ae7de8a3e92bb3b0";
@@ -50,7 +50,7 @@ fn the_file_of_the_command_line_tool_itself() {
 }
 
 #[test]
-fn both_forms_of_the_importance_matrix_say_the_same() {
+fn both_formats_of_the_importance_matrix_give_the_same_bytes() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tiny-whale");
     let read = |name: &str| ImportanceMatrix::parse(&std::fs::read(folder.join(name)).unwrap()).unwrap();
     let (legacy, sums) = (read("tiny-whale.imatrix.dat"), read("tiny-whale.imatrix.gguf"));

@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn every_width_and_length_packs_as_bit_by_bit_and_comes_back() {
+    fn packing_matches_bit_by_bit_packing_and_unpacks_for_every_width_and_length() {
         let codes: Vec<u8> = (0..67u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
         for bits in 2..=8u8 {
             for count in 0..codes.len() {
@@ -219,12 +219,12 @@ mod tests {
     }
 
     #[test]
-    fn four_bits_are_the_low_nibble_first() {
+    fn four_bit_codes_are_packed_low_nibble_first() {
         assert_eq!(pack_codes(&[1, 2, 0xff], 4).unwrap(), [0x21, 0x0f]);
     }
 
     #[test]
-    fn codes_that_take_more_bits_are_errors() {
+    fn rejects_codes_wider_than_the_bits() {
         let error = pack_codes(&[7, 0xf8, 100], 4).unwrap_err();
         assert_eq!((error.code(), error.message()), (Code::RANGE, "code 2 is 100, which does not fit 4 bits"));
         assert!(check_width(&[12], 4, None).is_ok() && check_width(&[12], 4, Some(false)).is_ok());
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_and_widths_that_do_not_fit_are_errors() {
+    fn rejects_mismatched_lengths_and_widths() {
         assert_eq!(pack_codes(&[1], 9).unwrap_err().code(), Code::RANGE);
         assert_eq!(unpack_codes(&[1], 1, true, 8).unwrap_err().code(), Code::RANGE);
         assert_eq!(unpack_codes(&[1, 2], 4, true, usize::MAX).unwrap_err().code(), Code::LENGTH);

@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn runs_cover_every_value_once_with_its_group() {
+    fn runs_cover_every_value_once_with_the_right_group() {
         let granularities = [
             QuantGranularity::PerTensor,
             QuantGranularity::PerChannel { axis: 0 },
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_shape_does_not_have_is_an_error() {
+    fn rejects_axes_groups_and_sizes_that_do_not_fit_a_shape() {
         let fails = |granularity: QuantGranularity, shape: &[usize]| granularity.layout(shape).unwrap_err().code();
         assert_eq!(fails(QuantGranularity::PerChannel { axis: 2 }, &[3, 4]), Code::RANGE);
         assert_eq!(fails(QuantGranularity::PerChannel { axis: 0 }, &[]), Code::RANGE);

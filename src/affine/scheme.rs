@@ -247,7 +247,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranges_are_what_they_are_called() {
+    fn named_ranges_have_their_bounds() {
         let of = |range: Result<QuantRange>| range.map(|r| (r.qmin, r.qmax, r.levels(), r.middle())).unwrap();
         assert_eq!(of(QuantRange::signed(8)), (-128, 127, 256, 0));
         assert_eq!(of(QuantRange::narrow(2)), (-1, 1, 3, 0));
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn widths_beyond_two_to_eight_are_refused() {
+    fn rejects_widths_outside_two_to_eight() {
         for bits in [0, 1, 9, 16, 33, 255] {
             for range in [QuantRange::signed(bits), QuantRange::narrow(bits), QuantRange::unsigned(bits)] {
                 assert_eq!(range.unwrap_err().code(), Code::RANGE, "{bits}");
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_that_do_not_fit_are_refused() {
+    fn rejects_ranges_that_do_not_fit() {
         for (qmin, qmax) in [(-9, 7), (-8, 8), (0, 16), (1, 7), (3, 3), (0, 0), (-8, -1), (7, -8), (i32::MIN, i32::MAX)]
         {
             assert_eq!(QuantRange { qmin, qmax }.check(4).unwrap_err().code(), Code::RANGE, "{qmin}..{qmax}");
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn the_symmetric_rules_differ_only_on_full_ranges() {
+    fn symmetric_rules_differ_only_on_full_ranges() {
         let scale = |range, rule| {
             let scheme = QuantScheme::new(8, QuantMode::Symmetric).unwrap().with_range(range).unwrap();
             scheme.with_rule(rule).parameters(-2.0, 1.0).unwrap()

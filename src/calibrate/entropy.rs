@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn onnx_runtime_estimates_leave_the_winner_of_an_exhaustive_search() {
+    fn onnx_runtime_estimates_keep_the_result_of_an_exhaustive_search() {
         for counts in histograms() {
             for levels in [2, 16, 128] {
                 let histogram = SymmetricHistogram::new(counts.len()).with(1.0, counts.clone());
@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn tensorrt_estimates_leave_the_winner_of_an_exhaustive_search() {
+    fn tensorrt_estimates_keep_the_result_of_an_exhaustive_search() {
         for counts in histograms() {
             for levels in [2, 8, 128, 256] {
                 let histogram = MagnitudeHistogram::new(counts.len()).with(1.0, counts.clone());

@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_let_go_is_never_of_the_smallest() {
+    fn dropped_values_are_never_among_the_smallest() {
         // Keys as generated, all in one bucket, many equal, all equal. Among equal keys the later entry is the smaller
         // one.
         for spread in [|key: u64| key, |key: u64| key >> 30, |key: u64| key >> 59, |_| 7] {

@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_owner_is_recognised_and_alive_while_its_process_is() {
+    fn an_owner_is_alive_while_its_process_is() {
         let owner = new_owner();
         assert!(is_owner(&owner) && is_owner(NOBODY), "{owner}");
         assert!(is_alive(&owner, Duration::from_secs(1000)));
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn long_names_are_shortened_and_stay_apart() {
+    fn shortened_names_stay_distinct() {
         assert_eq!(short_name(OsStr::new("model.gguf")), "model.gguf");
         let long = ["a".repeat(250), "a".repeat(249)].map(|name| short_name(OsStr::new(&name)));
         assert!(long[0].len() < 64 && long[0] != long[1], "{long:?}");

@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_found_and_come_in_the_order_of_keys() {
+    fn values_are_found_by_key_and_iterated_in_key_order() {
         let mut map = Map::new();
         for key in [5, 1, 4, 1, 3] {
             map.insert(key, key * 10);

@@ -206,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hash_is_shown_compared_and_serialized_as_it_was_read() {
+    fn a_hash_is_displayed_compared_and_serialized_as_it_was_parsed() {
         let digits = "00ff1234567890ab";
         let hash = HashValue::<8>::from_hex(digits);
         assert_eq!(format!("{hash} {hash:?}"), format!("{digits} \"{digits}\""));

@@ -43,13 +43,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_are_escaped_as_in_javascript() {
+    fn strings_are_escaped_as_in_javascript() {
         assert_eq!(quoted("a\"\\\n\t\u{1}é\u{2028}"), "\"a\\\"\\\\\\n\\t\\u0001é\u{2028}\"");
         assert_eq!([number(1.5), number(-0.25), number(f64::INFINITY)].join(" "), "1.5 -0.25 null");
     }
 
     #[test]
-    fn the_checksum_is_that_of_gzip() {
+    fn the_checksum_equals_gzips() {
         // The check value of the CRC catalogue.
         assert_eq!(crc32(b"123456789"), "cbf43926");
         assert_eq!(crc32(b""), "00000000");

@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn searches_are_sorted_and_permutations() {
+    fn search_orders_are_sorted_permutations() {
         for (search, table) in [(Search::NF4, NF4), (Search::FP4, FP4)] {
             assert!(search.midpoints.is_sorted());
             assert!(search.order.map(|code| table[usize::from(code)]).is_sorted());

@@ -22,7 +22,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_written_as_python_writes_them() {
+    fn numbers_are_formatted_as_in_python() {
         for (x, text) in [
             (0.051897451281547546, "0.051897451281547546"),
             (1.0, "1.0"),

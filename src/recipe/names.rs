@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn layers_are_what_scanf_reads() {
+    fn layer_numbers_are_parsed_as_by_scanf() {
         let cases = [("blk.7.attn_q.weight", Some(7)), ("blk. 7", Some(7)), ("blk.-1.x", Some(-1)), ("blk.x", None)];
         for (name, want) in cases {
             assert_eq!(layer(name), want, "{name}");

@@ -82,29 +82,32 @@ const VIEWS: Record<string, { hash: string; ready: (page: Page) => Promise<void>
 };
 
 // In one page for all: what takes time is to get it there.
-test.each(Object.entries(VIEWS))('%s, light and dark, wide and narrow', async (_, { hash, ready }) => {
-  const { page, problems } = await open(app.browser, `${app.url}/${hash}`);
-  await page.emulateMedia({ reducedMotion: 'reduce' });
-  await page.setViewportSize({ width: 1280, height: 900 });
-  await ready(page);
-  for (const colorScheme of ['light', 'dark'] as const) {
-    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-    for (const [width, height] of [
-      [1280, 900],
-      [360, 740],
-    ] as const) {
-      await page.setViewportSize({ width, height });
-      expect(await findings(page), `${colorScheme}, ${width} pixels`).toEqual([]);
+test.each(Object.entries(VIEWS))(
+  '%s has no accessibility violation, light or dark, wide or narrow',
+  async (_, { hash, ready }) => {
+    const { page, problems } = await open(app.browser, `${app.url}/${hash}`);
+    await page.emulateMedia({ reducedMotion: 'reduce' });
+    await page.setViewportSize({ width: 1280, height: 900 });
+    await ready(page);
+    for (const colorScheme of ['light', 'dark'] as const) {
+      await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+      for (const [width, height] of [
+        [1280, 900],
+        [360, 740],
+      ] as const) {
+        await page.setViewportSize({ width, height });
+        expect(await findings(page), `${colorScheme}, ${width} pixels`).toEqual([]);
+      }
     }
-  }
-  // Nothing sticks out of a narrow page, down to 320 pixels.
-  await page.setViewportSize({ width: 320, height: 640 });
-  await expect
-    .poll(() => page.evaluate(() => document.documentElement.scrollWidth - innerWidth))
-    .toBeLessThanOrEqual(0);
-  expect(problems).toEqual([]);
-  await page.close();
-});
+    // Nothing sticks out of a narrow page, down to 320 pixels.
+    await page.setViewportSize({ width: 320, height: 640 });
+    await expect
+      .poll(() => page.evaluate(() => document.documentElement.scrollWidth - innerWidth))
+      .toBeLessThanOrEqual(0);
+    expect(problems).toEqual([]);
+    await page.close();
+  },
+);
 
 /** What has the focus, by name or by class. */
 const focused = (page: Page): Promise<string> =>
@@ -113,7 +116,7 @@ const focused = (page: Page): Promise<string> =>
     return (element?.getAttribute('aria-label') ?? element?.textContent ?? '').trim().replace(/\s+/g, ' ').slice(0, 60);
   });
 
-test('the views are reached and left with the keyboard alone, and the way past the navigation is the first stop', async () => {
+test('the keyboard alone reaches and leaves every view, and the first Tab stop skips the navigation', async () => {
   const { page, problems } = await open(app.browser, app.url);
   await page.getByRole('button', { name: 'Shrink to Q4_K_M' }).waitFor();
   await page.keyboard.press('Tab');
@@ -145,7 +148,7 @@ test('the views are reached and left with the keyboard alone, and the way past t
   await page.close();
 });
 
-test('a benchmark is run and stopped with the keyboard alone', async () => {
+test('the keyboard alone starts and stops a benchmark', async () => {
   const { page, problems } = await open(app.browser, `${app.url}/#/benchmarks`);
   const part = page.getByRole('region', { name: 'Speed on this machine', exact: true });
   await part.getByRole('button', { name: 'Run' }).focus();

@@ -26,7 +26,7 @@ afterAll(async () => {
   await server?.close();
 });
 
-test('the digits are learned, quantized and learned again in Chromium exactly as in Node', async () => {
+test('training, quantization and retraining on the digits give the same result in Chromium as in Node', async () => {
   const { page, problems } = await open(browser, server.url);
   const module = await importIn<typeof quantpress>(page, '/browser.js');
   const inPage = await page.evaluate(async ({ init, runAccuracyBenchmark }) => {

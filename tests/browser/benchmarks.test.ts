@@ -26,7 +26,7 @@ async function take(title: string, what: 'CSV' | 'JSON' | 'PNG'): Promise<Buffer
   return readFile(await file.path());
 }
 
-test('the suite runs to its end, says what it found, and its files have the figures', async () => {
+test('the suite finishes, shows its finding, and exports its figures', async () => {
   const title = 'What a bit buys';
   await part(title).getByRole('combobox').selectOption('16384');
   await part(title).getByRole('button', { name: 'Run' }).click();
@@ -47,7 +47,7 @@ test('the suite runs to its end, says what it found, and its files have the figu
   await expect.poll(() => q4.getByRole('cell').allTextContents()).toEqual(['4.5', ...decibels]);
 });
 
-test('speeds are measured one format after another, and can be stopped', async () => {
+test('the speed benchmark measures one format after another and can be stopped', async () => {
   const title = 'Speed on this machine';
   const table = part(title).locator('tbody tr');
   await part(title).getByRole('button', { name: 'Run' }).click();
@@ -66,7 +66,7 @@ test('speeds are measured one format after another, and can be stopped', async (
   expect(await table.count()).toBe(stopped);
 });
 
-test('accuracy is measured, and leaving the view ends what runs', async () => {
+test('the accuracy benchmark runs, and leaving the view stops it', async () => {
   const title = 'What is left of a skill';
   await part(title).getByRole('button', { name: 'Run' }).click();
   await says(part(title).locator('.finding'), /Of 97\.8%, two bits leave 72\.4% at best/);

@@ -34,7 +34,7 @@ async function weight(index: number, column: 'Before' | 'After'): Promise<number
 }
 const near = (value: number): number => Number(value.toPrecision(5));
 
-test('every format is shown, with the bytes that the engine makes of the same weights', async () => {
+test('every format shows the bytes that the engine encodes from the same weights', async () => {
   const weights = generateGaussianWeights(256, 0, 1, 1);
   for (const { name, weights: count, bytes, canEncode, needsImportance } of formats()) {
     await page.locator('.formats').getByRole('radio', { name, exact: true }).check({ force: true });
@@ -48,7 +48,7 @@ test('every format is shown, with the bytes that the engine makes of the same we
   }
 });
 
-test('a byte typed over changes what the engine says it changes, and can be taken back', async () => {
+test('editing a byte changes the weights that the engine decodes, and can be undone', async () => {
   const before = await shown();
   await page.locator('[data-i="20"]').click();
   await page.keyboard.press('f');
@@ -65,14 +65,14 @@ test('a byte typed over changes what the engine says it changes, and can be take
   await expect.poll(shown).toEqual(before);
 });
 
-test('a bit is a switch', async () => {
+test('clicking a bit flips it', async () => {
   await page.locator('[data-i="0"]').click();
   const before = await shown();
   await page.getByRole('checkbox', { name: /^Bit 7: bit 7 of d$/ }).click({ force: true });
   await expect.poll(shown).toEqual(before.with(0, before[0]! ^ 128));
 });
 
-test('a weight is moved from the keyboard, and the bytes follow', async () => {
+test('the keyboard changes a weight, and the bytes are encoded again', async () => {
   const before = await shown();
   const slider = page.getByRole('slider');
   await slider.focus();
@@ -86,7 +86,7 @@ test('a weight is moved from the keyboard, and the bytes follow', async () => {
   expect(await shown()).toEqual([...quantize(weights, 'Q4_K')]);
 });
 
-test('weights are drawn with the mouse', async () => {
+test('the mouse draws weights', async () => {
   await page.locator('.twin summary').click();
   const box = (await page.locator('.chart .row').first().boundingBox())!;
   const step = (box.width - 40) / 256;
@@ -100,7 +100,7 @@ test('weights are drawn with the mouse', async () => {
   expect(new Set(drawn).size).toBe(1);
 });
 
-test('own numbers are encoded as they are typed', async () => {
+test('custom numbers are encoded as they are typed', async () => {
   await page.locator('.formats').getByRole('radio', { name: 'Q8_0', exact: true }).check({ force: true });
   await page.getByRole('button', { name: 'Own numbers' }).click();
   await page.getByLabel(/Up to 256 numbers/).fill('1, −2.5; 3e-1 and .25');
@@ -109,7 +109,7 @@ test('own numbers are encoded as they are typed', async () => {
   expect(await shown()).toEqual([...quantize(weights, 'Q8_0')]);
 });
 
-test('numbers that the format cannot hold are refused in words, and the bytes stay', async () => {
+test('numbers that the format cannot encode show an error and leave the bytes unchanged', async () => {
   const before = await shown();
   await page.getByRole('button', { name: 'Own numbers' }).click();
   await page.getByLabel(/Up to 256 numbers/).fill('1e38');
@@ -117,7 +117,7 @@ test('numbers that the format cannot hold are refused in words, and the bytes st
   await expect.poll(shown).toEqual(before);
 });
 
-test('a block of the open model', async () => {
+test('a block of the open model is shown', async () => {
   const model = await openModel('tests/fixtures/tiny-whale/tiny-whale-f16.gguf');
   const tensor = model.tensors.find(({ shape }) => shape.length > 1 && shape[0]! >= 512) ?? model.tensors[0]!;
   await page.getByRole('button', { name: 'From the open model' }).click();
@@ -131,7 +131,7 @@ test('a block of the open model', async () => {
   await model.close();
 });
 
-test('a block of a model that is stored in blocks is shown as it is stored', async () => {
+test('a block of a quantized model shows its stored bytes', async () => {
   const target = new MemoryTarget();
   const sample = await openModel('tests/fixtures/tiny-whale/tiny-whale-f16.gguf');
   await quantizeModel(sample, target, 'Q6_K', { workers: 0 });

@@ -12,7 +12,7 @@ import { serve } from './support/server.js';
 /** The folder that the guide speaks of: the page, and the package where npm puts it. */
 const SITE = '.cache/guide/site';
 
-test('the quick start in a page', async () => {
+test('the page of the quick start writes the right file', async () => {
   const pages = blocksOf('docs/quick-start.md').filter(({ language }) => language === 'html');
   expect(pages).toHaveLength(1);
   mkdirSync(`${SITE}/node_modules`, { recursive: true });

@@ -18,7 +18,7 @@ async function kept(page: Page): Promise<void> {
   });
 }
 
-test('after the server has gone the page is opened again, shrinks the sample, and shows its other views', async () => {
+test('without its server, the page reopens, shrinks the sample and shows its other views', async () => {
   const gone = await serve('www/dist');
   const { page, problems } = await open(app.browser, gone.url);
   await kept(page);
@@ -39,7 +39,7 @@ test('after the server has gone the page is opened again, shrinks the sample, an
   await page.close();
 });
 
-test('all that was built is kept, but what only few want', async () => {
+test('the cache has exactly the files that the service worker lists', async () => {
   const { page } = await open(app.browser, app.url);
   await kept(page);
   const addresses = await page.evaluate(async () => {
@@ -58,7 +58,7 @@ test('all that was built is kept, but what only few want', async () => {
   await page.close();
 });
 
-test('a new version replaces what was kept, once no page of the old one is open', async () => {
+test('a new version replaces the cache once no page of the old version is open', async () => {
   const script = await readFile('www/dist/sw.js', 'utf8');
   const version = /VERSION = .*?"(\w+)"/.exec(script)?.[1] ?? '';
   const pages: Record<string, { type: string; body: string }> = {};
@@ -91,7 +91,7 @@ test('a new version replaces what was kept, once no page of the old one is open'
   await changing.close();
 });
 
-test('the browser finds nothing in the way of installing it', async () => {
+test('the browser reports no installability error', async () => {
   const { page, problems } = await open(app.browser, app.url);
   await kept(page);
   const session = await page.context().newCDPSession(page);

@@ -31,7 +31,7 @@ afterAll(async () => {
 });
 
 describe.each(['quantpress', 'quantpress/inline'])('%s', (entry) => {
-  test('writes the bytes it writes in Node, in every format', async () => {
+  test('encodes every format to the same bytes as in Node', async () => {
     const { page, problems } = await open(browser, server.url);
     const module = await importIn<typeof quantpress>(page, entry);
     const inPage = await page.evaluate(async ({ dequantize, formats, init, quantize }) => {
@@ -78,12 +78,12 @@ describe('quantpress/slim', () => {
     return result;
   };
 
-  test('takes an address, also of a server that does not know the type', async () => {
+  test('accepts a URL, even if the server sends no WebAssembly media type', async () => {
     expect(await load('/quantpress.wasm')).toEqual({ formats: quantpress.formats().length });
     expect(await load('/untyped.wasm')).toEqual({ formats: quantpress.formats().length });
   });
 
-  test('says what it got instead of WebAssembly', async () => {
+  test('names what the server sent instead of WebAssembly', async () => {
     expect(await load('/fallback.wasm')).toMatchObject({
       code: 'MAGIC',
       message: expect.stringContaining('an HTML page'),

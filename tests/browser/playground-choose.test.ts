@@ -35,7 +35,7 @@ async function change(): Promise<void> {
   await says(page.locator('.recipe .sum strong'), 'Q4_K_M with 3 changes');
 }
 
-test('a recipe of one’s own makes the same file in the page, in the library, and on the command line', async () => {
+test('a custom recipe gives the same file in the page, in the library and on the command line', async () => {
   const { page } = app;
   await change();
   await page.getByRole('button', { name: 'Shrink to Q4_K_M with 3 changes' }).click();
@@ -58,7 +58,7 @@ test('a recipe of one’s own makes the same file in the page, in the library, a
   expect(words(await taken('For llama.cpp')).slice(1)).toEqual(words(await taken('For the command line')).slice(3));
 });
 
-test('the address brings the recipe along, and names no file', async () => {
+test('the link contains the recipe and no file name', async () => {
   const { page, browser } = app;
   await change();
   const link = await taken('As a link');
@@ -73,7 +73,7 @@ test('the address brings the recipe along, and names no file', async () => {
   await other.close();
 });
 
-test('the link of a best mix is short, and opens as the best mix', async () => {
+test('the link to a best mix is short and opens as the best mix', async () => {
   const { page, browser } = app;
   await measured(page);
   await page.getByLabel('the best mix of types').check();
@@ -96,7 +96,7 @@ test('the link of a best mix is short, and opens as the best mix', async () => {
   await other.close();
 });
 
-test('an address that somebody has spoilt says what is wrong', async () => {
+test('a damaged link shows what is wrong with it', async () => {
   const { page, url } = app;
   await page.goto(`${url}/#/?preset=Q9_Z`);
   await says(page.locator('.recipe .sum strong'), 'Q9_Z');
@@ -106,7 +106,7 @@ test('an address that somebody has spoilt says what is wrong', async () => {
   await page.getByRole('button', { name: 'Shrink to Q6_K' }).waitFor();
 });
 
-test('two recipes stand side by side', async () => {
+test('two recipes are compared side by side', async () => {
   const { page } = app;
   await measured(page);
   await page.getByRole('button', { name: 'Keep Q4_K_M to compare' }).click();
@@ -122,7 +122,7 @@ test('two recipes stand side by side', async () => {
   await expect.poll(() => new URLSearchParams(new URL(page.url()).hash.slice(3)).get('vs')).toBe('preset=Q5_K_M');
 });
 
-test('what an address brings along is shown as chosen, and the button that carries it out is in sight', async () => {
+test('the recipe of a link is shown as selected, and its button is in view', async () => {
   const { page, browser, url } = app;
   const other = await browser.newPage({ viewport: { width: 1280, height: 800 } });
   await other.goto(`${url}/#/?preset=Q4_K_M&type=ffn_down=Q6_K&output=Q8_0`);

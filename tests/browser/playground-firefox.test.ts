@@ -21,7 +21,7 @@ afterAll(async () => {
   await server?.close();
 });
 
-test('the sample is measured, shrunk to what Node makes of it, and kept in the browser’s storage', async () => {
+test('the sample is measured, shrunk to the same file as in Node, and saved in browser storage', async () => {
   const page = await browser.newPage();
   page.setDefaultTimeout(PATIENCE);
   const problems: string[] = [];

@@ -27,7 +27,7 @@ async function openFolder(page: Page, path: string): Promise<void> {
 const command = async (page: Page, label: string): Promise<string> =>
   (await page.locator('.copyable', { hasText: label }).locator('code').textContent()) ?? '';
 
-test('a folder is measured, shrunk, saved under its name, and run beside its own conversion', async () => {
+test('a folder is measured, shrunk, saved under its name, and compared in llama.cpp with its unquantized conversion', async () => {
   const { page } = app;
   await openFolder(page, whale);
   await measured(page);
@@ -69,7 +69,7 @@ test('a folder is measured, shrunk, saved under its name, and run beside its own
   expect(await page.locator('.sides figcaption').allTextContents()).toEqual(['tiny-whale-hf', name]);
 });
 
-test('every family goes the whole way, and is run or said not to write text', async () => {
+test('every model family is converted, and is run or reported as unable to generate text', async () => {
   const { page } = app;
   for (const family of GOLDEN_NAMES) {
     const path = goldenFolder(parent, family);
@@ -87,7 +87,7 @@ test('every family goes the whole way, and is run or said not to write text', as
   }
 });
 
-test('a folder that is dropped beside the box is the same model, its inner folders included', async () => {
+test('a folder dropped outside the box opens as the same model, including its subfolders', async () => {
   const { page } = app;
   const path = goldenFolder(await mkdtemp(join(parent, 'dropped-')), 'mini-bert-L2-v1');
   const opened = page.locator('.drop strong').getByText('mini-bert-L2-v1', { exact: true });
@@ -98,7 +98,7 @@ test('a folder that is dropped beside the box is the same model, its inner folde
   expect(sha256(bytes)).toBe(await inNode('Q4_K_M', undefined, path));
 });
 
-test('the best mix of a folder is found, by a worker that opens the folder too', async () => {
+test('a worker that opens the folder finds its best mix', async () => {
   const { page } = app;
   await openFolder(page, whale);
   await measured(page);

@@ -89,7 +89,7 @@ async function openPage(path: string): Promise<Page> {
   return page;
 }
 
-test('300 000 tensors are opened, planned, listed and filtered with few nodes and small messages', async () => {
+test('300 000 tensors are opened, planned, listed and filtered with few DOM nodes and small messages', async () => {
   const count = 300_000;
   const names = Array.from({ length: count }, (_, at) => `blk.${Math.floor(at / 300)}.ffn_up.${at % 300}`);
   const page = await openPage(sparse('many.gguf', { ...LLAMA, 'llama.block_count': 1000 }, names));
@@ -119,7 +119,7 @@ test('300 000 tensors are opened, planned, listed and filtered with few nodes an
   await says(page.locator('.gain'), /only the largest are measured/);
 });
 
-test('metadata of 50 MB is planned for by a worker, which sends none of it', async () => {
+test('a worker plans a model with 50 MB of metadata and sends none of it', async () => {
   const text = 'A long text. '.repeat(4_000_000);
   const names = ['token_embd', 'blk.0.attn_q', 'blk.0.attn_v', 'blk.0.ffn_down', 'output'];
   const page = await openPage(sparse('text.gguf', { ...LLAMA, 'general.description': text }, names));

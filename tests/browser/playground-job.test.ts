@@ -32,7 +32,7 @@ async function stored(page: Page): Promise<string[]> {
   });
 }
 
-test('paused, then gone on with: nothing is done twice, and the bytes are the same', async () => {
+test('a paused job resumes without repeating work and writes the same bytes', async () => {
   const { page } = app;
   await openSlow(page, slow);
   await startThen(page, 'Pause');
@@ -42,7 +42,7 @@ test('paused, then gone on with: nothing is done twice, and the bytes are the sa
   await page.locator('.done dt', { hasText: 'Done before' }).waitFor();
 });
 
-test('the tab is closed in the middle; another one offers to go on, and does', async () => {
+test('after a tab is closed during a job, another tab offers to resume it and does', async () => {
   const { browser, url } = app;
   const context = await browser.newContext();
   const first = await context.newPage();
@@ -63,7 +63,7 @@ test('the tab is closed in the middle; another one offers to go on, and does', a
   await context.close();
 });
 
-test('cancelled or thrown away, nothing of a job stays', async () => {
+test('a cancelled or discarded job leaves nothing', async () => {
   const { page } = app;
   await openSlow(page, slow);
   const start = page.getByRole('button', { name: `Shrink to ${SLOW}` });
@@ -76,7 +76,7 @@ test('cancelled or thrown away, nothing of a job stays', async () => {
   await expect.poll(() => stored(page)).toEqual([]);
 });
 
-test('the result of a tab that is closed is taken away by the next one', async () => {
+test('the next tab removes the result of a closed tab', async () => {
   const { browser, url } = app;
   const context = await browser.newContext();
   const first = await context.newPage();
@@ -94,7 +94,7 @@ test('the result of a tab that is closed is taken away by the next one', async (
   await context.close();
 });
 
-test('what the browser has no room for is said before the work begins', async () => {
+test('a lack of browser storage is reported before the work begins', async () => {
   const { page } = app;
   await page.evaluate(() => {
     navigator.storage.estimate = async () => ({ quota: 2_000_000, usage: 1_000_000 });

@@ -23,14 +23,14 @@ function firstScripts(): string[] {
   return wanted.map((name) => `${folder}/${name}`);
 }
 
-test('the scripts of the first view have at most 120 kB compressed', () => {
+test('the scripts of the first view take at most 120 kB compressed', () => {
   const scripts = firstScripts();
   expect(scripts.length).toBeGreaterThan(0);
   const bytes = scripts.reduce((sum, path) => sum + gzipSync(readFileSync(path), { level: 9 }).length, 0);
   expect(bytes).toBeLessThanOrEqual(120_000);
 });
 
-test('what is not needed is not fetched: the other views, llama.cpp', async () => {
+test('the other views and llama.cpp are not fetched before they are needed', async () => {
   const asked: string[] = [];
   const { page } = await open(app.browser, 'about:blank');
   page.on('request', (request) => asked.push(request.url()));
@@ -41,7 +41,7 @@ test('what is not needed is not fetched: the other views, llama.cpp', async () =
 });
 
 for (const width of [360, 1280]) {
-  test(`nothing moves while the page fills, ${width} pixels wide`, async () => {
+  test(`the layout does not shift while the page loads, ${width} pixels wide`, async () => {
     const { page } = await open(app.browser, 'about:blank');
     await page.setViewportSize({ width, height: 800 });
     await page.addInitScript(() => {

@@ -57,7 +57,7 @@ test('no page scrolls sideways because of long names', async () => {
 
 // What had made the page wide: texts that are hidden by their position, in columns far to the right of a box that scrolls. A
 // box that is not positioned itself does not clip them, and they are placed in the page.
-test('a box that scrolls clips what is hidden in it, wherever that is', async () => {
+test('a scrolling box clips visually hidden text at any position', async () => {
   const { page } = app;
   await openLayers(page, 36);
   for (const summary of await page.locator('.twin > summary').all()) await summary.click();
@@ -84,7 +84,7 @@ test('a box that scrolls clips what is hidden in it, wherever that is', async ()
   }
 });
 
-test('of thousands of tensors only those in sight are in the page', async () => {
+test('of thousands of tensors, only the visible rows are in the DOM', async () => {
   const { page } = app;
   await page.setViewportSize({ width: 1280, height: 900 });
   const kinds = Array.from({ length: 30 }, (_, expert) => `ffn_up.${expert}`);
@@ -114,7 +114,7 @@ test('of thousands of tensors only those in sight are in the page', async () => 
   await expect.poll(() => page.getByLabel('Tensor', { exact: true }).locator('option').count()).toBeLessThan(250);
 });
 
-test('the weight error is that of one tensor where all are alike', async () => {
+test('if all tensors are alike, the weight error of the model is that of each', async () => {
   const { page } = app;
   await openLayers(page, 36);
   await page.locator('.preset [value="Q8_0"]').check();

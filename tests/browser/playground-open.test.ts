@@ -31,7 +31,7 @@ async function elsewhere(bytes: Uint8Array, name = 'whale-f16.gguf'): Promise<{ 
   return { address: `http://localhost:${(server.address() as AddressInfo).port}/${name}`, asked };
 }
 
-test('a model behind an address is shrunk without being downloaded first', async () => {
+test('a model at a URL is shrunk without being downloaded first', async () => {
   const { page, url } = app;
   const { address, asked } = await elsewhere(await readFile(SAMPLE));
   await page.locator('.preset [value="Q6_K"]').check();
@@ -61,7 +61,7 @@ test('a model behind an address is shrunk without being downloaded first', async
   expect(asked).toHaveLength(before);
 });
 
-test('an address with a malformed percent sequence is opened, and called what is written there', async () => {
+test('a URL with a malformed percent sequence opens and keeps its literal name', async () => {
   const { page, url } = app;
   const { address, asked } = await elsewhere(await readFile(SAMPLE), '%E0%A4%A');
   await page.getByRole('button', { name: 'A URL' }).click();
@@ -93,7 +93,7 @@ test.each([
   await page.getByRole('button', { name: `Shrink to ${recipe}`, exact: true }).waitFor();
 });
 
-test('what is no address is said to be none', async () => {
+test('text that is not a URL is rejected as such', async () => {
   const { page } = app;
   await page.getByRole('button', { name: 'A URL' }).click();
   await page.getByLabel('Address of a model file').fill('model');
@@ -101,14 +101,14 @@ test('what is no address is said to be none', async () => {
   await says(page.getByRole('alert'), /not the address of a file/);
 });
 
-test('a file that cannot be opened is named, with the reason', async () => {
+test('a file that cannot be opened is named with the reason', async () => {
   const { page } = app;
   const buffer = Buffer.from('This is text and not a model.');
   await page.getByLabel('Model file', { exact: true }).setInputFiles({ name: 'notes.txt', mimeType: '', buffer });
   await says(page.getByRole('alert'), /^notes\.txt could not be opened\. .*GGUF/);
 });
 
-test('neither the page nor its workers can reach another address: the browser sees to that', async () => {
+test('the browser stops the page and its workers from reaching other origins', async () => {
   const { page, problems } = app;
   const { address, asked } = await elsewhere(new Uint8Array(10));
   const outcome = await page.evaluate(async (address) => {
@@ -153,7 +153,7 @@ async function shards(): Promise<string[]> {
   return names.map((name) => join(folder, 'model', name));
 }
 
-test('a model in several files is one, whether they are chosen or their folder is', async () => {
+test('a model in several files opens from the files or from their folder', async () => {
   const { page } = app;
   const files = await shards();
   await page.getByLabel('Model file', { exact: true }).setInputFiles([...files].reverse());
@@ -179,7 +179,7 @@ async function inShards(files: readonly string[]): Promise<string> {
   return sha256(target.bytes ?? new Uint8Array(0));
 }
 
-test('files that are dropped are opened', async () => {
+test('dropped files open', async () => {
   const { page } = app;
   const folder = await mkdtemp(join(tmpdir(), 'quantpress-'));
   onTestFinished(() => rm(folder, { recursive: true }));

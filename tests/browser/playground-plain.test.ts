@@ -42,7 +42,7 @@ const box = (page: Page) => page.getByRole('checkbox', { name: 'Make a plain con
 const copied = async (page: Page, label: string): Promise<string> =>
   (await page.locator('.copyable', { hasText: label }).locator('code').textContent()) ?? '';
 
-test('a folder that is refused becomes a plain container once that is asked for', async () => {
+test('a refused folder becomes a plain container on request', async () => {
   const { page } = app;
   await openRefused(page);
   // The file is named as it is called, and sections that would be empty are not there.
@@ -73,7 +73,7 @@ test('a folder that is refused becomes a plain container once that is asked for'
   expect(await copied(page, 'As a link')).toMatch(/#\/\?preset=Q8_0&plain=$/);
 });
 
-test('the best mix of a plain container is one too', async () => {
+test('the best mix of a plain container is a plain container', async () => {
   const { page } = app;
   await openRefused(page);
   await box(page).check();
@@ -86,7 +86,7 @@ test('the best mix of a plain container is one too', async () => {
   expect(sha256(bytes)).toBe(await inNode(recipe, undefined, refused));
 });
 
-test('it is asked for anew with every model, and taken back by the box', async () => {
+test('consent is needed again for every model, and the checkbox withdraws it', async () => {
   const { page } = app;
   await openRefused(page);
   await box(page).check();
@@ -103,7 +103,7 @@ test('it is asked for anew with every model, and taken back by the box', async (
   expect(await box(page).isChecked()).toBe(false);
 });
 
-test('a link that asks for it changes nothing of other models, and waits for one that needs it', async () => {
+test('consent from a link does not affect models that can be converted, and applies to the first that cannot', async () => {
   const { page } = app;
   await leave(app.problems, async () => {
     await page.goto(`${app.url}/#/?preset=Q8_0&plain`);

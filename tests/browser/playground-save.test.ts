@@ -65,7 +65,7 @@ async function startThenCancel(page: Page): Promise<void> {
   await page.getByRole('button', { name: `Shrink to ${SLOW}` }).waitFor();
 }
 
-test('the chosen file is the one the command line makes, and the screen stays on meanwhile', async () => {
+test("the saved file equals the command line's, and the screen stays on during the job", async () => {
   const { page } = app;
   await answer(page, {});
   await page.evaluate(() => {
@@ -89,7 +89,7 @@ test('the chosen file is the one the command line makes, and the screen stays on
   await expect.poll(() => page.getByRole('link', { name: 'Save the file' }).count()).toBe(0);
 });
 
-test('no file is chosen: nothing happens, and nothing is said', async () => {
+test('dismissing the dialog changes nothing and shows no message', async () => {
   const { page } = app;
   await answer(page, { error: 'AbortError' });
   await page.getByRole('button', { name: BUTTON }).click();
@@ -98,28 +98,28 @@ test('no file is chosen: nothing happens, and nothing is said', async () => {
   await expect.poll(() => page.getByRole('alert').count()).toBe(0);
 });
 
-test('the browser refuses the dialogue: it is said', async () => {
+test('a dialog that the browser refuses shows a message', async () => {
   const { page } = app;
   await answer(page, { error: 'SecurityError' });
   await page.getByRole('button', { name: BUTTON }).click();
   await says(page.getByRole('alert'), /Made up\./);
 });
 
-test('cancelled, a new file is taken away again', async () => {
+test('cancelling removes a new file', async () => {
   const { page } = app;
   await answer(page, {});
   await startThenCancel(page);
   expect(await chosen(page)).toBeUndefined();
 });
 
-test('cancelled, a file that was there before is as it was', async () => {
+test('cancelling leaves an existing file unchanged', async () => {
   const { page } = app;
   await answer(page, { content: [1, 2, 3] });
   await startThenCancel(page);
   expect(await chosen(page)).toEqual(Buffer.from([1, 2, 3]));
 });
 
-test('a file that cannot be written is an error a person can act on', async () => {
+test('a file that cannot be written shows an error that says what to do', async () => {
   const { page } = app;
   await answer(page, { content: [1, 2, 3] });
   await page.evaluate(() => {

@@ -51,7 +51,7 @@ function holdMeasuring(): void {
   Object.assign(globalThis, { Worker: Held, releaseMeasuring: released });
 }
 
-test('a best mix that is wanted before measuring ends waits for it, and is found by itself', async () => {
+test('a best mix requested during measurement is found as soon as measuring ends', async () => {
   const page = await app.browser.newPage();
   onTestFinished(() => page.close());
   await page.addInitScript(holdMeasuring);
@@ -63,7 +63,7 @@ test('a best mix that is wanted before measuring ends waits for it, and is found
   expect(await page.getByText('Still measuring').count()).toBe(0);
 });
 
-test('another model takes nothing over from the one before but preset, rules and options', async () => {
+test('opening another model keeps only the preset, rules and options', async () => {
   const { page } = app;
   await page.getByRole('button', { name: 'Use the sample’s' }).click();
   await page.locator('.preset [value="IQ2_XS"]:enabled').check();
@@ -96,7 +96,7 @@ test('another model takes nothing over from the one before but preset, rules and
   expect(await page.getByRole('link', { name: 'Save tiny-whale-IQ2_XS.gguf' }).count()).toBe(0);
 });
 
-test('consent to quantize again is asked for beside the button, and is given for one file', async () => {
+test('consent to requantize is requested next to the button and applies to one file', async () => {
   const { page } = app;
   await page.setViewportSize({ width: 1280, height: 800 });
   await page.locator('.preset [value="Q8_0"]').check();
@@ -120,7 +120,7 @@ test('consent to quantize again is asked for beside the button, and is given for
   }
 });
 
-test('importance matrix, rules and options stay in sight after a shrink', async () => {
+test('importance matrix, rules and options stay visible after a job', async () => {
   const { page } = app;
   await page.setViewportSize({ width: 1280, height: 800 });
   await page.getByRole('button', { name: 'Shrink to Q4_K_M', exact: true }).click();
@@ -132,7 +132,7 @@ test('importance matrix, rules and options stay in sight after a shrink', async 
   }
 });
 
-test('an address that cannot be opened leaves no model, says why, and offers the sample', async () => {
+test('a URL that cannot be opened leaves no model open, shows the reason and offers the sample', async () => {
   const page = await app.browser.newPage();
   onTestFinished(() => page.close());
   await page.addInitScript(() => sessionStorage.setItem('quantpress.address', 'http://127.0.0.1:1/100%.gguf'));
@@ -148,7 +148,7 @@ test('an address that cannot be opened leaves no model, says why, and offers the
   await measured(page);
 });
 
-test('the weights of a language model without its folder: one sentence, and nothing is waited for', async () => {
+test('the weights of a language model without its folder show one sentence and no spinner', async () => {
   const { page } = app;
   const parent = await mkdtemp(join(tmpdir(), 'quantpress-'));
   onTestFinished(() => rm(parent, { recursive: true }));
@@ -168,7 +168,7 @@ test('the weights of a language model without its folder: one sentence, and noth
   expect(await why.count()).toBe(0);
 });
 
-test('files that are dropped beside the box, in any view, are opened and do not replace the page', async () => {
+test('files dropped outside the box, in any view, open and do not replace the page', async () => {
   const { page, url } = app;
   const folder = await mkdtemp(join(tmpdir(), 'quantpress-'));
   onTestFinished(() => rm(folder, { recursive: true }));
@@ -181,7 +181,7 @@ test('files that are dropped beside the box, in any view, are opened and do not 
   expect(page.url().startsWith(url)).toBe(true);
 });
 
-test('a recipe survives a visit to another view, and a reload there and here', async () => {
+test('a recipe survives a visit to another view and a reload in either', async () => {
   const { page } = app;
   const chosen = page.locator('.preset :checked');
   await page.locator('.preset [value="Q3_K_M"]').check();

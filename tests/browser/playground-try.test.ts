@@ -5,7 +5,7 @@ import { usePlayground } from './support/playground.js';
 
 const app = usePlayground();
 
-test('original and result go on with the same words, and are held against each other', async () => {
+test('original and result complete the same prompt and are compared', async () => {
   const { page } = app;
   await page.locator('.preset [value="Q2_K"]').check();
   await page.getByRole('button', { name: 'Shrink to Q2_K' }).click();
@@ -35,6 +35,6 @@ test('original and result go on with the same words, and are held against each o
   }
 });
 
-test('without a result there is nothing to try', async () => {
+test('llama.cpp cannot be loaded before there is a result', async () => {
   await expect.poll(() => app.page.getByRole('button', { name: 'Load llama.cpp' }).isDisabled()).toBe(true);
 });

@@ -41,7 +41,7 @@ async function errorsOf(preset: PresetName) {
 /** A weight error as the page and the command line show it. */
 const percent = (share: number): string => `${(100 * share).toPrecision(3)}%`;
 
-test('the verdict says the size and the error that the package finds', async () => {
+test('the verdict shows the size and error that the package computes', async () => {
   const { page } = app;
   await measured(page);
   const { size, typical } = await errorsOf('Q4_K_M');
@@ -49,7 +49,7 @@ test('the verdict says the size and the error that the package finds', async () 
   await expect.poll(() => page.locator('.verdict .line').textContent()).toContain(expected);
 });
 
-test('the chart’s table has every preset that can be made, with its size and error', async () => {
+test("the chart's table lists every available preset with its size and error", async () => {
   const { page } = app;
   await measured(page);
   const chart = page.getByRole('region', { name: 'What each preset costs' });
@@ -68,7 +68,7 @@ test('the chart’s table has every preset that can be made, with its size and e
   expect(cells.has('IQ1_S')).toBe(false);
 });
 
-test('the size target is moved by keys, and takes the best preset that fits', async () => {
+test('arrow keys move the size target, which selects the best preset that fits', async () => {
   const { page } = app;
   await measured(page);
   const slider = page.getByRole('slider', { name: 'Size target' });
@@ -89,7 +89,7 @@ test('the size target is moved by keys, and takes the best preset that fits', as
   expect((await errorsOf(chosen)).size).toBeLessThanOrEqual(Number(target));
 });
 
-test('the map of the tensors is walked by arrow keys, and opens the tensor it is on', async () => {
+test('arrow keys move through the tensor map, and Enter opens the focused tensor', async () => {
   const { page } = app;
   await measured(page);
   const map = page.getByRole('region', { name: 'Where the damage is' });
@@ -110,7 +110,7 @@ test('the map of the tensors is walked by arrow keys, and opens the tensor it is
   await expect.poll(() => panel.locator('rect.errors').count()).toBe(64);
 });
 
-test('a damaged tensor is raised by one click, and only that one', async () => {
+test('one click raises the type of a damaged tensor, and of no other', async () => {
   const { page } = app;
   await measured(page);
   const offender = page.locator('.offenders li').first();
@@ -123,7 +123,7 @@ test('a damaged tensor is raised by one click, and only that one', async () => {
   await says(page.locator('.recipe .sum strong'), 'Q4_K_M with 1 change');
 });
 
-test('the tensors are listed with what becomes of them, and can be filtered and sorted', async () => {
+test("the tensor list shows each tensor's new type and can be filtered and sorted", async () => {
   const { page } = app;
   await measured(page);
   const model = await openModel(SAMPLE);
@@ -140,7 +140,7 @@ test('the tensors are listed with what becomes of them, and can be filtered and 
   await model.close();
 });
 
-test('the best mix for a size is the one the package finds, and fits', async () => {
+test("the best mix for a size equals the package's and fits", async () => {
   const { page } = app;
   await measured(page);
   const slider = page.getByRole('slider', { name: 'Size target' });
@@ -163,7 +163,7 @@ test('the best mix for a size is the one the package finds, and fits', async () 
   await page.getByRole('button', { name: 'Shrink to Q6_K' }).waitFor();
 });
 
-test('the chart reads the preset under the pointer; labels are nearest to their own dots, and ticks where they say', async () => {
+test("the chart's tooltip shows the preset under the pointer, and its labels and ticks are placed correctly", async () => {
   const { page } = app;
   await page.setViewportSize({ width: 1280, height: 900 });
   await measured(page);

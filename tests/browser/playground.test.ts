@@ -9,7 +9,7 @@ import { download, IMATRIX, inNode, SAMPLE, says, sha256, usePlayground } from '
 const app = usePlayground();
 
 for (const preset of ['Q4_0', 'Q8_0', 'Q4_K_M', 'Q6_K'] as const) {
-  test(`the sample shrunk to ${preset} in the page is the file that Node makes`, async () => {
+  test(`shrinking the sample to ${preset} in the page gives the same file as Node`, async () => {
     const { page } = app;
     await page.locator(`.preset [value="${preset}"]`).check();
     await page.getByRole('button', { name: `Shrink to ${preset}` }).click();
@@ -21,7 +21,7 @@ for (const preset of ['Q4_0', 'Q8_0', 'Q4_K_M', 'Q6_K'] as const) {
   });
 }
 
-test('an importance matrix opens the presets that need one, and goes into the file', async () => {
+test('an importance matrix enables the presets that need one and is recorded in the file', async () => {
   const { page } = app;
   const small = page.locator('.preset [value="IQ2_XS"]');
   await expect.poll(() => small.isDisabled()).toBe(true);
@@ -32,7 +32,7 @@ test('an importance matrix opens the presets that need one, and goes into the fi
   expect(sha256(bytes)).toBe(await inNode('IQ2_XS', IMATRIX));
 });
 
-test('a file of one’s own is opened, and one that is no model is refused in a sentence', async () => {
+test('a local model file opens, and another kind of file is rejected with one sentence', async () => {
   const { page } = app;
   const bytes = await readFile(SAMPLE);
   const choose = page.getByLabel('Model file', { exact: true });
@@ -49,7 +49,7 @@ test('a file of one’s own is opened, and one that is no model is refused in a 
   await says(name, 'mine-f16.gguf');
 });
 
-test('a model that is quantized already is done again only when one insists', async () => {
+test('a quantized model is requantized only with consent', async () => {
   const { page } = app;
   await page.locator('.preset [value="Q8_0"]').check();
   await page.getByRole('button', { name: 'Shrink to Q8_0' }).click();
@@ -69,7 +69,7 @@ test('a model that is quantized already is done again only when one insists', as
   await model.close();
 });
 
-test('a running job is cancelled, and can be started again', async () => {
+test('a running job can be cancelled and started again', async () => {
   const { page } = app;
   // Both clicks from within the page: the sample takes less time than a round trip to the test.
   const cancelled = await page.evaluate(async () => {
@@ -98,7 +98,7 @@ test('a running job is cancelled, and can be started again', async () => {
   expect(kept).toEqual(['tiny-whale-Q4_K_M.gguf']);
 });
 
-test('nothing is asked of any other address', async () => {
+test('the page sends no request to another origin', async () => {
   const { page, url } = app;
   const asked: string[] = [];
   page.on('request', (request) => asked.push(request.url()));

@@ -56,21 +56,24 @@ test("quantpress/inline runs without workers under worker-src 'self', and writes
   await page.close();
 });
 
-test.each(['/browser.js', '/inline.js'])('%s says what a policy without wasm-unsafe-eval lacks', async (entry) => {
-  const { page } = await open(browser, `${server.url}/no-wasm`);
-  const module = await importIn<typeof quantpress>(page, entry);
-  const error = await page.evaluate(async ({ init, QuantpressError }) => {
-    try {
-      return await init();
-    } catch (error) {
-      if (!(error instanceof QuantpressError)) return String(error);
-      return { code: error.code, message: error.message };
-    }
-  }, module);
-  expect(error).toEqual({
-    code: 'DENIED',
-    message:
-      "the page's Content-Security-Policy forbids WebAssembly. Add 'wasm-unsafe-eval' to its script-src directive",
-  });
-  await page.close();
-});
+test.each(['/browser.js', '/inline.js'])(
+  '%s names the directive that a policy without wasm-unsafe-eval lacks',
+  async (entry) => {
+    const { page } = await open(browser, `${server.url}/no-wasm`);
+    const module = await importIn<typeof quantpress>(page, entry);
+    const error = await page.evaluate(async ({ init, QuantpressError }) => {
+      try {
+        return await init();
+      } catch (error) {
+        if (!(error instanceof QuantpressError)) return String(error);
+        return { code: error.code, message: error.message };
+      }
+    }, module);
+    expect(error).toEqual({
+      code: 'DENIED',
+      message:
+        "the page's Content-Security-Policy forbids WebAssembly. Add 'wasm-unsafe-eval' to its script-src directive",
+    });
+    await page.close();
+  },
+);

@@ -84,7 +84,7 @@ function journalLines(page: Page): Promise<number> {
   });
 }
 
-test('a tab that is closed: the next goes on, to the very file', async () => {
+test('after a tab is closed, the next tab resumes and writes the identical file', async () => {
   const context = await browser.newContext();
   const first = await tab(context);
   const closed = run(first, 'Q8_0', { stay: 15 }).catch(() => 'closed');

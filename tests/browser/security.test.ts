@@ -27,7 +27,7 @@ async function policyOf(path: string): Promise<Map<string, string[]>> {
 }
 
 describe.each(['index.html', 'url.html'])('the policy of %s', (path) => {
-  test('allows nothing that is not named, and no code but the page’s own', async () => {
+  test("allows only what it names, and only the page's own code", async () => {
     const policy = await policyOf(path);
     expect(policy.get('default-src')).toEqual(["'none'"]);
     expect(policy.get('script-src')).toEqual(["'self'", "'wasm-unsafe-eval'"]);
@@ -43,7 +43,7 @@ describe.each(['index.html', 'url.html'])('the policy of %s', (path) => {
   });
 });
 
-test('the browser enforces it: no text becomes code, nothing is fetched from elsewhere', async () => {
+test('the browser enforces the policy: no inline code runs, and no other origin is reached', async () => {
   const { page } = await open(app.browser, app.url);
   await page.getByRole('button', { name: 'Shrink to Q4_K_M' }).waitFor();
   const broken = await page.evaluate(async () => {
@@ -72,7 +72,7 @@ test('the browser enforces it: no text becomes code, nothing is fetched from els
   await page.close();
 });
 
-test('from opening to saving, in every view, nothing is asked of any other address', async () => {
+test('no view sends a request to another origin, from opening to saving', async () => {
   const context = await app.browser.newContext({ viewport: { width: 1280, height: 900 } });
   const page = await context.newPage();
   const asked: string[] = [];
@@ -138,7 +138,7 @@ async function openIn(page: Page, name: string, bytes: Uint8Array): Promise<void
     .setInputFiles({ name, mimeType: '', buffer: Buffer.from(bytes) });
 }
 
-test('a hostile model’s names and texts are text, wherever they are shown', async () => {
+test('the names and texts of a hostile model are shown as text everywhere', async () => {
   const { page, problems } = await open(app.browser, app.url);
   await page.setViewportSize({ width: 1280, height: 900 });
   await page.getByRole('button', { name: 'Shrink to Q4_K_M' }).waitFor();
@@ -173,7 +173,7 @@ test('a hostile model’s names and texts are text, wherever they are shown', as
   await page.close();
 });
 
-test('an error that carries a hostile name is text', async () => {
+test('an error with a hostile name is shown as text', async () => {
   const { page, problems } = await open(app.browser, app.url);
   await page.getByRole('button', { name: 'Shrink to Q4_K_M' }).waitFor();
   const bytes = hostile();

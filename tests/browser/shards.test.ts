@@ -61,7 +61,7 @@ interface Wllama {
   };
 }
 
-test('and tell the story the whole file tells', async () => {
+test('shards generate the same completion as the whole file', async () => {
   const page = await browser.newPage();
   await page.goto(server.url);
   const module = await importIn<Wllama>(page, '/wllama/index.js');

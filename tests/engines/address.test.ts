@@ -9,15 +9,15 @@ beforeAll(() => init());
 const once = { patience: 2 ** 30 };
 
 test.each([
-  ['none', '//'],
-  ['of a kind that is not fetched', 'C:\\models\\model.gguf'],
-  ['of a kind that nobody knows', 'model:q4.gguf'],
-  ['one with a password', 'http://user:word@localhost/model.gguf'],
-])('an address that is %s', async (_, name) => {
+  ['is not a URL', '//'],
+  ['has a scheme that cannot be fetched', 'C:\\models\\model.gguf'],
+  ['has an unknown scheme', 'model:q4.gguf'],
+  ['has a password', 'http://user:word@localhost/model.gguf'],
+])('a URL that %s is rejected at once', async (_, name) => {
   await expect(openSource(name, once)).rejects.toMatchObject({ code: 'ARGUMENT' });
   await expect(openModel([name], once)).rejects.toMatchObject({ code: 'ARGUMENT' });
 });
 
-test('of a name that is not there the server is asked once', async () => {
+test('a missing file is requested once', async () => {
   await expect(openSource('there is no such model.gguf', once)).rejects.toMatchObject({ kind: 'Io' });
 });

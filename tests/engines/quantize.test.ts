@@ -44,15 +44,18 @@ async function convert(target: TargetInput, recipe: Recipe | 'Q4_K_M' | 'Q6_K', 
   }
 }
 
-test.each(['Q4_0', 'Q8_0', 'Q6_K', 'Q4_K_M'] as const)('%s has the bytes of llama_model_quantize', async (preset) => {
-  const target = new MemoryTarget();
-  let progress = 0;
-  await convert(target, { preset }, { onProgress: () => void progress++ });
-  expect(await sha256(target.bytes)).toBe(WHALE_SHA256[preset]);
-  expect(progress).toBeGreaterThan(10);
-});
+test.each(['Q4_0', 'Q8_0', 'Q6_K', 'Q4_K_M'] as const)(
+  '%s writes the bytes of llama_model_quantize',
+  async (preset) => {
+    const target = new MemoryTarget();
+    let progress = 0;
+    await convert(target, { preset }, { onProgress: () => void progress++ });
+    expect(await sha256(target.bytes)).toBe(WHALE_SHA256[preset]);
+    expect(progress).toBeGreaterThan(10);
+  },
+);
 
-test('with the importance matrix', async () => {
+test('the importance matrix gives the bytes of llama_model_quantize', async () => {
   const target = new MemoryTarget();
   const imatrix = await openImportance(readFileSync(WHALE_IMATRIX));
   await convert(target, { preset: 'Q4_K_M', imatrixFile: 'tiny-whale.imatrix.gguf' }, { imatrix });
@@ -60,13 +63,13 @@ test('with the importance matrix', async () => {
   imatrix.free();
 });
 
-test.each([0, 1, 4])('with %i workers', async (workers) => {
+test.each([0, 1, 4])('%i workers write the same bytes', async (workers) => {
   const target = new MemoryTarget();
   await convert(target, 'Q4_K_M', { workers });
   expect(await sha256(target.bytes)).toBe(WHALE_SHA256.Q4_K_M);
 });
 
-test('by the entry that carries its worker in itself', async () => {
+test('the inline entry writes the same bytes', async () => {
   const inline = await import('quantpress/inline');
   await inline.init();
   const target = new inline.MemoryTarget();
@@ -76,13 +79,13 @@ test('by the entry that carries its worker in itself', async () => {
   expect(await sha256(target.bytes)).toBe(WHALE_SHA256.Q4_K_M);
 });
 
-test('to a Blob', async () => {
+test('a Blob gets the bytes', async () => {
   const target = new BlobTarget();
   await convert(target, 'Q4_K_M');
   expect(await sha256(target.blob)).toBe(WHALE_SHA256.Q4_K_M);
 });
 
-test('to a stream', async () => {
+test('a stream gets the bytes', async () => {
   const parts: Blob[] = [];
   const stream = new WritableStream<Uint8Array<ArrayBuffer>>({ write: (bytes) => void parts.push(new Blob([bytes])) });
   await convert(stream, 'Q4_K_M');
@@ -100,17 +103,17 @@ async function failure(options: QuantizeModelOptions): Promise<{ name: string; c
   return { name, ...(typeof code === 'string' && { code }), written: target.isComplete };
 }
 
-describe('what ends early', () => {
-  test('by the caller', async () => {
+describe('an early end', () => {
+  test("is caused by the caller's signal and leaves nothing", async () => {
     const stop = new AbortController();
     const error = await failure({ signal: stop.signal, onProgress: () => stop.abort() });
     expect(error).toEqual({ name: 'AbortError', written: false });
   });
 
   test.each([
-    ['is not there', 'none.js'],
+    ['is missing', 'none.js'],
     ['is broken', URL.createObjectURL(new Blob(['throw new Error("broken")'], { type: 'text/javascript' }))],
-  ])('by a worker whose script %s', async (_, workerUrl) => {
+  ])('is caused by a worker whose script %s', async (_, workerUrl) => {
     expect(await failure({ workerUrl })).toEqual({ name: 'QuantpressError', code: 'WORKER', written: false });
   });
 });
@@ -122,14 +125,14 @@ const inStorage = (): void => {
   };
   const remove = async (name: string) => (await navigator.storage.getDirectory()).removeEntry(name);
 
-  test('by a file handle', async () => {
+  test('a file handle gets the bytes', async () => {
     const handle = await file('out.gguf');
     await convert(handle, 'Q4_K_M');
     expect(await sha256(await handle.getFile())).toBe(WHALE_SHA256.Q4_K_M);
     await remove('out.gguf');
   });
 
-  test('a file stays as it was when the conversion ends early', async () => {
+  test('an aborted conversion leaves the existing file unchanged', async () => {
     const handle = await file('early.gguf');
     const stop = new AbortController();
     const { signal } = stop;
@@ -139,7 +142,7 @@ const inStorage = (): void => {
     await remove('early.gguf');
   });
 
-  test('by a synchronous access handle, in a worker of the page with workers of its own', async () => {
+  test('a synchronous access handle gets the bytes, in a worker that starts workers', async () => {
     await file('worker.gguf');
     // As text, because it is a worker's whole script: a Blob has no folder to import from, so the address is a whole one.
     const script = `
@@ -165,7 +168,7 @@ const inStorage = (): void => {
     await remove('worker.gguf');
   });
 
-  test('as shards in a folder, which is opened as the model they are', async () => {
+  test('shards written to a folder open as one model', async () => {
     const storage = await navigator.storage.getDirectory();
     const folder = await storage.getDirectoryHandle('shards', { create: true });
     const recipe: Recipe = { preset: 'Q4_K_M', splitMaxSize: '1MB' };
@@ -182,7 +185,7 @@ const inStorage = (): void => {
     await storage.removeEntry('shards', { recursive: true });
   });
 
-  test('over shards that are there already, of which none is left', async () => {
+  test('new shards replace all existing shards', async () => {
     const storage = await navigator.storage.getDirectory();
     const folder = await storage.getDirectoryHandle('again', { create: true });
     const model = await openModel(whale);
@@ -206,7 +209,7 @@ const inStorage = (): void => {
     await storage.removeEntry('again', { recursive: true });
   });
 
-  test('but never over a file that is read, by whatever handle', async () => {
+  test('a file that is being read is never overwritten, whichever handle names it', async () => {
     const storage = await navigator.storage.getDirectory();
     const folder = await storage.getDirectoryHandle('same', { create: true });
     const handle = await folder.getFileHandle('whale.gguf', { create: true });
@@ -224,7 +227,7 @@ const inStorage = (): void => {
     await storage.removeEntry('same', { recursive: true });
   });
 
-  test('as a file that outlasts the page, and goes on where an aborted conversion ended', async () => {
+  test('a file in storage outlasts the page, and an aborted conversion resumes', async () => {
     const storage = await navigator.storage.getDirectory();
     const stop = new AbortController();
     const first = new OpfsTarget(storage, 'resumed.gguf');
@@ -244,7 +247,7 @@ const inStorage = (): void => {
 if (opfs) {
   describe("in the page's own storage", inStorage);
 } else {
-  test('an engine without storage of its own: what would be a folder is refused by name', () => {
+  test('an engine without origin-private storage rejects a folder handle by name', () => {
     const folder = navigator.storage as unknown as FileSystemDirectoryHandle; // undefined here
     expect(() => new OpfsTarget(folder, 'out.gguf')).toThrow(expect.objectContaining({ code: 'ARGUMENT' }));
   });

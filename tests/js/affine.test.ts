@@ -38,7 +38,7 @@ interface Observer {
 }
 
 describe('scales and zero points', () => {
-  test('per channel as PyTorch observes them', () => {
+  test("per-channel parameters equal PyTorch's observer", () => {
     const { observers } = golden<{ observers: Observer[] }>('fourbit/torch.json');
     const cases = observers.filter(({ observer }) => observer === 'per_channel_min_max');
     expect(cases).toHaveLength(2);
@@ -69,7 +69,7 @@ describe('scales and zero points', () => {
     expect(eleven).toBe(11);
   });
 
-  test('parameters survive bytes and storage', () => {
+  test('parameters survive serialization', () => {
     const params = calibratePerChannel(weights, shape, 1, 3, 'asymmetric');
     expect(params.isAsymmetric).toBe(true);
     expect(QuantParams.fromBytes(params.toBytes())).toEqual(params);
@@ -78,7 +78,7 @@ describe('scales and zero points', () => {
 });
 
 describe('tensors', () => {
-  test.each([2, 3, 4, 5, 6, 7, 8])('%i bits are packed, stored and read', (width) => {
+  test.each([2, 3, 4, 5, 6, 7, 8])('%i-bit codes are packed, serialized and decoded', (width) => {
     for (const mode of ['symmetric', 'asymmetric'] as const) {
       const tensor = quantizeTensor(weights, shape, { bits: width, mode, granularity: { kind: 'perGroup', size: 8 } });
       expect(tensor.data).toHaveLength(packedLength(120, width));
@@ -129,12 +129,12 @@ describe('refused', () => {
     ['258 bits', () => compareGranularities(weights, shape, 258, 'symmetric', [{ kind: 'perTensor' }]), 'RANGE'],
     ['no bits', () => quantizeTensor(weights, shape, {} as { bits: number }), 'ARGUMENT'],
     ['an unknown mode', () => calibratePerTensor(weights, 8, 'both' as 'symmetric'), 'ARGUMENT'],
-    ['an axis', () => calibratePerChannel(weights, shape, 2, 8), 'RANGE'],
-    ['a group of nothing', () => calibratePerGroup(weights, shape, 0, 8), 'RANGE'],
+    ['an axis out of range', () => calibratePerChannel(weights, shape, 2, 8), 'RANGE'],
+    ['an empty group', () => calibratePerGroup(weights, shape, 0, 8), 'RANGE'],
     ['a shape that does not fit', () => calibratePerChannel(weights, [4, 31], 0, 8), 'LENGTH'],
     ['half a row', () => calibratePerChannel(weights, [240, 0.5], 0, 8), 'RANGE'],
     [
-      'codes beyond the bits',
+      'codes wider than the bits',
       () => calibrateTensor(weights, shape, { bits: 4, range: { qmin: -9, qmax: 7 } }),
       'RANGE',
     ],
@@ -146,7 +146,7 @@ describe('refused', () => {
     ['too small an output', () => quantizeWithParamsInto(weights, shape, good(), new Int8Array(3)), 'LENGTH'],
     ['means of unequal lengths', () => quantizationMse(weights, new Float32Array(1)), 'LENGTH'],
     ['cut bytes', () => QuantParams.fromBytes(good().toBytes().subarray(0, 9)), 'TRUNCATED'],
-    ['bytes and more', () => QuantParams.fromBytes(Uint8Array.of(...good().toBytes(), 0)), 'MALFORMED'],
+    ['trailing bytes', () => QuantParams.fromBytes(Uint8Array.of(...good().toBytes(), 0)), 'MALFORMED'],
   ])('%s', (_, run, code) => {
     expect(refusal(run)).toBe(code);
   });

@@ -30,7 +30,7 @@ import { beforeAll, expect, test } from 'vitest';
 
 beforeAll(() => init());
 
-test('tiles add up to the whole', () => {
+test('statistics of tiles add up to those of the whole tensor', () => {
   const [x, y] = [Float32Array.of(1, -2, 3, 0), Float32Array.of(1.5, -2, 2, 0.25)];
   const whole = compareError(x, y, 0.4);
   expect(whole).toMatchObject({ mse: 1.3125 / 4, mae: 1.75 / 4, maxError: 1, outlierRate: 0.5, numSamples: 4 });
@@ -45,7 +45,7 @@ test('tiles add up to the whole', () => {
   expect(() => compareError(x, y.subarray(1))).toThrow(expect.objectContaining({ code: 'LENGTH' }));
 });
 
-test('every scheme is measured alike', () => {
+test('every scheme is measured by the same definitions', () => {
   const weights = generateGaussianWeights(16 * 256, 0, 1, 3);
   const shape = [16, 256];
   const q4 = analyzeErrorFormat(weights, 'Q4_0', { rowLength: 256 });
@@ -63,7 +63,7 @@ test('every scheme is measured alike', () => {
   expect(() => analyzeErrorScheme(weights, [3], scheme)).toThrow(expect.objectContaining({ code: 'LENGTH' }));
 });
 
-test('affine parameters keep their bounds, and sensitivity sees what changes', () => {
+test('affine parameters stay within their error bounds, and sensitivity measures each change', () => {
   const weights = generateGaussianWeights(1000, 0, 1, 4);
   const params = calibrationParams(calibrateMinMax(weights, 4, true));
   const stats = analyzeError(weights, [1000], params, 0.01);
@@ -76,7 +76,7 @@ test('affine parameters keep their bounds, and sensitivity sees what changes', (
   expect(scaleSensitivity(weights, [1000], params, 0.2).originalMse).toBe(stats.mse);
 });
 
-test('parameters of channels are those that calibratePerChannel finds', () => {
+test('per-channel parameters equal those of calibratePerChannel', () => {
   const weights = generateGaussianWeights(8 * 100, 0, 1, 6);
   const params = calibratePerChannel(weights, [8, 100], 0, 4, 'asymmetric');
   const scheme = { kind: 'affine', bits: 4, mode: 'asymmetric', granularity: { kind: 'perChannel', axis: 0 } } as const;
@@ -84,7 +84,7 @@ test('parameters of channels are those that calibratePerChannel finds', () => {
   expect(worstErrorInSteps(weights, [8, 100], params)).toBeLessThanOrEqual(0.50001);
 });
 
-test('theory, bit widths, outliers and histograms', () => {
+test('theoretical SQNR, bit widths, outliers and histograms have their expected values', () => {
   expect(theoreticalSqnr(8, 'sine')).toBeCloseTo(49.926, 3);
   expect(theoreticalSqnr(8, 'uniform')).toBeCloseTo(48.165, 3);
   expect(() => theoreticalSqnr(300, 'sine')).toThrow(expect.objectContaining({ code: 'RANGE' }));

@@ -49,7 +49,7 @@ function comparable({ tensors }: ModelAnalysis) {
 }
 
 describe.each(GOLDEN_NAMES)('%s', (name) => {
-  test('is analyzed under the names of its plans, with the figures of the converted file', async () => {
+  test('has the names of its plan and the figures of the converted file', async () => {
     const { model, converted, close } = await both(goldenFolder(folder().path, name));
     for (const sample of [700, 'all'] as const) {
       const options = { sample, formats: ['Q8_0', 'Q4_0', 'IQ4_NL'], workers: 0 } as const;
@@ -69,7 +69,7 @@ describe.each(GOLDEN_NAMES)('%s', (name) => {
 describe('Tiny Whale’s folder', () => {
   const FORMATS: readonly FormatName[] = ['Q4_K', 'Q6_K', 'IQ2_XS'];
 
-  test('uses an importance matrix, whose names are GGUF’s, with any number of workers', async () => {
+  test('matches the GGUF names of an importance matrix, with any number of workers', async () => {
     const { model, converted, close } = await both(await whaleFolder(folder().path));
     const options = { sample: 5000, formats: FORMATS, imatrix: WHALE_IMATRIX };
     const here = await analyzeModel(model, { ...options, workers: 0 });
@@ -80,7 +80,7 @@ describe('Tiny Whale’s folder', () => {
     await close();
   });
 
-  test('is measured in the bytes of its rows, wherever they are: a source that no worker can open', async () => {
+  test('is measured from a source that no worker can open', async () => {
     const path = await whaleFolder(folder().path);
     const { model, converted, close } = await both(path);
     const { source } = model;
@@ -91,7 +91,7 @@ describe('Tiny Whale’s folder', () => {
     await close();
   });
 
-  test('has histograms of rows that change places on the way', async () => {
+  test('has the histograms of the converted file, also where rows are permuted', async () => {
     const { model, converted, close } = await both(await whaleFolder(folder().path));
     for (const name of ['blk.0.attn_q.weight', 'blk.1.attn_k.weight', 'output.weight']) {
       const options = { bins: 20, format: 'Q4_K', sample: 3000, workers: 0 } as const;
@@ -104,7 +104,7 @@ describe('Tiny Whale’s folder', () => {
     await close();
   });
 
-  test('has the best mix of its converted file', async () => {
+  test('has the same best mix as its converted file', async () => {
     const { model, converted, close } = await both(await whaleFolder(folder().path));
     const options = { sample: 1 << 14, formats: ['Q4_K', 'Q5_K', 'Q6_K', 'Q8_0'] as const, workers: 0 };
     const [ours, theirs] = [
@@ -116,7 +116,7 @@ describe('Tiny Whale’s folder', () => {
   });
 });
 
-test('a model that is not converted keeps its own names', async () => {
+test('a model that cannot be converted is analyzed under its own names', async () => {
   const data = new Uint8Array(Float32Array.from({ length: 1024 }, (_, at) => Math.sin(at)).buffer);
   const bytes = safetensorsFile({ 'model.layers.0.self_attn.q_proj.weight': { dtype: 'F32', shape: [4, 256], data } });
   const model = await openModel(bytes);

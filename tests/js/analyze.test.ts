@@ -34,7 +34,7 @@ describe('every weight', () => {
   const NAME = 'blk.1.ffn_down.weight';
   const FORMATS = ['Q4_0', 'Q6_K', 'IQ4_XS', 'IQ3_S', 'NVFP4', 'BF16', 'F16'] as const;
 
-  test.each([undefined, WHALE_IMATRIX])('has the figures of their formulas (imatrix: %s)', async (imatrix) => {
+  test.each([undefined, WHALE_IMATRIX])('gives the figures of the formulas (imatrix: %s)', async (imatrix) => {
     const { tensors } = await analyzeModel(whale, { formats: FORMATS, sample: 'all', imatrix });
     expect(tensors.map(({ name }) => name)).toEqual(whale.tensors.map(({ name }) => name));
     const tensor = tensors.find(({ name }) => name === NAME);
@@ -55,7 +55,7 @@ describe('every weight', () => {
 });
 
 describe('a sample', () => {
-  test('gives the same figures with any number of workers, and nearly those of all weights', async () => {
+  test('gives the same figures with any number of workers, close to those of all weights', async () => {
     const options = { formats: ['Q4_K', 'IQ4_NL'] as const, sample: 1 << 15 };
     const [here, one, three, whole] = await Promise.all([
       analyzeModel(whale, { ...options, workers: 0 }),
@@ -75,7 +75,7 @@ describe('a sample', () => {
     }
   });
 
-  test('is of rows from all over the tensor, inside one matrix each, and bounded', () => {
+  test('takes rows from the whole tensor, each run inside one matrix, and is bounded', () => {
     const info = { name: 'x', type: 'F16', offset: 7, bytes: 2 * 512 * 4096 * 8, shape: [512, 4096, 8] } as const;
     const tensor = { ...info, shape: [...info.shape] };
     const strata = strataOf(tensor, 1 << 18);
@@ -108,8 +108,8 @@ describe('a sample', () => {
   });
 });
 
-describe('what cannot be', () => {
-  test('is refused format by format', async () => {
+describe('invalid input', () => {
+  test('is rejected format by format', async () => {
     const bad = floats('blk.1.ffn_up.weight', [256, 4], wave);
     new Float32Array(bad.bytes.buffer)[300] = Number.NaN;
     const large = floats('blk.0.attn_q.weight', [256, 4], (index) => (index === 77 ? 1e30 : 1));
@@ -135,7 +135,7 @@ describe('what cannot be', () => {
     expect(tensors.map(({ sampled }) => sampled)).toEqual([384, 1024, 1024, 0, 0]);
   });
 
-  test('as an argument is an error', async () => {
+  test('is rejected as an argument', async () => {
     const formats = ['Q9_K' as FormatName];
     expect(await failure(analyzeModel(whale, { formats }))).toMatchObject({ code: 'UNKNOWN_NAME' });
     for (const sample of [0, -1, 0.5, Number.NaN]) {
@@ -148,8 +148,8 @@ describe('what cannot be', () => {
   });
 });
 
-describe('the work', () => {
-  test('is told step by step, each tensor when it is complete', async () => {
+describe('the analysis', () => {
+  test('reports progress and each tensor when it is complete', async () => {
     const finished: TensorAnalysis[] = [];
     const steps: number[] = [];
     const { tensors } = await analyzeModel(whale, {
@@ -168,7 +168,7 @@ describe('the work', () => {
     );
   });
 
-  test.each([0, 2])('is stopped by a signal (%i workers)', async (workers) => {
+  test.each([0, 2])('stops on a signal (%i workers)', async (workers) => {
     const controller = new AbortController();
     const reason = new Error('enough');
     const run = analyzeModel(whale, { workers, signal: controller.signal, onProgress: () => controller.abort(reason) });
@@ -176,7 +176,7 @@ describe('the work', () => {
     await expect(analyzeModel(whale, { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
   });
 
-  test('waits for no source that is stuck', async () => {
+  test('does not wait for a stuck source when it is aborted', async () => {
     const stuck = { size: whale.source.size, read: whale.source.read.bind(whale.source) };
     const model = await openModel(stuck);
     stuck.read = () => new Promise(() => {});
@@ -186,7 +186,7 @@ describe('the work', () => {
 });
 
 describe('histograms', () => {
-  test('count the weights and the errors of a format', async () => {
+  test('count the weights and errors of a format', async () => {
     const name = 'blk.0.attn_q.weight';
     const { sampled, weights, errors } = await tensorHistogram(whale, name, {
       bins: 10,

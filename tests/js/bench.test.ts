@@ -21,7 +21,7 @@ beforeAll(() => init());
 
 const digits = new Uint8Array(readFileSync('examples/digits.bin'));
 
-test('a seed gives the numbers it gives natively', () => {
+test('a seed gives the same numbers as natively', () => {
   // tests/bench.rs has them too.
   const bits = new Uint32Array(generateGaussianWeights(4, 0, 1, 42).buffer);
   expect([...bits].map((n) => n.toString(16))).toEqual(['3f559b14', 'bf03d49c', '3fb4306b', '3eedcd07']);
@@ -49,7 +49,7 @@ test('the suite ranks every scheme', () => {
   expect(own.bestByMse()).toMatchObject({ name: 'mine', memoryBytes: 272 });
 });
 
-test('bit widths and retention', () => {
+test('8 bits have a degradation of 1, and retention is the ratio of the metrics', () => {
   expect(compareBitWidthDegradation(generateGaussianWeights(800, 0, 1, 1)).at(-1)).toMatchObject({
     bits: 8,
     degradation: 1,
@@ -58,7 +58,7 @@ test('bit widths and retention', () => {
   expect(() => accuracyRetention(0, 1)).toThrow(expect.objectContaining({ code: 'RANGE' }));
 });
 
-test('the digits are there', () => {
+test('the digits data set is complete', () => {
   const { images, labels } = readDigits(digits);
   expect([images.length, labels.length]).toEqual([1797 * 64, 1797]);
   expect([...images.subarray(0, 8)].map((ink) => ink * 16)).toEqual([0, 0, 5, 13, 9, 1, 0, 0]);
@@ -79,7 +79,7 @@ test('QAT beats the best PTQ at 2 and 3 bits', () => {
   }
 });
 
-test('step by step it is the same as at once', () => {
+test('stepwise training gives the same report as one call', () => {
   const options = { epochs: 2, qatEpochs: 1, hidden: 8, seed: 3 };
   const benchmark = new AccuracyBenchmark(digits, options);
   const report = runAccuracyBenchmark(digits, options);

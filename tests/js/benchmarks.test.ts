@@ -21,7 +21,7 @@ function run<K extends Kind>(kind: K, order: Orders[K]): Rows[K][] {
   return rows;
 }
 
-test('the suite in steps is the suite', () => {
+test('the suite in steps gives the same results as the suite', () => {
   const untimed = ({ encodeMs: _, decodeMs: __, ...result }: QuantBenchmarkResult) => result;
   const stepped = run('suite', { size: 16_384, seed: 5 });
   const plain = stepped.map(({ data, label, ...result }) => {
@@ -31,7 +31,7 @@ test('the suite in steps is the suite', () => {
   expect(plain).toEqual(runFullBenchmarkSuite(16_384, 5).results.map(untimed));
 });
 
-test('accuracy in steps is the report', () => {
+test('accuracy in steps gives the same report', () => {
   const digits = new Uint8Array(readFileSync('examples/digits.bin'));
   const rows = run('accuracy', { digits, seed: 1 });
   const report = runAccuracyBenchmark(digits, { seed: 1 });
@@ -46,7 +46,7 @@ test('accuracy in steps is the report', () => {
   expect(rows.length).toBe(1 + report.qat.length + report.ptq.length);
 });
 
-test('speeds are of every block format and every float that is written, and of a copy', () => {
+test('speeds cover every writable block format and float type, and a copy', () => {
   const rows = run('speed', { weights: 4096 });
   const wanted = formats().filter(({ weights, canEncode }) => weights > 1 || canEncode);
   expect(rows.map(({ format }) => format)).toEqual([COPY, ...wanted.map(({ name }) => name)]);
@@ -57,7 +57,7 @@ test('speeds are of every block format and every float that is written, and of a
   }
 });
 
-test('CSV quotes what it must, and has the columns of all rows', () => {
+test('CSV quotes special characters and has the columns of all rows', () => {
   expect(
     csv([
       { a: 1, b: 'x, "y"' },

@@ -51,7 +51,7 @@ describe.each([undefined, WHALE_IMATRIX])('the best mix of tiny-whale (imatrix: 
     return objective((name) => types.get(name)) ?? Number.NaN;
   }
 
-  test('is the file it says, within the size, and close to what is possible', async () => {
+  test("predicts its file's size, fits the target, and is close to the bound", async () => {
     for (const size of [1_200_000, 1_883_968, 2_289_984, 3_000_000]) {
       const mix = await mixed(size);
       expect(mix.size).toBeLessThanOrEqual(size);
@@ -63,7 +63,7 @@ describe.each([undefined, WHALE_IMATRIX])('the best mix of tiny-whale (imatrix: 
     }
   });
 
-  test('is written as it was chosen, and says so', async () => {
+  test('writes the chosen types and reports them', async () => {
     const mix = await mixed(1_900_000);
     const target = new MemoryTarget();
     const report = await quantizeModel(model, target, mix.recipe, { imatrix });
@@ -81,7 +81,7 @@ describe.each([undefined, WHALE_IMATRIX])('the best mix of tiny-whale (imatrix: 
     expect(mix.tensors).toHaveLength(30);
   });
 
-  test('is never worse than a preset that makes no larger file', async () => {
+  test('is never worse than a preset of the same size or smaller', async () => {
     const known: { name: string; size: number; theirs: number }[] = [];
     for (const { name } of presets()) {
       const plan = await planModel(model, name, { imatrix }).catch(() => undefined);
@@ -102,7 +102,7 @@ describe.each([undefined, WHALE_IMATRIX])('the best mix of tiny-whale (imatrix: 
     }
   });
 
-  test('has a smallest size, and beyond the largest nothing is lost', async () => {
+  test('has a smallest size, and is lossless beyond the largest', async () => {
     const error = await failure(mixed(1000));
     expect(error.code).toBe('RANGE');
     const { smallest } = error.details as { smallest: number };
@@ -113,7 +113,7 @@ describe.each([undefined, WHALE_IMATRIX])('the best mix of tiny-whale (imatrix: 
     expect(all.tensors.every(({ type }) => type === 'F16')).toBe(true);
   });
 
-  test('can be asked for by bits per weight', async () => {
+  test('accepts a target in bits per weight', async () => {
     const { size } = await bestMix(model, analysis, { targetBpw: 4.2 }, { imatrix });
     const weights = analysis.tensors.reduce((sum, tensor) => sum + tensor.weights, 0);
     const plan = await planModel(model, 'Q8_0', { imatrix });
@@ -124,8 +124,8 @@ describe.each([undefined, WHALE_IMATRIX])('the best mix of tiny-whale (imatrix: 
   });
 });
 
-describe('other models', () => {
-  test('of narrow rows, odd rows, capital letters, experts and an alignment of 64 are mixed too', async () => {
+describe('best mixes of other models', () => {
+  test('handle narrow rows, odd rows, capital letters, experts and an alignment of 64', async () => {
     const experts = { 'llama.expert_count': 4, 'llama.expert_used_count': 2, 'general.alignment': 64 };
     const tensors = [
       floats('blk.0.attn_q.weight', [96, 40], wave),
@@ -148,7 +148,7 @@ describe('other models', () => {
     }
   });
 
-  test('that are quantized already stay so, unless quantizing again is allowed', async () => {
+  test('keep quantized tensors, unless requantizing is allowed', async () => {
     const target = new MemoryTarget();
     const whale = await openModel(WHALE);
     await quantizeModel(whale, target, 'Q8_0');
@@ -161,7 +161,7 @@ describe('other models', () => {
     await Promise.all([whale.close(), model.close()]);
   });
 
-  test('keep to further options of a recipe', async () => {
+  test('follow the other options of a recipe', async () => {
     const model = await openModel(WHALE);
     const analysis = await analyzeModel(model, { formats: ['Q3_K', 'Q4_K', 'Q6_K'], sample: 4096 });
     const recipe = { outputTensorType: 'Q8_0', tensorTypes: [{ pattern: 'ffn_up', type: 'Q5_0' }] } as const;
@@ -178,7 +178,7 @@ describe('other models', () => {
     await model.close();
   });
 
-  test('and wrong arguments are errors', async () => {
+  test('reject wrong arguments', async () => {
     const model = await openModel(gguf(LLAMA, [floats('blk.0.attn_q.weight', [256, 4], wave)]));
     const analysis = await analyzeModel(model);
     const code = async (...args: unknown[]) => (await failure(bestMix(...(args as Parameters<typeof bestMix>)))).code;

@@ -97,7 +97,7 @@ describe('Calibrator', () => {
     skipping.free();
   });
 
-  test('arguments out of range are errors', () => {
+  test('arguments out of range are rejected', () => {
     for (const bits of [0, 1, 9, 258, 2.5]) {
       expect(() => Calibrator.minMax(bits, true)).toThrow(expect.objectContaining({ code: 'RANGE' }));
       expect(() => calibrateMinMax(wave(9, 1), bits, true)).toThrow(expect.objectContaining({ code: 'RANGE' }));
@@ -112,7 +112,7 @@ describe('Calibrator', () => {
     );
   });
 
-  test('one call does it', () => {
+  test('calibrate() gives the same result in one call', () => {
     const result = calibrateMinMax(Float32Array.of(10, 11), 8, false);
     expect([result.zeroPoint, result.range]).toEqual([0, { qmin: 0, qmax: 255 }]);
     expect(result.scale).toBe(Math.fround(11 / 255));

@@ -8,7 +8,7 @@ import { WHALE, WHALE_IMATRIX } from './support/whale.js';
 beforeAll(() => init());
 
 describe('analyze', () => {
-  test('shows what formats would lose', async () => {
+  test('prints the predicted error of each format', async () => {
     const { code, stdout, stderr } = await quantpress([
       'analyze',
       '--formats',
@@ -28,7 +28,7 @@ describe('analyze', () => {
     expect(stdout).toMatch(/on 121856 of 3670016 weights in 30 tensors; 9 others are kept and count as 0\.\n$/);
   });
 
-  test('--json is what analyzeModel gives', async () => {
+  test('--json prints the result of analyzeModel', async () => {
     const args = [
       'analyze',
       '--json',
@@ -54,7 +54,7 @@ describe('analyze', () => {
     [['analyze', 'a', 'b'], "takes one FILE, and 'b' is a second"],
     [['analyze', '--formats', 'Q4_Q', WHALE], "unknown format 'Q4_Q'; did you mean Q4_"],
     [['analyze', '--sample', '0', WHALE], "--sample is '0', and must be a number of weights or all"],
-  ])('%j is wrong usage', async (args, sentence) => {
+  ])('%j is rejected as wrong usage', async (args, sentence) => {
     const outcome = await quantpress(args);
     expect(outcome).toMatchObject({ code: 2, stdout: '' });
     expectSentence(outcome);
@@ -63,7 +63,7 @@ describe('analyze', () => {
 });
 
 describe('quantize to a size', () => {
-  test('writes the best mix, says how good it is, and why each type', async () => {
+  test('writes the best mix and prints its error and the reason for each type', async () => {
     const { file } = folder();
     const args = ['quantize', '--target-size', '1.9MB', '--report', file('report.json'), WHALE, file('out.gguf')];
     const { code, stdout, stderr } = await quantpress(args);
@@ -83,7 +83,7 @@ describe('quantize to a size', () => {
     expect(sha256(file('again.gguf'))).toBe(sha256(file('out.gguf')));
   });
 
-  test('by bits per weight, with other options, and without writing', async () => {
+  test('accepts bits per weight, other options, and --dry-run', async () => {
     const { file, names } = folder();
     const options = [
       '--target-bpw',
@@ -110,7 +110,7 @@ describe('quantize to a size', () => {
     [['--target-size', '1M', '--pure', WHALE, 'out'], 2, 'cannot be used together'],
     [['--target-size', '1M', WHALE, 'out', 'Q4_K_M'], 2, "'Q4_K_M' is a preset that would too"],
     [['--target-size', '100K', WHALE, 'out'], 1, 'no mix makes a file of 100000 bytes or less: the smallest has'],
-  ] as const)('%j: %i', async (args, code, sentence) => {
+  ] as const)('%j exits with %i', async (args, code, sentence) => {
     const { path, names } = folder();
     const outcome = await quantpress(['quantize', '--quiet', ...args], path);
     expect(outcome).toMatchObject({ code, stdout: '' });

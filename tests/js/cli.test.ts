@@ -17,7 +17,7 @@ describe('quantize', () => {
     expect(outcome.stdout).toMatch(/out\.gguf: 7\.38 MB became \d\.\d\d MB \(\d\d\.\d %\) in/);
   });
 
-  test('with an importance matrix, named as it was given', async () => {
+  test('records the name of the importance matrix as given', async () => {
     const { path, file } = folder();
     symlinkSync(WHALE_IMATRIX, file('tiny-whale.imatrix.gguf'));
     const args = ['quantize', '--imatrix', 'tiny-whale.imatrix.gguf', WHALE, 'out.gguf', 'q4_k_m'];
@@ -25,7 +25,7 @@ describe('quantize', () => {
     expect(sha256(file('out.gguf'))).toBe(WHALE_IMATRIX_SHA256);
   });
 
-  test('without OUT, by the number of the preset, with threads, quietly', async () => {
+  test("accepts a missing OUT, a preset's number, THREADS and --quiet", async () => {
     const { file, names } = folder();
     symlinkSync(WHALE, file('in.gguf'));
     expect(await quantpress(['quantize', '--quiet', file('in.gguf'), '7', '1'])).toEqual({
@@ -38,18 +38,18 @@ describe('quantize', () => {
     expect(sha256(file('ggml-model-Q8_0.gguf'))).toBe(WHALE_SHA256.Q8_0);
   });
 
-  test('from a URL', async () => {
+  test('reads from a URL', async () => {
     const { file } = folder();
     const url = await serve(readFileSync(WHALE));
     expect(await quantpress(['quantize', url, file('out.gguf'), 'Q8_0'])).toMatchObject({ code: 0 });
     expect(sha256(file('out.gguf'))).toBe(WHALE_SHA256.Q8_0);
   });
 
-  test('to a device', async () => {
+  test('writes to a device', async () => {
     expect(await quantpress(['quantize', WHALE, '/dev/null', 'Q8_0'])).toMatchObject({ code: 0 });
   });
 
-  test('--dry-run says what would be done, and writes nothing', async () => {
+  test('--dry-run prints the plan and writes nothing', async () => {
     const { file, names } = folder();
     const { code, stdout } = await quantpress(['quantize', '--dry-run', WHALE, file('out.gguf'), 'Q4_K_M']);
     expect(code).toBe(0);
@@ -58,13 +58,13 @@ describe('quantize', () => {
     expect(names()).toEqual([]);
   });
 
-  test('--dry-run says that an importance matrix is missing', async () => {
+  test('--dry-run reports a missing importance matrix', async () => {
     const { code, stdout } = await quantpress(['quantize', '--dry-run', WHALE, 'IQ2_XXS']);
     expect(code).toBe(0);
     expect(stdout).toMatch(/\n\d+ tensors need an importance matrix/);
   });
 
-  test('--report writes what was done', async () => {
+  test('--report writes the weight errors', async () => {
     const { file } = folder();
     await quantpress(['quantize', '--report', file('report.json'), WHALE, file('out.gguf'), 'Q4_0']);
     const report = JSON.parse(readFileSync(file('report.json'), 'utf8'));
@@ -72,7 +72,7 @@ describe('quantize', () => {
     expect(report.tensors[0]).toMatchObject({ name: 'output.weight', from: 'F16', to: 'Q6_K' });
   });
 
-  test('types of tensors, from the command line and from a file', async () => {
+  test('accepts tensor types from the command line and from a file', async () => {
     const { file } = folder();
     writeFileSync(file('types'), 'ffn_down=q8_0\n attn_v=q5_0 ');
     const args = ['--tensor-type', 'ffn_up=F16', '--tensor-type-file', file('types'), '--output-tensor-type', 'q4_0'];
@@ -84,15 +84,15 @@ describe('quantize', () => {
   });
 });
 
-describe('a command line that cannot be understood ends with 2', () => {
+describe('an invalid command line exits with 2', () => {
   test.each([
     ['no command', [], 'there is no command'],
     ['an unknown command', ['shrink'], "there is no command 'shrink'"],
-    ['a name every object has', ['constructor'], "there is no command 'constructor'"],
+    ['a name that every object has', ['constructor'], "there is no command 'constructor'"],
     ['no arguments', ['quantize'], 'quantize needs IN, OUT and PRESET'],
     ['no preset', ['quantize', 'a', 'b.gguf'], "quantize needs a PRESET after 'b.gguf'"],
     ['an unknown preset', ['quantize', 'a', 'b', 'Q4_K_X'], "unknown preset 'Q4_K_X'; did you mean Q4_K"],
-    ['a preset unlike any', ['quantize', 'a', 'b', 'shrinkage'], "unknown preset 'shrinkage'"],
+    ['a preset similar to none', ['quantize', 'a', 'b', 'shrinkage'], "unknown preset 'shrinkage'"],
     ['an unknown option', ['quantize', '--fast', 'a', 'b', 'Q4_0'], "unknown option '--fast'"],
     [
       'an option without its value',
@@ -129,7 +129,7 @@ describe('a command line that cannot be understood ends with 2', () => {
     expect(outcome.stderr.split('\n')[0]).toContain(sentence);
   });
 
-  test('IN and OUT are one file, by whatever names', async () => {
+  test('rejects an OUT that is the same file as IN under any name', async () => {
     const { file } = folder();
     writeFileSync(file('in'), readFileSync(WHALE));
     symlinkSync(file('in'), file('out'));
@@ -140,7 +140,7 @@ describe('a command line that cannot be understood ends with 2', () => {
   });
 });
 
-describe('what fails ends with 1, one sentence, and no output', () => {
+describe('a failure exits with 1, one sentence and no output', () => {
   const whale = readFileSync(WHALE);
   // In the magic, the counts, a key, the vocabulary, the tensor table, the padding, the first tensor, the last.
   const cuts = [
@@ -220,7 +220,7 @@ describe('what fails ends with 1, one sentence, and no output', () => {
       "cannot read 'none': there is no such file or folder",
     ],
     ['importance', ['quantize', WHALE, 'out', 'IQ1_S'], 'requires an importance matrix'],
-    ['such a type', ['quantize', '--output-tensor-type', 'Q9', WHALE, 'out', 'Q8_0'], 'Q9'],
+    ['a type that does not exist', ['quantize', '--output-tensor-type', 'Q9', WHALE, 'out', 'Q8_0'], 'Q9'],
   ])('missing: %s', async (_, args, sentence) => {
     const { path, names } = folder();
     const outcome = await quantpress(args, path);
@@ -230,7 +230,7 @@ describe('what fails ends with 1, one sentence, and no output', () => {
     expect(names()).toEqual([]);
   });
 
-  test('what a file says cannot command the terminal', async () => {
+  test('text of a file cannot control the terminal', async () => {
     const { file } = folder();
     const outcome = await quantpress(['inspect', file('\u001b[2Jgone')]);
     expect(outcome.stderr).toContain('\\u001b[2Jgone');
@@ -242,7 +242,7 @@ describe('a signal', () => {
   test.each([
     ['SIGINT', 130],
     ['SIGTERM', 143],
-  ] as const)('%s ends it with %i and leaves nothing', async (signal, code) => {
+  ] as const)('%s ends the program with %i and leaves nothing', async (signal, code) => {
     const { file, names } = folder();
     // 2 GiB of zeros, which take no room on the disk and long enough to be interrupted.
     const size = 2 ** 31;
@@ -263,7 +263,7 @@ describe('a signal', () => {
 });
 
 describe('inspect', () => {
-  test('shows metadata, tensors and sums', async () => {
+  test('prints metadata, tensors and totals', async () => {
     const { code, stdout } = await quantpress(['inspect', WHALE]);
     expect(code).toBe(0);
     expect(stdout).toContain('GGUF version 3, 7.38 MB (7379552 bytes), alignment 32');
@@ -274,7 +274,7 @@ describe('inspect', () => {
     expect(stdout).toMatch(/F16 +\d+ +\d+ +\d+ +16\.0000\n/);
   });
 
-  test('--json for programs', async () => {
+  test('prints JSON for programs', async () => {
     const { code, stdout } = await quantpress(['inspect', '--json', WHALE]);
     expect(code).toBe(0);
     const content = JSON.parse(stdout);
@@ -284,7 +284,7 @@ describe('inspect', () => {
     expect(content.totals.map(({ type }: { type: string }) => type).sort()).toEqual(['F16', 'F32']);
   });
 
-  test('into a pipe that closes early is no failure', async () => {
+  test('does not fail if its pipe closes early', async () => {
     const child = spawn('sh', ['-c', `"${process.execPath}" "${CLI}" inspect --json "${WHALE}" | head -c 10; true`]);
     let stderr = '';
     child.stderr.on('data', (chunk) => {
@@ -301,7 +301,7 @@ describe('help', () => {
     [['help', 'inspect'], 'Usage: quantpress inspect'],
     [['quantize', '--help'], 'Usage: quantpress quantize [options] IN [OUT] PRESET [THREADS]'],
     [['inspect', '-h'], 'Usage: quantpress inspect [--all] [--json] FILE'],
-  ])('%j', async (args, text) => {
+  ])('%j prints the help', async (args, text) => {
     expect(await quantpress(args)).toMatchObject({ code: 0, stderr: '', stdout: expect.stringContaining(text) });
   });
 

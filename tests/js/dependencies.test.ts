@@ -11,7 +11,7 @@ test('every package that is imported is declared by the package.json that owns t
   expect(new Set(bareImports('tests').map(({ name }) => name))).toContain('vitest');
 });
 
-test('the package itself needs no other', () => {
+test('the package has no dependencies', () => {
   expect(bareImports('js')).toEqual([]);
   const { dependencies, peerDependencies, scripts } = JSON.parse(readFileSync('package.json', 'utf8'));
   expect([dependencies, peerDependencies]).toEqual([undefined, undefined]);
@@ -41,7 +41,7 @@ test.each([
   expect(satisfies(expression)).toBe(may);
 });
 
-test('what is shipped is under licences that allow it, and NOTICE names all of it (npm run notice writes it)', () => {
+test('everything shipped has a permissive licence and is named in NOTICE (npm run notice writes it)', () => {
   const parts = [...crates(), ...playgroundPackages()];
   expect(parts.map(({ name }) => name)).toEqual(expect.arrayContaining(['wasm-bindgen', 'serde', 'preact']));
   expect(parts.filter(({ licence }) => !satisfies(licence))).toEqual([]);
@@ -49,7 +49,7 @@ test('what is shipped is under licences that allow it, and NOTICE names all of i
   expect(notice).toBe(withLists(notice));
 });
 
-test("the fuzz targets' own lock file is what they need", () => {
+test('the lock file of the fuzz targets is up to date', () => {
   // Nobody builds them in a test; without this their lock file would be the last to know of a new dependency.
   expect(() =>
     execFileSync('cargo', ['metadata', '--locked', '--format-version', '1'], { cwd: 'fuzz', stdio: 'pipe' }),

@@ -46,7 +46,7 @@ const opened = (tensors: TestTensor[], metadata = {}): Promise<Model> =>
   openModel(gguf({ ...LLAMA, ...metadata }, tensors));
 
 describe('two models', () => {
-  test('that are the same differ in nothing', async () => {
+  test('have no differences if they are equal', async () => {
     const [a, b] = [await openModel(WHALE), await openModel(new Uint8Array(readFileSync(WHALE)))];
     const { equal, tensors, metadata } = await diffModels(a, b);
     expect({ equal, metadata }).toEqual({ equal: true, metadata: [] });
@@ -57,7 +57,7 @@ describe('two models', () => {
   test.each([
     ['F16 and Q4_K_M', 0, 2],
     ['Q8_0 and Q4_K_M', 1, 2],
-  ])('%s are as far apart as their formulas say, with any number of workers', async (_, first, second) => {
+  ])('%s differ by the error of their formulas, with any number of workers', async (_, first, second) => {
     const files = [new Uint8Array(readFileSync(WHALE)), await quantized('Q8_0'), await quantized('Q4_K_M')];
     const [a, b] = [await openModel(files[first] ?? ''), await openModel(files[second] ?? '')];
     const found = await diffModels(a, b);
@@ -76,7 +76,7 @@ describe('two models', () => {
     expect(keys).toContain('general.file_type');
   });
 
-  test('of two containers are compared by their names', async () => {
+  test('in different containers are compared by tensor name', async () => {
     const weights = Float32Array.from({ length: 512 }, (_, index) => wave(index));
     const bytes = (values: Float32Array) => new Uint8Array(values.buffer);
     const half = quantize(weights, 'F16');
@@ -105,7 +105,7 @@ describe('two models', () => {
     expectFigures(tensors[0]?.error ?? {}, figures(weights, await b.readTensor('a.weight'), 256));
   });
 
-  test('differ in a single weight at the end of many, in integers, in shape', async () => {
+  test('differ in a single last weight, in integers, and in shape', async () => {
     const large = (last: number) => floats('large', [1024, 1100], (index) => (index === 1024 * 1100 - 1 ? last : 0.5));
     const integers = (byte: number) => ({
       name: 'ids',
@@ -131,7 +131,7 @@ describe('two models', () => {
     expect(other.equal).toBe(false);
   });
 
-  test('with NaN weights: equal ones are equal, others are an error', async () => {
+  test('with NaN weights are equal if the NaNs match, and an error otherwise', async () => {
     const of = (bad: number) => floats('blk.0.attn_q.weight', [32], (index) => (index === 5 ? bad : 1));
     const a = await opened([of(Number.NaN)]);
     expect((await diffModels(a, await opened([of(Number.NaN)]))).equal).toBe(true);
@@ -143,7 +143,7 @@ describe('two models', () => {
 });
 
 describe('quantpress diff', () => {
-  test('says what differs, by its exit code too', async () => {
+  test('prints what differs and sets its exit code', async () => {
     const { file } = folder();
     writeFileSync(file('q4.gguf'), await quantized('Q4_0'));
     expect(await quantpress(['diff', WHALE, WHALE])).toMatchObject({
@@ -169,7 +169,7 @@ describe('quantpress diff', () => {
     [['diff', 'a', 'b', 'c']],
     [['diff', '--x', 'a', 'b']],
     [['diff', WHALE, 'gone']],
-  ])('%j cannot be done: 2', async (args) => {
+  ])('%j exits with 2', async (args) => {
     const outcome = await quantpress(args);
     expect(outcome).toMatchObject({ code: 2, stdout: '' });
     expectSentence(outcome);

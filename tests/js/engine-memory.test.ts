@@ -95,7 +95,7 @@ describe('what cannot fit is TOO_LARGE before anything is allocated', () => {
   });
 });
 
-test('memory that is not to be had is NO_MEMORY, and objects stay', () => {
+test('exhausted memory is NO_MEMORY, and existing objects stay valid', () => {
   const calibrator = Calibrator.minMax(8, true);
   calibrator.observe(Float32Array.of(-3, 4));
   const count = 1 << 22;
@@ -113,7 +113,7 @@ describe('after memory has run out', () => {
   /** More than there is, and less than an array may have. */
   const exhaust = () => thrown(() => quantize(new Float32Array(1 << 22), 'Q8_0'));
 
-  test('it is a typed error, and the next call works, with or without init()', async () => {
+  test('the error is typed, and the next call works, with or without init()', async () => {
     const before = expected();
     for (let round = 0; round < 3; round++) {
       expect(exhaust()).toMatchObject({ name: 'QuantpressError', code: 'NO_MEMORY', kind: 'Limit' });
@@ -124,7 +124,7 @@ describe('after memory has run out', () => {
     }
   });
 
-  test('objects of the engine that stopped are STALE, also as arguments, and free() does nothing', async () => {
+  test('objects of the stopped engine are STALE, also as arguments, and their free() does nothing', async () => {
     const [calibrator, other] = [Calibrator.minMax(8, true), Calibrator.minMax(8, true)];
     const fake = FakeQuantize.q8();
     const accumulator = new ErrorAccumulator();
@@ -152,7 +152,7 @@ describe('after memory has run out', () => {
     expect([fresh.numBatches, another.numBatches]).toEqual([1, 0]);
   });
 
-  test('a model that is opened again is converted', async () => {
+  test('a reopened model can be converted', async () => {
     const bytes = gguf(LLAMA, [floats('blk.0.ffn_up.weight', [256, 4], wave)]);
     exhaust();
     const model = await openModel(bytes);

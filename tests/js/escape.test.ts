@@ -50,7 +50,7 @@ function hiddenIn(text: string): string[] {
   });
 }
 
-test('what is hidden is escaped, and what is seen stays', () => {
+test('invisible characters are escaped, visible ones are unchanged', () => {
   for (const text of HIDDEN) {
     expect(hiddenIn(escaped(text)), JSON.stringify(text)).toEqual([]);
     expect(JSON.parse(`"${escaped(text)}"`)).toBe(text);
@@ -60,7 +60,7 @@ test('what is hidden is escaped, and what is seen stays', () => {
   expect(escaped('\u{e0041}')).toBe('\\udb40\\udc41');
 });
 
-test('JSON is the same value, and has nothing hidden', () => {
+test('escaped JSON has the same value and no invisible characters', () => {
   const value = { [HIDDEN.join('')]: [HIDDEN.join(' '), VISIBLE, 1, null], nested: { a: '\n' } };
   for (const indent of [undefined, 2]) {
     const json = escapedJson(value, undefined, indent);
@@ -76,7 +76,7 @@ test('JSON is the same value, and has nothing hidden', () => {
   );
 });
 
-test('long text is cut between characters', () => {
+test('long text is truncated between characters', () => {
   expect(printable('🐳'.repeat(4), 3)).toBe('🐳... (8 characters)');
   expect(printable('\u009b'.repeat(5), 2)).toBe('\\u009b\\u009b... (5 characters)');
 });
@@ -116,7 +116,7 @@ function gguf(name: string, key: string, value: string): Uint8Array {
 const folder = mkdtempSync(join(tmpdir(), 'quantpress-escape-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-test('no command prints what a file hides', () => {
+test('no command prints invisible characters of a file', () => {
   const hidden = HIDDEN.filter((char) => char !== '\ud800').join('');
   const name = `a${hidden.slice(0, 20)}.weight`;
   writeFileSync(join(folder, 'a.gguf'), gguf(name, `key${hidden}`, `value${hidden}`));

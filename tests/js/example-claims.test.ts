@@ -13,7 +13,7 @@ function run(name: string): Map<string, number[]> {
 
 const last = (numbers: number[] | undefined): number => numbers?.at(-1) ?? Number.NaN;
 
-test('qlora prefers NF4', () => {
+test('the QLoRA example finds NF4 best', () => {
   const printed = run('qlora');
   const [nf4, fp4, int4] = ['nf4', 'fp4', 'int4'].map((name) => {
     const line = [...printed].find(([start]) => start.startsWith(name));
@@ -24,7 +24,7 @@ test('qlora prefers NF4', () => {
   expect([...printed.keys()].at(-1)).toContain('the same: true');
 });
 
-test('granularity is bought with bytes', () => {
+test('the granularity example trades bytes for error', () => {
   const rows = [...run('granularity').values()].slice(0, 15);
   for (let at = 0; at < 15; at += 3) {
     const bytes = rows.slice(at, at + 3).map((row) => row.at(-1) ?? 0);
@@ -34,7 +34,7 @@ test('granularity is bought with bytes', () => {
   }
 });
 
-test('training with quantization beats rounding afterwards', { timeout: 120_000 }, () => {
+test('the QAT example beats rounding after training', { timeout: 120_000 }, () => {
   const printed = run('qat');
   const [floats, after, during] = ['in floating point', 'after training', 'during training'].map((name) =>
     last(printed.get(name)),

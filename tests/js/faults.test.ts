@@ -44,8 +44,8 @@ async function convert(input: Source, out: string | Target, workers: number, sig
   await quantizeModel(model, out, 'Q8_0', { workers, signal });
 }
 
-describe.each([0, 2])('with %i workers, a source that', (workers) => {
-  test('fails at the n-th read, for every n', async () => {
+describe.each([0, 2])('with %i workers, a conversion whose source', (workers) => {
+  test('fails at the n-th read rejects and leaves nothing, for every n', async () => {
     const right = await expected();
     let ended = false;
     for (let n = 0; !ended; n++) {
@@ -61,7 +61,7 @@ describe.each([0, 2])('with %i workers, a source that', (workers) => {
     }
   });
 
-  test('gives fewer bytes than were asked for, at the n-th read, for every n', async () => {
+  test('returns too few bytes at the n-th read rejects and leaves nothing, for every n', async () => {
     let ended = false;
     for (let n = 0; !ended; n++) {
       const { file, names } = folder();
@@ -73,7 +73,7 @@ describe.each([0, 2])('with %i workers, a source that', (workers) => {
     }
   });
 
-  test('is stuck, and deaf to the signal', async () => {
+  test('never answers and ignores the signal can still be aborted', async () => {
     for (const n of [1, 3, 7]) {
       const { file, names } = folder();
       const stop = new AbortController();
@@ -87,7 +87,7 @@ describe.each([0, 2])('with %i workers, a source that', (workers) => {
     }
   });
 
-  test('is slow', async () => {
+  test('is slow writes the right file', async () => {
     const target = new MemoryTarget();
     await convert(
       source(() => new Promise((resolve) => setTimeout(resolve, 3))),
@@ -98,7 +98,7 @@ describe.each([0, 2])('with %i workers, a source that', (workers) => {
   });
 });
 
-describe.each([0, 2])('with %i workers, a target that', (workers) => {
+describe.each([0, 2])('with %i workers, a target', (workers) => {
   /** A target that fails at one call, and counts how it is ended. */
   function target(fails: string, n: number, error: Error) {
     const inner = new MemoryTarget();
@@ -128,7 +128,7 @@ describe.each([0, 2])('with %i workers, a target that', (workers) => {
     return { faulty, ends, inner };
   }
 
-  test('fails at the n-th write, for every n, is aborted once', async () => {
+  test('that fails at the n-th write is aborted once, for every n', async () => {
     let ended = false;
     for (let n = 0; !ended; n++) {
       const error = new QuantpressError('NO_SPACE', `write ${n}`);
@@ -146,7 +146,7 @@ describe.each([0, 2])('with %i workers, a target that', (workers) => {
     }
   });
 
-  test.each(['open', 'close'])('fails at %s', async (call) => {
+  test.each(['open', 'close'])('that fails at %s rejects the conversion', async (call) => {
     const error = new QuantpressError('NO_SPACE', call);
     const { faulty, ends } = target(call, 0, error);
     await expect(
@@ -161,7 +161,7 @@ describe.each([0, 2])('with %i workers, a target that', (workers) => {
 });
 
 test.each([0, 2])(
-  'with %i workers, aborted before the work has begun, and at any moment while it begins',
+  'with %i workers, a conversion can be aborted before and at any moment during its start',
   async (workers) => {
     for (let turns = 0; turns < 40; turns++) {
       const { file, names } = folder();
@@ -204,7 +204,7 @@ test('an aborted run does not wait for hashes of tiles that were never written',
   await expect(quantizeModel(model, target, 'Q8_0', options)).rejects.toBe(reason);
 });
 
-test('workers that are killed at any moment: an error of theirs or the right file, and none is left', async () => {
+test('killing workers at any moment gives a worker error or the right file, and leaves no worker', async () => {
   const workers: Worker[] = [];
   const random = uniform(Date.now());
   let most = 0;
@@ -238,8 +238,8 @@ test('workers that are killed at any moment: an error of theirs or the right fil
   expect(workers.filter(({ threadId }) => threadId !== -1)).toEqual([]);
 });
 
-describe('a file', () => {
-  test('that vanishes or shrinks underneath: one clear error, nothing left', async () => {
+describe('an output file', () => {
+  test('whose input vanishes or shrinks is removed, with one clear error', async () => {
     for (const harm of ['remove', 'shrink'] as const) {
       const { file, names } = folder();
       writeFileSync(file('in'), readFileSync(WHALE));
@@ -253,7 +253,7 @@ describe('a file', () => {
     }
   });
 
-  test('on a disk that gets full while it is written', async () => {
+  test('is removed if the disk fills up', async () => {
     const { path, file, names } = folder();
     const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=6m', 'none', path]).status === 0;
     if (mounted) {
@@ -283,7 +283,7 @@ describe('a file', () => {
     expect(names()).toEqual(mounted ? ['hog'] : []);
   });
 
-  test('in a folder that takes none', async () => {
+  test('in a read-only folder is an error', async () => {
     const error = await failure(convert(await whaleSource(), '/proc/out', 0));
     expect(['DENIED', 'NOT_FOUND']).toContain(error.code);
     expect(error.message).toMatch(/^cannot write '\/proc\/out': /);
@@ -294,7 +294,7 @@ async function whaleSource(): Promise<Source> {
   return source(() => undefined, new Uint8Array(readFileSync(WHALE)));
 }
 
-test('memory that cannot grow: a typed error, and nothing left', () => {
+test('exhausted memory is a typed error and leaves nothing', () => {
   const { path, file, names } = folder();
   const row = 1 << 22;
   writeFileSync(file('in'), gguf(LLAMA, [floats('blk.0.ffn_up.weight', [row, 2], wave)]));

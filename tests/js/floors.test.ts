@@ -38,7 +38,7 @@ function circles(imports: ReadonlyMap<string, readonly string[]>): string[] {
   return found;
 }
 
-test('a circle is found', () => {
+test('detects a circular import', () => {
   const imports = new Map([
     ['a', ['b', 'c']],
     ['b', ['c']],
@@ -48,17 +48,17 @@ test('a circle is found', () => {
   expect(circles(imports)).toEqual(['b -> c -> d -> b']);
 });
 
-test.each(['js', 'www/src'])('no files of %s import each other in a circle', (folder) => {
+test.each(['js', 'www/src'])('%s has no circular imports', (folder) => {
   const imports = importsOf(folder);
   expect([...imports.values()].flat().length).toBeGreaterThan(50);
   expect(circles(imports)).toEqual([]);
 });
 
-test('every folder of js/ has a floor', () => {
+test('every folder of js/ has a level', () => {
   expect(sourceFiles('js').filter((file) => floorOf(file) < 0)).toEqual([]);
 });
 
-test('no file of js/ imports one of a higher floor', () => {
+test('no file of js/ imports from a higher level', () => {
   const upward = [...importsOf('js')].flatMap(([file, names]) =>
     names.filter((name) => floorOf(name) > floorOf(file)).map((name) => `${file} -> ${name}`),
   );
@@ -81,7 +81,7 @@ const CRATE = [
 const crateFloorOf = (file: string): number =>
   CRATE.findIndex((floor) => floor.includes((file.split('/')[0] ?? '').replace(/\.rs$/, '')));
 
-test('the paths of a declaration are found', () => {
+test('finds the paths of a use declaration', () => {
   expect(usedPaths('super::a::{self, b as c, d::{E, F}}')).toEqual([
     'super::a::self',
     'super::a::b',
@@ -90,7 +90,7 @@ test('the paths of a declaration are found', () => {
   ]);
 });
 
-test('no files of the crate use each other in a circle', () => {
+test('the crate has no circular uses', () => {
   const imports = rustImports();
   expect([...imports.values()].flat().length).toBeGreaterThan(300);
   // The root only lists the modules.
@@ -98,11 +98,11 @@ test('no files of the crate use each other in a circle', () => {
   expect(circles(imports)).toEqual([]);
 });
 
-test('every module of the crate has a floor', () => {
+test('every module of the crate has a level', () => {
   expect([...rustImports().keys()].filter((file) => crateFloorOf(file) < 0)).toEqual([]);
 });
 
-test('no file of the crate uses one of a higher floor', () => {
+test('no file of the crate uses a module of a higher level', () => {
   const upward = [...rustImports()].flatMap(([file, names]) =>
     names.filter((name) => crateFloorOf(name) > crateFloorOf(file)).map((name) => `${file} -> ${name}`),
   );

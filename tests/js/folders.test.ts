@@ -46,7 +46,7 @@ describe('a model in several files', () => {
   ];
 
   it.each([
-    ['a folder of Node', () => onDisk()],
+    ['a folder on disk', () => onDisk()],
     ['the path of an index', () => `${onDisk()}/model.safetensors.index.json`],
     ['files, in any order', () => files],
     ['files with an index', () => [...files, file('model.safetensors.index.json', index(map))]],
@@ -71,7 +71,7 @@ describe('a model in several files', () => {
     await model.close();
   });
 
-  it('takes a tensor that two shards have from the last, in the place of the first', async () => {
+  it('takes a tensor that two shards contain from the last, at the position of the first', async () => {
     const later = part('z.weight', [2, 32], 900);
     const model = await openModel([file(names[1], later), file(names[0], first)]);
     expect(model.tensors.map(({ name }) => name)).toEqual(['z.weight']);
@@ -79,7 +79,7 @@ describe('a model in several files', () => {
     await model.close();
   });
 
-  it('has the other files of its folder', async () => {
+  it('has access to the other files of its folder', async () => {
     const model = await openModel(onDisk());
     expect([...model.files.keys()].sort()).toEqual(['1_Pooling/config.json', 'config.json']);
     expect(new TextDecoder().decode(model.files.get('config.json'))).toBe('{"model_type":"nothing"}');
@@ -88,25 +88,20 @@ describe('a model in several files', () => {
 
   it.each([
     [
-      'a file that is not there',
+      'a missing file',
       () => [file(names[0], first), file('m.safetensors.index.json', index(map))],
       'NOT_FOUND',
       names[1],
     ],
+    ['a missing tensor', () => onDisk({ ...map, 'b.weight': names[0] }), 'MALFORMED', "'b.weight' in 'model-00001"],
     [
-      'a tensor that is not there',
-      () => onDisk({ ...map, 'b.weight': names[0] }),
-      'MALFORMED',
-      "'b.weight' in 'model-00001",
-    ],
-    [
-      'a file elsewhere',
+      'a file outside the folder',
       () => onDisk({ 'z.weight': '../x.safetensors' }),
       'MALFORMED',
       'only plain names of files in the same folder',
     ],
     [
-      'a tensor that the index does not name',
+      'a tensor that the index does not list',
       () => [
         file(names[0], safetensors({ ...one('z.weight'), ...one('y.weight') })),
         file(names[1], second),
@@ -122,7 +117,7 @@ describe('a model in several files', () => {
       'two files',
     ],
     [
-      'a file that is broken',
+      'a damaged file',
       () => [file('a.safetensors', first.slice(0, -1)), file('b.safetensors', second)],
       'TRUNCATED',
       "'a.safetensors': ",
@@ -134,7 +129,7 @@ describe('a model in several files', () => {
       'two models',
     ],
     ['no tensors', () => [file('config.json', text({}))], 'NOT_FOUND', 'no GGUF or safetensors file'],
-  ])('is refused with %s', async (_, input, code, says) => {
+  ])('is rejected with %s', async (_, input, code, says) => {
     expect(await failure(openModel(input()))).toMatchObject({ code, message: expect.stringContaining(says) });
   });
 });

@@ -21,7 +21,7 @@ function ramp(length: number): Float32Array {
 }
 
 describe('formats()', () => {
-  test('the type FormatName has every name of the engine, in its order', () => {
+  test('FormatName lists every format of the engine in its order', () => {
     const source = readFileSync('js/numerics/format.ts', 'utf8');
     const union = /export type FormatName =([^;]+);/.exec(source)?.[1] ?? '';
     const declared = [...union.matchAll(/'(\w+)'/g)].map(([, name]) => name);
@@ -29,17 +29,17 @@ describe('formats()', () => {
     expect(declared.filter((name) => known.some((other) => other === name))).toEqual(known);
   });
 
-  test.each(['F32', 'F16', 'Q4_0', 'Q8_0'])('%s is there', (name) => {
+  test.each(['F32', 'F16', 'Q4_0', 'Q8_0'])('lists %s', (name) => {
     expect(formats().map((format) => format.name)).toContain(name);
   });
 
-  test('bitsPerWeight follows from the block', () => {
+  test('bitsPerWeight is block bytes times 8 by block size', () => {
     for (const { bytes, weights, bitsPerWeight } of formats()) expect(bitsPerWeight).toBe((8 * bytes) / weights);
   });
 });
 
 describe('quantize() and dequantize()', () => {
-  test('Q4_0 of a block, byte for byte', () => {
+  test('encodes a Q4_0 block byte for byte', () => {
     // d = -8 / -8 = 1, so each code is the weight plus eight: the scale's bits, then pairs (0, 16), (1, 17) ...
     const weights = Float32Array.from({ length: 32 }, (_, index) => (index % 16) - 8);
     const bytes = quantize(weights, 'Q4_0');
@@ -47,7 +47,7 @@ describe('quantize() and dequantize()', () => {
     expect(dequantize(bytes, 'Q4_0')).toEqual(weights);
   });
 
-  test('rows are independent: two at once are each alone', () => {
+  test('rows are encoded independently', () => {
     const weights = ramp(1024);
     for (const { name, weights: block, canEncode, needsImportance } of formats()) {
       if (!canEncode || needsImportance || /^I\d/.test(name)) continue;
@@ -58,7 +58,7 @@ describe('quantize() and dequantize()', () => {
     }
   });
 
-  test('into memory of the caller', () => {
+  test("write into the caller's memory", () => {
     const weights = ramp(64);
     const bytes = new Uint8Array(68);
     expect(quantizeInto(weights, 'Q8_0', bytes)).toBe(68);
@@ -69,8 +69,8 @@ describe('quantize() and dequantize()', () => {
   });
 
   test.each([
-    ['rows that do not divide', () => quantize(ramp(33), 'Q4_0'), 'Parameter', 'LENGTH'],
-    ['weights that are no rows', () => quantize(ramp(96), 'Q4_0', { rowLength: 64 }), 'Parameter', 'LENGTH'],
+    ['rows that do not divide into blocks', () => quantize(ramp(33), 'Q4_0'), 'Parameter', 'LENGTH'],
+    ['weights that are not whole rows', () => quantize(ramp(96), 'Q4_0', { rowLength: 64 }), 'Parameter', 'LENGTH'],
     ['a NaN', () => quantize(new Float32Array(32).fill(Number.NaN), 'Q4_0'), 'Parameter', 'NON_FINITE'],
     ['an unknown name', () => quantize(ramp(32), 'Q4_9' as 'Q4_0'), 'Parameter', 'UNKNOWN_NAME'],
     ['half a block', () => dequantize(new Uint8Array(17), 'Q4_0'), 'Parameter', 'LENGTH'],
@@ -79,8 +79,8 @@ describe('quantize() and dequantize()', () => {
     ['a fraction', () => quantize(ramp(32), 'Q4_0', { rowLength: 0.5 }), 'Parameter', 'RANGE'],
     ['a negative', () => quantize(ramp(32), 'Q4_0', { rowLength: -32 }), 'Parameter', 'RANGE'],
     ['importance of a wrong length', () => quantize(ramp(32), 'Q4_0', { importance: ramp(31) }), 'Parameter', 'LENGTH'],
-    ['too little room', () => quantizeInto(ramp(32), 'Q4_0', new Uint8Array(17)), 'Parameter', 'LENGTH'],
-  ])('%s is refused', (_, run, kind, code) => {
+    ['too small an output', () => quantizeInto(ramp(32), 'Q4_0', new Uint8Array(17)), 'Parameter', 'LENGTH'],
+  ])('%s is rejected', (_, run, kind, code) => {
     expect(failure(run)).toEqual({ kind, code });
   });
 });

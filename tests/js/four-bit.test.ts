@@ -119,7 +119,7 @@ describe.each([
     }
   });
 
-  test('has a config.json that says what transformers says, and the rest as it was', async () => {
+  test('has the config.json of transformers and leaves the other files unchanged', async () => {
     const config = fourBitConfig(await open(plain()), recipe);
     const { quantization_config, ...rest } = JSON.parse(config);
     const { quantization_config: theirs, ...others } = JSON.parse(saved[kind].config);
@@ -129,7 +129,7 @@ describe.each([
     expect(config).toContain('"rope_theta": 10000.0');
   });
 
-  test('is a file whose every tensor is aligned and whose bytes do not depend on who writes them', async () => {
+  test('has aligned tensors and the same bytes from every driver', async () => {
     const [a, b] = [f32(7 * 9, 1), f32(33 * 64, 2)];
     const tensors = {
       ids: { dtype: 'I64', shape: [3], data: new Uint8Array(24).fill(1) },
@@ -163,7 +163,7 @@ describe.each([
     expect(sha256(await made(model, recipe, { workers: 0 }))).toBe(sha256(file));
   });
 
-  test('is cut into tiles without a trace, and goes on where it was interrupted', async () => {
+  test('has the same bytes with small tiles and after resuming', async () => {
     const place = folder();
     const values = f32(1100 * 1999, 3);
     writeFileSync(
@@ -194,7 +194,7 @@ test.each([
   { preset: 'FP4' },
   { preset: 'NF4', doubleQuant: true },
   { preset: 'FP4', doubleQuant: true },
-] as const)('a report has the errors of what the file decodes to: %o', async (recipe) => {
+] as const)('a report has the errors of the decoded file: %o', async (recipe) => {
   // Of two tiles, the second with an odd end; of one of halves; and one that is copied.
   const big = f32(1049 * 1001, 5);
   const halves = Uint16Array.from(
@@ -235,7 +235,7 @@ test.each([
   }
 });
 
-test('modules are excluded by name, and said to be', async () => {
+test('excluded modules are not quantized and are recorded in config.json', async () => {
   const model = await open(plain());
   const recipe: Recipe = { preset: 'NF4', excludeModules: ['mlp', 'layers.0.self_attn.q_proj'] };
   const plan = await planModel(model, recipe);
@@ -249,7 +249,7 @@ test('modules are excluded by name, and said to be', async () => {
   expect((await made(model, recipe)).length).toBe(plan.size);
 });
 
-describe('is refused', () => {
+describe('is rejected', () => {
   const linear = { dtype: 'F32', shape: [2, 64], data: bytesOf(f32(128, 1)) };
 
   test.each([
@@ -269,7 +269,7 @@ describe('is refused', () => {
     expect(await failure(planModel(model, recipe as unknown as Recipe))).toMatchObject({ code });
   });
 
-  test('a NaN weight, with its position', async () => {
+  test('a NaN weight is reported with its position', async () => {
     const values = f32(128, 1);
     values[70] = Number.NaN;
     const model = await open(safetensors({ 'a.weight': { ...linear, data: bytesOf(values) } }));
@@ -280,20 +280,20 @@ describe('is refused', () => {
   });
 
   test.each([
-    ['no config.json', [new File([weights('plain')], 'model.safetensors')], 'NOT_FOUND'],
+    ['without config.json', [new File([weights('plain')], 'model.safetensors')], 'NOT_FOUND'],
     ['one that is not JSON', [...plain().slice(0, 1), new File(['{'], 'config.json')], 'MALFORMED'],
     [
       'one of a quantized model',
       [...plain().slice(0, 1), new File(['{"quantization_config":{}}'], 'config.json')],
       'ARGUMENT',
     ],
-  ])('a configuration from %s', async (_, files, code) => {
+  ])('a folder with %s', async (_, files, code) => {
     const model = await open(files);
     expect(() => fourBitConfig(model, { preset: 'NF4' })).toThrow(expect.objectContaining({ code }));
   });
 });
 
-test('the command line makes a folder with all that belongs to it, or none', async () => {
+test('the command line writes a complete folder or none', async () => {
   const place = folder();
   mkdirSync(place.file('hf'));
   for (const file of plain()) writeFileSync(place.file(`hf/${file.name}`), new Uint8Array(await file.arrayBuffer()));
@@ -314,7 +314,7 @@ test('the command line makes a folder with all that belongs to it, or none', asy
 const PYTHON = process.env.QUANTPRESS_TRANSFORMERS;
 
 test.runIf(PYTHON)(
-  'transformers loads what we make, to the values bitsandbytes would have',
+  'transformers loads our folders with the values of bitsandbytes',
   async () => {
     const place = folder();
     for (const kind of ['nf4', 'fp4']) {
@@ -338,7 +338,7 @@ test.runIf(PYTHON)(
   300_000,
 );
 
-test('a decoded tensor is as far from the original as 4 bits make it', async () => {
+test('a decoded tensor has the error of its 4-bit type', async () => {
   const file = tensorsOf(await made(await open(plain()), 'NF4'));
   const name = 'model.layers.0.mlp.up_proj.weight';
   const { tensor } = fromStateDict([...file.values()], name);

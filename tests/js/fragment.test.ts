@@ -22,7 +22,7 @@ function mixOf(layers: number): Recipe {
 
 const sorted = (rules: Recipe['tensorTypes']) => [...(rules ?? [])].sort((a, b) => (a.pattern < b.pattern ? -1 : 1));
 
-test('the link of a mix of 30 tensors has less than 500 characters, and is that mix again', () => {
+test('a link to a mix of 30 tensors has less than 500 characters and decodes to the same mix', () => {
   const recipe = mixOf(4);
   expect(recipe.tensorTypes).toHaveLength(30);
   const text = recipeQuery(recipe).toString();
@@ -34,14 +34,14 @@ test('the link of a mix of 30 tensors has less than 500 characters, and is that 
   expect(recipeQuery(read as Recipe).toString()).toBe(text);
 });
 
-test('a mix of 94 layers takes less than 10 characters for each tensor, whatever the types', () => {
+test('a mix of 94 layers takes less than 10 characters per tensor, whatever the types', () => {
   const recipe = mixOf(94);
   const text = recipeQuery(recipe).toString();
   expect(text.length / (recipe.tensorTypes?.length ?? 0)).toBeLessThan(10);
   expect(sorted(parseRecipe(new URLSearchParams(text))?.tensorTypes)).toEqual(sorted(recipe.tensorTypes));
 });
 
-test('rules of all sorts keep their order, and so what they decide', () => {
+test('rules of all kinds keep their order and their decisions', () => {
   const rules: Recipe['tensorTypes'] = [
     { pattern: exactly('blk.1.attn_q.weight'), type: 'Q6_K' },
     { pattern: 'attn_v|ffn_(up|down)', type: 'Q8_0' },
@@ -52,7 +52,7 @@ test('rules of all sorts keep their order, and so what they decide', () => {
   expect(parseRecipe(new URLSearchParams(recipeQuery(recipe).toString()))).toEqual(recipe);
 });
 
-test('the consent to a plain container is in the link, and is read again', () => {
+test('the link contains the consent to a plain container', () => {
   const recipe: Recipe = { preset: 'Q8_0', plain: true, pure: true };
   const text = recipeQuery(recipe).toString();
   expect(new URLSearchParams(text).has('plain')).toBe(true);
@@ -60,14 +60,14 @@ test('the consent to a plain container is in the link, and is read again', () =>
   expect(parseRecipe(new URLSearchParams('preset=Q8_0&plain'))?.plain).toBe(true);
 });
 
-test('a malformed percent sequence in a link is text, and the recipe around it is read', () => {
+test('a malformed percent sequence in a link is read as text, and the rest of the recipe is read', () => {
   const recipe = parseRecipe(new URLSearchParams('preset=Q6_K&type=%E0%A4%A=Q8_0&kv=100%&%zz&pure'));
   expect(recipe?.preset).toBe('Q6_K');
   expect(recipe?.pure).toBe(true);
   expect(recipe?.overrideKv).toEqual(['100%']);
 });
 
-test('any set of tensors comes back', () => {
+test('any set of tensors survives the link', () => {
   const word = fc.stringMatching(/^[a-z][a-z0-9_]{0,8}$/);
   const name = fc.oneof(
     word,
@@ -93,7 +93,7 @@ test.each([
   'x*y*z Q4_K',
   'Q4_K 1 attn_q 1 Q4_K',
   '\u202e Q4_K',
-])('what somebody has spoilt gives rules without end nowhere: %j', (text) => {
+])('damaged text gives a bounded number of valid rules: %j', (text) => {
   const rules = unpackRules(text, 1000);
   expect(rules.length).toBeLessThanOrEqual(1000);
   for (const { pattern, type } of rules) expect(`${pattern} ${type}`).toMatch(/^\^[a-z0-9_.\\-]+\$ [A-Z0-9_]+$/);

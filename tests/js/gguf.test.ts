@@ -9,7 +9,7 @@ const weights = Float32Array.from({ length: 100 }, (_, index) => Math.sin(index 
 test.each([
   ['Q4_0', Q4_0, 72],
   ['Q8_0', Q8_0, 136],
-] as const)('%s is the format, its tail filled with zeros', (name, Type, size) => {
+] as const)('%s has the bytes of the format, padded with zeros', (name, Type, size) => {
   const tensor = Type.quantize(weights);
   const padded = new Float32Array(128);
   padded.set(weights);
@@ -27,11 +27,11 @@ test.each([
 
 test.each<[string, () => unknown, string]>([
   ['half a block', () => Q4_0.fromBytes(new Uint8Array(17), 32), 'LENGTH'],
-  ['a block too many', () => Q8_0.fromBytes(new Uint8Array(68), 32), 'LENGTH'],
+  ['one block too many', () => Q8_0.fromBytes(new Uint8Array(68), 32), 'LENGTH'],
   ['an infinite scale', () => Q8_0.fromBytes(Uint8Array.of(0, 0x7c, ...new Uint8Array(32)), 32), 'INVALID_BLOCK'],
   ['a NaN', () => Q4_0.quantize(new Float32Array(5).fill(Number.NaN)), 'NON_FINITE'],
   ['too small an output', () => Q4_0.quantize(weights).dequantizeInto(new Float32Array(99)), 'LENGTH'],
-  ['the ratio of nothing', () => Q4_0.quantize(new Float32Array(0)).compressionRatio, 'NO_DATA'],
+  ['the ratio of an empty tensor', () => Q4_0.quantize(new Float32Array(0)).compressionRatio, 'NO_DATA'],
 ])('%s is refused', (_, run, code) => {
   expect(refusal(run)).toBe(code);
 });

@@ -8,13 +8,16 @@ const rows = readFileSync('docs/guarantees.md', 'utf8')
   .map((line) => /^\| .* \| `(tests\/[^`]+)`(?:: "([^"]+)")? \|$/.exec(line))
   .filter((row) => row !== null);
 
-test('the table has its rows', () => {
+test('every row of the table is parsed', () => {
   const lines = readFileSync('docs/guarantees.md', 'utf8').split('\n');
   expect(rows.length).toBe(lines.filter((line) => /^\| (?!promise \|)/.test(line)).length);
   expect(rows.length).toBeGreaterThan(30);
 });
 
-test.each(rows.map(([, file = '', title]) => [file, title] as const))('%s: %s', (file, title) => {
-  expect(existsSync(file), file).toBe(true);
-  if (title !== undefined) expect(readFileSync(file, 'utf8')).toContain(title);
-});
+test.each(rows.map(([, file = '', title]) => [file, title] as const))(
+  '%s exists and contains the test: %s',
+  (file, title) => {
+    expect(existsSync(file), file).toBe(true);
+    if (title !== undefined) expect(readFileSync(file, 'utf8')).toContain(title);
+  },
+);

@@ -64,7 +64,7 @@ function writeModel(path: string): void {
   writeFileSync(join(path, 'model.safetensors'), safetensorsFile(Object.fromEntries(tensors)));
 }
 
-test('the guide has its pages', () => {
+test("the guide's pages are found", () => {
   expect(
     readdirSync('docs')
       .filter((name) => name.endsWith('.md'))
@@ -102,7 +102,7 @@ describe.each(PAGES.filter((page) => blocksOf(page).length > 0))('%s', (page) =>
 });
 
 describe.each([...PAGES, 'CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md', 'fuzz/README.md'])('%s', (page) => {
-  test('links to files that are there', () => {
+  test('links to files that exist', () => {
     const links = [...readFileSync(page, 'utf8').matchAll(/\]\((?!https?:|#)([^)#\s]+)/g)].map(([, link = '']) => link);
     for (const link of links) expect(existsSync(join(dirname(page), link)), link).toBe(true);
   });

@@ -21,6 +21,6 @@ test.each(Object.keys(TARGETS))('%s', (target) => {
   }
 });
 
-test('what breaks a promise is found', () => {
+test('the harness detects a broken promise', () => {
   expect(() => runOnce('manifest', undefined as never)).toThrow(Finding);
 });

@@ -69,7 +69,7 @@ describe('a hostile server', () => {
 
   const known = Object.entries(behaviours(() => ''));
 
-  test.each(known)('that sends %s', (name, { expected, mentions }) => {
+  test.each(known)('that sends %s gets the expected error', (name, { expected, mentions }) => {
     const { printed = '', ...outcome } = outcomes[name] ?? {};
     if (expected === 'bytes') expect(outcome).toEqual({ sha256: sha256(BYTES) });
     else if (expected === 'empty') expect(outcome).toEqual({ sha256: sha256(new Uint8Array()) });
@@ -78,12 +78,12 @@ describe('a hostile server', () => {
     expect(printed).not.toBe('');
   });
 
-  test('takes less than 200 MB of memory, whatever it sends', () => {
+  test('cannot make the reader use 200 MB of memory', () => {
     expect(known.length).toBeGreaterThan(40);
     expect(peak).toBeLessThan(200_000_000);
   });
 
-  test('never sends headers of the caller to another origin', () => {
+  test("never gets the caller's headers for another origin", () => {
     expect(server.seen.length).toBeGreaterThan(3);
     expect(JSON.stringify(server.seen)).not.toContain('tops3cret');
     for (const headers of server.seen) {

@@ -117,7 +117,7 @@ function judge(name: string, error: unknown): void {
   }
 }
 
-test('there are functions to try', () => expect(functions.length).toBeGreaterThan(30));
+test('exported functions are found', () => expect(functions.length).toBeGreaterThan(30));
 
 test.each(functions)('%s', async (name, call) => {
   await fc.assert(
@@ -137,7 +137,7 @@ const classes = Object.entries(quantpress).filter(
   ([name, value]) => isClass(value) && name !== 'QuantpressError',
 ) as unknown as [string, new (...args: unknown[]) => Record<string, unknown>][];
 
-test.each(classes)('%s, made and used wrongly', async (name, Class) => {
+test.each(classes)('%s survives wrong construction and use', async (name, Class) => {
   const methods = Object.getOwnPropertyNames(Class.prototype).filter((key) => key !== 'constructor');
   const statics = Object.getOwnPropertyNames(Class).filter(
     (key) => typeof (Class as unknown as Record<string, unknown>)[key] === 'function',

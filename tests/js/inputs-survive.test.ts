@@ -95,7 +95,7 @@ function contents(path: string): Record<string, string> {
 describe.each(JOBS)('$title', ({ make, reads, outputs, run }) => {
   const free = outputs.some((output) => output.free);
   test.each(Object.keys(ALIASES).filter((alias) => free || !BY_PATH.includes(alias)))(
-    'an output that is %s of an input',
+    'rejects an output that is %s of an input',
     async (alias) => {
       let cases = 0;
       for (const output of outputs) {
@@ -119,7 +119,7 @@ describe.each(JOBS)('$title', ({ make, reads, outputs, run }) => {
   );
 });
 
-describe('a name that the output gets by itself', () => {
+describe('a derived output name', () => {
   test.each<[string, (place: Place) => void, (place: Place) => string[]]>([
     [
       'shards over the shards they are made of',
@@ -135,7 +135,7 @@ describe('a name that the output gets by itself', () => {
     ['a folder over itself, with a / at the end', makeFolder, ({ file }) => [file('hf'), `${file('hf')}/`, 'FP4']],
     ['a folder of shards over itself', makeIndexed, ({ file }) => [file('hf'), file('hf'), 'NF4']],
     [
-      'OUT left out',
+      'a default OUT',
       (place) => writeFileSync(place.file('ggml-model-Q8_0.gguf'), SMALL),
       ({ file }) => [file('ggml-model-Q8_0.gguf'), 'Q8_0'],
     ],
@@ -147,7 +147,7 @@ describe('a name that the output gets by itself', () => {
     expect(contents(place.path)).toEqual(before);
   });
 
-  test('of an unfinished file that would be cleared away', async () => {
+  test('of a leftover file that would be removed is rejected if it is the input', async () => {
     for (const alias of [false, true]) {
       const place = folder();
       const leftover = place.file('.out.gguf.interrupted.part');
@@ -165,7 +165,7 @@ describe('a name that the output gets by itself', () => {
   });
 });
 
-describe('two outputs that are one file', () => {
+describe('two outputs that are the same file', () => {
   test.each<[string, (place: Place) => void, (place: Place) => string[]]>([
     ['OUT and --manifest', makeSmall, ({ file }) => ['--manifest', file('o'), file('in.gguf'), file('o'), 'Q8_0']],
     ['OUT and --report', makeSmall, ({ file }) => ['--report', file('o'), file('in.gguf'), file('o'), 'Q8_0']],
@@ -220,7 +220,7 @@ describe('two outputs that are one file', () => {
     expect(readdirSync(place.path).sort()).toEqual(names);
   });
 
-  test('targets of the caller, one for all shards', async () => {
+  test('are rejected if the caller returns one target for all shards', async () => {
     const { file, names } = folder();
     await using model = await openModel(SHARDS);
     const same = quantizeModel(model, () => file('one'), { preset: 'Q8_0', keepSplit: true }, { workers: 0 });
@@ -229,7 +229,7 @@ describe('two outputs that are one file', () => {
   });
 });
 
-test('what is another file is written', async () => {
+test('a different file is written', async () => {
   const place = folder();
   makeSmall(place);
   mkdirSync(place.file('sub'));
@@ -257,8 +257,8 @@ test('what is another file is written', async () => {
   expect(readFileSync(place.file('in.gguf')).equals(SMALL)).toBe(true);
 });
 
-describe('sources and targets of the caller', () => {
-  test('that say which files they are of are held to it', async () => {
+describe('custom sources and targets', () => {
+  test('are compared by the files they declare', async () => {
     const { file } = folder();
     writeFileSync(file('in.gguf'), SMALL);
     const inner = await openSource(SMALL);
@@ -278,7 +278,7 @@ describe('sources and targets of the caller', () => {
     expect(await failure(quantizeModel(model, file('in.gguf'), 'Q8_0'))).toMatchObject({ code: 'SAME_FILE' });
   });
 
-  test("a FileHandle of Node's as a target is refused, and its file stays", async () => {
+  test('a Node FileHandle is rejected as a target, and its file stays', async () => {
     const { file } = folder();
     writeFileSync(file('in.gguf'), SMALL);
     await using handle = await openHandle(file('in.gguf'), 'r+');
@@ -322,7 +322,7 @@ describe("a browser's files", () => {
     };
   }
 
-  test('a handle that was opened is not written', async () => {
+  test('a handle of the open model is not written', async () => {
     const { folder, handle } = storage();
     for (const input of [handle('in.gguf'), folder, await handle('in.gguf').getFile()]) {
       await using model = await openModel(input);
@@ -335,7 +335,7 @@ describe("a browser's files", () => {
     }
   });
 
-  test('nor one whose unfinished file is the input', async () => {
+  test('a handle whose partial file is the input is not written', async () => {
     const { folder, handle } = storage();
     await using model = await openModel(handle('in.gguf'));
     for (const [name, ending] of [['in.gguf', '.part']] as const) {
@@ -351,7 +351,7 @@ describe("a browser's files", () => {
     ).toMatchObject({ code: 'SAME_FILE', message: expect.stringContaining('both would be written') });
   });
 
-  test('a File of the same name that is another one is no obstacle', async () => {
+  test('a different File of the same name is allowed', async () => {
     await using model = await openModel(await storage(8).handle('in.gguf').getFile());
     const target = storage(9).handle('in.gguf');
     // It comes as far as opening it.
@@ -359,6 +359,6 @@ describe("a browser's files", () => {
   });
 });
 
-test('the error is one that programs know', () => {
+test('SAME_FILE is a declared error code', () => {
   expect(new QuantpressError('SAME_FILE', 'x').kind).toBe('Parameter');
 });

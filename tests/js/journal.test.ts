@@ -15,7 +15,7 @@ function journal() {
   return { entries, writes };
 }
 
-test('ends while an entry is being written', async () => {
+test('stop() waits for the entry that is being written', async () => {
   const { entries, writes } = journal();
   entries.add(new Uint8Array(1));
   const stopped = entries.stop();
@@ -24,7 +24,7 @@ test('ends while an entry is being written', async () => {
   expect(writes).toHaveLength(1);
 });
 
-test('ends in the pause after an entry', async () => {
+test('stop() in the pause after an entry ends at once', async () => {
   const { entries, writes } = journal();
   entries.add(new Uint8Array(1));
   writes[0]?.();

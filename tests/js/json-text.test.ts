@@ -17,6 +17,6 @@ test.each([
     'as many elements as are converted at once',
     { tensors: Array.from({ length: 2048 }, (_, index) => element(index)) },
   ],
-])('pieces of JSON with %s are what JSON.stringify returns', (_, value) => {
+])('pieces of JSON with %s equal JSON.stringify', (_, value) => {
   expect([...jsonText(value)].join('')).toBe(JSON.stringify(value, null, 2));
 });

@@ -65,7 +65,7 @@ async function open(input: Parameters<typeof openModel>[0]): Promise<Model> {
 }
 
 describe('the command line', () => {
-  test('refuses a folder by its class, writes nothing, and makes a plain container only if asked', async () => {
+  test('rejects a folder by its class, writes nothing, and writes a plain container only on request', async () => {
     const place = folder();
     mkdirSync(place.file('flan-t5'));
     writeFileSync(place.file('flan-t5/model.safetensors'), safetensorsFile(T5));
@@ -86,7 +86,7 @@ describe('the command line', () => {
     expect(model.metadata.get('general.architecture')).toEqual({ type: 'str', value: 'plain' });
   });
 
-  test('inspect and verify say that llama.cpp cannot read a name', async () => {
+  test('reports names that llama.cpp cannot read in inspect and verify', async () => {
     const name = `blk.0.${'x'.repeat(67)}.weight`;
     const long = folder();
     writeFileSync(long.file('long.gguf'), gguf(LLAMA, [floats(name, [32], wave)]));
@@ -122,7 +122,7 @@ describe('the API', () => {
       }),
       'scale_weight',
     ],
-  ])('refuses %s', async (_, input, says) => {
+  ])('rejects %s', async (_, input, says) => {
     const model = await open(input);
     for (const preset of ['F16', 'Q4_K_M'] as const) {
       expect(await failure(planModel(model, preset))).toMatchObject({
@@ -149,12 +149,12 @@ describe('the API', () => {
     expect((await verifyModel(made)).problems).toEqual([]);
   });
 
-  test('has no plain container of a GGUF model', async () => {
+  test('writes no plain container from a GGUF model', async () => {
     const model = await open(gguf(LLAMA, [floats('a.weight', [32], wave)]));
     expect(await failure(planModel(model, { preset: 'Q8_0', plain: true }))).toMatchObject({ code: 'ARGUMENT' });
   });
 
-  test('converts a folder whose tokenizer class transformers forces to the file of llama.cpp’s script', async () => {
+  test("converts a folder whose tokenizer class transformers forces to the same file as llama.cpp's script", async () => {
     const model = await open(CASE);
     for (const line of readFileSync(join(CASE, 'sha256.txt'), 'utf8').trim().split('\n')) {
       const [preset, sum, size] = line.split(' ') as [PresetName, string, string];
@@ -211,7 +211,7 @@ describe('NF4 of classes that do not become GGUF', () => {
     expect(await failure(planModel(model, 'NF4'))).toMatchObject({ code: 'UNSUPPORTED' });
   });
 
-  test('keeps what a name of the list would match besides', async () => {
+  test('keeps modules whose names merely end with an excluded name', async () => {
     const attention = 'model.layers.0.self_attn';
     const model = await open(
       files({
@@ -236,7 +236,7 @@ describe('NF4 of classes that do not become GGUF', () => {
     'SplinterForPreTraining splinter_qass.end_classifier',
   ];
 
-  test('is of every class what transformers quantizes, and what it looks for when it loads', async () => {
+  test('quantizes in every class the modules that transformers quantizes and expects', async () => {
     const lines = readFileSync(join(GOLDEN, 'fourbit/skips.txt'), 'utf8').trim().split('\n');
     const different: string[] = [];
     let compared = 0;
@@ -271,7 +271,7 @@ describe('NF4 of classes that do not become GGUF', () => {
   });
 });
 
-test('the folders of tests are those that are compared', () => {
+test('every test folder is compared', () => {
   expect(readdirSync(CASE).sort()).toEqual([
     'config.json',
     'model.safetensors',

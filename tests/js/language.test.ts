@@ -36,7 +36,7 @@ function handle(path: string, name: string): FileSystemDirectoryHandle {
 }
 
 describe('A reranker’s folder', () => {
-  it('is the file llama.cpp’s script writes of it, by its path and as a page gets it', async () => {
+  it("becomes the same file as with llama.cpp's script, from a path and from a page's files", async () => {
     const path = goldenFolder(folder().path, 'Qwen3-Reranker-9K');
     const sums = readFileSync(join(GOLDEN, 'sha256.txt'), 'utf8').split('\n');
     const expected = sums.find((line) => line.startsWith('Qwen3-Reranker-9K bf16 '))?.split(' ')[2];
@@ -57,7 +57,7 @@ describe('A reranker’s folder', () => {
 });
 
 describe('Tiny Whale’s folder', () => {
-  it('is the file llama.cpp’s script writes of it, and has every tensor of its GGUF', async () => {
+  it("becomes the same file as with llama.cpp's script, with every tensor of its GGUF", async () => {
     const model = await openModel(await whaleFolder(folder().path));
     const made = await converted(model, 'F16', 2);
     expect(sha256(made)).toBe(WHALE_FOLDER_SHA256);
@@ -84,7 +84,7 @@ describe('Tiny Whale’s folder', () => {
     await theirs.close();
   });
 
-  it('is quantized in one step to what two steps make', async () => {
+  it('is quantized in one step to the same file as in two', async () => {
     const model = await openModel(await whaleFolder(folder().path));
     const between = await openModel(await converted(model, 'F16'));
     for (const preset of ['Q4_K_M', 'Q8_0'] as const) {
@@ -95,14 +95,14 @@ describe('Tiny Whale’s folder', () => {
     await model.close();
   });
 
-  it('without its config.json is refused in one sentence', async () => {
+  it('is rejected in one sentence without its config.json', async () => {
     const path = await whaleFolder(folder().path);
     const model = await openModel(new Uint8Array(readFileSync(join(path, 'model.safetensors'))));
     await expect(planModel(model, 'F16')).rejects.toMatchObject({ code: 'UNSUPPORTED' });
     await model.close();
   });
 
-  it('says which way it cuts text by name, if it is asked to', async () => {
+  it('gets the pre-tokenizer that the recipe names', async () => {
     const model = await openModel(await whaleFolder(folder().path));
     const plan = await planModel(model, { preset: 'F16', preTokenizer: 'smollm' });
     const header = plan.header();

@@ -74,7 +74,7 @@ function influence(format: Format): Set<number>[] {
 const listed = (name: FormatName, sets: readonly Iterable<number>[]): string[] =>
   sets.map((set, bit) => `${name} byte ${bit >> 3} bit ${bit & 7}: ${[...set].sort((a, b) => a - b).join(' ')}`);
 
-test('there is a layout of every format, and a family to find it in', () => {
+test('every format has a layout and a family', () => {
   const names = all.map(({ name }) => name).sort();
   expect([...layoutNames].sort()).toEqual(names);
   expect(FAMILIES.flatMap((family) => family.names).sort()).toEqual(names);
@@ -87,7 +87,7 @@ describe.each(all)('$name', (format) => {
     table = layout(name);
   });
 
-  test('the fields fill the block, and the numbers fill its bits, each once', () => {
+  test('fields cover the block, and numbers cover its bits exactly once', () => {
     expect(table.fields.reduce((sum, { bytes }) => sum + bytes, 0)).toBe(format.bytes);
     expect(table.weights).toBe(format.weights);
     const times = new Uint8Array(8 * format.bytes);
@@ -98,12 +98,12 @@ describe.each(all)('$name', (format) => {
     expect(times.length).toBe(8 * format.bytes);
   });
 
-  test('flipping a bit changes exactly the weights that the table says', () => {
+  test('flipping a bit changes exactly the weights in the table', () => {
     const said = bitsOf(table).map(({ weights }) => weights);
     expect(listed(name, influence(format))).toEqual(listed(name, said));
   });
 
-  test('the formula that is shown gives the weight that is decoded', () => {
+  test('the displayed formula gives the decoded weight', () => {
     const reaching = reach(table);
     for (const block of blocks(format).slice(0, 24)) {
       const decoded = dequantize(block, name);
@@ -119,7 +119,7 @@ describe.each(all)('$name', (format) => {
     }
   });
 
-  test('a number is read back as it was put', () => {
+  test('a number is read back as it was written', () => {
     const random = uniform(7);
     const block = new Uint8Array(format.bytes);
     const numbers = table.quantities.map((quantity) => {

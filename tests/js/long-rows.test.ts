@@ -65,7 +65,7 @@ describe('a row that is longer than a tile', () => {
     ['Q4_K', true],
     ['Q4_0', false],
     ['Q6_K', false],
-  ])('%s, importance %s: pieces have the bytes of the whole row', async (type, weighted) => {
+  ])('%s, importance %s: is encoded in pieces to the bytes of the whole row', async (type, weighted) => {
     const source = new Counting(gguf(LLAMA, [tensor]));
     const model = await openModel(source);
     const target = new MemoryTarget();
@@ -85,7 +85,7 @@ describe('a row that is longer than a tile', () => {
     await model.close();
   });
 
-  test('a weight that is not finite is found in its row and column', async () => {
+  test('reports a non-finite weight with its row and column', async () => {
     const bytes = tensor.bytes.slice();
     new Float32Array(bytes.buffer)[row + (1 << 20) + 5] = Number.NaN;
     const model = await openModel(gguf(LLAMA, [{ ...tensor, bytes }]));
@@ -98,7 +98,7 @@ describe('a row that is longer than a tile', () => {
   });
 });
 
-test('verify, diff, analyze and histograms read no more of a long row at once than a tile', async () => {
+test('verify, diff, analyze and histograms read at most a tile of a long row at once', async () => {
   const source = zeros([1 << 22, 2]);
   const [model, other] = [await openModel(source), await openModel(zeros([1 << 22, 2]))];
   const within = async (work: Promise<unknown>) => {

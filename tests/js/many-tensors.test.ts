@@ -133,7 +133,7 @@ describe('300 000 tensors', () => {
     },
   );
 
-  test('inspect lists them, as text and as JSON', async () => {
+  test('are listed by inspect, as text and as JSON', async () => {
     const path = folder().file('many.gguf');
     manyTensors(path, count);
     const { stdout: text, code } = await quantpress(['inspect', path]);

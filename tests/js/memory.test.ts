@@ -19,7 +19,7 @@ function peak(input: string, output: string, workers: number): number {
 }
 
 describe.each([2, 8])('with %i workers', (workers) => {
-  test('500 MB take less than 400 MB of memory, and 1 GB no more', () => {
+  test('converting 500 MB takes less than 400 MB of memory, and 1 GB takes no more', () => {
     const { file } = folder();
     sparseModel(file('half.gguf'), 500 * MB);
     sparseModel(file('whole.gguf'), 1000 * MB);

@@ -88,7 +88,7 @@ const asArray = (value: MetadataValue | undefined): MetadataArray => {
 };
 
 describe('an array', () => {
-  test.each(Object.keys(MANY) as (keyof typeof MANY)[])('of 5000 %s is all there, whole and in parts', async (type) => {
+  test.each(Object.keys(MANY) as (keyof typeof MANY)[])('of 5000 %s is complete, whole and in parts', async (type) => {
     const opened = await openModel(
       model({ 'a.b': array(type, MANY[type]), 'a.few': array(type, MANY[type].slice(0, 3)) }),
     );
@@ -114,7 +114,7 @@ describe('an array', () => {
     await opened.close();
   });
 
-  test('of arrays has its parts', async () => {
+  test('of arrays can be read in parts', async () => {
     const inner = Buffer.concat([u32(TYPES.arr), u64(2), items('u8', [1, 2]), items('str', ['x'])]);
     const opened = await openModel(model({ 'a.b': Buffer.concat([u32(TYPES.arr), inner]) }));
     const value = [
@@ -135,7 +135,7 @@ describe('an array', () => {
   });
 });
 
-test('large values are read from the open model, small ones stay', async () => {
+test('large values are read from the open model, small ones outlive it', async () => {
   const long = 'x'.repeat(10_000);
   const opened = await openModel(
     model({ 'a.long': scalar('str', long), 'a.short': scalar('str', 'y'), 'a.n': array('u8', MANY.u8) }),
@@ -149,7 +149,7 @@ test('large values are read from the open model, small ones stay', async () => {
   }
 });
 
-test('diff compares arrays to their ends', async () => {
+test('diff compares whole arrays', async () => {
   const [a, b] = [numbers((i) => i), numbers((i) => (i === 4999 ? 7 : i))];
   const open = (values: number[]): Promise<Model> =>
     openModel(model({ 'a.b': array('u32', values), 'a.c': array('u32', a) }));
@@ -158,7 +158,7 @@ test('diff compares arrays to their ends', async () => {
   expect((await diffModels(await open(b), await open(b), { workers: 0 })).equal).toBe(true);
 });
 
-test('inspect --json has every element, the text the beginning, --all everything', async () => {
+test('inspect prints every element with --json and --all, and the first ones by default', async () => {
   const { file } = folder();
   const tokens = Array.from({ length: 30_000 }, (_, i) => `t${i}`);
   writeFileSync(
@@ -176,7 +176,7 @@ test('inspect --json has every element, the text the beginning, --all everything
   expect(all).toMatch(/z end$/m);
 });
 
-test('a text of 50 MB takes its size once while it is not read', () => {
+test('an unread string of 50 MB takes its size once', () => {
   const { file } = folder();
   writeFileSync(file('m.gguf'), model({ 'a.text': scalar('str', 'q'.repeat(50_000_000)) }));
   const entry = new URL('../../dist/node.js', import.meta.url).href;

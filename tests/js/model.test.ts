@@ -29,7 +29,7 @@ describe('openModel', () => {
     expect(model.tensors.length).toBeGreaterThan(30);
   });
 
-  test('asks for more of a header that is longer than the first read', async () => {
+  test('reads more of a header that is longer than the first read', async () => {
     const words = Array.from({ length: 60_000 }, (_, index) => `word number ${index}`);
     const bytes = gguf({ ...LLAMA, 'test.words': words }, [floats('a.weight', [32, 2], wave)]);
     const reads: number[] = [];
@@ -61,7 +61,7 @@ describe('openModel', () => {
 describe('readTensor', () => {
   const weights = Float32Array.from({ length: 64 * 5 }, (_, index) => wave(index));
 
-  test('gives all rows, or some', async () => {
+  test('returns all rows, or some', async () => {
     const model = await open(gguf(LLAMA, [floats('a.weight', [64, 5], wave), floats('b.weight', [32], wave)]));
     expect(await model.readTensor('a.weight')).toEqual(weights);
     expect(await model.readTensor('a.weight', { rows: [1, 3] })).toEqual(weights.slice(64, 192));
@@ -69,7 +69,7 @@ describe('readTensor', () => {
     expect(await model.readTensor('b.weight')).toEqual(weights.slice(0, 32));
   });
 
-  test('refuses what is not there', async () => {
+  test('rejects rows and tensors that do not exist', async () => {
     const model = await open(gguf(LLAMA, [floats('a.weight', [64, 5], wave)]));
     expect(await failure(model.readTensor('none'))).toMatchObject({ code: 'UNKNOWN_NAME' });
     expect(await failure(model.readTensor('a.weight', { rows: [3, 6] }))).toMatchObject({ code: 'RANGE' });
@@ -78,7 +78,7 @@ describe('readTensor', () => {
 });
 
 describe('planModel', () => {
-  test('says what would be done, without reading a tensor', async () => {
+  test('plans without reading a tensor', async () => {
     const bytes = WHALE;
     let read = 0;
     const model = await open({
@@ -104,7 +104,7 @@ describe('planModel', () => {
     plan.free();
   });
 
-  test('names the tensors that lack importance, and takes a matrix that stays its owner’s', async () => {
+  test("names the tensors that lack importance, and does not free the caller's matrix", async () => {
     const model = await open(WHALE);
     const without = await planModel(model, 'IQ2_XXS');
     expect(without.missingImportance).toContain('blk.0.ffn_up.weight');
@@ -128,7 +128,7 @@ describe('planModel', () => {
     upper.free();
   });
 
-  test('refuses presets and options that do not exist', async () => {
+  test('rejects presets and options that do not exist', async () => {
     const model = await open(WHALE);
     expect(await failure(planModel(model, 'Q4_K_X' as PresetName))).toMatchObject({ code: 'UNKNOWN_NAME' });
     expect(await failure(planModel(model, { preset: 'Q4_0', outputTensorType: 'Q9' as never }))).toMatchObject({
@@ -140,7 +140,7 @@ describe('planModel', () => {
   });
 });
 
-test('the type PresetName has every name of the engine, in its order', () => {
+test('PresetName lists every preset of the engine in its order', () => {
   const source = readFileSync('js/model/recipe.ts', 'utf8');
   const union = /export type PresetName =([^;]+);/.exec(source)?.[1] ?? '';
   expect([...union.matchAll(/'(\w+)'/g)].map(([, name]) => name)).toEqual(presets().map(({ name }) => name));

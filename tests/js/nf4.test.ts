@@ -69,7 +69,7 @@ describe('as bitsandbytes on a CPU', () => {
     expect(bits(dequantize4bitDouble(double).subarray(0, decoded.length))).toEqual(bits(decoded));
   });
 
-  test('the tables', () => {
+  test('the codebooks equal those of bitsandbytes', () => {
     expect(table4bit('nf4')).toEqual(floats(reference.nf4_table));
     expect(table4bit('fp4')).toEqual(floats(reference.fp4_table));
     expect(table4bit('int4')[9]).toBe(-1);
@@ -77,7 +77,7 @@ describe('as bitsandbytes on a CPU', () => {
 });
 
 describe('structures', () => {
-  test('sizes', () => {
+  test('report their stored size', () => {
     const single = quantize4bit(new Float32Array(64 * 1024).fill(1));
     expect(single.memoryBytes).toBe(32 * 1024 + 1024 * 4);
     expect(single.compressionRatio).toBe(32 / 4.5);
@@ -87,7 +87,7 @@ describe('structures', () => {
     expect([BLOCK_SIZE, DOUBLE_QUANT_BLOCK_SIZE]).toEqual([64, 256]);
   });
 
-  test('survive bytes, storage and bitsandbytes', () => {
+  test('survive serialization and a bitsandbytes state dict', () => {
     const single = quantize4bit(weights, { dataType: 'fp4', blockSize: 128 });
     expect(Quantized4Bit.fromBytes(single.toBytes())).toEqual(single);
     expect(new Quantized4Bit(structuredClone({ ...single }))).toEqual(single);
@@ -128,8 +128,8 @@ describe('structures', () => {
     ['an array', () => quantize4bit([1] as unknown as Float32Array), 'ARGUMENT'],
     ['too few absmax', () => quantize4bitInto(weights, new Uint8Array(167), new Float32Array(5)), 'LENGTH'],
     ['too few codes', () => quantize4bitInto(weights, new Uint8Array(166), new Float32Array(6)), 'LENGTH'],
-    ['a tensor that is none', () => dequantize4bit({} as Quantized4Bit), 'ARGUMENT'],
-    ['a length that is none', () => dequantize4bit({ ...quantize4bit(weights), length: 2 ** 40 }), 'RANGE'],
+    ['an invalid tensor', () => dequantize4bit({} as Quantized4Bit), 'ARGUMENT'],
+    ['an invalid length', () => dequantize4bit({ ...quantize4bit(weights), length: 2 ** 40 }), 'RANGE'],
     ['a length that does not fit', () => dequantize4bit({ ...quantize4bit(weights), length: 335 }), 'LENGTH'],
     ['cut bytes', () => Quantized4Bit.fromBytes(quantize4bit(weights).toBytes().subarray(0, 99)), 'TRUNCATED'],
     ['other bytes', () => DoubleQuantized4Bit.fromBytes(quantize4bit(weights).toBytes()), 'MAGIC'],

@@ -147,7 +147,7 @@ const others: Call[] = [
 ];
 
 describe('options', () => {
-  test('every export that has some is among the calls', () => {
+  test('every export with options is tested', () => {
     const declared = readdirSync('dist', { encoding: 'utf8', recursive: true })
       .filter((file) => file.endsWith('.d.ts') && !file.endsWith('bindings.d.ts'))
       .flatMap((file) => exported(readFileSync(`dist/${file}`, 'utf8')));
@@ -157,16 +157,19 @@ describe('options', () => {
     expect([...new Set(public_)].filter((name) => !known.has(name)).sort()).toEqual([]);
   });
 
-  test.each([...calls, ...others])('$name rejects an unknown key and says which is near', async ({ call, needs }) => {
-    const error = await thrownBy(() => call({ ...needs, rowlenght: 1 } as never));
-    expect(error).toBeInstanceOf(QuantpressError);
-    expect(error).toMatchObject({ code: 'ARGUMENT', details: { option: 'rowlenght' } });
-    expect((error as Error).message).toMatch(
-      /^(the recipe of )?[\w ']+ has no option 'rowlenght'\. .*(options are|no options)/,
-    );
-  });
+  test.each([...calls, ...others])(
+    '$name rejects an unknown key and suggests a similar one',
+    async ({ call, needs }) => {
+      const error = await thrownBy(() => call({ ...needs, rowlenght: 1 } as never));
+      expect(error).toBeInstanceOf(QuantpressError);
+      expect(error).toMatchObject({ code: 'ARGUMENT', details: { option: 'rowlenght' } });
+      expect((error as Error).message).toMatch(
+        /^(the recipe of )?[\w ']+ has no option 'rowlenght'\. .*(options are|no options)/,
+      );
+    },
+  );
 
-  test.each([...calls, ...others])('$name takes undefined as absent, for each key', async ({ call, needs = {} }) => {
+  test.each([...calls, ...others])('$name treats undefined as absent, for each key', async ({ call, needs = {} }) => {
     const error = (await thrownBy(() => call({ ...needs, rowlenght: 1 } as never))) as Error;
     const [, list = ''] = /Its options are (.*)\.$/.exec(error.message) ?? [];
     const keys = list.split(', ');
@@ -191,7 +194,7 @@ describe('options', () => {
     },
   );
 
-  test('of init are read by every entry', async () => {
+  test('of init are checked by every entry', async () => {
     for (const entry of [await import('quantpress/inline'), await import('quantpress/slim')]) {
       const error = await thrownBy(() => entry.init({ wsam: 1 } as never));
       expect(error).toMatchObject({ code: 'ARGUMENT', details: { owner: 'init', option: 'wsam' } });
@@ -200,7 +203,7 @@ describe('options', () => {
     expect(await thrownBy(() => init({} as never))).toMatchObject({ code: 'ARGUMENT', details: { argument: 'wasm' } });
   });
 
-  test('a misspelt key is suggested', async () => {
+  test('a misspelt key gets a suggestion', async () => {
     const near = async (run: () => unknown) => (await thrownBy(run)) as InstanceType<typeof QuantpressError>;
     const options = { quantType: 'fp4' } as object;
     expect((await near(() => quantpress.quantize4bit(values, options))).message).toBe(

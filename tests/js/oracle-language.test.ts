@@ -22,7 +22,7 @@ function cosine(a: readonly number[], b: readonly number[]): number {
 }
 
 describe.runIf(hasGgml)('all-MiniLM-L6-v2', () => {
-  test('is the script’s file, and embeds in llama.cpp as the original does in PyTorch', async () => {
+  test("equals the script's file, and its embeddings in llama.cpp equal the original's in PyTorch", async () => {
     const output = folder().file('minilm.gguf');
     const model = await openModel(minilm());
     await quantizeModel(model, output, 'F32');

@@ -29,7 +29,7 @@ function scores(job: Job): Promise<Score[]> {
   });
 }
 
-describe.runIf(hasGgml)('in llama.cpp, on text that the model has not seen', () => {
+describe.runIf(hasGgml)('in llama.cpp, on held-out text', () => {
   // Nine chunks of 256 tokens: enough for the order of what differs by a tenth. benches/mix.js takes the whole text.
   const text = readFileSync(WHALE_TEXT, 'utf8').slice(0, 7000);
 

@@ -21,7 +21,7 @@ describe.runIf(hasGgml)('Tiny Whale', () => {
     expect(sha256(file('ours'))).toBe(sha256(file('theirs')));
   });
 
-  test('goes on telling its story in llama.cpp', async () => {
+  test('generates text in llama.cpp', async () => {
     const { file } = folder();
     await convert(WHALE, file('model.gguf'), { preset: 'Q4_K_M' });
     const text = await llamaGenerate({ model: file('model.gguf'), prompt: 'The white', tokens: 12 });
@@ -58,7 +58,7 @@ describe.runIf(hasGgml)('SmolLM2-135M, whose rows of 576 make most tensors fall 
     whole = await smolInF16();
   });
 
-  test('F16, re-created from Q4_1', async () => {
+  test('writes F16 from Q4_1 as llama.cpp does', async () => {
     const { file } = folder();
     const input = await smol();
     await llamaQuantize({ input, output: file('theirs'), ftype: ftypeOf('F16'), allowRequantize: true });
@@ -79,7 +79,7 @@ describe.runIf(hasGgml)('SmolLM2-135M, whose rows of 576 make most tensors fall 
     expect(ours).toBe(theirs);
   });
 
-  test('knows the capital of France in llama.cpp', async () => {
+  test('completes a fact in llama.cpp', async () => {
     const { file } = folder();
     await convert(whole, file('model.gguf'), { preset: 'Q4_K_M' });
     const text = await llamaGenerate({ model: file('model.gguf'), prompt: 'The capital of France is', tokens: 3 });

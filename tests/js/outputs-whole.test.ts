@@ -95,7 +95,7 @@ function orphan(path: string): void {
 }
 
 describe('a set of shards that replaces another', () => {
-  test('killed at any of its renames and removals is the old one, the new one, or no set', async () => {
+  test('leaves the old set, the new set or no set if it is killed at any rename or removal', async () => {
     const [old, made] = [folder(), folder()];
     await requantized(old, 'Q8_0');
     await requantized(made, 'Q4_0');
@@ -126,7 +126,7 @@ describe('a set of shards that replaces another', () => {
     expect([...outcomes].sort()).toEqual(['no set', 'set 0', 'set 1']);
   });
 
-  test('stays what it was when one of its files cannot be moved', async () => {
+  test('leaves the old set if one of its files cannot be moved', async () => {
     for (let failing = 0; failing < 3; failing++) {
       const place = folder();
       await requantized(place, 'Q8_0');
@@ -207,7 +207,7 @@ describe('a disk that is full leaves the old file', () => {
   });
 });
 
-test('an NF4 folder that is killed while it replaces another never has the old config.json beside new weights', async () => {
+test('a killed NF4 conversion never leaves the old config.json next to new weights', async () => {
   const place = folder();
   hub(place.file('hf'));
   const convert = (preset: string) =>
@@ -261,8 +261,8 @@ function program(args: string[], act: (child: ChildProcess) => void): Promise<nu
   );
 }
 
-describe('progress is never worth a file:', () => {
-  test.runIf(process.platform === 'linux')('standard error that is full', () => {
+describe('a conversion finishes despite', () => {
+  test.runIf(process.platform === 'linux')('a full standard error', () => {
     const { file, names } = folder();
     const args = [process.execPath, CLI, 'quantize', '--report', file('r.json'), WHALE, file('out'), 'Q8_0'];
     const { status } = spawnSync('sh', ['-c', 'exec "$0" "$@" 2>/dev/full', ...args]);
@@ -271,7 +271,7 @@ describe('progress is never worth a file:', () => {
     expect(names()).toEqual(['out', 'r.json']);
   });
 
-  test('standard error and output that are closed while it works', async () => {
+  test('a closed standard error and output', async () => {
     const { file, names } = folder();
     const child = spawn(process.execPath, [CLI, 'quantize', WHALE, file('out'), 'Q8_0']);
     child.stderr.destroy();
@@ -297,7 +297,7 @@ describe('signals', () => {
     expect([ended, names()]).toEqual([code, ['in.gguf']]);
   });
 
-  test('with --resume leave what can be gone on with, and nothing of a manifest', async () => {
+  test('with --resume leave a partial file that can be resumed, and no manifest', async () => {
     const { file, names } = folder();
     endless(file('in.gguf'));
     const args = ['quantize', '--resume', '--manifest', file('m.json'), file('in.gguf'), file('out.gguf'), 'Q6_K'];
@@ -314,7 +314,7 @@ describe('signals', () => {
 describe('a named pipe', () => {
   const pipe = (path: string) => expect(spawnSync('mkfifo', [path]).status).toBe(0);
 
-  test('that nobody reads from is left when the run is aborted', async () => {
+  test('without a reader stays when the run is aborted', async () => {
     const { file } = folder();
     pipe(file('pipe'));
     const stop = new AbortController();
@@ -323,7 +323,7 @@ describe('a named pipe', () => {
     await expect(quantizeModel(model, file('pipe'), 'Q8_0', { signal: stop.signal })).rejects.toThrow('enough');
   });
 
-  test('whose reader does not read is left too', async () => {
+  test('whose reader does not read stays too', async () => {
     const { file } = folder();
     pipe(file('pipe'));
     const reader = openSync(file('pipe'), modes.O_RDONLY | modes.O_NONBLOCK);
@@ -369,7 +369,7 @@ describe('names of outputs', () => {
   test.each([
     ['of 230 bytes', 'n'.repeat(230)],
     ['of 255 bytes', `${'n'.repeat(250)}.gguf`],
-    ['of 255 bytes in 85 letters', '語'.repeat(85)],
+    ['of 255 bytes in 85 characters', '語'.repeat(85)],
     ['with a dot first', `.${'n'.repeat(254)}`],
   ])('%s are written, interrupted and resumed', async (_, name) => {
     const { file, names } = folder();
@@ -391,7 +391,7 @@ describe('names of outputs', () => {
 
   test.each<[string, (file: (name: string) => string) => string | Promise<string>, string, string]>([
     ['too long', (file) => file('n'.repeat(256)), 'ARGUMENT', 'too long'],
-    ['too long in letters of three bytes', (file) => file('語'.repeat(86)), 'ARGUMENT', 'too long'],
+    ['too long in three-byte characters', (file) => file('語'.repeat(86)), 'ARGUMENT', 'too long'],
     ['empty', () => '', 'ARGUMENT', 'empty'],
     ['with a / at the end', (file) => `${file('new')}/`, 'ARGUMENT', 'ends like a folder'],
     ['of a folder', (file) => file(''), 'ARGUMENT', 'ends like a folder'],
@@ -402,7 +402,7 @@ describe('names of outputs', () => {
       'NOT_FOUND',
       'not a folder',
     ],
-    ['of links in a circle', (file) => made(file, (path) => symlinkSync(path, path)), 'ARGUMENT', 'in a circle'],
+    ['of circular links', (file) => made(file, (path) => symlinkSync(path, path)), 'ARGUMENT', 'in a circle'],
     [
       'of a link into no folder',
       (file) => made(file, (path) => symlinkSync('no/new', path)),
@@ -420,7 +420,7 @@ describe('names of outputs', () => {
       'UNSUPPORTED',
       'it is a socket',
     ],
-  ])('%s are refused before the work', async (_, make, code, says) => {
+  ])('%s are rejected before the work', async (_, make, code, says) => {
     const place = folder();
     const out = await make((name) => (name === '' ? `${place.path}/` : place.file(name)));
     const before = place.names();
@@ -431,25 +431,22 @@ describe('names of outputs', () => {
     await model.close();
   });
 
-  test.each(['', 'new/'])(
-    "'%s' is refused as the beginning of shards' names and as a file beside the model",
-    async (out) => {
-      const model = await untouched();
-      const split = quantizeModel(model, out, { preset: 'Q8_0', splitMaxSize: 500 }, { workers: 0 });
-      expect(await failure(split)).toMatchObject({ code: 'ARGUMENT' });
-      await model.close();
-      const { file, names } = folder();
-      writeFileSync(file('in.gguf'), SMALL);
-      for (const option of ['--report', '--manifest']) {
-        const run = quantize([option, out, file('in.gguf'), file('out.gguf'), 'Q8_0'], NO_SIGNAL);
-        expect(await failure(run)).toMatchObject({ code: 'ARGUMENT' });
-      }
-      expect(await failure(verify(['--write', out, file('in.gguf')], NO_SIGNAL))).toMatchObject({ code: 'ARGUMENT' });
-      expect(names()).toEqual(['in.gguf']);
-    },
-  );
+  test.each(['', 'new/'])("'%s' is rejected as the prefix of shards and as a sidecar file", async (out) => {
+    const model = await untouched();
+    const split = quantizeModel(model, out, { preset: 'Q8_0', splitMaxSize: 500 }, { workers: 0 });
+    expect(await failure(split)).toMatchObject({ code: 'ARGUMENT' });
+    await model.close();
+    const { file, names } = folder();
+    writeFileSync(file('in.gguf'), SMALL);
+    for (const option of ['--report', '--manifest']) {
+      const run = quantize([option, out, file('in.gguf'), file('out.gguf'), 'Q8_0'], NO_SIGNAL);
+      expect(await failure(run)).toMatchObject({ code: 'ARGUMENT' });
+    }
+    expect(await failure(verify(['--write', out, file('in.gguf')], NO_SIGNAL))).toMatchObject({ code: 'ARGUMENT' });
+    expect(names()).toEqual(['in.gguf']);
+  });
 
-  test('of files beside the model that cannot be written are refused before the work', async () => {
+  test('of sidecar files that cannot be written are rejected before the work', async () => {
     const { file, names } = folder();
     writeFileSync(file('in.gguf'), SMALL);
     for (const option of ['--report', '--manifest']) {
@@ -459,7 +456,7 @@ describe('names of outputs', () => {
     }
   });
 
-  test('that are links to nothing have what they lead to created', async () => {
+  test('that are dangling links create the file they point to', async () => {
     const { file, names } = folder();
     mkdirSync(file('sub'));
     symlinkSync('sub/new', file('one'));
@@ -472,7 +469,7 @@ describe('names of outputs', () => {
   });
 });
 
-test('what a runtime does not permit to ask is done without', async () => {
+test('host name and free space are optional where the runtime denies them', async () => {
   // Deno asks for --allow-sys for these.
   const os = process.getBuiltinModule('node:os');
   const spy = vi.spyOn(os, 'hostname').mockImplementation(() => {

@@ -79,7 +79,7 @@ const analyses = new Map<string, TensorAnalysis>(
     }),
 );
 
-test('what a plan costs is summed in pieces, without an object for each tensor', () => {
+test('the cost of a plan is summed in pieces, without an object per tensor', () => {
   const tensors = plan('Q4_K');
   const { value, most, pauses } = run(damageOf({ size: 1, tensors }, analyses), tensors);
   expect(most).toBeLessThanOrEqual(PIECE);
@@ -101,7 +101,7 @@ test('what a plan costs is summed in pieces, without an object for each tensor',
   expect(again.mock.calls.length).toBeLessThan(4000);
 });
 
-test('a preset’s error is that of its plan, by the tensors that are measured alone', () => {
+test("a preset's error is that of its plan over the measured tensors", () => {
   const tensors = plan('Q4_K');
   const measured = run(measuredIn(tensors, analyses), tensors).value;
   expect(measured).toHaveLength(analyses.size);
@@ -135,7 +135,7 @@ test('the list is filtered and sorted in pieces', () => {
   expect([whole.value.length, whole.value.at(0).name]).toEqual([COUNT, model.at(-1)?.name]);
 });
 
-test('two plans are compared in pieces, and only the first differences are objects', () => {
+test('two plans are compared in pieces, with objects only for the first differences', () => {
   const names = orderedNames(model, order);
   const [a, b] = [plan('Q4_K', names), plan('Q8_0', names)];
   const [first, second] = [a, b].map((tensors) => run(damageOf({ size: 1, tensors }, analyses), tensors).value.tensors);
@@ -145,13 +145,13 @@ test('two plans are compared in pieces, and only the first differences are objec
   expect([value.count, value.first.length, b.made]).toEqual([COUNT * 0.9, 50, 50]);
 });
 
-test('a computation in turns gives what it gives at once', async () => {
+test('a computation in turns gives the same result as at once', async () => {
   const tensors = plan('Q4_K');
   const measured = await inTurns(measuredIn(tensors, analyses));
   expect(measured).toHaveLength(analyses.size);
 });
 
-test('keys are in descending order, equal ones as they were', () => {
+test('keys are sorted in descending order, stably', () => {
   const keys = Float64Array.from({ length: 2000 }, (_, at) => (at * 37) % 11);
   const places = [...descendingKeys(keys)];
   const expected = [...keys.keys()].sort((a, b) => (keys[b] ?? 0) - (keys[a] ?? 0));

@@ -30,7 +30,7 @@ import { WHALE } from './support/whale.js';
 
 beforeAll(() => init());
 
-describe('a fact', () => {
+describe('a signal', () => {
   const root = 'www/src';
   const files = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((name) => /\.tsx?$/.test(name));
 
@@ -46,7 +46,7 @@ describe('a fact', () => {
     }
   }
 
-  test('is written by its owner alone: the others read it', () => {
+  test('is written only by the module that owns it', () => {
     let read = 0;
     const written: string[] = [];
     for (const file of files) {
@@ -61,7 +61,7 @@ describe('a fact', () => {
   });
 });
 
-describe('standing', () => {
+describe('the measuring state', () => {
   const facts: Facts = { open: true, opening: false, obstacle: undefined, measuring: 'running', covered: false };
 
   test.each<[string, Partial<Facts>, string]>([
@@ -81,14 +81,14 @@ describe('standing', () => {
 });
 
 describe('a mix', () => {
-  test('waits until every tensor has figures, and stops where there will be none', () => {
+  test('waits until every tensor is measured, and stops if measuring fails', () => {
     const steps = (['opening', 'measuring', 'measured', 'unmeasured', 'unusable', 'none'] as const).map(mixStep);
     expect(steps).toEqual(['wait', 'wait', 'search', 'give up', 'give up', 'give up']);
     expect(mixWaits('wait', 0.419)).toBe('Still measuring (41%).');
     expect(mixWaits('give up', 0)).toMatch(/without measured errors/);
   });
 
-  test('is not searched where only the largest tensors are measured, and the page says why', () => {
+  test('is not searched if only the largest tensors are measured, and the page says why', () => {
     expect(mixStepFor('measured', true)).toBe('give up');
     expect(mixStepFor('measuring', true)).toBe('give up');
     expect(mixStepFor('measured', false)).toBe('search');
@@ -108,14 +108,14 @@ describe('another model', () => {
     expect(after.notice).toBe('The importance matrix a.imatrix was removed: made for a.gguf.');
   });
 
-  test('drops the best mix, which was found by the errors of the model before', () => {
+  test('drops the best mix, which depends on the errors of the previous model', () => {
     const recipe: Recipe = { preset: 'Q4_K', tensorTypes: [{ pattern: '^output\\.weight$', type: 'Q8_0' }] };
     const after = withAnotherModel({ recipe, mixRecipe: recipe, imatrix: 'a.imatrix' }, fallback, 'a.gguf');
     expect(after.recipe).toBe(fallback);
     expect(after.notice).toBe('The importance matrix a.imatrix and the best mix were removed: made for a.gguf.');
   });
 
-  test('changes nothing, and says nothing, where nothing is of the model before', () => {
+  test('changes and reports nothing if nothing depends on the previous model', () => {
     const recipe: Recipe = { preset: 'Q6_K' };
     const after = withAnotherModel({ recipe, mixRecipe: undefined, imatrix: undefined }, fallback, 'a.gguf');
     expect(after.recipe).toBe(recipe);
@@ -143,26 +143,26 @@ describe('a plain container', () => {
   const refused = { obstacle: 'T5ForConditionalGeneration cannot be converted.', plainly: true };
   const plain: Recipe = { preset: 'Q8_0', plain: true };
 
-  test('is made of a model that cannot be converted, on request', () => {
+  test('is written for a model that cannot be converted, on request', () => {
     expect(obstacleTo(refused, { preset: 'Q8_0' } as Recipe)).toBe(refused.obstacle);
     expect(obstacleTo(refused, plain)).toBeUndefined();
     expect(recipeFor(refused, plain)).toBe(plain);
   });
 
-  test('is not made of any other model, whatever a link asks for', () => {
+  test('is not written for any other model, whatever a link requests', () => {
     expect(recipeFor({}, plain)).toEqual({ preset: 'Q8_0' });
     expect(recipeFor(undefined, plain)).toEqual({ preset: 'Q8_0' });
     const broken = { obstacle: 'The model has no tensors.' };
     expect(obstacleTo(broken, plain)).toBe(broken.obstacle);
   });
 
-  test('stays agreed to with another preset', () => {
+  test('keeps its consent when the preset changes', () => {
     expect(consentsOf(plain)).toEqual({ plain: true });
     expect(consentsOf({ allowRequantize: true })).toEqual({ allowRequantize: true });
     expect(consentsOf({})).toEqual({});
   });
 
-  test('can be made of a folder that is refused, and not of GGUF', async () => {
+  test('is available for a folder that cannot be converted, and not for GGUF', async () => {
     const path = folder().file('unknown.safetensors');
     writeFileSync(
       path,
@@ -184,22 +184,22 @@ describe('a plain container', () => {
 describe('address and recipe', () => {
   const [old, current] = ['preset=Q4_K_M', 'preset=Q3_K_M'];
 
-  test('a choice is written, and not taken back by the address that the page began with', () => {
+  test('a choice is written to the URL, and the initial URL does not undo it', () => {
     expect(addressStep({ query: old, named: true }, old, current)).toBe('write');
     expect(addressStep({ query: current, named: true }, current, current)).toBe('nothing');
   });
 
-  test('an address without a recipe gets the current one', () => {
+  test('a URL without a recipe gets the current recipe', () => {
     expect(addressStep({ query: '', named: false }, current, current)).toBe('write');
   });
 
-  test('a link that is followed is read, once', () => {
+  test('a link that is followed is read once', () => {
     const link = 'preset=Q8_0';
     expect(addressStep({ query: link, named: true }, current, current)).toBe('read');
     expect(addressStep({ query: link, named: true }, link, current)).toBe('write');
   });
 
-  test('the page begins with its address, and in another view with what the tab remembers', () => {
+  test('the page starts with the recipe of its URL, and in another view with the recipe of the tab', () => {
     expect(firstRecipe('', 'address', 'tab', 'default')).toBe('address');
     expect(firstRecipe('', undefined, 'tab', 'default')).toBe('default');
     expect(firstRecipe('blocks', undefined, 'tab', 'default')).toBe('tab');
@@ -214,7 +214,7 @@ describe('the name of a model', () => {
   });
   const hub = ['config.json', 'model-00002-of-00002.safetensors', 'model-00001-of-00002.safetensors', 'tokenizer.json'];
 
-  test('of a Hugging Face folder is the folder’s, of anything else the first file’s', () => {
+  test("of a Hugging Face folder is the folder's, otherwise the first file's", () => {
     const files = hub.map((name) => at(`SmolLM2-135M/${name}`));
     expect(nameOfModel(files, folderOf(files))).toBe('SmolLM2-135M');
     const loose = hub.map((name) => ({ name, webkitRelativePath: '' }));
@@ -226,7 +226,7 @@ describe('the name of a model', () => {
     expect(outputName('SmolLM2-135M', { preset: 'Q4_K_M' })).toBe('SmolLM2-135M-Q4_K_M.gguf');
   });
 
-  test('of folders within the folder only the files that conversions read are of the model', () => {
+  test('subfolders contribute only the files that conversions read', () => {
     const paths = [
       'm/model.safetensors',
       'm/1_Pooling/config.json',
@@ -241,7 +241,7 @@ describe('the name of a model', () => {
 describe('commands', () => {
   const recipe: Recipe = { preset: 'Q4_K_M', outputTensorType: 'Q6_K' };
 
-  test('of a folder are our own, and llama.cpp’s script before llama-quantize', () => {
+  test("for a folder are ours, and llama.cpp's script before llama-quantize", () => {
     const files = { input: 'my model', output: 'my model-Q4_K_M.gguf', imatrix: 'm.imatrix' };
     expect(quantpressCommand(recipe, files)).toBe(
       "npx quantpress quantize --imatrix m.imatrix --output-tensor-type Q6_K 'my model' 'my model-Q4_K_M.gguf' Q4_K_M",
@@ -258,7 +258,7 @@ describe('commands', () => {
     );
   });
 
-  test('ask for a plain container where the recipe does', () => {
+  test('have --plain if the recipe does', () => {
     const files = { input: 't5', output: 't5-Q8_0.gguf' };
     expect(quantpressCommand({ preset: 'Q8_0', plain: true }, files)).toBe(
       'npx quantpress quantize --plain t5 t5-Q8_0.gguf Q8_0',
@@ -266,7 +266,7 @@ describe('commands', () => {
     expect(llamaCommand({ preset: 'Q8_0', plain: true }, files)).toBe('llama-quantize t5 t5-Q8_0.gguf Q8_0');
   });
 
-  test('round nothing twice: the script keeps the type that all weights have, or F32', () => {
+  test('do not round twice: the script keeps the type that all weights have, or F32', () => {
     const of = (...types: string[]) => outTypeOf(types.map((type) => ({ type, shape: [32, 4] })));
     expect([of('BF16', 'BF16'), of('F16'), of('F16', 'BF16'), of('F32')]).toEqual(['bf16', 'f16', 'f32', 'f32']);
     expect(
@@ -286,7 +286,7 @@ describe('what can be run', () => {
     return { metadata, size };
   };
 
-  test('is every family that writes text; of the others the page says why not', async () => {
+  test('is every family that generates text; for others the page says why not', async () => {
     const here = { from: 'disk' };
     for (const name of [WHALE, 'llama-3', 'qwen3', 'mistral-pieces', 'Qwen2.5-0.5B-Instruct']) {
       expect(whyNotRun({ ...here, asGguf: await asGguf(name) }), name).toBeUndefined();

@@ -64,14 +64,14 @@ describe('a worker', () => {
   test.each([
     ['ends', EXIT, /it ended with code 7/],
     ['throws', THROW, /a fault/],
-  ])('is replaced when it %s', async (_, order, message) => {
+  ])('is replaced if it %s', async (_, order, message) => {
     pool(1);
     const first = await thread();
     expect(await failure(run(order))).toMatchObject({ code: 'WORKER', message: expect.stringMatching(message) });
     expect(await thread()).not.toBe(first);
   });
 
-  test('takes with it only its own tasks', async () => {
+  test('that fails rejects only its own tasks', async () => {
     pool(2);
     const [here, there] = await Promise.all([thread(), thread()]);
     expect(here).not.toBe(there);
@@ -81,13 +81,13 @@ describe('a worker', () => {
   });
 });
 
-test('tasks beyond what the workers take wait, and all are done', async () => {
+test('tasks wait for a free worker, and all are done', async () => {
   pool(3);
   const threads = await Promise.all(Array.from({ length: 40 }, thread));
   expect(new Set(threads).size).toBe(3);
 });
 
-test('closing rejects what is under way, what waits and what comes later', async () => {
+test('closing rejects running, waiting and later tasks', async () => {
   pool(1);
   const tasks = [HANG, HANG, HANG].map((order) => run(order));
   await new Promise((resolve) => setTimeout(resolve));

@@ -106,7 +106,7 @@ describe('as PyTorch', () => {
 });
 
 describe('FakeQuantize', () => {
-  test('watching and quantizing are two switches', () => {
+  test('observing and quantizing are switched independently', () => {
     const fake = FakeQuantize.q4();
     expect([fake.isInitialized, fake.scale, fake.zeroPoint, fake.numLevels]).toEqual([false, 1, 0, 15]);
     fake.fakeQuantEnabled = false;
@@ -131,7 +131,7 @@ describe('FakeQuantize', () => {
     expect(fake.scale).toBe(1);
   });
 
-  test('the conventions', () => {
+  test("has PyTorch's code ranges", () => {
     expect(FakeQuantConfig.q8Symmetric()).toEqual({
       bits: 8,
       symmetric: true,
@@ -152,7 +152,7 @@ describe('FakeQuantize', () => {
   });
 });
 
-test('the one-call forms', () => {
+test('the one-call functions give the same results', () => {
   const x = Float32Array.of(10, 11);
   const y = fakeQuantize(x, 8, false);
   expect(Math.abs((y[0] ?? 0) - 10)).toBeLessThan(0.022);
@@ -222,7 +222,7 @@ describe('training that is saved and resumed gives identical results', () => {
     ['a FakeQuantize', FakeQuantize],
     ['a LearnedFakeQuantize', LearnedFakeQuantize],
     ['a Pact', Pact],
-  ])('other bytes are not %s', (_, Class) => {
+  ])('bytes of another object are rejected by %s', (_, Class) => {
     for (const bytes of [new Uint8Array(), Uint8Array.of(1, 2, 3, 4, 5), new TextEncoder().encode('QPxx\u0001')]) {
       expect(() => Class.fromBytes(bytes)).toThrow(expect.objectContaining({ kind: 'Format' }));
     }
@@ -230,7 +230,7 @@ describe('training that is saved and resumed gives identical results', () => {
   });
 });
 
-test('PACT clips, and its gradients are those of the paper', () => {
+test('PACT clips, and its gradients equal those of the paper', () => {
   const pact = new Pact(1.5, 2, 0.25);
   const input = Float32Array.of(-1, 0, 0.5, 1.5, 9);
   expect(pact.forward(input)).toEqual(Float32Array.of(0, 0, 0.5, 1.5, 1.5));

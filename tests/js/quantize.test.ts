@@ -55,7 +55,7 @@ describe('the bytes of llama_model_quantize', () => {
     expect(sha256(await quantized(WHALE, preset))).toBe(sum);
   });
 
-  test('Q4_K_M with the importance matrix', async () => {
+  test('are written for Q4_K_M with the importance matrix', async () => {
     const recipe: Recipe = { preset: 'Q4_K_M', imatrixFile: 'tiny-whale.imatrix.gguf' };
     expect(sha256(await quantized(WHALE, recipe, { imatrix: WHALE_IMATRIX }))).toBe(WHALE_IMATRIX_SHA256);
   });
@@ -65,7 +65,7 @@ describe('the bytes of llama_model_quantize', () => {
   });
 });
 
-test('the entry that carries its worker in itself uses it', async () => {
+test('the inline entry uses its embedded worker', async () => {
   const inline = await import('quantpress/inline');
   await inline.init();
   const model = await inline.openModel(WHALE);
@@ -75,7 +75,7 @@ test('the entry that carries its worker in itself uses it', async () => {
   expect(sha256(target.bytes ?? new Uint8Array())).toBe(WHALE_SHA256.Q8_0);
 });
 
-describe('whatever it is read from', () => {
+describe('the source does not matter', () => {
   const whale = () => readFileSync(WHALE);
   const sources: Record<string, () => Promise<SourceInput>> = {
     bytes: async () => whale(),
@@ -98,7 +98,7 @@ describe('whatever it is read from', () => {
   });
 });
 
-describe('wherever it is written', () => {
+describe('the target does not matter', () => {
   test('a file', async () => {
     const { file, names } = folder();
     const report = await convert(WHALE, file('out.gguf'), 'Q8_0');
@@ -108,13 +108,13 @@ describe('wherever it is written', () => {
     expect(report.tensors.find(({ name }) => name === 'output.weight')).toMatchObject({ from: 'F16', to: 'Q8_0' });
   });
 
-  test('a Blob, which takes bytes only in order', async () => {
+  test('a Blob, which accepts bytes only in order', async () => {
     const target = new BlobTarget();
     await convert(WHALE, target, 'Q4_K_M', { workers: 4 });
     expect(sha256(new Uint8Array((await target.blob?.arrayBuffer()) ?? []))).toBe(WHALE_SHA256.Q4_K_M);
   });
 
-  test('a target that is slow holds back the work: no more tiles are under way than two for each worker', async () => {
+  test('a slow target limits the work to two tiles in flight per worker', async () => {
     const workers = 2;
     let under = 0;
     let most = 0;
@@ -138,7 +138,7 @@ describe('wherever it is written', () => {
   });
 });
 
-test('progress grows to the whole, tensor by tensor', async () => {
+test('progress rises to the total, tensor by tensor', async () => {
   const seen: Progress[] = [];
   await quantized(WHALE, 'Q4_0', { workers: 2, onProgress: (progress) => seen.push(progress) });
   const bytes = seen.map(({ bytesDone }) => bytesDone);
@@ -151,7 +151,7 @@ test('progress grows to the whole, tensor by tensor', async () => {
 });
 
 describe('aborting', () => {
-  test.each([0, 2])('in the middle, with %i workers, leaves nothing', async (workers) => {
+  test.each([0, 2])('during the work, with %i workers, leaves nothing', async (workers) => {
     const { file, names } = folder();
     const stop = new AbortController();
     const reason = new Error('enough');
@@ -162,13 +162,13 @@ describe('aborting', () => {
     expect(names()).toEqual([]);
   });
 
-  test('before the start', async () => {
+  test('before the start rejects', async () => {
     const { file, names } = folder();
     await expect(convert(WHALE, file('out'), 'Q6_K', { signal: AbortSignal.abort() })).rejects.toThrow(/abort/i);
     expect(names()).toEqual([]);
   });
 
-  test('keeps the file that was there', async () => {
+  test('keeps the existing file', async () => {
     const { file, names } = folder();
     writeFileSync(file('out'), 'precious');
     const stop = new AbortController();
@@ -179,7 +179,7 @@ describe('aborting', () => {
   });
 });
 
-describe('what goes wrong', () => {
+describe('a failure', () => {
   /** Two matrices of 4096 x 1024: four tiles. */
   function model(weight: (index: number) => number): Uint8Array<ArrayBuffer> {
     return gguf(LLAMA, [
@@ -188,7 +188,7 @@ describe('what goes wrong', () => {
     ]);
   }
 
-  test.each([0, 2])('a NaN weight is reported with its position (%i workers)', async (workers) => {
+  test.each([0, 2])('is reported for a NaN weight, with its position (%i workers)', async (workers) => {
     const place = 900 * 4096 + 77;
     const input = model((index) => (index === place ? Number.NaN : index % 7));
     const { file, names } = folder();
@@ -200,19 +200,19 @@ describe('what goes wrong', () => {
     expect(names()).toEqual([]);
   });
 
-  test('importance that is needed and not given', async () => {
+  test('is reported for a missing importance matrix', async () => {
     const { file, names } = folder();
     expect(await failure(convert(WHALE, file('out'), 'IQ2_XXS'))).toMatchObject({ code: 'NEEDS_IMPORTANCE' });
     expect(names()).toEqual([]);
   });
 
-  test('a file that is quantized already', async () => {
+  test('is reported for a quantized model', async () => {
     const once = await quantized(WHALE, 'Q8_0');
     expect((await failure(quantized(once, 'Q4_0'))).message).toMatch(/requantiz/i);
     expect((await quantized(once, { preset: 'Q4_0', allowRequantize: true })).length).toBe(2_171_488);
   });
 
-  test('a source that changes meanwhile', async () => {
+  test('is reported for a source that changes during the work', async () => {
     const { file, names } = folder();
     writeFileSync(file('in'), readFileSync(WHALE));
     const onProgress = () => utimesSync(file('in'), new Date(), new Date(0));
@@ -220,7 +220,7 @@ describe('what goes wrong', () => {
     expect(names()).toEqual(['in']);
   });
 
-  test('a source that fails', async () => {
+  test('of the source is passed on', async () => {
     const whale = readFileSync(WHALE);
     const source = {
       size: whale.length,
@@ -233,7 +233,7 @@ describe('what goes wrong', () => {
     await expect(quantized(source, 'Q8_0', { workers: 0 })).rejects.toThrow('the cable fell out');
   });
 
-  test.each([true, false])('a target that fails (ordered: %s) is told', async (ordered) => {
+  test.each([true, false])('of a target (ordered: %s) aborts it with the error', async (ordered) => {
     let writes = 0;
     let told: unknown;
     const target: Target = {
@@ -251,7 +251,7 @@ describe('what goes wrong', () => {
     expect(told).toEqual(new Error('the paper ran out'));
   });
 
-  test('a callback that fails', async () => {
+  test('of a callback is passed on', async () => {
     const onProgress = () => {
       throw new Error('in the callback');
     };
@@ -262,7 +262,7 @@ describe('what goes wrong', () => {
     ['that cannot be found', 'throw'],
     ['that ends', 'process.exit(3)'],
     ['that throws', "require('node:worker_threads').parentPort.on('message', () => { throw new Error('broken') })"],
-  ])('a worker %s', async (name, script) => {
+  ])('of a worker %s is reported', async (name, script) => {
     const { file, names } = folder();
     if (script !== 'throw') writeFileSync(file('worker.cjs'), script);
     const error = await failure(convert(WHALE, file('out'), 'Q8_0', { workers: 2, workerUrl: file('worker.cjs') }));
@@ -270,12 +270,12 @@ describe('what goes wrong', () => {
     expect(names().filter((entry) => entry.includes('out'))).toEqual([]);
   });
 
-  test('a number of workers that is none', async () => {
+  test('is reported for an invalid number of workers', async () => {
     expect(await failure(quantized(WHALE, 'Q8_0', { workers: -1 }))).toMatchObject({ code: 'RANGE' });
   });
 });
 
-test('each expert of a stack is encoded with its own importance', async () => {
+test('each expert of a stacked tensor is encoded with its own importance', async () => {
   // More rows than a tile has, and not a multiple of it: tiles end where experts do.
   const [columns, rows, experts] = [256, 5000, 3];
   const matrix = columns * rows;
@@ -299,7 +299,7 @@ test('each expert of a stack is encoded with its own importance', async () => {
   await model.close();
 });
 
-test('a tensor of a type that is only copied is copied whole, however large', async () => {
+test('a tensor of a copy-only type is copied whole, whatever its size', async () => {
   const ids = new Uint8Array(Int32Array.from({ length: 3_000_001 }, (_, index) => index * 77).buffer);
   const input = gguf(LLAMA, [
     { name: 'table', type: TYPE.I32, shape: [3_000_001], bytes: ids },

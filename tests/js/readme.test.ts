@@ -11,11 +11,11 @@ const page = readFileSync('docs/formats-and-how-to-choose.md', 'utf8');
 
 beforeAll(() => init());
 
-test("the table of formats is the engine's (npm run readme writes it)", () => {
+test("the guide's table of formats equals the engine's (npm run readme writes it)", () => {
   expect(page).toBe(withFormatTable(page, formatTable(formats())));
 });
 
-test('the ten lines run as they stand', () => {
+test('the ten lines of the README run unchanged', () => {
   expect(example).toContain('quantpress');
   // Inside the package its own name resolves, through its exports.
   const file = '.cache/readme-example.mjs';

@@ -53,7 +53,7 @@ async function interrupted(
 const endings = (names: string[]) => names.map((name) => name.replace(/.*\./, '')).sort();
 
 describe('a run that is killed', () => {
-  test('twenty times at random moments ends in the very file, and leaves nothing else', async () => {
+  test('twenty times at random moments ends with the identical file and nothing else', async () => {
     const { path, file, names } = folder();
     const random = uniform(Date.now());
     let kills = 0;
@@ -109,7 +109,7 @@ describe('a run that is killed', () => {
     expect(names()).toEqual(['out']);
   });
 
-  test('leaves what the next run without resume clears away', async () => {
+  test('leaves files that the next run without resume removes', async () => {
     const { path, file, names } = folder();
     const child = spawn(process.execPath, [CLI, 'quantize', '--threads', '1', WHALE, file('out'), 'IQ4_XS']);
     const ended = new Promise((resolve) => child.on('close', resolve));
@@ -126,7 +126,7 @@ describe('a run that is killed', () => {
 });
 
 describe('a run that is interrupted', () => {
-  test('goes on: says what was there, does only the rest, and hashes the whole', async () => {
+  test('resumes: reports the bytes resumed, does only the rest, and hashes the whole file', async () => {
     const { file, names } = folder();
     await interrupted(WHALE, file('out'), 'Q8_0', 20);
     expect(endings(names())).toEqual(['journal', 'part']);
@@ -151,7 +151,7 @@ describe('a run that is interrupted', () => {
     expect(sha256(file('out'))).toBe(WHALE_SHA256.Q8_0);
   });
 
-  test('of the same source under another name', async () => {
+  test('resumes from the same source under another name', async () => {
     const { file } = folder();
     copyFileSync(WHALE, file('in'));
     await interrupted(file('in'), file('out'), 'Q8_0', 20);
@@ -160,13 +160,13 @@ describe('a run that is interrupted', () => {
     expect(sha256(file('out'))).toBe(WHALE_SHA256.Q8_0);
   });
 
-  test('with nothing left to go on with begins', async () => {
+  test('starts from the beginning if no partial file exists', async () => {
     const { file, names } = folder();
     expect((await convert(WHALE, file('out'), 'Q8_0', { resume: true })).bytesResumed).toBe(0);
     expect(names()).toEqual(['out']);
   });
 
-  test('without resume leaves nothing, and begins anew over what there is', async () => {
+  test('leaves nothing without resume, and the next run starts over', async () => {
     const { file, names } = folder();
     await interrupted(WHALE, file('out'), 'Q8_0', 20);
     expect((await convert(WHALE, file('out'), 'Q4_0')).bytesResumed).toBe(0);
@@ -174,7 +174,7 @@ describe('a run that is interrupted', () => {
     expect(sha256(file('out'))).toBe(WHALE_SHA256.Q4_0);
   });
 
-  test('is not kept where going on could only fail again', async () => {
+  test('leaves no partial file if resuming can only fail again', async () => {
     const { file, names } = folder();
     const weights = floats('blk.0.ffn_up.weight', [4096, 1024], (index) => (index === 4e6 ? Number.NaN : wave(index)));
     writeFileSync(file('in'), gguf(LLAMA, [weights]));
@@ -184,7 +184,7 @@ describe('a run that is interrupted', () => {
   });
 });
 
-describe('resuming is refused, and what is there stays,', () => {
+describe('resuming is rejected, and the partial file stays,', () => {
   const cases: Record<string, [changed: string, recipe: Recipe | Recipe['preset'], imatrix: string | undefined]> = {
     'with another preset': ['recipe', 'Q6_K', undefined],
     'with another option': ['recipe', { preset: 'Q8_0', leaveOutputTensor: true }, undefined],
@@ -221,7 +221,7 @@ describe('resuming is refused, and what is there stays,', () => {
     expect(error.message).toContain('version 0.0.1');
   });
 
-  test('while another run is at it', async () => {
+  test('while another run is using it', async () => {
     const { file, names } = folder();
     const other = new FileTarget(file('out'));
     await other.open(1);
@@ -230,7 +230,7 @@ describe('resuming is refused, and what is there stays,', () => {
     await other.abort();
   });
 
-  test('at a target that keeps nothing', async () => {
+  test('at a target that cannot resume', async () => {
     const model = await openModel(WHALE);
     const target = new MemoryTarget();
     expect(await failure(quantizeModel(model, target, 'Q8_0', { resume: true }))).toMatchObject({
@@ -240,7 +240,7 @@ describe('resuming is refused, and what is there stays,', () => {
   });
 });
 
-describe('damage never makes a wrong file:', () => {
+describe('damage never gives a wrong file:', () => {
   /** What was left, as one can damage it. */
   const damages: Record<string, (bytes: Buffer, random: () => number) => Uint8Array> = {
     'a journal cut anywhere': (bytes, random) => bytes.subarray(0, Math.floor(random() * bytes.length)),
@@ -265,7 +265,7 @@ describe('damage never makes a wrong file:', () => {
     }
   });
 
-  test('an unfinished file with bytes changed, or cut', async () => {
+  test('a partial file with bytes changed, or truncated', async () => {
     for (const cut of [false, true]) {
       const { file, names } = folder();
       await interrupted(WHALE, file('out'), 'Q8_0', 20);

@@ -14,7 +14,7 @@ const file = safetensors({
 });
 
 describe('a safetensors file', () => {
-  it('is known by its content, and its tensors can be read', async () => {
+  it('is recognised by its content, and its tensors can be read', async () => {
     const model = await openModel(file);
     expect(model).toMatchObject({ container: 'safetensors', version: 0 });
     expect(model.metadata.get('format')).toEqual({ type: 'str', value: 'pt' });
@@ -42,7 +42,7 @@ describe('a safetensors file', () => {
     await model.close();
   });
 
-  it('that is broken is refused with one sentence', async () => {
+  it('is rejected with one sentence if it is damaged', async () => {
     await expect(openModel(file.slice(0, -1))).rejects.toMatchObject({ code: 'TRUNCATED' });
     const longer = new Uint8Array(file.length + 1);
     longer.set(file);

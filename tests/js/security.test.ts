@@ -13,7 +13,7 @@ function rustFiles(): string[] {
 /** Rust without comments, texts and doc attributes. */
 const code = (text: string) => text.replace(/\/\/.*$/gm, '').replace(/"(?:[^"\\]|\\.)*"/g, '""');
 
-test('unsafe Rust is in one module, denied elsewhere, and every use of it says why it is sound', () => {
+test('unsafe Rust is in one module, denied elsewhere, and every use has a SAFETY comment', () => {
   expect(read('Cargo.toml')).toMatch(/^unsafe_code = "(deny|forbid)"/m);
   const files = rustFiles();
   expect(files.length).toBeGreaterThan(100);
@@ -28,7 +28,7 @@ test('unsafe Rust is in one module, denied elsewhere, and every use of it says w
   }
 });
 
-test('packages are installed without their scripts, wherever the build installs them', () => {
+test('the build installs packages without their scripts everywhere', () => {
   const tools = readdirSync('tools', { recursive: true, encoding: 'utf8' }).filter(
     (name) => name.endsWith('.js') && !/wasm-tools/.test(name),
   );
@@ -46,7 +46,7 @@ test('the npm package has no dependencies', () => {
   expect([dependencies, optionalDependencies, peerDependencies]).toEqual([undefined, undefined, undefined]);
 });
 
-test('the files that SECURITY.md names as those of the limits have named limits with a reason each', () => {
+test('the files that SECURITY.md lists for limits have named limits with a reason each', () => {
   const files = [...read('SECURITY.md').matchAll(/`((?:src|js)\/[\w/-]+\.(?:rs|ts))`/g)].map(([, file]) => file ?? '');
   const limits = files.filter((file) => file !== 'src/lanes/simd128.rs');
   expect(limits.length).toBeGreaterThanOrEqual(4);
@@ -58,7 +58,7 @@ test('the files that SECURITY.md names as those of the limits have named limits 
   }
 });
 
-test('there is a fuzz target for each kind of file, with a corpus, and the tests run 20 000 mutations of each', () => {
+test('every kind of file has a fuzz target with a corpus, and the tests run 20 000 mutations of each', () => {
   const targets = readdirSync('fuzz/corpus').toSorted();
   for (const kind of [
     'gguf',
@@ -78,7 +78,7 @@ test('there is a fuzz target for each kind of file, with a corpus, and the tests
   expect(read('tests/hostile.rs')).toMatch(/#\[global_allocator\]/);
 });
 
-test('the playground has a policy without unsafe-inline and unsafe-eval', () => {
+test("the playground's policy has neither unsafe-inline nor unsafe-eval", () => {
   const policy = /http-equiv="Content-Security-Policy"\s+content="([^"]+)"/.exec(read('www/index.html'))?.[1] ?? '';
   expect(policy).toMatch(/^default-src 'none'/);
   expect(policy.replaceAll("'wasm-unsafe-eval'", '')).not.toMatch(/unsafe-inline|unsafe-eval/);

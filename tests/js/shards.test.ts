@@ -59,14 +59,14 @@ describe('a split model', () => {
     expect(await quantized(parts, 'Q4_K_M', 2)).toBe(WHALE_SHA256.Q4_K_M);
   });
 
-  test('of files is found by the name of the first, and read by workers themselves', async () => {
+  test('of files is found by the name of the first, and workers read the files themselves', async () => {
     const model = await openModel(written(whale));
     expect(model.source.describe?.()).toMatchObject({ kind: 'joined', parts: { length: 3 } });
     await model.close();
     expect(await quantized(written(whale), 'Q4_0', 2)).toBe(WHALE_SHA256.Q4_0);
   });
 
-  test('of addresses is found by the name of the first, and what follows ? is kept', async () => {
+  test('of URLs is found by the name of the first, and keeps the query string', async () => {
     const asked = new Set<string>();
     const url = await serve(a, (request, response) => {
       const number = Number(/-(\d{5})-of-00003\.gguf\?key=1$/.exec(request.url ?? '')?.[1]);
@@ -83,7 +83,7 @@ describe('a split model', () => {
     expect(asked.size).toBe(3);
   });
 
-  test('has the tensors of all, and hashes to its files end to end', async () => {
+  test('has the tensors of all shards, and its hash covers the concatenated files', async () => {
     const model = await openModel(shards.toReversed());
     expect(model.tensors.map(({ name }) => name)).toEqual(['a.weight', 'b.weight', 'c.weight']);
     const weights = Float32Array.from({ length: 64 }, (_, index) => wave(index + 64 + 7));
@@ -94,14 +94,14 @@ describe('a split model', () => {
     await model.close();
   });
 
-  test('whose first shard has no tensors', async () => {
+  test('can have a first shard without tensors', async () => {
     const parts = ggufSplit(small, { maxTensors: 2 }, true);
     expect(parts.length).toBe(3);
     expect(await quantized(parts, 'COPY', 0)).toBe(await quantized(small, 'COPY', 0));
   });
 });
 
-describe('what is not all the shards of one model is refused', () => {
+describe('a wrong or incomplete set of shards', () => {
   const [a, b, c] = shards as [Uint8Array, Uint8Array, Uint8Array];
   const other = ggufSplit(gguf(LLAMA, [floats('x.weight', [32, 4], wave), floats('y.weight', [32, 4], wave)]), {
     maxTensors: 1,
@@ -134,13 +134,13 @@ describe('what is not all the shards of one model is refused', () => {
     });
   });
 
-  test('a tensor too many or too few', async () => {
+  test('is rejected with a tensor too many or too few', async () => {
     const message = 'the shards have 3 tensors in total, but their metadata states 4';
     const four = [a, b, c].map((shard) => patched(shard, 'split.tensors.count', 4));
     expect(await failure(openModel(four))).toMatchObject({ code: 'MALFORMED', message });
   });
 
-  test('one that states another architecture, file type or UUID than the first', async () => {
+  test('is rejected if a shard states another architecture, file type or UUID than the first', async () => {
     const part = (number: number, more: Record<string, string | number>) =>
       gguf({ ...more, 'split.no': number, 'split.count': 2, 'split.tensors.count': 2 }, [
         floats(`${number}.weight`, [32, 4], wave),
@@ -155,7 +155,7 @@ describe('what is not all the shards of one model is refused', () => {
     }
   });
 
-  test('one alone can be looked at, and not converted', async () => {
+  test('can be inspected, but not converted, if it is one shard alone', async () => {
     const model = await openModel(a);
     expect(model.tensors.length).toBe(1);
     const message = 'this file is shard 1 of 3; open all of them together';
@@ -166,7 +166,7 @@ describe('what is not all the shards of one model is refused', () => {
     await model.close();
   });
 
-  test('one that is not beside the first', async () => {
+  test('is rejected if a shard is not next to the first', async () => {
     const place = folder();
     const first = written(shards, place);
     rmSync(place.file(shardName('model', 1, 3)));
@@ -176,7 +176,7 @@ describe('what is not all the shards of one model is refused', () => {
     });
   });
 
-  test('a first shard under a name from which the others cannot be had', async () => {
+  test('is rejected if the name of the first does not give the others', async () => {
     const path = folder().file('renamed.gguf');
     writeFileSync(path, a);
     expect(await failure(openModel(path))).toMatchObject({
@@ -185,7 +185,7 @@ describe('what is not all the shards of one model is refused', () => {
     });
   });
 
-  test('a source of the caller stays open when the others fail', async () => {
+  test("leaves the caller's source open when the others fail", async () => {
     const mine = await openSource(a);
     let closed = false;
     const close = async () => {
@@ -197,7 +197,7 @@ describe('what is not all the shards of one model is refused', () => {
   });
 });
 
-test('a folder is all the files in it', async () => {
+test('a folder opens as all its files', async () => {
   const place = folder();
   const path = place.file('models');
   mkdirSync(path);
@@ -209,7 +209,7 @@ test('a folder is all the files in it', async () => {
   await model.close();
 });
 
-describe.runIf(hasGgml)('llama.cpp makes the same of the same shards', () => {
+describe.runIf(hasGgml)('llama.cpp gives the same result for the same shards', () => {
   test.each(['Q4_K_M', 'Q6_K'] as const)('%s', async (preset) => {
     const { file } = folder();
     const ftype = { Q4_K_M: 15, Q6_K: 18 }[preset];

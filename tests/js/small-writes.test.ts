@@ -8,7 +8,7 @@ import { folder } from './support/files.js';
 const bytes = (length: number, value = 1) => new Uint8Array(length).fill(value);
 
 describe('small writes', () => {
-  test('to neighbouring places become one', async () => {
+  test('to adjacent ranges become one', async () => {
     const calls: [offset: number, length: number][] = [];
     const small = new SmallWrites(async (offset, { length }) => void calls.push([offset, length]));
     for (let index = 0; index < 4096; index++) await small.add(index * 64, bytes(64));
@@ -16,7 +16,7 @@ describe('small writes', () => {
     expect(calls).toEqual([0, 1, 2, 3].map((index) => [index << 16, 1 << 16]));
   });
 
-  test('of any sizes in any order write every byte once, at its place', async () => {
+  test('of any size in any order write every byte once, at its offset', async () => {
     const size = fc.oneof({ weight: 9, arbitrary: fc.integer({ min: 0, max: 9000 }) }, fc.constant(1 << 16));
     const writes = fc.array(fc.record({ size, order: fc.nat(40) }), { maxLength: 80 });
     await fc.assert(
@@ -65,7 +65,7 @@ describe('small writes', () => {
     expect(empty).toBe(true);
   });
 
-  test('that cannot be written fail everything that follows', async () => {
+  test('that fail make all later writes fail', async () => {
     const full = new Error('full');
     const small = new SmallWrites(() => Promise.reject(full));
     await small.add(0, bytes(5));
@@ -88,14 +88,14 @@ describe('small writes of a file', () => {
     return { target, part, file };
   }
 
-  test('are in it before the journal says so', async () => {
+  test('are on disk before the journal records them', async () => {
     const { target, part } = await begun();
     await target.log(text('entry'));
     expect(part()).toBe('helloworld');
     await target.abort();
   });
 
-  test('are in it before it is read back, flushed or left for another run', async () => {
+  test('are on disk before the file is read back, flushed or left for another run', async () => {
     const { target } = await begun();
     expect(new TextDecoder().decode(await target.read(0, 10))).toBe('helloworld');
     await target.abort();

@@ -97,7 +97,7 @@ beforeAll(() => {
 });
 
 describe('every snippet is strict TypeScript', () => {
-  test('there are snippets', () => {
+  test('snippets are found', () => {
     expect(pages.length).toBeGreaterThan(18);
     expect(comments.length).toBeGreaterThan(12);
   });
@@ -126,7 +126,7 @@ describe('every snippet is strict TypeScript', () => {
   });
 });
 
-test('what the engine makes is an array of memory of its own, which can be transferred', () => {
+test('results are arrays with their own memory and can be transferred', () => {
   // Compiled, not run: `Float32Array` alone may be shared memory, which `postMessage` does not transfer.
   const folder = join(FOLDER, 'transfer');
   mkdirSync(folder, { recursive: true });

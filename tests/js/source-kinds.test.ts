@@ -69,7 +69,7 @@ function overwrite(path: string, bytes: Uint8Array): void {
 const tick = () => pause(30);
 
 describe('as input', () => {
-  test('a pipe, a socket and a device are refused by kind, and not opened', async () => {
+  test('a pipe, a socket and a device are rejected by kind, and not opened', async () => {
     const { file } = folder();
     const socket = createSocket().listen(file('socket'));
     await once(socket, 'listening');
@@ -87,14 +87,14 @@ describe('as input', () => {
     }
   });
 
-  test('a handle of a pipe is refused', async () => {
+  test('a handle of a pipe is rejected', async () => {
     const handle = await open(pipe(folder().file('pipe')), constants.O_RDWR | constants.O_NONBLOCK);
     onTestFinished(() => handle.close());
     expect(await failure(openSource(handle))).toMatchObject({ code: 'UNSUPPORTED' });
   });
 
   test.each(['tokenizer.json', 'model.safetensors.index.json', 'other.safetensors'])(
-    'a folder whose %s is a pipe is refused',
+    'a folder whose %s is a pipe is rejected',
     async (name) => {
       const { path, file } = folder();
       writeFileSync(file('a.safetensors'), TENSORS);
@@ -103,7 +103,7 @@ describe('as input', () => {
     },
   );
 
-  test('a pipe as a list of tensor types, a manifest or standard input ends the command with a sentence', async () => {
+  test('a pipe as tensor types, manifest or standard input ends the command with one sentence', async () => {
     const { file } = folder();
     pipe(file('pipe'));
     const commands = [
@@ -121,7 +121,7 @@ describe('as input', () => {
 });
 
 describe('as output', () => {
-  test('a pipe gets every byte, also if its reader is slow', async () => {
+  test('a pipe with a slow reader gets every byte', async () => {
     const { file } = folder();
     const out = pipe(file('out'));
     const reader = spawn('sh', ['-c', `{ sleep 0.2; cat; } < '${out}' > '${file('copy')}'`]);
@@ -164,8 +164,8 @@ describe('as output', () => {
   });
 });
 
-describe('what was overwritten in place, and its time of change set back', () => {
-  test('is noticed by a file, also in a worker', async () => {
+describe('a file that is overwritten in place, with its modification time set back,', () => {
+  test('is detected when read from a path, also in a worker', async () => {
     const path = old(folder().file('bytes'), new Uint8Array(1000));
     const source = await openSource(path);
     onTestFinished(() => source.close?.());
@@ -179,7 +179,7 @@ describe('what was overwritten in place, and its time of change set back', () =>
     });
   });
 
-  test('gives another fingerprint, so that nothing is resumed from it', async () => {
+  test('has another fingerprint and is not resumed from', async () => {
     const path = old(folder().file('bytes'), new Uint8Array(1000));
     const print = async () => {
       const source = await openSource(path);
@@ -194,7 +194,7 @@ describe('what was overwritten in place, and its time of change set back', () =>
     expect(await print()).not.toBe(before);
   });
 
-  test('ends a conversion, and leaves nothing', async () => {
+  test('ends a conversion and leaves nothing', async () => {
     const { file, names } = folder();
     const path = old(file('in.gguf'), readFileSync(WHALE));
     const model = await openModel(path);
@@ -212,7 +212,7 @@ describe('what was overwritten in place, and its time of change set back', () =>
     await model.close();
   });
 
-  test('ends an analysis and a comparison, whose figures would be of neither', async () => {
+  test('ends an analysis and a comparison', async () => {
     const { file } = folder();
     const path = old(file('in.gguf'), readFileSync(WHALE));
     const [model, other] = [await openModel(path), await openModel(WHALE)];
@@ -223,7 +223,7 @@ describe('what was overwritten in place, and its time of change set back', () =>
     for (const each of [model, other]) await each.close();
   });
 
-  test('is noticed by a Blob', async () => {
+  test('is detected when read from a Blob', async () => {
     /** A `File` as a browser gives it: its slices are read when they are asked for. */
     const content = new Uint8Array(100_000);
     const blob = new File([content], 'model.gguf', { lastModified: 1 });
@@ -239,7 +239,7 @@ describe('what was overwritten in place, and its time of change set back', () =>
   });
 });
 
-test('a Blob of Node that is backed by a file is converted with workers, and so is a slice of it', async () => {
+test('workers convert a file-backed Blob of Node and a slice of it', async () => {
   const { file } = folder();
   const bytes = readFileSync(WHALE);
   writeFileSync(file('offset'), Buffer.concat([Buffer.alloc(512), bytes]));
@@ -280,7 +280,7 @@ describe('an index', () => {
     expect(requests).toBe(0);
   });
 
-  test('of a server names files with any characters, which change no request', async () => {
+  test('on a server names files with any characters, which cannot alter the request', async () => {
     const name = 'a #1?sig=2&b 模型.safetensors';
     const asked = new Set<string>();
     const url = await serve(TENSORS, (request, response) => {
@@ -315,7 +315,7 @@ describe('an index', () => {
   });
 });
 
-test('a file in a folder is never taken for an address, whatever it is called', async () => {
+test('a file of a folder is never mistaken for a URL, whatever its name', async () => {
   const { path, file } = folder();
   writeFileSync(file('http:127.0.0.1:1?x.safetensors'), TENSORS);
   const { code, stdout } = await quantpress(['inspect', '.'], path);
@@ -337,7 +337,7 @@ function index(name: string): string {
   return JSON.stringify({ weight_map: { 'a.weight': name } });
 }
 
-describe('secrets in an address', () => {
+describe('secrets in a URL', () => {
   test('are not printed by the command line', async () => {
     const url = await serve(new Uint8Array(readFileSync(WHALE)));
     const secret = `${url}?token=tops3cret&plain`;
@@ -357,11 +357,11 @@ describe('secrets in an address', () => {
 
   test.each([
     ['a password', 'http://user:tops3cret@127.0.0.1:9/model.gguf', {}],
-    ['a password that is no part of an address', 'http://user:tops3cret/@127.0.0.1:9/model.gguf', {}],
-    ['a password, in an address of another kind', 'ftp://user:tops3cret@127.0.0.1/model.gguf', {}],
-    ['a password, in an address for files', 'file://user:tops3cret@elsewhere/model.gguf', {}],
+    ['a password outside the authority of a URL', 'http://user:tops3cret/@127.0.0.1:9/model.gguf', {}],
+    ['a password, with another scheme', 'ftp://user:tops3cret@127.0.0.1/model.gguf', {}],
+    ['a password, in a file URL', 'file://user:tops3cret@elsewhere/model.gguf', {}],
     ['a header that cannot be sent', 'http://127.0.0.1:9/x', { headers: { 'X-Api-Key': 'tops3cret\n' } }],
-    ['a token, where nobody answers', 'http://127.0.0.1:2/x?token=tops3cret#tops3cret', { attempts: 1 }],
+    ['a token, with no server listening', 'http://127.0.0.1:2/x?token=tops3cret#tops3cret', { attempts: 1 }],
   ])('are in no part of an error: %s', async (_, url, options) => {
     const error: unknown = await openModel(url, options).catch((reason: unknown) => reason);
     expect(error).toMatchObject({ name: 'QuantpressError' });
@@ -369,7 +369,7 @@ describe('secrets in an address', () => {
   });
 });
 
-test('whatever an index names, if it is followed, is a file in the folder of the index', async () => {
+test('every file that an index can name is in the folder of the index', async () => {
   const bases = [
     'https://host:8443/a/b/model.safetensors.index.json?token=x/y',
     'http://host/model.safetensors.index.json',

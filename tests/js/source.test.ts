@@ -68,7 +68,7 @@ const KINDS: Record<string, { open: () => Promise<Source>; described: boolean }>
 };
 
 describe.each(Object.entries(KINDS))('%s', (_, { open, described }) => {
-  test('is read anywhere', async () => {
+  test('reads any range', async () => {
     const source = await open();
     expect(source.size).toBe(BYTES.length);
     const ranges = [
@@ -86,7 +86,7 @@ describe.each(Object.entries(KINDS))('%s', (_, { open, described }) => {
     await source.close?.();
   });
 
-  test('is described for workers exactly if it can be', async () => {
+  test('has a description for workers if and only if they can open it', async () => {
     const source = await open();
     const description = source.describe?.();
     expect(description !== undefined).toBe(described);
@@ -99,7 +99,7 @@ describe.each(Object.entries(KINDS))('%s', (_, { open, described }) => {
 });
 
 describe.each(Object.entries(KINDS).filter(([name]) => name !== 'an object'))('%s', (_, { open }) => {
-  test('refuses ranges it does not have', async () => {
+  test('rejects ranges outside of it', async () => {
     const source = await open();
     expect(await failure(source.read(1, BYTES.length))).toMatchObject({
       code: 'TRUNCATED',
@@ -112,13 +112,13 @@ describe.each(Object.entries(KINDS).filter(([name]) => name !== 'an object'))('%
 });
 
 describe('a file', () => {
-  test('that is not there', async () => {
+  test('that does not exist is rejected', async () => {
     const path = folder().file('none');
     const message = `cannot read '${path}': there is no such file or folder`;
     expect(await failure(openSource(path))).toMatchObject({ code: 'NOT_FOUND', message });
   });
 
-  test('that is a directory', async () => {
+  test('that is a directory is rejected', async () => {
     const { path } = folder();
     expect(await failure(openSource(path))).toMatchObject({
       code: 'UNSUPPORTED',
@@ -126,7 +126,7 @@ describe('a file', () => {
     });
   });
 
-  test('that grows, or that another takes the place of, is noticed', async () => {
+  test('that grows or is replaced is detected', async () => {
     const path = file();
     const source = await openSource(path);
     const description = source.describe?.();
@@ -138,7 +138,7 @@ describe('a file', () => {
     await source.close?.();
   });
 
-  test('that is cut short while it is read', async () => {
+  test('that is truncated while it is read is an error', async () => {
     const path = file();
     const source = await openSource(path);
     writeFileSync(path, BYTES.subarray(0, 100));
@@ -155,7 +155,7 @@ describe('a URL', () => {
     [403, 'DENIED', 1],
     [418, 'IO', 1],
     [503, 'IO', 5],
-  ] as const)('that answers %i fails as %s after %i tries', async (status, code, tries) => {
+  ] as const)('that answers %i fails with %s after %i tries', async (status, code, tries) => {
     let requests = 0;
     const url = await serve(BYTES, (_, response) => {
       requests += 1;
@@ -171,12 +171,12 @@ describe('a URL', () => {
     expect(await failure(openSource(url))).toMatchObject({ code: 'IO', details: { status: 200 } });
   });
 
-  test('that hides its size', async () => {
+  test('that does not state its size is an error', async () => {
     const url = await serve(BYTES, (_, response) => !!response.writeHead(206).end('x'));
     expect(await failure(openSource(url))).toMatchObject({ code: 'IO' });
   });
 
-  test('that is busy, then drops the connection, is asked again', async () => {
+  test('that is busy, then drops the connection, is requested again', async () => {
     const url = await serve(BYTES, (_, response, count) => {
       if (count === 0) return !!response.writeHead(429, { 'retry-after': '0' }).end();
       if (count !== 2) return false;
@@ -196,7 +196,7 @@ describe('a URL', () => {
     ['another ETag', { etag: '"2"' }, 'CHANGED'],
     ['another size', { 'content-range': 'bytes 0-9/10' }, 'CHANGED'],
     ['another range', { 'content-range': `bytes 5-14/${BYTES.length}` }, 'IO'],
-  ] as const)('that answers with %s', async (_, headers, code) => {
+  ] as const)('that answers with %s is an error', async (_, headers, code) => {
     const url = await serve(BYTES, (request, response, count) => {
       if (count > 0) answer(BYTES, request, response, headers);
       return count > 0;
@@ -208,7 +208,7 @@ describe('a URL', () => {
   test.each([
     ['a strong ETag', '"7"', '"7"'],
     ['a weak one', 'W/"7"', undefined],
-  ])('with %s is asked for ranges of what it was', async (_, etag, sent) => {
+  ])('with %s sends If-Range accordingly', async (_, etag, sent) => {
     const seen: unknown[] = [];
     const url = await serve(BYTES, (request, response) => {
       seen.push(request.headers['if-range']);
@@ -220,7 +220,7 @@ describe('a URL', () => {
     expect([seen[0], seen.at(-1)]).toEqual([undefined, sent]);
   });
 
-  test('that was changed and sends all of itself', async () => {
+  test('that has changed and sends its whole body is an error', async () => {
     const url = await serve(BYTES, (request, response) => {
       const { 'if-range': condition } = request.headers;
       return condition !== undefined && !!response.writeHead(200, { etag: '"2"' }).end(BYTES);
@@ -229,7 +229,7 @@ describe('a URL', () => {
     expect(await failure(source.read(5, 10))).toMatchObject({ code: 'CHANGED' });
   });
 
-  test('is tried as often in a worker as in the thread that opened it', async () => {
+  test('has the same number of attempts in a worker as in the main thread', async () => {
     let requests = 0;
     const url = await serve(BYTES, (_, response) => ++requests > 1 && !!response.writeHead(503).end());
     const source = await openSource(url, { attempts: 3, patience: 1 });
@@ -239,7 +239,7 @@ describe('a URL', () => {
     expect(requests).toBe(1 + 3);
   });
 
-  test('that sends fewer bytes than it says', async () => {
+  test('that sends fewer bytes than it announces is an error', async () => {
     const url = await serve(BYTES, (_, response, count) => {
       if (count === 0) return false;
       response.writeHead(206, { 'content-range': `bytes 0-99/${BYTES.length}`, etag: '"1"' }).end('short');
@@ -253,18 +253,18 @@ describe('a URL', () => {
   const once = { patience: 2 ** 30 };
 
   test.each([
-    ['is none', 'http://', {}],
-    ['has a password in it', 'http://user:word@127.0.0.1:9/model.gguf', {}],
-    ['is asked for with an impossible header', 'http://127.0.0.1:9/model.gguf', { headers: { 'a b': 'c' } }],
-    ["is a file's, on another machine", 'file://elsewhere/model.gguf', {}],
-  ])('that %s is refused, and not asked for again', async (_, url, options) => {
+    ['is invalid', 'http://', {}],
+    ['contains a password', 'http://user:word@127.0.0.1:9/model.gguf', {}],
+    ['has an invalid header', 'http://127.0.0.1:9/model.gguf', { headers: { 'a b': 'c' } }],
+    ['is a file URL on another machine', 'file://elsewhere/model.gguf', {}],
+  ])('that %s is rejected and not requested again', async (_, url, options) => {
     expect(await failure(openSource(url, { ...once, ...options }))).toMatchObject({ code: 'ARGUMENT' });
     expect(await failure(openModel(url, { ...once, ...options }))).toMatchObject({ code: 'ARGUMENT' });
   });
 
   test.each([
-    ['that nobody answers', 'http://127.0.0.1:2/model.gguf', 'nothing accepts connections there', 'ECONNREFUSED'],
-    ['whose host is not known', 'http://nobody.invalid/model.gguf', 'host', /ENOTFOUND|EAI_AGAIN/],
+    ['with no server listening', 'http://127.0.0.1:2/model.gguf', 'nothing accepts connections there', 'ECONNREFUSED'],
+    ['with an unknown host', 'http://nobody.invalid/model.gguf', 'host', /ENOTFOUND|EAI_AGAIN/],
   ])('%s fails with the reason and its cause', async (_, url, reason, system) => {
     const error: unknown = await openSource(url, quick).catch((error: unknown) => error);
     expect(error).toMatchObject({ code: 'IO', message: expect.stringContaining(reason), cause: expect.any(Error) });
@@ -281,14 +281,14 @@ describe('a URL', () => {
     ['patience', -1],
     ['maxWait', Number.NaN],
     ['idleTimeout', 0],
-  ])('is not read with %s of %s', async (name, value) => {
+  ])('is rejected with %s of %s', async (name, value) => {
     expect(await failure(openSource('http://127.0.0.1:2/x', { [name]: value }))).toMatchObject({
       code: 'RANGE',
       message: expect.stringContaining(`${name} is ${value}`),
     });
   });
 
-  test('is read without a warning by many at once, whom one signal stops', async () => {
+  test('supports many concurrent reads with one signal, without a warning', async () => {
     const warnings: Error[] = [];
     const note = (warning: Error) => void warnings.push(warning);
     process.on('warning', note);
@@ -316,7 +316,7 @@ describe('several sources end to end', () => {
     BYTES.slice(start, all[index + 1] ?? start),
   );
 
-  test('are recognised by all of them, in their order', async () => {
+  test('have a fingerprint of all of them in order', async () => {
     await init(); // hashes bytes
     const print = async (parts: Uint8Array[]) =>
       new JoinedSource(await Promise.all(parts.map((bytes) => openSource(bytes)))).fingerprint();
@@ -327,7 +327,7 @@ describe('several sources end to end', () => {
     expect(await new JoinedSource([await openSource(a), unknown]).fingerprint()).toBeUndefined();
   });
 
-  test('one of which was changed', async () => {
+  test('are an error if one of them has changed', async () => {
     const path = file();
     const source = new JoinedSource(await Promise.all([openSource(parts[0] ?? ''), openSource(path)]));
     appendFileSync(path, 'more');
@@ -336,6 +336,6 @@ describe('several sources end to end', () => {
   });
 });
 
-test('what is no source is refused', async () => {
+test('an invalid source is rejected', async () => {
   expect(await failure(openSource({} as never))).toMatchObject({ code: 'ARGUMENT' });
 });

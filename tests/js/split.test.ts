@@ -53,7 +53,7 @@ describe('splitMaxSize', () => {
     ['0.3 M', 3e5],
     // The first tensor is larger, and llama-gguf-split gives up on an empty first file.
     ['1K', undefined],
-  ])('%s: what llama-gguf-split makes of the whole file', async (splitMaxSize, maxSize) => {
+  ])('of %s writes the shards that llama-gguf-split writes', async (splitMaxSize, maxSize) => {
     const place = folder();
     await convert(WHALE, place.file('whole.gguf'), { preset: 'Q4_K_M' });
     const report = await convert(WHALE, place.file('ours.gguf'), { preset: 'Q4_K_M', splitMaxSize });
@@ -71,7 +71,7 @@ describe('splitMaxSize', () => {
     expect(sha256(place.file('again.gguf'))).toBe(WHALE_SHA256.Q4_K_M);
   });
 
-  test.each([0, -1, Number.NaN, '', '5X', 'MB', '1e3', {}])('of %s is refused', async (splitMaxSize) => {
+  test.each([0, -1, Number.NaN, '', '5X', 'MB', '1e3', {}])('of %s is rejected', async (splitMaxSize) => {
     const model = await openModel(WHALE);
     const recipe = { preset: 'Q4_0', splitMaxSize } as Recipe;
     expect(['ARGUMENT', 'RANGE']).toContain((await failure(planModel(model, recipe))).code);
@@ -80,7 +80,7 @@ describe('splitMaxSize', () => {
     await model.close();
   });
 
-  test('by a function of targets, in memory, in order or not', async () => {
+  test('writes to targets from a function, in memory, in order or not', async () => {
     const model = await openModel(WHALE);
     const targets: MemoryTarget[] = [];
     const seen: unknown[] = [];
@@ -111,7 +111,7 @@ describe('splitMaxSize', () => {
     await model.close();
   });
 
-  test('that fails or is stopped leaves nothing', async () => {
+  test('leaves nothing if the run fails or is aborted', async () => {
     const { path, file } = folder();
     const model = await openModel(WHALE);
     const stop = new AbortController();
@@ -124,7 +124,7 @@ describe('splitMaxSize', () => {
     await model.close();
   });
 
-  test('that was interrupted goes on, to the same bytes', async () => {
+  test('resumes an interrupted run to the same bytes', async () => {
     const place = folder();
     const recipe: Recipe = { preset: 'Q4_K_M', splitMaxSize: '1MB' };
     await convert(WHALE, place.file('want'), recipe);
@@ -154,7 +154,7 @@ describe('splitMaxSize', () => {
   });
 });
 
-test('hashes of shards are those of sha256sum', async () => {
+test("hashes of shards equal sha256sum's", async () => {
   const place = folder();
   const report = await convert(WHALE, place.file('m.gguf'), { preset: 'Q8_0', splitMaxSize: '2MB' });
   const manifest = manifestOf(report, 'm.gguf');
@@ -164,7 +164,7 @@ test('hashes of shards are those of sha256sum', async () => {
   expect(manifest.size).toBe(manifest.files?.reduce((sum, { file }) => sum + statSync(place.file(file)).size, 0));
 });
 
-test('verify reads all shards, and finds the one that was damaged', () => {
+test('verify reads all shards and finds the damaged one', () => {
   const place = folder();
   const run = (...args: string[]) =>
     spawnSync(process.execPath, ['dist/cli/main.js', ...args, '--quiet'], { encoding: 'utf8' });
@@ -182,7 +182,7 @@ test('verify reads all shards, and finds the one that was damaged', () => {
   ]);
 });
 
-test('keepSplit of a whole file is one shard that says nothing of shards', async () => {
+test('keepSplit of a whole file writes one file without split metadata', async () => {
   const place = folder();
   await convert(WHALE, place.file('o.gguf'), { preset: 'COPY', keepSplit: true });
   expect(readdirSync(place.path)).toEqual(['o-00001-of-00001.gguf']);
@@ -191,7 +191,7 @@ test('keepSplit of a whole file is one shard that says nothing of shards', async
   await model.close();
 });
 
-test('keepSplit refuses to leave a shard without tensors', async () => {
+test('keepSplit rejects a shard without tensors', async () => {
   const model = await openModel(ggufSplit(whale, { maxTensors: 4 }));
   const plan = planModel(model, { preset: 'Q4_0', keepSplit: true, pruneLayers: [0, 1, 2] });
   expect(await failure(plan)).toMatchObject({ code: 'ARGUMENT', message: expect.stringContaining('without tensors') });

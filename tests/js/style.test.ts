@@ -49,7 +49,7 @@ function filesBelow(folder: string): string[] {
   });
 }
 
-test('no phrase of the list is in the repository', () => {
+test('no file contains a phrase of the list', () => {
   const files = filesBelow('');
   expect(files.length).toBeGreaterThan(500);
   const found = files

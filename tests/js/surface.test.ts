@@ -69,7 +69,7 @@ describe('numbers', () => {
     ['Pact', (bits) => new quantpress.Pact(1, bits)],
   ];
 
-  test.each(widths.filter(([name]) => name !== 'scheme'))('%s says one thing of a wrong width', async (_, call) => {
+  test.each(widths.filter(([name]) => name !== 'scheme'))('%s has one message for a wrong width', async (_, call) => {
     for (const bits of [0, 1, 9, 260, -4, 4.5, 2 ** 40, Number.NaN]) {
       const error = await thrownBy(() => call(bits as never));
       expect(error).toMatchObject({ code: 'RANGE', details: { bits, minimum: 2, maximum: 8 } });
@@ -160,7 +160,7 @@ describe('numbers', () => {
     expect(error).toMatchObject({ code: 'RANGE', message });
   });
 
-  test('a negative axis counts from the end', () => {
+  test('a negative axis counts from the last', () => {
     const last = quantpress.calibratePerChannel(values, [4, 16], -1, 8);
     expect(last).toEqual(quantpress.calibratePerChannel(values, [4, 16], 1, 8));
     expect(last.granularity).toEqual({ kind: 'perChannel', axis: 1 });
@@ -179,7 +179,7 @@ describe('numbers', () => {
 describe('wrong values', () => {
   const params = () => quantpress.calibratePerTensor(values, 4);
 
-  test('rmse of two arrays is an error, of statistics a number', async () => {
+  test('rmse of two arrays is an error, rmse of statistics is a number', async () => {
     const error = await thrownBy(() => (quantpress.rmse as (a: unknown, b: unknown) => number)(values, values));
     expect(error).toMatchObject({
       code: 'ARGUMENT',
@@ -190,7 +190,7 @@ describe('wrong values', () => {
     expect(quantpress.rmse(quantpress.compareError(values, moved))).toBeCloseTo(0.5, 6);
   });
 
-  test('percentiles are of finite values, from 0 to 100', async () => {
+  test('percentiles accept finite values from 0 to 100', async () => {
     for (const percent of [-0.1, 100.1]) {
       expect(await thrownBy(() => quantpress.percentile(values, percent))).toMatchObject({ code: 'RANGE' });
     }
@@ -204,7 +204,7 @@ describe('wrong values', () => {
     expect(quantpress.percentile(Float32Array.of(1, 2), 100)).toBe(2);
   });
 
-  test('codes that do not fit are errors with their index', async () => {
+  test('codes out of range are errors with their index', async () => {
     const outside = { code: 'RANGE', details: { index: 1, code: 100 } };
     expect(await thrownBy(() => quantpress.packCodes(Int8Array.of(1, 100), 4))).toMatchObject(outside);
     const codes = Int8Array.of(1, 100);
@@ -229,7 +229,7 @@ describe('wrong values', () => {
     }
   });
 
-  test('a step that diverged is an error, one below zero becomes the smallest of PyTorch', async () => {
+  test("a diverged step is an error, a negative step becomes PyTorch's smallest", async () => {
     const learned = quantpress.LearnedFakeQuantize.fromValues(quantpress.FakeQuantConfig.symmetric(4), values);
     learned.scales[0] = -0.25;
     learned.clampParameters();
@@ -244,7 +244,7 @@ describe('wrong values', () => {
     }
   });
 
-  test('the largest floats come back finite, at every width and in every way', () => {
+  test('the largest floats decode to finite values, for every width and scheme', () => {
     const largest = new Float32Array(64).fill(3.4028234663852886e38);
     largest[1] = -3.4028234663852886e38;
     const schemes: quantpress.Scheme[] = [];
@@ -282,7 +282,7 @@ describe('objects of the engine', () => {
     return errors;
   };
 
-  test('merge with themselves', () => {
+  test('can be merged with themselves', () => {
     const errors = accumulator();
     errors.merge(errors);
     expect(errors.length).toBe(128);
@@ -297,7 +297,7 @@ describe('objects of the engine', () => {
     errors.free();
   });
 
-  test('are freed once, and can be used with `using`', async () => {
+  test('are freed once and work with `using`', async () => {
     const importance = await quantpress.openImportance(WHALE_IMATRIX);
     const objects: { free(): void; [Symbol.dispose](): void }[] = [
       accumulator(),
@@ -352,12 +352,12 @@ describe('arrays of another realm', () => {
     shape: number[];
   };
 
-  test('are of another realm', () => {
+  test('fail instanceof', () => {
     expect(foreign.floats).not.toBeInstanceOf(Float32Array);
     expect(foreign.bytes(1)).not.toBeInstanceOf(Uint8Array);
   });
 
-  test('are quantized as those of this one', () => {
+  test('are quantized like arrays of this realm', () => {
     const { floats } = foreign;
     const bytes = quantpress.quantize(values, 'Q8_0');
     expect(quantpress.quantize(floats, 'Q8_0')).toEqual(bytes);
@@ -388,7 +388,7 @@ describe('arrays of another realm', () => {
     fake.free();
   });
 
-  test('are models and sources', async () => {
+  test('are accepted as models and sources', async () => {
     const file = readFileSync(WHALE);
     for (const bytes of [foreign.copy(file), foreign.copy(file).buffer]) {
       const opened = await quantpress.openModel(bytes);
@@ -409,7 +409,7 @@ describe('arrays of another realm', () => {
     await own.close();
   });
 
-  test('what only looks like an array is none', async () => {
+  test('an object that only looks like an array is rejected', async () => {
     for (const fake of [
       Object.create(Float32Array.prototype) as unknown,
       { [Symbol.toStringTag]: 'Float32Array', length: 64 },

@@ -14,7 +14,7 @@ async function fill(target: Target, pieces: readonly [offset: number, content: s
 }
 
 describe('a file', () => {
-  test('appears when it is complete, and not before', async () => {
+  test('appears only when it is complete', async () => {
     const { file, names } = folder();
     const target = await openTarget(file('out'));
     await fill(
@@ -42,7 +42,7 @@ describe('a file', () => {
     expect(readFileSync(file('out'), 'utf8')).toBe('old');
   });
 
-  test('behind a symbolic link is replaced, and the link stays', async () => {
+  test('is replaced through a symbolic link, and the link stays', async () => {
     const { file } = folder();
     writeFileSync(file('real'), 'old');
     symlinkSync(file('real'), file('link'));
@@ -53,7 +53,7 @@ describe('a file', () => {
     expect(readFileSync(file('real'), 'utf8')).toBe('new');
   });
 
-  test('in a folder that does not exist', async () => {
+  test('in a folder that does not exist is rejected', async () => {
     const path = folder().file('none/out');
     const target = await openTarget(path);
     const message = `cannot write '${path}': there is no such file or folder`;
@@ -61,14 +61,14 @@ describe('a file', () => {
     await target.abort();
   });
 
-  test('under the name of a folder', async () => {
+  test('with the name of a folder is rejected', async () => {
     const { path, names } = folder();
     const target = await openTarget(path);
     expect(await failure(target.open?.(1) ?? Promise.resolve())).toMatchObject({ code: 'UNSUPPORTED' });
     expect(names()).toEqual([]);
   });
 
-  test('larger than the disk is refused before anything is written', async () => {
+  test('larger than the disk is rejected before anything is written', async () => {
     const { file, names } = folder();
     const target = await openTarget(file('out'));
     const size = 2 ** 52;
@@ -77,7 +77,7 @@ describe('a file', () => {
     expect(names()).toEqual([]);
   });
 
-  test('that is a device is written to, never replaced', async () => {
+  test('that is a device is written, never replaced', async () => {
     const target = await openTarget('/dev/null');
     expect(target.ordered).toBe(true);
     await fill(target, [[0, 'gone']], 4);
@@ -86,7 +86,7 @@ describe('a file', () => {
   });
 });
 
-test('memory holds the whole once it is complete', async () => {
+test('memory has the whole file once it is complete', async () => {
   const target = new MemoryTarget();
   await fill(
     target,
@@ -102,7 +102,7 @@ test('memory holds the whole once it is complete', async () => {
   expect(target.bytes).toEqual(text('abcdef'));
 });
 
-test('a Blob holds the whole once it is complete', async () => {
+test('a Blob has the whole file once it is complete', async () => {
   const target = new BlobTarget();
   await fill(
     target,
@@ -142,12 +142,12 @@ test('a stream gets the bytes, and is closed or aborted', async () => {
   expect(seen).toEqual(['abc', 'def', 'closed', 'abc', 'aborted: enough']);
 });
 
-test('what is no target is refused', async () => {
+test('an invalid target is rejected', async () => {
   expect(await failure(openTarget({} as never))).toMatchObject({ code: 'ARGUMENT' });
 });
 
 describe('pieces in any order', () => {
-  test('reach an ordered target in order', async () => {
+  test('are written to an ordered target in order', async () => {
     const lengths = fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 30 });
     await fc.assert(
       fc.asyncProperty(
@@ -183,7 +183,7 @@ describe('pieces in any order', () => {
     );
   });
 
-  test('that wait for one that never comes fail when the work is aborted', async () => {
+  test('that wait for a missing piece fail when the work is aborted', async () => {
     const stop = new AbortController();
     const target = new InOrder(new BlobTarget(), stop.signal);
     const waiting = target.write(10, text('late'));
@@ -194,7 +194,7 @@ describe('pieces in any order', () => {
 });
 
 describe("the browser's own storage", () => {
-  test('that takes no more bytes is full, not tried for ever', async () => {
+  test('is reported as full when it accepts no more bytes', async () => {
     let room = 7;
     const handle = {
       write: (bytes: Uint8Array) => {
@@ -215,7 +215,7 @@ describe("the browser's own storage", () => {
     ['too little', { quota: 1000, usage: 400 }, { code: 'NO_SPACE', details: { needed: 601, free: 600 } }],
     ['enough', { quota: 1001, usage: 400 }, undefined],
     ['unknown', {}, undefined],
-  ])('with room of %s', async (_, estimate, refusal) => {
+  ])('compares free space before writing: %s', async (_, estimate, refusal) => {
     vi.stubGlobal('navigator', { storage: { estimate: async () => estimate } });
     onTestFinished(() => {
       vi.unstubAllGlobals();

@@ -36,7 +36,7 @@ beforeAll(() => {
 });
 
 describe('examples of documentation comments', () => {
-  test('are there', () => expect(examples.length).toBeGreaterThan(10));
+  test('are found', () => expect(examples.length).toBeGreaterThan(10));
 
   test.each(examples.filter(({ file }) => !ELSEWHERE.has(file)))('$file', ({ file, index, code }) => {
     const program = `${FOLDER}/${file.replaceAll('/', '-')}-${index}.mjs`;

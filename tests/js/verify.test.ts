@@ -14,7 +14,7 @@ beforeAll(() => init());
 
 const quantpress = (...args: string[]) => spawnSync(process.execPath, [CLI, ...args], { encoding: 'utf8' });
 
-test("the engine's SHA-256 is the system's, whatever the pieces", () => {
+test("the engine's SHA-256 equals the system's, whatever the pieces", () => {
   const bytes = readFileSync(WHALE).subarray(0, 1_000_003);
   const [ours, system] = [engineHash('sha256'), hasher()];
   for (let at = 0, step = 1; at < bytes.length; at += step, step = (step * 7 + 1) % 9973) {
@@ -26,7 +26,7 @@ test("the engine's SHA-256 is the system's, whatever the pieces", () => {
 });
 
 describe('hashes computed while writing', () => {
-  test.each([0, 3])('are those of the bytes in the file (%i workers)', async (workers) => {
+  test.each([0, 3])('equal those of the bytes in the file (%i workers)', async (workers) => {
     const { file } = folder();
     const source = await openModel(WHALE);
     const report = await quantizeModel(source, file('out'), 'Q4_K_M', { hashes: true, workers });
@@ -46,7 +46,7 @@ describe('hashes computed while writing', () => {
 });
 
 describe('quantpress verify', () => {
-  test('says that a file is as its manifest says, in every form; sha256sum agrees', () => {
+  test('confirms an unchanged file in every manifest form, and sha256sum agrees', () => {
     const { path, file } = folder();
     for (const manifest of ['out.gguf.manifest.json', 'out.sha256', 'out.hashes']) {
       const args = ['--quiet', '--manifest', file(manifest), WHALE, file('out.gguf'), 'Q8_0'];
@@ -64,7 +64,7 @@ describe('quantpress verify', () => {
     expect(readFileSync(file('out.hashes'), 'utf8')).toMatch(/^xxh64 {5}[0-9a-f]{16} {2}out\.gguf:output\.weight$/m);
   });
 
-  test('names the tensor whose bytes have changed, and ends with 1', () => {
+  test('names the changed tensor and exits with 1', () => {
     const { file } = folder();
     quantpress('quantize', '--manifest', file('out.manifest.json'), WHALE, file('out'), 'Q8_0');
     const bytes = readFileSync(file('out'));
@@ -93,8 +93,8 @@ describe('quantpress verify', () => {
 
   test.each([
     ['cut', (bytes: Buffer) => bytes.subarray(0, 3_000_000), 'bytes'],
-    ['no model', () => Buffer.from('hello, this is text'), 'not'],
-  ])('a file that is %s', (_, damage, word) => {
+    ['not a model', () => Buffer.from('hello, this is text'), 'not'],
+  ])('reports a file that is %s', (_, damage, word) => {
     const { file } = folder();
     quantpress('quantize', '--quiet', WHALE, file('out'), 'Q8_0');
     writeFileSync(file('out'), damage(readFileSync(file('out'))));
@@ -104,7 +104,7 @@ describe('quantpress verify', () => {
     expect(stderr).toContain(word);
   });
 
-  test('a manifest that is none, or is not there', () => {
+  test('rejects a manifest that is invalid or missing', () => {
     const { file } = folder();
     writeFileSync(file('m.json'), '{"a": 1}');
     expect(quantpress('verify', '--manifest', file('m.json'), WHALE)).toMatchObject({ status: 1 });
@@ -112,7 +112,7 @@ describe('quantpress verify', () => {
   });
 });
 
-test('what a manifest lacks or has too much is a problem', async () => {
+test('missing and extra entries of a manifest are problems', async () => {
   const model = await openModel(WHALE);
   const { manifest } = await verifyModel(model);
   const expected = parseManifest(manifestText(manifest, 'm.json'));

@@ -21,7 +21,7 @@ import { WHALE, WHALE_IMATRIX } from './support/whale.js';
 
 beforeAll(() => init());
 
-test('it is sqrt(sum n r^2 / sum n), a copied tensor counting as 0 and an unknown one as the others', () => {
+test('weightError() is sqrt(sum n r^2 / sum n), with 0 for copied tensors and the mean of the others for unmeasured ones', () => {
   const [changed, copied] = [
     { weights: 300, relativeRmse: 0.1 },
     { weights: 100, relativeRmse: 0 },
@@ -76,7 +76,7 @@ describe('of one file', () => {
     expect(report.weightError).toBe(reported);
   });
 
-  test('a pure format is what analyze says of it, with and without an importance matrix', async () => {
+  test('a pure format has the error that analyze measures, with and without an importance matrix', async () => {
     const { file: out } = folder();
     for (const imatrix of [[], ['--imatrix', WHALE_IMATRIX]]) {
       const args = ['analyze', '--formats', 'Q6_K', '--sample', 'all', ...imatrix, WHALE];

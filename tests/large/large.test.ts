@@ -26,7 +26,7 @@ function say(what: string, figures: Record<string, number>): void {
   process.stdout.write(`${what}: ${parts.join(', ')}\n`);
 }
 
-test('6 GB in Node take less than 400 MB of memory', async () => {
+test('converting 6 GB in Node takes less than 400 MB of memory', async () => {
   await init();
   const { file } = folder();
   sparseModel(file('in.gguf'), 6 * GB);
@@ -95,7 +95,7 @@ async function launch(profile: string): Promise<{ page: Page; pid: number }> {
   return { page: context.pages()[0] ?? (await context.newPage()), pid: Number(pid) };
 }
 
-test("3 GB in Chromium, into the browser's own storage, have the bytes they have in Node", async () => {
+test('converting 3 GB in Chromium, into browser storage, gives the same bytes as in Node', async () => {
   await init();
   const { file } = folder();
   sparseModel(file('in.gguf'), 3 * GB);

@@ -63,7 +63,7 @@ async function firstLine(url: string): Promise<string> {
   }
 }
 
-test('Vite 8, building: a page and a Web Worker', async () => {
+test('Vite 8 builds a page and a Web Worker', async () => {
   const { build } = await import('vite');
   const input = ['index.html', 'bytes.html', 'thread.html'].map((name) => join(consumer.folder, name));
   await build({
@@ -79,7 +79,7 @@ test('Vite 8, building: a page and a Web Worker', async () => {
   await expectBytes('vite-8', '/thread.html');
 });
 
-test('Vite 8, developing', async () => {
+test('Vite 8 serves a page in development', async () => {
   const { createServer } = await import('vite');
   // As a developer has it, with its websocket: without one its page complains, now before and now after our line.
   const server = await createServer({ root: consumer.folder, logLevel: 'warn', server: { port: 0 } });
@@ -90,7 +90,7 @@ test('Vite 8, developing', async () => {
   await server.close();
 });
 
-test('Vite 7, building, and developing with the line the README asks for', async () => {
+test("Vite 7 builds a page, and serves it in development with the README's option", async () => {
   const { build, createServer } = (await import('vite-7' as string)) as typeof import('vite');
   const root = consumer.folder;
   await build({ root, logLevel: 'warn', build: { target: 'es2022', outDir: 'vite-7' }, configFile: false });
@@ -104,7 +104,7 @@ test('Vite 7, building, and developing with the line the README asks for', async
   await server.close();
 });
 
-test('webpack 5: a page, and a Web Worker', async () => {
+test('webpack 5 builds a page and a Web Worker', async () => {
   const { default: webpack } = await import('webpack');
   const stats = await new Promise<import('webpack').Stats | undefined>((resolve, reject) => {
     webpack(
@@ -126,7 +126,7 @@ test('webpack 5: a page, and a Web Worker', async () => {
 
 const wasm = () => readFileSync(join(consumer.folder, 'node_modules/quantpress/dist/quantpress.wasm'));
 
-test.each(['inline', 'slim'])('esbuild: quantpress/%s', async (name) => {
+test.each(['inline', 'slim'])('esbuild bundles quantpress/%s', async (name) => {
   const { build } = await import('esbuild');
   await build({
     entryPoints: [join(consumer.folder, `${name}.js`)],
@@ -142,7 +142,7 @@ test.each(['inline', 'slim'])('esbuild: quantpress/%s', async (name) => {
   });
 });
 
-test.each(['inline', 'slim'])('Rollup, with nothing but a way to find packages: quantpress/%s', async (name) => {
+test.each(['inline', 'slim'])('Rollup with only module resolution bundles quantpress/%s', async (name) => {
   const { rollup } = await import('rollup');
   const bundle = await rollup({
     input: join(consumer.folder, `${name}.js`),
@@ -166,7 +166,7 @@ test.each(['inline', 'slim'])('Rollup, with nothing but a way to find packages: 
   });
 });
 
-test('no bundler: an import map and the folder of the package', async () => {
+test('an import map and the folder of the package work without a bundler', async () => {
   const map = JSON.stringify({ imports: { quantpress: '/node_modules/quantpress/dist/browser.js' } });
   const body = `<!doctype html><link rel="icon" href="data:,"><script type="importmap">${map}</script>
     <script type="module">${example}</script>`;

@@ -14,20 +14,17 @@ beforeAll(async () => {
 afterAll(() => consumer?.remove());
 
 describe('Node', () => {
-  test.each(['quantpress', 'quantpress/inline'])(
-    'the bytes are those of the engine under test, from %s',
-    async (name) => {
-      consumer.write({ 'bytes.js': printBytes(name) });
-      expect(consumer.run(process.execPath, 'bytes.js')).toBe(await expectedBytes());
-    },
-  );
+  test.each(['quantpress', 'quantpress/inline'])('%s writes the bytes of the engine under test', async (name) => {
+    consumer.write({ 'bytes.js': printBytes(name) });
+    expect(consumer.run(process.execPath, 'bytes.js')).toBe(await expectedBytes());
+  });
 
-  test.each(['quantpress', 'quantpress/inline'])('the example of the README, from %s', (name) => {
+  test.each(['quantpress', 'quantpress/inline'])('%s runs the example of the README', (name) => {
     consumer.write({ 'example.js': example.replace("'quantpress'", `'${name}'`) });
     expect(consumer.run(process.execPath, 'example.js').trim()).toMatch(printed);
   });
 
-  test('quantpress/slim with the .wasm the package exports', () => {
+  test('quantpress/slim loads the .wasm that the package exports', () => {
     consumer.write({
       'slim.js': `
         import { readFile } from 'node:fs/promises';
@@ -39,7 +36,7 @@ describe('Node', () => {
     expect(consumer.run(process.execPath, 'slim.js')).toBe('34');
   });
 
-  test('a CommonJS program: by import() everywhere, by require() where Node has that for modules', () => {
+  test('a CommonJS program loads it with import(), and with require() where Node supports it for modules', () => {
     const use = 'await q.init(); process.stdout.write(String(q.quantize(new Float32Array(32), "Q8_0").length));';
     consumer.write({
       'import.cjs': `(async () => { const q = await import('quantpress'); ${use} })();`,
@@ -78,7 +75,7 @@ describe('TypeScript', () => {
     ['5', 'typescript-5', 'nodenext', 'nodenext'],
     ['5', 'typescript-5', 'esnext', 'bundler'],
   ])(
-    '%s (%s), module %s, resolution %s, with the checks of libraries on',
+    '%s (%s), module %s, resolution %s, finds the types with skipLibCheck off',
     (major, compiler, module, moduleResolution) => {
       const compilerOptions = {
         target: 'es2022',

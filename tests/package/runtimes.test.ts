@@ -36,13 +36,13 @@ const workerd = program(
 
 const permissions = ['run', '--no-remote', '--no-lock', '--node-modules-dir=manual', '--allow-read', '--allow-env'];
 
-test.skipIf(!deno)('Deno', async () => {
+test.skipIf(!deno)('Deno runs the package', async () => {
   for (const file of ['main.js', 'inline.js']) {
     expect(consumer.run(deno!, ...permissions, file)).toBe(await expectedBytes());
   }
 });
 
-test.skipIf(!deno)('Deno, which may read and write and nothing else, writes a whole file', () => {
+test.skipIf(!deno)('Deno with only read and write permission writes a whole file', () => {
   const script = `
     import { init, openModel, quantizeModel } from 'quantpress';
     await init();
@@ -54,11 +54,11 @@ test.skipIf(!deno)('Deno, which may read and write and nothing else, writes a wh
   expect(consumer.run(deno!, ...permissions, '--allow-write=.', 'write.js').trim()).toBe(WHALE_SHA256.Q8_0);
 });
 
-test.skipIf(!bun)('Bun', async () => {
+test.skipIf(!bun)('Bun runs the package', async () => {
   for (const file of ['main.js', 'inline.js']) expect(consumer.run(bun!, 'run', file)).toBe(await expectedBytes());
 });
 
-test.skipIf(!workerd)('workerd, with the engine as a module of its own', async () => {
+test.skipIf(!workerd)('workerd runs the package with the engine as a separate module', async () => {
   const { build } = await import('esbuild');
   // As wrangler does it: the conditions of workerd, and .wasm files left as modules beside the script.
   await build({

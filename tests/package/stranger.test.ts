@@ -81,18 +81,18 @@ async function firstLine(url: string): Promise<string> {
   return text;
 }
 
-test('the README has it in under ten lines', () => {
+test("the README's example has less than ten lines", () => {
   expect(example.split('\n').filter((line) => line.trim() !== '').length).toBeLessThan(10);
 });
 
-test('developing', () => served('dev', async (url) => expect(await firstLine(url)).toMatch(printed)));
+test('works in development', () => served('dev', async (url) => expect(await firstLine(url)).toMatch(printed)));
 
-test('built', async () => {
+test('works when built', async () => {
   app.run(process.execPath, ...VITE, 'build', '--logLevel', 'warn');
   await served('preview', async (url) => expect(await firstLine(url)).toMatch(printed));
 });
 
-test("the guide's page, built: a whole model in workers", async () => {
+test("the guide's page, built, converts a whole model in workers", async () => {
   const [page] = blocksOf('docs/quick-start.md').filter(({ language }) => language === 'html');
   // The bundler stands in for the import map.
   app.write({ 'index.html': page?.code.replace(/<script type="importmap">[\s\S]*?<\/script>/, '') ?? '' });

@@ -69,7 +69,7 @@ fn changed(folder: &Folder, file: &str, change: impl FnOnce(&mut Map<String, Val
 }
 
 #[test]
-fn every_changed_folder_is_the_file_that_llama_cpps_script_writes_or_refused_as_it_refuses() {
+fn every_variant_folder_matches_the_output_or_error_of_llama_cpps_script() {
     let variants: Vec<Value> = serde_json::from_slice(&fs::read(golden().join("variants.json")).unwrap()).unwrap();
     let (mut wrong, mut made, mut refused) = (Vec::new(), 0, 0);
     for variant in variants.into_iter().map(Variant) {
@@ -103,7 +103,7 @@ fn every_changed_folder_is_the_file_that_llama_cpps_script_writes_or_refused_as_
 
 /// Quantizing from F64 gives the same result as quantizing the script's F32 file.
 #[test]
-fn folders_in_f64_are_quantized_too() {
+fn quantizes_folders_in_f64() {
     let variants: Vec<Value> = serde_json::from_slice(&fs::read(golden().join("variants.json")).unwrap()).unwrap();
     let variant = variants.into_iter().map(Variant).find(|variant| variant.text("name") == "F64").unwrap();
     let (folder, files) = variant.open().unwrap();

@@ -218,7 +218,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_and_names_lead_back() {
+    fn numbers_and_names_round_trip() {
         for kind in TensorType::ALL {
             assert_eq!(TensorType::by_id(kind.id).unwrap(), *kind);
             assert_eq!(TensorType::by_name(&kind.name.to_lowercase()).unwrap(), *kind);
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn removed_numbers_are_refused_by_name() {
+    fn rejects_removed_type_numbers_by_name() {
         for (id, name, _) in REMOVED {
             let error = TensorType::by_id(*id).unwrap_err();
             assert_eq!(error.code(), Code::UNSUPPORTED);
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_whole_blocks_that_do_not_overflow() {
+    fn sizes_count_whole_blocks_without_overflow() {
         assert_eq!(TensorType::Q4_0.size_of(64), Some(36));
         assert_eq!(TensorType::Q4_0.size_of(65), None);
         assert_eq!(TensorType::F64.size_of(u64::MAX), None);

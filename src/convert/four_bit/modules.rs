@@ -292,7 +292,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_matches_up_to_the_end_of_a_part_or_at_the_end() {
+    fn names_match_up_to_a_dot_or_at_the_end() {
         for (module, name, expected) in [
             ("model.layers.1.mlp.up_proj", "model.layers.1", true),
             ("model.layers.10.mlp.up_proj", "model.layers.1", false),
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn outputs_are_known_wherever_they_are() {
+    fn output_layers_are_recognised_at_any_depth() {
         for (module, expected) in [
             ("lm_head", true),
             ("model.lm_heads.12.out_proj", true),
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn tables_are_known_by_their_names() {
+    fn embeddings_and_norms_are_recognised_by_name() {
         for (module, expected) in [
             ("model.embed_tokens", Some("a table of embeddings")),
             ("model.embed-x", None),

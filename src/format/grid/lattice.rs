@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_are_those_of_a_sort() {
+    fn neighbours_equal_those_of_a_full_sort() {
         check::<4, 3>(&points::IQ2_XXS, 2, 113_157);
         check::<4, 3>(&points::IQ2_XS, 2, 181_721);
         check::<4, 3>(&points::IQ2_S, 1, 44_716);

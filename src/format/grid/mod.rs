@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_set_has_as_many_points_as_its_numbers_can_name() {
+    fn every_grid_has_one_point_per_index() {
         let sets: [(&[u64], usize); 6] = [
             (&points::IQ2_XXS, 256),
             (&points::IQ2_XS, 512),
@@ -114,7 +114,7 @@ mod tests {
 
     /// The expected hashes are those of the tables in ggml-common.h, which lists all levels explicitly.
     #[test]
-    fn the_levels_are_those_of_the_reference() {
+    fn levels_equal_the_reference() {
         assert_eq!(fingerprint(&IQ2_XXS), 0xbb4ee025b5ac6e8e, "iq2xxs_grid");
         assert_eq!(fingerprint(&IQ2_XS), 0xc9b1ee61e79909bd, "iq2xs_grid");
         assert_eq!(fingerprint(&IQ2_S), 0x123edd38a3b62b90, "iq2s_grid");

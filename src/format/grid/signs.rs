@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_hold_what_they_are_given() {
+    fn words_return_the_signs_and_scale_they_were_packed_from() {
         let word = SignsAndScale::new([0b0110_0110, 0x7f, 0, 0x80], 13);
         assert_eq!([0, 1, 2, 3].map(|group| word.signs(group)), [0b0110_0110, 0xff, 0, 0]);
         assert_eq!(word.scale(), 13);

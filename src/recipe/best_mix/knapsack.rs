@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn it_finds_the_best_of_all_selections_and_a_bound_below_it() {
+    fn finds_the_best_selection_and_a_bound_below_it() {
         for seed in 1..=100 {
             let (items, budget) = problem(seed);
             let solution = solve(&items, budget, &[]).unwrap();
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_close_to_its_bound_where_costs_are_too_many_to_try_each() {
+    fn is_close_to_its_bound_with_too_many_costs_to_enumerate() {
         for seed in 300..305 {
             let mut random = uniform(seed);
             let items: Vec<Vec<Choice>> = (0..200)
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_never_worse_than_where_it_starts_and_says_when_nothing_fits() {
+    fn is_never_worse_than_its_start_and_reports_when_nothing_fits() {
         for seed in 200..260 {
             let (items, budget) = problem(seed);
             let mut random = uniform(seed);

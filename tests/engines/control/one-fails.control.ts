@@ -3,9 +3,9 @@
 import { init, quantize } from 'quantpress';
 import { expect, test } from 'vitest';
 
-test('zeros have no bits', async () => {
+test('zeros encode to zero bytes', async () => {
   await init();
   expect([...quantize(new Float32Array(32), 'Q8_0')]).toEqual(Array(34).fill(0));
 });
 
-test('a page is no page', () => expect(typeof document).toBe('undefined'));
+test('a page has no document', () => expect(typeof document).toBe('undefined'));
