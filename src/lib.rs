@@ -43,30 +43,31 @@
 //! From top to bottom. A module uses only modules below it:
 //!
 //! ```text
-//! wasm   fs                              JavaScript bindings (wasm32); files and threads (feature `fs`)
-//! job                                    a conversion as a sans-I/O state machine: tasks, journal, hashes, report
-//! convert                                Hugging Face and diffusion models to GGUF: tensors, metadata, tokenizers
-//! recipe   bench                         presets and the planner; the benchmark suite
-//! analysis   qat   gguf                  error statistics; fake quantization; Q4_0 and Q8_0 tensors
-//! format   calibrate                     GGUF block formats; observers
-//! container   nf4   affine   search      file parsers and writers; 4-bit; integers; scale searches
-//! half   error   json   lanes   round    small floats, errors, JSON, SIMD lanes, rounding
-//! order   check   wire   hash   tagged   sorting, argument checks, serialization, hashes, tagged enums
+//! wasm   fs                                    JavaScript bindings (wasm32); files and threads (feature `fs`)
+//! job                                          a conversion as a sans-I/O state machine: tasks, journal, hashes, report
+//! convert                                      Hugging Face and diffusion models to GGUF: tensors, metadata, tokenizers
+//! recipe   bench                               presets and the planner; the benchmark suite
+//! analysis   qat   block_tensor                error statistics; fake quantization; Q4_0 and Q8_0 tensors
+//! format   calibrate                           GGUF block formats; observers
+//! container   nf4   affine   search            file parsers and writers; 4-bit; integers; scale searches
+//! half   error   json   lanes   round   hash   small floats, errors, JSON, SIMD lanes, rounding, hashes
+//! validation   serialization   sort            argument checks; structures as bytes; one sort for cold code
+//! interning   tagged_enum                      shared strings and shapes; deserializing enums with fields
 //! ```
 
-pub mod check;
 pub mod error;
 pub mod half;
 #[cfg(feature = "models")]
 pub mod hash;
+pub mod interning;
 pub mod json;
 pub mod lanes;
-mod order;
 pub mod round;
-pub mod shared;
+pub mod serialization;
+mod sort;
 #[cfg(feature = "serde")]
-mod tagged;
-pub mod wire;
+mod tagged_enum;
+pub mod validation;
 
 pub mod affine;
 pub mod container;
@@ -77,7 +78,7 @@ pub mod calibrate;
 pub mod format;
 
 pub mod analysis;
-pub mod gguf;
+pub mod block_tensor;
 pub mod qat;
 
 #[cfg(feature = "bench")]

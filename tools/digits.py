@@ -5,7 +5,7 @@
 
 The data set is the test set of "Optical Recognition of Handwritten Digits" (E. Alpaydin and C. Kaynak, UCI, 1998), as
 scikit-learn distributes it (sklearn/datasets/data/digits.csv.gz, BSD-3-Clause): 1797 lines of 64 pixels, 0 to 16, and
-the digit. Layout of the output, little-endian, each run after its count in 64 bits (src/wire.rs):
+the digit. Layout of the output, little-endian, each run after its count in 64 bits (src/serialization.rs):
 
     "QPdg" 1    digits, a byte each    masks of the pixels that are not 0, 64 bits each
                 ink of those pixels less one, four bits each, the first of a byte in its low half

@@ -1,4 +1,4 @@
-/** Q4_0 and Q8_0 as tensors of their own: `src/gguf.rs` for JavaScript. Every other format is in format.ts. */
+/** Q4_0 and Q8_0 as tensors of their own: `src/block_tensor.rs` for JavaScript. Every other format is in format.ts. */
 
 import { expectBytes, expectCount, expectFloats } from '../engine/check.js';
 import { QuantpressError } from '../engine/error.js';

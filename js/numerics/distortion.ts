@@ -1,4 +1,4 @@
-/** Sums of errors: merged tile by tile, and the figures they give. `src/analysis/sums.rs` computes them. */
+/** Sums of errors: merged tile by tile, and the figures they give. `src/analysis/distortion.rs` computes them. */
 
 import { call } from '../engine/wasm.js';
 import { expectArray, expectObject, expectOffset, wrongType } from '../engine/check.js';

@@ -1,11 +1,11 @@
 //! Scales and zero points computed from the minimum and maximum of the values.
 
+use super::granularity::{Layout, QuantGranularity};
 use super::kernel;
-use super::layout::{Layout, QuantGranularity};
 use super::params::QuantParams;
 use super::scheme::{QuantMode, QuantScheme};
-use crate::check;
 use crate::error::{Code, Error, Result};
+use crate::validation;
 
 /// Returns the minimum and maximum of `values`.
 ///
@@ -17,7 +17,7 @@ pub fn min_max(values: &[f32]) -> Result<(f32, f32)> {
     }
     match kernel::min_max(values) {
         (low, high, true) => Ok((low, high)),
-        _ => check::finite(values, "value").and(Err(no_data())),
+        _ => validation::finite(values, "value").and(Err(no_data())),
     }
 }
 
@@ -72,7 +72,7 @@ pub fn calibrate(
     granularity: QuantGranularity,
     scheme: &QuantScheme,
 ) -> Result<QuantParams> {
-    check::shape("the tensor", values.len(), shape)?;
+    validation::shape("the tensor", values.len(), shape)?;
     let mut ranges = GroupRanges::new(granularity.layout(shape)?);
     ranges.add(values)?;
     ranges.params(granularity, scheme)
@@ -92,10 +92,10 @@ pub fn calibrate_into(
     scales: &mut [f32],
     zero_points: &mut [i32],
 ) -> Result<()> {
-    check::shape("the tensor", values.len(), shape)?;
+    validation::shape("the tensor", values.len(), shape)?;
     let layout = granularity.layout(shape)?;
-    check::length("the output of scales", scales.len(), layout.groups())?;
-    check::length("the output of zero points", zero_points.len(), layout.groups())?;
+    validation::length("the output of scales", scales.len(), layout.groups())?;
+    validation::length("the output of zero points", zero_points.len(), layout.groups())?;
     for_each_range(values, &layout, |group, low, high| {
         let (scale, zero_point) = scheme.parameters(low, high)?;
         // Both have one element per group, as checked above.
@@ -111,7 +111,7 @@ pub fn calibrate_into(
 /// # Errors
 /// [`Code::NO_DATA`], [`Code::NON_FINITE`], and the errors of `each`.
 pub fn for_each_range(values: &[f32], layout: &Layout, each: impl FnMut(usize, f32, f32) -> Result<()>) -> Result<()> {
-    check::length("the tensor", values.len(), layout.len())?;
+    validation::length("the tensor", values.len(), layout.len())?;
     if layout.is_empty() {
         // Checked before allocating, because a tensor without values can have any number of groups.
         return Err(no_data());
@@ -161,9 +161,9 @@ impl GroupRanges {
                 highs[0] = if high > highs[0] { high } else { highs[0] };
             }
         }
-        match if bad == 0 { None } else { check::first_non_finite(values) } {
+        match if bad == 0 { None } else { validation::first_non_finite(values) } {
             None => Ok(()),
-            Some(index) => Err(check::non_finite(values[index], start + index, "value")),
+            Some(index) => Err(validation::non_finite(values[index], start + index, "value")),
         }
     }
 
@@ -172,7 +172,7 @@ impl GroupRanges {
     /// # Errors
     /// [`Code::LENGTH`] if the tensor is incomplete, [`Code::NO_DATA`] if it has no values, and the errors of `each`.
     pub fn for_each(&self, mut each: impl FnMut(usize, f32, f32) -> Result<()>) -> Result<()> {
-        check::length("the tensor", self.seen, self.layout.len())?;
+        validation::length("the tensor", self.seen, self.layout.len())?;
         if self.layout.is_empty() {
             return Err(no_data());
         }

@@ -1,10 +1,10 @@
 //! The error and the size of a granularity.
 
-use super::layout::QuantGranularity;
+use super::granularity::QuantGranularity;
 use super::quantize::{dequantize_tensor_into, quantize_tensor};
 use super::scheme::QuantMode;
-use crate::check;
 use crate::error::{Code, Error, Result};
+use crate::validation;
 
 /// The mean squared error `mean((original - decoded)^2)`, summed in double precision.
 ///
@@ -12,7 +12,7 @@ use crate::error::{Code, Error, Result};
 /// [`Code::LENGTH`] if the lengths differ, [`Code::NO_DATA`] if they are empty, [`Code::NON_FINITE`] with the index of
 /// the first NaN or infinite value.
 pub fn quantization_mse(original: &[f32], decoded: &[f32]) -> Result<f64> {
-    check::length("the decoded tensor", decoded.len(), original.len())?;
+    validation::length("the decoded tensor", decoded.len(), original.len())?;
     if original.is_empty() {
         return Err(Error::new(Code::NO_DATA, "the mean error of an empty tensor is undefined"));
     }
@@ -34,8 +34,8 @@ pub fn quantization_mse(original: &[f32], decoded: &[f32]) -> Result<f64> {
     let sum = sums.iter().sum::<f64>();
     // Squares of finite floats cannot overflow a sum of doubles.
     if !sum.is_finite() {
-        check::finite(original, "original value")?;
-        check::finite(decoded, "decoded value")?;
+        validation::finite(original, "original value")?;
+        validation::finite(decoded, "decoded value")?;
     }
     Ok(sum / original.len() as f64)
 }
@@ -62,7 +62,7 @@ pub fn compare_granularities(
     mode: QuantMode,
     granularities: &[QuantGranularity],
 ) -> Result<Vec<GranularityError>> {
-    let mut decoded = check::zeros(values.len())?;
+    let mut decoded = validation::zeros(values.len())?;
     let compare = |&granularity: &QuantGranularity| {
         let tensor = quantize_tensor(values, shape, granularity, mode, bits)?;
         dequantize_tensor_into(&tensor, &mut decoded)?;

@@ -3,19 +3,19 @@
 //! | | |
 //! |---|---|
 //! | [`scheme`] | bits, mode and code range: from a range of values to a scale and a zero point |
-//! | [`layout`] | which values share them: the whole tensor, a channel on any axis, a group within a row |
+//! | [`granularity`] | which values share them: the whole tensor, a channel on any axis, a group within a row |
 //! | [`params`] | scales and zero points, checked against a shape |
-//! | [`codes`] | packed codes of 2 to 8 bits |
+//! | [`packing`] | packed codes of 2 to 8 bits |
 //! | quantize, calibrate, metrics | the functions |
 //!
 //! Rounding follows PyTorch: `x` is multiplied by the rounded reciprocal of `s` and rounded half to even *before* the
 //! zero point is added.
 
 mod calibrate;
-pub mod codes;
+pub mod granularity;
 pub(crate) mod kernel;
-pub mod layout;
 mod metrics;
+pub mod packing;
 pub mod params;
 mod quantize;
 pub mod scheme;
@@ -24,9 +24,9 @@ pub use calibrate::{
     GroupRanges, calibrate, calibrate_into, calibrate_per_channel, calibrate_per_group, calibrate_per_tensor,
     for_each_range, min_max,
 };
-pub use codes::{check_width, pack_codes, pack_codes_into, packed_len, unpack_codes, unpack_codes_into};
-pub use layout::{Layout, QuantGranularity, Run};
+pub use granularity::{Layout, QuantGranularity, Run};
 pub use metrics::{GranularityError, compare_granularities, quantization_mse};
+pub use packing::{check_width, pack_codes, pack_codes_into, packed_len, unpack_codes, unpack_codes_into};
 pub use params::QuantParams;
 pub(crate) use quantize::Prepared;
 pub use quantize::{

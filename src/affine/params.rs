@@ -1,11 +1,11 @@
 //! Scales and zero points, with all settings needed to check them against a tensor.
 
+use super::granularity::{Layout, QuantGranularity};
 use super::kernel::Affine;
-use super::layout::{Layout, QuantGranularity};
 use super::scheme::{QuantMode, QuantRange, QuantScheme};
-use crate::check;
 use crate::error::{Code, Error, Result};
-use crate::wire::{Reader, Writer};
+use crate::serialization::{Reader, Writer};
+use crate::validation;
 
 /// The parameters of an affine quantization: `q = clamp(round_half_even(x / s) + z)`, `x = s (q - z)`.
 ///
@@ -73,7 +73,7 @@ impl QuantParams {
             return Err(Error::new(Code::RANGE, message).with("index", index).with("scale", scale));
         }
         if !self.zero_points.is_empty() {
-            check::length("the list of zero points", self.zero_points.len(), self.scales.len())?;
+            validation::length("the list of zero points", self.zero_points.len(), self.scales.len())?;
         }
         let QuantRange { qmin, qmax } = self.range;
         if let Some(index) = self.zero_points.iter().position(|z| !(qmin..=qmax).contains(z)) {

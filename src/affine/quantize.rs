@@ -1,19 +1,19 @@
 //! Quantizes and dequantizes tensors.
 
 use super::calibrate::calibrate;
-use super::codes::{self, packed_len};
+use super::granularity::{Layout, QuantGranularity};
 use super::kernel;
-use super::layout::{Layout, QuantGranularity};
+use super::packing::{self, packed_len};
 use super::params::QuantParams;
 use super::scheme::{QuantMode, QuantScheme};
-use crate::check;
 use crate::error::Result;
-use crate::wire::{Reader, Writer};
+use crate::serialization::{Reader, Writer};
+use crate::validation;
 
 /// A tensor as packed codes, with everything needed to dequantize it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct QuantizedTensor {
-    /// The codes in row-major order, `params.bits` bits each (see [`codes`](crate::affine::codes)).
+    /// The codes in row-major order, `params.bits` bits each (see [`packing`](crate::affine::packing)).
     pub data: Vec<u8>,
     /// The quantization parameters.
     pub params: QuantParams,
@@ -38,7 +38,7 @@ impl QuantizedTensor {
     /// As for [`QuantParams::layout`]; [`Code::LENGTH`](crate::Code::LENGTH) if `data` has a different length.
     pub fn check(&self) -> Result<Layout> {
         let layout = self.params.layout(&self.shape)?;
-        check::length("the packed data", self.data.len(), packed_len(layout.len(), self.params.bits))?;
+        validation::length("the packed data", self.data.len(), packed_len(layout.len(), self.params.bits))?;
         Ok(layout)
     }
 
@@ -71,7 +71,7 @@ impl QuantizedTensor {
 /// # Errors
 /// As for [`quantize_with_params_into`].
 pub fn quantize_with_params(values: &[f32], shape: &[usize], params: &QuantParams) -> Result<Vec<u8>> {
-    let mut codes = check::zeros(values.len())?;
+    let mut codes = validation::zeros(values.len())?;
     quantize_with_params_into(values, shape, params, &mut codes)?;
     Ok(codes)
 }
@@ -89,7 +89,7 @@ pub fn quantize_with_params_into(
     codes: &mut [u8],
 ) -> Result<()> {
     let prepared = Prepared::new(params, shape, values.len())?;
-    check::length("the output of codes", codes.len(), values.len())?;
+    validation::length("the output of codes", codes.len(), values.len())?;
     prepared.quantize(values, 0, codes)
 }
 
@@ -98,7 +98,7 @@ pub fn quantize_with_params_into(
 /// # Errors
 /// As for [`dequantize_with_params_into`].
 pub fn dequantize_with_params(codes: &[u8], shape: &[usize], params: &QuantParams) -> Result<Vec<f32>> {
-    let mut out = check::zeros(codes.len())?;
+    let mut out = validation::zeros(codes.len())?;
     dequantize_with_params_into(codes, shape, params, &mut out)?;
     Ok(out)
 }
@@ -111,7 +111,7 @@ pub fn dequantize_with_params(codes: &[u8], shape: &[usize], params: &QuantParam
 /// [`QuantParams::check`]. After an error the contents of the output are unspecified.
 pub fn dequantize_with_params_into(codes: &[u8], shape: &[usize], params: &QuantParams, out: &mut [f32]) -> Result<()> {
     let prepared = Prepared::new(params, shape, codes.len())?;
-    check::length("the output of values", out.len(), codes.len())?;
+    validation::length("the output of values", out.len(), codes.len())?;
     prepared.dequantize(codes, 0, out)
 }
 
@@ -153,7 +153,7 @@ pub fn quantize_tensor_with(
     scheme: &QuantScheme,
 ) -> Result<QuantizedTensor> {
     let params = calibrate(values, shape, granularity, scheme)?;
-    let mut data = check::zeros(packed_len(values.len(), params.bits))?;
+    let mut data = validation::zeros(packed_len(values.len(), params.bits))?;
     quantize_packed_into(values, shape, &params, &mut data)?;
     Ok(QuantizedTensor { data, params, shape: shape.to_vec() })
 }
@@ -164,7 +164,7 @@ pub fn quantize_tensor_with(
 /// As for [`quantize_with_params_into`].
 pub fn quantize_packed_into(values: &[f32], shape: &[usize], params: &QuantParams, packed: &mut [u8]) -> Result<()> {
     let prepared = Prepared::new(params, shape, values.len())?;
-    check::length("the packed output", packed.len(), packed_len(values.len(), params.bits))?;
+    validation::length("the packed output", packed.len(), packed_len(values.len(), params.bits))?;
     prepared.pack(values, 0, packed)
 }
 
@@ -174,7 +174,7 @@ pub fn quantize_packed_into(values: &[f32], shape: &[usize], params: &QuantParam
 /// As for [`dequantize_tensor_into`].
 pub fn dequantize_tensor(tensor: &QuantizedTensor) -> Result<Vec<f32>> {
     // The structure is checked before its shape determines the size of an allocation.
-    let mut out = check::zeros(tensor.check()?.len())?;
+    let mut out = validation::zeros(tensor.check()?.len())?;
     dequantize_tensor_into(tensor, &mut out)?;
     Ok(out)
 }
@@ -186,7 +186,7 @@ pub fn dequantize_tensor(tensor: &QuantizedTensor) -> Result<Vec<f32>> {
 /// index of the first code outside the parameters' range, and as for [`QuantizedTensor::check`].
 pub fn dequantize_tensor_into(tensor: &QuantizedTensor, out: &mut [f32]) -> Result<()> {
     let layout = tensor.check()?;
-    check::length("the output of values", out.len(), layout.len())?;
+    validation::length("the output of values", out.len(), layout.len())?;
     let QuantizedTensor { data, params, shape } = tensor;
     let prepared = Prepared::new(params, shape, out.len())?;
     prepared.unpack(data, 0, out)
@@ -203,7 +203,7 @@ pub(crate) struct Prepared<'a> {
 impl<'a> Prepared<'a> {
     pub(crate) fn new(params: &'a QuantParams, shape: &[usize], len: usize) -> Result<Self> {
         let layout = params.layout(shape)?;
-        check::shape("the tensor", len, shape)?;
+        validation::shape("the tensor", len, shape)?;
         let stepped = if layout.is_stepped() { params.scales.as_slice() } else { &[] };
         Ok(Prepared { params, layout, inverses: stepped.iter().map(|scale| 1.0 / scale).collect() })
     }
@@ -258,7 +258,7 @@ impl<'a> Prepared<'a> {
         for (index, (values, packed)) in pieces.enumerate() {
             let codes = &mut buffer[..values.len()];
             self.quantize(values, start + index * PIECE, codes)?;
-            codes::pack(codes, bits, packed);
+            packing::pack(codes, bits, packed);
         }
         Ok(())
     }
@@ -276,7 +276,7 @@ impl<'a> Prepared<'a> {
         let pieces = out.chunks_mut(PIECE).zip(packed.chunks(packed_len(PIECE, bits)));
         for (index, (out, packed)) in pieces.enumerate() {
             let codes = &mut buffer[..out.len()];
-            codes::unpack(packed, bits, self.params.is_signed(), codes);
+            packing::unpack(packed, bits, self.params.is_signed(), codes);
             self.dequantize(codes, start + index * PIECE, out)?;
         }
         Ok(())
@@ -304,9 +304,9 @@ impl<'a> Prepared<'a> {
         if finite && !self.layout.is_stepped() {
             return Ok(());
         }
-        match check::first_non_finite(values) {
+        match validation::first_non_finite(values) {
             None => Ok(()),
-            Some(index) => Err(check::non_finite(values[index], start + index, "value")),
+            Some(index) => Err(validation::non_finite(values[index], start + index, "value")),
         }
     }
 
@@ -316,7 +316,7 @@ impl<'a> Prepared<'a> {
     /// [`Code::RANGE`](crate::Code::RANGE) with the index of the first code outside the parameters' range.
     pub(crate) fn dequantize(&self, codes: &[u8], start: usize, out: &mut [f32]) -> Result<()> {
         let (signed, range) = (self.params.is_signed(), self.params.range);
-        codes::check_range(codes, start, range.qmin, range.qmax)?;
+        packing::check_range(codes, start, range.qmin, range.qmax)?;
         let run = |codes: &[u8], affine, out: &mut [f32]| kernel::dequantize(codes, signed, affine, out);
         self.zip(codes, start, out, run, |&code, affine, out| {
             let code = if signed { i32::from(code as i8) } else { i32::from(code) };

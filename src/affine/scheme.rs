@@ -1,7 +1,7 @@
 //! From a range of values to a scale and a zero point: the rules, and the range of codes.
 
-use crate::check;
 use crate::error::{Code, Error, Result};
+use crate::validation;
 #[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
 
@@ -91,7 +91,7 @@ impl QuantRange {
 }
 
 fn check_bits(bits: u8) -> Result<u8> {
-    check::within("bits", bits, 2, 8).map(|()| bits)
+    validation::within("bits", bits, 2, 8).map(|()| bits)
 }
 
 /// How a symmetric scale follows from the largest magnitude `m`. The three rules agree for narrow ranges.
@@ -186,7 +186,7 @@ impl QuantScheme {
     /// [`Code::NON_FINITE`] for a NaN or infinite bound, [`Code::RANGE`] if `min > max` or if all codes are on one side
     /// of zero and the values on the other.
     pub fn parameters(&self, min: f32, max: f32) -> Result<(f32, i32)> {
-        check::finite(&[min, max], "range bound")?;
+        validation::finite(&[min, max], "range bound")?;
         if min > max {
             let message = format!("the range {min} to {max} is empty");
             return Err(Error::new(Code::RANGE, message).with("minimum", min).with("maximum", max));

@@ -3,10 +3,10 @@
 use super::scheme::Scheme;
 use super::stats::{ErrorAccumulator, QuantErrorStats, compare};
 use crate::affine::{Prepared, QuantParams};
-use crate::check;
 use crate::error::Result;
 use crate::format::Codec;
 use crate::nf4::{Quantize4BitOptions, dequantize_4bit, quantize_4bit};
+use crate::validation;
 
 /// The error of quantizing a tensor with affine parameters. Absolute errors above `outlier_threshold` count as
 /// outliers.
@@ -20,7 +20,7 @@ pub fn analyze_error(
     params: &QuantParams,
     outlier_threshold: f64,
 ) -> Result<QuantErrorStats> {
-    check::shape("the tensor", original.len(), shape)?;
+    validation::shape("the tensor", original.len(), shape)?;
     let mut errors = AffineErrors::new(params, shape, outlier_threshold)?;
     errors.add(original)?;
     errors.stats()
@@ -39,7 +39,7 @@ pub(super) const PART: usize = 4096;
 
 impl<'a> AffineErrors<'a> {
     pub(crate) fn new(params: &'a QuantParams, shape: &[usize], outlier_threshold: f64) -> Result<Self> {
-        let prepared = Prepared::new(params, shape, check::elements(shape)?)?;
+        let prepared = Prepared::new(params, shape, validation::elements(shape)?)?;
         Ok(AffineErrors { prepared, errors: ErrorAccumulator::new(outlier_threshold)?, seen: 0 })
     }
 

@@ -1,7 +1,7 @@
 //! Histograms of weights and of errors.
 
-use crate::check;
 use crate::error::{Code, Error, Result};
+use crate::validation;
 #[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
 
@@ -31,12 +31,12 @@ impl Histogram {
     /// # Errors
     /// [`Code::RANGE`] unless `min < max` are finite and there are 1 to 1,048,576 bins.
     pub fn new(min: f64, max: f64, bins: usize) -> Result<Self> {
-        check::within("bins", bins as f64, 1.0, MAX_BINS as f64)?;
+        validation::within("bins", bins as f64, 1.0, MAX_BINS as f64)?;
         if !(min.is_finite() && max.is_finite() && min < max) {
             let message = format!("a histogram from {min} to {max} has no positive width");
             return Err(Error::new(Code::RANGE, message).with("min", min).with("max", max));
         }
-        Ok(Histogram { min, max, counts: check::zeros(bins)?, below: 0, above: 0 })
+        Ok(Histogram { min, max, counts: validation::zeros(bins)?, below: 0, above: 0 })
     }
 
     /// The histogram of values from their minimum to their maximum. If all are equal, the bins span a width of 1 around
@@ -58,7 +58,7 @@ impl Histogram {
     /// # Errors
     /// [`Code::NON_FINITE`] with the index of the first NaN or infinite value, in which case no value is counted.
     pub fn add(&mut self, values: &[f32]) -> Result<()> {
-        check::finite(values, "value")?;
+        validation::finite(values, "value")?;
         values.iter().for_each(|&x| self.count(f64::from(x)));
         Ok(())
     }

@@ -14,17 +14,18 @@
 //! All ratios are scale-invariant: no absolute epsilon is used for "zero".
 
 mod analyze;
+mod distortion;
 mod histogram;
 mod outliers;
 mod scheme;
 mod sensitivity;
 mod stats;
-mod sums;
 mod theory;
 
 #[cfg(target_arch = "wasm32")]
 pub(crate) use analyze::AffineErrors;
 pub use analyze::{analyze_error, analyze_error_4bit, analyze_error_format, analyze_error_scheme};
+pub use distortion::ErrorSums;
 pub use histogram::{Histogram, error_histogram};
 pub use outliers::{Outlier, OutlierImpact, analyze_outlier_impact, find_outliers, worst_errors};
 pub use scheme::{Encoded, Scheme};
@@ -34,5 +35,4 @@ pub use sensitivity::{
     BitWidthError, ScalePoint, ScaleSensitivity, compare_bit_widths, scale_sensitivity, scale_sweep,
 };
 pub use stats::{ErrorAccumulator, QuantErrorStats, compare};
-pub use sums::ErrorSums;
 pub use theory::{Signal, error_within_bounds, theoretical_max_error, theoretical_sqnr, worst_error_in_steps};

@@ -3,9 +3,9 @@
 use super::analyze::AffineErrors;
 use crate::affine::{QuantMode, QuantParams, QuantScheme, min_max};
 use crate::calibrate::percentile;
-use crate::check;
 use crate::error::{Code, Error, Result};
-use crate::order::{keep_smallest, sorted};
+use crate::sort::{keep_smallest, sorted};
+use crate::validation;
 #[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
 
@@ -27,8 +27,8 @@ pub struct Outlier {
 /// # Errors
 /// [`Code::RANGE`] for a negative or NaN `sigmas`, [`Code::NON_FINITE`].
 pub fn find_outliers(values: &[f32], sigmas: f64, limit: usize) -> Result<Vec<Outlier>> {
-    check::within("sigmas", sigmas, 0.0, f64::INFINITY)?;
-    check::finite(values, "value")?;
+    validation::within("sigmas", sigmas, 0.0, f64::INFINITY)?;
+    validation::finite(values, "value")?;
     let n = values.len().max(1) as f64;
     let mean = sum(values.iter().map(|&x| f64::from(x))) / n;
     let deviation = (sum(values.iter().map(|&x| (f64::from(x) - mean) * (f64::from(x) - mean))) / n).sqrt();
@@ -44,9 +44,9 @@ pub fn find_outliers(values: &[f32], sigmas: f64, limit: usize) -> Result<Vec<Ou
 /// # Errors
 /// [`Code::LENGTH`], [`Code::NON_FINITE`].
 pub fn worst_errors(original: &[f32], decoded: &[f32], limit: usize) -> Result<Vec<Outlier>> {
-    check::length("the decoded tensor", decoded.len(), original.len())?;
-    check::finite(original, "value")?;
-    check::finite(decoded, "decoded value")?;
+    validation::length("the decoded tensor", decoded.len(), original.len())?;
+    validation::finite(original, "value")?;
+    validation::finite(decoded, "decoded value")?;
     let scored = original.iter().zip(decoded).enumerate().map(|(index, (&value, &decoded))| Outlier {
         index,
         value,
@@ -104,7 +104,7 @@ pub fn analyze_outlier_impact(values: &[f32], percent: f64, bits: u8, mode: Quan
         let message = format!("percentile is {percent}, and must be above 0 and below 100");
         return Err(Error::new(Code::RANGE, message).with("percentile", percent));
     }
-    check::finite(values, "value")?;
+    validation::finite(values, "value")?;
     let mut magnitudes: Vec<f32> = values.iter().map(|x| x.abs()).collect();
     let Some(threshold) = percentile(&mut magnitudes, percent) else {
         return Err(Error::new(Code::NO_DATA, "there are no values to compute a percentile of"));

@@ -1,12 +1,12 @@
 //! Quantization schemes as values, so that all of them can be measured in the same way.
 
 use crate::affine::{self, QuantGranularity, QuantMode, QuantizedTensor};
-use crate::check;
 use crate::error::Result;
 use crate::format::Codec;
 use crate::nf4::{self, DataType4Bit, DoubleQuantized4Bit, Quantize4BitOptions, Quantized4Bit};
 #[cfg(feature = "serde")]
-use crate::tagged::{needed, unknown};
+use crate::tagged_enum::{needed, unknown};
+use crate::validation;
 #[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
 
@@ -134,7 +134,7 @@ impl Scheme {
     /// The errors of the scheme: lengths or bits that do not match, NaN or infinite values, formats that cannot be
     /// written.
     pub fn encode(&self, values: &[f32], shape: &[usize], importance: Option<&[f32]>) -> Result<Encoded> {
-        check::shape("the tensor", values.len(), shape)?;
+        validation::shape("the tensor", values.len(), shape)?;
         match self {
             &Scheme::Affine { bits, mode, granularity } => {
                 affine::quantize_tensor(values, shape, granularity, mode, bits).map(Encoded::Affine)
@@ -150,7 +150,7 @@ impl Scheme {
             Scheme::Block { format } => {
                 let codec = Codec::by_name(format)?;
                 let row = shape.last().copied().unwrap_or(1);
-                let mut bytes = check::zeros(codec.encoded_len(values.len(), row)?)?;
+                let mut bytes = validation::zeros(codec.encoded_len(values.len(), row)?)?;
                 codec.encode_rows(values, row, importance, &mut bytes)?;
                 Ok(Encoded::Block(codec, bytes))
             }
@@ -163,7 +163,7 @@ impl Scheme {
     /// As for [`encode`](Self::encode).
     pub fn round_trip(&self, values: &[f32], shape: &[usize], importance: Option<&[f32]>) -> Result<(Vec<f32>, usize)> {
         let encoded = self.encode(values, shape, importance)?;
-        let mut decoded = check::zeros(values.len())?;
+        let mut decoded = validation::zeros(values.len())?;
         encoded.decode_into(&mut decoded)?;
         Ok((decoded, encoded.memory_bytes()))
     }

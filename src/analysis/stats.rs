@@ -1,9 +1,9 @@
 //! Error statistics, accumulated over tiles.
 
-use super::sums::each_pair;
-use crate::check;
+use super::distortion::each_pair;
 use crate::error::{Code, Error, Result};
 use crate::lanes::Doubles;
+use crate::validation;
 #[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
 
@@ -72,7 +72,7 @@ impl ErrorAccumulator {
     /// # Errors
     /// [`Code::RANGE`] for a negative or NaN threshold.
     pub fn new(outlier_threshold: f64) -> Result<Self> {
-        check::within("outlierThreshold", outlier_threshold, 0.0, f64::INFINITY)?;
+        validation::within("outlierThreshold", outlier_threshold, 0.0, f64::INFINITY)?;
         let sums = [Compensated::default(); TERMS];
         Ok(ErrorAccumulator { threshold: outlier_threshold, count: 0, outliers: 0, max_error: 0.0, sums })
     }
@@ -89,7 +89,7 @@ impl ErrorAccumulator {
     /// [`add`](Self::add) for the part of a tensor from index `start`. Parts of a multiple of 1024 values do not change
     /// the sums.
     pub(super) fn add_part(&mut self, original: &[f32], decoded: &[f32], start: usize) -> Result<()> {
-        check::length("the decoded tensor", decoded.len(), original.len())?;
+        validation::length("the decoded tensor", decoded.len(), original.len())?;
         let mut all = *self;
         for (x, y) in original.chunks(TILE).zip(decoded.chunks(TILE)) {
             all.add_tile(x, y);
@@ -97,8 +97,8 @@ impl ErrorAccumulator {
         // The square of a finite f32 is a finite f64, so the sums show whether any value was NaN or infinite.
         if !all.sums.iter().all(|sum| sum.sum.is_finite()) {
             for (values, what) in [(original, "value"), (decoded, "decoded value")] {
-                if let Some(index) = check::first_non_finite(values) {
-                    return Err(check::non_finite(values[index], start + index, what));
+                if let Some(index) = validation::first_non_finite(values) {
+                    return Err(validation::non_finite(values[index], start + index, what));
                 }
             }
         }

@@ -2,8 +2,8 @@
 
 use super::stats::QuantErrorStats;
 use crate::affine::{QuantParams, dequantize_with_params, quantize_with_params};
-use crate::check;
 use crate::error::{Code, Error, Result};
+use crate::validation;
 #[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
 
@@ -25,7 +25,7 @@ pub enum Signal {
 /// # Errors
 /// [`Code::RANGE`] unless `bits` is 1 to 32.
 pub fn theoretical_sqnr(bits: u8, signal: Signal) -> Result<f64> {
-    check::within("bits", bits, 1, 32)?;
+    validation::within("bits", bits, 1, 32)?;
     let uniform = 20.0 * f64::from(bits) * std::f64::consts::LOG10_2;
     Ok(match signal {
         Signal::Uniform => uniform,
@@ -53,7 +53,7 @@ pub fn theoretical_max_error(params: &QuantParams) -> Result<f64> {
 /// # Errors
 /// As for [`theoretical_max_error`], and [`Code::RANGE`] for a negative or NaN tolerance.
 pub fn error_within_bounds(stats: &QuantErrorStats, params: &QuantParams, tolerance: f64) -> Result<bool> {
-    check::within("tolerance", tolerance, 0.0, f64::INFINITY)?;
+    validation::within("tolerance", tolerance, 0.0, f64::INFINITY)?;
     Ok(stats.max_error <= theoretical_max_error(params)? * (1.0 + tolerance))
 }
 

@@ -1,12 +1,12 @@
 //! The calibrator: observes batches and computes a scale and zero point.
 
-use super::extent::{Extent, NonFinite, finite};
 use super::method::{CalibrationMethod, EntropyVariant};
-use super::params::CalibrationResult;
+use super::min_max::{Extent, NonFinite, finite};
+use super::result::CalibrationResult;
 use super::state::{State, read_extent, write_extent};
 use crate::affine::{QuantMode, QuantRange, QuantScheme, SymmetricRule};
 use crate::error::{Code, Error, Result};
-use crate::wire::{Reader, Writer};
+use crate::serialization::{Reader, Writer};
 
 /// The options of a calibrator other than its method.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -329,7 +329,7 @@ pub fn calibrate_percentile(
     lower: f64,
     upper: f64,
 ) -> Result<CalibrationResult> {
-    let samples = values.len().clamp(1, super::sample::MAX_SAMPLES);
+    let samples = values.len().clamp(1, super::reservoir::MAX_SAMPLES);
     let mut calibrator = Calibrator::percentile(bits, symmetric, lower, upper, samples)?;
     calibrator.observe(values)?;
     calibrator.compute()

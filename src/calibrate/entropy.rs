@@ -9,8 +9,8 @@
 //! prefix sums over the bins, in time that depends only on the number of levels. Only those within a margin of the
 //! smallest estimate, far wider than any rounding error, are then computed as in the reference and can win.
 
-use super::extent::Extent;
 use super::histogram::{MagnitudeHistogram, SymmetricHistogram};
+use super::min_max::Extent;
 use std::ops::Range;
 
 /// The largest magnitude to keep by TensorRT's algorithm, as published in nvidia-modelopt; 0 if all values are zero.

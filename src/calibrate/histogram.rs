@@ -4,8 +4,8 @@
 //! exceeds the range. One that would exceed [`MAX_BINS`] starts again with its initial number of bins over the whole
 //! range, and the old bins are moved there by their centres.
 
-use super::extent::Extent;
 use super::method::MAX_BINS;
+use super::min_max::Extent;
 use super::numpy;
 
 /// Equal-width bins from `-threshold` to `threshold`, extended when a batch exceeds that range.

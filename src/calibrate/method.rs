@@ -2,7 +2,7 @@
 
 use crate::error::{Code, Error, Result};
 #[cfg(feature = "serde")]
-use crate::tagged::{needed, unknown};
+use crate::tagged_enum::{needed, unknown};
 #[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
 

@@ -16,20 +16,20 @@
 
 mod calibrator;
 mod entropy;
-mod extent;
 mod histogram;
 mod method;
-mod moving;
+mod min_max;
+mod moving_average;
 mod mse;
 mod numpy;
-mod params;
 mod percentile;
-mod sample;
+mod reservoir;
+mod result;
 mod state;
 
 pub use calibrator::{Calibrator, CalibratorOptions, calibrate_min_max, calibrate_percentile};
-pub use extent::{Extent, NonFinite};
 pub use method::{CalibrationMethod, EntropyVariant};
-pub use params::CalibrationResult;
+pub use min_max::{Extent, NonFinite};
 pub use percentile::percentile;
-pub use sample::Sample;
+pub use reservoir::Sample;
+pub use result::CalibrationResult;

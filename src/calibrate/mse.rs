@@ -1,7 +1,7 @@
 //! MSE calibration: the clipping range of a histogram with the smallest squared quantization error.
 
-use super::extent::Extent;
 use super::histogram::SpanHistogram;
+use super::min_max::Extent;
 
 /// Searches the range to keep. Quantile bounds move inwards from both ends, 0.00001 of the mass at a time, on the side
 /// where that skips more bins. The search ends when the error starts to increase.

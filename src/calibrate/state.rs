@@ -1,16 +1,16 @@
 //! The observations of a calibrator: one kind of summary per method.
 
 use super::entropy;
-use super::extent::Extent;
 use super::histogram::{MagnitudeHistogram, SpanHistogram, SymmetricHistogram};
 use super::method::{CalibrationMethod, EntropyVariant, MAX_BINS};
-use super::moving::Moving;
+use super::min_max::Extent;
+use super::moving_average::Moving;
 use super::mse;
 use super::percentile::percentile;
-use super::sample::Sample;
+use super::reservoir::Sample;
 use crate::affine::QuantRange;
 use crate::error::{Code, Error, Result};
-use crate::wire::{Reader, Writer};
+use crate::serialization::{Reader, Writer};
 
 /// The summary; its variant follows from the method.
 #[derive(Clone, Debug, PartialEq)]

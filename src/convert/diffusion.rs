@@ -3,9 +3,9 @@
 //! Source: `tools/convert.py` and `loader.py` of ComfyUI-GGUF (Apache-2.0); the table contains its detection keys (see
 //! NOTICE).
 
-use super::companion;
 use super::folder::{Float, Folder};
 use super::plain::made;
+use super::prequantized;
 use crate::container::gguf::{Array, Header, MAX_DIMS, TensorType, Value, ValueType, array_items};
 use crate::container::safetensors::SafetensorsTensor;
 use crate::error::{Code, Error, Result};
@@ -185,7 +185,7 @@ impl Architecture {
 /// # Errors
 /// [`Code::UNSUPPORTED`] for weights that are already quantized, and for a tensor that GGUF cannot store.
 pub(super) fn header(folder: &Folder, architecture: &Architecture, prefix: &str, float: Float) -> Result<Header> {
-    companion::refuse(folder)?;
+    prequantized::refuse(folder)?;
     let mut shapes: Vec<(String, Vec<u8>, u64)> = Vec::new();
     let mut tensors = Vec::new();
     for tensor in folder.tensors() {

@@ -1,8 +1,8 @@
 //! The conversion of a folder, by the kind of model it contains.
 
-use super::companion;
 use super::folder::{Float, Folder};
-use super::kind::{self, Kind};
+use super::model_kind::{self, Kind};
+use super::prequantized;
 use super::{diffusion, language, plain};
 use crate::container::gguf::{Header, TensorType};
 use crate::error::{Code, Error, Result};
@@ -13,7 +13,7 @@ impl Folder {
     /// # Errors
     /// [`Code::UNSUPPORTED`] for such a model.
     pub fn refuse_codes(&self) -> Result<()> {
-        companion::refuse(self)?;
+        prequantized::refuse(self)?;
         const CODES: &[TensorType] = &[TensorType::F8_E4M3, TensorType::F8_E5M2];
         let Some(tensor) = self.tensors().iter().find(|tensor| CODES.contains(&tensor.kind)) else { return Ok(()) };
         let message = format!(
@@ -30,7 +30,7 @@ impl Folder {
     /// [`Code::UNSUPPORTED`] for tensors that GGUF cannot store, [`Code::TOO_LARGE`] for names and shapes beyond its
     /// limits; for a language model also [`Code::MALFORMED`] for an invalid configuration or tokenizer file.
     pub fn to_gguf(&self, float: Float, pre_tokenizer: Option<&str>) -> Result<Header> {
-        match kind::of(self)? {
+        match model_kind::of(self)? {
             Kind::Diffusion(architecture, prefix) => diffusion::header(self, architecture, prefix, float),
             Kind::Language => language::header(self, float, pre_tokenizer),
         }

@@ -3,7 +3,7 @@
 use crate::container::gguf::TensorType;
 use crate::container::safetensors::{Index, SafetensorsHeader, SafetensorsTensor};
 use crate::error::{Code, Error, Result};
-use crate::shared::Name;
+use crate::interning::Name;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// The dtype of weights that are not quantized.

@@ -4,8 +4,8 @@ use super::folder::{Float, Folder};
 use crate::container::gguf::{Header, MAX_DIMS, MAX_NAME_BYTES, Tensor, TensorType, Value};
 use crate::container::safetensors::SafetensorsTensor;
 use crate::error::{Code, Error, Result};
+use crate::interning::{Name, Shape};
 use crate::recipe::PLAIN;
-use crate::shared::{Name, Shape};
 
 /// ggml's integer types.
 const INTEGERS: &[TensorType] = &[TensorType::I8, TensorType::I16, TensorType::I32, TensorType::I64];

@@ -1,9 +1,9 @@
 //! A format as a table row: its properties and its functions, derived from its traits.
 
 use super::block::{BlockEncoder, BlockFormat, add_squares, mean_square};
-use crate::check::first_non_finite;
 use crate::error::{Code, Error, Result};
 use crate::lanes::Lanes;
+use crate::validation::first_non_finite;
 use std::mem::size_of;
 use zerocopy::FromBytes;
 

@@ -12,8 +12,8 @@
 //! block.
 //! Source: ggml `quantize_row_iq4_nl_impl`, `dequantize_row_iq4_nl`.
 
-use super::along;
 use super::block::{BlockFormat, GroupEncoder, finite_f16, transpose};
+use super::elementwise;
 use crate::half::{f16_from_f32, f16_scale};
 use crate::lanes::Lanes;
 use crate::search;
@@ -112,5 +112,5 @@ pub(super) fn nibbles<L: Lanes>(x: &[L; 32], inverse: L) -> [L; 16] {
 
 /// Writes `d v[q]`: the low nibbles to the first half of `out`, the high nibbles to the second.
 pub(super) fn decode_nibbles(bytes: &[u8; 16], d: f32, out: &mut [f32]) {
-    along::decode_levels(bytes, &LEVELS, d, out);
+    elementwise::decode_levels(bytes, &LEVELS, d, out);
 }

@@ -10,8 +10,8 @@
 //! largest weight between 6 and 8 times the scale is clipped to 6. Importance is ignored, as in ggml.
 //! Source: ggml `quantize_row_mxfp4_ref`, `dequantize_row_mxfp4`.
 
-use super::along;
 use super::block::{BlockFormat, GroupEncoder, transpose};
+use super::elementwise;
 use super::fp4;
 use crate::lanes::Lanes;
 use crate::search;
@@ -31,7 +31,7 @@ impl BlockFormat for MxFp4 {
     const WEIGHTS: usize = 32;
 
     fn decode(&self, out: &mut [f32]) {
-        along::decode_levels(&self.qs, &fp4::DOUBLED, half_scale(self.e), out);
+        elementwise::decode_levels(&self.qs, &fp4::DOUBLED, half_scale(self.e), out);
     }
 
     fn is_valid(&self) -> bool {

@@ -12,8 +12,8 @@
 //! ggml.
 //! Source: ggml `quantize_row_nvfp4_ref`, `dequantize_row_nvfp4`, `ggml_fp32_to_ue4m3`.
 
-use super::along;
 use super::block::{BlockFormat, GroupEncoder, transpose};
+use super::elementwise;
 use super::fp4;
 use crate::lanes::Lanes;
 use crate::search;
@@ -34,7 +34,7 @@ impl BlockFormat for NvFp4 {
 
     fn decode(&self, out: &mut [f32]) {
         for ((out, d), qs) in out.chunks_exact_mut(16).zip(self.d).zip(&self.qs) {
-            along::decode_levels(qs, &fp4::DOUBLED, half_ue4m3_to_f32(d), out);
+            elementwise::decode_levels(qs, &fp4::DOUBLED, half_ue4m3_to_f32(d), out);
         }
     }
 

@@ -13,8 +13,8 @@
 //! tolerate it, small ones do not.
 //! Source: ggml `quantize_row_q2_K_ref`, `quantize_row_q2_K_impl`, `dequantize_row_q2_K`.
 
-use super::along;
 use super::block::{BlockEncoder, BlockFormat, finite_f16, importance_weights, transpose};
+use super::elementwise;
 use super::super_block::{
     SUPER, Super, each_super_block, pack_two_bits, put, requantize, scale, sum_of_squares, two_bits,
 };
@@ -49,7 +49,7 @@ impl BlockFormat for Q2K {
                     let j = 2 * quarter + side;
                     let scales = self.scales[8 * half + j];
                     let (step, min) = (d * f32::from(scales & 15), dmin * f32::from(scales >> 4));
-                    along::decode_affine(codes, step, -min, &mut out[16 * j..][..16]);
+                    elementwise::decode_affine(codes, step, -min, &mut out[16 * j..][..16]);
                 }
             }
         }

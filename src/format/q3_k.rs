@@ -14,8 +14,8 @@
 //! formats.
 //! Source: ggml `quantize_row_q3_K_ref`, `quantize_row_q3_K_impl`, `dequantize_row_q3_K`.
 
-use super::along;
 use super::block::{BlockEncoder, BlockFormat, finite_f16, importance_weights, transpose};
+use super::elementwise;
 use super::super_block::{
     SUPER, Super, each_super_block, pack_two_bits, put, requantize, scale, sum_of_squares, two_bits,
 };
@@ -45,11 +45,11 @@ impl BlockFormat for Q3K {
         for (half, out) in out.as_chunks_mut::<128>().0.iter_mut().enumerate() {
             for (quarter, low) in two_bits(&self.qs[half]).iter().enumerate() {
                 let bit = 1 << (4 * half + quarter);
-                let codes = along::or(low, &along::each(&self.hmask, |h| if h & bit == 0 { 0 } else { 4 }));
+                let codes = elementwise::or(low, &elementwise::each(&self.hmask, |h| if h & bit == 0 { 0 } else { 4 }));
                 for (side, codes) in codes.as_chunks::<16>().0.iter().enumerate() {
                     let j = 2 * quarter + side;
                     let step = d * self.sub_scale(8 * half + j);
-                    along::decode(&along::less(codes, 4), step, &mut out[16 * j..][..16]);
+                    elementwise::decode(&elementwise::less(codes, 4), step, &mut out[16 * j..][..16]);
                 }
             }
         }
@@ -112,9 +112,9 @@ fn encode<L: Lanes>(x: &Super, importance: Option<&Super>) -> Q3K {
         }
     }
     for (j, codes) in codes.as_chunks().0.iter().enumerate() {
-        along::mark(&mut block.hmask, 1 << j, codes, 4);
+        elementwise::mark(&mut block.hmask, 1 << j, codes, 4);
     }
-    block.qs = pack_two_bits(&along::each(&codes, |code| code & 3));
+    block.qs = pack_two_bits(&elementwise::each(&codes, |code| code & 3));
     block
 }
 

@@ -9,8 +9,8 @@
 //! ([`crate::search::symmetric`]). A fast, simple 4-bit format; Q4_K has the same size and less error.
 //! Source: ggml `quantize_row_q4_0_ref`, `quantize_row_q4_0_impl`, `dequantize_row_q4_0`.
 
-use super::along;
 use super::block::{BlockFormat, GroupEncoder, finite_f16, importance_weights, transpose};
+use super::elementwise;
 use super::super_block::scale;
 use crate::half::f16_from_f32;
 use crate::lanes::Lanes;
@@ -32,8 +32,8 @@ impl BlockFormat for Q4_0 {
 
     fn decode(&self, out: &mut [f32]) {
         let (d, (low, high)) = (scale(self.d), out.split_at_mut(16));
-        along::decode(&along::less(&along::each(&self.qs, |q| q & 15), 8), d, low);
-        along::decode(&along::less(&along::each(&self.qs, |q| q >> 4), 8), d, high);
+        elementwise::decode(&elementwise::less(&elementwise::each(&self.qs, |q| q & 15), 8), d, low);
+        elementwise::decode(&elementwise::less(&elementwise::each(&self.qs, |q| q >> 4), 8), d, high);
     }
 
     fn is_valid(&self) -> bool {
@@ -46,11 +46,11 @@ impl GroupEncoder for Q4_0 {
 
     fn encode_group<L: Lanes>(weights: &[f32], blocks: &mut [Self]) {
         for (block, x) in blocks.iter_mut().zip(weights.as_chunks().0) {
-            let d = along::signed_max::<L>(x) / -8.0;
-            let inverse = L::splat(along::inverse(d));
+            let d = elementwise::signed_max::<L>(x) / -8.0;
+            let inverse = L::splat(elementwise::inverse(d));
             // C's MIN(15, (int8_t)(x * id + 8.5)): truncation, so ties round up.
             let code = |x: L| (x * inverse + L::splat(8.5)).trunc().min(L::splat(15.0));
-            block.fill(d, along::nibble_codes(x, code));
+            block.fill(d, elementwise::nibble_codes(x, code));
         }
     }
 
@@ -60,7 +60,7 @@ impl GroupEncoder for Q4_0 {
         let mut codes = [L::splat(0.0); 32];
         let d = search::symmetric(&x, &w, 8.0, &mut codes);
         for (lane, block) in blocks.iter_mut().enumerate() {
-            block.fill(d.lane(lane), along::nibbles(&codes.map(|q| q.int(lane) as u8)));
+            block.fill(d.lane(lane), elementwise::nibbles(&codes.map(|q| q.int(lane) as u8)));
         }
     }
 }

@@ -11,8 +11,8 @@
 //! good.
 //! Source: ggml `quantize_row_q4_1_ref`, `quantize_row_q4_1_impl`, `dequantize_row_q4_1`.
 
-use super::along;
 use super::block::{BlockFormat, GroupEncoder, finite_f16, importance_weights, transpose};
+use super::elementwise;
 use super::super_block::scale;
 use crate::half::f16_from_f32;
 use crate::lanes::Lanes;
@@ -35,8 +35,8 @@ impl BlockFormat for Q4_1 {
 
     fn decode(&self, out: &mut [f32]) {
         let (d, m, (low, high)) = (scale(self.d), scale(self.m), out.split_at_mut(16));
-        along::decode_affine(&along::each(&self.qs, |q| q & 15), d, m, low);
-        along::decode_affine(&along::each(&self.qs, |q| q >> 4), d, m, high);
+        elementwise::decode_affine(&elementwise::each(&self.qs, |q| q & 15), d, m, low);
+        elementwise::decode_affine(&elementwise::each(&self.qs, |q| q >> 4), d, m, high);
     }
 
     fn is_valid(&self) -> bool {
@@ -49,10 +49,10 @@ impl GroupEncoder for Q4_1 {
 
     fn encode_group<L: Lanes>(weights: &[f32], blocks: &mut [Self]) {
         for (block, x) in blocks.iter_mut().zip(weights.as_chunks().0) {
-            let (min, range) = along::min_and_range::<L>(x);
+            let (min, range) = elementwise::min_and_range::<L>(x);
             let d = range / 15.0;
-            let (origin, inverse, half) = (L::splat(min), L::splat(along::inverse(d)), L::splat(0.5));
-            let qs = along::nibble_codes(x, |x: L| ((x - origin) * inverse + half).trunc().min(L::splat(15.0)));
+            let (origin, inverse, half) = (L::splat(min), L::splat(elementwise::inverse(d)), L::splat(0.5));
+            let qs = elementwise::nibble_codes(x, |x: L| ((x - origin) * inverse + half).trunc().min(L::splat(15.0)));
             block.fill(d, min, qs);
         }
     }
@@ -63,7 +63,11 @@ impl GroupEncoder for Q4_1 {
         let fit = search::affine(&x, &w, Grid::weighted(15.0));
         let codes = x.map(|x| fit.code(x));
         for (lane, block) in blocks.iter_mut().enumerate() {
-            block.fill(fit.scale.lane(lane), fit.min.lane(lane), along::nibbles(&codes.map(|q| q.int(lane) as u8)));
+            block.fill(
+                fit.scale.lane(lane),
+                fit.min.lane(lane),
+                elementwise::nibbles(&codes.map(|q| q.int(lane) as u8)),
+            );
         }
     }
 }

@@ -13,8 +13,8 @@
 //! weights.
 //! Source: ggml `quantize_row_q4_K_ref`, `quantize_row_q4_K_impl`, `dequantize_row_q4_K`.
 
-use super::along;
 use super::block::{BlockEncoder, BlockFormat, finite_f16};
+use super::elementwise;
 use super::k_affine::{self, Rules, scale_and_min};
 use super::super_block::{SUPER, Super, each_super_block, scale};
 use crate::lanes::Lanes;
@@ -47,8 +47,8 @@ impl BlockFormat for Q4K {
         };
         for (i, (out, qs)) in out.as_chunks_mut::<64>().0.iter_mut().zip(&self.qs).enumerate() {
             let ((low, low_min), (high, high_min)) = (step(2 * i), step(2 * i + 1));
-            along::decode_affine(&along::each(qs, |q| q & 15), low, low_min, &mut out[..32]);
-            along::decode_affine(&along::each(qs, |q| q >> 4), high, high_min, &mut out[32..]);
+            elementwise::decode_affine(&elementwise::each(qs, |q| q & 15), low, low_min, &mut out[..32]);
+            elementwise::decode_affine(&elementwise::each(qs, |q| q >> 4), high, high_min, &mut out[32..]);
         }
     }
 
@@ -71,7 +71,7 @@ fn encode<L: Lanes>(x: &Super, importance: Option<&Super>) -> Q4K {
     let k_affine::Encoded { d, dmin, scales, codes } = k_affine::encode::<L>(x, importance, RULES);
     let mut qs = [[0; 32]; 4];
     for (qs, [low, high]) in qs.iter_mut().zip(codes.as_chunks().0.as_chunks().0) {
-        *qs = along::pair(low, high);
+        *qs = elementwise::pair(low, high);
     }
     Q4K { d, dmin, scales, qs }
 }

@@ -11,8 +11,8 @@
 //! less error.
 //! Source: ggml `quantize_row_q5_0_ref`, `quantize_row_q5_0_impl`, `dequantize_row_q5_0`.
 
-use super::along;
 use super::block::{BlockFormat, GroupEncoder, finite_f16, importance_weights, transpose};
+use super::elementwise;
 use super::super_block::scale;
 use crate::half::f16_from_f32;
 use crate::lanes::Lanes;
@@ -53,11 +53,11 @@ impl GroupEncoder for Q5_0 {
 
     fn encode_group<L: Lanes>(weights: &[f32], blocks: &mut [Self]) {
         for (block, x) in blocks.iter_mut().zip(weights.as_chunks().0) {
-            let d = along::signed_max::<L>(x) / -16.0;
-            let inverse = L::splat(along::inverse(d));
+            let d = elementwise::signed_max::<L>(x) / -16.0;
+            let inverse = L::splat(elementwise::inverse(d));
             // C's MIN(31, (int8_t)(x * id + 16.5)): truncation, so ties round up.
             let code = |x: L| (x * inverse + L::splat(16.5)).trunc().min(L::splat(31.0));
-            block.fill(d, &along::codes(x, code));
+            block.fill(d, &elementwise::codes(x, code));
         }
     }
 
@@ -75,7 +75,7 @@ impl GroupEncoder for Q5_0 {
 impl Q5_0 {
     fn fill(&mut self, d: f32, codes: &[u8; 32]) {
         self.d = f16_from_f32(d).to_le_bytes();
-        self.qh = along::fifth_bits(codes);
-        self.qs = along::nibbles(codes);
+        self.qh = elementwise::fifth_bits(codes);
+        self.qs = elementwise::nibbles(codes);
     }
 }

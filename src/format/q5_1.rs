@@ -12,8 +12,8 @@
 //! used.
 //! Source: ggml `quantize_row_q5_1_ref`, `quantize_row_q5_1_impl`, `dequantize_row_q5_1`.
 
-use super::along;
 use super::block::{BlockFormat, GroupEncoder, finite_f16, importance_weights, transpose};
+use super::elementwise;
 use super::super_block::scale;
 use crate::half::f16_from_f32;
 use crate::lanes::Lanes;
@@ -56,10 +56,10 @@ impl GroupEncoder for Q5_1 {
 
     fn encode_group<L: Lanes>(weights: &[f32], blocks: &mut [Self]) {
         for (block, x) in blocks.iter_mut().zip(weights.as_chunks().0) {
-            let (min, range) = along::min_and_range::<L>(x);
+            let (min, range) = elementwise::min_and_range::<L>(x);
             let d = range / 31.0;
-            let (origin, inverse, half) = (L::splat(min), L::splat(along::inverse(d)), L::splat(0.5));
-            let codes = along::codes(x, |x: L| ((x - origin) * inverse + half).trunc());
+            let (origin, inverse, half) = (L::splat(min), L::splat(elementwise::inverse(d)), L::splat(0.5));
+            let codes = elementwise::codes(x, |x: L| ((x - origin) * inverse + half).trunc());
             block.fill(d, min, &codes);
         }
     }
@@ -79,7 +79,7 @@ impl Q5_1 {
     fn fill(&mut self, d: f32, m: f32, codes: &[u8; 32]) {
         self.d = f16_from_f32(d).to_le_bytes();
         self.m = f16_from_f32(m).to_le_bytes();
-        self.qh = along::fifth_bits(codes);
-        self.qs = along::nibbles(codes);
+        self.qh = elementwise::fifth_bits(codes);
+        self.qs = elementwise::nibbles(codes);
     }
 }

@@ -12,8 +12,8 @@
 //! 37 with importance. Nearly lossless for most models; Q6_K is closer for one more bit.
 //! Source: ggml `quantize_row_q5_K_ref`, `quantize_row_q5_K_impl`, `dequantize_row_q5_K`.
 
-use super::along;
 use super::block::{BlockEncoder, BlockFormat, finite_f16};
+use super::elementwise;
 use super::k_affine::{self, Rules, scale_and_min};
 use super::super_block::{SUPER, Super, each_super_block, scale};
 use crate::lanes::Lanes;
@@ -47,11 +47,11 @@ impl BlockFormat for Q5K {
         };
         for (i, (out, qs)) in out.as_chunks_mut::<64>().0.iter_mut().zip(&self.qs).enumerate() {
             let ((low, low_min), (high, high_min)) = (step(2 * i), step(2 * i + 1));
-            let fifth = |bit: u8| along::each(&self.qh, |h| if h & bit == 0 { 0 } else { 16 });
-            let codes = along::or(&along::each(qs, |q| q & 15), &fifth(1 << (2 * i)));
-            along::decode_affine(&codes, low, low_min, &mut out[..32]);
-            let codes = along::or(&along::each(qs, |q| q >> 4), &fifth(2 << (2 * i)));
-            along::decode_affine(&codes, high, high_min, &mut out[32..]);
+            let fifth = |bit: u8| elementwise::each(&self.qh, |h| if h & bit == 0 { 0 } else { 16 });
+            let codes = elementwise::or(&elementwise::each(qs, |q| q & 15), &fifth(1 << (2 * i)));
+            elementwise::decode_affine(&codes, low, low_min, &mut out[..32]);
+            let codes = elementwise::or(&elementwise::each(qs, |q| q >> 4), &fifth(2 << (2 * i)));
+            elementwise::decode_affine(&codes, high, high_min, &mut out[32..]);
         }
     }
 
@@ -75,11 +75,11 @@ fn encode<L: Lanes>(x: &Super, importance: Option<&Super>) -> Q5K {
     let (sub_blocks, _) = codes.as_chunks();
     let mut qh = [0; 32];
     for (j, codes) in sub_blocks.iter().enumerate() {
-        along::mark(&mut qh, 1 << j, codes, 16);
+        elementwise::mark(&mut qh, 1 << j, codes, 16);
     }
     let mut qs = [[0; 32]; 4];
     for (qs, [low, high]) in qs.iter_mut().zip(sub_blocks.as_chunks().0) {
-        *qs = along::pair(low, high);
+        *qs = elementwise::pair(low, high);
     }
     Q5K { d, dmin, scales, qh, qs }
 }

@@ -11,8 +11,8 @@
 //! lossless; presets use it for output tensors. Importance weights the squared error directly.
 //! Source: ggml `quantize_row_q6_K_ref`, `quantize_row_q6_K_impl`, `dequantize_row_q6_K`.
 
-use super::along;
 use super::block::{BlockEncoder, BlockFormat, finite_f16, transpose};
+use super::elementwise;
 use super::super_block::{SUPER, Super, each_super_block, pack_two_bits, put, requantize, scale, two_bits};
 use crate::half::f16_from_f32;
 use crate::lanes::Lanes;
@@ -40,17 +40,17 @@ impl BlockFormat for Q6K {
         for (half, out) in out.as_chunks_mut::<128>().0.iter_mut().enumerate() {
             let ([even, odd], _) = self.ql[half].as_chunks::<32>() else { return };
             let low = [
-                along::each(even, |q| q & 15),
-                along::each(odd, |q| q & 15),
-                along::each(even, |q| q >> 4),
-                along::each(odd, |q| q >> 4),
+                elementwise::each(even, |q| q & 15),
+                elementwise::each(odd, |q| q & 15),
+                elementwise::each(even, |q| q >> 4),
+                elementwise::each(odd, |q| q >> 4),
             ];
             for (quarter, high) in two_bits(&self.qh[half]).iter().enumerate() {
-                let codes = along::or(&low[quarter], &along::each(high, |h| h << 4));
+                let codes = elementwise::or(&low[quarter], &elementwise::each(high, |h| h << 4));
                 for (side, codes) in codes.as_chunks::<16>().0.iter().enumerate() {
                     let j = 2 * quarter + side;
                     let step = d * f32::from(self.scales[8 * half + j]);
-                    along::decode(&along::less(codes, 32), step, &mut out[16 * j..][..16]);
+                    elementwise::decode(&elementwise::less(codes, 32), step, &mut out[16 * j..][..16]);
                 }
             }
         }
@@ -104,7 +104,7 @@ fn encode<L: Lanes>(x: &Super, importance: Option<&Super>) -> Q6K {
             *ql = low & 15 | high << 4;
         }
     }
-    let qh = pack_two_bits(&along::each(&codes, |code| code >> 4));
+    let qh = pack_two_bits(&elementwise::each(&codes, |code| code >> 4));
     Q6K { ql, qh, scales, d }
 }
 

@@ -8,8 +8,8 @@
 //! Nearly lossless; the safe choice for output and embedding tensors. Importance is ignored, as in ggml.
 //! Source: ggml `quantize_row_q8_0_ref`, `dequantize_row_q8_0`.
 
-use super::along;
 use super::block::{BlockFormat, GroupEncoder, finite_f16};
+use super::elementwise;
 use crate::half::{f16_from_f32, f16_scale};
 use crate::lanes::Lanes;
 use crate::round::half_away_i8;
@@ -45,8 +45,8 @@ impl GroupEncoder for Q8_0 {
 
     fn encode_group<L: Lanes>(weights: &[f32], blocks: &mut [Self]) {
         for (block, x) in blocks.iter_mut().zip(weights.as_chunks().0) {
-            let d = along::max_abs::<L>(x) / 127.0;
-            let inverse = along::inverse(d);
+            let d = elementwise::max_abs::<L>(x) / 127.0;
+            let inverse = elementwise::inverse(d);
             block.d = f16_from_f32(d).to_le_bytes();
             for (q, x) in block.qs.iter_mut().zip(x) {
                 *q = half_away_i8(x * inverse);

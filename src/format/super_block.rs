@@ -1,7 +1,7 @@
 //! The common parts of the K-quants: super-blocks of 256 weights, in which the scales of the sub-blocks are quantized
 //! too.
 
-use super::along;
+use super::elementwise;
 use crate::half::f16_scale;
 use crate::lanes::Lanes;
 use crate::round::nearest_int;
@@ -71,9 +71,9 @@ pub fn pack_two_bits(codes: &[u8; SUPER]) -> [[u8; 32]; 2] {
 #[inline(always)]
 pub fn two_bits(half: &[u8; 32]) -> [[u8; 32]; 4] {
     [
-        along::each(half, |q| q & 3),
-        along::each(half, |q| q >> 2 & 3),
-        along::each(half, |q| q >> 4 & 3),
-        along::each(half, |q| q >> 6),
+        elementwise::each(half, |q| q & 3),
+        elementwise::each(half, |q| q >> 2 & 3),
+        elementwise::each(half, |q| q >> 4 & 3),
+        elementwise::each(half, |q| q >> 6),
     ]
 }

@@ -1,8 +1,8 @@
 //! The folder of a safetensors model: its tensors, configuration and tokenizer files.
 
 use super::errors::system;
+use super::file_identity::folder_of;
 use super::model::{Model, safetensors_header};
-use super::same::folder_of;
 use super::source::Source;
 use crate::container::safetensors::parse_index;
 use crate::convert::Folder;

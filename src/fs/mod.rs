@@ -15,14 +15,14 @@
 //! An interrupted run can be resumed later, also by the npm package.
 
 mod errors;
+mod file_identity;
 mod folder;
 mod model;
 mod open;
-mod owner;
-mod run;
-mod same;
+mod partial_file;
 mod source;
 mod target;
+mod threads;
 
 pub use errors::{ABORTED, SAME_FILE};
 
@@ -31,8 +31,8 @@ use crate::error::{Code, Error, Kind, Result};
 use crate::hash::Hasher;
 use crate::job::{ByteRange, Identity, Job, JobOptions, Journal, Progress, Report};
 use crate::recipe::Recipe;
+use file_identity::{Use, refuse_shared};
 use model::Model;
-use same::{Use, refuse_shared};
 use source::Source;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
@@ -121,7 +121,7 @@ fn convert(
     options: &QuantizeOptions<'_>,
 ) -> Result<Report> {
     let done = begin(&mut job, &mut targets, left, identity).and_then(|journal| {
-        let job = run::run(job, source, &targets, journal, options)?;
+        let job = threads::run(job, source, &targets, journal, options)?;
         source.check()?;
         job.finish()
     });

@@ -4,8 +4,8 @@
 //! after it was killed, there are also `.NAME.OWNER.part` and, for the first file, `.NAME.OWNER.journal`.
 
 use super::errors::system;
-use super::owner::{NOBODY, is_alive, is_owner, new_owner, short_name};
-use super::same::{destination, folder_of};
+use super::file_identity::{destination, folder_of};
+use super::partial_file::{NOBODY, is_alive, is_owner, new_owner, short_name};
 use crate::error::{Code, Error, Result};
 use crate::job::{MAX_JOURNAL_BYTES, Write};
 use std::ffi::OsStr;

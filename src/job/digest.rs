@@ -1,8 +1,8 @@
 //! Hashes of files and tensors whose pieces arrive in any order: each piece is hashed when all earlier ones have been.
 
 use super::buffer::Buffer;
-use super::map::Map;
 use super::report::TensorHashes;
+use super::small_map::Map;
 use crate::hash::Hasher;
 
 /// A piece that arrived before its turn.

@@ -9,7 +9,7 @@
 //! 5f0b77d2 {"offset":16384,"length":147456,"hash":"a8f3...","note":[262144,0.013,...]}
 //! ```
 
-use super::text::{crc32, list, number, quoted};
+use super::json_text::{crc32, list, number, quoted};
 use crate::analysis::ErrorSums;
 use crate::error::{Code, Error, Result};
 use crate::hash::Hasher;

@@ -18,34 +18,34 @@
 //! trusted: each tile is read back and encoded again unless it has the recorded hash.
 //!
 //! ```text
-//! tiles      divides tensors into tiles
-//! task       one tile: encode and measure, or read back and check
-//! long       what a long row, or double quantization, needs before the first tile
-//! wire       serialized tasks and results, for workers without shared memory
-//! buffer     the bytes of results, in memory that the driver chooses
-//! four_bit   the scales of bitsandbytes' formats
-//! journal    the file format of the journal, and the identity of a job
-//! digest     hashes of files and tensors whose pieces arrive in any order
-//! report     the dtype, the error and the hashes of each tensor
+//! tiles          divides tensors into tiles
+//! task           one tile: encode and measure, or read back and check
+//! prescan        what a long row, or double quantization, needs before the first tile
+//! serialization  serialized tasks and results, for workers without shared memory
+//! buffer         the bytes of results, in memory that the driver chooses
+//! bnb            the scales of bitsandbytes' formats
+//! journal        the file format of the journal, and the identity of a job
+//! digest         hashes of files and tensors whose pieces arrive in any order
+//! report         the dtype, the error and the hashes of each tensor
 //! ```
 
-mod api;
+mod bnb;
 mod buffer;
 mod digest;
-mod four_bit;
 mod journal;
-mod long;
-mod map;
+mod json_text;
+mod prescan;
+mod protocol;
 mod report;
+mod serialization;
+mod small_map;
 mod state;
 mod task;
-mod text;
 mod tiles;
-mod wire;
 
-pub use api::{File, JobOptions, Next, Progress, Step, Write};
 pub use buffer::Buffer;
 pub use journal::{Identity, Journal, JournalReader, JournalTile, MAX_JOURNAL_BYTES};
+pub use protocol::{File, JobOptions, Next, Progress, Step, Write};
 pub use report::{ErrorFigures, Finished, HashValue, Report, ReportedShard, ReportedTensor, TensorHashes};
 pub use state::Job;
 pub use task::{Done, Found, Pass, Read, Task, Work};

@@ -1,8 +1,8 @@
 //! The report of a conversion.
 
 use crate::analysis::ErrorSums;
+use crate::interning::Name;
 use crate::recipe::PlannedTensor;
-use crate::shared::Name;
 use serde::{Serialize, Serializer};
 use std::fmt;
 

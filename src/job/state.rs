@@ -1,13 +1,13 @@
 //! The state machine of a conversion.
 
-use super::api::{File, JobOptions, Next, Progress, Step, Write};
+use super::bnb::Scales;
 use super::buffer::Buffer;
 use super::digest::Digest;
-use super::four_bit::Scales;
 use super::journal::{Identity, Journal, JournalTile};
-use super::long::{LongRow, Scan};
-use super::map::Map;
+use super::prescan::{LongRow, Scan};
+use super::protocol::{File, JobOptions, Next, Progress, Step, Write};
 use super::report::{Finished, Report, ReportedShard};
+use super::small_map::Map;
 use super::task::{Done, Found, Read, Task, Work};
 use super::tiles::{ByteRange, Tile, tiles};
 use crate::analysis::ErrorSums;

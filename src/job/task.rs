@@ -1,16 +1,16 @@
 //! One tile as a task: which bytes to read, and how to convert them.
 
-use super::four_bit::options_of;
+use super::bnb::options_of;
 use super::tiles::ByteRange;
 use crate::analysis::ErrorSums;
-use crate::check;
 use crate::container::gguf::TensorType;
 use crate::error::{Detail, Error, Result};
 use crate::format::Codec;
 use crate::hash::Hasher;
+use crate::interning::Name;
 use crate::nf4::{DataType4Bit, Quantized4Bit, block_absmax, dequantize_4bit, quantize_4bit};
 use crate::recipe::{self, four_bit_data_type};
-use crate::shared::Name;
+use crate::validation;
 use serde::{Deserialize, Serialize};
 
 /// A unit of work. Plain data that can be sent to any thread or worker.
@@ -281,7 +281,7 @@ fn encode_four_bit(
     if let Some(errors) = errors {
         let absmax = scales.map_or_else(|| tensor.absmax.clone(), <[f32]>::to_vec);
         let decoded = dequantize_4bit(&Quantized4Bit { absmax, ..tensor.clone() })?;
-        check::finite(&decoded, "weight")?;
+        validation::finite(&decoded, "weight")?;
         errors.add(&weights, &decoded);
     }
     Ok((tensor.codes, tensor.absmax))

@@ -1,13 +1,13 @@
 //! Double quantization: the absmax values are quantized to 8 bits, as in QLoRA and bitsandbytes.
 
 use super::codebook::DataType4Bit;
-use super::dynamic;
+use super::dynamic_map;
 use super::single::{
     Quantize4BitOptions, Quantized4Bit, compression_ratio, decode_blocks, quantize_4bit, quantize_4bit_into,
 };
-use crate::check;
 use crate::error::{Error, Result};
-use crate::wire::{Reader, Writer};
+use crate::serialization::{Reader, Writer};
+use crate::validation;
 
 /// Absmax values per second-level block.
 pub const DOUBLE_QUANT_BLOCK_SIZE: usize = 256;
@@ -48,8 +48,8 @@ impl DoubleQuantized4Bit {
     pub fn from_single(tensor: Quantized4Bit, offset: Option<f32>) -> Result<Self> {
         tensor.check()?;
         let offset = offset.unwrap_or_else(|| mean(&tensor.absmax));
-        let mut absmax_codes = check::zeros(tensor.absmax.len())?;
-        let mut nested_absmax = check::zeros(tensor.absmax.len().div_ceil(DOUBLE_QUANT_BLOCK_SIZE))?;
+        let mut absmax_codes = validation::zeros(tensor.absmax.len())?;
+        let mut nested_absmax = validation::zeros(tensor.absmax.len().div_ceil(DOUBLE_QUANT_BLOCK_SIZE))?;
         quantize_absmax(tensor.absmax, offset, &mut absmax_codes, &mut nested_absmax)?;
         let Quantized4Bit { codes, len, block_size, data_type, .. } = tensor;
         Ok(DoubleQuantized4Bit { codes, absmax_codes, nested_absmax, offset, len, block_size, data_type })
@@ -105,11 +105,15 @@ impl DoubleQuantized4Bit {
     /// nested absmax or offset.
     pub fn check(&self) -> Result<()> {
         let blocks = self.options().blocks(self.len)?;
-        check::length("the list of absmax codes", self.absmax_codes.len(), blocks)?;
-        check::length("the list of nested absmax", self.nested_absmax.len(), blocks.div_ceil(DOUBLE_QUANT_BLOCK_SIZE))?;
-        check::length("the list of codes", self.codes.len(), self.options().codes_len(self.len))?;
-        check::finite(&self.nested_absmax, "nested absmax")?;
-        check::finite(&[self.offset], "offset")
+        validation::length("the list of absmax codes", self.absmax_codes.len(), blocks)?;
+        validation::length(
+            "the list of nested absmax",
+            self.nested_absmax.len(),
+            blocks.div_ceil(DOUBLE_QUANT_BLOCK_SIZE),
+        )?;
+        validation::length("the list of codes", self.codes.len(), self.options().codes_len(self.len))?;
+        validation::finite(&self.nested_absmax, "nested absmax")?;
+        validation::finite(&[self.offset], "offset")
     }
 
     /// Serializes the tensor; [`from_bytes`](Self::from_bytes) reads it. Use [`to_state_dict`](Self::to_state_dict) to
@@ -144,10 +148,10 @@ impl DoubleQuantized4Bit {
 /// # Errors
 /// [`Code::NON_FINITE`](crate::Code::NON_FINITE) for a NaN or infinite absmax.
 pub fn double_absmax(absmax: Vec<f32>) -> Result<(Vec<u8>, Vec<f32>, f32)> {
-    check::finite(&absmax, "absmax")?;
+    validation::finite(&absmax, "absmax")?;
     let offset = mean(&absmax);
-    let mut codes = check::zeros(absmax.len())?;
-    let mut nested = check::zeros(absmax.len().div_ceil(DOUBLE_QUANT_BLOCK_SIZE))?;
+    let mut codes = validation::zeros(absmax.len())?;
+    let mut nested = validation::zeros(absmax.len().div_ceil(DOUBLE_QUANT_BLOCK_SIZE))?;
     quantize_absmax(absmax, offset, &mut codes, &mut nested)?;
     Ok((codes, nested, offset))
 }
@@ -159,10 +163,10 @@ pub fn double_absmax(absmax: Vec<f32>) -> Result<(Vec<u8>, Vec<f32>, f32)> {
 pub fn decode_absmax(codes: &[u8], nested: &[f32], offset: f32) -> Result<Vec<f32>> {
     let blocks = codes.chunks(DOUBLE_QUANT_BLOCK_SIZE).zip(nested);
     let decode = |(codes, &nested): (&[u8], &f32)| -> Vec<f32> {
-        codes.iter().map(|&code| dynamic::decode(code, nested) + offset).collect()
+        codes.iter().map(|&code| dynamic_map::decode(code, nested) + offset).collect()
     };
     let absmax: Vec<f32> = blocks.flat_map(decode).collect();
-    check::finite(&absmax, "absmax").map(|()| absmax)
+    validation::finite(&absmax, "absmax").map(|()| absmax)
 }
 
 fn mean(values: &[f32]) -> f32 {
@@ -171,14 +175,14 @@ fn mean(values: &[f32]) -> f32 {
 }
 
 fn quantize_absmax(mut absmax: Vec<f32>, offset: f32, codes: &mut [u8], nested: &mut [f32]) -> Result<()> {
-    check::finite(&[offset], "offset")?;
+    validation::finite(&[offset], "offset")?;
     for x in &mut absmax {
         *x -= offset;
     }
-    check::finite(&absmax, "absmax minus the offset")?;
+    validation::finite(&absmax, "absmax minus the offset")?;
     let blocks = absmax.chunks(DOUBLE_QUANT_BLOCK_SIZE).zip(codes.chunks_mut(DOUBLE_QUANT_BLOCK_SIZE));
     for ((values, codes), nested) in blocks.zip(nested) {
-        *nested = dynamic::encode(values, codes);
+        *nested = dynamic_map::encode(values, codes);
     }
     Ok(())
 }
@@ -204,9 +208,9 @@ pub fn quantize_4bit_double_into(
     nested_absmax: &mut [f32],
 ) -> Result<f32> {
     let blocks = options.blocks(values.len())?;
-    check::length("the output of absmax codes", absmax_codes.len(), blocks)?;
-    check::length("the output of nested absmax", nested_absmax.len(), blocks.div_ceil(DOUBLE_QUANT_BLOCK_SIZE))?;
-    let mut absmax = check::zeros(blocks)?;
+    validation::length("the output of absmax codes", absmax_codes.len(), blocks)?;
+    validation::length("the output of nested absmax", nested_absmax.len(), blocks.div_ceil(DOUBLE_QUANT_BLOCK_SIZE))?;
+    let mut absmax = validation::zeros(blocks)?;
     quantize_4bit_into(values, options, codes, &mut absmax)?;
     let offset = mean(&absmax);
     quantize_absmax(absmax, offset, absmax_codes, nested_absmax)?;
@@ -219,7 +223,7 @@ pub fn quantize_4bit_double_into(
 /// As for [`DoubleQuantized4Bit::check`].
 pub fn dequantize_4bit_double(tensor: &DoubleQuantized4Bit) -> Result<Vec<f32>> {
     tensor.check()?;
-    let mut out = check::zeros(tensor.len)?;
+    let mut out = validation::zeros(tensor.len)?;
     dequantize_4bit_double_into(tensor, &mut out)?;
     Ok(out)
 }
@@ -231,7 +235,7 @@ pub fn dequantize_4bit_double(tensor: &DoubleQuantized4Bit) -> Result<Vec<f32>> 
 /// if an absmax overflows, and as for [`DoubleQuantized4Bit::check`].
 pub fn dequantize_4bit_double_into(tensor: &DoubleQuantized4Bit, out: &mut [f32]) -> Result<()> {
     let absmax = tensor.absmax()?;
-    check::length("the output of weights", out.len(), tensor.len)?;
+    validation::length("the output of weights", out.len(), tensor.len)?;
     decode_blocks(&tensor.codes, &absmax, &tensor.options(), out);
     Ok(())
 }

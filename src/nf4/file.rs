@@ -13,7 +13,7 @@
 
 use super::codebook::DataType4Bit;
 use super::double::{DOUBLE_QUANT_BLOCK_SIZE, decode_absmax, double_absmax};
-use super::dynamic::DYNAMIC_MAP;
+use super::dynamic_map::DYNAMIC_MAP;
 use super::single::BLOCK_SIZE;
 use super::state::{STATE, StateDtype, state_json};
 use crate::error::{Code, Error, Result};

@@ -9,7 +9,7 @@
 
 mod codebook;
 mod double;
-mod dynamic;
+mod dynamic_map;
 mod file;
 mod json;
 mod kernel;
@@ -21,7 +21,7 @@ pub use double::{
     DOUBLE_QUANT_BLOCK_SIZE, DoubleQuantized4Bit, decode_absmax, dequantize_4bit_double, dequantize_4bit_double_into,
     double_absmax, quantize_4bit_double, quantize_4bit_double_into,
 };
-pub use dynamic::DYNAMIC_MAP;
+pub use dynamic_map::DYNAMIC_MAP;
 pub use file::{Tail, TailLayout, TailPart};
 pub use single::{
     BLOCK_SIZE, BLOCK_SIZES, Quantize4BitOptions, Quantized4Bit, block_absmax, dequantize_4bit, dequantize_4bit_into,

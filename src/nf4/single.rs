@@ -2,9 +2,9 @@
 
 use super::codebook::DataType4Bit;
 use super::kernel;
-use crate::check;
 use crate::error::{Code, Error, Result};
-use crate::wire::{Reader, Writer};
+use crate::serialization::{Reader, Writer};
+use crate::validation;
 
 /// The default number of weights per block.
 pub const BLOCK_SIZE: usize = 64;
@@ -88,9 +88,9 @@ impl Quantized4Bit {
     /// [`Code::RANGE`] for the block size, [`Code::LENGTH`] if the number of codes or absmax values does not match the
     /// number of weights, [`Code::NON_FINITE`] for a NaN or infinite absmax.
     pub fn check(&self) -> Result<()> {
-        check::length("the list of absmax", self.absmax.len(), self.options().blocks(self.len)?)?;
-        check::length("the list of codes", self.codes.len(), self.options().codes_len(self.len))?;
-        check::finite(&self.absmax, "absmax")
+        validation::length("the list of absmax", self.absmax.len(), self.options().blocks(self.len)?)?;
+        validation::length("the list of codes", self.codes.len(), self.options().codes_len(self.len))?;
+        validation::finite(&self.absmax, "absmax")
     }
 
     /// Serializes the tensor; [`from_bytes`](Self::from_bytes) reads it. Use [`to_state_dict`](Self::to_state_dict) to
@@ -143,8 +143,8 @@ pub(super) fn compression_ratio(len: usize, bytes: usize) -> Result<f64> {
 /// As for [`quantize_4bit_into`].
 pub fn quantize_4bit(values: &[f32], options: &Quantize4BitOptions) -> Result<Quantized4Bit> {
     let Quantize4BitOptions { data_type, block_size } = *options;
-    let mut codes = check::zeros(options.codes_len(values.len()))?;
-    let mut absmax = check::zeros(options.blocks(values.len())?)?;
+    let mut codes = validation::zeros(options.codes_len(values.len()))?;
+    let mut absmax = validation::zeros(options.blocks(values.len())?)?;
     quantize_4bit_into(values, options, &mut codes, &mut absmax)?;
     Ok(Quantized4Bit { codes, absmax, len: values.len(), block_size, data_type })
 }
@@ -161,8 +161,8 @@ pub fn quantize_4bit_into(
     codes: &mut [u8],
     absmax: &mut [f32],
 ) -> Result<()> {
-    check::length("the output of absmax", absmax.len(), options.blocks(values.len())?)?;
-    check::length("the output of codes", codes.len(), options.codes_len(values.len()))?;
+    validation::length("the output of absmax", absmax.len(), options.blocks(values.len())?)?;
+    validation::length("the output of codes", codes.len(), options.codes_len(values.len()))?;
     quantize_blocks(values, 0, options, codes, absmax)
 }
 
@@ -172,7 +172,7 @@ pub fn quantize_4bit_into(
 /// As for [`quantize_4bit_into`].
 pub fn block_absmax(values: &[f32], options: &Quantize4BitOptions) -> Result<Vec<f32>> {
     let Quantize4BitOptions { data_type, block_size } = *options;
-    let mut absmax = check::zeros(options.blocks(values.len())?)?;
+    let mut absmax = validation::zeros(options.blocks(values.len())?)?;
     for (index, (block, absmax)) in values.chunks(block_size).zip(&mut absmax).enumerate() {
         let largest = largest_of(block, index * block_size)?;
         *absmax = kernel::stored(largest, block.len() == block_size, data_type);
@@ -184,8 +184,8 @@ pub fn block_absmax(values: &[f32], options: &Quantize4BitOptions) -> Result<Vec
 fn largest_of(block: &[f32], start: usize) -> Result<f32> {
     kernel::absmax(block).ok_or_else(|| {
         // Earlier blocks are finite, so this block contains the first non-finite weight.
-        let at = check::first_non_finite(block).unwrap_or(0);
-        check::non_finite(block[at], start + at, "weight")
+        let at = validation::first_non_finite(block).unwrap_or(0);
+        validation::non_finite(block[at], start + at, "weight")
     })
 }
 
@@ -214,7 +214,7 @@ pub(crate) fn quantize_blocks(
 pub fn dequantize_4bit(tensor: &Quantized4Bit) -> Result<Vec<f32>> {
     // The structure is checked before its length determines the size of an allocation.
     tensor.check()?;
-    let mut out = check::zeros(tensor.len)?;
+    let mut out = validation::zeros(tensor.len)?;
     decode_blocks(&tensor.codes, &tensor.absmax, &tensor.options(), &mut out);
     Ok(out)
 }
@@ -225,7 +225,7 @@ pub fn dequantize_4bit(tensor: &Quantized4Bit) -> Result<Vec<f32>> {
 /// [`Code::LENGTH`] if `out` has a different length, and as for [`Quantized4Bit::check`].
 pub fn dequantize_4bit_into(tensor: &Quantized4Bit, out: &mut [f32]) -> Result<()> {
     tensor.check()?;
-    check::length("the output of weights", out.len(), tensor.len)?;
+    validation::length("the output of weights", out.len(), tensor.len)?;
     decode_blocks(&tensor.codes, &tensor.absmax, &tensor.options(), out);
     Ok(())
 }

@@ -13,12 +13,12 @@
 
 use super::codebook::DataType4Bit;
 use super::double::{DOUBLE_QUANT_BLOCK_SIZE, DoubleQuantized4Bit};
-use super::dynamic::DYNAMIC_MAP;
+use super::dynamic_map::DYNAMIC_MAP;
 use super::json::python_number;
 use super::single::Quantized4Bit;
-use crate::check;
 use crate::error::{Code, Error, Result};
 use crate::json::{self, Value};
+use crate::validation;
 
 /// The dtype of a tensor in a state dict, named as in safetensors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -121,7 +121,7 @@ fn state_dict(
     absmax: StateTensor,
     nested: Option<(&[f32], f32)>,
 ) -> Result<Vec<StateTensor>> {
-    check::shape("the tensor", len, shape)?;
+    validation::shape("the tensor", len, shape)?;
     let kind = data_type.name();
     let json = state_json(data_type, block_size, dtype, shape, nested.map(|(_, offset)| offset))?;
     let mut tensors = vec![bytes(name, "", vec![codes.len(), 1], codes), absmax];
@@ -189,7 +189,7 @@ pub fn from_state_dict(tensors: &[StateTensor], name: &str) -> Result<LoadedStat
     check_dtype(&dtype)?;
     let block_size = state.count("blocksize")?;
     let shape = state.counts("shape")?;
-    let len = check::elements(&shape)?;
+    let len = validation::elements(&shape)?;
 
     let part = |suffix: &str| find(suffix).ok_or_else(|| missing(name, suffix));
     let codes = of_type(part("")?, StateDtype::U8)?.to_vec();

@@ -2,7 +2,7 @@
 
 use crate::affine::{QuantMode, QuantRange, QuantScheme};
 use crate::error::{Code, Error, Result};
-use crate::wire::{Reader, Writer};
+use crate::serialization::{Reader, Writer};
 
 /// The integer codes to train for.
 ///

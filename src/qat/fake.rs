@@ -4,9 +4,9 @@ use super::config::FakeQuantConfig;
 use super::observer::{RangeRule, Ranges};
 use crate::affine::kernel::Affine;
 use crate::affine::{GroupRanges, Prepared, QuantGranularity, QuantMode, QuantParams};
-use crate::check;
 use crate::error::{Code, Error, Result};
-use crate::wire::{Reader, Writer};
+use crate::serialization::{Reader, Writer};
+use crate::validation;
 
 /// Quantizes and dequantizes in one step, with scales from observed ranges.
 ///
@@ -102,7 +102,7 @@ impl FakeQuantize {
     /// [`Code::NON_FINITE`] with the index of the first NaN or infinite value, [`Code::NO_DATA`] for an empty batch.
     /// After an error the state is unchanged.
     pub fn observe(&mut self, data: &[f32], shape: &[usize]) -> Result<()> {
-        check::shape("the batch", data.len(), shape)?;
+        validation::shape("the batch", data.len(), shape)?;
         let mut batch = GroupRanges::new(self.granularity.layout(shape)?);
         batch.add(data)?;
         self.observe_ranges(&batch)
@@ -140,7 +140,7 @@ impl FakeQuantize {
     /// # Errors
     /// As for [`forward_into`](Self::forward_into).
     pub fn forward(&self, input: &[f32], shape: &[usize]) -> Result<Vec<f32>> {
-        let mut out = check::zeros(input.len())?;
+        let mut out = validation::zeros(input.len())?;
         self.forward_into(input, shape, &mut out)?;
         Ok(out)
     }
@@ -151,7 +151,7 @@ impl FakeQuantize {
     /// [`Code::NO_DATA`] if nothing was observed yet, [`Code::LENGTH`] if input, shape, channels and output do not
     /// match, [`Code::NON_FINITE`] with the index of the first NaN or infinite value.
     pub fn forward_into(&self, input: &[f32], shape: &[usize], out: &mut [f32]) -> Result<()> {
-        check::length("the output", out.len(), input.len())?;
+        validation::length("the output", out.len(), input.len())?;
         forward_part(self.prepared(shape, input.len())?.as_ref(), input, 0, out)
     }
 
@@ -160,7 +160,7 @@ impl FakeQuantize {
     /// # Errors
     /// As for [`observe`](Self::observe) and [`forward_into`](Self::forward_into).
     pub fn forward_with_calibration(&mut self, input: &[f32], shape: &[usize]) -> Result<Vec<f32>> {
-        let mut out = check::zeros(input.len())?;
+        let mut out = validation::zeros(input.len())?;
         self.forward_with_calibration_into(input, shape, &mut out)?;
         Ok(out)
     }
@@ -186,7 +186,7 @@ impl FakeQuantize {
     /// # Errors
     /// As for [`backward_clamped_into`](Self::backward_clamped_into).
     pub fn backward_clamped(&self, grad_output: &[f32], input: &[f32], shape: &[usize]) -> Result<Vec<f32>> {
-        let mut out = check::zeros(input.len())?;
+        let mut out = validation::zeros(input.len())?;
         self.backward_clamped_into(grad_output, input, shape, &mut out)?;
         Ok(out)
     }
@@ -202,8 +202,8 @@ impl FakeQuantize {
         shape: &[usize],
         out: &mut [f32],
     ) -> Result<()> {
-        check::length("the gradient", grad_output.len(), input.len())?;
-        check::length("the output", out.len(), input.len())?;
+        validation::length("the gradient", grad_output.len(), input.len())?;
+        validation::length("the output", out.len(), input.len())?;
         let prepared = self.prepared(shape, input.len())?;
         backward_part(prepared.as_ref(), grad_output, input, 0, out);
         Ok(())
@@ -212,7 +212,7 @@ impl FakeQuantize {
     /// The parameters for a tensor of this shape, ready for its parts; `None` while quantizing is disabled.
     pub(crate) fn prepared(&self, shape: &[usize], len: usize) -> Result<Option<Prepared<'_>>> {
         if !self.quantizing {
-            return check::shape("the tensor", len, shape).map(|()| None);
+            return validation::shape("the tensor", len, shape).map(|()| None);
         }
         Prepared::new(self.params()?, shape, len).map(Some)
     }
@@ -344,7 +344,7 @@ pub fn fake_quantize_with_params_into(
     out: &mut [f32],
 ) -> Result<()> {
     let prepared = Prepared::new(params, shape, input.len())?;
-    check::length("the output", out.len(), input.len())?;
+    validation::length("the output", out.len(), input.len())?;
     prepared.fake(input, 0, out)
 }
 

@@ -3,9 +3,9 @@
 use super::config::FakeQuantConfig;
 use crate::affine::kernel::Affine;
 use crate::affine::{Prepared, QuantGranularity, QuantMode, QuantParams, for_each_range};
-use crate::check;
 use crate::error::{Code, Error, Result};
-use crate::wire::{Reader, Writer};
+use crate::serialization::{Reader, Writer};
+use crate::validation;
 
 /// Fake quantization whose scales (step sizes) and zero points have gradients.
 ///
@@ -57,7 +57,7 @@ impl LearnedFakeQuantize {
         shape: &[usize],
     ) -> Result<Self> {
         let (scheme, layout) = (config.scheme()?, granularity.layout(shape)?);
-        check::shape("the tensor", values.len(), shape)?;
+        validation::shape("the tensor", values.len(), shape)?;
         let (mut scales, mut zero_points) = (Vec::new(), Vec::new());
         for_each_range(values, &layout, |_, low, high| {
             let (scale, zero_point) = scheme.parameters(low, high)?;
@@ -186,7 +186,7 @@ impl LearnedFakeQuantize {
     /// [`Code::NON_FINITE`] for a NaN or infinite zero point, and as for [`QuantParams::check`].
     pub fn to_params(&self) -> Result<QuantParams> {
         let FakeQuantConfig { bits, symmetric, qmin, qmax, .. } = self.config;
-        check::finite(&self.zero_points, "zero point")?;
+        validation::finite(&self.zero_points, "zero point")?;
         let rounded = |z: &f32| (z.round_ties_even() as i32).clamp(qmin, qmax);
         let params = QuantParams {
             scales: self.scales.clone(),
@@ -204,7 +204,7 @@ impl LearnedFakeQuantize {
     /// # Errors
     /// As for [`forward_into`](Self::forward_into).
     pub fn forward(&self, input: &[f32], shape: &[usize]) -> Result<Vec<f32>> {
-        let mut out = check::zeros(input.len())?;
+        let mut out = validation::zeros(input.len())?;
         self.forward_into(input, shape, &mut out)?;
         Ok(out)
     }
@@ -224,9 +224,9 @@ impl LearnedFakeQuantize {
     pub fn backward(&self, grad_output: &[f32], input: &[f32], shape: &[usize]) -> Result<LearnedGradients> {
         let groups = self.scales.len();
         let mut gradients = LearnedGradients {
-            input: check::zeros(input.len())?,
-            scales: check::zeros(groups)?,
-            zero_points: check::zeros(groups)?,
+            input: validation::zeros(input.len())?,
+            scales: validation::zeros(groups)?,
+            zero_points: validation::zeros(groups)?,
         };
         self.backward_into(grad_output, input, shape, &mut gradients)?;
         Ok(gradients)
@@ -245,10 +245,10 @@ impl LearnedFakeQuantize {
     ) -> Result<()> {
         let params = self.to_params()?;
         let layout = params.layout(shape)?;
-        check::length("the gradient", grad_output.len(), input.len())?;
-        check::length("the gradient of the input", gradients.input.len(), input.len())?;
-        check::length("the gradient of the scales", gradients.scales.len(), self.scales.len())?;
-        check::length("the gradient of the zero points", gradients.zero_points.len(), self.scales.len())?;
+        validation::length("the gradient", grad_output.len(), input.len())?;
+        validation::length("the gradient of the input", gradients.input.len(), input.len())?;
+        validation::length("the gradient of the scales", gradients.scales.len(), self.scales.len())?;
+        validation::length("the gradient of the zero points", gradients.zero_points.len(), self.scales.len())?;
         let prepared = Prepared::new(&params, shape, input.len())?;
         gradients.input.copy_from_slice(grad_output);
         let mut sums = vec![Sums::default(); self.scales.len()];
@@ -317,8 +317,8 @@ impl Pact {
     /// # Errors
     /// [`Code::RANGE`] unless `bits` is 2..=8, the level is positive and `decay` is not negative.
     pub fn new(alpha: f32, bits: u8, decay: f32) -> Result<Self> {
-        check::within("bits", bits, 2, 8)?;
-        check::within("decay", decay, 0.0, f32::MAX)?;
+        validation::within("bits", bits, 2, 8)?;
+        validation::within("decay", decay, 0.0, f32::MAX)?;
         let pact = Pact { alpha, bits, decay };
         pact.factors().map(|_| pact)
     }
@@ -355,7 +355,7 @@ impl Pact {
     /// # Errors
     /// As for [`forward_into`](Self::forward_into).
     pub fn forward(&self, input: &[f32]) -> Result<Vec<f32>> {
-        let mut out = check::zeros(input.len())?;
+        let mut out = validation::zeros(input.len())?;
         self.forward_into(input, &mut out)?;
         Ok(out)
     }
@@ -367,8 +367,8 @@ impl Pact {
     /// level is no longer positive.
     pub fn forward_into(&self, input: &[f32], out: &mut [f32]) -> Result<()> {
         let (up, down) = self.factors()?;
-        check::length("the output", out.len(), input.len())?;
-        check::finite(input, "value")?;
+        validation::length("the output", out.len(), input.len())?;
+        validation::finite(input, "value")?;
         for (out, x) in out.iter_mut().zip(input) {
             *out = (x.clamp(0.0, self.alpha) * up).round_ties_even() * down;
         }
@@ -380,7 +380,7 @@ impl Pact {
     /// # Errors
     /// As for [`backward_into`](Self::backward_into).
     pub fn backward(&self, grad_output: &[f32], input: &[f32]) -> Result<(Vec<f32>, f64)> {
-        let mut out = check::zeros(input.len())?;
+        let mut out = validation::zeros(input.len())?;
         let alpha = self.backward_into(grad_output, input, &mut out)?;
         Ok((out, alpha))
     }
@@ -390,9 +390,9 @@ impl Pact {
     /// # Errors
     /// [`Code::LENGTH`] for different lengths, [`Code::NON_FINITE`] for a NaN or infinite input.
     pub fn backward_into(&self, grad_output: &[f32], input: &[f32], out: &mut [f32]) -> Result<f64> {
-        check::length("the gradient", grad_output.len(), input.len())?;
-        check::length("the output", out.len(), input.len())?;
-        check::finite(input, "value")?;
+        validation::length("the gradient", grad_output.len(), input.len())?;
+        validation::length("the output", out.len(), input.len())?;
+        validation::finite(input, "value")?;
         let mut alpha = 2.0 * f64::from(self.decay) * f64::from(self.alpha);
         for ((out, &gradient), &x) in out.iter_mut().zip(grad_output).zip(input) {
             alpha += if x >= self.alpha { f64::from(gradient) } else { 0.0 };

@@ -20,15 +20,15 @@ pub(crate) use learned::{pact_bytes, pact_parts};
 pub use observer::RangeRule;
 pub use straight_through::{ste_backward, ste_backward_into};
 
-use crate::check;
 use crate::error::Result;
+use crate::validation;
 
 /// Fake quantization with the range of the input: narrow symmetric codes, or asymmetric unsigned codes.
 ///
 /// # Errors
 /// As for [`fake_quantize_into`].
 pub fn fake_quantize(values: &[f32], bits: u8, symmetric: bool) -> Result<Vec<f32>> {
-    let mut out = check::zeros(values.len())?;
+    let mut out = validation::zeros(values.len())?;
     fake_quantize_into(values, bits, symmetric, &mut out)?;
     Ok(out)
 }

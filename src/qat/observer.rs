@@ -1,9 +1,9 @@
 //! The ranges that a fake quantization observes during training.
 
 use crate::affine::GroupRanges;
-use crate::check;
 use crate::error::{Code, Error, Result};
-use crate::wire::{Reader, Writer};
+use crate::serialization::{Reader, Writer};
+use crate::validation;
 
 /// How the ranges of batches are combined.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -81,7 +81,7 @@ impl Ranges {
             *self = batch;
             return Ok(());
         }
-        check::length("the batch's list of channels", batch.lows.len(), self.lows.len())?;
+        validation::length("the batch's list of channels", batch.lows.len(), self.lows.len())?;
         let blend = |old: &mut f32, new: f32, extreme: fn(f32, f32) -> f32| {
             *old = match rule {
                 RangeRule::MinMax => extreme(*old, new),

@@ -1,7 +1,7 @@
 //! The straight-through estimator (arXiv 1308.3432).
 
-use crate::check;
 use crate::error::Result;
+use crate::validation;
 
 /// The straight-through estimator: rounding has no useful derivative, so the gradient passes unchanged, as for the
 /// identity.
@@ -14,7 +14,7 @@ pub fn ste_backward(grad_output: &[f32]) -> Vec<f32> {
 /// # Errors
 /// [`Code::LENGTH`](crate::Code::LENGTH) if `out` has a different length.
 pub fn ste_backward_into(grad_output: &[f32], out: &mut [f32]) -> Result<()> {
-    check::length("the output", out.len(), grad_output.len())?;
+    validation::length("the output", out.len(), grad_output.len())?;
     out.copy_from_slice(grad_output);
     Ok(())
 }

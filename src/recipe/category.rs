@@ -1,6 +1,6 @@
 //! Categories of tensors by name, and the tensors that are never quantized.
 
-use super::image;
+use super::diffusion;
 use crate::container::gguf::Tensor;
 
 /// The categories that rules distinguish.
@@ -152,6 +152,6 @@ pub(super) fn kept(tensor: &Tensor, name: &str, architecture: &str) -> Option<&'
         let own = KEPT_IN
             .iter()
             .find(|(owner, parts, _)| *owner == architecture && parts.iter().any(|part| name.contains(part)));
-        own.map(|(.., why)| *why).or_else(|| image::kept(architecture, tensor, name))
+        own.map(|(.., why)| *why).or_else(|| diffusion::kept(architecture, tensor, name))
     })
 }

@@ -1,8 +1,8 @@
 //! The metadata of the output file.
 
-use super::image::is_image;
-use super::names::Pruner;
+use super::diffusion::is_image;
 use super::options::{MAX_OVERRIDE_BYTES, Options};
+use super::tensor_names::Pruner;
 use crate::container::gguf::{ALIGNMENT_KEY, DEFAULT_ALIGNMENT, Header, MAX_ALIGNMENT, SPLIT_KEYS, Value, encode_pair};
 use crate::container::imatrix::ImportanceMatrix;
 use crate::error::{Code, Error, Result};

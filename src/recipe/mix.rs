@@ -7,7 +7,7 @@
 //! those for all attention values and are never reached, so they are not here.
 
 use super::category::Category;
-use super::facts::Facts;
+use super::hparams::Facts;
 use super::preset::{PresetSet, ftype};
 use crate::container::gguf::{Tensor, TensorType};
 

@@ -1,20 +1,20 @@
 //! Presets and rules as data, and the planner, which turns a header and a recipe into the plan of a conversion.
 //!
 //! ```text
-//! preset     the presets (Q4_K_M ...): names, numbers and default types
-//! category   categories of tensors by name; tensors that are never quantized
-//! mix        the rules of all presets: which category gets which type under which conditions, and why
-//! fallback   fallback types for rows that are not a multiple of the block size
-//! four_bit   the presets of bitsandbytes' formats, which do not produce GGUF
-//! limits     limits of GGUF readers on names and dimensions
-//! facts      the properties of a model that rules depend on: architecture, layers, heads, experts
-//! options    the options of a recipe, with llama-quantize's names
-//! plan       header + recipe + importance -> each tensor's type, position and reason, and the final header
-//! split      output to several files
-//! transcribe writes a header imported from another container without quantizing
-//! tile       one tile (whole rows or part of one): decode, encode, check, measure
-//! sample     the rows of a tensor that an analysis looks at
-//! rows       the error of each format on some rows, and the difference between two tensors
+//! preset         the presets (Q4_K_M ...): names, numbers and default types
+//! category       categories of tensors by name; tensors that are never quantized
+//! mix            the rules of all presets: which category gets which type under which conditions, and why
+//! fallback       fallback types for rows that are not a multiple of the block size
+//! bnb            the presets of bitsandbytes' formats, which do not produce GGUF
+//! reader_limits  limits of GGUF readers on names and dimensions
+//! hparams        the properties of a model that rules depend on: architecture, layers, heads, experts
+//! options        the options of a recipe, with llama-quantize's names
+//! planner        header + recipe + importance -> each tensor's type, position and reason, and the final header
+//! split          output to several files
+//! pass_through   writes a header imported from another container without quantizing
+//! tile           one tile (whole rows or part of one): decode, encode, check, measure
+//! row_sample     the rows of a tensor that an analysis looks at
+//! row_errors     the error of each format on some rows, and the difference between two tensors
 //! ```
 //!
 //! Every decision and every byte of a plan equals that of llama.cpp's `llama_model_quantize` for the same input. The
@@ -23,38 +23,38 @@
 //! here they are placed according to the metadata.
 
 mod best_mix;
+mod bnb;
 mod category;
-mod choose;
-mod facts;
+mod diffusion;
+mod dtype_selection;
 mod fallback;
-mod four_bit;
-mod image;
-mod limits;
+mod hparams;
 mod metadata;
 mod mix;
-mod names;
 mod options;
+mod pass_through;
 mod plan;
-mod planned;
+mod planner;
 mod preset;
-mod rows;
-mod sample;
+mod reader_limits;
+mod row_errors;
+mod row_sample;
 mod split;
+mod tensor_names;
 mod tile;
-mod transcribe;
 
 pub use crate::container::gguf::Place;
 pub use best_mix::{
     Analysis, Budget, FormatError, Measured, Mix, MixModel, MixedTensor, NearestPreset, best_mix, experts_in_use,
 };
-pub use four_bit::{check_four_bit_options, four_bit_data_type, four_bit_dtype, four_bit_type};
-pub use limits::unreadable;
-pub(crate) use limits::{MAX_IMAGE_NAME, MAX_TEXT_NAME, PLAIN};
+pub use bnb::{check_four_bit_options, four_bit_data_type, four_bit_dtype, four_bit_type};
 pub use options::{KvOverride, OverrideValue, Recipe, TensorTypeRule};
-pub use plan::plan;
-pub use planned::{FourBit, Plan, PlannedTensor, Shard};
+pub use pass_through::transcribe;
+pub use plan::{FourBit, Plan, PlannedTensor, Shard};
+pub use planner::plan;
 pub use preset::{Preset, presets};
-pub use rows::{analyze_rows, compare_rows};
-pub use sample::{STRATA, Sampled, Stratum, rows_per_matrix};
+pub use reader_limits::unreadable;
+pub(crate) use reader_limits::{MAX_IMAGE_NAME, MAX_TEXT_NAME, PLAIN};
+pub use row_errors::{analyze_rows, compare_rows};
+pub use row_sample::{STRATA, Sampled, Stratum, rows_per_matrix};
 pub use tile::{Tile, add_row_squares, encode_tile, widen};
-pub use transcribe::transcribe;

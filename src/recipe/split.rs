@@ -4,7 +4,7 @@
 
 use super::metadata::Pairs;
 use super::options::Recipe;
-use super::planned::{Plan, PlannedTensor, Shard};
+use super::plan::{Plan, PlannedTensor, Shard};
 use crate::container::gguf::{DEFAULT_ALIGNMENT, Header, HeaderWriter, Record, SPLIT_KEYS, Value, encode_pair};
 use crate::error::{Code, Error, Result};
 

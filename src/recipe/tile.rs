@@ -1,11 +1,11 @@
 //! Converts one tile of a tensor from one dtype to another.
 
 use crate::analysis::ErrorSums;
-use crate::check;
 use crate::container::gguf::TensorType;
 use crate::error::{Code, Error, Result};
 use crate::format::{Codec, add_squares};
 use crate::half::{f8_e4m3_to_f32, f8_e5m2_to_f32};
+use crate::validation;
 
 /// Part of a tensor and its conversion: whole rows, or a piece of one long row.
 ///
@@ -67,7 +67,7 @@ impl Tile<'_> {
 
     /// Encodes finite weights, checking that the format can represent them.
     pub(super) fn encode_weights(&self, weights: &[f32], target: &Codec) -> Result<Vec<u8>> {
-        let mut out = check::zeros(target.encoded_len(weights.len(), self.columns)?)?;
+        let mut out = validation::zeros(target.encoded_len(weights.len(), self.columns)?)?;
         match self.mean_square {
             None => target.encode_rows(weights, self.columns, self.importance, &mut out)?,
             mean => target.encode_piece(weights, self.importance, mean, &mut out)?,
@@ -110,7 +110,7 @@ pub fn add_row_squares(sum: f32, bytes: &[u8], from: &str) -> Result<f32> {
 pub(super) fn finite_weights(bytes: &[u8], from: TensorType) -> Result<Vec<f32>> {
     let weights = widen(bytes, from)?;
     if Codec::by_id(from.id).is_none() {
-        check::finite(&weights, "weight")?; // for other dtypes the codec has validated the bytes
+        validation::finite(&weights, "weight")?; // for other dtypes the codec has validated the bytes
     }
     Ok(weights)
 }
@@ -123,7 +123,7 @@ pub(super) fn finite_weights(bytes: &[u8], from: TensorType) -> Result<Vec<f32>>
 pub fn widen(bytes: &[u8], from: TensorType) -> Result<Vec<f32>> {
     let byte = |widen: fn(u8) -> f32| {
         let mut weights = Vec::new();
-        check::room_for(&mut weights, bytes.len())?;
+        validation::room_for(&mut weights, bytes.len())?;
         weights.extend(bytes.iter().map(|&byte| widen(byte)));
         Ok(weights)
     };
@@ -136,7 +136,7 @@ pub fn widen(bytes: &[u8], from: TensorType) -> Result<Vec<f32>> {
         _ => {
             let source = codec(from)?;
             source.validate(bytes)?;
-            let mut weights = check::zeros(source.decoded_len(bytes.len())?)?;
+            let mut weights = validation::zeros(source.decoded_len(bytes.len())?)?;
             source.decode(bytes, &mut weights)?;
             Ok(weights)
         }

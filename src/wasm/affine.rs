@@ -6,8 +6,8 @@ use crate::affine::{
     self, GroupRanges, Prepared, QuantGranularity, QuantMode, QuantParams, QuantRange, QuantScheme, QuantizedTensor,
     SymmetricRule,
 };
-use crate::check;
 use crate::error::{Code, Error};
+use crate::validation;
 use js_sys::{Float32Array, Uint8Array};
 use serde::{Deserialize, Serialize};
 use wasm_bindgen::prelude::*;
@@ -101,7 +101,7 @@ fn tensor_from_js(value: &JsValue) -> Result<QuantizedTensor, Error> {
 pub fn calibrate_tensor(values: &Float32Array, shape: &JsValue, options: JsValue) -> Result<JsValue, Error> {
     let (options, scheme) = scheme_from_js(options)?;
     let shape = shape_from_js(shape)?;
-    check::shape("the tensor", values.len(), &shape)?;
+    validation::shape("the tensor", values.len(), &shape)?;
     let mut ranges = GroupRanges::new(options.granularity.layout(&shape)?);
     for_each_tile(values, |values| ranges.add(values))?;
     Ok(params_to_js(&ranges.params(options.granularity, &scheme)?))
@@ -195,10 +195,10 @@ pub fn dequantize_tensor_into(tensor: &JsValue, out: &Float32Array) -> Result<()
     let fields = Fields(tensor);
     let (data, params) = (fields.typed::<Uint8Array>("data", "a Uint8Array")?, params_from_js(&fields.get("params"))?);
     let shape = fields.counts("shape")?;
-    let len = check::elements(&shape)?;
+    let len = validation::elements(&shape)?;
     let prepared = Prepared::new(&params, &shape, len)?;
     let packed = |count| affine::packed_len(count, params.bits);
-    check::length("the packed data", data.len(), packed(len))?;
+    validation::length("the packed data", data.len(), packed(len))?;
     let mut out = Output::new("the output of values", out, len)?;
     let (apart, mut input) = (out.is_apart(&data), Input::new(&data));
     for range in tiles(len, apart) {

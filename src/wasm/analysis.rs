@@ -4,8 +4,8 @@ use super::affine::params_from_js;
 use super::plain::{read, write};
 use super::tiles::for_each_tile;
 use crate::analysis::{self, Histogram, QuantErrorStats, Scheme};
-use crate::check;
 use crate::error::Error;
+use crate::validation;
 use js_sys::Float32Array;
 use wasm_bindgen::prelude::*;
 
@@ -63,7 +63,7 @@ pub fn analyze_error(
     outlier_threshold: f64,
 ) -> Result<JsValue, Error> {
     let (params, shape) = (params_from_js(&of_params)?, shape(of_shape));
-    check::shape("the tensor", original.length() as usize, &shape)?;
+    validation::shape("the tensor", original.length() as usize, &shape)?;
     let mut errors = analysis::AffineErrors::new(&params, &shape, outlier_threshold)?;
     for_each_tile(original, |values| errors.add(values))?;
     write(&errors.stats()?)

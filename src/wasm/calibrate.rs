@@ -4,8 +4,8 @@ use super::plain::{read, write};
 use super::tiles::for_each_tile;
 use crate::affine::{GroupRanges, QuantGranularity, QuantMode, QuantRange, QuantScheme, SymmetricRule};
 use crate::calibrate::{self, CalibrationMethod, CalibratorOptions, Extent, NonFinite};
-use crate::check;
 use crate::error::Error;
+use crate::validation;
 use js_sys::Float32Array;
 use serde::Deserialize;
 use wasm_bindgen::prelude::*;
@@ -128,7 +128,7 @@ pub fn calibrate_percentile(
 /// See [`calibrate::percentile`].
 #[wasm_bindgen]
 pub fn percentile(mut values: Vec<f32>, percent: f64) -> Result<Option<f64>, Error> {
-    check::within("percent", percent, 0.0, 100.0)?;
-    check::finite(&values, "value")?;
+    validation::within("percent", percent, 0.0, 100.0)?;
+    validation::finite(&values, "value")?;
     Ok(calibrate::percentile(&mut values, percent))
 }

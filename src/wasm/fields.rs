@@ -1,8 +1,8 @@
 //! Plain objects with typed arrays; each field is copied once, in or out.
 
 use super::object::Object;
-use crate::check;
 use crate::error::{Code, Error, Result};
+use crate::validation;
 use js_sys::{Array, Float32Array, Float64Array, Int32Array, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
 
@@ -55,7 +55,7 @@ impl Fields<'_> {
     /// A `Uint8Array`.
     pub fn bytes(self, name: &str) -> Result<Vec<u8>> {
         let array = self.typed::<Uint8Array>(name, "a Uint8Array")?;
-        let mut values = check::zeros(array.length() as usize)?;
+        let mut values = validation::zeros(array.length() as usize)?;
         array.copy_to(&mut values);
         Ok(values)
     }
@@ -63,7 +63,7 @@ impl Fields<'_> {
     /// A `Float32Array`.
     pub fn floats(self, name: &str) -> Result<Vec<f32>> {
         let array = self.typed::<Float32Array>(name, "a Float32Array")?;
-        let mut values = check::zeros(array.length() as usize)?;
+        let mut values = validation::zeros(array.length() as usize)?;
         array.copy_to(&mut values);
         Ok(values)
     }
@@ -71,7 +71,7 @@ impl Fields<'_> {
     /// An `Int32Array`.
     pub fn integers(self, name: &str) -> Result<Vec<i32>> {
         let array = self.typed::<Int32Array>(name, "an Int32Array")?;
-        let mut values = check::zeros(array.length() as usize)?;
+        let mut values = validation::zeros(array.length() as usize)?;
         array.copy_to(&mut values);
         Ok(values)
     }
@@ -121,14 +121,14 @@ pub fn unfit(name: &str) -> Error {
 
 /// Copies to a caller's `Uint8Array` of the same length.
 pub fn fill_bytes(what: &str, out: &Uint8Array, values: &[u8]) -> Result<()> {
-    crate::check::length(what, out.length() as usize, values.len())?;
+    crate::validation::length(what, out.length() as usize, values.len())?;
     out.copy_from(values);
     Ok(())
 }
 
 /// Copies to a caller's `Float32Array` of the same length.
 pub fn fill_floats(what: &str, out: &Float32Array, values: &[f32]) -> Result<()> {
-    crate::check::length(what, out.length() as usize, values.len())?;
+    crate::validation::length(what, out.length() as usize, values.len())?;
     out.copy_from(values);
     Ok(())
 }

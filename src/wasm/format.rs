@@ -1,9 +1,9 @@
 //! JavaScript bindings of `format/`.
 
 use super::tiles::{Array as _, Input, Output, map_blocks, tiles_of};
-use crate::check;
 use crate::error::Error;
 use crate::format::{self, Codec};
+use crate::validation;
 use js_sys::{Float32Array, Uint8Array};
 use serde::Serialize;
 use wasm_bindgen::prelude::*;
@@ -64,11 +64,11 @@ pub fn quantize_into(
 ) -> Result<(), Error> {
     let codec = Codec::by_name(format)?;
     let importance = importance.as_deref();
-    let mut bytes = check::zeros(out.length() as usize)?;
+    let mut bytes = validation::zeros(out.length() as usize)?;
     if encode_tiles(codec, weights, row_length, importance, &mut bytes).is_err() {
         // Encode again as a whole for the right error: its index counts from the first weight, and a NaN takes
         // precedence over weights that cannot be represented.
-        let mut whole = check::zeros(weights.len())?;
+        let mut whole = validation::zeros(weights.len())?;
         weights.copy_to(&mut whole);
         codec.encode_rows(&whole, row_length, importance, &mut bytes)?;
     }
@@ -84,7 +84,7 @@ fn encode_tiles(
     importance: Option<&[f32]>,
     mut out: &mut [u8],
 ) -> Result<(), Error> {
-    check::length("the output", out.len(), codec.encoded_len(weights.len(), row_length)?)?;
+    validation::length("the output", out.len(), codec.encoded_len(weights.len(), row_length)?)?;
     let (blocks, mut input) = (weights.len() / codec.weights, Input::new(weights));
     // With importance a row is one unit; without it a block is.
     let row = importance.map(|_| row_length / codec.weights);

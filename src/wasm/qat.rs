@@ -4,9 +4,9 @@ use super::affine::{params_to_js, shape_from_js};
 use super::fields::{Fields, doubles, floats, from_js, object};
 use super::tiles::{Array as _, Input, Output, for_each_tile, map_tiles, tiles};
 use crate::affine::{GroupRanges, QuantGranularity};
-use crate::check;
 use crate::error::{Code, Error};
 use crate::qat::{self, FakeQuantConfig, LearnedFakeQuantize, Pact, RangeRule};
+use crate::validation;
 use js_sys::{Float32Array, Float64Array};
 use serde::{Deserialize, Serialize};
 use wasm_bindgen::prelude::*;
@@ -109,7 +109,7 @@ impl FakeQuantizeState {
         out: &Float32Array,
     ) -> Result<(), Error> {
         let len = input.len();
-        check::length("the gradient", gradient.len(), len)?;
+        validation::length("the gradient", gradient.len(), len)?;
         let mut out = Output::new("the output", out, len)?;
         let shape = shape_from_js(shape)?;
         let prepared = self.0.prepared(&shape, len)?;

@@ -1,8 +1,8 @@
 //! Processes a caller's arrays tile by tile, so that data passing through the engine stays in the CPU cache, and the
 //! engine's memory does not grow with the tensor.
 
-use crate::check;
 use crate::error::Result;
+use crate::validation;
 use js_sys::{Float32Array, Object, Uint8Array};
 use std::ops::Range;
 use wasm_bindgen::JsValue;
@@ -135,7 +135,7 @@ impl<'a, A: Array> Output<'a, A> {
     /// # Errors
     /// [`Code::LENGTH`](crate::Code::LENGTH) if `array`, named `what` in the message, has a different length.
     pub fn new(what: &str, array: &'a A, len: usize) -> Result<Self> {
-        check::length(what, array.len(), len)?;
+        validation::length(what, array.len(), len)?;
         Ok(Output { array, tile: Vec::new() })
     }
 

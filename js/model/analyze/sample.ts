@@ -1,4 +1,4 @@
-/** The rows of a tensor that an analysis reads; `src/recipe/sample.rs` chooses them. */
+/** The rows of a tensor that an analysis reads; `src/recipe/row_sample.rs` chooses them. */
 
 import { call } from '../../engine/wasm.js';
 import type { ByteRange } from '../../pool/protocol.js';

@@ -2,7 +2,7 @@
 
 use super::super::generators::Random;
 use crate::error::Result;
-use crate::wire::Reader;
+use crate::serialization::Reader;
 
 /// The number of pixels of an image.
 pub const PIXELS: usize = 64;

@@ -7,8 +7,8 @@ use super::mlp::{Mlp, Plain};
 use super::ptq::Ptq;
 use super::qat::Qat;
 use crate::calibrate::CalibrationMethod;
-use crate::check;
 use crate::error::{Code, Error, Result};
+use crate::validation;
 use serde::{Deserialize, Serialize};
 
 /// Training options.
@@ -114,9 +114,9 @@ impl AccuracyBenchmark {
     /// # Errors
     /// [`Code::RANGE`] for options out of range, [`Code::NO_DATA`] for fewer than 8 images.
     pub fn new(digits: &Digits, options: AccuracyOptions) -> Result<Self> {
-        check::within("hidden", options.hidden as f64, 1.0, 1024.0)?;
-        check::within("epochs", options.epochs, 1, 1000)?;
-        check::within("qatEpochs", options.qat_epochs, 1, 1000)?;
+        validation::within("hidden", options.hidden as f64, 1.0, 1024.0)?;
+        validation::within("epochs", options.epochs, 1, 1000)?;
+        validation::within("qatEpochs", options.qat_epochs, 1, 1000)?;
         if digits.len() < 8 {
             let message =
                 format!("{} images are too few to train and test with; there must be at least 8", digits.len());
@@ -150,7 +150,7 @@ impl AccuracyBenchmark {
     /// # Errors
     /// [`Code::RANGE`] unless `bits` is 2 to 8.
     pub fn qat(&self, bits: u8) -> Result<QatAccuracy> {
-        check::within("bits", bits, 2, 8)?;
+        validation::within("bits", bits, 2, 8)?;
         let mut random = Random::new(Some(self.options.seed.wrapping_add(u64::from(bits))))?;
         let mut model = self.model.clone();
         let mut qat = Qat::new(&model, &self.train, bits)?;

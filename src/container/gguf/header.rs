@@ -1,10 +1,10 @@
 //! The parsed header of a GGUF file.
 
 use super::limits::{ALIGNMENT_KEY, DEFAULT_ALIGNMENT};
-use super::types::TensorType;
+use super::tensor_type::TensorType;
 use super::value::{Value, ValueType, read, whole};
 use crate::container::reader::Reader;
-use crate::shared::{Name, Pool, Shape};
+use crate::interning::{Name, Pool, Shape};
 use std::ops::Range;
 
 /// A parsed header, together with the bytes it was parsed from.

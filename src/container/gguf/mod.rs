@@ -16,7 +16,7 @@ mod header;
 mod limits;
 mod parse;
 mod shards;
-mod types;
+mod tensor_type;
 mod value;
 mod write;
 
@@ -27,7 +27,7 @@ pub use limits::{
 };
 pub use parse::{Parsed, parse};
 pub use shards::{SPLIT_KEYS, join};
-pub use types::{TensorType, TypeRow};
+pub use tensor_type::{TensorType, TypeRow};
 pub use value::{Array, Cursor, Items, Value, ValueType, array_items};
 #[cfg(feature = "models")]
 pub(crate) use write::HeaderWriter;

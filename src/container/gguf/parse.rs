@@ -5,12 +5,12 @@ use super::limits::{
     ALIGNMENT_KEY, DEFAULT_ALIGNMENT, MAGIC, MAX_ALIGNMENT, MAX_HEADER_BYTES, MAX_KEY_BYTES, MAX_NAME_BYTES, MAX_PAIRS,
     MAX_READ_DIMS, MAX_TENSORS, align,
 };
-use super::types::TensorType;
+use super::tensor_type::TensorType;
 use super::value::{ValueType, read, read_string};
 use crate::container::reader::{Read, Reader, Stop};
 use crate::error::{Code, Error, Result};
-use crate::order::sorted;
-use crate::shared::{Name, Pool};
+use crate::interning::{Name, Pool};
+use crate::sort::sorted;
 use std::collections::HashSet;
 
 /// The result of [`parse`].

@@ -12,7 +12,7 @@
 use super::header::Header;
 use super::limits::MAX_TENSORS;
 use crate::error::{Code, Error, Result};
-use crate::shared::Name;
+use crate::interning::Name;
 use std::collections::HashMap;
 
 /// The keys of a shard's split metadata, in the order `llama-quantize` writes them.

@@ -1,7 +1,7 @@
 //! Writes GGUF headers.
 
 use super::limits::{MAGIC, align};
-use super::types::TensorType;
+use super::tensor_type::TensorType;
 use super::value::{Value, write_string};
 use crate::error::{Code, Error, Result};
 

@@ -2,11 +2,11 @@
 //! model.
 //!
 //! `llama-imatrix` writes two formats: the legacy `.dat` (`legacy.rs`) and a GGUF file with sums and counts
-//! (`sums.rs`). Both are read to the same values, bit for bit, that `llama-quantize` computes from them
+//! (`gguf.rs`). Both are read to the same values, bit for bit, that `llama-quantize` computes from them
 //! (`load_imatrix`).
 
+mod gguf;
 mod legacy;
-mod sums;
 
 use crate::container::gguf::MAGIC;
 use crate::error::{Code, Error, Result};
@@ -44,7 +44,7 @@ impl ImportanceMatrix {
     /// NaN or infinite value (which llama-quantize rejects too), [`Code::RANGE`] for a negative one, and for a GGUF
     /// file the errors of [`gguf::parse`](crate::container::gguf::parse).
     pub fn parse(bytes: &[u8]) -> Result<ImportanceMatrix> {
-        let matrix = if bytes.starts_with(&MAGIC) { sums::parse(bytes)? } else { legacy::parse(bytes)? };
+        let matrix = if bytes.starts_with(&MAGIC) { gguf::parse(bytes)? } else { legacy::parse(bytes)? };
         if matrix.entries.is_empty() {
             return Err(Error::new(Code::MALFORMED, "the importance matrix has no entries"));
         }

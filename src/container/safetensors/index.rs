@@ -3,7 +3,7 @@
 use crate::container::check_sidecar_name;
 use crate::error::{Code, Error, Result};
 use crate::json::{self, Value};
-use crate::order::sorted;
+use crate::sort::sorted;
 
 /// The files of a model and the tensors in them.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,9 +2,9 @@
 
 use crate::container::gguf::TensorType;
 use crate::error::{Code, Error, Result};
+use crate::interning::{Name, Pool, Shape};
 use crate::json::{self, Value};
-use crate::order::sorted;
-use crate::shared::{Name, Pool, Shape};
+use crate::sort::sorted;
 use std::collections::HashSet;
 
 /// Length of a header: the limit of the reference implementation.

@@ -1,9 +1,9 @@
 //! `general.*`: the name and origin of the model, and its recommended sampling parameters.
 
-use super::card::Card;
 use super::files::{Files, bad};
+use super::metadata::Pairs;
+use super::model_card::Card;
 use super::model_id::{Components, size_label, title};
-use super::pairs::Pairs;
 use crate::error::{Code, Result};
 use crate::json::Value;
 

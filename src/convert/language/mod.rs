@@ -2,59 +2,59 @@
 //! for byte.
 //!
 //! ```text
-//! files         the configuration and tokenizer files of the folder
-//! architecture  the table of supported models and the mapping of their tensor names
-//! parameters    config.json to `ARCH.*`
-//! rope          Llama 3.1's RoPE scaling factors, which are a tensor
-//! general       the folder's name, the model card and generation_config.json to `general.*`
-//! model_id      parses the name of a model
-//! card          parses the model card in README.md
-//! class         the transformers class that reads a tokenizer
-//! agreement     checks that the files that add tokens agree
-//! tokens        tokenizer.json to tokens, their types and merges
-//! pieces        the same for SentencePiece vocabularies
-//! template      chat templates
-//! rerank        the output tensor of rerankers
-//! special       special tokens, and when they are added
-//! pre           the pre-tokenizer, by llama.cpp's name for it
-//! pairs         collects metadata pairs
+//! files            the configuration and tokenizer files of the folder
+//! architecture     the table of supported models and the mapping of their tensor names
+//! hparams          config.json to `ARCH.*`
+//! rope_scaling     Llama 3.1's RoPE scaling factors, which are a tensor
+//! general          the folder's name, the model card and generation_config.json to `general.*`
+//! model_id         parses the name of a model
+//! model_card       parses the model card in README.md
+//! tokenizer_class  the transformers class that reads a tokenizer
+//! added_tokens     checks that the files that add tokens agree
+//! vocabulary       tokenizer.json to tokens, their types and merges
+//! sentencepiece    the same for SentencePiece vocabularies
+//! chat_template    chat templates
+//! reranker         the output tensor of rerankers
+//! special_tokens   special tokens, and when they are added
+//! pre_tokenizer    the pre-tokenizer, by llama.cpp's name for it
+//! metadata         collects metadata pairs
 //! ```
 //!
 //! Source: `conversion/base.py`, `llama.py`, `qwen.py`, `bert.py` and `gguf-py` of llama.cpp (MIT) as in
 //! llama-cpp-python 0.3.36; the defaults of missing keys are those of transformers 5.24 (Apache-2.0), with which the
 //! script reads them.
 
-mod agreement;
+mod added_tokens;
 mod architecture;
-mod card;
-mod class;
+mod chat_template;
 mod files;
 mod general;
+mod hparams;
+mod metadata;
+mod model_card;
 mod model_id;
-mod pairs;
-mod parameters;
-mod pieces;
-mod pre;
-mod rerank;
-mod rope;
-mod special;
-mod template;
+mod pre_tokenizer;
+mod reranker;
+mod rope_scaling;
+mod sentencepiece;
+mod special_tokens;
 mod tokenizer;
-mod tokens;
+mod tokenizer_class;
+mod vocabulary;
 
 use super::folder::{Float, Folder};
 use super::plain::made;
 use crate::container::gguf::{Header, Tensor, TensorType};
 use crate::container::safetensors::SafetensorsTensor;
 use crate::error::{Code, Error, Result};
-use crate::order::sorted;
 use crate::recipe::MAX_TEXT_NAME;
+use crate::sort::sorted;
 use architecture::{Architecture, Row};
 pub(super) use architecture::{class, converts};
 use files::Files;
-use pairs::Pairs;
-use parameters::Parameters;
-use rerank::Reranker;
+use hparams::Parameters;
+use metadata::Pairs;
+use reranker::Reranker;
 use std::collections::HashSet;
 
 const CONFIG: &str = "config.json";
@@ -73,12 +73,12 @@ pub(super) fn header(folder: &Folder, float: Float, pre_tokenizer: Option<&str>)
     // Sorted by name within each file, and by file.
     let order = sorted(&order, |a, b| (folder.file_of(a), &a.name).cmp(&(folder.file_of(b), &b.name)));
     let mut tensors = Vec::with_capacity(order.len());
-    if let Some(factors) = rope::factors(&parameters)? {
+    if let Some(factors) = rope_scaling::factors(&parameters)? {
         let (shape, bytes) = (vec![factors.len() as u64], (factors.len() as u64).saturating_mul(4));
         let (name, kind, offset) = ("rope_freqs.weight".into(), TensorType::F32, folder.size());
         tensors.push(Tensor { name, shape: shape.into(), kind, stored: kind, head_rows: 0, offset, bytes });
     }
-    let reranker = match rerank::is(files, folder, &parameters) {
+    let reranker = match reranker::is(files, folder, &parameters) {
         true => Some(Reranker::of(files, folder, &parameters)?),
         false => None,
     };
@@ -104,10 +104,10 @@ pub(super) fn header(folder: &Folder, float: Float, pre_tokenizer: Option<&str>)
     general::write(files, folder.name(), weights, &mut pairs)?;
     parameters.write(float.file_type(kinds), files, &mut pairs)?;
     if reranker.is_some() {
-        rerank::write(&mut pairs);
+        reranker::write(&mut pairs);
     }
     pairs.u32("general.quantization_version", 2);
-    tokens::write(files, &parameters, &mut pairs)?;
+    vocabulary::write(files, &parameters, &mut pairs)?;
     Ok(Header::made(&pairs.values(), tensors, folder.size()))
 }
 
@@ -126,7 +126,7 @@ pub(super) fn generated(folder: &Folder) -> Vec<u8> {
     let factors = || -> Result<Option<Vec<f32>>> {
         let files = Files::card(folder)?;
         let config = files.need(CONFIG)?;
-        rope::factors(&Parameters::read(config, Architecture::of(config)?)?)
+        rope_scaling::factors(&Parameters::read(config, Architecture::of(config)?)?)
     };
     factors().ok().flatten().unwrap_or_default().iter().flat_map(|factor| factor.to_le_bytes()).collect()
 }
@@ -137,7 +137,7 @@ pub(super) fn repeated(folder: &Folder) -> Vec<(u64, u64)> {
         let files = Files::card(folder)?;
         let config = files.need(CONFIG)?;
         let parameters = Parameters::read(config, Architecture::of(config)?)?;
-        if !rerank::is(&files, folder, &parameters) {
+        if !reranker::is(&files, folder, &parameters) {
             return Ok(Vec::new());
         }
         Ok(Reranker::of(&Files::read(folder, None)?, folder, &parameters)?.ranges())

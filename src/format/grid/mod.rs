@@ -15,24 +15,24 @@
 //!
 //! The binary stores one bit per possible point ([`points`]); the lookup tables are built from it on first use.
 
+mod iq1_search;
 mod lattice;
 mod points;
 mod quads;
 mod rules;
 mod search;
 mod signs;
-mod ternary;
 
 pub(super) use rules::{Refine, Rules, Start};
 pub(super) use signs::{SignsAndScale, even_signs, write_signed};
 
-pub(super) use ternary::{SHIFT, cut_halves, cut_whole, weigh};
+pub(super) use iq1_search::{SHIFT, cut_halves, cut_whole, weigh};
 
 use crate::lanes::{Best, Lanes};
+use iq1_search::Ternary;
 use points::{digits, keys};
 use search::Odd;
 use std::sync::LazyLock;
-use ternary::Ternary;
 
 /// The `D` levels of each point of a grid. `N` is a power of two, so a masked index needs no bounds check. Floats can
 /// be multiplied right after loading, but for the largest grid they would not fit the L1 cache.

@@ -1,6 +1,6 @@
 //! Selects one option for each of many items with the smallest total loss within a cost budget.
 
-use crate::order::sorted;
+use crate::sort::sorted;
 use std::cmp::Ordering;
 
 /// An option of an item.

@@ -6,9 +6,9 @@
 
 mod knapsack;
 
-use super::facts::Lookup;
+use super::hparams::Lookup;
 use super::options::{Recipe, TensorTypeRule};
-use super::planned::{Plan, PlannedTensor};
+use super::plan::{Plan, PlannedTensor};
 use super::preset::{Preset, presets};
 use crate::container::gguf::{Header, TensorType};
 use crate::error::{Code, Error, Result};

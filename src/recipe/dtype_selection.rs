@@ -1,0 +1,190 @@
+//! Chooses the type of each tensor, with the reason.
+
+use super::category::{Category, PER_LAYER_EMBEDDING, kept};
+use super::diffusion::{self, ImageMix};
+use super::fallback::fitting;
+use super::hparams::Facts;
+use super::mix::{Situation, section};
+use super::options::Options;
+use super::preset::Preset;
+use crate::container::gguf::{Tensor, TensorType};
+use crate::error::{Code, Error, Result};
+use crate::interning::{Name, Pool};
+
+/// The type of a tensor, with the reason.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Decision {
+    pub kind: TensorType,
+    pub why: Name,
+}
+
+/// Chooses types in the order in which tensors are written; some rules depend on a tensor's index within its category.
+#[derive(Debug)]
+pub(super) struct Chooser<'a> {
+    pub preset: &'a Preset,
+    pub options: &'a Options<'a>,
+    pub facts: &'a Facts,
+    pub has_importance: bool,
+    tied: bool,
+    value_tensors: u64,
+    counts: Counts,
+    image: Option<ImageMix>,
+    reasons: Pool<str>,
+}
+
+/// The number of tensors per category so far.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    values: u64,
+    down: u64,
+    gate: u64,
+    up: u64,
+}
+
+impl Counts {
+    fn of(&mut self, category: Category) -> Option<&mut u64> {
+        match category {
+            Category::FfnDown => Some(&mut self.down),
+            Category::FfnGate => Some(&mut self.gate),
+            Category::FfnUp => Some(&mut self.up),
+            _ if category.is_values() => Some(&mut self.values),
+            _ => None,
+        }
+    }
+}
+
+impl<'a> Chooser<'a> {
+    /// `names` are the names of all tensors that will be written.
+    pub fn new<'n>(
+        preset: &'a Preset,
+        options: &'a Options<'a>,
+        facts: &'a Facts,
+        has_importance: bool,
+        names: impl Iterator<Item = &'n str>,
+    ) -> Self {
+        let (mut tied, mut value_tensors) = (true, 0);
+        for category in names.map(Category::of) {
+            tied &= category != Category::Output;
+            value_tensors += u64::from(category.is_values());
+        }
+        let image = ImageMix::of(&facts.architecture, preset.ftype);
+        let (counts, reasons) = (Counts::default(), Pool::default());
+        Chooser { preset, options, facts, has_importance, tied, value_tensors, counts, image, reasons }
+    }
+
+    /// Chooses the type of one tensor, which is written as `name`.
+    ///
+    /// # Errors
+    /// [`Code::UNSUPPORTED`] if no type fits the rows, [`Code::MALFORMED`] if a rule needs the layer of a tensor whose
+    /// name does not have one.
+    pub fn choose(&mut self, tensor: &Tensor, name: &str) -> Result<Decision> {
+        let Some(default) = self.preset.default_type else { return self.decided(tensor.kind, "copied") };
+        let options = self.options;
+        if let Some(why) = self.kept(tensor, name) {
+            return self.decided(tensor.kind, why);
+        }
+        diffusion::check_layout(&self.facts.architecture, name)?;
+        let category = Category::of(name);
+        if let (Some(kind), Category::TokenEmbedding) = (options.embedding_type, category) {
+            // The per-layer table is large, so a pattern can override this.
+            if name != PER_LAYER_EMBEDDING || options.pattern_type(name).is_none() {
+                return self.demanded(tensor, kind, "token embedding type set by the recipe");
+            }
+        }
+        if let (Some(kind), Category::Output) = (options.output_type, category) {
+            return self.demanded(tensor, kind, "output type set by the recipe");
+        }
+        if !default.is_quantized() {
+            return self.decided(default, "the preset's default type");
+        }
+        let (kind, why) = match options.pattern_type(name) {
+            Some(asked) => asked,
+            None if options.recipe.pure || self.preset.uniform => {
+                (default, "pure: the preset's default type for every tensor")
+            }
+            None => match &mut self.image {
+                Some(image) => image.choose(self.preset.ftype, name, default),
+                None => self.mixed(tensor, name, category, default)?,
+            },
+        };
+        let fitted = match self.image {
+            Some(_) => diffusion::fitting(kind, tensor.row_length()),
+            None => fitting(kind, tensor.row_length())?,
+        };
+        if fitted == kind {
+            return self.decided(kind, why);
+        }
+        let (wanted, weights) = (kind.name, kind.weights);
+        let (row, got) = (tensor.row_length(), fitted.name);
+        let why = format!("{why}; rows of {row} are not a multiple of {weights}, so {got} replaces {wanted}");
+        self.decided(fitted, &why)
+    }
+
+    fn decided(&mut self, kind: TensorType, why: &str) -> Result<Decision> {
+        Ok(Decision { kind, why: self.reasons.share(why) })
+    }
+
+    fn kept(&self, tensor: &Tensor, name: &str) -> Option<&'static str> {
+        if self.options.recipe.leave_output_tensor && name == "output.weight" {
+            return Some("the recipe keeps the output tensor");
+        }
+        kept(tensor, name, &self.facts.architecture)
+    }
+
+    /// There is no fallback for a type set by the recipe: like llama-quantize, fail if rows are not whole blocks.
+    fn demanded(&mut self, tensor: &Tensor, kind: TensorType, why: &str) -> Result<Decision> {
+        let row = tensor.row_length();
+        if !row.is_multiple_of(kind.weights) {
+            let (name, weights) = (kind.name, kind.weights);
+            let message = format!("{why}: {name} has blocks of {weights} weights, but the rows have {row}");
+            return Err(Error::new(Code::LENGTH, message).with("actual", row).with("expected", weights));
+        }
+        self.decided(kind, why)
+    }
+
+    fn mixed(
+        &mut self,
+        tensor: &Tensor,
+        name: &str,
+        category: Category,
+        default: TensorType,
+    ) -> Result<(TensorType, &'static str)> {
+        let count = self.counts.of(category).map_or(0, |count| *count);
+        let mut situation = Situation {
+            ftype: self.preset.ftype,
+            category,
+            name,
+            tensor,
+            facts: self.facts,
+            has_importance: self.has_importance,
+            tied: self.tied,
+            index: count,
+            of: if category.is_values() { self.value_tensors } else { self.facts.layers },
+            kind: default,
+        };
+        let section = section(&situation);
+        if section.layer_from_name && self.facts.experts > 1 {
+            situation.index = layer_of_expert(name, situation.of)?;
+        }
+        if let (true, Some(count)) = (section.counts, self.counts.of(category)) {
+            *count += 1;
+        }
+        if section.is_output() {
+            // Only tied embeddings get here; the output itself is handled above.
+            if let Some(kind) = self.options.output_type {
+                return Ok((kind, "tied embeddings with the output type set by the recipe"));
+            }
+        }
+        let (kind, why) = section.choose(situation);
+        Ok((kind, why.unwrap_or("the preset's default type")))
+    }
+}
+
+fn layer_of_expert(name: &str, layers: u64) -> Result<u64> {
+    let layer =
+        super::tensor_names::layer(name).and_then(|layer| u64::try_from(layer).ok()).filter(|layer| *layer < layers);
+    layer.ok_or_else(|| {
+        let message = format!("the rules need the layer of '{name}', but its name has no layer below {layers}");
+        Error::new(Code::MALFORMED, message).with("tensor", name).with("layers", layers)
+    })
+}

@@ -1,0 +1,21 @@
+//! Writes a header that was imported from another container, without quantizing.
+
+use super::metadata::Pairs;
+use super::options::Recipe;
+use super::plan::{Plan, PlannedTensor};
+use super::split::Split;
+use crate::container::gguf::{Header, Tensor};
+use crate::error::Result;
+use crate::interning::Name;
+
+/// Plans to write the header as it is: its metadata, and its tensors in order with their `kind` as dtype. Only the
+/// splitting options of the recipe are used.
+///
+/// # Errors
+/// [`Code::RANGE`](crate::Code::RANGE) and [`Code::TOO_LARGE`](crate::Code::TOO_LARGE) for invalid splitting options.
+pub fn transcribe(header: &Header, recipe: &Recipe) -> Result<Plan> {
+    let why = Name::from("conversion");
+    let planned = |tensor: &Tensor| PlannedTensor::of(tensor, tensor.kind, why.clone());
+    let tensors: Vec<_> = header.tensors().iter().map(planned).collect();
+    Split::of(recipe, header, &tensors)?.plan(&Pairs::of(header), tensors)
+}
