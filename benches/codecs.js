@@ -77,7 +77,7 @@ for (const name of names.filter((/** @type {string} */ name) => wanted.length ==
     return [figure(theirs), times(node[at] / theirs), times(chromium[at] / theirs), times(ours / theirs)];
   });
   const decode = node[columns.indexOf('decode')];
-  rows.push([name, ...cells, decode === undefined ? '' : `${Math.round((100 * decode) / line.copy)} %`]);
+  rows.push([name, ...cells, decode === undefined ? '' : `${Math.round((100 * decode) / line.copy)}%`]);
   console.log(rows.at(-1).join('  '));
   if (/^IQ[123]/.test(name)) setUps.push([name, figure(await tables(line)), figure(line.tables)]);
 }
@@ -87,15 +87,15 @@ const head = COLUMNS.flatMap((name) => [`${name}: ggml`, 'Node', 'Chromium', 'cr
 const body = [table(['format', ...head, 'decode / copy'], rows)];
 if (setUps.length > 0) {
   const sum = (/** @type {number} */ at) => figure(setUps.reduce((total, row) => total + Number(row[at]), 0));
-  body.push('## Until the tables of the IQ formats are ready, milliseconds');
-  body.push(table(['format', 'wasm in Node', 'native ggml'], [...setUps, ['together', sum(1), sum(2)]]));
+  body.push('## Time to build the tables of the IQ formats, milliseconds');
+  body.push(table(['format', 'wasm in Node', 'native ggml'], [...setUps, ['total', sum(1), sum(2)]]));
 }
 report(
   'codecs',
   'Codecs, one thread',
   `\`npm run bench codecs\` writes this file; Chromium ${browser.version}.\n"ggml" is the speed of the prebuilt reference library in
-million weights per second; the other columns are ratios to it, more being faster: this engine in WebAssembly in Node and in
-Chromium, and as a native crate built for the baseline of the machine's architecture. "weighted" is encoding under
-importance. The last column is decoding in WebAssembly as a share of copying as many floats natively.`,
+million weights per second. The other columns are ratios to it (higher is faster): this engine in WebAssembly in Node and in
+Chromium, and as a native crate built for the baseline of the machine's architecture. "weighted" is encoding with
+importance. The last column is the speed of decoding in WebAssembly relative to copying the same number of floats natively.`,
   body.join('\n\n'),
 );

@@ -151,11 +151,11 @@ const head = [
 report(
   'files',
   'Whole files',
-  `\`npm run bench files\` writes this file: an F16 model of
-${statSync(input).size} bytes, from file to file, by this package in Node and by
-\`llama_model_quantize\` of the prebuilt library; the two files are compared. Memory is the peak of the process above what it
-takes when it has loaded everything and done nothing (${idle.ours.toFixed(0)} and ${idle.theirs.toFixed(0)} MB). llama.cpp
-maps its input: of the pages that are mapped, those that stay in memory count. "with report" is our time when what is lost of
-each tensor is measured in the same pass, as a ratio to the time without.`,
+  `\`npm run bench files\` writes this file. It converts an F16 model of
+${statSync(input).size} bytes, from file to file, with this package in Node and with
+\`llama_model_quantize\` of the prebuilt library, and compares the two files. Memory is the peak of the process minus that of a
+process that has loaded everything and done nothing (${idle.ours.toFixed(0)} and ${idle.theirs.toFixed(0)} MB). llama.cpp
+maps its input; resident mapped pages are included. "with report" is our time with the weight error of each tensor measured in
+the same pass, as a ratio to the time without.`,
   table(head, rows),
 );

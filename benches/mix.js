@@ -127,14 +127,14 @@ report(
   `\`npm run bench mix\` writes this file.
 Tiny Whale (perplexity ${(await scores([], held))[0]?.perplexity.toFixed(3)} as F16) at the sizes of presets, run in llama.cpp on text that
 it was not trained on. "divergence" is the mean Kullback-Leibler divergence of its predictions from those of the F16 model, in
-nats; the ratio is that of the mix to the preset's, less being better. "bound" is the proof that comes with each mix: no choice
-of types within the size has a smaller error by the same measure.`,
+nats. "ratio" is the divergence of the mix over that of the preset (lower is better). "bound" is the lower bound that comes with
+each mix: no choice of types within the size has a smaller error by the same measure.`,
   [
     table([...sizes, ...qualities], mixes),
-    `## How much each kind of tensor counts
+    `## The influence of each kind of tensor
 
-Each kind alone in Q3_K, on other text. The last column is the divergence over the squared error and the number of weights, as
-a ratio to the median: what \`bestMix\` takes for 8 (output), 2 (attention values) and 1 (all others).`,
+Only tensors of one kind are in Q3_K, on other text. The last column is the divergence divided by the squared error and the
+number of weights, relative to the median: \`bestMix\` uses 8 (output), 2 (attention values) and 1 (all others).`,
     table(head, await influences()),
   ].join('\n\n'),
 );

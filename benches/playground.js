@@ -112,7 +112,7 @@ for (const [view, hash] of Object.entries(VIEWS)) {
     const of = (/** @type {'first' | 'largest' | 'blocked' | 'longest' | 'shift'} */ name) =>
       median(rounds.map((one) => one[name]));
     const cells = [ms(of('first')), ms(of('largest')), ms(of('blocked')), ms(of('longest')), of('shift').toFixed(3)];
-    loads.push([`${view}${slowed > 1 ? ', processor slowed 4 times' : ''}`, ...cells]);
+    loads.push([`${view}${slowed > 1 ? ', CPU slowed down 4 times' : ''}`, ...cells]);
     console.log(loads.at(-1)?.join('  '));
   }
   if (hash === '') {
@@ -224,24 +224,24 @@ const rows = [];
 const sample = await highest();
 await page.locator('input[type=file]').first().setInputFiles(input);
 await page.getByText('large-f16.gguf').first().waitFor();
-rows.push(await frames('scrolling, the file just opened and being measured', scroll));
+rows.push(await frames('scrolling, during the measurement', scroll));
 await page.waitForTimeout(15_000);
 await page.evaluate(() => scrollTo(0, 0));
 await highest();
-rows.push(await frames('scrolling, measured', scroll));
+rows.push(await frames('scrolling, after the measurement', scroll));
 await page.locator('main svg').first().scrollIntoViewIfNeeded();
 rows.push(await frames('the pointer over the first chart', sweep('main svg')));
 await page.evaluate(() => scrollTo(0, 0));
 const from = performance.now();
 await page.getByRole('button', { name: 'Shrink to Q4_K_M' }).click();
-rows.push(await frames('scrolling, a job running', scroll));
+rows.push(await frames('scrolling, during a job', scroll));
 await page.getByRole('link', { name: /Save the file/ }).waitFor({ timeout: 600_000 });
 const seconds = (performance.now() - from) / 1000;
 const shrinking = Math.max(await highest(), ...[]);
 await page.getByRole('link', { name: 'Blocks' }).click();
 await page.locator('.chart .row').first().waitFor();
 rows.push(await frames('Blocks: the pointer over the weights', sweep('.chart .row')));
-rows.push(await frames('Blocks: weights drawn, each encoded at once', sweep('.chart .row', true)));
+rows.push(await frames('Blocks: drawing weights, each encoded immediately', sweep('.chart .row', true)));
 rows.push(await frames('Blocks: the pointer over the bytes', sweep('.hex')));
 clearInterval(watch);
 const size = statSync(input).size;
@@ -252,19 +252,20 @@ server.close();
 report(
   'playground',
   'The playground',
-  `\`npm run bench playground\` writes this file; Chromium ${version}, 1280 by 900 pixels, headless: frames come at
-most sixty times a second. The machine's load was ${load1.toFixed(1)} when it began: 0 is a machine that does nothing else. Loads are medians of ${ROUNDS}, each of a fresh profile. "Blocked" is what of the tasks of the
-page was over 50 ms each. Memory is of the page's process with its workers, the highest while it was done.`,
-  `## Until there is something to see
+  `\`npm run bench playground\` writes this file; Chromium ${version}, 1280 by 900 pixels, headless, with at
+most sixty frames per second. The machine's load was ${load1.toFixed(1)} at the start (0 is idle). Page loads are medians of ${ROUNDS},
+each with a new profile. "Blocked" is the sum of the page's task times beyond 50 ms each. Memory is the peak of the page's
+process with its workers.`,
+  `## Page load
 
-JavaScript of the first view, before anything lazy, after gzip: ${scripts}.
+JavaScript of the first view, without lazily loaded parts, after gzip: ${scripts}.
 
 ${table(['view', 'first paint', 'largest paint', 'blocked', 'longest task', 'layout shift'], loads)}
 
-## With a file of ${(size / 1e9).toFixed(2)} GB open
+## With a model of ${(size / 1e9).toFixed(2)} GB open
 
-Before it, with the sample: ${mb(sample)}. Shrinking it to Q4_K_M took ${seconds.toFixed(0)} s, with ${mb(shrinking)} at the highest.
+Memory with only the sample open: ${mb(sample)}. Shrinking the model to Q4_K_M took ${seconds.toFixed(0)} s with a peak of ${mb(shrinking)}.
 
-${table(['', 'frames a second', '95 of 100 within', 'the slowest', 'memory'], rows)}`,
+${table(['', 'frames per second', '95th percentile', 'slowest', 'memory'], rows)}`,
 );
 process.exit(0);

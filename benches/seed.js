@@ -166,7 +166,7 @@ for (const [name, prepare] of Object.entries(OPERATIONS)) {
   const theirs = JSON.parse(execFileSync(original, [String(COUNT), name])).ms;
   const copied = best(() => floats.set(weights));
   const ours = Math.min(first, best(run));
-  const ofCopy = `${Math.round((100 * copied) / ours)} %`;
+  const ofCopy = `${Math.round((100 * copied) / ours)}%`;
   lines.push(`| ${name} | ${figure(ours)} | ${figure(theirs)} | **${(theirs / ours).toFixed(1)}** | ${ofCopy} |`);
   console.log(lines.at(-1));
 }
@@ -180,12 +180,12 @@ if (process.argv.includes('--record')) {
 
 ${machine}. \`node benches/seed.js --record\` writes this file: this package's WebAssembly, from JavaScript and into the
 caller's memory where an \`Into\` form exists, against crate \`entrenar\` 0.7.13 compiled natively, 16 Mi gaussian values, the
-best of several runs on a shared machine. Only the ratio means something elsewhere. The last column is our speed as a share
-of the speed at which JavaScript copies as many floats from one array to another, measured between our runs.
+best of several runs on a shared machine. Only the ratio is comparable across machines. The last column is our speed relative
+to that of JavaScript copying the same number of floats from one array to another, measured between our runs.
 
 ${lines.join('\n')}
 
-\`compareBitWidths\` measures seven widths and the original two. \`runFullBenchmarkSuite\` stands for the original's eleven
+\`compareBitWidths\` measures seven widths, the original two. \`runFullBenchmarkSuite\` here means the original's eleven
 measurements and their data.
 `,
   );

@@ -58,13 +58,13 @@ const ms = (/** @type {number} */ value) => `${value.toFixed(0)} ms`;
 const rows = [
   ['engine', kB(wasm.length)],
   ['engine after brotli', kB(brotliCompressSync(wasm).length)],
-  ['Node: to the first `quantize`, without the start of Node', ms(median(node) - median(bare))],
-  ['Node: that start alone', ms(median(bare))],
+  ['Node: to the first `quantize`, without the startup of Node', ms(median(node) - median(bare))],
+  ['Node: startup alone', ms(median(bare))],
   ['Chromium: from `import()` to the first `quantize`', ms(median(chromium))],
 ];
 report(
   'start',
-  'Start',
+  'Startup',
   `\`npm run bench start\` writes this file; Chromium ${browser.version}, median of ${ROUNDS}.`,
   table(['what', 'figure'], rows),
 );

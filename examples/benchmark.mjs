@@ -9,8 +9,8 @@ for (const result of runFullBenchmarkSuite(16_384, 1).sortedByQuality().slice(0,
 }
 const digits = new Uint8Array(readFileSync(new URL('digits.bin', import.meta.url)));
 const report = runAccuracyBenchmark(digits);
-const percent = (share) => `${(100 * share).toFixed(2)} %`;
-console.log(`digits: ${percent(report.originalAccuracy)} right in floating point`);
+const percent = (share) => `${(100 * share).toFixed(2)}%`;
+console.log(`digits: ${percent(report.originalAccuracy)} correct in floating point`);
 for (const { bits, accuracy } of report.qat) {
   const ptq = Math.max(...report.ptq.filter((row) => row.bits === bits).map((row) => row.accuracy));
   console.log(`${bits} bits: best PTQ ${percent(ptq)}, QAT ${percent(accuracy)}`);

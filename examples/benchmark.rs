@@ -30,12 +30,12 @@ pub fn main() -> quantpress::Result<()> {
 
     let digits = Digits::from_bytes(include_bytes!("digits.bin"))?;
     let report = run_accuracy_benchmark(&digits, AccuracyOptions::default())?;
-    println!("\ndigits: {:.2} % right in floating point", 100.0 * report.original_accuracy);
+    println!("\ndigits: {:.2}% correct in floating point", 100.0 * report.original_accuracy);
     println!("{:4} {:>9} {:>16} {:>9}", "bits", "best PTQ", "by", "QAT");
     for qat in &report.qat {
         if let Some(ptq) = report.best_ptq(qat.bits) {
             let (a, b) = (100.0 * ptq.accuracy, 100.0 * qat.accuracy);
-            println!("{:4} {a:7.2} % {:>16} {b:7.2} %", qat.bits, ptq.method.name());
+            println!("{:4} {a:7.2}% {:>16} {b:7.2}%", qat.bits, ptq.method.name());
         }
     }
     Ok(())

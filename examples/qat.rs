@@ -64,7 +64,7 @@ pub fn run() -> quantpress::Result<[f64; 3]> {
     for (name, share) in
         ["in floating point", "2 bits after training", "2 bits during training"].into_iter().zip(result)
     {
-        println!("{name:24} {:5.1} % of images classified correctly", 100.0 * share);
+        println!("{name:24} {:5.1}% of images classified correctly", 100.0 * share);
     }
     Ok(result)
 }

@@ -92,5 +92,5 @@ function share({ bytesDone, bytesTotal }: Progress): number {
 }
 
 function percent(share: number): string {
-  return `${Math.floor(share * 100)} %`.padStart(5);
+  return `${Math.floor(share * 100)}%`.padStart(4);
 }

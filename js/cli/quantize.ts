@@ -144,12 +144,12 @@ function totals(input: string, { source }: Model, { size }: Plan): string {
 }
 
 function summary(output: string, { sourceSize, size, seconds }: Report): string {
-  const change = `${bytes(sourceSize)} became ${bytes(size)} (${share(size, sourceSize)})`;
+  const change = `${bytes(sourceSize)} -> ${bytes(size)} (${share(size, sourceSize)})`;
   return `${printable(output)}: ${change} in ${seconds.toFixed(1)} s`;
 }
 
 function share(part: number, whole: number): string {
-  return `${((100 * part) / whole).toFixed(1)} %`;
+  return `${((100 * part) / whole).toFixed(1)}%`;
 }
 
 /** `--tensor-type-file`: the same as --tensor-type, separated by white space, after those of the command line. */

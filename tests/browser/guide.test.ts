@@ -32,7 +32,7 @@ test('the page of the quick start writes the right file', async () => {
     expect(download.suggestedFilename()).toBe('model-Q4_K_M.gguf');
     const bytes = readFileSync(await download.path());
     expect(createHash('sha256').update(bytes).digest('hex')).toBe(WHALE_SHA256.Q4_K_M);
-    expect(await page.title()).toBe('100 %');
+    expect(await page.title()).toBe('100%');
     expect(problems).toEqual([]);
   } finally {
     await browser.close();

@@ -73,7 +73,7 @@ test('QAT beats the best PTQ at 2 and 3 bits', () => {
     const ptq = Math.max(...report.ptq.filter((row) => row.bits === bits).map(({ accuracy }) => accuracy));
     const qat = report.qat.find((row) => row.bits === bits)!.accuracy;
     console.error(
-      `${bits} bits: PTQ ${(100 * ptq).toFixed(2)} %, QAT ${(100 * qat).toFixed(2)} % of the test digits right`,
+      `${bits} bits: PTQ ${(100 * ptq).toFixed(2)}%, QAT ${(100 * qat).toFixed(2)}% of the test digits correct`,
     );
     expect(qat).toBeGreaterThan(ptq);
   }

@@ -19,7 +19,7 @@ describe('analyze', () => {
     ]);
     expect({ code, stderr: stderr.split('\n').at(-2) }).toMatchObject({
       code: 0,
-      stderr: expect.stringMatching(/^100 %/),
+      stderr: expect.stringMatching(/^100%/),
     });
     expect(stdout).toMatch(/^ {2}tensor +type +shape +Q4_K +Q6_K +IQ2_XS\n/);
     expect(stdout).toMatch(/blk\.0\.attn_q\.weight +F16 +256 x 256 +7\.\d\d +1\.\d\d +imatrix\n/);

@@ -14,7 +14,7 @@ describe('quantize', () => {
     expect(outcome).toMatchObject({ code: 0 });
     expect(sha256(file('out.gguf'))).toBe(WHALE_SHA256[preset]);
     expect(names()).toEqual(['out.gguf']);
-    expect(outcome.stdout).toMatch(/out\.gguf: 7\.38 MB became \d\.\d\d MB \(\d\d\.\d %\) in/);
+    expect(outcome.stdout).toMatch(/out\.gguf: 7\.38 MB -> \d\.\d\d MB \(\d\d\.\d%\) in/);
   });
 
   test('records the name of the importance matrix as given', async () => {

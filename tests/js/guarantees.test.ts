@@ -1,4 +1,4 @@
-/** docs/guarantees.md names a test for each promise: every file and title in it exists. */
+/** docs/guarantees.md names a test for each guarantee: every file and title in it exists. */
 
 import { existsSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
@@ -10,7 +10,7 @@ const rows = readFileSync('docs/guarantees.md', 'utf8')
 
 test('every row of the table is parsed', () => {
   const lines = readFileSync('docs/guarantees.md', 'utf8').split('\n');
-  expect(rows.length).toBe(lines.filter((line) => /^\| (?!promise \|)/.test(line)).length);
+  expect(rows.length).toBe(lines.filter((line) => /^\| (?!guarantee \|)/.test(line)).length);
   expect(rows.length).toBeGreaterThan(30);
 });
 
