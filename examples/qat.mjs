@@ -75,5 +75,5 @@ const results = {
   'during training': learned.forward(trained, shape),
 };
 for (const [name, found] of Object.entries(results)) {
-  console.log(name.padEnd(18), (100 * accuracy(found)).toFixed(1) + '% of images classified correctly');
+  console.log(name.padEnd(18), `${(100 * accuracy(found)).toFixed(1)}% of images classified correctly`);
 }

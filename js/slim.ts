@@ -13,6 +13,6 @@ export * from './index.js';
  */
 export async function init(options: { wasm: WasmInput | Promise<WasmInput> }): Promise<void> {
   const { wasm } = readOptions('init', INIT_OPTIONS, options);
-  if (wasm === undefined) throw wrongType('wasm', 'a module, its bytes, a Response or its address', wasm);
+  if (wasm === undefined) throw wrongType('wasm', 'a module, its bytes, a Response or its URL', wasm);
   return start(() => wasm);
 }

@@ -63,7 +63,7 @@ const STATES = {
     hash: '#/blocks?format=Q5_0',
     reach: async (page) => {
       await page.getByRole('button', { name: 'From the open model' }).click();
-      await page.getByRole('button', { name: 'Take it' }).click();
+      await page.getByRole('button', { name: 'Use it' }).click();
     },
   },
   benchmarks: {

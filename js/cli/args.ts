@@ -38,7 +38,7 @@ export interface QuantizeRequest {
   quiet: boolean;
 }
 
-const TRY_HELP = "'quantpress quantize --help' lists the options.";
+const TRY_HELP = "Run 'quantpress quantize --help' for the options.";
 
 const QUANTIZE_OPTIONS = {
   'allow-requantize': { type: 'boolean' },
@@ -118,17 +118,17 @@ export function readQuantize(args: string[], presets: readonly Preset[]): Quanti
 
 /** Reads the arguments of `inspect`. */
 export function readInspect(args: string[]): { file: string; json: boolean; all: boolean } {
-  const help = "'quantpress inspect --help' says more.";
+  const help = "Run 'quantpress inspect --help' for help.";
   const { values, positionals } = read(args, { all: { type: 'boolean' }, json: { type: 'boolean' } }, help);
   const [file, ...others] = positionals;
   if (file === undefined) throw new UsageError('inspect needs a FILE', help);
-  if (others.length > 0) throw new UsageError(`inspect takes one FILE, and '${others[0]}' is a second`, help);
+  if (others.length > 0) throw new UsageError(`inspect takes only one FILE; '${others[0]}' is a second`, help);
   return { file, json: values.json === true, all: values.all === true };
 }
 
 /** Reads the arguments of `verify`. */
 export function readVerify(args: string[]) {
-  const help = "'quantpress verify --help' says more.";
+  const help = "Run 'quantpress verify --help' for help.";
   const options = {
     manifest: { type: 'string' },
     quiet: { type: 'boolean', short: 'q' },
@@ -137,13 +137,13 @@ export function readVerify(args: string[]) {
   const { values, positionals } = read(args, options, help);
   const [file, ...others] = positionals;
   if (file === undefined) throw new UsageError('verify needs a FILE', help);
-  if (others.length > 0) throw new UsageError(`verify takes one FILE, and '${others[0]}' is a second`, help);
+  if (others.length > 0) throw new UsageError(`verify takes only one FILE; '${others[0]}' is a second`, help);
   return { file, manifest: values.manifest, write: values.write, quiet: values.quiet === true };
 }
 
 /** Reads the arguments of `analyze`. */
 export function readAnalyze(args: string[], formats: readonly Format[]) {
-  const help = "'quantpress analyze --help' says more.";
+  const help = "Run 'quantpress analyze --help' for help.";
   const options = {
     formats: { type: 'string' },
     imatrix: { type: 'string' },
@@ -155,7 +155,7 @@ export function readAnalyze(args: string[], formats: readonly Format[]) {
   const { values, positionals } = read(args, options, help);
   const [file, ...others] = positionals;
   if (file === undefined) throw new UsageError('analyze needs a FILE', help);
-  if (others.length > 0) throw new UsageError(`analyze takes one FILE, and '${others[0]}' is a second`, help);
+  if (others.length > 0) throw new UsageError(`analyze takes only one FILE; '${others[0]}' is a second`, help);
   return {
     file,
     formats: values.formats?.split(',').map((name) => readFormat(name, formats)),
@@ -185,7 +185,7 @@ function readSample(text: string | undefined, help: string): number | 'all' | un
 
 /** Reads the arguments of `diff`. */
 export function readDiff(args: string[]) {
-  const help = "'quantpress diff --help' says more.";
+  const help = "Run 'quantpress diff --help' for help.";
   const options = {
     json: { type: 'boolean' },
     quiet: { type: 'boolean', short: 'q' },
@@ -194,7 +194,7 @@ export function readDiff(args: string[]) {
   const { values, positionals } = read(args, options, help);
   const [a, b, extra] = positionals;
   if (a === undefined || b === undefined) throw new UsageError('diff needs two files, A and B', help);
-  if (extra !== undefined) throw new UsageError(`diff takes two files, and '${extra}' is a third`, help);
+  if (extra !== undefined) throw new UsageError(`diff takes only two files; '${extra}' is a third`, help);
   return { a, b, json: values.json === true, quiet: values.quiet === true, threads: readThreads(values.threads) };
 }
 
@@ -242,7 +242,7 @@ function readPlacesOfMix(positionals: string[], presets: readonly Preset[]) {
     (text) => text !== undefined && presets.some(({ name }) => name === text.toUpperCase()),
   );
   if (preset !== undefined) {
-    throw new UsageError(`a target chooses the types, and '${preset}' is a preset that would too`, TRY_HELP);
+    throw new UsageError(`a target size and the preset '${preset}' cannot be used together`, TRY_HELP);
   }
   if (extra !== undefined) throw new UsageError(`'${extra}' is one argument too many`, TRY_HELP);
   return { input, output, preset: undefined, threads };

@@ -33,7 +33,7 @@ function jsonValue(_key: string, value: unknown): unknown {
 }
 
 function asText({ equal, tensors, metadata, weightError }: ModelDiff): string {
-  if (equal) return `no difference: ${tensors.length} tensors, to the last bit`;
+  if (equal) return `no difference: ${tensors.length} tensors are bit-identical`;
   const different = tensors.filter(({ status }) => status !== 'same');
   const parts: string[] = [];
   if (metadata.length > 0) {
@@ -48,7 +48,7 @@ function asText({ equal, tensors, metadata, weightError }: ModelDiff): string {
     parts.push(table(['tensor', 'A', 'B', ...FIGURES, 'what differs'], different.map(row)), '');
   }
   const same = tensors.length - different.length;
-  parts.push(`${different.length} of ${tensors.length} tensors differ, ${same} are the same to the last bit`);
+  parts.push(`${different.length} of ${tensors.length} tensors differ, ${same} are bit-identical`);
   if (weightError !== undefined) parts.push(`${weightErrorText(weightError)}, of B against A`);
   return parts.join('\n');
 }

@@ -31,7 +31,7 @@ function summary({ size, weightError, objective, bound, nearestPreset: nearest }
   const lines = [`best mix: ${bytes(size)}, ${weightErrorText(weightError)}${preset}`];
   // The objective weighs tensors by their influence, so it is another number than the weight error: what is said of it is a ratio.
   const above = bound > 0 ? 100 * (objective / bound - 1) : 0;
-  lines.push(`its objective is at most ${above.toPrecision(2)}% above that of any mix of this size`);
+  lines.push(`its objective is within ${above.toPrecision(2)}% of the best possible at this size`);
   return lines.join('\n');
 }
 

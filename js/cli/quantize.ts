@@ -119,7 +119,7 @@ async function checkFiles(model: Model, request: QuantizeRequest): Promise<void>
 }
 
 /** What is said of a container that was made with `--plain`. */
-const PLAIN = 'A plain container: tensors under their own names, architecture plain. No program runs it as it is.';
+const PLAIN = 'A plain container: the tensors keep their names, and the architecture is 'plain'. No program can run it.';
 
 async function dryRun(model: Model, { imatrix, input }: QuantizeRequest, recipe: Recipe): Promise<void> {
   const plan = await planModel(model, recipe, { imatrix });
@@ -133,7 +133,7 @@ async function dryRun(model: Model, { imatrix, input }: QuantizeRequest, recipe:
   ]);
   const lines = [table(['tensor', 'shape', 'from', 'to', '>bytes', 'why'], rows), '', totals(input, model, plan)];
   const missing = plan.missingImportance.length;
-  if (missing > 0) lines.push(`${missing} tensors need an importance matrix: without --imatrix this cannot be made.`);
+  if (missing > 0) lines.push(`${missing} tensors need an importance matrix. Specify one with --imatrix.`);
   if (plan.plain) lines.push(PLAIN);
   plan.free();
   process.stdout.write(`${lines.join('\n')}\n`);

@@ -43,12 +43,12 @@ export async function verify(args: string[], signal: AbortSignal): Promise<void>
       process.stdout.write(`${tensor === undefined ? '' : `tensor '${printable(tensor)}': `}${printable(message)}\n`);
     }
     if (problems.length > 0) {
-      const things = problems.length === 1 ? 'one thing is' : `${problems.length} things are`;
-      throw new QuantpressError('MALFORMED', `'${shown(file)}' is not as it should be: ${things} wrong`, {
+      const count = problems.length === 1 ? 'one problem' : `${problems.length} problems`;
+      throw new QuantpressError('MALFORMED', `'${shown(file)}' has ${count}`, {
         problems: problems.length,
       });
     }
-    const how = compared ? 'as the manifest says' : 'no manifest to compare with, but every block is sound';
+    const how = compared ? 'as in the manifest' : 'no manifest to compare with; every block is valid';
     if (!quiet)
       process.stdout.write(`${printable(shown(file))}: ${found.tensors.length} tensors, ${how}\n${found.sha256}\n`);
   } finally {

@@ -98,7 +98,8 @@ export function toQuantpressError(thrown: unknown): unknown {
   }
   // What wasm-bindgen says of an object whose instance is gone.
   if (/^Invalid stale object/.test(thrown.message)) {
-    const message = 'this object belongs to an engine that was stopped by an error, and its data is lost; make it anew';
+    const message =
+      'this object belongs to an engine that was stopped by an error, and its data is lost; create it again';
     return new QuantpressError('STALE', message, {}, { cause: thrown });
   }
   return thrown;

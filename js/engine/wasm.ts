@@ -142,17 +142,18 @@ function misuse(error: TypeError): QuantpressError {
 }
 
 function notReady(): QuantpressError {
-  return new QuantpressError('NOT_READY', 'the engine is not loaded yet: `await init()` comes first');
+  return new QuantpressError('NOT_READY', 'the engine is not loaded yet: call `await init()` first');
 }
 
 async function compile(input: unknown): Promise<WebAssembly.Module> {
   if (isModule(input)) return input as WebAssembly.Module;
   if (typeof input === 'string' || isUrl(input)) return compile(await request(input));
-  if (ArrayBuffer.isView(input) || isBuffer(input)) return compileBytes(input as BufferSource, 'what init() was given');
-  if (!isResponse(input)) throw wrongType('wasm', 'a module, its bytes, a Response or its address', input);
+  if (ArrayBuffer.isView(input) || isBuffer(input))
+    return compileBytes(input as BufferSource, 'the argument of init()');
+  if (!isResponse(input)) throw wrongType('wasm', 'a module, its bytes, a Response or its URL', input);
   const place = input.url || 'the response';
   if (!input.ok) {
-    const message = `cannot load the engine: ${place} answers with status ${input.status}`;
+    const message = `cannot load the engine: ${place} answered with status ${input.status}`;
     throw new QuantpressError(input.status === 404 ? 'NOT_FOUND' : 'IO', message, { status: input.status, url: place });
   }
   // Streaming insists on the right type; servers that do not know .wasm are common.
@@ -181,7 +182,7 @@ async function compileBytes(bytes: BufferSource, place: string): Promise<WebAsse
     const what = magic.startsWith('<') ? 'an HTML page' : 'something else';
     const message =
       `cannot load the engine: ${place} is ${what}, not WebAssembly. ` +
-      'Pass the address of quantpress.wasm as init({ wasm }), or exclude quantpress from dependency optimisation';
+      'Pass the URL of quantpress.wasm as init({ wasm }), or exclude quantpress from dependency optimisation';
     throw new QuantpressError('MAGIC', message, { url: place });
   }
   return compiling(place, () => WebAssembly.compile(bytes));

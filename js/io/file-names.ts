@@ -70,13 +70,13 @@ export function sibling(name: string, file: string): string {
 /** The names of the shards of a model of `count`, from the name of the first. */
 export function shardNames(first: string, count: number): string[] {
   if (count > MAX_SHARDS) {
-    const message = `'${shown(first)}' says it is one of ${count} shards, and ${MAX_SHARDS} is the limit`;
+    const message = `'${shown(first)}' claims to be one of ${count} shards; the limit is ${MAX_SHARDS}`;
     throw new QuantpressError('TOO_LARGE', message, { shards: count, limit: MAX_SHARDS });
   }
   const [, stem, number, of, end] = /^(.*-)(\d{5})(-of-\d{5})(\.gguf)$/i.exec(lastPart(first)) ?? [];
   if (number !== '00001' || of !== `-of-${padded(count)}`) {
     const name = `NAME-${padded(1)}-of-${padded(count)}.gguf`;
-    const message = `'${shown(first)}' is the first of ${count} shards, and is not named ${name}: name all of them`;
+    const message = `'${shown(first)}' is the first of ${count} shards, but is not named ${name}; list all shards`;
     throw new QuantpressError('ARGUMENT', message, { shards: count });
   }
   return Array.from({ length: count }, (_, index) => sibling(first, `${stem}${padded(index + 1)}${of}${end}`));

@@ -14,7 +14,7 @@ export function expectFilePath(name: string): void {
     throw new QuantpressError('ARGUMENT', 'the path of the target is empty: give a file name', { path: name });
   const ending = builtin('node:process')?.platform === 'win32' ? /[/\\]$/ : /\/$/;
   if (!ending.test(name)) return;
-  const message = `cannot write '${name}': it ends like a folder; add a file name`;
+  const message = `cannot write '${name}': it is not the path of a file; add a file name`;
   throw new QuantpressError('ARGUMENT', message, { path: name });
 }
 
@@ -45,7 +45,7 @@ export async function destination(name: string): Promise<string> {
       .catch(() => folder);
     at = path().resolve(parent, link);
   }
-  throw new QuantpressError('ARGUMENT', `cannot write '${name}': its symbolic links lead in a circle`, { path: name });
+  throw new QuantpressError('ARGUMENT', `cannot write '${name}': its symbolic links form a cycle`, { path: name });
 }
 
 /** What is wrong with a name itself, so that no file can ever have it. */

@@ -4,25 +4,25 @@ import { QuantpressError, type ErrorCode, type ErrorDetails } from '../engine/er
 
 const REASONS: Record<string, [code: ErrorCode, reason: string]> = {
   ENOENT: ['NOT_FOUND', 'there is no such file or folder'],
-  ENOTDIR: ['NOT_FOUND', 'a part of the path is not a folder'],
+  ENOTDIR: ['NOT_FOUND', 'a component of the path is not a folder'],
   EACCES: ['DENIED', 'permission denied'],
   EPERM: ['DENIED', 'the operation is not permitted'],
   EROFS: ['DENIED', 'the file system is read-only'],
   EISDIR: ['UNSUPPORTED', 'it is a directory'],
   ENOSPC: ['NO_SPACE', 'the disk is full'],
-  EDQUOT: ['NO_SPACE', 'the disk quota is used up'],
+  EDQUOT: ['NO_SPACE', 'the disk quota is exceeded'],
   EFBIG: ['NO_SPACE', 'the file would be larger than the file system or a limit allows'],
   EMFILE: ['IO', 'too many files are open'],
-  ENXIO: ['IO', 'nothing reads from it, or it is a socket or a device that is not there'],
+  ENXIO: ['IO', 'it is a pipe without a reader, or a socket or device that does not exist'],
   EPIPE: ['IO', 'its reader has closed it'],
   ENAMETOOLONG: ['ARGUMENT', 'its name is too long for the file system'],
-  ELOOP: ['ARGUMENT', 'its symbolic links lead in a circle'],
-  EEXIST: ['DENIED', 'there is a file of that name'],
+  ELOOP: ['ARGUMENT', 'its symbolic links form a cycle'],
+  EEXIST: ['DENIED', 'a file with that name exists'],
   // What browsers call the same.
-  QuotaExceededError: ['NO_SPACE', "the browser's storage quota is used up"],
-  NotAllowedError: ['DENIED', 'permission was not given'],
+  QuotaExceededError: ['NO_SPACE', "the browser's storage quota is exceeded"],
+  NotAllowedError: ['DENIED', 'permission was denied'],
   NoModificationAllowedError: ['DENIED', 'the file is in use elsewhere'],
-  NotFoundError: ['NOT_FOUND', 'it is gone'],
+  NotFoundError: ['NOT_FOUND', 'it no longer exists'],
 };
 
 /**

@@ -31,7 +31,7 @@ export function addressOf(name: string): string | undefined {
   const scheme = SCHEME.exec(name)?.[1]?.toLowerCase();
   if (scheme === 'file') return undefined;
   if (FETCHED.includes(`${scheme}:`)) return name;
-  if (/^[^:/\\]+:\/\//.test(name)) throw unusable(name, `only ${FETCHED.join(' ')} addresses can be read`);
+  if (/^[^:/\\]+:\/\//.test(name)) throw unusable(name, `only ${FETCHED.join(' ')} URLs can be read`);
   const page = globalThis.document?.baseURI;
   return page === undefined ? undefined : understood(name, () => new URL(name, page).href);
 }
@@ -65,7 +65,7 @@ export function shown(name: string): string {
 export function checkFetched(url: string, headers: Record<string, string>): void {
   const { protocol, username, password } = understood(url, () => new URL(url));
   if (!FETCHED.includes(protocol)) {
-    throw unusable(url, `only ${FETCHED.join(' ')} addresses can be read`);
+    throw unusable(url, `only ${FETCHED.join(' ')} URLs can be read`);
   }
   if (username !== '' || password !== '') {
     throw unusable(url, 'it contains a user name or password. Pass an Authorization header in options.headers instead');
@@ -99,7 +99,7 @@ function understood<T>(name: string, read: () => T): T {
     return read();
   } catch (cause) {
     const known = cause instanceof Error && 'code' in cause && cause.code !== 'ERR_INVALID_URL';
-    throw unusable(name, known ? cause.message : 'it is not a valid address');
+    throw unusable(name, known ? cause.message : 'it is not a valid URL');
   }
 }
 

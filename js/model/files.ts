@@ -133,7 +133,7 @@ class Files {
       await this.#addIndexed(text, (file) => {
         const found = byName.get(file)?.input;
         if (found !== undefined) return found;
-        throw new QuantpressError('NOT_FOUND', `'${file}', which '${index.name}' names, is not among the files`, {
+        throw new QuantpressError('NOT_FOUND', `'${index.name}' names '${file}', which is not among the files`, {
           file,
         });
       });
@@ -200,7 +200,7 @@ class Files {
 
   async #readWhole(source: Source, name: string): Promise<Uint8Array<ArrayBuffer>> {
     if (source.size > MAX_BESIDE_BYTES) {
-      const message = `'${name}' has ${source.size} bytes, and ${MAX_BESIDE_BYTES} is the limit`;
+      const message = `'${name}' has ${source.size} bytes; the limit is ${MAX_BESIDE_BYTES}`;
       throw new QuantpressError('TOO_LARGE', message, { size: source.size, limit: MAX_BESIDE_BYTES });
     }
     const bytes = await readExactly(source, 0, source.size, this.#options.signal);
@@ -214,7 +214,7 @@ class Files {
   async #finish(only?: Source): Promise<OpenedModel> {
     const [gguf] = this.#ggufs;
     if (gguf && this.#folder) {
-      const message = 'there are GGUF and safetensors files: they are two models, and one has to be chosen';
+      const message = 'there are both GGUF and safetensors files; open one of the two models';
       throw new QuantpressError('ARGUMENT', message, {});
     }
     if (this.#folder) return await this.#finishFolder(this.#folder);

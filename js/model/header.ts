@@ -35,7 +35,7 @@ export async function readHeader(
       : parseGguf(prefix, source.size);
     if (typeof result !== 'number') return result;
     if (result <= prefix.length || result > source.size) {
-      const message = `the header needs ${result} bytes, and the file has ${source.size}`;
+      const message = `the header needs ${result} bytes, but the file has only ${source.size}`;
       throw new QuantpressError('TRUNCATED', message, { needed: result, size: source.size });
     }
     needed = result;

@@ -82,7 +82,7 @@ export async function openImportance(input: ImportanceInput, options: UrlOptions
   try {
     const { size, name } = source;
     if (size > MAX_IMPORTANCE_BYTES) {
-      const message = `the importance matrix has ${size} bytes, and ${MAX_IMPORTANCE_BYTES} is the limit: is it a model?`;
+      const message = `the importance matrix has ${size} bytes; the limit is ${MAX_IMPORTANCE_BYTES}. Is it a model?`;
       throw new QuantpressError('TOO_LARGE', name === undefined ? message : `'${name}': ${message}`, { size });
     }
     const bytes = await readExactly(source, 0, size, given.signal);

@@ -39,7 +39,7 @@ export function manifestOf(report: Report, file: string): Manifest {
   if (sha256 === undefined) {
     throw new QuantpressError(
       'ARGUMENT',
-      'the report has no hashes: quantizeModel(..., { hashes: true }) makes them',
+      'the report has no hashes: quantizeModel(..., { hashes: true }) computes them',
       {},
     );
   }
@@ -108,7 +108,11 @@ export function parseManifest(text: string): ExpectedHashes {
   expectText('text', text);
   const expected = text.trimStart().startsWith('{') ? fromJson(text) : fromLines(text);
   if (expected && (expected.sha256 !== undefined || expected.tensors.size > 0)) return expected;
-  throw new QuantpressError('MALFORMED', 'this is no manifest: neither JSON of quantpress nor lines with hashes', {});
+  throw new QuantpressError(
+    'MALFORMED',
+    'this is not a manifest: it has neither the JSON of quantpress nor lines with hashes',
+    {},
+  );
 }
 
 function fromJson(text: string): ExpectedHashes | undefined {
@@ -152,7 +156,7 @@ function fromLines(text: string): ExpectedHashes {
     expected.tensors.set(name, { ...tensor, [kind.toLowerCase()]: hash.toLowerCase() });
   }
   if (files > 1) {
-    const message = `the manifest has hashes of ${files} files by themselves: sha256sum -c compares them, and a JSON manifest the model as a whole`;
+    const message = `the manifest has hashes of ${files} separate files; check them with sha256sum -c, or use a JSON manifest of the whole model`;
     throw new QuantpressError('UNSUPPORTED', message, { files });
   }
   return expected;

@@ -127,7 +127,7 @@ export class Model {
     const rows = tensor.shape.slice(1).reduce((product, n) => product * n, 1);
     const [from, to] = given.rows ?? [0, rows];
     if (!Number.isInteger(from) || !Number.isInteger(to) || from < 0 || to < from || to > rows) {
-      const message = `tensor '${name}' has rows 0 to ${rows}, and ${from} to ${to} were asked for`;
+      const message = `tensor '${name}' has rows 0 to ${rows}, but ${from} to ${to} were requested`;
       throw new QuantpressError('RANGE', message, { tensor: name, rows, from, to });
     }
     const rowBytes = rows === 0 ? 0 : tensor.bytes / rows;

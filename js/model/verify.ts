@@ -170,16 +170,16 @@ function differences({ size, sha256, tensors }: Manifest, expected: ExpectedHash
     left.delete(tensor.name);
     const kind = (['sha256', 'xxh64'] as const).find((kind) => wanted?.[kind] && wanted[kind] !== tensor[kind]);
     if (!kind) continue;
-    const message = `its ${kind} is ${tensor[kind]}, and the manifest says ${wanted?.[kind]}`;
+    const message = `its ${kind} is ${tensor[kind]}, but the manifest has ${wanted?.[kind]}`;
     problems.push({ tensor: tensor.name, message });
   }
   for (const name of left.keys())
-    problems.push({ tensor: name, message: 'the manifest has it, and the file does not' });
+    problems.push({ tensor: name, message: 'it is in the manifest, but not in the file' });
   if (expected.size !== undefined && expected.size !== size) {
-    problems.push({ message: `the file has ${size} bytes, and the manifest says ${expected.size}` });
+    problems.push({ message: `the file has ${size} bytes, but the manifest has ${expected.size}` });
   }
   if (expected.sha256 !== undefined && expected.sha256 !== sha256) {
-    problems.push({ message: `the file's sha256 is ${sha256}, and the manifest says ${expected.sha256}` });
+    problems.push({ message: `the file's sha256 is ${sha256}, but the manifest has ${expected.sha256}` });
   }
   return problems;
 }

@@ -67,7 +67,7 @@ abstract class BlockTensor {
    * @throws {@link QuantpressError} `NO_DATA` for a tensor of no weights.
    */
   get compressionRatio(): number {
-    if (this.length === 0) throw new QuantpressError('NO_DATA', 'a tensor of no weights has no compression ratio');
+    if (this.length === 0) throw new QuantpressError('NO_DATA', 'an empty tensor has no compression ratio');
     return (4 * this.length) / this.#bytes.length;
   }
 

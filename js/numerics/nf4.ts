@@ -396,7 +396,7 @@ export function quantize4bitDoubleInto(
   for (const [name, out, made] of outputs) {
     if (out.length === made.length) continue;
     const details = { actual: out.length, expected: made.length };
-    throw new QuantpressError('LENGTH', `${name} has length ${out.length}, and ${made.length} is needed`, details);
+    throw new QuantpressError('LENGTH', `${name} has length ${out.length}; it must be ${made.length}`, details);
   }
   for (const [, out, made] of outputs) out.set(made);
   return tensor.offset;
@@ -455,5 +455,5 @@ function toStateDict(
 
 function expectRatio({ compressionRatio }: Sizes): number {
   if (compressionRatio !== undefined) return compressionRatio;
-  throw new QuantpressError('NO_DATA', 'a tensor of no weights has no compression ratio');
+  throw new QuantpressError('NO_DATA', 'an empty tensor has no compression ratio');
 }

@@ -291,7 +291,7 @@ export function steBackwardInto(gradient: Float32Array, out: Float32Array): void
   expectFloats('out', out);
   if (out.length !== gradient.length) {
     const details = { actual: out.length, expected: gradient.length };
-    throw new QuantpressError('LENGTH', `out has length ${out.length}, and ${gradient.length} is needed`, details);
+    throw new QuantpressError('LENGTH', `out has length ${out.length}; it must be ${gradient.length}`, details);
   }
   out.set(gradient);
 }

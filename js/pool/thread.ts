@@ -63,8 +63,8 @@ function startWebWorker(events: ThreadEvents, script = carried): Thread {
 
 function whyNotLoaded(script: URL | string | undefined): string {
   return script !== undefined && script === carried
-    ? "its script was not loaded. The page's Content-Security-Policy has to allow `worker-src blob:`"
-    : 'its script could not be loaded; is workerUrl its address?';
+    ? "its script was not loaded. The page's Content-Security-Policy must allow `worker-src blob:`"
+    : 'its script could not be loaded; check workerUrl';
 }
 
 function startNodeWorker(events: ThreadEvents, script = carried ?? besideThis()): Thread {

@@ -52,7 +52,7 @@ const VIEWS: Record<string, { hash: string; ready: (page: Page) => Promise<void>
     ready: async (page) => {
       await page.locator('[data-i="9"]').click();
       await page.locator('.twin summary').click();
-      await page.getByRole('button', { name: 'Own numbers' }).click();
+      await page.getByRole('button', { name: 'Custom numbers' }).click();
     },
   },
   'Blocks, from the model': {
@@ -71,7 +71,7 @@ const VIEWS: Record<string, { hash: string; ready: (page: Page) => Promise<void>
   'Benchmarks, done': {
     hash: '#/benchmarks',
     ready: async (page) => {
-      for (const title of ['What a bit buys', 'What is left of a skill']) {
+      for (const title of ['Signal to noise by bit width', 'Accuracy after quantization']) {
         const part = page.getByRole('region', { name: title, exact: true });
         await part.getByRole('button', { name: 'Run' }).click();
         await part.locator('.finding strong').first().waitFor();
@@ -157,7 +157,7 @@ test('the keyboard alone starts and stops a benchmark', async () => {
   await part.getByRole('button', { name: 'Stop' }).waitFor();
   expect(await focused(page)).toBe('Stop');
   await page.keyboard.press('Enter');
-  await part.locator('p', { hasText: 'Stopped before its end' }).waitFor();
+  await part.locator('p', { hasText: 'Stopped early' }).waitFor();
   expect(problems).toEqual([]);
   await page.close();
 });

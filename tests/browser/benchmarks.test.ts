@@ -27,10 +27,10 @@ async function take(title: string, what: 'CSV' | 'JSON' | 'PNG'): Promise<Buffer
 }
 
 test('the suite finishes, shows its finding, and exports its figures', async () => {
-  const title = 'What a bit buys';
+  const title = 'Signal to noise by bit width';
   await part(title).getByRole('combobox').selectOption('16384');
   await part(title).getByRole('button', { name: 'Run' }).click();
-  await part(title).locator('.finding', { hasText: 'Within 4.6 bits' }).waitFor();
+  await part(title).locator('.finding', { hasText: 'within 4.6 bits' }).waitFor();
   const expected = runFullBenchmarkSuite(16_384, 1).results;
   const rows = JSON.parse((await take(title, 'JSON')).toString()) as { name: string; sqnrDb: number }[];
   expect(rows.map(({ name, sqnrDb }) => [name, sqnrDb])).toEqual(expected.map(({ name, sqnrDb }) => [name, sqnrDb]));
@@ -56,20 +56,20 @@ test('the speed benchmark measures one format after another and can be stopped',
     while (section.querySelectorAll('tbody tr').length < 3) await new Promise(requestAnimationFrame);
     [...section.querySelectorAll('button')].find(({ textContent }) => textContent === 'Stop')?.click();
   });
-  await part(title).locator('p', { hasText: 'Stopped before its end' }).waitFor();
+  await part(title).locator('p', { hasText: 'Stopped early' }).waitFor();
   const stopped = await table.count();
   expect(stopped).toBeLessThan(formats().length);
   // Another one that runs to its end after it: by then a row of the first would have come.
-  await part('What a bit buys').getByRole('combobox').selectOption('16384');
-  await part('What a bit buys').getByRole('button', { name: 'Run' }).click();
-  await part('What a bit buys').locator('.finding', { hasText: 'Within 4.6 bits' }).waitFor();
+  await part('Signal to noise by bit width').getByRole('combobox').selectOption('16384');
+  await part('Signal to noise by bit width').getByRole('button', { name: 'Run' }).click();
+  await part('Signal to noise by bit width').locator('.finding', { hasText: 'within 4.6 bits' }).waitFor();
   expect(await table.count()).toBe(stopped);
 });
 
 test('the accuracy benchmark runs, and leaving the view stops it', async () => {
-  const title = 'What is left of a skill';
+  const title = 'Accuracy after quantization';
   await part(title).getByRole('button', { name: 'Run' }).click();
-  await says(part(title).locator('.finding'), /Of 97\.8%, two bits leave 72\.4% at best/);
+  await says(part(title).locator('.finding'), /Of 97\.8%, two bits keep 72\.4% at best/);
   await part('Speed on this machine').getByRole('button', { name: 'Run' }).click();
   // From within the page: the benchmark does not wait for the test.
   await page.evaluate(async () => {
@@ -81,6 +81,6 @@ test('the accuracy benchmark runs, and leaving the view stops it', async () => {
   });
   await page.locator('.hex').waitFor();
   await page.getByRole('link', { name: 'Benchmarks' }).click();
-  await part('Speed on this machine').locator('p', { hasText: 'Stopped before its end' }).waitFor();
+  await part('Speed on this machine').locator('p', { hasText: 'Stopped early' }).waitFor();
   // What was measured is still there.
 });

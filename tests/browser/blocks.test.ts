@@ -102,7 +102,7 @@ test('the mouse draws weights', async () => {
 
 test('custom numbers are encoded as they are typed', async () => {
   await page.locator('.formats').getByRole('radio', { name: 'Q8_0', exact: true }).check({ force: true });
-  await page.getByRole('button', { name: 'Own numbers' }).click();
+  await page.getByRole('button', { name: 'Custom numbers' }).click();
   await page.getByLabel(/Up to 256 numbers/).fill('1, −2.5; 3e-1 and .25');
   await page.locator('.panel [aria-live]', { hasText: '4 read.' }).waitFor();
   const weights = Float32Array.from({ length: 32 }, (_, i) => [1, -2.5, 0.3, 0.25][i % 4]!);
@@ -111,7 +111,7 @@ test('custom numbers are encoded as they are typed', async () => {
 
 test('numbers that the format cannot encode show an error and leave the bytes unchanged', async () => {
   const before = await shown();
-  await page.getByRole('button', { name: 'Own numbers' }).click();
+  await page.getByRole('button', { name: 'Custom numbers' }).click();
   await page.getByLabel(/Up to 256 numbers/).fill('1e38');
   await says(page.getByRole('alert'), /cannot be represented in Q4_K/);
   await expect.poll(shown).toEqual(before);

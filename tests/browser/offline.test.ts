@@ -30,9 +30,9 @@ test('without its server, the page reopens, shrinks the sample and shows its oth
   await page.getByRole('link', { name: 'Blocks' }).click();
   await page.locator('[data-i="143"]').waitFor();
   await page.getByRole('link', { name: 'Benchmarks' }).click();
-  const suite = page.getByRole('region', { name: 'What is left of a skill' });
+  const suite = page.getByRole('region', { name: 'Accuracy after quantization' });
   await suite.getByRole('button', { name: 'Run' }).click();
-  await suite.locator('.finding', { hasText: 'two bits leave' }).waitFor();
+  await suite.locator('.finding', { hasText: 'two bits keep' }).waitFor();
   await leave(problems, () => page.goto(`${gone.url}/url.html`));
   await page.getByRole('button', { name: 'Shrink to Q4_K_M' }).waitFor();
   expect(problems).toEqual([]);

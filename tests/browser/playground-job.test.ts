@@ -36,10 +36,10 @@ test('a paused job resumes without repeating work and writes the same bytes', as
   const { page } = app;
   await openSlow(page, slow);
   await startThen(page, 'Pause');
-  await page.getByRole('button', { name: `Go on with ${SLOW}` }).click();
+  await page.getByRole('button', { name: `Resume ${SLOW}` }).click();
   const { bytes } = await download(page);
   expect(sha256(bytes)).toBe(await inNode(SLOW, undefined, slow.path));
-  await page.locator('.done dt', { hasText: 'Done before' }).waitFor();
+  await page.locator('.done dt', { hasText: 'Resumed' }).waitFor();
 });
 
 test('after a tab is closed during a job, another tab offers to resume it and does', async () => {
@@ -53,12 +53,12 @@ test('after a tab is closed during a job, another tab offers to resume it and do
   const second = await context.newPage();
   await second.goto(url);
   await second.locator('.interrupted li', { hasText: `slow-${SLOW}.gguf, from slow-f16.gguf` }).waitFor();
-  await second.getByRole('link', { name: 'Take its recipe' }).click();
+  await second.getByRole('link', { name: 'Use its recipe' }).click();
   await second.getByLabel('Model file', { exact: true }).setInputFiles(slow.path);
-  await second.getByRole('button', { name: `Go on with ${SLOW}` }).click();
+  await second.getByRole('button', { name: `Resume ${SLOW}` }).click();
   const { bytes } = await download(second);
   expect(sha256(bytes)).toBe(await inNode(SLOW, undefined, slow.path));
-  await second.locator('.done dt', { hasText: 'Done before' }).waitFor();
+  await second.locator('.done dt', { hasText: 'Resumed' }).waitFor();
   await expect.poll(() => second.locator('.interrupted').count()).toBe(0);
   await context.close();
 });
@@ -71,7 +71,7 @@ test('a cancelled or discarded job leaves nothing', async () => {
   await start.waitFor();
   await expect.poll(() => stored(page)).toEqual([]);
   await startThen(page, 'Pause');
-  await page.getByRole('button', { name: 'Throw away' }).click();
+  await page.getByRole('button', { name: 'Discard' }).click();
   await start.waitFor();
   await expect.poll(() => stored(page)).toEqual([]);
 });

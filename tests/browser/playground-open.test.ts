@@ -36,13 +36,13 @@ test('a model at a URL is shrunk without being downloaded first', async () => {
   const { address, asked } = await elsewhere(await readFile(SAMPLE));
   await page.locator('.preset [value="Q6_K"]').check();
   await page.getByRole('button', { name: 'A URL' }).click();
-  await page.getByLabel('Address of a model file').fill(address);
+  await page.getByLabel('URL of a model file').fill(address);
   expect(asked).toEqual([]);
   await leave(app.problems, async () => {
     await page.getByRole('button', { name: 'Open', exact: true }).click();
     // The page that may reach the network, with the recipe that was chosen.
     await page.waitForURL(`${url}/url.html#**`);
-    await page.locator('.promise', { hasText: 'Reads from the address you gave' }).waitFor();
+    await page.locator('.promise', { hasText: 'Reads from the URL you entered' }).waitFor();
   });
   await page.locator('.drop strong', { hasText: /^whale-f16\.gguf$/ }).waitFor();
   await page.getByRole('button', { name: 'Shrink to Q6_K' }).click();
@@ -52,7 +52,7 @@ test('a model at a URL is shrunk without being downloaded first', async () => {
   expect(new Set(asked)).toEqual(new Set(['GET /whale-f16.gguf']));
   // Back on the page that reaches nothing; opened anew, neither asks for the address again.
   await leave(app.problems, async () => {
-    await page.getByRole('link', { name: 'close the network' }).click();
+    await page.getByRole('link', { name: 'go offline' }).click();
     await page.locator('.promise', { hasText: 'Nothing leaves this computer' }).waitFor();
   });
   const before = asked.length;
@@ -65,7 +65,7 @@ test('a URL with a malformed percent sequence opens and keeps its literal name',
   const { page, url } = app;
   const { address, asked } = await elsewhere(await readFile(SAMPLE), '%E0%A4%A');
   await page.getByRole('button', { name: 'A URL' }).click();
-  await page.getByLabel('Address of a model file').fill(address);
+  await page.getByLabel('URL of a model file').fill(address);
   await leave(app.problems, async () => {
     await page.getByRole('button', { name: 'Open', exact: true }).click();
     await page.waitForURL(`${url}/url.html#**`);
@@ -96,9 +96,9 @@ test.each([
 test('text that is not a URL is rejected as such', async () => {
   const { page } = app;
   await page.getByRole('button', { name: 'A URL' }).click();
-  await page.getByLabel('Address of a model file').fill('model');
+  await page.getByLabel('URL of a model file').fill('model');
   await page.keyboard.press('Enter');
-  await says(page.getByRole('alert'), /not the address of a file/);
+  await says(page.getByRole('alert'), /not the URL of a file/);
 });
 
 test('a file that cannot be opened is named with the reason', async () => {

@@ -47,7 +47,7 @@ test('a refused folder becomes a plain container on request', async () => {
   await openRefused(page);
   // The file is named as it is called, and sections that would be empty are not there.
   await says(page.getByRole('alert'), /^flan-t5\/config\.json: T5ForConditionalGeneration cannot be converted/);
-  expect(await page.getByRole('heading', { name: /Most damaged|Every tensor|side by side/ }).count()).toBe(0);
+  expect(await page.getByRole('heading', { name: /Largest errors|Every tensor|side by side/ }).count()).toBe(0);
   const start = page.getByRole('button', { name: /^Shrink to/ });
   await expect.poll(() => start.isDisabled()).toBe(true);
   expect(await box(page).isChecked()).toBe(false);

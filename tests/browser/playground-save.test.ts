@@ -19,7 +19,7 @@ import {
 const app = usePlayground();
 const slow = useSlowModel();
 
-const BUTTON = 'straight into a file…';
+const BUTTON = 'Save directly to a file…';
 
 /** Answers the dialogue: with a file that has these bytes, with one that is new, or with an error. */
 async function answer(page: Page, with_: { content?: number[] } | { error: string }): Promise<void> {

@@ -103,7 +103,7 @@ test('consent to requantize is requested next to the button and applies to one f
   await page.getByRole('button', { name: 'Shrink to Q8_0', exact: true }).click();
   const { bytes } = await download(page);
   const choose = page.getByLabel('Model file', { exact: true });
-  const consent = page.getByRole('checkbox', { name: 'Do it all the same' });
+  const consent = page.getByRole('checkbox', { name: 'Requantize' });
   await page.locator('.preset [value="Q4_K_M"]').check();
   for (const file of ['one-Q8_0.gguf', 'two-Q8_0.gguf']) {
     await choose.setInputFiles({ name: file, mimeType: '', buffer: bytes });
@@ -112,9 +112,9 @@ test('consent to requantize is requested next to the button and applies to one f
     await consent.waitFor();
     await start.scrollIntoViewIfNeeded();
     expect([await inSight(consent), await consent.isChecked(), await start.isDisabled()]).toEqual([true, false, true]);
-    expect(
-      await inSight(page.locator('.shrink p', { hasText: 'Tick the box above to quantize this file again.' })),
-    ).toBe(true);
+    expect(await inSight(page.locator('.shrink p', { hasText: 'Check the box above to requantize this file.' }))).toBe(
+      true,
+    );
     await consent.check();
     await expect.poll(() => start.isEnabled()).toBe(true);
   }

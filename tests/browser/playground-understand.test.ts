@@ -92,7 +92,7 @@ test('arrow keys move the size target, which selects the best preset that fits',
 test('arrow keys move through the tensor map, and Enter opens the focused tensor', async () => {
   const { page } = app;
   await measured(page);
-  const map = page.getByRole('region', { name: 'Where the damage is' });
+  const map = page.getByRole('region', { name: 'Error by tensor' });
   const { errors } = await errorsOf('Q4_K_M');
   const cell = map.locator('[data-tensor="blk.0.attn_q.weight"]');
   const decibels = -20 * Math.log10(errors.get('blk.0.attn_q.weight') ?? 0);

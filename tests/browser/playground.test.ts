@@ -59,9 +59,9 @@ test('a quantized model is requantized only with consent', async () => {
   await page.locator('.drop strong', { hasText: 'tiny-whale-Q8_0.gguf' }).waitFor();
   await page.locator('.preset [value="Q4_K_M"]').check();
   const start = page.getByRole('button', { name: /^Shrink to/ });
-  await page.getByLabel('Do it all the same').waitFor();
+  await page.getByLabel('Requantize').waitFor();
   await expect.poll(() => start.isDisabled()).toBe(true);
-  await page.getByLabel('Do it all the same').check();
+  await page.getByLabel('Requantize').check();
   await start.click();
   const again = await download(page);
   const model = await openModel(new Uint8Array(again.bytes));

@@ -84,7 +84,7 @@ test('no view sends a request to another origin, from opening to saving', async 
   await page.getByRole('link', { name: 'Blocks' }).click();
   await page.locator('[data-i="143"]').waitFor();
   await page.getByRole('link', { name: 'Benchmarks' }).click();
-  const part = page.getByRole('region', { name: 'What is left of a skill', exact: true });
+  const part = page.getByRole('region', { name: 'Accuracy after quantization', exact: true });
   await part.getByRole('button', { name: 'Run' }).click();
   await part.locator('.finding strong').first().waitFor();
   await page.evaluate(() => navigator.serviceWorker.ready);

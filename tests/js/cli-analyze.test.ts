@@ -51,7 +51,7 @@ describe('analyze', () => {
 
   test.each([
     [['analyze'], 'analyze needs a FILE'],
-    [['analyze', 'a', 'b'], "takes one FILE, and 'b' is a second"],
+    [['analyze', 'a', 'b'], "takes only one FILE; 'b' is a second"],
     [['analyze', '--formats', 'Q4_Q', WHALE], "unknown format 'Q4_Q'; did you mean Q4_"],
     [['analyze', '--sample', '0', WHALE], "--sample is '0', and must be a number of weights or all"],
   ])('%j is rejected as wrong usage', async (args, sentence) => {
@@ -73,7 +73,7 @@ describe('quantize to a size', () => {
     await model.close();
     expect(statSync(file('out.gguf')).size).toBe(mix.size);
     expect(stderr).toMatch(
-      /best mix: 1\.90 MB, weight error \(RMS, relative\): \d\S+%; Q3_K_M \(1\.88 MB\): \d\S+%\nits objective is at most \d\S*% above that of any mix of this size\n/,
+      /best mix: 1\.90 MB, weight error \(RMS, relative\): \d\S+%; Q3_K_M \(1\.88 MB\): \d\S+%\nits objective is within \d\S*% of the best possible at this size\n/,
     );
     expect(stdout).toMatch(/output\.weight +F16 +Q\d_K +\d+ .* best mix\n/);
     const report = JSON.parse(readFileSync(file('report.json'), 'utf8'));
@@ -108,7 +108,11 @@ describe('quantize to a size', () => {
     [['--target-bpw', 'x', WHALE, 'out'], 2, "--target-bpw is 'x', and must be a number such as 4.2"],
     [['--target-bpw', '4', '--target-size', '1M', WHALE, 'out'], 2, 'cannot be used together'],
     [['--target-size', '1M', '--pure', WHALE, 'out'], 2, 'cannot be used together'],
-    [['--target-size', '1M', WHALE, 'out', 'Q4_K_M'], 2, "'Q4_K_M' is a preset that would too"],
+    [
+      ['--target-size', '1M', WHALE, 'out', 'Q4_K_M'],
+      2,
+      "a target size and the preset 'Q4_K_M' cannot be used together",
+    ],
     [['--target-size', '100K', WHALE, 'out'], 1, 'no mix makes a file of 100000 bytes or less: the smallest has'],
   ] as const)('%j exits with %i', async (args, code, sentence) => {
     const { path, names } = folder();

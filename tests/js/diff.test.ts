@@ -148,14 +148,14 @@ describe('quantpress diff', () => {
     writeFileSync(file('q4.gguf'), await quantized('Q4_0'));
     expect(await quantpress(['diff', WHALE, WHALE])).toMatchObject({
       code: 0,
-      stdout: 'no difference: 39 tensors, to the last bit\n',
+      stdout: 'no difference: 39 tensors are bit-identical\n',
     });
     const { code, stdout } = await quantpress(['diff', WHALE, file('q4.gguf')]);
     expect(code).toBe(1);
     expect(stdout).toMatch(/general\.file_type +1 +2\n/);
     expect(stdout).toMatch(/blk\.0\.attn_q\.weight +F16 +Q4_0 +8\.\d\d +2\d\.\d\d +0\.99\d+ +0\.\d+ +weights\n/);
     expect(stdout).toMatch(
-      /30 of 39 tensors differ, 9 are the same to the last bit\nweight error \(RMS, relative\): 8\.28%, of B against A\n$/,
+      /30 of 39 tensors differ, 9 are bit-identical\nweight error \(RMS, relative\): 8\.28%, of B against A\n$/,
     );
     expect(await quantpress(['diff', '--quiet', WHALE, file('q4.gguf')])).toEqual({ code: 1, stdout: '', stderr: '' });
     const json = JSON.parse((await quantpress(['diff', '--json', WHALE, file('q4.gguf')])).stdout);

@@ -7,7 +7,8 @@ function run(name: string): Map<string, number[]> {
   expect(stderr).toBe('');
   expect(status).toBe(0);
   const lines = stdout.trim().split('\n');
-  const numbers = (line: string) => [...line.matchAll(/\d\S*/g)].map(([text]) => Number(text)).filter(Number.isFinite);
+  const numbers = (line: string) =>
+    [...line.matchAll(/\d[^\s%]*/g)].map(([text]) => Number(text)).filter(Number.isFinite);
   return new Map(lines.map((line) => [line.split('  ')[0]?.trim() ?? '', numbers(line)]));
 }
 

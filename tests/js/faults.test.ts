@@ -261,7 +261,7 @@ describe('an output file', () => {
       writeFileSync(file('hog'), new Uint8Array(3_000_000));
       const early = await failure(convert(await whaleSource(), file('out'), 2));
       expect(early).toMatchObject({ code: 'NO_SPACE', details: { needed: 3_938_912 } });
-      expect(early.message).toMatch(/needs 3938912 bytes and the disk has \d+ free/);
+      expect(early.message).toMatch(/needs 3938912 bytes, but the disk has only \d+ free/);
       rmSync(file('hog'));
     }
     const stolen = new FileTarget(file('out'));

@@ -67,7 +67,19 @@ test('no file of js/ imports from a higher level', () => {
 
 /** The modules of the crate from the lowest floor. */
 const CRATE = [
-  ['error', 'half', 'hash', 'interning', 'json', 'lanes', 'round', 'serialization', 'sort', 'tagged_enum', 'validation'],
+  [
+    'error',
+    'half',
+    'hash',
+    'interning',
+    'json',
+    'lanes',
+    'round',
+    'serialization',
+    'sort',
+    'tagged_enum',
+    'validation',
+  ],
   ['affine', 'container', 'nf4', 'search'],
   ['block_tensor', 'calibrate', 'format'],
   ['analysis', 'qat'],

@@ -229,7 +229,7 @@ test.each([
     const other = await open(safetensors({ [name]: { dtype: 'F32', shape, data: bytesOf(decoded) } }));
     const { tensors } = await diffModels(model, other);
     const difference = tensors.find((tensor) => tensor.name === name)?.error;
-    // Of one tile the sums are the same to the last bit.
+    // Of one tile the sums are bit-identical.
     if (name === 'b.weight') expect(error).toEqual(difference);
     else expect(error?.sqnrDb).toBeCloseTo(difference?.sqnrDb ?? 0, 10);
   }

@@ -402,7 +402,7 @@ describe('names of outputs', () => {
       'NOT_FOUND',
       'not a folder',
     ],
-    ['of circular links', (file) => made(file, (path) => symlinkSync(path, path)), 'ARGUMENT', 'in a circle'],
+    ['of circular links', (file) => made(file, (path) => symlinkSync(path, path)), 'ARGUMENT', 'form a cycle'],
     [
       'of a link into no folder',
       (file) => made(file, (path) => symlinkSync('no/new', path)),

@@ -63,7 +63,7 @@ function Reach() {
   if (!reachesNetwork) return <p class="promise">Nothing leaves this computer</p>;
   return (
     <p class="promise open">
-      Reads from the address you gave, sends nothing · <a href={`./${location.hash}`}>close the network</a>
+      Reads from the URL you entered, sends nothing · <a href={`./${location.hash}`}>go offline</a>
     </p>
   );
 }

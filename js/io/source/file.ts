@@ -159,7 +159,7 @@ function same(a: FileIdentity, b: FileIdentity): boolean {
 
 function changed(path: string): QuantpressError {
   const what = 'its contents, name, links or permissions were changed while it was being read';
-  return new QuantpressError('CHANGED', `'${path}' is not what it was: ${what}. Run again when nothing changes it`, {
+  return new QuantpressError('CHANGED', `'${path}' has changed: ${what}. Run again when nothing writes to it`, {
     path,
   });
 }
@@ -169,7 +169,7 @@ export async function readTextFile(path: string, limit: number): Promise<string>
   const source = await FileSource.open(path);
   try {
     if (source.size <= limit) return new TextDecoder().decode(await source.read(0, source.size));
-    const message = `cannot read '${path}': it has ${source.size} bytes, and ${limit} is the limit`;
+    const message = `cannot read '${path}': it has ${source.size} bytes; the limit is ${limit}`;
     throw new QuantpressError('TOO_LARGE', message, { path, size: source.size, limit });
   } finally {
     await source.close();

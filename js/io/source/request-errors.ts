@@ -16,17 +16,17 @@ const MEANINGS: Record<string, string> = {
   ECONNRESET: 'the connection was reset',
   ECONNABORTED: 'the connection was aborted',
   EPIPE: 'the connection was closed',
-  ENOTFOUND: 'there is no host of that name',
-  EAI_AGAIN: 'the name of the host cannot be looked up at present',
+  ENOTFOUND: 'there is no host with that name',
+  EAI_AGAIN: 'the host name cannot be resolved at the moment',
   EHOSTUNREACH: 'the host cannot be reached',
   ENETUNREACH: 'the network cannot be reached',
   ETIMEDOUT: 'the connection timed out',
   UND_ERR_CONNECT_TIMEOUT: 'the connection timed out',
-  UND_ERR_HEADERS_TIMEOUT: 'the answer did not begin in time',
-  UND_ERR_BODY_TIMEOUT: 'the answer did not go on in time',
+  UND_ERR_HEADERS_TIMEOUT: 'the response did not begin in time',
+  UND_ERR_BODY_TIMEOUT: 'the response stalled',
   UND_ERR_SOCKET: 'the connection was closed',
-  UND_ERR_HEADERS_OVERFLOW: 'the headers of the answer are too long',
-  HPE_HEADER_OVERFLOW: 'the headers of the answer are too long',
+  UND_ERR_HEADERS_OVERFLOW: 'the response headers are too long',
+  HPE_HEADER_OVERFLOW: 'the response headers are too long',
 };
 
 const FINAL = /^(ENOTFOUND|UND_ERR_HEADERS_OVERFLOW|HPE_.*|ERR_TLS_.*|ERR_SSL_.*|CERT_.*|.*_CERT(_.*)?|UNABLE_TO_.*)$/;

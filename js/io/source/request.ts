@@ -178,12 +178,13 @@ function targetOf(url: string, location: string, base: string): URL {
   }
   const web = target?.protocol === 'http:' || target?.protocol === 'https:';
   if (target && web && target.username === '' && target.password === '') return target;
-  throw failed(url, 'it redirects to what is not an http(s) address, or to one with a password');
+  throw failed(url, 'it redirects to something other than an http(s) URL, or to a URL with a password');
 }
 
 function hiddenRedirect(url: string): QuantpressError {
-  const why = 'it redirects, and a browser does not say where: the headers of this request could go to anybody';
-  return failed(url, `${why}. Open the address it redirects to`, 'DENIED');
+  const why =
+    'it redirects, and browsers do not reveal the target: the headers of this request could reach another origin';
+  return failed(url, `${why}. Open the URL it redirects to`, 'DENIED');
 }
 
 function failed(url: string, reason: string, code: 'IO' | 'DENIED' = 'IO'): QuantpressError {
@@ -196,7 +197,7 @@ function disconnected(url: string, thrown: unknown, at = url): unknown {
   if (thrown instanceof QuantpressError || thrown instanceof Again) return thrown;
   const { reason, system, final } = networkReason(thrown);
   const name = shown(url);
-  const where = at === url ? '' : ` where it redirects to, '${shown(at)}'`;
+  const where = at === url ? '' : ` after a redirect to '${shown(at)}'`;
   // A fetch of the caller's may quote the address.
   const text = reason.replaceAll(url, name).replaceAll(at, shown(at));
   const message = `'${name}' cannot be reached${where}: ${text}`;

@@ -112,7 +112,7 @@ export class UrlSource implements Source {
     if (now.etag !== before.etag || !same || answer.size !== size) throw changed(url, { size, now: answer.size });
     if (answer.first !== offset || answer.last !== offset + length - 1) {
       const got = `bytes ${answer.first}-${answer.last}`;
-      throw broken(url, `was asked for ${length} bytes from ${offset} and answered with ${got}`, { offset, length });
+      throw broken(url, `answered a request for ${length} bytes from ${offset} with ${got}`, { offset, length });
     }
     const announced = response.headers.get('content-length');
     if (announced !== null && Number(announced) !== length) throw cutShort(url, Number(announced), length, 'announced');
@@ -137,7 +137,7 @@ function isEmpty({ status, headers }: Response): boolean {
 function sizeOf(response: Response, url: string): number {
   const { first, last, size } = contentRange(response, url);
   if (first === 0) return size;
-  throw broken(url, `was asked for its first byte and answered with bytes ${first}-${last}`);
+  throw broken(url, `answered a request for its first byte with bytes ${first}-${last}`);
 }
 
 /** `Content-Range: bytes first-last/size`. A server that hides it from scripts (CORS) cannot be read from. */
@@ -145,16 +145,15 @@ function contentRange(response: Response, url: string): { first: number; last: n
   if (response.status !== 206) throw refused(url, response);
   const encoding = response.headers.get('content-encoding') ?? 'identity';
   if (!/^identity(, *identity)*$/i.test(encoding)) {
-    throw broken(url, `is sent compressed (Content-Encoding: ${clean(encoding)}), although that was not asked for`);
+    throw broken(url, `is sent compressed (Content-Encoding: ${clean(encoding)}), which was not requested`);
   }
   const type = response.headers.get('content-type') ?? '';
-  if (/^multipart\//i.test(type))
-    throw broken(url, `answered with several ranges (${clean(type)}) where one was asked for`);
+  if (/^multipart\//i.test(type)) throw broken(url, `answered with several ranges (${clean(type)}) instead of one`);
   const range = response.headers.get('content-range') ?? '';
   const [first, last, size] = (/^bytes (\d+)-(\d+)\/(\d+)$/.exec(range) ?? []).slice(1).map(Number);
   const valid = first !== undefined && last !== undefined && size !== undefined;
   if (valid && Number.isSafeInteger(size) && first <= last && last < size) return { first, last, size };
-  throw broken(url, 'answered without a valid Content-Range that says the size of the file');
+  throw broken(url, 'answered without a valid Content-Range that states the size of the file');
 }
 
 const BUSY = new Set([408, 425, 429, 500, 502, 503, 504]);
@@ -185,7 +184,7 @@ function retryAfter(text: string | null): number | undefined {
 
 function cutShort(url: string, got: number, expected: number, did = 'sent'): Again {
   const name = shown(url);
-  const message = `'${name}' ${did} ${got} bytes where ${expected} were asked for`;
+  const message = `'${name}' ${did} ${got} bytes instead of the requested ${expected}`;
   return new Again(new QuantpressError('IO', message, { url: name, got, expected }));
 }
 

@@ -276,7 +276,7 @@ export class FileTarget implements ResumableTarget {
       return true;
     }
     if (!all.some(({ alive }) => alive)) return false;
-    const message = `cannot resume '${this.#path}': another run is at work on it`;
+    const message = `cannot resume '${this.#path}': another run is writing it`;
     throw new QuantpressError('BUSY', message, { path: this.#path });
   }
 
@@ -338,7 +338,7 @@ export class FileTarget implements ResumableTarget {
     if (!found || found.blocks === 0) return;
     const free = found.bavail * found.bsize;
     if (free >= size) return;
-    const message = `cannot write '${this.#path}': it needs ${size} bytes and the disk has ${free} free`;
+    const message = `cannot write '${this.#path}': it needs ${size} bytes, but the disk has only ${free} free`;
     throw new QuantpressError('NO_SPACE', message, { path: this.#path, needed: size, free });
   }
 

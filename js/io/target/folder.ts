@@ -105,7 +105,7 @@ export class FolderTarget implements ResumableTarget {
   async #make(): Promise<void> {
     const stats = await statOf(this.#path);
     if (stats && !stats.isDirectory()) {
-      const message = `cannot write '${this.#path}': it is ${kindOf(stats) ?? 'a file'}, and a folder is to be written`;
+      const message = `cannot write '${this.#path}': it is ${kindOf(stats) ?? 'a file'}, but the output is a folder`;
       throw new QuantpressError('UNSUPPORTED', message, { path: this.#path });
     }
     try {

@@ -61,7 +61,7 @@ class JoinedTarget<T extends Target = Target> implements Target {
   protected partAt(offset: number): TargetPart<T> & { start: number } {
     const part = this.parts.findLast(({ start }) => start <= offset);
     if (part) return part;
-    throw new TypeError(`offset ${offset} is in no part`);
+    throw new TypeError(`offset ${offset} is outside all parts`);
   }
 }
 

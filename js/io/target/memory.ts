@@ -21,7 +21,7 @@ export class MemoryTarget implements Target {
     expectBytes('bytes', bytes);
     if (offset + bytes.length > this.#bytes.length) {
       const details = { offset, length: bytes.length, size: this.#bytes.length };
-      const message = `${bytes.length} bytes at ${offset} do not lie in a result of ${this.#bytes.length}`;
+      const message = `${bytes.length} bytes at ${offset} are outside a result of ${this.#bytes.length} bytes`;
       throw new QuantpressError('RANGE', message, details);
     }
     this.#bytes.set(bytes, offset);
@@ -96,6 +96,6 @@ export class BlobTarget implements Target {
 }
 
 function incomplete(): QuantpressError {
-  const message = 'the target has no result: nothing was written to it, or not all. Await quantizeModel() first';
+  const message = 'the target is not complete; await quantizeModel() first';
   return new QuantpressError('NO_DATA', message);
 }

@@ -29,7 +29,7 @@ export async function openTarget(input: TargetInput): Promise<Target> {
   if (typeof input === 'object' && input !== null) {
     if ('fd' in input) {
       // It has the members of an access handle, and nothing of it waits: the file would be emptied, and then fail.
-      throw new QuantpressError('ARGUMENT', "a FileHandle of Node's cannot be a target: give the path of the file", {});
+      throw new QuantpressError('ARGUMENT', 'a Node FileHandle cannot be a target; pass the path of the file', {});
     }
     if ('createWritable' in input) return new WebFileTarget(input as FileSystemFileHandle);
     if ('getWriter' in input) return new StreamTarget(input);
@@ -68,7 +68,7 @@ export async function openTargets(
   if (typeof input !== 'function' && (!split || (typeof input !== 'string' && shards.length === 1)))
     return openTarget(input);
   if (typeof input !== 'function' && typeof input !== 'string') {
-    const message = `the model is written to ${shards.length} files: the target has to be a path or a function that gives one for each`;
+    const message = `the model is written to ${shards.length} files: the target must be a path or a function that returns a target for each`;
     throw new QuantpressError('ARGUMENT', message, { shards: shards.length });
   }
   if (typeof input === 'string') expectFilePath(input);

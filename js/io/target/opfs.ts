@@ -34,7 +34,7 @@ export class OpfsTarget implements ResumableTarget {
   constructor(folder: FileSystemDirectoryHandle, name: string, workerUrl?: URL | string) {
     expectObject('folder', folder);
     if (typeof folder.getFileHandle !== 'function') {
-      throw new QuantpressError('ARGUMENT', 'folder has to be a FileSystemDirectoryHandle', { argument: 'folder' });
+      throw new QuantpressError('ARGUMENT', 'folder must be a FileSystemDirectoryHandle', { argument: 'folder' });
     }
     expectText('name', name);
     this.#folder = folder;
@@ -84,7 +84,7 @@ export class OpfsTarget implements ResumableTarget {
     const { quota, usage = 0 } = (await globalThis.navigator?.storage?.estimate?.()) ?? {};
     if (quota === undefined || quota - usage >= size) return;
     const free = Math.max(0, quota - usage);
-    const message = `cannot write '${this.#name}': it needs ${size} bytes, and the browser gives ${free} more`;
+    const message = `cannot write '${this.#name}': it needs ${size} bytes, but the browser has room for only ${free}`;
     throw new QuantpressError('NO_SPACE', message, { name: this.#name, needed: size, free });
   }
 
@@ -194,7 +194,7 @@ class Writer {
     this.#thread = startThread(
       {
         message: (message) => this.#receive(message),
-        failed: (reason) => this.#fail(new QuantpressError('WORKER', `the worker that writes failed: ${reason}`, {})),
+        failed: (reason) => this.#fail(new QuantpressError('WORKER', `the writing worker failed: ${reason}`, {})),
       },
       script,
     );
@@ -212,7 +212,7 @@ class Writer {
 
   async end(): Promise<void> {
     await this.#thread.terminate();
-    this.#fail(new QuantpressError('WORKER', 'the worker that writes was ended', {}));
+    this.#fail(new QuantpressError('WORKER', 'the writing worker was terminated', {}));
   }
 
   #receive(message: FromWorker): void {
@@ -235,7 +235,7 @@ async function lock(name: string, file: string): Promise<() => void> {
   return new Promise((resolve, reject) => {
     const held = (granted: Lock | null) => {
       if (granted) return new Promise<void>((unlock) => resolve(() => unlock()));
-      const message = `another tab is at work on '${file}'`;
+      const message = `another tab is writing '${file}'`;
       reject(new QuantpressError('BUSY', message, { name: file }));
       return undefined;
     };

@@ -307,7 +307,7 @@ function chosenFormats(names: readonly FormatName[] | undefined): Format[] {
     expectText('a format', name);
     const format = known.find((candidate) => candidate.name === name);
     if (format) return format;
-    const message = `unknown format '${name}'; known are ${known.map(({ name }) => name).join(', ')}`;
+    const message = `unknown format '${name}'; the known formats are ${known.map(({ name }) => name).join(', ')}`;
     throw new QuantpressError('UNKNOWN_NAME', message, { format: name });
   });
 }

@@ -150,7 +150,7 @@ function errorOf(measured: Float64Array): { weightError?: number } {
 function checked(target: MixTarget): { targetSize: number | undefined; targetBpw: number } {
   const { targetSize, targetBpw } = readNamedOptions('bestMix', 'target', TARGET, target);
   if ((targetSize === undefined) === (targetBpw === undefined)) {
-    throw new QuantpressError('ARGUMENT', 'exactly one of targetSize and targetBpw has to be given', {});
+    throw new QuantpressError('ARGUMENT', 'specify exactly one of targetSize and targetBpw', {});
   }
   if (targetBpw === undefined) return { targetSize: readSize('targetSize', targetSize), targetBpw: 0 };
   if (targetBpw > 0 && targetBpw <= 64) return { targetSize: undefined, targetBpw };

@@ -19,10 +19,15 @@ export function fourBitConfig(model: Model, recipe: Recipe): string {
   expectObject('model', model);
   const given = readRecipe('fourBitConfig', recipe);
   if (!(model.files instanceof Map) || !isFourBit(given)) {
-    throw new QuantpressError('ARGUMENT', 'a config.json is made of a model, for a recipe of NF4 or FP4', {});
+    throw new QuantpressError(
+      'ARGUMENT',
+      'fourBitConfig needs the model of a folder and a recipe with the preset NF4 or FP4',
+      {},
+    );
   }
   const text = model.files.get('config.json');
-  if (!text) throw new QuantpressError('NOT_FOUND', 'the model was opened without its config.json', {});
+  if (!text)
+    throw new QuantpressError('NOT_FOUND', 'the model was opened without its config.json; open its folder', {});
   const skipped = skippedModules(model, given);
   const source = new TextDecoder().decode(text);
   const config = JSON.parse(source) as Record<string, unknown>;

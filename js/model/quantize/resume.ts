@@ -28,7 +28,7 @@ export async function stateOf({ source, headerBytes }: Model): Promise<string> {
 export function resumable(target: Target, resume: boolean): ResumableTarget | undefined {
   if (isResumable(target)) return target;
   if (!resume) return undefined;
-  const message = 'this target cannot be resumed: a path (Node) and an OpfsTarget can';
+  const message = 'this target cannot be resumed; use a path (Node) or an OpfsTarget';
   throw new QuantpressError('UNSUPPORTED', message, {});
 }
 

@@ -24,14 +24,14 @@ export function Accuracy() {
   return (
     <Panel
       job={accuracy}
-      title="What is left of a skill"
-      about="A small classifier of handwritten digits is trained here, then its weights and activations are given fewer and fewer bits: by six ways to choose the range after training, and by training that knows of it."
+      title="Accuracy after quantization"
+      about="Trains a small classifier of handwritten digits, then quantizes its weights and activations to fewer and fewer bits: with six calibration methods after training, and with quantization-aware training."
       verdict={
         original !== undefined &&
         qat !== undefined && (
           <>
-            Of {percent(original)}, two bits leave <strong>{percent(Math.max(...ptq))}</strong> at best after training,
-            and <strong>{percent(qat)}</strong> when the training knew.
+            Of {percent(original)}, two bits keep <strong>{percent(Math.max(...ptq))}</strong> with the best
+            calibration, and <strong>{percent(qat)}</strong> with quantization-aware training.
           </>
         )
       }
@@ -72,7 +72,7 @@ function Lines({ rows, width, original }: ChartProps) {
         xTicks={WIDTHS}
         yTicks={ticks(domain, 5)}
         xLabel="bits of weights and activations"
-        yLabel="digits told right"
+        yLabel="digits classified correctly"
         yText={(value) => `${Math.round(100 * value)}%`}
       />
       {original !== undefined && (
@@ -104,7 +104,7 @@ function Lines({ rows, width, original }: ChartProps) {
             <>
               <path d={`M${box[0] + (k % 2) * (width / 2 - 20)} ${box[3] + 62 + Math.floor(k / 2) * 22}h18`} />
               <text x={box[0] + 24 + (k % 2) * (width / 2 - 20)} y={box[3] + 62 + Math.floor(k / 2) * 22} dy="0.32em">
-                {method === QAT ? 'trained for it' : method.replace('entropy, ', 'entropy ').replace(' Runtime', '')}
+                {method === QAT ? 'QAT' : method.replace('entropy, ', 'entropy ').replace(' Runtime', '')}
               </text>
             </>
           )}

@@ -57,11 +57,11 @@ export async function png(chart: SVGSVGElement): Promise<Blob> {
   await image.decode();
   const canvas = Object.assign(document.createElement('canvas'), { width: 2 * width, height: 2 * height });
   const context = canvas.getContext('2d');
-  if (!context) throw new Error('this browser has no canvas to draw the picture on');
+  if (!context) throw new Error('this browser cannot create a canvas for the image');
   context.fillStyle = getComputedStyle(document.body).backgroundColor;
   context.fillRect(0, 0, canvas.width, canvas.height);
   context.drawImage(image, 0, 0, canvas.width, canvas.height);
   return new Promise((resolve, reject) => {
-    canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error('the picture could not be made'))), 'image/png');
+    canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error('the image could not be created'))), 'image/png');
   });
 }

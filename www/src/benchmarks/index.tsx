@@ -21,8 +21,8 @@ export default function Benchmarks() {
       <header class="intro">
         <h2>Benchmarks</h2>
         <p class="soft">
-          Measured in this tab, beside the page, by the engine that shrinks whole models. The figures of error and
-          accuracy are the same on every machine; those of speed are of this one.
+          Measured in a worker of this tab, with the engine that shrinks whole models. Errors and accuracies are the
+          same on every machine; speeds are those of this one.
         </p>
         <div class="actions">
           <button type="button" disabled={running} onClick={() => void runAll()}>

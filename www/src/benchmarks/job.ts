@@ -68,8 +68,7 @@ export function job<K extends Kind>(kind: K, order: () => Orders[K] | Promise<Or
             rows.value = [...rows.value, ...data.step.rows];
           });
         });
-        const broken = (): void =>
-          end('failed', 'The benchmark’s worker could not be started or broke down. Try again.');
+        const broken = (): void => end('failed', 'The benchmark’s worker could not be started or failed. Try again.');
         worker.addEventListener('error', broken);
         worker.addEventListener('messageerror', broken);
         worker.postMessage(asked);

@@ -69,7 +69,7 @@ export function Panel<K extends Kind>({ job, title, about, choices, verdict, cha
         </p>
       )}
       <p class="finding" role="status">
-        {state.value === 'stopped' ? 'Stopped before its end. ' : ''}
+        {state.value === 'stopped' ? 'Stopped early. ' : ''}
         {state.value === 'done' && verdict}
       </p>
       <figure ref={figure}>{chart}</figure>
@@ -83,7 +83,7 @@ export function Panel<K extends Kind>({ job, title, about, choices, verdict, cha
             </section>
           </details>
           <div class="actions take">
-            <span class="soft small">Take the results home:</span>
+            <span class="soft small">Export:</span>
             <button
               type="button"
               class="small"

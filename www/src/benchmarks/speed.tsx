@@ -19,7 +19,7 @@ export function Speed() {
     <Panel
       job={speed}
       title="Speed on this machine"
-      about="Every format made and read by one thread of this browser, in megabytes of 32-bit weights per second. A plain copy of the same memory is the measure of what is possible."
+      about="Encoding and decoding speed of every format in one thread of this browser, in megabytes of 32-bit weights per second, compared with a plain memory copy."
       verdict={
         copy &&
         encoders.length > 0 && (

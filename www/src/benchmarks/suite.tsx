@@ -15,8 +15,8 @@ export const suite = job('suite', () => ({ size, seed: 1 }));
 const DATA: Readonly<Record<string, string>> = {
   gaussian: 'Normal',
   uniform: 'Uniform',
-  outliers: 'One in a hundred far out',
-  channels: 'Rows of growing spread',
+  outliers: '1% outliers',
+  channels: 'Rows of increasing variance',
 };
 type Family = 'block' | 'affine' | 'fourBit';
 const FAMILY: Readonly<Record<Family, string>> = {
@@ -36,11 +36,11 @@ export function Suite() {
   return (
     <Panel
       job={suite}
-      title="What a bit buys"
+      title="Signal to noise by bit width"
       about={
         <>
-          Every scheme on four patterns of weights: bits spent on a weight against the signal that is left over the
-          noise. The dashed line is 6.02 dB for each bit, what a perfect quantizer makes of normal weights.
+          Every scheme on four weight distributions: bits per weight against signal to noise. The dashed line is 6.02 dB
+          per bit, the limit of any quantizer for normal weights.
         </>
       }
       choices={
@@ -63,7 +63,7 @@ export function Suite() {
       verdict={
         best && (
           <>
-            Within 4.6 bits, normal weights keep most in <strong>{best.label}</strong>: {best.sqnrDb.toFixed(1)} dB at{' '}
+            Best for normal weights within 4.6 bits: <strong>{best.label}</strong>: {best.sqnrDb.toFixed(1)} dB at{' '}
             {digits(best.bitsPerWeight)} bits.
           </>
         )

@@ -49,8 +49,8 @@ export default function Blocks() {
       <header class="intro">
         <h2>Blocks</h2>
         <p class="soft">
-          One block of a format, bit by bit. Drag a weight or type over a byte: the other follows, made by the engine
-          that shrinks whole models.
+          One block of a format, bit by bit. Drag a weight or edit a byte, and the engine that shrinks whole models
+          updates the other.
         </p>
       </header>
       <Picker />
@@ -92,7 +92,7 @@ export default function Blocks() {
               )}
             </header>
             <Hex />
-            <p class="soft small">Arrow keys move, hexadecimal digits change. The line under a byte shows its bits.</p>
+            <p class="soft small">Arrow keys move, hexadecimal digits edit. The line under a byte shows its bits.</p>
           </section>
           <section aria-labelledby="fields-title" class="part fields-part">
             <h3 id="fields-title">Fields</h3>

@@ -17,11 +17,11 @@ import type { Quantity } from './layouts.ts';
 import { value, valuesOf } from './numbers.ts';
 import { bitName, figure, hex, inFormula, named, reached } from './text.ts';
 
-/** What is looked at, explained. */
+/** Inspector, explained. */
 export function Inspector() {
   const now = look.value;
   return (
-    <section class="inspector" aria-label="What is looked at">
+    <section class="inspector" aria-label="Inspector">
       {'weight' in now ? <OfWeight index={now.weight} /> : <OfByte index={now.byte} />}
     </section>
   );
@@ -129,7 +129,7 @@ function Quantities({ list }: { list: readonly Quantity[] }) {
             Value
           </th>
           <th scope="col">Bits</th>
-          <th scope="col">Reaches</th>
+          <th scope="col">Affects</th>
         </tr>
       </thead>
       <tbody>

@@ -15,7 +15,7 @@ export interface Pattern {
 export const PATTERNS: Readonly<Record<string, Pattern>> = {
   normal: {
     label: 'Normal',
-    about: 'Most near zero, few far from it, as in a trained model',
+    about: 'Mostly near zero, with few outliers, as in a trained model',
     make: (seed) => generateGaussianWeights(MOST, 0, 1, seed),
   },
   outlier: {
@@ -25,7 +25,7 @@ export const PATTERNS: Readonly<Record<string, Pattern>> = {
   },
   uniform: {
     label: 'Uniform',
-    about: 'All values between −1 and 1 alike',
+    about: 'Uniform between −1 and 1',
     make: (seed) => generateUniformWeights(MOST, -1, 1, seed),
   },
   shifted: {
@@ -35,17 +35,17 @@ export const PATTERNS: Readonly<Record<string, Pattern>> = {
   },
   wave: {
     label: 'Wave',
-    about: 'A sine: the steps of the format are plain to see',
+    about: 'A sine, which shows the steps of the format',
     make: (seed) => Float32Array.from({ length: MOST }, (_, i) => Math.sin((i + 7 * seed) / 10)),
   },
   growing: {
     label: 'Growing',
-    about: 'Each 32 weights twice as large as those before: what scales of sub-blocks are for',
+    about: 'Each 32 weights twice as large as the previous 32, which sub-block scales handle',
     make: (seed) => generateGaussianWeights(MOST, 0, 1, seed).map((w, i) => (w * 2 ** (i >> 5)) / 64),
   },
   ternary: {
     label: 'Ternary',
-    about: 'Only −1, 0 and 1, as in a model trained so',
+    about: 'Only −1, 0 and 1, as in ternary models',
     make: (seed) => generateUniformWeights(MOST, -1.5, 1.5, seed).map(Math.round),
   },
 };

@@ -79,7 +79,8 @@ export function Anatomy() {
         {many} in {bytes} {bytes === 1 ? 'byte' : 'bytes'}:{' '}
         <strong class="ink">{figure((8 * bytes) / weights, 6)} bits per weight</strong>
         {facts.value && !facts.value.canEncode && '. Quantpress reads this format and does not write it.'}
-        {facts.value?.needsImportance && '. Here all weights matter alike; in a model it wants an importance matrix.'}
+        {facts.value?.needsImportance &&
+          '. Here all weights are equally important; for a model it needs an importance matrix.'}
       </p>
       <div class="budget" role="img" aria-label={`Bits per weight of ${name}; the table of fields below says the same`}>
         {all.map(({ field, role, bits }) => (
@@ -135,7 +136,7 @@ export function Fields() {
             </tr>
           ))}
           <tr>
-            <th scope="row">Together</th>
+            <th scope="row">Total</th>
             <td class="number">{bytes}</td>
             <td />
             <td class="right number">{figure((8 * bytes) / weights)}</td>

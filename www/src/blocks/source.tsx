@@ -35,7 +35,7 @@ export function Source() {
             aria-expanded={open.value === 'numbers'}
             onClick={() => toggle('numbers')}
           >
-            Own numbers
+            Custom numbers
           </button>
         )}
         <button
@@ -57,7 +57,7 @@ function Numbers() {
   const found = useSignal<number | undefined>(undefined);
   return (
     <div class="panel">
-      <label for="numbers">Up to {MOST} numbers, with anything between them. Fewer are repeated.</label>
+      <label for="numbers">Up to {MOST} numbers, with any separators. Fewer numbers repeat.</label>
       <textarea
         id="numbers"
         rows={3}
@@ -67,7 +67,7 @@ function Numbers() {
         onInput={(event) => (found.value = useNumbers(event.currentTarget.value))}
       />
       <p class="soft small" aria-live="polite">
-        {found.value === undefined ? '' : found.value === 0 ? 'No number in it yet.' : `${found.value} read.`}
+        {found.value === undefined ? '' : found.value === 0 ? 'No numbers yet.' : `${found.value} read.`}
       </p>
     </div>
   );
@@ -137,7 +137,7 @@ function FromModel() {
         <input type="number" min={0} max={blocks - 1} value={block.value} onChange={set(block, blocks)} />
       </label>
       <button type="button" class="small" onClick={take}>
-        Take it
+        Use it
       </button>
     </div>
   );

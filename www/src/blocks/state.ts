@@ -60,7 +60,7 @@ export const damage = computed(() => {
 export const reaching = computed(() => reach(table.value));
 export const bits = computed<Bit[]>(() => bitsOf(table.value));
 
-/** What is looked at now. */
+/** Inspector now. */
 export const look = computed<Look>(() => hovered.value ?? chosen.value);
 /** The bits and the weights that belong to it. */
 export const lit = computed(() => {

@@ -53,7 +53,7 @@ export function Compare() {
           <Differences />
         </>
       ) : (
-        <p class="soft">Keep this recipe, then choose another: their sizes and errors will stand here.</p>
+        <p class="soft">Keep this recipe, then choose another: their sizes and errors appear here.</p>
       )}
     </section>
   );
@@ -62,9 +62,9 @@ export function Compare() {
 const FIGURES: readonly [string, (total: Total) => string][] = [
   ['Size', ({ size }) => bytes(size)],
   ['Of the original', ({ size }) => percent(size / (opened.value?.model.source.size ?? size))],
-  ['Bits a weight', ({ bitsPerWeight }) => digits(bitsPerWeight, 3)],
+  ['Bits per weight', ({ bitsPerWeight }) => digits(bitsPerWeight, 3)],
   ['Weight error (RMS)', ({ error }) => (error ? `${errorText(error)}, ${digits(decibels(error), 3)} dB` : '')],
-  ['Most damaged', ({ worst: [first] }) => (first?.error ? `${listed(first.name)}, ${errorText(first.error)}` : '')],
+  ['Largest error', ({ worst: [first] }) => (first?.error ? `${listed(first.name)}, ${errorText(first.error)}` : '')],
 ];
 
 /** The tensors that the two treat differently. */

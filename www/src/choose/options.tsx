@@ -28,7 +28,7 @@ export function Options() {
           changeRecipe({ [key]: (event.currentTarget.value || undefined) as FormatName | undefined })
         }
       >
-        <option value="">as the preset says</option>
+        <option value="">set by the preset</option>
         {encodable().map((name) => (
           <option key={name} selected={name === recipe.value[key]}>
             {name}
@@ -42,7 +42,7 @@ export function Options() {
       <summary>More options</summary>
       {type('outputTensorType', 'Output tensor')}
       {type('tokenEmbeddingType', 'Token embeddings')}
-      {flag('leaveOutputTensor', 'Leave the output tensor as it is')}
+      {flag('leaveOutputTensor', 'Do not quantize the output tensor')}
       {flag('pure', 'One type for all, no mixture')}
     </details>
   );

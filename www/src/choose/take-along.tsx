@@ -12,7 +12,7 @@ export function TakeAlong() {
   const link = `${location.origin}${location.pathname.replace(/url\.html$/, '')}#/?${recipeQuery(recipe.value)}`;
   return (
     <section class="along" aria-labelledby="along">
-      <h2 id="along">Take the recipe along</h2>
+      <h2 id="along">Share recipe</h2>
       <Copyable label="For the command line" text={quantpressCommand(applied.value, files)} />
       <LlamaCpp model={opened.value} files={files} />
       <Copyable label="As JSON, for the library" text={JSON.stringify(applied.value)} />

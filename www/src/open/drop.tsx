@@ -74,7 +74,7 @@ const STORY: Record<From, string> = {
   sample:
     'The built-in sample, a small model trained on Moby-Dick. Drop your own here: GGUF or safetensors, of any size.',
   disk: 'From this computer, and read in place. Drop another one anywhere on this page.',
-  network: 'Read from its address in parts, as they are needed.',
+  network: 'Read from its URL in parts, as needed.',
 };
 
 /** Where the open model is from; of one that is being opened, that it is. */
@@ -91,8 +91,7 @@ function Address({ taken }: { taken: () => void }) {
   const open = (event: Event): void => {
     event.preventDefault();
     const address = cleanAddress(text.value);
-    if (!address)
-      fail('That is not the address of a file. It begins with https:// and ends with the name of the file.');
+    if (!address) fail('That is not the URL of a file. It must begin with https:// and end with a file name.');
     else if (reachesNetwork) {
       void openAddress(address);
       taken();
@@ -103,7 +102,7 @@ function Address({ taken }: { taken: () => void }) {
       <input
         type="url"
         placeholder="https://huggingface.co/…/model-f16.gguf"
-        aria-label="Address of a model file"
+        aria-label="URL of a model file"
         ref={(field) => field?.focus()}
         value={text.value}
         onInput={(event) => (text.value = event.currentTarget.value)}

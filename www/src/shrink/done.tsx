@@ -15,7 +15,7 @@ export function Done({ result: { name, file, report, url } }: { result: Result }
         </dd>
         {report.bytesResumed > 0 && (
           <>
-            <dt>Done before</dt>
+            <dt>Resumed</dt>
             <dd class="number">{bytes(report.bytesResumed)}</dd>
           </>
         )}

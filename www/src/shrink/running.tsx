@@ -20,7 +20,7 @@ export function Running({ job: { progress, kept } }: { job: Job & { state: 'runn
         <dd class="number">{progress ? duration(progress.eta) : ' '}</dd>
         {progress && progress.bytesResumed > 0 && (
           <>
-            <dt>Done before</dt>
+            <dt>Resumed</dt>
             <dd class="number">{bytes(progress.bytesResumed)}</dd>
           </>
         )}

@@ -53,11 +53,11 @@ function Start() {
           aria-describedby={reason ? 'not-ready' : undefined}
           onClick={() => void shrink()}
         >
-          {goOn ? 'Go on with' : done ? 'Shrink again to' : 'Shrink to'} {recipeName.value}
+          {goOn ? 'Resume' : done ? 'Shrink again to' : 'Shrink to'} {recipeName.value}
         </button>
         {canPick && (
           <button type="button" class="plain small" disabled={!ready} onClick={() => void shrinkInto()}>
-            straight into a file…
+            Save directly to a file…
           </button>
         )}
       </p>
@@ -67,8 +67,8 @@ function Start() {
         </p>
       ) : (
         <p class="soft small">
-          {plan.value ? `Makes ${bytes(plan.value.size)}` : 'Runs'} in this tab, on every core
-          {analysing.value.state === 'running' ? ', beside the measuring' : ''}.
+          {plan.value ? `Makes ${bytes(plan.value.size)}` : 'Runs'} in this tab, on all cores
+          {analysing.value.state === 'running' ? ', during the measurement' : ''}.
           {canKeep && ' You can pause it, even by closing the tab.'}
         </p>
       )}
@@ -80,7 +80,7 @@ function Start() {
 function reasonNotReady(): string | undefined {
   if (!opened.value) return opening.value ? undefined : 'Open a model first.';
   if (obstacle.value !== undefined) return 'This model cannot be converted: see above.';
-  if (requantizes.value && !recipe.value.allowRequantize) return 'Tick the box above to quantize this file again.';
+  if (requantizes.value && !recipe.value.allowRequantize) return 'Check the box above to requantize this file.';
   return refusal.value;
 }
 
@@ -88,7 +88,7 @@ function reasonNotReady(): string | undefined {
 function Consent() {
   return (
     <div class="note small">
-      <p>This file is quantized already. Quantizing it again loses more than quantizing the original.</p>
+      <p>This file is already quantized. Requantizing it loses more than quantizing the original.</p>
       <label>
         <input
           type="checkbox"
@@ -96,7 +96,7 @@ function Consent() {
           disabled={busy.value}
           onChange={(event) => changeRecipe({ allowRequantize: event.currentTarget.checked })}
         />{' '}
-        Do it all the same
+        Requantize
       </label>
     </div>
   );
@@ -107,7 +107,7 @@ function Interrupted() {
   if (interrupted.value.length === 0) return null;
   return (
     <div class="note small">
-      <p>Not finished yet, and kept in this browser:</p>
+      <p>Unfinished, and saved in this browser:</p>
       <ul class="interrupted">
         {interrupted.value.map((left) => (
           <li key={left.name}>
@@ -116,16 +116,16 @@ function Interrupted() {
             </span>
             <span class="actions">
               <a class="small" href={`#/?${left.query}`}>
-                Take its recipe
+                Use its recipe
               </a>
               <button type="button" class="plain small" onClick={() => void throwAway(left)}>
-                Throw away
+                Discard
               </button>
             </span>
           </li>
         ))}
       </ul>
-      <p>Open the same model with the same recipe, and the work goes on where it was.</p>
+      <p>Open the same model with the same recipe to resume.</p>
     </div>
   );
 }

@@ -70,7 +70,7 @@ export async function shrink(): Promise<void> {
     const free = await room();
     if (free !== undefined && free < size) {
       throw new Error(
-        `The result has ${bytes(size)}, and the browser has room for ${bytes(free)}: ${canPick ? 'write it straight to a file, or free some space' : 'free some space, or choose a smaller preset'}`,
+        `The result has ${bytes(size)}, and the browser has room for ${bytes(free)}: ${canPick ? 'save it directly to a file, or free some space' : 'free some space, or choose a smaller preset'}`,
       );
     }
     await remove(name);

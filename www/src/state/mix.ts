@@ -50,7 +50,7 @@ export async function findMix(
     thread.addEventListener('message', answered);
     thread.addEventListener(
       'error',
-      () => reject(new Error('the worker that looks for the mix could not be started')),
+      () => reject(new Error('the worker that searches for the mix could not be started')),
       {
         once: true,
       },

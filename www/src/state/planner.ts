@@ -143,7 +143,7 @@ async function ask<R extends Reply | HeaderReply>(
       else resolve({ ...data, treatments, names } as unknown as R);
     };
     thread.addEventListener('message', heard);
-    thread.addEventListener('error', () => reject(new Error('The worker that plans could not be started.')), {
+    thread.addEventListener('error', () => reject(new Error('The planning worker could not be started.')), {
       once: true,
     });
     const wanted: Wanted = { id, wasm, input: packed(input), serial, ...question };

@@ -289,7 +289,7 @@ whenModelChanges((before) => {
 /** Why a plan cannot be carried out. */
 function refusalOf({ missing }: Planned): string | undefined {
   if (missing.length > 0) return needsImportance(missing);
-  if (requantizes.peek() && !recipe.peek().allowRequantize) return 'The file is quantized already.';
+  if (requantizes.peek() && !recipe.peek().allowRequantize) return 'The file is already quantized.';
   return undefined;
 }
 

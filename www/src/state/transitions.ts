@@ -89,7 +89,7 @@ export function mixStepFor(standing: Standing, partly: boolean): MixStep {
 export function mixWaits(step: 'wait' | 'give up', share: number, partly = false): string {
   if (step === 'wait') return `Still measuring (${Math.floor(share * 100)}%).`;
   return partly
-    ? 'The best mix needs the error of every tensor, and in a model with so many only the largest are measured. Choose a preset.'
+    ? 'The best mix needs the error of every tensor, and in a model with this many only the largest are measured. Choose a preset.'
     : 'There is no best mix without measured errors.';
 }
 

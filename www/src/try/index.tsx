@@ -25,7 +25,7 @@ export default function TryIt() {
         }}
       >
         <label>
-          <span class="small soft">Let both go on with</span>
+          <span class="small soft">Prompt for both</span>
           <input
             type="text"
             value={prompt.value}

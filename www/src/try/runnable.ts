@@ -26,7 +26,7 @@ export function whyNotRun({ obstacle, plain, asGguf, from, files }: Runnable): s
   }
   if (!writesText(metadata))
     return 'This model makes embeddings or scores, not text, so there are no outputs to compare.';
-  if (from === 'network') return 'To run a model behind a URL all of it is needed. Download it and open the file.';
+  if (from === 'network') return 'Running a model needs the whole file. Download it and open it from disk.';
   const largest = files ? Math.max(...files.map((file) => file.size)) : size;
   return largest > MOST ? 'The original is larger than the 2 GB that can be run in a browser.' : undefined;
 }

@@ -20,7 +20,7 @@ export function Lazy({ part, name }: { part: Part; name: string }) {
   if (failed.value) {
     return (
       <div class="error" role="alert">
-        <p>{name} could not be loaded. Is the network there?</p>
+        <p>{name} could not be loaded. Check the network.</p>
         <button type="button" class="small" onClick={load}>
           Try again
         </button>

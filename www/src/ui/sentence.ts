@@ -4,10 +4,10 @@ import { listed } from './visible.ts';
 /** What a person can do about an error, where its own words do not say so. */
 const ADVICE: Partial<Record<string, string>> = {
   MAGIC: 'Quantpress reads GGUF and safetensors files.',
-  TRUNCATED: 'It may not have been downloaded to its end.',
+  TRUNCATED: 'The download may be incomplete.',
   NO_SPACE: 'Free some space, or save to another disk.',
-  DENIED: 'Choose the file again, so that the page may read it.',
-  CHANGED: 'Open it again, so that one state of it is read.',
+  DENIED: 'Choose the file again to let the page read it.',
+  CHANGED: 'Open it again.',
 };
 
 /** A message longer than this quotes something that nobody reads to its end. */

@@ -29,7 +29,7 @@ export function Chart() {
       <h2 id="chart">What each preset costs</h2>
       <p class="soft small">
         Each dot is a preset on this model: further left is smaller, further down is closer to the original. The line
-        joins those that no other beats.
+        joins the presets that no other preset beats.
       </p>
       <div class="plot" ref={box}>
         {width.value > 0 && shown.length > 1 ? (

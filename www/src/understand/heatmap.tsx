@@ -24,9 +24,9 @@ export function Heatmap() {
   const every = fine ? Math.ceil(columns.length / 32) * 4 : 1;
   return (
     <section class="heatmap" aria-labelledby="heatmap">
-      <h2 id="heatmap">Where the damage is</h2>
+      <h2 id="heatmap">Error by tensor</h2>
       <p class="soft small">
-        Signal to noise of each tensor in decibels: more ink is more damage. Choose one to look inside.
+        Signal to noise of each tensor in decibels. Darker is a larger error. Select a tensor to see its details.
       </p>
       {rows.length > 0 && (
         <section class="scroll heat" aria-label="Map of the tensors">

@@ -13,7 +13,7 @@ const SHOWN = 6;
 export function Offenders() {
   return (
     <section class="offenders" aria-labelledby="offenders">
-      <h2 id="offenders">Most damaged</h2>
+      <h2 id="offenders">Largest errors</h2>
       <ol>
         {(total.value?.worst ?? []).slice(0, SHOWN).map((tensor) => (
           <Offender key={tensor.name} tensor={tensor} />

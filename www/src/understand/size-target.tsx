@@ -59,7 +59,7 @@ export function SizeTarget({ domain, x, width, height, look }: Props) {
         onInput={(event) => aimIn(event.currentTarget.valueAsNumber)}
       />
       <fieldset class="small" disabled={busy.value}>
-        <legend class="visually-hidden">What to take for a size</legend>
+        <legend class="visually-hidden">Choice for the size</legend>
         <span>
           In at most <strong class="number">{bytes(size)}</strong>:
         </span>

@@ -71,7 +71,7 @@ function Types({ tensor: { name, planned, analysis } }: { tensor: Damage }) {
       <div class="scroll">
         <label>
           <input type="radio" name="type" checked={own === undefined} onChange={() => setTensorType(name, undefined)} />
-          <span>as the recipe decides</span>
+          <span>set by the recipe</span>
         </label>
         {all.map(({ format, bytes: size, relativeRmse }) => (
           <label key={format} class={planned.to === format ? 'now' : undefined}>

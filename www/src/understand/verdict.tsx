@@ -75,7 +75,7 @@ function Basis() {
       . Weight error is not output quality: compare outputs below.
       {looked < all && now.state === 'done' && (
         <button type="button" class="plain small" onClick={measureAll}>
-          Measure all of them
+          Measure all weights
         </button>
       )}
     </>
