@@ -119,7 +119,7 @@ async function checkFiles(model: Model, request: QuantizeRequest): Promise<void>
 }
 
 /** What is said of a container that was made with `--plain`. */
-const PLAIN = 'A plain container: the tensors keep their names, and the architecture is 'plain'. No program can run it.';
+const PLAIN = 'A plain container: the tensors keep their names, and the architecture is plain. No program can run it.';
 
 async function dryRun(model: Model, { imatrix, input }: QuantizeRequest, recipe: Recipe): Promise<void> {
   const plan = await planModel(model, recipe, { imatrix });
