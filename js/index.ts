@@ -1,10 +1,10 @@
 /**
- * Everything the package offers but `init`, which each entry (browser.ts, node.ts, workerd.ts, slim.ts, inline.ts) adds
- * with the place where it finds the engine.
+ * All exports of the package except `init`, which each entry (browser.ts, node.ts, workerd.ts, slim.ts, inline.ts) adds
+ * with the location of the engine.
  *
- * A room of the engine is one file here, named as the room is: it documents the types, checks the arguments that the
- * engine cannot (check.ts), and makes each call by `call` (wasm.ts), which also gives errors their type. format.ts is the
- * pattern. Add a line below for a new one.
+ * Each module of the engine has one file here with the same name: it documents the types, checks the arguments that the
+ * engine cannot check (check.ts), and makes each call through `call` (wasm.ts), which also converts errors. format.ts
+ * is an example. Add a line below for a new one.
  */
 
 export { QuantpressError, errorKinds, type ErrorCode, type ErrorDetails, type ErrorKind } from './engine/error.js';

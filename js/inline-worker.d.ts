@@ -1,2 +1,2 @@
-/** worker.js as text: the build puts inline-worker.js beside the compiled files. */
+/** worker.js as text: the build writes inline-worker.js next to the compiled files. */
 export declare const worker: string;

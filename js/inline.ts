@@ -1,7 +1,7 @@
 /**
- * The entry that carries the engine in itself, for bundlers that do not follow `new URL(..., import.meta.url)` and for pages
- * of one file, and its worker too. A third larger; it needs no second request, but a policy that allows `wasm-unsafe-eval`
- * and `worker-src blob:`.
+ * The entry that contains the engine and its worker, for bundlers that do not follow `new URL(..., import.meta.url)`
+ * and for single-file pages. It is a third larger and needs no second request, but a policy that allows
+ * `wasm-unsafe-eval` and `worker-src blob:`.
  */
 
 import { wasm } from './inline-data.js';

@@ -25,7 +25,7 @@ export async function analyze(args: string[], signal: AbortSignal): Promise<void
   }
 }
 
-/** The columns of the table of tensors, if none are asked for: more do not fit a terminal. */
+/** The default formats in the table of tensors: more columns do not fit a terminal. */
 const COLUMNS: readonly FormatName[] = ['Q2_K', 'Q3_K', 'IQ4_XS', 'Q4_K', 'Q5_K', 'Q6_K', 'Q8_0'];
 
 function asText({ tensors }: ModelAnalysis, wanted: readonly FormatName[] = COLUMNS): string {
@@ -67,7 +67,7 @@ function cell(result: FormatAnalysis | undefined): string {
 
 type Tensors = ModelAnalysis['tensors'];
 
-/** Why a tensor cannot have a format, in a word. */
+/** The reason why a tensor cannot have a format, in one word. */
 const REFUSALS: Partial<Record<string, string>> = {
   LENGTH: 'rows',
   NEEDS_IMPORTANCE: 'imatrix',
@@ -76,7 +76,7 @@ const REFUSALS: Partial<Record<string, string>> = {
   UNSUPPORTED: 'read only',
 };
 
-/** Each format over all tensors that can have it and those that are kept: the file's error if every tensor has that format. */
+/** The weight error of a file in which every tensor that can has the format, and the others are kept. */
 function totals(measured: Tensors, kept: Tensors, weighted: boolean): string[][] {
   const copied = kept.map(({ weights }) => ({ weights, relativeRmse: 0 }));
   return (measured[0]?.formats ?? []).map(({ format }) => {

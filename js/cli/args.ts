@@ -1,4 +1,4 @@
-/** Reads command lines: arguments in, a request out, and a sentence for what cannot be understood. */
+/** Parses command lines: arguments in, a request out, or a usage error. */
 
 import { parseArgs, type ParseArgsConfig } from 'node:util';
 import type { MixTarget } from '../model/best-mix/best-mix.js';
@@ -9,22 +9,22 @@ import { FOUR_BIT_PRESETS, isFourBit } from '../model/recipe.js';
 import type { Preset, Recipe } from '../model/plan.js';
 import { nearest } from '../engine/nearest.js';
 
-/** The command line cannot be understood: exit code 2. */
+/** A wrong command line: exit code 2. */
 export class UsageError extends Error {
   constructor(
     message: string,
-    /** Where to read on. */
+    /** The hint to the help of the command. */
     readonly help: string,
   ) {
     super(message);
   }
 }
 
-/** What `quantpress quantize` is asked to do. */
+/** The parsed arguments of `quantpress quantize`. */
 export interface QuantizeRequest {
   input: string;
   output: string;
-  /** The preset, or what the best mix has to fit in. */
+  /** The preset, or the size that the best mix must fit in. */
   preset: Recipe['preset'] | undefined;
   target: MixTarget | undefined;
   options: Omit<Recipe, 'preset'>;
@@ -209,13 +209,13 @@ function read<T extends NonNullable<ParseArgsConfig['options']>>(args: string[],
   try {
     return parseArgs({ args, options, allowPositionals: true });
   } catch (error) {
-    // Node says "Unknown option '--x'. To specify a positional argument ..."; the first sentence is enough.
+    // Node's message is "Unknown option '--x'. To specify a positional argument ..."; the first sentence is enough.
     const [sentence = ''] = (error instanceof Error ? error.message : String(error)).split(/\. |\n/);
     throw new UsageError(sentence.charAt(0).toLowerCase() + sentence.slice(1), help);
   }
 }
 
-/** `IN [OUT] PRESET [THREADS]`: as llama-quantize, OUT is left out where a preset stands in its place. */
+/** `IN [OUT] PRESET [THREADS]`: as in llama-quantize, OUT is omitted if a preset is in its place. */
 function readPlaces(positionals: string[], presets: readonly Preset[]) {
   const [input, second, third, ...rest] = positionals;
   if (input === undefined) throw new UsageError('quantize needs IN, OUT and PRESET', TRY_HELP);
@@ -258,7 +258,7 @@ function readTarget(size: string | undefined, bpw: string | undefined): MixTarge
   throw new UsageError(`--target-bpw is '${bpw}', and must be a number such as 4.2`, TRY_HELP);
 }
 
-/** What an argument fails with is wrong usage. */
+/** Turns an error about an argument into a usage error. */
 function usage<T>(read: () => T): T {
   try {
     return read();
@@ -298,7 +298,7 @@ function readLayer(text: string): number {
   throw new UsageError(`--prune-layers has '${text}', and must be numbers of layers such as 3,4`, TRY_HELP);
 }
 
-/** An object with one member, or with none where there is no value. */
+/** An object with one member, or with none if the value is undefined. */
 function given<K extends string, V>(key: K, value: V | undefined): { [P in K]?: V } {
   return (value === undefined ? {} : { [key]: value }) as { [P in K]?: V };
 }

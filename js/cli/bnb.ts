@@ -9,7 +9,7 @@ import { FolderTarget } from '../io/target/folder.js';
 const WEIGHTS = 'model.safetensors';
 const CONFIG = 'config.json';
 
-/** The folder as a target: the weights, the configuration that says how they are quantized, and the model's own other files. */
+/** The folder as a target: the weights, the configuration with the quantization, and the model's other files. */
 export function folderTarget(model: Model, recipe: Recipe, output: string): { target: FolderTarget; path: string } {
   const files = new Map([...model.files].filter(([name]) => !name.includes('/')));
   files.set(CONFIG, new TextEncoder().encode(fourBitConfig(model, recipe)));

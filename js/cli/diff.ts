@@ -9,7 +9,7 @@ import { valueText } from './inspect.js';
 import { diffModels, type ModelDiff, type TensorDiff } from '../model/diff.js';
 import { openModel, type Model } from '../model/model.js';
 
-/** Runs the command; gives 1 if the files differ. */
+/** Runs the command; returns 1 if the files differ. */
 export async function diff(args: string[], signal: AbortSignal): Promise<number> {
   const { a, b, json, quiet, threads } = readDiff(args);
   const models: Model[] = [];
@@ -27,7 +27,7 @@ export async function diff(args: string[], signal: AbortSignal): Promise<number>
   }
 }
 
-/** Whole numbers beyond what JSON's readers hold are text. */
+/** Integers beyond a double's precision are written as strings. */
 function jsonValue(_key: string, value: unknown): unknown {
   return typeof value === 'bigint' ? String(value) : value;
 }

@@ -1,4 +1,4 @@
-/** Errors for people to read. */
+/** Formats weight errors for output. */
 
 import { printable, tableLines } from './text.js';
 import type { ErrorFigures } from '../numerics/distortion.js';
@@ -7,13 +7,13 @@ import type { Report, ReportedTensor } from '../model/quantize/quantize.js';
 /** The headings of {@link figureCells}. */
 export const FIGURES = ['>weight error %', '>SQNR dB', '>cosine', '>max error'];
 
-/** An error in the cells of a table; nothing where nothing has changed. */
+/** An error in the cells of a table; empty cells if nothing has changed. */
 export function figureCells({ relativeRmse, sqnrDb, cosine, maxError }: ErrorFigures): string[] {
   if (maxError === 0) return ['0', '', '1', '0'];
   return [percent(relativeRmse), sqnrDb.toFixed(2), cosine.toFixed(6), maxError.toPrecision(3)];
 }
 
-/** The weight error of a file in words, where it is known. */
+/** The weight error of a file as text. */
 export function weightErrorText(error: number | undefined): string {
   return `weight error (RMS, relative): ${error === undefined ? 'not measured' : `${percent(error)}%`}`;
 }
@@ -23,7 +23,7 @@ export function percent(share: number): string {
   return (100 * share).toPrecision(3);
 }
 
-/** What has become of every tensor, and why, line by line. */
+/** Each tensor's new type, error and reason, line by line. */
 export function* reportText({ tensors, weightError }: Report): Generator<string> {
   const weighted = tensors.some(({ error }) => error?.weightedError !== undefined);
   const row = ({ name, from, to, bytes, error, why }: ReportedTensor) => [

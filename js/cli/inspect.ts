@@ -69,7 +69,7 @@ function tensorRow(tensor: TensorInfo | undefined): string[] {
   return [printable(name), type, shape.join(' x '), String(bytes), String(offset)];
 }
 
-/** Every value whole: a text on its line, an array with an element on each. */
+/** Every value in full: a string on one line, an array with one element per line. */
 function* wholeValues(metadata: Model['metadata']): Generator<string> {
   for (const [key, value] of metadata) {
     yield `  ${printable(key)} (${value.type})`;
@@ -86,10 +86,10 @@ function bitsOf({ bytes, weights }: Total): string {
   return ((8 * bytes) / weights).toFixed(4);
 }
 
-/** Elements of a short array that are shown, and of one that is longer. */
+/** The number of elements shown of a short array, and of a longer one. */
 const [SHORT, BEGUN] = [64, 4];
 
-/** A value in one line. Of a long array the beginning and the length. */
+/** A value on one line; a long array by its first elements and its length. */
 export function valueText(value: MetadataValue): string {
   if (!('slice' in value)) return scalarText(value, 100);
   const { length } = value;
@@ -131,7 +131,7 @@ function* asJson(file: string, model: Model): Generator<string> {
   yield '\n';
 }
 
-/** JSON has no 64-bit integers: those beyond a double's are written as text. */
+/** JSON has no 64-bit integers: those beyond a double's precision are written as strings. */
 function jsonSafe(_key: string, value: unknown): unknown {
   if (typeof value !== 'bigint') return value;
   return Number.isSafeInteger(Number(value)) ? Number(value) : String(value);

@@ -15,22 +15,25 @@ import { init } from '../node.js';
 import { systemError } from '../io/system-error.js';
 import { removeUnfinished } from '../io/target/file.js';
 
-/** A command gets what follows its name, and a signal that Ctrl-C aborts; it may give an exit code of its own. */
+/** A command gets the arguments after its name, and a signal that Ctrl-C aborts; it may return an exit code. */
 type Command = (args: string[], signal: AbortSignal) => Promise<unknown>;
 
 const COMMANDS: Record<string, Command> = { quantize, inspect, analyze, diff, verify };
 
-/** The exit code of a command that failed, where 1 is an answer: `diff` has its codes from diff and cmp. */
+/** The exit code of a failed command for which 1 is a result: `diff` has the codes of diff and cmp. */
 const FAILED: Record<string, number> = { diff: 2 };
 
-/** What a shell expects of a program that a signal ended. */
+/** The exit codes that a shell expects of a program ended by a signal. */
 const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129, SIGQUIT: 131 } as const;
 
-/** How long an interrupted run may take to end: milliseconds. After a second signal, the shorter time. */
+/** Milliseconds that an interrupted run may take to end; after a second signal, the shorter time. */
 const GRACE = 5000;
 const SHORT_GRACE = 2000;
 
-/** Runs one command line; gives the exit code: 0 done, 1 failed (see {@link FAILED}), 2 wrong usage, 128 + n ended by signal n. */
+/**
+ * Runs one command line and returns the exit code: 0 done, 1 failed (see {@link FAILED}), 2 wrong usage, 128 + n ended
+ * by signal n.
+ */
 async function main(args: string[]): Promise<number> {
   const signal = interruption();
   try {
@@ -43,9 +46,9 @@ async function main(args: string[]): Promise<number> {
 }
 
 /**
- * Aborted by the first signal that should end the program, which then clears away what it has begun. Further signals do not
- * cut that short at once: two come within milliseconds when a terminal and a program above this one both send theirs. What
- * is stuck is ended all the same.
+ * Aborted by the first signal that should end the program, which then removes its partial output. A further signal does
+ * not end it at once, because a terminal and a parent process may each send one within milliseconds. A program that is
+ * stuck is ended after a time limit.
  */
 function interruption(): AbortSignal {
   const interrupted = new AbortController();
@@ -80,7 +83,7 @@ async function dispatch([name, ...rest]: string[], signal: AbortSignal): Promise
   return command(rest, signal);
 }
 
-/** One sentence on stderr. A stack is for faults of ours. Gives whether it was wrong usage. */
+/** Prints one sentence on stderr, with a stack only for internal errors. Returns whether it was wrong usage. */
 function complain(error: unknown): boolean {
   if (error instanceof UsageError) {
     console.error(`quantpress: ${printable(error.message)}\n${error.help}`);
@@ -103,9 +106,9 @@ function version(): string {
   return (JSON.parse(text) as { version: string }).version;
 }
 
-// However this ends, no partial file is left but the one that --resume continues.
+// Whatever happens, no partial file is left except one that --resume continues.
 process.on('exit', removeUnfinished);
-// Nobody may be listening: progress and complaints are never worth a file.
+// Standard error may be closed: a conversion must not fail because of progress or messages.
 process.stderr.on('error', () => {});
 let unwritten: NodeJS.ErrnoException | undefined;
 process.stdout.on('error', (error) => {
@@ -114,6 +117,6 @@ process.stdout.on('error', (error) => {
 const code = await main(process.argv.slice(2));
 // Errors of a stream come a moment after its last write.
 await new Promise((resolve) => process.stdout.write('', resolve));
-// `quantpress inspect FILE | head` closes the pipe early, and that is no failure.
+// `quantpress inspect FILE | head` closes the pipe early, which is not a failure.
 if (unwritten && unwritten.code !== 'EPIPE') complain(systemError(unwritten, 'cannot write to standard output'));
 process.exitCode = code === 0 && unwritten && unwritten.code !== 'EPIPE' ? 1 : code;

@@ -9,7 +9,7 @@ import { bytes } from './text.js';
 import type { Recipe } from '../model/plan.js';
 import type { Model } from '../model/model.js';
 
-/** The recipe of the best mix. What it is, and what it is better than, is said on stderr. */
+/** Returns the recipe of the best mix, and prints its size, its error and the nearest preset on stderr. */
 export async function mixFor(
   model: Model,
   { imatrix, options, threads, quiet }: QuantizeRequest,
@@ -29,7 +29,8 @@ export async function mixFor(
 function summary({ size, weightError, objective, bound, nearestPreset: nearest }: Mix): string {
   const preset = nearest ? `; ${nearest.name} (${bytes(nearest.size)}): ${shown(nearest.weightError)}` : '';
   const lines = [`best mix: ${bytes(size)}, ${weightErrorText(weightError)}${preset}`];
-  // The objective weighs tensors by their influence, so it is another number than the weight error: what is said of it is a ratio.
+  // The objective weighs tensors by their influence, so it differs from the weight error: only its ratio to the bound
+  // is printed.
   const above = bound > 0 ? 100 * (objective / bound - 1) : 0;
   lines.push(`its objective is within ${above.toPrecision(2)}% of the best possible at this size`);
   return lines.join('\n');

@@ -1,16 +1,16 @@
 /** Long output. */
 
-/** Writes texts to standard output as fast as they are read there: what is not taken yet would pile up. */
+/** Writes texts to standard output as fast as its reader takes them, so that they do not pile up in memory. */
 export async function writeOut(texts: Iterable<string>, signal?: AbortSignal): Promise<void> {
   for (const piece of inPieces(texts)) {
-    // It has been reported, or closed by a reader that has enough.
+    // The error has been reported, or the reader has closed the pipe.
     if (process.stdout.errored) return;
     if (!process.stdout.write(piece)) await ready();
     signal?.throwIfAborted();
   }
 }
 
-/** Waits until standard output takes more, or never will. */
+/** Waits until standard output accepts more or is closed. */
 function ready(): Promise<void> {
   return new Promise((resolve) => {
     const done = () => {

@@ -3,15 +3,15 @@
 import { bytes, clock, printable } from './text.js';
 import type { Progress } from '../model/quantize/progress.js';
 
-/** Shows progress, and takes it away again. */
+/** Shows progress and removes it again. */
 export interface Display {
   show(progress: Progress): void;
-  /** Of work that has no bytes. */
+  /** Progress of work that is not counted in bytes. */
   step(progress: Steps): void;
   clear(): void;
 }
 
-/** How many steps are done, and what the last one was of. */
+/** How many steps are done, and the tensor of the last one. */
 export interface Steps {
   tensor: string;
   done: number;
@@ -23,7 +23,7 @@ const BAR = 24;
 /** Milliseconds between two drawings of the bar. */
 const PAUSE = 80;
 
-/** The display for what stderr is. */
+/** The display for a terminal or for another kind of stderr. */
 export function createDisplay(stream: NodeJS.WriteStream, quiet: boolean): Display {
   if (quiet) return { show() {}, step() {}, clear() {} };
   return stream.isTTY ? new Bar(stream) : new Lines(stream);

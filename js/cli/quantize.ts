@@ -21,13 +21,13 @@ import { SideFile } from '../io/target/side-file.js';
 import { readTextFile } from '../io/source/file.js';
 import { openTarget } from '../io/target/open.js';
 
-/** What error messages call the files of the model. */
+/** The name of the model's files in error messages. */
 const ROLES = { model: 'IN', imatrix: '--imatrix', target: 'OUT' } as const;
 
-/** A list of tensor types: the longest names are 64 bytes, the most tensors some 100 000. */
+/** The size limit of a list of tensor types: names have up to 64 bytes, and models up to about 100 000 tensors. */
 const MAX_LIST_BYTES = 1 << 24;
 
-/** Runs the command. `signal` ends it, with nothing left behind. */
+/** Runs the command. `signal` ends it and leaves nothing behind. */
 export async function quantize(args: string[], signal: AbortSignal): Promise<void> {
   const request = readQuantize(args, presets());
   await addTensorTypes(request);
@@ -89,7 +89,7 @@ async function convert(model: Model, request: QuantizeRequest, recipe: Recipe, s
   if (report.plain) process.stdout.write(`${PLAIN}\n`);
 }
 
-/** What is written beside the model. */
+/** The files that are written in addition to the model. */
 async function sideFiles({ report, manifest }: QuantizeRequest) {
   return {
     report: report === undefined ? undefined : await SideFile.at('--report', report),
@@ -97,19 +97,19 @@ async function sideFiles({ report, manifest }: QuantizeRequest) {
   };
 }
 
-/** What was read before the model. */
+/** The files that were read before the model. */
 function readBy({ tensorTypeFile: path }: QuantizeRequest): FileUse[] {
   return path === undefined ? [] : [{ role: '--tensor-type-file', file: { kind: 'path', path } }];
 }
 
-/** Choosing a mix takes long: what can be known before the plan is looked at before that. */
+/** Choosing a mix takes long, so everything that can be checked without the plan is checked first. */
 async function checkFiles(model: Model, request: QuantizeRequest): Promise<void> {
   const { imatrix, output, options } = request;
   const { report, manifest } = await sideFiles(request);
   const reads = [...usesOf(ROLES.model, model.reads), ...readBy(request)];
   if (imatrix !== undefined) reads.push({ role: ROLES.imatrix, file: { kind: 'path', path: imatrix } });
   const writes = [...((await report?.uses()) ?? []), ...((await manifest?.uses()) ?? [])];
-  // Of several files the names depend on how many there will be.
+  // The names of shards depend on their number.
   if (options.splitMaxSize === undefined && !options.keepSplit) {
     const target = await openTarget(output);
     await target.fits?.(0);
@@ -118,7 +118,7 @@ async function checkFiles(model: Model, request: QuantizeRequest): Promise<void>
   await refuseSharedFiles(reads, writes);
 }
 
-/** What is said of a container that was made with `--plain`. */
+/** The note for a container written with `--plain`. */
 const PLAIN = 'A plain container: the tensors keep their names, and the architecture is plain. No program can run it.';
 
 async function dryRun(model: Model, { imatrix, input }: QuantizeRequest, recipe: Recipe): Promise<void> {
@@ -152,7 +152,7 @@ function share(part: number, whole: number): string {
   return `${((100 * part) / whole).toFixed(1)}%`;
 }
 
-/** `--tensor-type-file`: the same as --tensor-type, separated by white space, after those of the command line. */
+/** `--tensor-type-file`: the values of --tensor-type, separated by white space, after those of the command line. */
 async function addTensorTypes({ tensorTypeFile, options }: QuantizeRequest): Promise<void> {
   if (tensorTypeFile === undefined) return;
   const text = await readTextFile(tensorTypeFile, MAX_LIST_BYTES);

@@ -1,16 +1,16 @@
-/** Numbers and tables for people to read. */
+/** Formats numbers and tables. */
 
 import { escaped, escapedJson } from '../engine/escape.js';
 
 const UNITS = ['bytes', 'kB', 'MB', 'GB', 'TB'];
 
-/** A count of bytes in three digits and a unit: 2.29 MB. */
+/** A number of bytes with three digits and a unit: 2.29 MB. */
 export function bytes(count: number): string {
   const power = count < 1000 ? 0 : Math.min(Math.floor(Math.log10(count) / 3), UNITS.length - 1);
   return power === 0 ? `${count} bytes` : `${(count / 1000 ** power).toPrecision(3)} ${UNITS[power]}`;
 }
 
-/** Seconds as a clock has them: 0:07, 12:34, 1:02:03. */
+/** Seconds as a duration: 0:07, 12:34, 1:02:03. */
 export function clock(seconds: number): string {
   const whole = Math.max(0, Math.round(seconds));
   const parts = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
@@ -18,18 +18,18 @@ export function clock(seconds: number): string {
   return shown.map((part, index) => (index === 0 ? String(part) : String(part).padStart(2, '0'))).join(':');
 }
 
-/** Rows as a table; columns that hold numbers are those whose heading begins with `>`. */
+/** Rows as a table; columns whose heading begins with `>` are aligned right. */
 export function table(headings: readonly string[], rows: readonly (readonly string[])[]): string {
   return [...tableLines(headings, rows)].join('').trimEnd();
 }
 
-/** The rows of a table that are made when they are asked for, twice: there may be a million. */
+/** The rows of a table, generated twice on demand, because there may be a million. */
 interface Rows {
   length: number;
   at(index: number): readonly string[] | undefined;
 }
 
-/** {@link table} line by line, each with its end. */
+/** {@link table} line by line, each with a line break. */
 export function* tableLines(headings: readonly string[], rows: Rows): Generator<string> {
   const right = headings.map((heading) => heading.startsWith('>'));
   const names = headings.map((heading) => heading.replace(/^>/, ''));
@@ -46,13 +46,13 @@ export function* tableLines(headings: readonly string[], rows: Rows): Generator<
   for (let index = 0; index < rows.length; index++) yield line(rows.at(index) ?? []);
 }
 
-/** Elements of a long array in JSON that are converted at once. */
+/** The number of elements of a long array that are converted to JSON at once. */
 const STEP = 1024;
 
 /**
- * A value as JSON with lines and indents as `JSON.stringify(value, null, 2)` makes them, piece by piece: objects, maps and
- * arrays may be larger than a text can be. Arrays are those that have `length` and `slice`. Integers beyond a double's are
- * written as text.
+ * A value as JSON in pieces, formatted like `JSON.stringify(value, null, 2)`: objects, maps and arrays may exceed the
+ * length of a string. Anything with `length` and `slice` is an array. Integers beyond a double's precision are written
+ * as strings.
  */
 export function* jsonPieces(value: unknown, indent = ''): Generator<string> {
   const inner = `${indent}  `;
@@ -98,10 +98,10 @@ function* jsonList(list: Sliced, indent: string): Generator<string> {
   yield `\n${indent}]`;
 }
 
-/** Text from a file, harmless on a terminal: what is hidden is written as escapes, and it is cut where it is long. */
+/** Text from a file, made harmless for a terminal: invisible characters are escaped, and long text is truncated. */
 export function printable(text: string, longest = 400): string {
   if (text.length <= longest) return escaped(text);
-  // Not between the halves of a pair.
+  // Do not split a surrogate pair.
   const shown = text.slice(0, longest).replace(/[\ud800-\udbff]$/, '');
   return `${escaped(shown)}... (${text.length} characters)`;
 }

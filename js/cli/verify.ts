@@ -61,7 +61,7 @@ export async function verify(args: string[], signal: AbortSignal): Promise<void>
 /** A manifest has some 200 bytes for each tensor. */
 const MAX_MANIFEST_BYTES = 1 << 28;
 
-/** The manifest that was named, else the one beside the file, if there is one. */
+/** The manifest that was specified, otherwise the one next to the file, if it exists. */
 async function readManifest(
   file: string,
   named: string | undefined,

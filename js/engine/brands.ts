@@ -1,6 +1,6 @@
-/** What a value is, whatever realm made it: an iframe, a `vm` context and a test runner have classes of their own. */
+/** Recognises values of any realm: an iframe, a `vm` context and a test runner have their own classes. */
 
-/** The getter that knows a typed array by its internal slot, which no other object can have. */
+/** The getter that recognises a typed array by its internal slot, which no other object can have. */
 const kindGetter = /* @__PURE__ */ Object.getOwnPropertyDescriptor(
   /* @__PURE__ */ Object.getPrototypeOf(Uint8Array.prototype),
   Symbol.toStringTag,
@@ -56,12 +56,15 @@ export function isResponse(value: unknown): value is Response {
   return tagOf(value) === 'Response' && typeof (value as Response).arrayBuffer === 'function';
 }
 
-/** Whether a value is a compiled WebAssembly module of any realm. Not a type guard: to TypeScript everything is a module. */
+/**
+ * Whether a value is a compiled WebAssembly module of any realm. Not a type guard: in TypeScript every object is
+ * assignable to a module.
+ */
 export function isModule(value: unknown): boolean {
   return tagOf(value) === 'WebAssembly.Module';
 }
 
-/** The class that an object says it is of. Other than an internal slot this can be feigned: the caller fools only itself. */
+/** The class that an object claims to have. Unlike an internal slot it can be faked, which harms only the caller. */
 function tagOf(value: unknown): unknown {
   return typeof value === 'object' && value !== null && Symbol.toStringTag in value
     ? value[Symbol.toStringTag]

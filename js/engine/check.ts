@@ -1,7 +1,7 @@
 /**
- * Checks of arguments. The engine never sees them in their own type: on the way numbers become integers, silently.
+ * Checks arguments before they reach the engine, because wasm-bindgen silently converts numbers to integers.
  *
- * Every message has one shape: what the argument is called, what it is, and what it must be. The code is `ARGUMENT` for a
+ * Every message has one form: the name of the argument, its value, and what it must be. The code is `ARGUMENT` for a
  * value of another type and `RANGE` for a number that is out of bounds.
  */
 
@@ -35,7 +35,7 @@ export function expectCodes(name: string, value: unknown): Uint8Array {
   return kind === 'Uint8Array' ? (codes as Uint8Array) : new Uint8Array(codes.buffer, codes.byteOffset, codes.length);
 }
 
-/** Rejects an array whose memory was transferred to another thread: it has no elements any more. */
+/** Rejects an array whose memory was transferred to another thread: it no longer has elements. */
 function expectAttached(name: string, array: Float32Array | Int32Array | Uint8Array | Int8Array): void {
   if (array.length > 0) return;
   try {
@@ -90,7 +90,7 @@ export function expectWhole(name: string, value: unknown, least: number, most: n
   if (!Number.isInteger(value) || value < least || value > most) throw outOfRange(name, value, wanted, { least, most });
 }
 
-/** Rejects all but a whole number from zero to 2^32 - 1, which is as far as the engine counts. */
+/** Rejects all but a whole number from zero to 2^32 - 1, the engine's largest count. */
 export function expectCount(name: string, value: unknown): asserts value is number {
   expectWhole(name, value, 0, MAX_COUNT);
 }
@@ -100,7 +100,7 @@ export function expectOffset(name: string, value: unknown): asserts value is num
   expectWhole(name, value, 0, Number.MAX_SAFE_INTEGER);
 }
 
-/** Rejects all but a finite number, and where the engine calculates in single precision, one that is finite there too. */
+/** Rejects all but a finite number, which must also be finite in single precision if the engine uses that. */
 export function expectNumber(name: string, value: unknown, single = false): asserts value is number {
   const wanted = single ? 'a finite number within the range of f32' : 'a finite number';
   if (typeof value !== 'number') throw wrongType(name, wanted, value);
@@ -118,7 +118,7 @@ export function expectShape(value: unknown, name = 'shape'): asserts value is re
   for (const [axis, extent] of value.entries()) expectCount(`${name}[${axis}]`, extent);
 }
 
-/** Rejects all but a seed, which may be left out: a whole number up to 2^53 - 1. */
+/** Rejects all but an optional seed: a whole number up to 2^53 - 1. */
 export function expectSeed(value: unknown): asserts value is number | undefined {
   if (value !== undefined) expectOffset('seed', value);
 }
@@ -135,10 +135,10 @@ export function expectChoice<T extends string>(
   throw wrongType(name, wanted, value);
 }
 
-/** Units of sizes: of 1000, as disks and llama-gguf-split have them. */
+/** Units of sizes: powers of 1000, as for disks and in llama-gguf-split. */
 const UNITS = ['', 'K', 'M', 'G', 'T'];
 
-/** A size in bytes: a number, or a text such as `500MB`, `2G` or `1.5 GB`. */
+/** A size in bytes: a number, or a string such as `500MB`, `2G` or `1.5 GB`. */
 export function readSize(name: string, value: unknown): number {
   if (typeof value !== 'string') {
     expectOffset(name, value);
@@ -165,13 +165,13 @@ function outOfRange(
 ): QuantpressError {
   return new QuantpressError('RANGE', `${name} is ${value}, and must be ${wanted}`, {
     argument: name,
-    // The name alone: of `granularity.axis` it is `axis`.
+    // The last part of the name: `axis` of `granularity.axis`.
     [name.replace(/^.*\./, '')]: value,
     ...(least !== undefined && { minimum: least, maximum: most }),
   });
 }
 
-/** A value in a message, by its class where it is an object. */
+/** A value in a message; an object is shown by its class. */
 function shown(value: unknown): string {
   switch (typeof value) {
     case 'string':

@@ -1,16 +1,19 @@
-/** Long lists from the engine: a piece at a time, so that neither memory nor the caller's thread has to hold all of it twice. */
+/**
+ * Reads long lists from the engine in pieces, so that memory does not hold the list twice and the thread is not
+ * blocked.
+ */
 
 import { breathe } from './platform.js';
 import { call } from './wasm.js';
 
-/** Objects of the engine's that have a list of tensors. */
+/** Objects of the engine that have a list of tensors. */
 interface Listed {
   readonly tensorCount: number;
-  /** Texts and numbers of tensors `from` up to `to`, one after the other. */
+  /** Strings and numbers of the tensors `from` up to `to`, one after the other. */
   tensors(from: number, to: number): unknown[];
 }
 
-/** Tensors in a piece: some milliseconds. */
+/** The number of tensors in a piece, which takes some milliseconds. */
 const STEP = 4096;
 
 /** Reads the columns of a list, in their order. */
@@ -33,12 +36,12 @@ export class Columns {
 
   number(): number {
     const number = this.#numbers[this.#number++] ?? 0;
-    // Small integers as such: as doubles each would be an object of its own in V8.
+    // Stored as small integers: V8 would allocate an object for each double.
     const small = number | 0;
     return small === number ? small : number;
   }
 
-  /** Numbers with their count before them. The list is frozen, because objects with equal lists share it. */
+  /** Reads numbers after their count. The list is frozen, because objects with equal lists share it. */
   list(): number[] {
     const length = this.number();
     const known = this.#lists.find((list) => list.length === length && list.every((n, i) => n === this.#ahead(i)));
@@ -52,7 +55,7 @@ export class Columns {
   }
 }
 
-/** The latest lists of numbers: a model has thousands of tensors of a few shapes. */
+/** The most recent lists of numbers: a model has thousands of tensors with a few shapes. */
 class Lists {
   readonly #latest: number[][] = [];
   #next = 0;
@@ -69,10 +72,10 @@ class Lists {
   }
 }
 
-/** Lists that are compared with each new one. */
+/** The number of lists that are compared with each new one. */
 const LATEST = 16;
 
-/** Makes an object of each tensor of `listed`, letting go of the thread between pieces. */
+/** Creates an object for each tensor of `listed`, and yields to the event loop between pieces. */
 export async function tensorsOf<T>(listed: Listed, make: (columns: Columns) => T): Promise<T[]> {
   const count = call(() => listed.tensorCount);
   const tensors: T[] = [];

@@ -1,14 +1,14 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 
-/** Giving the engine its memory back. */
+/** Frees memory of the engine. */
 
 import { call } from './wasm.js';
 
-/** `Symbol.dispose`, which older browsers do not have: there a name that nothing else has. */
+/** `Symbol.dispose`, or a unique symbol in older browsers, which do not have it. */
 export const dispose: typeof Symbol.dispose = /* @__PURE__ */ symbolOf('dispose');
 
 function symbolOf(name: 'dispose'): typeof Symbol.dispose {
-  // One symbol for all copies of this package, and the one that polyfills and compilers fall back to.
+  // One symbol for all copies of this package, which polyfills and compilers fall back to as well.
   return Symbol[name] ?? (Symbol.for(`Symbol.${name}`) as typeof Symbol.dispose);
 }
 

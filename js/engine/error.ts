@@ -1,11 +1,11 @@
-/** The one error of the package, and the table of its codes. */
+/** The error class of the package, and the table of its codes. */
 
-/** What went wrong, broadly. */
+/** The category of an error. */
 export type ErrorKind = 'Format' | 'Parameter' | 'Limit' | 'Unsupported' | 'Io' | 'Internal';
 
 /**
- * Every code and its kind. The first four kinds are the engine's (src/error.rs, a test compares); `Io` belongs to sources
- * and targets, `Internal` to what should not happen.
+ * Every code and its kind. The first four kinds are the engine's (src/error.rs, a test compares); `Io` belongs to
+ * sources and targets, `Internal` to internal errors.
  */
 const CODES = {
   NON_FINITE: 'Parameter',
@@ -28,46 +28,46 @@ const CODES = {
   NOT_READY: 'Parameter',
   /** A file would be written that is also read, or that is written already. */
   SAME_FILE: 'Parameter',
-  /** No file or address of that name. */
+  /** No file or URL has that name. */
   NOT_FOUND: 'Io',
   /** The system or the server refuses. */
   DENIED: 'Io',
   /** The disk or the quota is full. */
   NO_SPACE: 'Io',
-  /** The file is no longer what it was when it was opened. */
+  /** The file has changed since it was opened. */
   CHANGED: 'Io',
-  /** Another run is at work on the same file. */
+  /** Another run is writing the same file. */
   BUSY: 'Io',
   /** Any other failure to read or write. */
   IO: 'Io',
-  /** A worker could not be started, or ended by itself. */
+  /** A worker could not be started, or ended unexpectedly. */
   WORKER: 'Internal',
   /** An internal error stopped the engine. */
   PANIC: 'Internal',
-  /** An object (a `Calibrator`, an open model ...) of an engine that was stopped by an error; make it anew. */
+  /** An object (a `Calibrator`, an open model ...) of an engine that was stopped by an error; create it again. */
   STALE: 'Internal',
 } as const satisfies Record<string, ErrorKind>;
 
-/** A stable name for one way to fail. */
+/** A stable name of a kind of failure. */
 export type ErrorCode = keyof typeof CODES;
 
 /** Every {@link ErrorCode} with its {@link ErrorKind}. */
 export const errorKinds: Readonly<Record<ErrorCode, ErrorKind>> = CODES;
 
-/** The numbers and names of an error's sentence, for programs. */
+/** The numbers and names in an error's message, for programs. */
 export type ErrorDetails = Readonly<Record<string, unknown>>;
 
-/** What every function of this package throws, or rejects with, when it fails. */
+/** The error that every function of this package throws or rejects with. */
 export class QuantpressError extends Error {
   override readonly name = 'QuantpressError';
-  /** What went wrong, broadly. */
+  /** The category of an error. */
   readonly kind: ErrorKind;
-  /** Which way it went wrong: stable, for programs to compare. */
+  /** The kind of failure, stable for programs to compare. */
   readonly code: ErrorCode;
   /** The numbers and names in the message. */
   readonly details: ErrorDetails;
 
-  /** The kind follows from the code; `options` may have the cause. */
+  /** The kind follows from the code; `options` may contain the cause. */
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}, options?: ErrorOptions) {
     super(message, options);
     this.kind = CODES[code];
@@ -77,9 +77,9 @@ export class QuantpressError extends Error {
 }
 
 /**
- * The engine's errors as {@link QuantpressError}: they arrive as plain `Error`s with the properties of one. The use of what
- * was freed becomes `ARGUMENT`, of what belonged to an engine that stopped `STALE`. Everything else (a `TypeError` of the
- * caller's own callback) stays what it is; `call` (wasm.ts) tells what a trap was.
+ * The engine's errors as {@link QuantpressError}: they arrive as plain `Error`s with the same properties. Using a freed
+ * object becomes `ARGUMENT`, using an object of a stopped engine `STALE`. Everything else (a `TypeError` of the
+ * caller's own callback) is unchanged; `call` (wasm.ts) handles traps.
  */
 export function toQuantpressError(thrown: unknown): unknown {
   if (thrown instanceof QuantpressError || !(thrown instanceof Error)) return thrown;
@@ -87,7 +87,7 @@ export function toQuantpressError(thrown: unknown): unknown {
     const details = 'details' in thrown ? (thrown.details as ErrorDetails) : {};
     return new QuantpressError(thrown.code as ErrorCode, thrown.message, details);
   }
-  // What wasm-bindgen says of an object whose memory is gone.
+  // wasm-bindgen's message for an object whose memory was freed.
   if (thrown.message === 'null pointer passed to rust') {
     return new QuantpressError(
       'ARGUMENT',
@@ -96,7 +96,7 @@ export function toQuantpressError(thrown: unknown): unknown {
       { cause: thrown },
     );
   }
-  // What wasm-bindgen says of an object whose instance is gone.
+  // wasm-bindgen's message for an object whose instance was replaced.
   if (/^Invalid stale object/.test(thrown.message)) {
     const message =
       'this object belongs to an engine that was stopped by an error, and its data is lost; create it again';

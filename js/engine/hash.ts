@@ -1,17 +1,17 @@
-/** Hashes of what is too large to be in memory. */
+/** Hashes of data that does not fit in memory. */
 
 import { runtimeHash } from './platform.js';
 import { call } from './wasm.js';
 
-/** A hash that is fed piece by piece. */
+/** A hash of data that arrives in pieces. */
 export interface Hasher {
-  /** Takes in the next bytes. */
+  /** Adds the next bytes. */
   update(bytes: Uint8Array): void;
-  /** The hash in hexadecimal. It ends the hasher. */
+  /** Returns the hash in hexadecimal and ends the hasher. */
   hex(): string;
 }
 
-/** SHA-256, as `sha256sum` writes it: the system's own where there is one, else the engine's. */
+/** SHA-256, as `sha256sum` writes it: the system's if there is one, otherwise the engine's. */
 export function sha256(): Hasher {
   const own = runtimeHash('sha256');
   return own ? { update: (bytes) => void own.update(bytes), hex: () => own.digest('hex') } : engineHash('sha256');
@@ -22,7 +22,7 @@ export function xxh64(): Hasher {
   return engineHash('xxh64');
 }
 
-/** A hash of the engine's. */
+/** A hash computed by the engine. */
 export function engineHash(kind: 'sha256' | 'xxh64'): Hasher {
   const hasher = call((engine) => engine.Hasher[kind]());
   return {
@@ -35,12 +35,12 @@ export function engineHash(kind: 'sha256' | 'xxh64'): Hasher {
   };
 }
 
-/** The SHA-256 and the XXH64 of a few bytes: for many of them faster than a {@link Hasher} each. */
+/** The SHA-256 and the XXH64 of a few bytes: faster than one {@link Hasher} each if there are many. */
 export function hashesOf(bytes: Uint8Array): [sha256: string, xxh64: string] {
   return call((engine) => engine.hashes(bytes)) as [string, string];
 }
 
-/** The hash of bytes that are all there. */
+/** The hash of bytes in memory. */
 export function hashOf(hasher: Hasher, bytes: Uint8Array): string {
   hasher.update(bytes);
   return hasher.hex();

@@ -1,4 +1,4 @@
-/** Limits that several layers keep. */
+/** Limits that several modules use. */
 
-/** A journal of a file of terabytes has a few million tiles of a hundred bytes: a larger one is not ours. */
+/** The size limit of a journal: one for a file of terabytes has a few million entries of a hundred bytes. */
 export const MAX_JOURNAL_BYTES = 1 << 29;

@@ -1,6 +1,9 @@
-/** The names nearest to one that is unknown, for "did you mean". Used by the command line and by checks of option names. */
+/**
+ * Finds the known names nearest to an unknown one, for "did you mean". Used by the command line and by checks of option
+ * names.
+ */
 
-/** A candidate further away than one edit in so many letters is not suggested. */
+/** The number of letters per edit: a candidate with more edits is not suggested. */
 const LETTERS_PER_EDIT = 3;
 
 /**
@@ -20,7 +23,7 @@ export function nearest(name: string, known: readonly string[], { most = 3 }: { 
     const allowed = Math.max(1, Math.floor(Math.max(typed.length, plain.length) / LETTERS_PER_EDIT));
     const begins = typed.length > 1 && plain.startsWith(typed);
     if (edits > allowed && !begins) return [];
-    // Of two at one distance the one that needs fewer separators moved comes first.
+    // Of two names at the same distance, the one with the more similar separators comes first.
     return [{ candidate, edits: begins ? Math.min(edits, 1) : edits, raw: distance(upper(name), upper(candidate)) }];
   });
   scored.sort((a, b) => a.edits - b.edits || a.raw - b.raw);
@@ -36,7 +39,7 @@ function folded(name: string): string {
   return upper(name).replace(/[-_.\s]/g, '');
 }
 
-/** How many letters to insert, delete, change or swap with the next to make one word the other. */
+/** The number of letters to insert, delete, change or swap with the next to turn one word into the other. */
 function distance(a: string, b: string): number {
   let [before, row]: [number[], number[]] = [[], Array.from({ length: b.length + 1 }, (_, index) => index)];
   for (let i = 1; i <= a.length; i++) {

@@ -1,5 +1,5 @@
 /**
- * Reading of objects that callers pass: options, values with a `kind`, records of fields.
+ * Reads objects that callers pass: options, values with a `kind`, records of fields.
  *
  * A table has a {@link Reader} for every key of the interface, so that a key without a check does not compile. One rule holds
  * for all options: a key that is `undefined` is absent, and a key that is not in the table is an error.
@@ -27,20 +27,21 @@ import { nearest } from './nearest.js';
 /** Checks one value, and returns it as the engine takes it. Messages call it `name`. */
 export type Reader<T> = (name: string, value: unknown) => T;
 
-/** A reader for every key of an interface, be it optional or not. */
+/** A reader for every key of an interface, optional or not. */
 export type ReaderTable<T> = { readonly [K in keyof T]-?: Reader<Exclude<T[K], undefined>> };
 
 /**
- * The options of a function, those that are `undefined` left out. Only keys of the table are read: what else an object
- * inherits is not looked at.
+ * The options of a function, without those that are `undefined`. Only keys of the table are read; inherited properties
+ * are ignored.
  *
- * @throws {@link QuantpressError} `ARGUMENT` for what is not an object and for an unknown key; what the readers throw.
+ * @throws {@link QuantpressError} `ARGUMENT` if it is not an object or has an unknown key, and any error of the
+ * readers.
  */
 export function readOptions<T extends object>(owner: string, table: ReaderTable<T>, value: unknown): T {
   return read(owner, 'options', table, value);
 }
 
-/** {@link readOptions} of an argument that is not called `options`. */
+/** {@link readOptions} for an argument with another name than `options`. */
 export function readNamedOptions<T extends object>(
   owner: string,
   name: string,
@@ -71,7 +72,10 @@ function expectKnown(owner: string, known: readonly string[], value: object): vo
   throw new QuantpressError('ARGUMENT', message, { owner, option, ...(near !== undefined && { nearest: near }) });
 }
 
-/** The known name that was meant: the one spelt alike, else the only one that ends in the same word. */
+/**
+ * The known name that was probably meant: the one with a similar spelling, otherwise the only one that ends in the same
+ * word.
+ */
 function likely(name: string, known: readonly string[]): string | undefined {
   const [near] = nearest(name, known, { most: 1 });
   if (near !== undefined) return near;
@@ -82,7 +86,7 @@ function likely(name: string, known: readonly string[]): string | undefined {
   return alike.length === 1 ? alike[0] : undefined;
 }
 
-/** The tables of the kinds of a union; all fields are required. */
+/** The tables for the kinds of a union; all fields are required. */
 export type KindTable<T extends { kind: string }> = {
   readonly [K in T['kind']]: ReaderTable<Omit<Extract<T, { kind: K }>, 'kind'>>;
 };
@@ -90,7 +94,7 @@ export type KindTable<T extends { kind: string }> = {
 /**
  * A value of a union, by its `kind`: as strict as options are.
  *
- * @throws {@link QuantpressError} `ARGUMENT` for another kind and for an unknown key; what the readers throw.
+ * @throws {@link QuantpressError} `ARGUMENT` for an unknown kind or key, and any error of the readers.
  */
 export function readKind<T extends { kind: string }>(table: KindTable<T>, name: string, value: unknown): T {
   expectObject(name, value);
@@ -103,9 +107,9 @@ export function readKind<T extends { kind: string }>(table: KindTable<T>, name: 
 }
 
 /**
- * A record with all the fields of a table. What else it has is not looked at: results may be kept with more beside them.
+ * A record with all the fields of a table. Other fields are ignored: results may be stored with more of them.
  *
- * @throws {@link QuantpressError} `ARGUMENT` for what is not an object; what the readers throw.
+ * @throws {@link QuantpressError} `ARGUMENT` if it is not an object, and any error of the readers.
  */
 export function readFields<T extends object>(table: ReaderTable<T>, name: string, value: unknown): T {
   expectObject(name, value);
@@ -116,7 +120,7 @@ export function readFields<T extends object>(table: ReaderTable<T>, name: string
   return fields as T;
 }
 
-/** A `Float32Array`, as one of this realm: the engine knows only those inside of objects. */
+/** A `Float32Array`, as one of this realm: inside objects the engine accepts only those. */
 export const floats: Reader<Float32Array> = (name, value) => {
   expectFloats(name, value);
   const { buffer, byteOffset, length } = value;
@@ -161,7 +165,7 @@ export const flag: Reader<boolean> = (name, value) => {
   return value;
 };
 
-/** A string; `never`, so that it serves for names too, which the engine looks up. */
+/** A string, typed `never` so that it can be used for names too, which the engine checks. */
 export const text: Reader<never> = (name, value) => {
   expectText(name, value);
   return value as never;
@@ -193,5 +197,5 @@ export const signal: Reader<AbortSignal> = (name, value) => {
   return value as AbortSignal;
 };
 
-/** What is checked where it is used. */
+/** A value that is checked where it is used. */
 export const unchecked: Reader<never> = (_, value) => value as never;

@@ -1,21 +1,21 @@
-/** What this thread runs on. The one file that asks. */
+/** Detects the runtime of this thread. Only this file does. */
 
 import type { getBuiltinModule } from 'node:process';
 
 /**
- * A module of Node's own (Deno and Bun have them too), or `undefined` in a browser.
+ * A built-in module of Node (Deno and Bun have them too), or `undefined` in a browser.
  *
  * Not an `import`, because bundlers for browsers resolve those, even the ones that are never reached.
  */
 export const builtin: typeof getBuiltinModule = ((name: string) =>
   globalThis.process?.getBuiltinModule?.(name)) as typeof getBuiltinModule;
 
-/** A hash of the system's own, which is several times as fast as WebAssembly's; browsers have none that takes pieces. */
+/** The system's hash, which is several times as fast as WebAssembly's; browsers have none that accepts pieces. */
 export function runtimeHash(name: string) {
   return builtin('node:crypto')?.createHash(name);
 }
 
-/** How many threads of this machine are worth using. */
+/** The number of threads that are worth using on this machine. */
 export function cores(): number {
   return globalThis.navigator?.hardwareConcurrency ?? builtin('node:os')?.availableParallelism() ?? 1;
 }

@@ -1,4 +1,4 @@
-/** The engine: how it is loaded, and the one way it is called. */
+/** Loads the engine and calls it. */
 
 import load, * as exports from './bindings.js';
 import { isBuffer, isModule, isResponse, isUrl } from './brands.js';
@@ -9,12 +9,12 @@ import { unchecked, type ReaderTable } from './options.js';
 /** What wasm-bindgen exports, as `src/wasm/` declares it. */
 export type Engine = typeof exports;
 
-/** Everything that can become the engine's module: where it is, what it holds, or the compiled module itself. */
+/** Everything that can become the engine's module: its URL, its bytes, or the compiled module. */
 export type WasmInput = WebAssembly.Module | BufferSource | Response | URL | string;
 
 /** Options of `init`. */
 export interface InitOptions {
-  /** The engine's WebAssembly file, if it is not where the package has it: a URL, its bytes, a `Response` or a module. */
+  /** The engine's WebAssembly file, if it is not the one of the package: a URL, its bytes, a `Response` or a module. */
   wasm?: WasmInput | Promise<WasmInput> | undefined;
 }
 
@@ -25,10 +25,10 @@ let loading: Promise<void> | undefined;
 let module: WebAssembly.Module | undefined;
 
 /**
- * Loads the engine once: calls while it is loading, and later ones, share the first one's promise. A failure is
- * forgotten, so that another attempt can be made.
+ * Loads the engine once: calls while it is loading, and later ones, share the first one's promise. After a failure the
+ * next call tries again.
  *
- * The entries (`browser.ts`, `node.ts` ...) call this with the place where each of them finds the file.
+ * The entries (`browser.ts`, `node.ts` ...) call this with the location of their file.
  */
 export function start(wasm: () => WasmInput | Promise<WasmInput>): Promise<void> {
   loading ??= instantiate(wasm).catch((error: unknown) => {
@@ -49,14 +49,14 @@ export function isReady(): boolean {
   return module !== undefined;
 }
 
-/** The compiled module, for workers: a module can be posted, and is not compiled again. */
+/** The compiled module, for workers: it can be posted and is not compiled again. */
 export function compiledModule(): WebAssembly.Module {
   if (!module) throw notReady();
   return module;
 }
 
 /**
- * Calls the engine, and gives its errors the type this package promises. Every facade function is one line of this:
+ * Calls the engine, and converts its errors to {@link QuantpressError}. Every exported function is one such line:
  *
  * ```ts
  * return call((engine) => engine.dequantize(bytes, format));
@@ -73,7 +73,7 @@ export function call<T>(use: (engine: Engine) => T): T {
   }
 }
 
-/** Whether the engine cannot go on after an error: a trap, too deep a recursion, or memory that could not be had. */
+/** Whether an error leaves the engine unusable: a trap, a stack overflow, or exhausted memory. */
 function endsInstance(error: unknown): error is Error {
   if (error instanceof WebAssembly.RuntimeError) return true;
   if (!(error instanceof Error)) return false;
@@ -81,27 +81,27 @@ function endsInstance(error: unknown): error is Error {
   return /call stack|recursion/i.test(error.message) || (error instanceof RangeError && isOfMemory(error));
 }
 
-/** Whether an error is about memory of JavaScript's, which what comes from the engine is copied to. */
+/** Whether an error is about JavaScript's own memory, to which results of the engine are copied. */
 function isOfMemory({ message }: Error): boolean {
   return /allocat|array length|out of memory|array size|buffer/i.test(message);
 }
 
-/** Whether the instance has ended and could not be replaced yet. */
+/** Whether the instance has stopped and could not be replaced yet. */
 let ended = false;
 
-/** What an instance ended with. A new one takes its place. */
+/** The error that stopped an instance. A new instance replaces it. */
 function abandon(error: Error): QuantpressError {
   let panic: string | undefined;
   try {
     panic = exports.lastPanic();
   } catch {
-    // It has not even memory for that.
+    // There is not even memory for that.
   }
   ended = true;
   try {
     renew();
   } catch {
-    // There is no room for a second one as long as the first has not been collected: the next call tries again.
+    // There is no memory for a second instance until the first is collected: the next call tries again.
   }
   const options = { cause: error };
   // A trap without a panic is an allocation that failed.
@@ -118,8 +118,8 @@ const OUT_OF_MEMORY =
   'the engine ran out of memory (it can have 4 GiB); use smaller pieces, or free objects that are no longer needed';
 
 /**
- * Replaces the instance. wasm-bindgen's glue does that within the first call after `abandon`, when it has copied the call's
- * arguments into the old one: so this is a call without any.
+ * Replaces the instance. wasm-bindgen's glue does that within the first call after `abandon`, when it has already
+ * copied the arguments into the old instance, so this is a call without arguments.
  */
 function renew(): void {
   try {
@@ -136,7 +136,7 @@ function renew(): void {
   ended = false;
 }
 
-/** What the boundary says of an argument it cannot take: a BigInt for a number, an option whose memory is gone. */
+/** The errors of the bindings for an argument of a wrong type: a BigInt for a number, an object that was freed. */
 function misuse(error: TypeError): QuantpressError {
   return new QuantpressError('ARGUMENT', `an argument is of another type: ${error.message}`, {}, { cause: error });
 }
@@ -156,7 +156,7 @@ async function compile(input: unknown): Promise<WebAssembly.Module> {
     const message = `cannot load the engine: ${place} answered with status ${input.status}`;
     throw new QuantpressError(input.status === 404 ? 'NOT_FOUND' : 'IO', message, { status: input.status, url: place });
   }
-  // Streaming insists on the right type; servers that do not know .wasm are common.
+  // Streaming compilation requires the right media type, but many servers do not know .wasm.
   if (input.headers.get('content-type')?.startsWith('application/wasm')) {
     return compiling(place, () => WebAssembly.compileStreaming(input));
   }
@@ -178,7 +178,7 @@ async function compileBytes(bytes: BufferSource, place: string): Promise<WebAsse
     : new Uint8Array(bytes);
   const magic = String.fromCharCode(...view.subarray(0, 4));
   if (magic !== '\0asm') {
-    // A development server that answers every unknown address with its page is the usual cause.
+    // The usual cause is a development server that answers every unknown URL with its page.
     const what = magic.startsWith('<') ? 'an HTML page' : 'something else';
     const message =
       `cannot load the engine: ${place} is ${what}, not WebAssembly. ` +
@@ -188,17 +188,17 @@ async function compileBytes(bytes: BufferSource, place: string): Promise<WebAsse
   return compiling(place, () => WebAssembly.compile(bytes));
 }
 
-/** What browsers and Node say of a Content-Security-Policy without `wasm-unsafe-eval`. */
+/** The messages of browsers and Node about a Content-Security-Policy without `wasm-unsafe-eval`. */
 const FORBIDDEN = /content.security.policy|unsafe-eval|disallowed by embedder|code generation|blocked by CSP/i;
 
-/** Compiles, and explains what WebAssembly does not compile. */
+/** Compiles the module, and explains a failure. */
 async function compiling(place: string, compile: () => Promise<WebAssembly.Module>): Promise<WebAssembly.Module> {
   try {
     return await compile();
   } catch (cause) {
     if (!(cause instanceof Error)) throw cause;
     if (cause.name !== 'CompileError' && cause.name !== 'EvalError' && !FORBIDDEN.test(cause.message)) {
-      // The download broke off.
+      // The download was interrupted.
       const message = `cannot load the engine from ${place}: ${cause.message}`;
       throw new QuantpressError('IO', message, { url: place }, { cause });
     }

@@ -5,7 +5,7 @@ import { destination } from './output-path.js';
 import { builtin } from '../engine/platform.js';
 
 /**
- * A file that a `Source` reads or a `Target` writes, by what tells it from other files:
+ * A file that a `Source` reads or a `Target` writes, by what identifies it:
  *
  * - `path`: a path (Node). The file need not exist yet. `temporary` marks a name that is used only while `OUT` is unfinished.
  * - `inode`: an open file (Node).
@@ -20,28 +20,28 @@ export type FileReference =
   | { kind: 'entry'; folder: FolderEntry; name: string }
   | { kind: 'file'; file: { readonly name: string; readonly size: number; readonly lastModified: number } };
 
-/** A `FileSystemFileHandle`, in words that TypeScript without the DOM has too. */
+/** A `FileSystemFileHandle`, declared without the types of the DOM. */
 export interface FileEntry {
   readonly kind: 'file';
   readonly name: string;
-  /** The file as it is. */
+  /** The current file. */
   getFile(): Promise<Blob>;
 }
 
-/** A `FileSystemDirectoryHandle`, in words that TypeScript without the DOM has too. */
+/** A `FileSystemDirectoryHandle`, declared without the types of the DOM. */
 export interface FolderEntry {
   readonly kind: 'directory';
-  /** The file of a name in the folder. */
+  /** The file with a name in the folder. */
   getFileHandle(name: string): Promise<FileEntry>;
 }
 
-/** A file of a job, and what the job uses it for: "the model", "IN", "--manifest". */
+/** A file of a job, and its role: "the model", "IN", "--manifest". */
 export interface FileUse {
   role: string;
   file: FileReference;
 }
 
-/** The files of something that may not know them. */
+/** The files of a source or target, if it can name them. */
 export async function filesOf(
   role: string,
   owner: { files?(): Promise<readonly FileReference[]> },
@@ -55,10 +55,10 @@ export function usesOf(role: string, files: readonly FileReference[]): FileUse[]
 }
 
 /**
- * Refuses a job that would write a file it reads, or write one file twice, by whatever names: through symbolic links, hard
- * links, and files and folders that do not exist yet. To be called before anything is opened for writing.
+ * Rejects a job that would write a file it reads, or write one file twice, under any names: through symbolic links,
+ * hard links, and files and folders that do not exist yet. Call it before anything is opened for writing.
  *
- * @throws {@link QuantpressError} `SAME_FILE`, which names both files and what they are used for.
+ * @throws {@link QuantpressError} `SAME_FILE`, which names both files and their roles.
  */
 export async function refuseSharedFiles(reads: readonly FileUse[], writes: readonly FileUse[]): Promise<void> {
   const files = await Promise.all([
@@ -82,16 +82,16 @@ export async function refuseSharedFiles(reads: readonly FileUse[], writes: reado
   }
 }
 
-/** A file and what it can be compared by. Those that are read come first, so of two the second is written. */
+/** A file and its keys for comparison. Files that are read come first, so the second of two is written. */
 interface Identified extends FileUse {
   name: string;
   written: boolean;
-  /** Two files of Node's with a key in common are one. */
+  /** Two files of Node with a common key are the same. */
   keys: readonly string[];
   web?: WebFile;
 }
 
-/** A file of a browser: a handle if it exists, its place if it is named by that, or only a `File`. */
+/** A file of a browser: its handle if it exists, its folder and name if it is identified by those, or only a `File`. */
 interface WebFile {
   handle?: FileEntry | undefined;
   folder?: FolderEntry;
@@ -123,9 +123,9 @@ function keysOfInode(device: bigint, inode: bigint): string[] {
 }
 
 /**
- * Of a file that exists its inode. Of one that does not, the inode of the nearest folder that does and the rest of the path,
- * without regard to case and Unicode normalization: many file systems have none, and two names that differ only so would be
- * one file there. Devices, pipes and folders have no keys: several may be written to one.
+ * The keys of an existing file are its inode. For a file that does not exist: the inode of its nearest existing folder
+ * and the rest of the path, ignoring case and Unicode normalization, because on many file systems two names that differ
+ * only in these are the same file. Devices, pipes and folders have no keys: several outputs may go to one.
  */
 async function keysOfPath(name: string): Promise<string[]> {
   const [fs, path] = [builtin('node:fs/promises'), builtin('node:path')];

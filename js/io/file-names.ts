@@ -1,4 +1,4 @@
-/** The names that files of one model have: of shards, of an index, and of the other files of its folder. */
+/** The names of a model's files: shards, the index, and the other files of its folder. */
 
 import { addressOf, pathOf, shown, siblingAddress } from './url.js';
 import { QuantpressError } from '../engine/error.js';
@@ -28,29 +28,29 @@ export const BESIDE: readonly string[] = [
 /** The folders within a model's folder that have such files. */
 export const INNER_FOLDERS: readonly string[] = ['1_Pooling', 'additional_chat_templates'];
 
-/** Whether a file belongs to a model, by its name in the folder. Chat templates may have any name. */
+/** Whether a file belongs to a model by its name in the folder. Chat templates may have any name. */
 export const isBeside = (name: string): boolean =>
   BESIDE.includes(name) || /^additional_chat_templates\/[^/]*\.jinja$/.test(name);
 
-/** A file beside the tensors: the largest vocabularies as JSON take 40 MB. */
+/** The size limit of a sidecar file: the largest vocabularies take 40 MB as JSON. */
 export const MAX_BESIDE_BYTES = 1 << 28;
 
-/** Shards of one model: the largest known ones have some hundreds. */
+/** The limit of shards of one model: the largest known models have some hundreds. */
 export const MAX_SHARDS = 4096;
 
-/** Whether a name is that of an index, which says which tensor is in which file. */
+/** Whether a name is that of an index, which maps tensors to files. */
 export const isIndex = (name: string): boolean => /\.safetensors\.index\.json$/i.test(name);
 
 /** Whether a name is that of a file with tensors. */
 export const holdsTensors = (name: string): boolean => /\.(gguf|safetensors)$/i.test(name);
 
-/** Whether safetensors files are the shards of one model by their names. */
+/** Whether safetensors files are the shards of one model according to their names. */
 export function areShards(names: readonly string[]): boolean {
   const stems = new Set(names.map((name) => /^(.*)-\d{5}(-of-\d{5}\.safetensors)$/i.exec(name)?.slice(1).join('')));
   return stems.size === 1 && !stems.has(undefined);
 }
 
-/** The file name of a path or an address, as it is in the folder. */
+/** The file name of a path or URL, as it is in the folder. */
 export function lastPart(name: string): string {
   if (addressOf(name) === undefined) return pathOf(name).replace(/^.*[/\\]/s, '');
   const last = name.replace(/[?#].*$/s, '').replace(/^.*[/\\]/s, '');
@@ -61,7 +61,7 @@ export function lastPart(name: string): string {
   }
 }
 
-/** The path or address of another file in the folder of `name`. */
+/** The path or URL of another file in the folder of `name`. */
 export function sibling(name: string, file: string): string {
   const address = addressOf(name);
   return address === undefined ? pathOf(name).replace(/[^/\\]*$/, '') + file : siblingAddress(address, file);
@@ -82,7 +82,7 @@ export function shardNames(first: string, count: number): string[] {
   return Array.from({ length: count }, (_, index) => sibling(first, `${stem}${padded(index + 1)}${of}${end}`));
 }
 
-/** `-00002-of-00003`: as llama.cpp counts shards. */
+/** `-00002-of-00003`: llama.cpp's numbering of shards. */
 export const shardSuffix = (index: number, count: number): string => `-${padded(index + 1)}-of-${padded(count)}`;
 
 const padded = (number: number): string => String(number).padStart(5, '0');

@@ -1,6 +1,6 @@
-/** JSON that is too long for one text. */
+/** JSON that is too long for one string. */
 
-/** Elements of a list that are converted at once. */
+/** The number of elements that are converted at once. */
 const STEP = 1024;
 
 /** `JSON.stringify(value, null, 2)`, piece by piece. The lists that `value` has as properties can be long. */
@@ -16,7 +16,7 @@ export function* jsonText(value: object): Generator<string> {
   yield separator === '{' ? '{}' : '\n}';
 }
 
-/** {@link jsonText} with the end of its last line, for a file. */
+/** {@link jsonText} with a final line break, for a file. */
 export function* jsonLines(value: object): Generator<string> {
   yield* jsonText(value);
   yield '\n';
@@ -31,7 +31,7 @@ function* listText(list: readonly unknown[]): Generator<string> {
   yield '\n  ]';
 }
 
-/** Strings have no line breaks in JSON: every one begins a line. */
+/** JSON strings contain no line breaks, so every line break begins a line. */
 function indented(json: string): string {
   return json.replaceAll('\n', '\n  ');
 }

@@ -1,4 +1,4 @@
-/** Paths of files that are written: which are refused, where they lead, and how unfinished files are named. Only of Node. */
+/** Output paths in Node: which ones are rejected, where links lead, and the names of partial files. */
 
 import type { Stats } from 'node:fs';
 import { QuantpressError } from '../engine/error.js';
@@ -8,7 +8,7 @@ import { systemError } from './system-error.js';
 const fs = () => builtin('node:fs/promises');
 const path = () => builtin('node:path');
 
-/** Refuses what cannot be the path of a file, before any work. */
+/** Rejects a string that cannot be the path of a file, before any work. */
 export function expectFilePath(name: string): void {
   if (name === '')
     throw new QuantpressError('ARGUMENT', 'the path of the target is empty: give a file name', { path: name });
@@ -18,14 +18,14 @@ export function expectFilePath(name: string): void {
   throw new QuantpressError('ARGUMENT', message, { path: name });
 }
 
-/** Links that lead to links: as many as Linux follows. */
+/** The number of links that are followed, as in Linux. */
 const MAX_LINKS = 40;
 
 /**
- * Where a path leads, so that a symbolic link stays one and the file behind it is written: also a link to a file that does
- * not exist yet, which is then created. `name` itself if it is no link.
+ * The path that a symbolic link leads to, so that the link stays and its target is written. The target of a dangling
+ * link is created. Returns `name` itself if it is not a link.
  *
- * @throws {@link QuantpressError} `ARGUMENT` if the links never end.
+ * @throws {@link QuantpressError} `ARGUMENT` if the links form a cycle.
  */
 export async function destination(name: string): Promise<string> {
   let at = name;
@@ -39,7 +39,7 @@ export async function destination(name: string): Promise<string> {
       .catch(() => undefined);
     if (link === undefined) return at;
     const folder = path().dirname(at);
-    // `..` in a link counts from the folder the link is really in.
+    // `..` in a link is relative to the real folder of the link.
     const parent = await fs()
       .realpath(folder)
       .catch(() => folder);
@@ -48,10 +48,13 @@ export async function destination(name: string): Promise<string> {
   throw new QuantpressError('ARGUMENT', `cannot write '${name}': its symbolic links form a cycle`, { path: name });
 }
 
-/** What is wrong with a name itself, so that no file can ever have it. */
+/** The problem of a name that no file can have. */
 const IMPOSSIBLE: readonly unknown[] = ['ENAMETOOLONG', 'ENOTDIR', 'ELOOP'];
 
-/** What is at a path, if anything is that may be seen; fails for a path that no file can have. */
+/**
+ * The stats of a path, or `undefined` if nothing is there or it is not accessible; fails for a path that no file can
+ * have.
+ */
 export async function statOf(name: string): Promise<Stats | undefined> {
   try {
     return await fs().stat(name);
@@ -63,7 +66,7 @@ export async function statOf(name: string): Promise<Stats | undefined> {
   }
 }
 
-/** What a file is, if it is not a regular one: "a directory". */
+/** The kind of a file that is not a regular one: "a directory". */
 export function kindOf(stats: Stats): string | undefined {
   if (stats.isFile()) return undefined;
   if (stats.isDirectory()) return 'a directory';
@@ -72,11 +75,11 @@ export function kindOf(stats: Stats): string | undefined {
   return 'a device';
 }
 
-/** Names are used as they are up to this many bytes; every file system takes that with an owner and an ending. */
+/** Names up to this many bytes are used unchanged; every file system accepts them with an owner and a suffix. */
 const LONGEST_NAME = 64;
 const LONGEST_PREFIX = 32;
 
-/** `name` in the names of its unfinished files: a long one by its beginning and a hash, so that they are not too long. */
+/** `name` as it is used in the names of its partial files: a long name is shortened to its beginning and a hash. */
 export function shortName(name: string): string {
   const bytes = (text: string) => new TextEncoder().encode(text).length;
   if (bytes(name) <= LONGEST_NAME) return name;

@@ -1,4 +1,4 @@
-/** Errors of the operating system as this library's own: a stable code and a sentence. */
+/** Converts errors of the operating system to this library's errors: a stable code and a sentence. */
 
 import { QuantpressError, type ErrorCode, type ErrorDetails } from '../engine/error.js';
 
@@ -18,7 +18,7 @@ const REASONS: Record<string, [code: ErrorCode, reason: string]> = {
   ENAMETOOLONG: ['ARGUMENT', 'its name is too long for the file system'],
   ELOOP: ['ARGUMENT', 'its symbolic links form a cycle'],
   EEXIST: ['DENIED', 'a file with that name exists'],
-  // What browsers call the same.
+  // The names of the same errors in browsers.
   QuotaExceededError: ['NO_SPACE', "the browser's storage quota is exceeded"],
   NotAllowedError: ['DENIED', 'permission was denied'],
   NoModificationAllowedError: ['DENIED', 'the file is in use elsewhere'],
@@ -26,8 +26,8 @@ const REASONS: Record<string, [code: ErrorCode, reason: string]> = {
 };
 
 /**
- * `error` as a {@link QuantpressError} whose sentence begins with `what` ("cannot read 'x'"). One that is already is
- * returned as it is, and so is what is no error of the system.
+ * `error` as a {@link QuantpressError} whose sentence begins with `what` ("cannot read 'x'"). A {@link QuantpressError}
+ * and anything that is not a system error are returned unchanged.
  */
 export function systemError(error: unknown, what: string, details: ErrorDetails = {}): unknown {
   if (error instanceof QuantpressError || !(error instanceof Error)) return error;

@@ -1,15 +1,18 @@
-/** Names that are addresses: what cannot be one is refused before anything is requested, and secrets in one are never shown. */
+/** Names that are URLs: invalid ones are rejected before any request, and secrets in them are never shown. */
 
 import { QuantpressError } from '../engine/error.js';
 import { builtin } from '../engine/platform.js';
 
-/** What can be fetched in parts. `fetch` reports anything else like an unreachable server, and retrying would be in vain. */
+/**
+ * The schemes that can be fetched in parts. `fetch` reports others like an unreachable server, and retries would not
+ * help.
+ */
 const FETCHED: readonly string[] = ['http:', 'https:', 'blob:'];
 
-/** What stands in place of a secret. */
+/** The placeholder for a secret. */
 const HIDDEN = '***';
 
-/** A URL scheme. One letter is a drive of Windows. */
+/** A URL scheme. A single letter is a Windows drive. */
 const SCHEME = /^([a-z][a-z0-9+.-]+):/i;
 
 /** The path of a file name or `file:` URL. */
@@ -18,7 +21,7 @@ export function pathOf(name: string): string {
   return understood(name, () => builtin('node:url')?.fileURLToPath(name) ?? name);
 }
 
-/** A path that {@link addressOf} does not take for an address, whatever the file is called. */
+/** A path that {@link addressOf} does not mistake for a URL, whatever the name of the file. */
 export function plainPath(path: string): string {
   return SCHEME.test(path) ? `./${path}` : path;
 }
@@ -36,11 +39,11 @@ export function addressOf(name: string): string | undefined {
   return page === undefined ? undefined : understood(name, () => new URL(name, page).href);
 }
 
-/** The URL of another file in the folder of `address`. The query stays, because it may grant the access. */
+/** The URL of another file in the folder of `address`. The query is kept, because it may grant access. */
 export function siblingAddress(address: string, file: string): string {
   return understood(address, () => {
     const url = new URL(address);
-    // Encoded, `?`, `#` and `%` are parts of the name and cannot change what is requested.
+    // Encoded, `?`, `#` and `%` are part of the name and cannot alter the request.
     const encoded = file.split('/').map(encodeURIComponent).join('/');
     url.pathname = url.pathname.replace(/[^/]*$/, '') + encoded;
     url.hash = '';
@@ -48,7 +51,7 @@ export function siblingAddress(address: string, file: string): string {
   });
 }
 
-/** `name` for people to read: of an address without user, password, fragment and the values of its query. */
+/** `name` for messages: a URL without user, password, fragment and query values. */
 export function shown(name: string): string {
   const scheme = /^(https?:|[a-z][a-z0-9+.-]+:\/\/)/i.exec(name)?.[1];
   if (scheme === undefined) return name;
@@ -61,7 +64,7 @@ export function shown(name: string): string {
   return `${place}?${hidden.join('&')}`;
 }
 
-/** Refuses what `fetch` would reject every time: an address that is none, of another scheme or with a password; impossible headers. */
+/** Rejects what `fetch` would always reject: an invalid URL, another scheme, a password, invalid headers. */
 export function checkFetched(url: string, headers: Record<string, string>): void {
   const { protocol, username, password } = understood(url, () => new URL(url));
   if (!FETCHED.includes(protocol)) {
@@ -70,7 +73,7 @@ export function checkFetched(url: string, headers: Record<string, string>): void
   if (username !== '' || password !== '') {
     throw unusable(url, 'it contains a user name or password. Pass an Authorization header in options.headers instead');
   }
-  // What `Headers` throws quotes the value, which may be a secret.
+  // The error of `Headers` quotes the value, which may be a secret.
   for (const [name, value] of Object.entries(headers)) {
     if (canSend(name, value)) continue;
     throw unusable(url, `the header ${JSON.stringify(name)} has an invalid name or value`);
@@ -93,7 +96,7 @@ function isUrl(name: string): boolean {
   }
 }
 
-/** No cause is kept: its text and properties contain the whole address. */
+/** The cause is dropped: its text and properties contain the whole URL. */
 function understood<T>(name: string, read: () => T): T {
   try {
     return read();

@@ -14,7 +14,7 @@ export class BlobSource implements Source {
   readonly name?: string;
   #sample: Promise<Sample> | undefined;
 
-  /** `handle` is what the blob was got from, if it was. */
+  /** `handle` is the file handle that the blob came from, if any. */
   constructor(blob: Blob, handle?: FileEntry) {
     this.#blob = blob;
     this.#handle = handle;
@@ -27,22 +27,22 @@ export class BlobSource implements Source {
 
   async read(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
     checkRange(this, offset, length);
-    // The thread that opens a model reads its header first, and checks at the end.
+    // The thread that opens a model reads its header first and does the check at the end.
     if (offset === 0 && length > 0) await this.#sampled();
     return this.#read(offset, length);
   }
 
   /**
-   * Node cannot share a Blob between threads that is backed by a file (`fs.openAsBlob`): posting it throws, and reading a
-   * posted slice of it ends the process. Nothing tells such a Blob from another, so none is posted there.
+   * Node cannot share a file-backed Blob (`fs.openAsBlob`) between threads: posting it throws, and reading a posted
+   * slice of it ends the process. Such a Blob cannot be told from another, so none is posted in Node.
    */
   describe(): SourceDescription | undefined {
     return builtin('node:worker_threads') ? undefined : { kind: 'blob', blob: this.#blob };
   }
 
   /**
-   * A browser refuses to read any of a file whose time of change is not what it was when it was picked. One that was
-   * overwritten and its time set back is told by a sample of its bytes.
+   * A browser refuses to read a file whose modification time has changed since it was picked. A file that was
+   * overwritten and whose time was set back is detected by a sample of its bytes.
    */
   async check(): Promise<void> {
     const before = await this.#sampled();
@@ -51,7 +51,7 @@ export class BlobSource implements Source {
     }
   }
 
-  /** Of a `File` the time of its last change; a plain `Blob` has none. */
+  /** The modification time of a `File`; a plain `Blob` has none. */
   async fingerprint(): Promise<string | undefined> {
     return 'lastModified' in this.#blob ? `blob ${this.#blob.lastModified}` : undefined;
   }
@@ -74,7 +74,7 @@ export class BlobSource implements Source {
     return this.#sample;
   }
 
-  /** The error is NotReadableError for a file that changed, and NotFoundError for one that is gone. */
+  /** The error is NotReadableError for a file that changed, and NotFoundError for one that no longer exists. */
   #unreadable(cause: unknown): QuantpressError {
     const message = `${this.#who()} cannot be read any more: it was changed, moved or deleted since it was picked`;
     return new QuantpressError('CHANGED', message, {}, { cause });

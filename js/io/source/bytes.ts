@@ -2,15 +2,15 @@ import { isBytes, isSharedBuffer } from '../../engine/brands.js';
 import { xxh64 } from '../../engine/hash.js';
 import { checkRange, type Source, type SourceDescription } from './source.js';
 
-/** Bytes that are hashed in one call: they are copied into the engine's memory. */
+/** The number of bytes hashed in one call; they are copied into the engine's memory. */
 const PIECE = 1 << 20;
 
-/** Bytes in memory. Reads are copies, so that what is handed to a worker may be transferred. */
+/** Bytes in memory. Reads return copies, so that they may be transferred to a worker. */
 export class BytesSource implements Source {
   readonly #bytes: Uint8Array;
   readonly #copied: boolean;
 
-  /** With `copied` every worker gets a copy: for a few bytes that are a part of a large source. */
+  /** With `copied` every worker gets a copy, which suits a small part of a large source. */
   constructor(bytes: Uint8Array | ArrayBufferLike, copied = false) {
     this.#bytes = isBytes(bytes) ? bytes : new Uint8Array(bytes);
     this.#copied = copied;
@@ -36,7 +36,7 @@ export class BytesSource implements Source {
     return `bytes ${hash.hex()}`;
   }
 
-  /** Shared memory is seen by all workers; anything else would be copied whole into each, and is read here instead. */
+  /** All workers see shared memory. Other memory would be copied into each worker, so this thread reads it. */
   describe(): SourceDescription | undefined {
     return isSharedBuffer(this.#bytes.buffer) || this.#copied ? { kind: 'bytes', bytes: this.#bytes } : undefined;
   }

@@ -7,13 +7,13 @@ import { Sample } from './sample.js';
 import { checkRange, truncated, type FileIdentity, type Source, type SourceDescription } from './source.js';
 import { systemError } from '../system-error.js';
 
-/** One read call of Node takes an int32 of bytes. */
+/** One read call of Node takes at most 2^31 - 1 bytes. */
 const LONGEST_READ = 1 << 30;
 
-/** Places that are looked at to recognise a file: 128 KiB of it. */
+/** The number of ranges that are sampled to recognise a file: 128 KiB in total. */
 const FINGERPRINT_RANGES = 32;
 
-/** A file of Node's, by positioned reads: no position is shared, so any number may be under way. */
+/** A file in Node, read at explicit positions, so any number of reads may be in progress. */
 export class FileSource implements Source {
   readonly size: number;
   readonly #handle: FileHandle;
@@ -33,11 +33,11 @@ export class FileSource implements Source {
     if (!fs)
       throw new QuantpressError('UNSUPPORTED', `'${path}' is a path, and there is no file system here`, { path });
     try {
-      // Opening a pipe waits for a writer, in a thread that not even the end of the process interrupts; opening a device may
-      // do something to it.
+      // Opening a pipe blocks until it has a writer, in a thread that not even the end of the process interrupts;
+      // opening a device may have side effects.
       expectRegular(await fs.stat(path, { bigint: true }), path);
       const { O_RDONLY, O_NONBLOCK = 0 } = builtin('node:fs').constants;
-      // What is there by now may be a pipe after all.
+      // The path may be a pipe by now.
       const handle = await fs.open(path, O_RDONLY | O_NONBLOCK);
       try {
         return new FileSource(handle, expectRegular(await handle.stat({ bigint: true }), path), path);
@@ -50,7 +50,7 @@ export class FileSource implements Source {
     }
   }
 
-  /** Reads through a handle that stays its owner's: {@link close} leaves it open. */
+  /** Reads through the caller's handle: {@link close} leaves it open. */
   static async from(handle: FileHandle): Promise<FileSource> {
     return new FileSource(handle, expectRegular(await handle.stat({ bigint: true }), 'the file handle'));
   }
@@ -95,8 +95,8 @@ export class FileSource implements Source {
   }
 
   /**
-   * Not the time of change of its attributes: a file may be moved between two runs, which sets that. If it was overwritten in
-   * place instead, and its time of modification set back, a sample of its bytes tells.
+   * Without the change time (ctime), because moving a file between two runs sets it. If the file was overwritten in
+   * place and its modification time set back, the sample of its bytes differs.
    */
   async fingerprint(): Promise<string> {
     const { inode, modified } = this.#identity;
@@ -107,7 +107,7 @@ export class FileSource implements Source {
   async files(): Promise<readonly FileReference[]> {
     const { dev, ino } = await this.#handle.stat({ bigint: true });
     const name = this.#path ?? 'the file handle';
-    // Where there are no inodes only the path is left.
+    // Without inodes only the path is left.
     return ino === 0n && this.#path !== undefined
       ? [{ kind: 'path', path: this.#path }]
       : [{ kind: 'inode', name, device: dev, inode: ino }];
@@ -126,7 +126,7 @@ export class FileSource implements Source {
   }
 }
 
-/** Refuses what cannot be read at any position. */
+/** Rejects files that cannot be read at any position. */
 function expectRegular(stats: BigIntStats, name: string): BigIntStats {
   if (stats.isFile()) return stats;
   const advice = stats.isDirectory()
@@ -164,7 +164,9 @@ function changed(path: string): QuantpressError {
   });
 }
 
-/** The text of a small file: a manifest, a list of options. Larger ones are refused before they are read. */
+/**
+ * The text of a small file, such as a manifest or a list of options. Larger files are rejected before they are read.
+ */
 export async function readTextFile(path: string, limit: number): Promise<string> {
   const source = await FileSource.open(path);
   try {

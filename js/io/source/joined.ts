@@ -1,13 +1,13 @@
 import type { FileReference } from '../file-identity.js';
 import { checkRange, readInto, type Source, type SourceDescription } from './source.js';
 
-/** A part, and where it begins among the bytes of all. */
+/** A part, and its offset in the joined bytes. */
 interface Part {
   source: Source;
   start: number;
 }
 
-/** Several sources end to end, as one: the files of a model that is in several. */
+/** Several sources, concatenated: the files of a model in several files. */
 export class JoinedSource implements Source {
   readonly size: number;
   readonly name: string | undefined;
@@ -53,7 +53,7 @@ export class JoinedSource implements Source {
     await Promise.all(this.#parts.map(({ source }) => source.check?.()));
   }
 
-  /** All parts must be recognised, and their order is a part of what it is. */
+  /** All parts must have a fingerprint, and their order is part of the result. */
   async fingerprint(): Promise<string | undefined> {
     const prints = await Promise.all(this.#parts.map(({ source }) => source.fingerprint?.()));
     if (prints.includes(undefined)) return undefined;

@@ -1,4 +1,4 @@
-/** The doors to the sources: whatever the caller has, and whatever a worker is sent. */
+/** Opens sources: from the caller's input, and in a worker from a description. */
 
 import type { FileHandle } from 'node:fs/promises';
 import { addressOf, pathOf } from '../url.js';
@@ -22,18 +22,18 @@ import { systemError } from '../system-error.js';
  */
 export type SourceInput = Source | Uint8Array | ArrayBufferLike | Blob | FileEntry | URL | string | OpenFile;
 
-/** A `FileHandle` of Node's, in words that TypeScript for browsers has too. */
+/** A `FileHandle` of Node, declared without Node's types. */
 export interface OpenFile {
-  /** What the system knows it by. */
+  /** Its file descriptor. */
   readonly fd: number;
 }
 
-/** Opens what the caller has. A {@link Source} is returned as it is. */
+/** Opens the caller's input. A {@link Source} is returned unchanged. */
 export async function openSource(input: SourceInput, options: UrlOptions = {}): Promise<Source> {
   return openInput(input, readOptions('openSource', URL_OPTIONS, options));
 }
 
-/** {@link openSource} with options that were read. */
+/** {@link openSource} with parsed options. */
 export async function openInput(input: SourceInput, options: UrlOptions): Promise<Source> {
   if (typeof input === 'string') return openNamed(input, options);
   if (isUrl(input)) return openNamed(input.href, options);

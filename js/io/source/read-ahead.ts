@@ -2,7 +2,7 @@
 
 import { readExactly, type Source } from './source.js';
 
-/** Bytes read at once. */
+/** The number of bytes read at once. */
 const PIECE = 1 << 20;
 
 /** Reads ranges of a source, most of them in ascending order. The last piece that was read is kept. */
@@ -16,7 +16,7 @@ export class ReadAhead {
     this.#source = source;
   }
 
-  /** The bytes of a range. They are a view of a piece that others read too: they must not be changed or transferred. */
+  /** The bytes of a range. They are a view of a shared buffer and must not be changed or transferred. */
   async read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
     if (!this.#piece || offset < this.#start || offset + length > this.#end) {
       const size = Math.max(length, Math.min(PIECE, this.#source.size - offset));

@@ -1,16 +1,16 @@
-/** Why a request failed, in words: `fetch` itself only says "fetch failed" and keeps the reason in its causes. */
+/** Finds the reason for a failed request: `fetch` itself only says "fetch failed" and has the reason in its causes. */
 
 /** What is known of a failed request. */
 export interface NetworkReason {
-  /** A sentence with the cause's own words. */
+  /** The reason as a sentence. */
   reason: string;
   /** The code of the system, of TLS or of the HTTP client, if there is one. */
   system: string | undefined;
-  /** Whether another try would fail the same way. */
+  /** Whether a retry would fail the same way. */
   final: boolean;
 }
 
-/** What the codes mean. Of others the cause's own text has to do. */
+/** Texts for known codes. For others the message of the cause is used. */
 const MEANINGS: Record<string, string> = {
   ECONNREFUSED: 'nothing accepts connections there',
   ECONNRESET: 'the connection was reset',
@@ -31,14 +31,14 @@ const MEANINGS: Record<string, string> = {
 
 const FINAL = /^(ENOTFOUND|UND_ERR_HEADERS_OVERFLOW|HPE_.*|ERR_TLS_.*|ERR_SSL_.*|CERT_.*|.*_CERT(_.*)?|UNABLE_TO_.*)$/;
 
-/** Causes are followed so far: they may lead back to themselves. */
+/** The number of causes that are followed: they may form a cycle. */
 const DEEPEST = 8;
 
-/** The reason of what `fetch`, or the reading of its answer, threw. */
+/** The reason for an error of `fetch` or of reading its response. */
 export function networkReason(thrown: unknown): NetworkReason {
   const chain = causesOf(thrown);
   const system = chain.map(codeOf).findLast((code) => code !== undefined);
-  // The innermost says most.
+  // The innermost cause is the most specific.
   const text = chain.map(({ message }) => message).findLast((message) => message !== '') ?? String(thrown);
   const certificate = system !== undefined && /CERT|UNABLE_TO_|ERR_TLS_/.test(system);
   const meaning = certificate ? 'its certificate is not trusted' : system && MEANINGS[system];
@@ -47,7 +47,7 @@ export function networkReason(thrown: unknown): NetworkReason {
   return { reason, system, final: (system !== undefined && FINAL.test(system)) || text === 'bad port' };
 }
 
-/** An error and its causes, the outermost first. Of several attempts at one address, the first stands for all. */
+/** An error and its causes, the outermost first. Of several connection attempts, the first is used. */
 function causesOf(thrown: unknown): Error[] {
   const chain: Error[] = [];
   for (let at = thrown; at instanceof Error && chain.length < DEEPEST; ) {

@@ -1,4 +1,4 @@
-/** One request for a range of a URL: its redirects, its time limit, and the further tries. */
+/** Requests a range of a URL: redirects, time limits and retries. */
 
 import { shown } from '../url.js';
 import { QuantpressError } from '../../engine/error.js';
@@ -6,36 +6,36 @@ import { builtin } from '../../engine/platform.js';
 import { networkReason } from './request-errors.js';
 import { limitsOf, LONGEST_TIMER, type Limits, type UrlOptions } from './url-options.js';
 
-/** What is asked for. */
+/** A request. */
 export interface Question {
   url: string;
-  /** The caller's headers: for the origin of the URL only. */
+  /** The caller's headers, for the origin of the URL only. */
   headers: Record<string, string>;
-  /** Our own, which any server may see. */
+  /** Our own headers, which any server may see. */
   own: Record<string, string>;
   options: Pick<UrlOptions, 'fetch'> & { [K in keyof Limits]?: Limits[K] | undefined };
   signal?: AbortSignal | undefined;
 }
 
-/** An answer that has begun. */
+/** A response whose headers have arrived. */
 export interface Answer {
   response: Response;
-  /** Exactly `length` bytes of its body, however much the server sends. */
+  /** Reads exactly `length` bytes of its body, however much the server sends. */
   bytes(length: number): Promise<Uint8Array<ArrayBuffer>>;
 }
 
-/** A failure that another try may mend. */
+/** A failure for which a retry may help. */
 export class Again extends Error {
   constructor(
     readonly reason: QuantpressError,
-    /** Milliseconds the server asks to wait. */
+    /** The milliseconds that the server asks to wait. */
     readonly wait?: number,
   ) {
     super(reason.message);
   }
 }
 
-/** Sends a request and gives what `use` makes of the answer; both are tried again while there is hope. */
+/** Sends a request and returns the result of `use` for the response; both are retried while that may help. */
 export async function ask<T>(question: Question, use: (answer: Answer) => Promise<T>): Promise<T> {
   const { options, signal } = question;
   const limits = limitsOf(options);
@@ -65,7 +65,7 @@ async function once<T>(question: Question, limits: Limits, use: (answer: Answer)
   }
 }
 
-/** Ends a request that is silent for too long, or that the caller aborts. */
+/** Aborts a request that receives nothing for too long, or that the caller aborts. */
 class Watch {
   readonly #stop = new AbortController();
   readonly #limit: number;
@@ -91,18 +91,18 @@ class Watch {
     return this.#stop.signal;
   }
 
-  /** What a promise gives, unless the time is over first: a `fetch` of the caller's may not listen to a signal. */
+  /** Resolves like `promise`, unless the time limit passes first: the caller's `fetch` may ignore the signal. */
   race<T>(promise: Promise<T>): Promise<T> {
     return Promise.race([promise, this.#over]);
   }
 
-  /** The answer has begun. */
+  /** The response has begun. */
   begin(): void {
     this.#begun = true;
     this.#start();
   }
 
-  /** Bytes have come. Few of them are silence too: a server could send one each second, for years. */
+  /** Bytes have arrived. A few do not count as activity: a server could send one each second, for years. */
   progress(bytes: number): void {
     this.#bytes += bytes;
     if (this.#bytes >= PROGRESS) this.#start();
@@ -128,23 +128,23 @@ class Watch {
   }
 }
 
-/** Bytes that are no silence. */
+/** The number of bytes that count as activity. */
 const PROGRESS = 1 << 14;
 
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 
-/** Browsers allow twenty. */
+/** The limit of redirects; browsers allow twenty. */
 const MOST_REDIRECTS = 10;
 
-/** Headers that browsers themselves keep from other origins, or that are no secret. */
+/** Headers that browsers themselves do not send to other origins, or that are not secret. */
 const HARMLESS = new Set(['authorization', 'accept', 'accept-language', 'content-language']);
 
 /**
- * Sends a request, and follows its redirects one by one, so that the caller's headers stay at the origin they are meant for:
- * `fetch` itself would drop only `Authorization`.
+ * Sends a request, and follows its redirects one by one, so that the caller's headers are sent only to their own
+ * origin: `fetch` itself would drop only `Authorization`.
  */
 async function follow({ url, headers, own, options }: Question, watch: Watch): Promise<Response> {
-  // Browsers follow redirects themselves or not at all.
+  // Browsers either follow redirects themselves or hide them.
   const byHand =
     builtin('node:http') !== undefined || Object.keys(headers).some((name) => !HARMLESS.has(name.toLowerCase()));
   let secrets = headers;
@@ -163,7 +163,7 @@ async function follow({ url, headers, own, options }: Question, watch: Watch): P
     drop(response);
     if (hops === MOST_REDIRECTS) throw failed(url, `it redirects more than ${MOST_REDIRECTS} times`);
     const next = targetOf(url, location, at);
-    // Once gone they do not come back, not even at the first origin: somebody else has chosen the address.
+    // Headers that were dropped are not sent again, not even to the first origin: another server chose the URL.
     if (next.origin !== new URL(at).origin) secrets = {};
     at = next.href;
   }
@@ -192,13 +192,13 @@ function failed(url: string, reason: string, code: 'IO' | 'DENIED' = 'IO'): Quan
   return new QuantpressError(code, `'${name}' cannot be read: ${reason}`, { url: name });
 }
 
-/** The error for a connection that failed, at the address itself or at the one that it redirects to. */
+/** The error for a failed connection, to the URL itself or to the one that it redirects to. */
 function disconnected(url: string, thrown: unknown, at = url): unknown {
   if (thrown instanceof QuantpressError || thrown instanceof Again) return thrown;
   const { reason, system, final } = networkReason(thrown);
   const name = shown(url);
   const where = at === url ? '' : ` after a redirect to '${shown(at)}'`;
-  // A fetch of the caller's may quote the address.
+  // The caller's `fetch` may quote the URL.
   const text = reason.replaceAll(url, name).replaceAll(at, shown(at));
   const message = `'${name}' cannot be reached${where}: ${text}`;
   const details = { url: name, ...(system !== undefined && { system }) };
@@ -206,7 +206,7 @@ function disconnected(url: string, thrown: unknown, at = url): unknown {
   return final ? error : new Again(error);
 }
 
-/** How long the end of an answer of unstated length is waited for when all of it is there: milliseconds. */
+/** Milliseconds to wait for the end of a response of unknown length when all its bytes have arrived. */
 const GRACE = 100;
 
 async function readBody(response: Response, length: number, watch: Watch): Promise<Uint8Array<ArrayBuffer>> {
@@ -221,8 +221,8 @@ async function readBody(response: Response, length: number, watch: Watch): Promi
     filled += wanted.length;
     watch.progress(wanted.length);
   }
-  // The connection can be used again only if the end of the answer was seen. It is near where the length was stated, and
-  // nearly always where it was not; there it may also never come.
+  // The connection can be reused only if the end of the response was read. It follows at once if the length was stated,
+  // and nearly always otherwise; without a stated length it may also never come.
   const stated = response.headers.get('content-length');
   if (filled === length && (stated === null || stated === String(length))) {
     const end = watch.race(reader?.read() ?? Promise.resolve({ done: true }));
@@ -234,7 +234,7 @@ async function readBody(response: Response, length: number, watch: Watch): Promi
   return into.subarray(0, filled);
 }
 
-/** Lets go of a body nobody reads. */
+/** Discards a body that is not needed. */
 export function drop(response: Response): void {
   response.body?.cancel().catch(() => {});
 }
@@ -252,10 +252,10 @@ function sleep(milliseconds: number, signal?: AbortSignal): Promise<void> {
   });
 }
 
-/** Who waits for a signal. One listener serves them all: runtimes warn of many as of a leak. */
+/** The callbacks for each signal. They share one listener, because runtimes report many listeners as a leak. */
 const waiting = new WeakMap<AbortSignal, Set<() => void>>();
 
-/** Calls `stop` when `signal` aborts, or has already, unless the result is called first. */
+/** Calls `stop` when `signal` aborts or if it already has; the returned function cancels this. */
 function onAbort(signal: AbortSignal | undefined, stop: () => void): () => void {
   if (!signal) return () => {};
   if (signal.aborted) {

@@ -1,16 +1,16 @@
-/** A few ranges of a source, to be compared later: for sources that cannot say whether they have changed. */
+/** Samples a few ranges of a source to detect changes later, for sources that have no other way. */
 
 import { xxh64 } from '../../engine/hash.js';
 import { readExactly, type Source } from './source.js';
 
-/** Ranges by default, spread evenly from the first byte, where the header is, to the last. */
+/** The default number of ranges, spread evenly from the first byte, where the header is, to the last. */
 const RANGES = 8;
-/** Bytes of each. */
+/** The bytes of each range. */
 const LENGTH = 4096;
-/** Reads under way at once. */
+/** The number of concurrent reads. */
 const AT_ONCE = 4;
 
-/** The bytes of the ranges, as they were when it was taken. */
+/** The bytes of the ranges at the time of the sample. */
 export class Sample {
   readonly #parts: readonly Uint8Array[];
 
@@ -18,7 +18,7 @@ export class Sample {
     this.#parts = parts;
   }
 
-  /** Reads the ranges. They depend on the size and on `count` alone. */
+  /** Reads the ranges, which depend only on the size and on `count`. */
   static async take(source: Source, signal?: AbortSignal, count = RANGES): Promise<Sample> {
     const parts: Uint8Array[] = [];
     const ranges = rangesOf(source.size, count);

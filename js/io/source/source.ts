@@ -1,51 +1,53 @@
-/** Where bytes come from: the interface, and what every implementation shares. */
+/** The interface of byte sources, and helpers of its implementations. */
 
 import { QuantpressError } from '../../engine/error.js';
 import type { FileReference } from '../file-identity.js';
 
 /**
- * Something of known size that can be read anywhere: a file, a Blob, a URL, bytes. Two members are enough to write one.
+ * Data of known size that can be read at any offset: a file, a Blob, a URL, bytes. A custom source needs only two
+ * members.
  *
- * Several reads may be under way at once.
+ * Several reads may be in progress at once.
  */
 export interface Source {
-  /** Bytes in all. */
+  /** The size in bytes. */
   readonly size: number;
-  /** What error messages call it: a path, a file name, a URL. */
+  /** Its name in error messages: a path, a file name, a URL. */
   readonly name?: string | undefined;
   /**
-   * The bytes from `offset` on, exactly `length` of them.
+   * Reads exactly `length` bytes from `offset` on.
    *
    * The caller may change or transfer the result's buffer unless it is larger than the result.
    *
-   * @throws {@link QuantpressError} `TRUNCATED` if the source ends before, `IO` and its siblings if reading fails.
+   * @throws {@link QuantpressError} `TRUNCATED` if the source ends before, `IO` or a more specific code if reading
+   * fails.
    */
   read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>>;
-  /** {@link read} into memory the caller has already. Where it is missing, `read` is used and copied. */
+  /** {@link read} into the caller's memory. If it is missing, the result of `read` is copied. */
   readInto?(into: Uint8Array<ArrayBuffer>, offset: number, signal?: AbortSignal): Promise<void>;
   /**
-   * A description that can be posted to a worker, which then reads its own slices. A source that cannot be described
-   * is read in the caller's thread, and its bytes are handed over.
+   * Returns a description that can be posted to a worker, which then reads by itself. A source without a description is
+   * read in the caller's thread, and its bytes are posted.
    */
   describe?(): SourceDescription | undefined;
   /**
-   * Fails with `CHANGED` if the source is no longer what it was when it was opened. How sure that is depends on the source: a
-   * file of Node's is told by its identity and times of change, a URL by a strong ETag. A `Blob`, and a URL whose server sends
-   * no strong ETag, have neither; a sample of their bytes is read again and compared, which misses a change elsewhere.
+   * Fails with `CHANGED` if the source has changed since it was opened. How reliable that is depends on the source: a
+   * file in Node has an identity and change times, a URL a strong ETag. A `Blob`, and a URL without a strong ETag, have
+   * neither; a sample of their bytes is read again and compared, which misses changes elsewhere.
    */
   check?(): Promise<void>;
   /**
-   * What tells this source from any other, and from itself after a change, whatever its name: a time of change, an ETag.
+   * Returns what identifies this source and its current content, independent of its name: a modification time, an ETag.
    * Without it a conversion cannot be resumed.
    */
   fingerprint?(): Promise<string | undefined>;
-  /** The files it reads, so that nothing is written over them; none where it reads no files. */
+  /** The files it reads, so that they are not overwritten; none if it reads no files. */
   files?(): Promise<readonly FileReference[]>;
-  /** Lets go of what the source holds open. */
+  /** Closes what the source holds open. */
   close?(): Promise<void>;
 }
 
-/** What a worker needs to open a source of its own. It survives `postMessage`. */
+/** The data that a worker needs to open the source itself. It can be passed to `postMessage`. */
 export type SourceDescription =
   | { kind: 'path'; path: string; identity: FileIdentity }
   | { kind: 'blob'; blob: Blob }
@@ -64,19 +66,19 @@ export type SourceDescription =
       idleTimeout?: number | undefined;
     };
 
-/** What tells a file from another that has taken its name, or from itself after a change. */
+/** What distinguishes a file from another that replaced it, or from itself after a change. */
 export interface FileIdentity {
-  /** Numbers of 64 bits, in decimal. */
+  /** 64-bit numbers, in decimal. */
   device: string;
   inode: string;
   size: number;
-  /** When its contents changed, in nanoseconds since 1970 where the system has them. Programs can set it back. */
+  /** When its contents changed (mtime), in nanoseconds since 1970 if the system has them. Programs can set it back. */
   modified: string;
-  /** When its contents or attributes changed. No program can set it back, except by changing the clock. */
+  /** When its contents or attributes changed (ctime). No program can set it back, except by changing the clock. */
   changed: string;
 }
 
-/** Refuses a range that does not lie in the source. */
+/** Rejects a range outside the source. */
 export function checkRange(source: Source, offset: number, length: number): void {
   const inside = Number.isSafeInteger(offset) && offset >= 0 && Number.isSafeInteger(length) && length >= 0;
   if (!inside) {
@@ -97,7 +99,7 @@ export function truncated(source: Source, offset: number, length: number, size: 
   });
 }
 
-/** {@link Source.read} that trusts no source: one that gives fewer bytes than were asked for has ended before its size. */
+/** {@link Source.read} with a check of the length: a source that returns fewer bytes than requested is truncated. */
 export async function readExactly(
   source: Source,
   offset: number,

@@ -1,35 +1,38 @@
-/** How URLs are read: the options, their defaults and their limits. */
+/** The options for reading URLs, their defaults and their limits. */
 
 import { wrongType } from '../../engine/check.js';
 import { QuantpressError } from '../../engine/error.js';
 import { callback, signal, unchecked, type Reader, type ReaderTable } from '../../engine/options.js';
 
-/** How a URL is read. */
+/** Options for reading a URL. */
 export interface UrlOptions {
   /**
    * Sent with every request to the URL's own origin. After a redirect to another origin they are not sent. Browsers do not let
-   * scripts follow redirects one by one: there a redirect is refused if a header other than `Authorization` (which browsers
-   * drop themselves) is given, and anything beyond the CORS-safelisted ones makes them ask the server first.
+   * scripts follow redirects one by one: there a redirect is rejected if headers other than `Authorization` (which
+   * browsers drop themselves) are given, and headers that are not CORS-safelisted cause a preflight request.
    */
   headers?: Record<string, string> | undefined;
-  /** Used in place of the global `fetch`. Workers cannot be sent one, so all reading is then done in this thread. */
+  /** Used instead of the global `fetch`. It cannot be posted to workers, so this thread then does all reading. */
   fetch?: typeof fetch | undefined;
-  /** Tries per request before giving up; 5 by default. */
+  /** The number of attempts per request; 5 by default. */
   attempts?: number | undefined;
-  /** Milliseconds before the second try, doubled for each one after; 500 by default. */
+  /** Milliseconds before the second attempt, doubled for each further one; 500 by default. */
   patience?: number | undefined;
-  /** Milliseconds that are waited at most before another try, also if the server asks for more (`Retry-After`); 60 000 by default. */
+  /**
+   * The longest wait before another attempt in milliseconds, also if the server asks for more (`Retry-After`); 60 000
+   * by default.
+   */
   maxWait?: number | undefined;
   /**
-   * Milliseconds a request may be silent: until its answer begins, and then until each further 16 KiB (or the rest). A silent
-   * request is aborted and tried again. 30 000 by default; `Infinity` sets no limit.
+   * Milliseconds that a request may receive nothing: until its response begins, and then until each further 16 KiB (or
+   * the rest). Such a request is aborted and retried. 30 000 by default; `Infinity` sets no limit.
    */
   idleTimeout?: number | undefined;
   /** Stops the first request. */
   signal?: AbortSignal | undefined;
 }
 
-/** The options that say when and how often is tried, with their defaults. */
+/** The options for timeouts and attempts, with their defaults. */
 export interface Limits {
   attempts: number;
   patience: number;
@@ -39,10 +42,10 @@ export interface Limits {
 
 const DEFAULTS: Limits = { attempts: 5, patience: 500, maxWait: 60_000, idleTimeout: 30_000 };
 
-/** Timers of JavaScript end at once if they are set for longer. */
+/** The longest timer in JavaScript; a longer one would fire at once. */
 export const LONGEST_TIMER = 2 ** 31 - 1;
 
-/** The limits that options set, which have been read. */
+/** The limits that parsed options set. */
 export function limitsOf(options: { [K in keyof Limits]?: Limits[K] | undefined }): Limits {
   const { attempts, patience, maxWait, idleTimeout } = DEFAULTS;
   return {
@@ -53,7 +56,7 @@ export function limitsOf(options: { [K in keyof Limits]?: Limits[K] | undefined 
   };
 }
 
-/** A number from `least` up, `Infinity` too: it stands for no limit. */
+/** A number of at least `least`, or `Infinity` for no limit. */
 const atLeast =
   (least: number, whole: boolean): Reader<number> =>
   (name, value) => {

@@ -8,17 +8,18 @@ import { Again, ask, drop, type Question } from './request.js';
 type Pinned = Extract<SourceDescription, { kind: 'url' }>;
 
 /**
- * A file behind http(s), read by ranges. The size comes from a first request for one byte, not from HEAD, which
+ * A file on an http(s) server, read by ranges. The size comes from a first request for one byte, not from HEAD, which
  * compressing proxies answer without a length.
  *
- * The ETag is pinned: every later answer must carry the same, and where there is none the same Last-Modified. Only a strong
- * ETag proves that the bytes are the same. Without one {@link check} reads a sample again, in several places, and compares it
- * with what was there when the source was opened: that finds another file, and can miss a change of a few bytes.
+ * The ETag is pinned: every later response must have the same ETag, or without one the same Last-Modified. Only a
+ * strong ETag proves that the bytes are the same. Without one {@link check} reads a sample again, in several places,
+ * and compares it with what was there when the source was opened: that finds another file, and can miss a change of a
+ * few bytes.
  */
 export class UrlSource implements Source {
   readonly #pinned: Pinned;
   readonly #options: UrlOptions;
-  /** What the user is told it is called. */
+  /** The name that is shown to the user. */
   readonly #name: string;
   #sample: Sample | undefined;
 
@@ -28,7 +29,7 @@ export class UrlSource implements Source {
     this.#name = shown(pinned.url);
   }
 
-  /** Asks for the first byte, and with it for the size. */
+  /** Requests the first byte, and with it the size. */
   static async open(url: string, options: UrlOptions = {}): Promise<UrlSource> {
     const headers = options.headers ?? {};
     const { attempts, patience, maxWait, idleTimeout } = options;
@@ -45,7 +46,7 @@ export class UrlSource implements Source {
     return source;
   }
 
-  /** Continues in another thread what was opened in one. */
+  /** Opens a source in another thread from its description. */
   static reopen(pinned: Pinned): UrlSource {
     const { attempts, patience, maxWait, idleTimeout } = pinned;
     return new UrlSource(pinned, {
@@ -60,7 +61,7 @@ export class UrlSource implements Source {
     return this.#pinned.size;
   }
 
-  /** The address, without what may be secret. */
+  /** The URL without its secret parts. */
   get name(): string {
     return this.#name;
   }
@@ -92,8 +93,8 @@ export class UrlSource implements Source {
   }
 
   /**
-   * Asks for the range only if the file is still what it was, which saves the sending of a wrong one. Not from a page to
-   * another server: that would have to allow the header first (CORS), and the ETag of each answer is compared in any case.
+   * Requests the range only if the file is unchanged (If-Range). A page does not send this to another origin, where the
+   * header needs a CORS preflight; the ETag of each response is compared in any case.
    */
   #ifUnchanged(): Record<string, string> {
     const { url, etag } = this.#pinned;
@@ -104,7 +105,7 @@ export class UrlSource implements Source {
 
   #checkAnswer(response: Response, offset: number, length: number): void {
     const { url, size, ...before } = this.#pinned;
-    // A server that does ranges sends all of the file where If-Range does not hold.
+    // A server that supports ranges sends the whole file if If-Range does not match.
     if (response.status === 200 && isStrong(before.etag)) throw changed(url);
     const answer = contentRange(response, url);
     const now = validatorsOf(response);
@@ -119,7 +120,7 @@ export class UrlSource implements Source {
   }
 }
 
-/** A weak ETag stands for several files that are alike. */
+/** A weak ETag may stand for different bytes. */
 function isStrong(etag: string | undefined): boolean {
   return etag !== undefined && !etag.startsWith('W/');
 }
@@ -133,7 +134,7 @@ function isEmpty({ status, headers }: Response): boolean {
   return status === 416 && headers.get('content-range')?.trim() === 'bytes */0';
 }
 
-/** Some servers (sirv, and so Vite's) take the range 0-0 for all of the file. Its size is all that is needed here. */
+/** Some servers (sirv, and so Vite's) treat the range 0-0 as the whole file. Only its size is needed here. */
 function sizeOf(response: Response, url: string): number {
   const { first, last, size } = contentRange(response, url);
   if (first === 0) return size;
@@ -173,7 +174,7 @@ function refused(url: string, response: Response): Error {
   return BUSY.has(status) ? new Again(error, retryAfter(headers.get('retry-after'))) : error;
 }
 
-/** `Retry-After` in milliseconds: a number of seconds, or the date to wait for. One that is neither says nothing. */
+/** `Retry-After` in milliseconds: a number of seconds, or the date to wait for. Anything else is ignored. */
 function retryAfter(text: string | null): number | undefined {
   if (text === null) return undefined;
   if (/^\s*\d+\s*$/.test(text)) return Number(text) * 1000;
@@ -201,7 +202,7 @@ function changed(url: string, details: ErrorDetails = {}): QuantpressError {
   });
 }
 
-/** What a server says, in a sentence of ours. */
+/** Text of a server, cleaned for use in a message. */
 function clean(text: string): string {
   return text.length > 100 ? `${text.slice(0, 100)}...` : text;
 }

@@ -9,21 +9,20 @@ import { HEARTBEAT, isAlive, newOwner, OWNER } from './owner.js';
 import { SmallWrites } from './small-writes.js';
 import type { ResumableTarget } from './target.js';
 
-/** What a run keeps beside its target while it is at work. */
+/** The files that a run keeps next to its target while it is working. */
 interface Unfinished {
   owner: string;
   part: string;
   journal: string;
-  /** The file that is replaced, while others of its set are. */
+  /** The old file, while the files of its set are being replaced. */
   old: string;
 }
 
-/** Unfinished files that nobody wants to go on with. */
+/** The partial files of this process that will not be resumed. */
 const unwanted = new Set<Unfinished>();
 
 /**
- * Removes at once, without waiting, what the targets of this process have unfinished and no run was asked to keep: for a
- * program that has to end now.
+ * Synchronously removes the partial files of this process that need not be kept: for a program that must end now.
  */
 export function removeUnfinished(): void {
   for (const { part, journal } of unwanted) {
@@ -31,18 +30,18 @@ export function removeUnfinished(): void {
       try {
         builtin('node:fs').rmSync(file, { force: true });
       } catch {
-        // There is nobody left to tell.
+        // There is no one left to report to.
       }
     }
   }
 }
 
 /**
- * A file of Node's. It is written under a temporary name beside its own and renamed when complete, so that a file of
- * that name is always a whole one: the old one or the new one. A journal is beside it, and both are left when the process
- * is killed: `.NAME.OWNER.part` and `.NAME.OWNER.journal`, where a long NAME is shortened. The next run takes them over or
- * clears them away, unless the run that owns them is alive. A symbolic link stays one: the file it leads to is written, or
- * created if it is not there yet.
+ * A file in Node. It is written under a temporary name next to its own and renamed when complete, so that its name
+ * always refers to a whole file: the old one or the new one. A journal is next to it, and both stay if the process is
+ * killed: `.NAME.OWNER.part` and `.NAME.OWNER.journal`, where a long NAME is shortened. The next run resumes from them
+ * or removes them, unless the run that owns them is alive. A symbolic link stays: the file it points to is written, or
+ * created if it does not exist.
  */
 export class FileTarget implements ResumableTarget {
   readonly #path: string;
@@ -53,7 +52,7 @@ export class FileTarget implements ResumableTarget {
   #heart: NodeJS.Timeout | undefined;
   #size = 0;
   #small = new SmallWrites((offset, bytes) => this.#write(offset, bytes));
-  /** Whether what is unfinished stays when the program has to end. */
+  /** Whether the partial file stays if the program must end. */
   #kept = false;
 
   constructor(path: string) {
@@ -99,7 +98,7 @@ export class FileTarget implements ResumableTarget {
         throw error;
       });
       await this.#create(found ? 'r+' : 'wx+');
-      // The newest is taken over; older ones are of no use to anybody.
+      // The newest is resumed; older ones are useless.
       await this.#clearAway();
       if (found) left = await this.#readJournal();
     });
@@ -107,7 +106,7 @@ export class FileTarget implements ResumableTarget {
   }
 
   async write(offset: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
-    // Also when nothing is written yet: a target that is not open refuses at once.
+    // Also if nothing is written yet: a target that is not open fails at once.
     this.#open();
     await this.#small.add(offset, bytes);
   }
@@ -147,7 +146,7 @@ export class FileTarget implements ResumableTarget {
     await this.#small.empty();
     await this.#doing('cannot complete', async () => {
       const part = this.#open();
-      // What was taken over may have been begun as something longer.
+      // The partial file may have been started for a longer output.
       if ((await part.stat()).size > this.#size) await part.truncate(this.#size);
       await part.sync();
     });
@@ -180,7 +179,7 @@ export class FileTarget implements ResumableTarget {
       await fs().rename(files.part, this.#final);
       this.#unfinished = undefined;
       unwanted.delete(files);
-      // The file is complete: what cannot be removed now is cleared away by the next run.
+      // The file is complete: the next run removes what cannot be removed now.
       for (const file of [files.journal, files.old]) {
         await fs()
           .rm(file, { force: true })
@@ -201,7 +200,7 @@ export class FileTarget implements ResumableTarget {
 
   async suspend(): Promise<void> {
     await this.#letGo();
-    // Its owner is alive as long as this process is, and has nothing more to do with it: so it becomes nobody's.
+    // Its owner counts as alive as long as this process runs, but no longer uses it, so the owner's name is removed.
     const files = this.#unfinished;
     this.#unfinished = undefined;
     if (!files) return;
@@ -219,7 +218,7 @@ export class FileTarget implements ResumableTarget {
     throw new QuantpressError('ARGUMENT', `'${this.#path}' is not open for writing`, { path: this.#path });
   }
 
-  /** What could fail only after all the work, at the rename. */
+  /** Checks what would otherwise fail only after all the work, at the rename. */
   async #prepare(): Promise<void> {
     this.#final = await destination(this.#path);
     const stats = await statOf(this.#final);
@@ -244,7 +243,9 @@ export class FileTarget implements ResumableTarget {
     await syncFolder(path().dirname(this.#final));
   }
 
-  /** A part without a journal, or with one that is too long to be ours, is as one with an empty one. */
+  /**
+   * A partial file without a journal, or with one that is too long to be ours, is treated as one with an empty journal.
+   */
   async #readJournal(): Promise<Uint8Array<ArrayBuffer>> {
     const { journal } = this.#files();
     const size = (await statOf(journal))?.size ?? 0;
@@ -265,7 +266,7 @@ export class FileTarget implements ResumableTarget {
     await Promise.all(handles.map((handle) => handle?.close().catch(() => {})));
   }
 
-  /** The newest unfinished file of a run that is no more, by renaming it: of several who try only one can. */
+  /** Takes the newest partial file of a run that has ended by renaming it: of several runs only one succeeds. */
   async #takeOver(): Promise<boolean> {
     const all = await this.#leftovers();
     const dead = all.filter(({ alive }) => !alive).sort((a, b) => b.modified - a.modified);
@@ -285,11 +286,11 @@ export class FileTarget implements ResumableTarget {
     await fs().rename(from.part, to.part);
     await fs()
       .rename(from.journal, to.journal)
-      .catch(() => {}); // without one there is nothing to go on with
+      .catch(() => {}); // without one there is nothing to resume
     return to;
   }
 
-  /** Removes what runs that were killed have left; what is somebody's stays. */
+  /** Removes the leftovers of killed runs; files of running ones stay. */
   async #clearAway(): Promise<void> {
     for (const leftover of await this.#leftovers()) {
       if (leftover.alive) continue;
@@ -303,7 +304,7 @@ export class FileTarget implements ResumableTarget {
     const name = shortName(path().basename(this.#final));
     const found: (Unfinished & { alive: boolean; modified: number })[] = [];
     const owners = new Set<string>();
-    // A folder may be one that can be written and not read.
+    // A folder may be writable but not readable.
     for (const entry of await fs()
       .readdir(folder)
       .catch(() => [])) {
@@ -327,14 +328,14 @@ export class FileTarget implements ResumableTarget {
   }
 
   async #checkSpace(size: number): Promise<void> {
-    // Deno asks for a permission of its own; without it only writing can tell.
+    // Deno needs a separate permission; without it only writing shows whether there is space.
     const found = await fs()
       .statfs(path().dirname(this.#final))
       .catch((error: unknown) => {
         if (error instanceof Error && 'code' in error && error.code === 'ENOENT') throw error;
         return undefined;
       });
-    // Some file systems do not say.
+    // Some file systems do not report it.
     if (!found || found.blocks === 0) return;
     const free = found.bavail * found.bsize;
     if (free >= size) return;
@@ -351,10 +352,10 @@ export class FileTarget implements ResumableTarget {
   }
 }
 
-/** Bytes of what `stat` counts as a block. */
+/** The size of a block in `stat`. */
 const BLOCK = 512;
 
-/** The owner of what was let go on purpose. */
+/** The owner of files that were suspended on purpose. */
 const NOBODY = 'interrupted';
 
 const LEFTOVER = new RegExp(`^(${OWNER}|${NOBODY})\\.(?:part|journal|old)$`);
@@ -367,7 +368,7 @@ async function remove({ part, journal }: Unfinished): Promise<void> {
 const fs = () => builtin('node:fs/promises');
 const path = () => builtin('node:path');
 
-/** A rename is safe from a power cut when its folder is on the disk. Not every system lets a folder be opened. */
+/** A rename survives a power cut once its folder is flushed. Not every system can open a folder. */
 async function syncFolder(folder: string): Promise<void> {
   const handle = await fs()
     .open(folder, 'r')

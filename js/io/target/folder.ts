@@ -1,4 +1,4 @@
-/** A model that is a folder of files: the weights, and what is beside them. Only of Node. */
+/** A model that is a folder of files: the weights and their sidecar files. Node only. */
 
 import { QuantpressError } from '../../engine/error.js';
 import type { FileReference } from '../file-identity.js';
@@ -8,25 +8,25 @@ import { systemError } from '../system-error.js';
 import { FileTarget } from './file.js';
 import { placeTogether, type ResumableTarget } from './target.js';
 
-/** A file beside the weights. */
+/** A sidecar file. */
 interface Beside {
   target: FileTarget;
   bytes: Uint8Array<ArrayBuffer>;
 }
 
 /**
- * A folder with the weights, which are what is written to the target, and a few files that are there in full. All get their
- * names together, `first` last: by it the folder is read, so an old one never stands beside new weights.
+ * A folder with the weights, which are written to the target, and a few sidecar files in memory. All are renamed
+ * together, `first` last: readers of the folder start from it, so an old one is never next to new weights.
  */
 export class FolderTarget implements ResumableTarget {
   readonly #path: string;
   readonly #weights: FileTarget;
   readonly #beside: readonly Beside[];
   #staged = false;
-  /** The outermost folder that was made for this one. */
+  /** The outermost folder that was created for this one. */
   #made: string | undefined;
 
-  /** `files` are those beside the weights, by name. */
+  /** `files` are the sidecar files by name. */
   constructor(path: string, weights: string, first: string, files: ReadonlyMap<string, Uint8Array<ArrayBuffer>>) {
     if (path === '') throw new QuantpressError('ARGUMENT', 'the path of the folder is empty: give a name', { path });
     const { join } = builtin('node:path');
@@ -82,7 +82,7 @@ export class FolderTarget implements ResumableTarget {
 
   async suspend(): Promise<void> {
     await Promise.allSettled([...this.#beside.map(({ target }) => target.abort()), this.#weights.suspend()]);
-    // Only if there is nothing in it to go on with.
+    // Only if it has nothing to resume.
     await this.#unmake();
   }
 
@@ -90,7 +90,7 @@ export class FolderTarget implements ResumableTarget {
     return [...this.#beside.map(({ target }) => target), this.#weights];
   }
 
-  /** The files beside the weights are small: they are on the disk before the work begins. */
+  /** The sidecar files are small: they are written before the work begins. */
   async #stage(): Promise<void> {
     if (this.#staged) return;
     this.#staged = true;
@@ -115,7 +115,7 @@ export class FolderTarget implements ResumableTarget {
     }
   }
 
-  /** Removes the folders that were made, if nothing is in them. */
+  /** Removes the folders that were created, if they are empty. */
   async #unmake(): Promise<void> {
     if (this.#made === undefined) return;
     const { resolve, dirname } = builtin('node:path');

@@ -1,15 +1,15 @@
-/** Several targets end to end, as one: the files of a model that is written in shards. */
+/** Several targets, concatenated: the files of a model that is written in shards. */
 
 import type { FileReference } from '../file-identity.js';
 import { isResumable, placeTogether, type ResumableTarget, type Target } from './target.js';
 
-/** A target, and how many of the bytes it takes. */
+/** A target, and the number of its bytes. */
 export interface TargetPart<T extends Target = Target> {
   target: T;
   size: number;
 }
 
-/** One target of several. If all of them can be resumed, it can. */
+/** One target from several. It can be resumed if all of them can. */
 export function joinTargets(parts: readonly TargetPart[]): Target {
   return parts.every(isResumablePart) ? new ResumableJoinedTarget(parts) : new JoinedTarget(parts);
 }
@@ -18,7 +18,7 @@ function isResumablePart(part: TargetPart): part is TargetPart<ResumableTarget> 
   return isResumable(part.target);
 }
 
-/** No write crosses from one part to the next: shards are whole files with headers of their own. */
+/** No write crosses from one part to the next: shards are whole files with their own headers. */
 class JoinedTarget<T extends Target = Target> implements Target {
   readonly ordered: boolean;
   protected readonly parts: readonly (TargetPart<T> & { start: number })[];
@@ -48,7 +48,7 @@ class JoinedTarget<T extends Target = Target> implements Target {
     await target.write(offset - start, bytes);
   }
 
-  /** All are on the disk before one gets its name. */
+  /** All are flushed before the first is renamed. */
   async close(): Promise<void> {
     for (const { target } of this.parts) await target.flush?.();
     await placeTogether(this.parts.map(({ target }) => target));
@@ -65,9 +65,9 @@ class JoinedTarget<T extends Target = Target> implements Target {
   }
 }
 
-/** The journal of the whole is kept beside the first part. */
+/** The journal of all parts is kept next to the first. */
 class ResumableJoinedTarget extends JoinedTarget<ResumableTarget> implements ResumableTarget {
-  /** Parts that were written to since the last entry of the journal. */
+  /** Parts that were written since the last entry of the journal. */
   readonly #changed = new Set<ResumableTarget>();
 
   override async write(offset: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
@@ -92,7 +92,7 @@ class ResumableJoinedTarget extends JoinedTarget<ResumableTarget> implements Res
     const first = this.parts[0]?.target;
     const changed = [...this.#changed];
     this.#changed.clear();
-    // An entry of nothing only brings to the disk what was written.
+    // An empty entry only flushes what was written.
     for (const target of changed) if (target !== first) await target.log(new Uint8Array(0));
     await first?.log(entries);
   }

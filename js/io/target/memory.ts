@@ -35,7 +35,7 @@ export class MemoryTarget implements Target {
     this.#bytes = new Uint8Array(0);
   }
 
-  /** Whether all is written: before that there are no {@link bytes}. */
+  /** Whether everything is written: before that there are no {@link bytes}. */
   get isComplete(): boolean {
     return this.#complete;
   }
@@ -51,14 +51,14 @@ export class MemoryTarget implements Target {
   }
 }
 
-/** The result as a `Blob`, which a browser may keep on disk: for a download where there is no file system. */
+/** The result as a `Blob`, which a browser may keep on disk: for a download without a file system. */
 export class BlobTarget implements Target {
   readonly ordered = true;
   readonly #type: string;
   #parts: Blob[] = [];
   #blob: Blob | undefined;
 
-  /** `type` is the media type the Blob gets. */
+  /** `type` is the media type of the Blob. */
   constructor(type = 'application/octet-stream') {
     expectText('type', type);
     this.#type = type;
@@ -66,7 +66,8 @@ export class BlobTarget implements Target {
 
   async write(_offset: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
     expectBytes('bytes', bytes);
-    // A Blob of its own at once: its bytes leave this thread's memory, where an array of buffers would pile up.
+    // Each piece becomes a Blob at once: its bytes can leave this thread's memory, while an array of buffers would pile
+    // up.
     this.#parts.push(new Blob([bytes]));
   }
 
@@ -79,7 +80,7 @@ export class BlobTarget implements Target {
     this.#parts = [];
   }
 
-  /** Whether all is written: before that there is no {@link blob}. */
+  /** Whether everything is written: before that there is no {@link blob}. */
   get isComplete(): boolean {
     return this.#blob !== undefined;
   }

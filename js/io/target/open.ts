@@ -1,4 +1,4 @@
-/** The door to the targets: whatever the caller has. */
+/** Opens targets. */
 
 import { QuantpressError } from '../../engine/error.js';
 import { shardSuffix } from '../file-names.js';
@@ -15,7 +15,7 @@ import type { Target } from './target.js';
  */
 export type TargetInput = Target | string | ChosenFile | AccessHandle | WritableStream<Uint8Array<ArrayBuffer>>;
 
-/** A `FileSystemFileHandle`, in words that TypeScript without the DOM has too. */
+/** A `FileSystemFileHandle`, declared without the types of the DOM. */
 export interface ChosenFile {
   readonly kind: 'file';
   readonly name: string;
@@ -23,12 +23,13 @@ export interface ChosenFile {
   createWritable(): Promise<unknown>;
 }
 
-/** Makes a target of what the caller has. A {@link Target} is returned as it is. */
+/** Creates a target from the caller's input. A {@link Target} is returned unchanged. */
 export async function openTarget(input: TargetInput): Promise<Target> {
   if (typeof input === 'string') return pathTarget(input);
   if (typeof input === 'object' && input !== null) {
     if ('fd' in input) {
-      // It has the members of an access handle, and nothing of it waits: the file would be emptied, and then fail.
+      // It has the members of an access handle, but they return promises: the file would be emptied, and then writing
+      // would fail.
       throw new QuantpressError('ARGUMENT', 'a Node FileHandle cannot be a target; pass the path of the file', {});
     }
     if ('createWritable' in input) return new WebFileTarget(input as FileSystemFileHandle);
@@ -40,19 +41,19 @@ export async function openTarget(input: TargetInput): Promise<Target> {
   throw new QuantpressError('ARGUMENT', message, {});
 }
 
-/** One of the files that a model is written to, see {@link TargetSet}. */
+/** A file that a model is written to, see {@link TargetSet}. */
 export interface TargetShard {
-  /** Which it is, from 0, and how many there are. */
+  /** Its index, from 0, and the number of files. */
   index: number;
   count: number;
-  /** What its name ends with, as llama.cpp finds shards: `-00001-of-00003.gguf`; `.gguf` of a model in one file. */
+  /** The suffix of its name, by which llama.cpp finds shards: `-00001-of-00003.gguf`, or `.gguf` for a single file. */
   suffix: string;
-  /** Bytes it will have. */
+  /** Its size in bytes. */
   size: number;
 }
 
 /**
- * Gives a target for each file of a model that is written in shards:
+ * Returns a target for each file of a model that is written in shards:
  *
  * ```ts
  * quantizeModel(model, ({ suffix }) => new OpfsTarget(folder, `model${suffix}`), { preset: 'Q4_K_M', splitMaxSize: '500MB' });
@@ -60,7 +61,7 @@ export interface TargetShard {
  */
 export type TargetSet = (shard: TargetShard) => TargetInput | Promise<TargetInput>;
 
-/** The target of everything a plan writes. A path is that of the one file; of several what their names begin with. */
+/** The target of everything a plan writes. A path is that of a single file, or the prefix of the names of several. */
 export async function openTargets(
   input: TargetInput | TargetSet,
   { shards, split }: { shards: readonly { size: number }[]; split: boolean },

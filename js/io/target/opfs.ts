@@ -1,4 +1,4 @@
-/** A file of the browser's own storage (OPFS) that outlasts a closed tab. */
+/** A file in the browser's own storage (OPFS) that outlasts a closed tab. */
 
 import { expectObject, expectText } from '../../engine/check.js';
 import { QuantpressError } from '../../engine/error.js';
@@ -11,9 +11,9 @@ import { unpackError, type FromWorker } from '../../pool/protocol.js';
 
 /**
  * A file in a folder of the origin-private file system. It is written in place as `NAME.part`, with the journal
- * `NAME.journal` beside it, and gets its name when it is complete. When the tab is closed both stay, and
- * `quantizeModel(..., { resume: true })` with another `OpfsTarget` of the same name goes on. Only one tab at a time can be at
- * it (`BUSY`), by a Web Lock where there are such, and always by the lock that browsers put on files that are being written.
+ * `NAME.journal` next to it, and renamed when it is complete. If the tab is closed both stay, and `quantizeModel(..., {
+ * resume: true })` with another `OpfsTarget` of the same name continues. Only one tab at a time can write it (`BUSY`):
+ * a Web Lock ensures this if available, and always the lock of browsers on files that are being written.
  *
  * @example
  * ```ts
@@ -47,15 +47,15 @@ export class OpfsTarget implements ResumableTarget {
     return names.map((name) => ({ kind: 'entry', folder: this.#folder, name }));
   }
 
-  /** Whether a run that was interrupted has left something to go on with. */
+  /** Whether an interrupted run has left something to resume. */
   async hasUnfinished(): Promise<boolean> {
     const found = await this.#folder.getFileHandle(this.#journal).catch(() => undefined);
     return found !== undefined && (await found.getFile()).size > 0;
   }
 
-  /** Throws away what a run that was interrupted has left. */
+  /** Discards what an interrupted run has left. */
   async discard(): Promise<void> {
-    await this.#folder.removeEntry(this.#part).catch(() => {}); // may not be there
+    await this.#folder.removeEntry(this.#part).catch(() => {}); // may not exist
     await this.#folder.removeEntry(this.#journal).catch(() => {});
   }
 
@@ -79,7 +79,7 @@ export class OpfsTarget implements ResumableTarget {
     await this.#call({ op: 'write', offset, bytes });
   }
 
-  /** By the browser's own estimate; where it gives none, only writing can tell. */
+  /** By the browser's own estimate; without one only writing shows it. */
   async fits(size: number): Promise<void> {
     const { quota, usage = 0 } = (await globalThis.navigator?.storage?.estimate?.()) ?? {};
     if (quota === undefined || quota - usage >= size) return;
@@ -106,20 +106,20 @@ export class OpfsTarget implements ResumableTarget {
       const part = await this.#folder.getFileHandle(this.#part);
       await move(part, this.#name);
       await this.discard();
-      await this.#folder.removeEntry(this.#old).catch(() => {}); // there is one only among several files
+      await this.#folder.removeEntry(this.#old).catch(() => {}); // exists only among several files
     });
   }
 
   async withdraw(): Promise<() => Promise<void>> {
     const old = await this.#folder.getFileHandle(this.#name).catch(() => undefined);
     if (!old) return async () => {};
-    await this.#folder.removeEntry(this.#old).catch(() => {}); // of a run that was killed
+    await this.#folder.removeEntry(this.#old).catch(() => {}); // left by a killed run
     await move(old, this.#old);
     return () => move(old, this.#name);
   }
 
   async abort(): Promise<void> {
-    // Without a writer there was no lock: what is there is somebody else's.
+    // Without a writer there was no lock: existing files belong to another tab.
     if (this.#writer) await this.#stop(() => this.discard());
   }
 
@@ -127,7 +127,7 @@ export class OpfsTarget implements ResumableTarget {
     await this.#stop(async () => {});
   }
 
-  /** What an earlier run has left counts already, and is used or thrown away. */
+  /** Leftovers of an earlier run already count against the quota and are reused or discarded. */
   async #checkSpace(size: number): Promise<void> {
     const left = await this.#folder.getFileHandle(this.#part).catch(() => undefined);
     await this.fits(Math.max(0, size - ((await left?.getFile())?.size ?? 0)));
@@ -162,9 +162,9 @@ export class OpfsTarget implements ResumableTarget {
     throw new QuantpressError('ARGUMENT', `'${this.#name}' is not open for writing`, { name: this.#name });
   }
 
-  /** Ends the worker, does what is left to do while the file is still locked, and unlocks it. */
+  /** Ends the worker, does the remaining work while the file is still locked, and unlocks it. */
   async #stop(last: () => Promise<void>): Promise<void> {
-    await this.#writer?.call({ op: 'close' }).catch(() => {}); // closed already, or failed: ending it closes the files
+    await this.#writer?.call({ op: 'close' }).catch(() => {}); // already closed, or failed: terminating it closes the files
     await this.#writer?.end();
     this.#writer = undefined;
     try {
@@ -178,12 +178,12 @@ export class OpfsTarget implements ResumableTarget {
   }
 }
 
-/** In all browsers with OPFS, and not yet in TypeScript's library. */
+/** Supported by all browsers with OPFS, but not yet in TypeScript's library. */
 function move(file: FileSystemFileHandle, name: string): Promise<void> {
   return (file as unknown as { move(name: string): Promise<void> }).move(name);
 }
 
-/** The worker that has the files. */
+/** The worker that holds the files. */
 class Writer {
   readonly #thread: Thread;
   readonly #calls = new Map<number, { resolve(bytes: Uint8Array<ArrayBuffer>): void; reject(reason: unknown): void }>();
@@ -205,7 +205,7 @@ class Writer {
       if (this.#failed) return reject(this.#failed);
       const id = ++this.#lastId;
       this.#calls.set(id, { resolve, reject });
-      // A copy, not a transfer: the bytes stay the caller's.
+      // A copy, not a transfer: the caller keeps the bytes.
       this.#thread.post({ type: 'opfs', id, call }, []);
     });
   }
@@ -229,7 +229,7 @@ class Writer {
   }
 }
 
-/** Takes a Web Lock, which ends with the tab at the latest. Gives what ends it. */
+/** Takes a Web Lock, which ends with the tab at the latest. Returns a function that releases it. */
 async function lock(name: string, file: string): Promise<() => void> {
   if (!globalThis.navigator?.locks) return () => {};
   return new Promise((resolve, reject) => {

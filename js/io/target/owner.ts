@@ -1,18 +1,20 @@
-/** Whose an unfinished file is: of a run that is alive, or of one that was killed. */
+/** Tells whether the run that owns a partial file is alive or was killed. */
 
 import { builtin } from '../../engine/platform.js';
 
-/** A file of a run on another machine (or before this one was started anew) is left alone while it is younger: milliseconds. */
+/**
+ * A file of a run on another machine (or before a reboot) is not touched while it is younger than this: milliseconds.
+ */
 export const FOREIGN_PATIENCE = 60_000;
 
-/** How often a run shows that it is alive: milliseconds. */
+/** The interval in which a run shows that it is alive: milliseconds. */
 export const HEARTBEAT = 10_000;
 
 let counter = 0;
 
 /**
- * A name for one target of this process that no other has: the machine, the process, when that was started, and a number.
- * The name is in the names of the files: so taking them over is a rename, which only one of several can do.
+ * A unique name for a target of this process: the machine, the process, its start time, and a number. It is part of the
+ * file names, so files are taken over by a rename, which only one of several runs can do.
  */
 export function newOwner(): string {
   const pid = builtin('node:process').pid;
@@ -22,15 +24,15 @@ export function newOwner(): string {
 /** An {@link newOwner owner} in the name of a file. */
 export const OWNER = '[0-9a-f]{8}-\\d{1,10}-\\d{1,20}-\\d{1,10}[0-9a-f]{4}';
 
-/** Whether the run that an owner's name is of may still be at work. `idle`: milliseconds since it last wrote. */
+/** Whether the run of an owner may still be alive. `idle`: milliseconds since it last wrote. */
 export function isAlive(owner: string, idle: number): boolean {
   const [where, pid = '', start] = owner.split('-');
   if (where !== machine()) return idle < FOREIGN_PATIENCE;
   const exists = processExists(Number(pid));
-  // Where this process may not ask (Deno), it is as on another machine.
+  // If this process has no permission to check (Deno), the run is treated as one on another machine.
   if (exists === undefined) return idle < FOREIGN_PATIENCE;
   if (!exists) return false;
-  // A number of a process is used again: then it was started at another time.
+  // Process ids are reused, with another start time.
   const now = startOf(Number(pid));
   return now === undefined || start === '0' || start === now;
 }
@@ -46,16 +48,16 @@ function processExists(pid: number): boolean | undefined {
   }
 }
 
-/** When a process was started, in ticks since the system was (Linux). */
+/** The start time of a process, in ticks since the system's start (Linux). */
 function startOf(pid: number): string | undefined {
   const stat = text(`/proc/${pid}/stat`);
-  // The second field is the program's name in parentheses, and may hold anything; the 22nd is the start.
+  // The second field is the program's name in parentheses, which may contain anything; the 22nd is the start time.
   return stat?.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
 }
 
 let known: string | undefined;
 
-/** What numbers of processes belong to: the machine, since it was started, and the container. */
+/** The scope of process ids: the machine, its current boot, and the container. */
 function machine(): string {
   if (known !== undefined) return known;
   const { createHash } = builtin('node:crypto');
@@ -65,7 +67,7 @@ function machine(): string {
   return known;
 }
 
-/** Deno asks for a permission of its own, and does without. */
+/** Deno needs a separate permission, and works without it. */
 function hostname(): string {
   try {
     return builtin('node:os').hostname();

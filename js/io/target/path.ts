@@ -1,4 +1,4 @@
-/** Targets of paths (Node): a file, or a device or pipe that stands there. */
+/** Targets of paths (Node): a file, a device or a pipe. */
 
 import { QuantpressError } from '../../engine/error.js';
 import { expectFilePath, kindOf, statOf } from '../output-path.js';
@@ -8,9 +8,9 @@ import { PipeTarget } from './pipe.js';
 import type { Target } from './target.js';
 
 /**
- * The target of a path: a file, or the device or pipe that stands there.
+ * The target of a path: a file, or an existing device or pipe.
  *
- * @throws {@link QuantpressError} `ARGUMENT` for a path that is empty or ends like a folder's, `UNSUPPORTED` for a socket.
+ * @throws {@link QuantpressError} `ARGUMENT` for a path that is empty or that of a folder, `UNSUPPORTED` for a socket.
  */
 export async function pathTarget(path: string): Promise<Target> {
   if (!builtin('node:fs/promises')) {

@@ -5,12 +5,13 @@ import { breathe, builtin } from '../../engine/platform.js';
 import { systemError } from '../system-error.js';
 import type { Target } from './target.js';
 
-/** Milliseconds between two looks whether a pipe has a reader, or room, at most. */
+/** The longest interval in milliseconds between two checks whether a pipe has a reader or room. */
 const LONGEST_PAUSE = 20;
 
 /**
- * A device or a pipe: nothing to rename, no position to write at. It is opened and written without blocking. A blocked call
- * would hold a thread that nothing can interrupt, not even the end of the process: of a pipe nobody reads from, for ever.
+ * A device or a pipe: it is not renamed and has no positions. It is opened and written without blocking: a blocked call
+ * would hold a thread that nothing can interrupt, not even the end of the process, and for ever if nothing reads the
+ * pipe.
  */
 export class PipeTarget implements Target {
   readonly ordered = true;
@@ -22,7 +23,7 @@ export class PipeTarget implements Target {
     this.#path = path;
   }
 
-  /** Nothing in it could be destroyed, but what is cleared away for a file must not be it. */
+  /** It has no contents to destroy, but it must not be removed as a leftover of a file. */
   async files(): Promise<readonly FileReference[]> {
     return [{ kind: 'path', path: this.#path }];
   }
@@ -35,7 +36,7 @@ export class PipeTarget implements Target {
       try {
         this.#handle = await fs().open(this.#path, O_WRONLY | O_NONBLOCK);
       } catch (error) {
-        // A pipe without a reader. One without a name cannot get another.
+        // A pipe without a reader. An unnamed pipe cannot get a new one.
         const waits = codeOf(error) === 'ENXIO' && (await this.#isNamedPipe());
         if (!waits) throw systemError(error, `cannot write '${this.#path}'`, { path: this.#path });
         await pause(turn);
@@ -52,7 +53,7 @@ export class PipeTarget implements Target {
         done += (await this.#handle.write(bytes, done, bytes.length - done)).bytesWritten;
         turn = 0;
       } catch (error) {
-        // The reader has not yet taken what is in the pipe.
+        // The pipe is full until its reader reads.
         if (codeOf(error) !== 'EAGAIN') throw systemError(error, `cannot write '${this.#path}'`, { path: this.#path });
         await pause(turn++);
       }
@@ -95,7 +96,7 @@ function codeOf(error: unknown): unknown {
   return error instanceof Error && 'code' in error ? error.code : undefined;
 }
 
-/** A reader that is at work is seldom waited for: the first turns only let others run. */
+/** A working reader is rarely slow: the first attempts only yield to other tasks. */
 function pause(turn: number): Promise<void> {
   if (turn < 8) return breathe();
   return new Promise((resolve) => setTimeout(resolve, Math.min(turn - 7, LONGEST_PAUSE)));

@@ -1,10 +1,13 @@
-/** Files that a command writes beside a model: reports, manifests. Written as models are: complete, or as they were. */
+/**
+ * Files that a command writes in addition to a model: reports, manifests. Like models, they are written completely or
+ * stay unchanged.
+ */
 
 import { usesOf, type FileUse } from '../file-identity.js';
 import { openTarget } from './open.js';
 import type { Target } from './target.js';
 
-/** One such file. */
+/** A sidecar file. */
 export class SideFile {
   readonly #role: string;
   readonly #target: Target;
@@ -14,17 +17,17 @@ export class SideFile {
     this.#target = target;
   }
 
-  /** The file of a path, which `role` asks for ("--report"). Nothing is opened for writing yet. */
+  /** The file at a path; `role` is its option ("--report"). Nothing is opened for writing yet. */
   static async at(role: string, path: string): Promise<SideFile> {
     return new SideFile(role, await openTarget(path));
   }
 
-  /** What is to be compared with the other files of the job. */
+  /** The files to compare with the other files of the job. */
   async uses(): Promise<FileUse[]> {
     return usesOf(this.#role, (await this.#target.files?.()) ?? []);
   }
 
-  /** Makes sure before the work that the file can be written after it. */
+  /** Checks before the work that the file can be written afterwards. */
   async prepare(signal?: AbortSignal): Promise<void> {
     // A pipe may have no reader yet.
     const stop = () => {
@@ -38,7 +41,7 @@ export class SideFile {
     }
   }
 
-  /** Writes the file. Its `text` is asked for twice, because it can be too long to be kept. */
+  /** Writes the file. `text` is called twice, because the text may be too long to keep. */
   async save(text: () => Iterable<string>): Promise<void> {
     const encoder = new TextEncoder();
     let size = 0;
@@ -53,7 +56,7 @@ export class SideFile {
     await this.#target.close();
   }
 
-  /** Leaves the file as it was, unless it is saved. */
+  /** Leaves the file unchanged, unless it is saved. */
   async abort(): Promise<void> {
     await this.#target.abort();
   }

@@ -1,15 +1,15 @@
-/** Joins small writes to neighbouring places, so that a file of many tiny tensors takes few calls of the system. */
+/** Joins small writes to adjacent ranges, so that a file of many tiny tensors takes few system calls. */
 
 /** Writes of at most this many bytes are joined. */
 const SMALL = 1 << 13;
 
-/** The size of a joined write. */
+/** The maximum size of a joined write. */
 const JOINED = 1 << 16;
 
-/** Joined writes that are collected at once: concurrent tasks do not finish in the order of the file. */
+/** The number of joined writes that are collected at once: concurrent tasks do not finish in file order. */
 const RUNS = 8;
 
-/** Bytes that follow each other. */
+/** A contiguous range of bytes. */
 interface Run {
   readonly offset: number;
   readonly bytes: Uint8Array<ArrayBuffer>;
@@ -18,20 +18,22 @@ interface Run {
 
 type Write = (offset: number, bytes: Uint8Array<ArrayBuffer>) => Promise<void>;
 
-/** Collects small writes. Larger ones pass through. Only what was added before {@link empty} is certain to be written after it. */
+/**
+ * Collects small writes. Larger ones pass through. After {@link empty}, everything that was added before it is written.
+ */
 export class SmallWrites {
   readonly #write: Write;
   #runs: Run[] = [];
   /** Joined writes that are in progress. */
   readonly #writing = new Set<Promise<void>>();
-  /** Why a joined write failed: callers whose bytes were in it have been told that they are written. */
+  /** The error of a joined write: the writes of its callers have already been reported as done. */
   #failure: { error: unknown } | undefined;
 
   constructor(write: Write) {
     this.#write = write;
   }
 
-  /** Writes `bytes` at `offset`, at once or later. The bytes are the caller's again when the promise resolves. */
+  /** Writes `bytes` at `offset`, at once or later. When the promise resolves, the caller may reuse the bytes. */
   async add(offset: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
     if (this.#failure) throw this.#failure.error;
     if (bytes.length > SMALL) return this.#write(offset, bytes);
@@ -50,7 +52,7 @@ export class SmallWrites {
     if (oldest) await this.#writeRun(oldest);
   }
 
-  /** Writes all that was added. Fails if any of it cannot be written, or could not be before. */
+  /** Writes all that was added. Fails if any write fails or has failed before. */
   async empty(): Promise<void> {
     for (const run of this.#runs.splice(0)) void this.#writeRun(run).catch(() => {});
     await Promise.allSettled(this.#writing);

@@ -19,7 +19,7 @@ export class StreamTarget implements Target {
   }
 
   async abort(reason?: unknown): Promise<void> {
-    // A stream that has failed by itself refuses to be aborted, and needs no more.
+    // A stream that has failed by itself rejects an abort and needs nothing more.
     await this.#writer.abort(reason).catch(() => {});
   }
 }

@@ -1,61 +1,64 @@
-/** Where bytes go: the interface, and how pieces that come in any order reach a target that wants them in order. */
+/** The interface of byte targets, and the reordering of pieces for targets that are written in order. */
 
 import type { FileReference } from '../file-identity.js';
 
 /**
- * Something that takes the bytes of a file whose size is known. Every byte is written exactly once.
+ * A destination for the bytes of a file of known size. Every byte is written exactly once.
  *
- * The calls come in this order: `open`, any number of `write`, then `close` or `abort`. Several writes may be under way
- * at once unless {@link ordered}.
+ * The calls come in this order: `open`, any number of `write`, then `close` or `abort`. Several writes may be in
+ * progress at once unless {@link ordered}.
  */
 export interface Target {
-  /** Whether `write` must be called with ascending offsets, without gaps, one at a time: what a stream needs. */
+  /** Whether `write` must be called with ascending offsets, without gaps, one at a time, as a stream needs. */
   readonly ordered?: boolean;
   /**
-   * The files it will write, with those it may write or remove on the way: compared with all that the job reads, before
-   * `open`. None where it writes no files.
+   * The files it will write, including those it may write or remove temporarily. They are compared with all files that
+   * the job reads, before `open`. None if it writes no files.
    */
   files?(): Promise<readonly FileReference[]>;
-  /** Makes ready for `size` bytes; fails with `NO_SPACE` if they will not fit. */
+  /** Prepares for `size` bytes; fails with `NO_SPACE` if they do not fit. */
   open?(size: number): Promise<void>;
-  /** Fails with `NO_SPACE` if so many bytes more will not fit where the target is: asked for several targets together. */
+  /**
+   * Fails with `NO_SPACE` if this many more bytes do not fit at the target's location; called for several targets
+   * together.
+   */
   fits?(size: number): Promise<void>;
-  /** Writes `bytes` at `offset`. Once it has resolved the bytes are the caller's again. */
+  /** Writes `bytes` at `offset`. When the promise resolves, the caller may reuse the bytes. */
   write(offset: number, bytes: Uint8Array<ArrayBuffer>): Promise<void>;
-  /** All bytes are written: brings them to the disk, so that nothing is left for `close` that could fail for want of space. */
+  /** Called when all bytes are written: flushes them to disk, so that `close` cannot fail for lack of space. */
   flush?(): Promise<void>;
   /**
-   * After `flush`: moves the file that is to be replaced out of the way, and gives what puts it back. Asked of targets that
-   * replace several files together, so that old and new ones are never taken for one set. `close` removes it for good.
+   * Called after `flush`: moves the file that will be replaced aside, and returns a function that restores it. Used if
+   * several files are replaced together, so that old and new ones never form one set. `close` removes the old file.
    */
   withdraw?(): Promise<() => Promise<void>>;
-  /** All bytes are written: makes the result appear. */
+  /** Called when all bytes are written: makes the result visible under its name. */
   close(): Promise<void>;
   /** Leaves nothing behind. Never called after `close` has resolved. */
   abort(reason?: unknown): Promise<void>;
 }
 
 /**
- * A target whose unfinished work outlasts the run that does it, so that another run can go on: a file with a journal
- * beside it. `FileTarget` (a path in Node) and `OpfsTarget` (a file of the browser's own storage) are such.
+ * A target whose partial result outlasts its run, so that another run can resume: a file with a journal next to it.
+ * `FileTarget` (a path in Node) and `OpfsTarget` (a file in the browser's own storage) are resumable.
  *
  * The calls come in this order: `open` or `reopen`; any number of `write`, `read` and `log`; then `close`, `abort` or
- * `suspend`. `open` after `reopen` throws away what was there.
+ * `suspend`. `open` after `reopen` discards the partial result.
  */
 export interface ResumableTarget extends Target {
   /**
-   * In place of `open`: takes over what an interrupted run has left, and gives its journal, whatever is in it; `undefined`
-   * if there was nothing, and then all is as after `open`. Fails with `BUSY` if a run that is still alive is at it.
+   * Called instead of `open`: takes over the partial file of an interrupted run and returns its journal; `undefined` if
+   * there was none, and then the state is as after `open`. Fails with `BUSY` if a running process is writing it.
    */
   reopen(size: number): Promise<Uint8Array<ArrayBuffer> | undefined>;
-  /** Bytes of the unfinished file: fewer than `length` where it ends before. */
+  /** Bytes of the partial file: fewer than `length` if it ends before. */
   read(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>>;
   /**
-   * Adds to the journal. It may say that something was written only when that would outlast a crash: so everything whose
-   * `write` has resolved goes to the disk first, then `entries`. One call at a time.
+   * Adds to the journal. An entry may be written only when its bytes would survive a crash: so everything whose `write`
+   * has resolved is flushed first, then `entries`. One call at a time.
    */
   log(entries: Uint8Array<ArrayBuffer>): Promise<void>;
-  /** In place of `abort`: lets go, and keeps the unfinished file and its journal for `reopen`. */
+  /** Called instead of `abort`: closes the target and keeps the partial file and its journal for `reopen`. */
   suspend(): Promise<void>;
 }
 
@@ -65,9 +68,9 @@ export function isResumable(target: Target): target is ResumableTarget {
 }
 
 /**
- * Gives the files of one result their names, when each is flushed. The first is the one by which the others are found, such
- * as the first shard: the old one is moved away first, and the new one gets its name last. So at no moment, and after no
- * interruption, does it stand among others that are not its own.
+ * Renames the files of one result when all are flushed. The first identifies the others, such as the first shard: the
+ * old one is moved aside first, and the new one is renamed last. So the first file is never next to files of another
+ * set, even after an interruption.
  */
 export async function placeTogether(targets: readonly Target[]): Promise<void> {
   const withdrawn: (() => Promise<void>)[] = [];
@@ -82,15 +85,15 @@ export async function placeTogether(targets: readonly Target[]): Promise<void> {
       placed += 1;
     }
   } catch (error) {
-    // Old files beside new ones would be a set that never was.
+    // Old files next to new ones would look like one set.
     if (placed === 0) for (const putBack of withdrawn) await putBack().catch(() => {});
     throw error;
   }
 }
 
 /**
- * Writes to an ordered target what is written to it in any order: each piece waits for those before it. The promise of
- * a `write` resolves when the piece has been written, so whoever limits the writes under way limits what waits here.
+ * Writes pieces that arrive in any order to an ordered target: each piece waits for those before it. The promise of
+ * a `write` resolves when the piece has been written, so limiting the writes in progress limits what waits here.
  */
 export class InOrder implements Target {
   readonly ordered = false;
@@ -99,7 +102,10 @@ export class InOrder implements Target {
   readonly #waiting = new Map<number, { resolve: () => void; reject: (reason: unknown) => void }>();
   #position = 0;
 
-  /** Pieces that wait when `signal` aborts, or come later, are rejected with its reason: those before them may never come. */
+  /**
+   * When `signal` aborts, waiting and later pieces are rejected with its reason, because the pieces before them may
+   * never come.
+   */
   constructor(target: Target, signal: AbortSignal) {
     this.#target = target;
     this.#signal = signal;
@@ -134,7 +140,7 @@ export class InOrder implements Target {
     return this.#target.abort(reason);
   }
 
-  /** What nobody reads from, a pipe or a stream, may never be ready: an abort does not wait for it. */
+  /** A pipe or stream without a reader may never be ready: an abort does not wait for it. */
   async #unlessAborted(work: Promise<void> | undefined): Promise<void> {
     let stop: () => void = () => {};
     const aborted = new Promise<never>((_, reject) => {

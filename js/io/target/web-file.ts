@@ -1,10 +1,12 @@
-/** Files that browsers write: of the user's choice (`showSaveFilePicker`) or of the page's own storage (OPFS). */
+/** Files that browsers write: chosen by the user (`showSaveFilePicker`) or in the page's own storage (OPFS). */
 
 import type { FileReference } from '../file-identity.js';
 import { systemError } from '../system-error.js';
 import type { Target } from './target.js';
 
-/** A file handle. The browser writes a copy and swaps it in on {@link close}: until then the file is as it was. */
+/**
+ * A file handle. The browser writes a copy and replaces the file on {@link close}: until then the file is unchanged.
+ */
 export class WebFileTarget implements Target {
   readonly #handle: FileSystemFileHandle;
   #stream: FileSystemWritableFileStream | undefined;
@@ -20,7 +22,7 @@ export class WebFileTarget implements Target {
   async open(size: number): Promise<void> {
     await this.#doing('cannot write', async () => {
       this.#stream = await this.#handle.createWritable();
-      // Claims the space, so that a disk or a quota that is too small says so now.
+      // Allocates the space, so that a full disk or quota fails now.
       await this.#stream.truncate(size);
     });
   }
@@ -48,19 +50,19 @@ export class WebFileTarget implements Target {
   }
 }
 
-/** What `createSyncAccessHandle()` of a file in OPFS gives, in a worker. */
+/** The result of `createSyncAccessHandle()` for a file in OPFS, in a worker. */
 export interface AccessHandle {
-  /** Writes at a place, and says how many bytes it took. */
+  /** Writes at an offset and returns the number of bytes written. */
   write(bytes: Uint8Array<ArrayBuffer>, options: { at: number }): number;
-  /** Makes the file as long as told. */
+  /** Sets the size of the file. */
   truncate(size: number): void;
-  /** Has all that was written on the disk. */
+  /** Flushes to disk. */
   flush(): void;
-  /** Lets go of the file. */
+  /** Closes the file. */
   close(): void;
 }
 
-/** A synchronous access handle. It writes in place, so what is there before {@link close} is not complete. */
+/** A synchronous access handle. It writes in place, so the file is not complete before {@link close}. */
 export class AccessHandleTarget implements Target {
   readonly #handle: AccessHandle;
 
