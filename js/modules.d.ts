@@ -1,4 +1,4 @@
-/** What the build puts beside the compiled files. */
+/** Files that the build writes next to the compiled ones. */
 
 declare module '*.wasm' {
   const module: WebAssembly.Module;

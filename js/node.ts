@@ -1,4 +1,4 @@
-/** The entry for Node, Deno and Bun: the engine is read from the file beside this one. */
+/** The entry for Node, Deno and Bun: the engine is read from the file next to this one. */
 
 import { readFile } from 'node:fs/promises';
 import { isUrl } from './engine/brands.js';

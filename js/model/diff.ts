@@ -1,4 +1,4 @@
-/** How two model files differ: metadata, tensors, and how far the weights of each are apart. */
+/** Compares two model files: metadata, tensors, and the differences of their weights. */
 
 import { expectInstance } from '../engine/check.js';
 import { QuantpressError } from '../engine/error.js';
@@ -22,51 +22,60 @@ export interface DiffOptions extends RunnerOptions {
 
 const OPTIONS: ReaderTable<DiffOptions> = { ...RUNNER_OPTIONS, signal: signalReader, onProgress: callback };
 
-/** What {@link diffModels} has found. */
+/** The result of {@link diffModels}. */
 export interface ModelDiff {
-  /** Whether nothing differs: metadata, tensors, types, shapes and weights. The order and the place of tensors are no difference. */
+  /**
+   * Whether nothing differs: metadata, tensors, types, shapes and weights. The order and the offsets of tensors do not
+   * matter.
+   */
   equal: boolean;
-  /** The tensors of both, in the order of the first file, then those of the second alone. */
+  /** The tensors of both, in the order of the first file, then those only in the second. */
   tensors: TensorDiff[];
   /**
    * The weight error of the second file against the first, see `weightError`: over the tensors whose weights are in both.
    * Missing if there are none.
    */
   weightError?: number;
-  /** Metadata that is not the same. Only files of the same container are compared in it. */
+  /** Metadata that differs. It is compared only between files of the same container format. */
   metadata: MetadataDiff[];
 }
 
 /** One tensor in two files. */
 export interface TensorDiff {
   name: string;
-  /** `same`: to the last bit of every weight, and in the same type. `missing` from one of them, or of another `shape`. */
+  /**
+   * `same`: the type and every bit of the weights are equal. `missing`: only in one of them. `shape`: the shapes
+   * differ.
+   */
   status: 'same' | 'type' | 'weights' | 'shape' | 'missing';
-  /** Types and shapes, in each file that has it. */
+  /** Its type and shape in each file that has it. */
   types: [a: SourceType | undefined, b: SourceType | undefined];
   shapes: [a: number[] | undefined, b: number[] | undefined];
-  /** How far the second is from the first; not for what is missing, of another shape, or of types without weights. */
+  /**
+   * The error of the second relative to the first; absent for tensors that are missing, of another shape, or of types
+   * without weights.
+   */
   error?: ErrorFigures;
 }
 
-/** A metadata value that is not the same; `undefined` where a file does not have it. */
+/** A metadata value that differs; `undefined` if a file does not have it. */
 export interface MetadataDiff {
   key: string;
   values: [a: MetadataValue | undefined, b: MetadataValue | undefined];
 }
 
-/** Weights compared at once, 4 MiB of F32; whole blocks of every format, and a row is whole blocks. */
+/** The number of weights compared at once, 4 MiB of F32: whole blocks of every format. */
 const TILE = 1 << 20;
 
-/** Bytes of a tensor that are read together with its neighbours. */
+/** Tensors up to this many bytes are read together with their neighbours. */
 const SMALL = 1 << 14;
 
 /**
- * Compares two models, of any types and containers, tensor by tensor as their names match: what quantizing cost, whether two
- * tools wrote the same, what a new version changed.
+ * Compares two models, of any types and containers, tensor by tensor by name: to see the cost of quantizing, or whether
+ * two tools or versions wrote the same.
  *
- * @throws {@link QuantpressError} `NON_FINITE` or `INVALID_BLOCK` with the tensor for weights that differ and are NaN or infinite, and
- * what reading throws.
+ * @throws {@link QuantpressError} `NON_FINITE` or `INVALID_BLOCK` with the tensor for weights that differ and are NaN
+ * or infinite, and errors of reading.
  * @example
  * ```ts
  * const { tensors } = await diffModels(await openModel('f16.gguf'), await openModel('q4.gguf'));
@@ -87,7 +96,7 @@ export async function diffModels(a: Model, b: Model, options: DiffOptions = {}):
   };
   let [done, total] = [0, 0];
   for (let index = 0; index < tensors.length; index++) total += pairAt(index).tiles;
-  // A pair is made when its turn comes, and only its result is kept.
+  // A pair is created when it is compared, and only its result is kept.
   function* steps() {
     for (let place = 0; place < tensors.length; place++) {
       const pair = pairAt(place);
@@ -123,7 +132,7 @@ export async function diffModels(a: Model, b: Model, options: DiffOptions = {}):
   };
 }
 
-/** For each tensor of `a` the place of the one of its name in `b`, and the places of those that only `b` has. */
+/** For each tensor of `a` the index of the tensor with its name in `b`, and the indices of those only in `b`. */
 function matched(a: readonly TensorInfo[], b: readonly TensorInfo[]): { partners: Int32Array; alone: number[] } {
   const partners = new Int32Array(a.length).fill(NONE);
   const taken = new Uint8Array(b.length);
@@ -147,7 +156,7 @@ const NONE = -1;
 
 type Types = TensorDiff['types'];
 
-/** Makes pairs of types; of equal ones, one serves all tensors. */
+/** Creates pairs of types; tensors with equal pairs share one. */
 function sharedTypes(): (a: SourceType | undefined, b: SourceType | undefined) => Types {
   const known = new Map<string, Types>();
   return (a, b) => {
@@ -160,7 +169,7 @@ function sharedTypes(): (a: SourceType | undefined, b: SourceType | undefined) =
 
 type Shapes = TensorDiff['shapes'];
 
-/** Makes pairs of shapes. Tensors whose shapes are the same arrays share one pair. */
+/** Creates pairs of shapes. Tensors whose shapes are the same arrays share one pair. */
 function sharedShapes(): (a: number[] | undefined, b: number[] | undefined) => Shapes {
   const known = new Map<number[] | undefined, Shapes>();
   return (a, b) => {
@@ -176,7 +185,7 @@ function sharedShapes(): (a: number[] | undefined, b: number[] | undefined) => S
 
 const MOST_SHAPES = 64;
 
-/** What the results of many tensors have in common. */
+/** Objects that the results of many tensors share. */
 interface Shared {
   types: ReturnType<typeof sharedTypes>;
   shapes: ReturnType<typeof sharedShapes>;
@@ -190,7 +199,7 @@ function weightsOf(tensor: TensorInfo | undefined): number {
 /** A tensor of both files, or of one. */
 class Pair {
   readonly name: string;
-  /** Steps it takes. */
+  /** The number of its steps. */
   readonly tiles: number;
   readonly #a: TensorInfo | undefined;
   readonly #b: TensorInfo | undefined;
@@ -225,7 +234,7 @@ class Pair {
     if (!a || !b) return;
     const [offset, length] = this.#range(a, index);
     const theirs = this.#range(b, index);
-    // Tiny tensors come many to a read; what goes to a worker is a copy, without the bytes around it.
+    // Many tiny tensors share a read, so a worker gets a copy without the surrounding bytes.
     const small = Math.max(length, theirs[1]) <= SMALL;
     const input = small ? (await mine.read(offset, length, signal)).slice() : { offset, length };
     const bytes = await (small ? others.read(...theirs, signal) : readExactly(other.source, ...theirs, signal));
@@ -257,7 +266,7 @@ class Pair {
     const { name } = this;
     const types = this.#shared.types(this.#a?.type, this.#b?.type);
     const shapes = this.#shared.shapes(this.#a?.shape, this.#b?.shape);
-    // Not spread: that makes an object twice the size.
+    // Not spread: that would double the size of the object.
     return error ? { name, status, types, shapes, error } : { name, status, types, shapes };
   }
 
@@ -271,7 +280,7 @@ class Pair {
 
 function isSameShape(a: TensorInfo, b: TensorInfo): boolean {
   const dimensions = Math.max(a.shape.length, b.shape.length);
-  // Dimensions of 1 at the end mean nothing: GGUF leaves them out.
+  // Trailing dimensions of 1 are ignored: GGUF omits them.
   for (let i = 0; i < dimensions; i++) if ((a.shape[i] ?? 1) !== (b.shape[i] ?? 1)) return false;
   return true;
 }
@@ -291,7 +300,7 @@ function placesOf({ metadata }: Model): Map<string, number> {
   return new Map([...metadata.keys()].map((key, index) => [key, index]));
 }
 
-/** Whether a value is the same in both, to the last bit. */
+/** Whether a value is bit-identical in both. */
 function isSameMetadata(a: Model, i: number, b: Model, j: number, key: string): boolean {
   const [x, y] = [a.header, b.header];
   if ('sameMetadata' in x && 'sameMetadata' in y) return call(() => x.sameMetadata(i, y, j));

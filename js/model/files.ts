@@ -1,4 +1,6 @@
-/** The files of a model, from whatever the caller has: one, several, or a name or a folder by which they are found. */
+/**
+ * Opens the files of a model from the caller's input: one file, several, or a name or a folder by which they are found.
+ */
 
 import { addressOf, pathOf, plainPath, shown } from '../io/url.js';
 import { isBlob, isFileList, isUrl } from '../engine/brands.js';
@@ -30,14 +32,14 @@ import { call } from '../engine/wasm.js';
 /** Everything `openModel` takes: one file, several of one model in any order, or a folder. */
 export type ModelInput = SourceInput | readonly SourceInput[] | ChosenFiles | ChosenFolder;
 
-/** A `FileList`, in words that TypeScript without the DOM has too. */
+/** A `FileList`, declared without the types of the DOM. */
 export interface ChosenFiles {
   readonly length: number;
-  /** The file of an index. */
+  /** The file at an index. */
   item(index: number): Blob | null;
 }
 
-/** A `FileSystemDirectoryHandle`, in words that TypeScript without the DOM has too. */
+/** A `FileSystemDirectoryHandle`, declared without the types of the DOM. */
 export interface ChosenFolder {
   readonly kind: 'directory';
   readonly name: string;
@@ -45,7 +47,7 @@ export interface ChosenFolder {
   getFileHandle(name: string): Promise<unknown>;
 }
 
-/** What is known of a model when its headers are read. */
+/** A model whose headers have been read. */
 export interface OpenedModel {
   source: Source;
   container: FileHeader['container'];
@@ -54,20 +56,20 @@ export interface OpenedModel {
   alignment: number;
   headerBytes: number;
   files: Map<string, Uint8Array<ArrayBuffer>>;
-  /** Every file that was opened, also those that were read whole and closed. */
+  /** Every file that was opened, including those that were read whole and closed. */
   reads: readonly FileReference[];
 }
 
-/** A file that may be one of a model's, by its name among the others. */
+/** A file that may belong to a model, with its name. */
 interface Candidate {
   name: string;
   input: SourceInput;
 }
 
-/** The name of what has none, bytes for example: it was given because it has tensors. */
+/** The name for an input without one, such as bytes, which must have tensors. */
 const NAMELESS = '';
 
-/** Opens the files of a model. If that fails, everything it has opened is closed. */
+/** Opens the files of a model. If that fails, it closes everything it has opened. */
 export async function openFiles(input: ModelInput, options: UrlOptions): Promise<OpenedModel> {
   const files = new Files(options, folderName(input));
   try {
@@ -79,12 +81,12 @@ export async function openFiles(input: ModelInput, options: UrlOptions): Promise
   }
 }
 
-/** What has been opened so far. */
+/** The sources that have been opened so far. */
 class Files {
   readonly #options: UrlOptions;
-  /** What the folder is called that the files are in. */
+  /** The name of the folder of the files. */
   readonly #name: string;
-  /** Sources of the caller's own are not among them: they stay the caller's. */
+  /** The caller's own sources are not among them. */
   readonly #ours: Source[] = [];
   readonly #reads: FileReference[] = [];
   readonly #beside = new Map<string, Uint8Array<ArrayBuffer>>();
@@ -98,7 +100,7 @@ class Files {
     this.#name = name;
   }
 
-  /** One file, and those that its name leads to. */
+  /** Opens one file, and those that its name leads to. */
   async openOne(input: SourceInput): Promise<OpenedModel> {
     const name = typeof input === 'string' ? input : isUrl(input) ? input.href : undefined;
     if (name !== undefined && isIndex(lastPart(name))) {
@@ -115,13 +117,13 @@ class Files {
     if (name !== undefined && shard && count > 1 && call(() => shard.header.splitNumber) === 0) {
       for (const other of shardNames(name, count).slice(1)) await this.#add(await this.#open(other));
     }
-    // Of other safetensors files the names do not say that they are what the files beside them are about.
+    // The names of other safetensors files do not show that the files next to them describe them.
     if (name !== undefined && this.#folder && /^model.*\.safetensors$/i.test(lastPart(name)))
       await this.#addBeside(name);
     return await this.#finish(source);
   }
 
-  /** Files of one model, among others that are not. */
+  /** Opens the files of one model, among others that do not belong to it. */
   async openSeveral(candidates: readonly Candidate[]): Promise<OpenedModel> {
     const byName = new Map(candidates.map((candidate) => [candidate.name, candidate]));
     for (const { name, input } of candidates) {
@@ -150,7 +152,7 @@ class Files {
     return await this.#finish();
   }
 
-  /** Closes all that was opened. */
+  /** Closes everything that was opened. */
   async close(): Promise<void> {
     for (const header of new Set(this.#ggufs.map((shard) => shard.header))) header.free();
     this.#folder?.free();
@@ -164,7 +166,7 @@ class Files {
     return source;
   }
 
-  /** Adds a file with tensors; `shard` is one of several that are known to be of one model. */
+  /** Adds a file with tensors; `shard` says that it is known to belong to one model with others. */
   async #add(source: Source, shard = false): Promise<void> {
     const folder = () => {
       this.#folder ??= call((engine) => new engine.SafetensorsModel());
@@ -179,7 +181,7 @@ class Files {
     }
   }
 
-  /** The files an index names, in its order. */
+  /** The files that an index names, in its order. */
   async #addIndexed(index: Uint8Array, find: (file: string) => SourceInput): Promise<void> {
     for (const file of call((engine) => engine.indexFiles(index)) as string[]) {
       await this.#add(await this.#open(find(file)), true).catch((error: unknown) => {
@@ -204,13 +206,13 @@ class Files {
       throw new QuantpressError('TOO_LARGE', message, { size: source.size, limit: MAX_BESIDE_BYTES });
     }
     const bytes = await readExactly(source, 0, source.size, this.#options.signal);
-    // It is needed no longer, unless it is the caller's.
+    // It is no longer needed, unless it belongs to the caller.
     const at = this.#ours.indexOf(source);
     if (at >= 0) await this.#ours.splice(at, 1)[0]?.close?.();
     return bytes;
   }
 
-  /** The model that the files are of. */
+  /** The model that the files form. */
   async #finish(only?: Source): Promise<OpenedModel> {
     const [gguf] = this.#ggufs;
     if (gguf && this.#folder) {
@@ -219,7 +221,7 @@ class Files {
     }
     if (this.#folder) return await this.#finishFolder(this.#folder);
     if (!gguf) throw new QuantpressError('NOT_FOUND', 'there is no GGUF or safetensors file among the files', {});
-    // A shard by itself can be looked at, if not converted.
+    // A single shard can be inspected, but not converted.
     const header = only && this.#ggufs.length === 1 ? gguf.header : this.#joinShards();
     const source = join(this.#ggufs.map((shard) => shard.source));
     const { version, alignment, headerBytes } = header;
@@ -238,7 +240,7 @@ class Files {
   #joinShards(): ModelHeader {
     const numbered = this.#ggufs.map((shard) => ({ ...shard, number: call(() => shard.header.splitNumber) }));
     const shards = numbered.sort((a, b) => a.number - b.number);
-    // The engine takes the headers over, whether it can join them or not.
+    // The engine takes ownership of the headers, whether it can join them or not.
     this.#ggufs.splice(0);
     const header = call((engine) => engine.ModelHeader.join(shards.map((shard) => shard.header)));
     this.#ggufs.push(...shards.map(({ source }) => ({ source, header })));
@@ -270,23 +272,23 @@ class Files {
   }
 }
 
-/** One source stays what it is. */
+/** A single source is not wrapped. */
 function join(sources: readonly Source[]): Source {
   const [first] = sources;
   return first && sources.length === 1 ? first : new JoinedSource(sources);
 }
 
-/** Which files have tensors: by their names where those say it, all of them where none does. */
+/** The files with tensors: by their names if any name shows it, otherwise all. */
 function withTensors(candidates: readonly Candidate[]): readonly Candidate[] {
   const others = candidates.filter(({ name }) => !isBeside(name));
   const named = others.filter(({ name }) => name === NAMELESS || holdsTensors(name));
   const tensors = (named.length > 0 ? named : others).toSorted((a, b) => (a.name < b.name ? -1 : 1));
-  // Some folders have the same model a second time, in its makers' own layout.
+  // Some folders contain the same model twice, the second time in its original layout.
   const whole = tensors.filter(({ name }) => name === 'model.safetensors');
   return whole.length > 0 ? whole : tensors;
 }
 
-/** Which of several files an error is about. */
+/** Adds the name of the file to an error if there are several. */
 function ofFile(name: string, error: unknown): unknown {
   if (!(error instanceof QuantpressError) || error.kind === 'Io') return error;
   if (name === NAMELESS) return error;
@@ -298,7 +300,7 @@ function absent(error: unknown): undefined {
   throw error;
 }
 
-/** The files of a list or of a folder; nothing if `input` is a single file. */
+/** The files of a list or of a folder; `undefined` if `input` is a single file. */
 async function candidatesOf(input: ModelInput): Promise<Candidate[] | undefined> {
   if (typeof input === 'string' || isUrl(input)) return filesOfPath(String(input));
   if (typeof input !== 'object' || input === null) return undefined;
@@ -311,7 +313,7 @@ async function candidatesOf(input: ModelInput): Promise<Candidate[] | undefined>
   return isDirectory(input) ? filesOfHandle(input) : undefined;
 }
 
-/** What the folder of a model is called, where that can be known: a language model is named after it. */
+/** The name of a model's folder, if it is known: a language model is named after it. */
 function folderName(input: ModelInput): string {
   if (typeof input === 'string' || isUrl(input)) return folderNameOfPath(String(input));
   if (typeof input !== 'object' || input === null) return '';
@@ -322,11 +324,11 @@ function folderName(input: ModelInput): string {
   return typeof path === 'string' ? path.slice(0, Math.max(0, path.indexOf('/'))) : '';
 }
 
-/** Of a file's path or address, the folder it is in. */
+/** The folder of a file's path or URL. */
 function folderNameOfPath(name: string): string {
   const path = builtin('node:path');
   if (addressOf(name) !== undefined || !path) {
-    // A hub has `/resolve/REVISION` between a model and its files.
+    // The Hugging Face Hub has `/resolve/REVISION` between a model and its files.
     const [, folder = ''] = /([^/\\]*)(?:\/resolve\/[^/]*)?[/\\][^/\\]*$/.exec(name.replace(/[?#].*$/, '')) ?? [];
     return folder;
   }
@@ -343,14 +345,14 @@ function nameOf(input: SourceInput): string | undefined {
   if (typeof input === 'string') return lastPart(input);
   if (typeof input !== 'object' || input === null) return undefined;
   if (isUrl(input)) return lastPart(input.href);
-  // Of a folder that was picked or dropped, the path from it on.
+  // For a folder that was picked or dropped, the path relative to it.
   const path = 'webkitRelativePath' in input ? input.webkitRelativePath : '';
   if (typeof path === 'string' && path.includes('/')) return path.slice(path.indexOf('/') + 1);
   if (isBlob(input)) return 'name' in input && typeof input.name === 'string' ? input.name : undefined;
   return 'name' in input && typeof input.name === 'string' ? lastPart(input.name) : undefined;
 }
 
-/** The files of a folder of Node's. */
+/** The files of a folder in Node. */
 async function filesOfPath(name: string): Promise<Candidate[] | undefined> {
   const [fs, path] = [builtin('node:fs/promises'), builtin('node:path')];
   if (!fs || addressOf(name) !== undefined) return undefined;
@@ -370,10 +372,10 @@ async function filesOfPath(name: string): Promise<Candidate[] | undefined> {
   }
 }
 
-/** The files of a folder that a browser has let the page see. */
+/** The files of a folder that a browser gave the page access to. */
 async function filesOfHandle(folder: FileSystemDirectoryHandle, prefix = ''): Promise<Candidate[]> {
   const found: Candidate[] = [];
-  // In all browsers with folders, and not yet in TypeScript's library.
+  // Supported by all browsers with folders, but not yet in TypeScript's library.
   const entries = (folder as unknown as { values(): AsyncIterable<FileSystemHandle> }).values();
   for await (const entry of entries) {
     const name = `${prefix}${entry.name}`;

@@ -1,21 +1,21 @@
-/** The header of one file of a model: read from the start, as much as the engine asks for. */
+/** Reads the header of one file of a model, as much as the engine asks for. */
 
 import type { ModelHeader, SafetensorsModel } from '../engine/bindings.js';
 import { QuantpressError } from '../engine/error.js';
 import { readInto, type Source } from '../io/source/source.js';
 import { call } from '../engine/wasm.js';
 
-/** Enough for the header of a model with a small vocabulary; a large one asks for more. */
+/** The size of the first read: enough for the header of a model with a small vocabulary. */
 const FIRST_READ = 1 << 18;
 
-/** What the engine knows of a file. A safetensors file has been added to the model it belongs to. */
+/** The engine's header of a file. A safetensors file has been added to the model it belongs to. */
 export type FileHeader =
   | { container: 'gguf'; header: ModelHeader }
   | { container: 'safetensors'; header: SafetensorsModel; headerBytes: number };
 
 /**
- * Reads as much from the start as the engine asks for, at least doubling it each time. `folder` gives the model that
- * safetensors files are added to, and `shard` says that the file is known to be of one model with the others.
+ * Reads as much from the start as the engine asks for, at least doubling it each time. `folder` returns the model that
+ * safetensors files are added to, and `shard` says that the file is known to belong to one model with the others.
  */
 export async function readHeader(
   source: Source,
@@ -57,7 +57,7 @@ function addSafetensors(
   return needed ?? { container: 'safetensors', header, headerBytes: dataStart };
 }
 
-/** By content: a length of 32 bits, and the opening brace of the header that has it. */
+/** Detects safetensors by content: a length of at most 32 bits, and the opening brace of the header. */
 function isSafetensors(prefix: Uint8Array): boolean {
   return prefix[8] === 0x7b && prefix.subarray(4, 8).every((byte) => byte === 0);
 }

@@ -1,4 +1,7 @@
-/** Importance matrices: what llama-imatrix learns from running a model, one mean square per column of each tensor. */
+/**
+ * Importance matrices: llama-imatrix runs a model on text and records one mean squared activation per column of each
+ * tensor.
+ */
 
 import { expectText } from '../engine/check.js';
 import type { ImportanceMatrix } from '../engine/bindings.js';
@@ -12,16 +15,19 @@ import { readExactly } from '../io/source/source.js';
 import { URL_OPTIONS, type UrlOptions } from '../io/source/url-options.js';
 import { call } from '../engine/wasm.js';
 
-/** An importance matrix that is open, or anything that can be opened as one. */
+/** An open importance matrix, or anything that can be opened as one. */
 export type ImportanceInput = Importance | SourceInput;
 
-/** What is known of one tensor's importance. */
+/** The importance of one tensor. */
 export interface ImportanceEntry {
   /** The tensor's name. */
   name: string;
-  /** Values in all: columns, times the matrices of a stack. */
+  /** The number of values: columns times the matrices of a stack. */
   length: number;
-  /** How often each matrix of a stack was used, in tokens or in chunks as the file counts; one number for a single matrix. */
+  /**
+   * How often each matrix of a stack was used, counted in tokens or chunks as in the file; one number for a single
+   * matrix.
+   */
   counts: number[];
 }
 
@@ -29,7 +35,7 @@ export interface ImportanceEntry {
 export class Importance {
   /** @internal */
   readonly matrix: ImportanceMatrix;
-  /** The name of its source, if that has one. */
+  /** The name of its source, if it has one. */
   readonly name: string | undefined;
   /** @internal SHA-256 of the file it was read from. */
   readonly hash: string;
@@ -45,18 +51,18 @@ export class Importance {
     this.name = name;
   }
 
-  /** The tensors it knows. */
+  /** The tensors it contains. */
   entries(): ImportanceEntry[] {
     return call(() => this.matrix.entries()) as ImportanceEntry[];
   }
 
-  /** The vector of a tensor, or of a stack of matrices one after the other. */
+  /** The vector of a tensor, or the vectors of a stack of matrices one after the other. */
   get(name: string): Float32Array<ArrayBuffer> | undefined {
     expectText('name', name);
     return call(() => this.matrix.get(name)) as Float32Array<ArrayBuffer> | undefined;
   }
 
-  /** Gives the engine its memory back; the matrix cannot be used any more. A second call does nothing. */
+  /** Frees its memory in the engine; the matrix can no longer be used. A second call does nothing. */
   free(): void {
     release(this.matrix);
   }
@@ -67,13 +73,16 @@ export class Importance {
   }
 }
 
-/** The engine has 4 GiB of memory, for the file and for what it reads from it. The largest known have 1.5 GB. */
+/**
+ * The size limit: the engine has 4 GiB of memory for the file and its parsed contents. The largest known files have 1.5
+ * GB.
+ */
 const MAX_IMPORTANCE_BYTES = 2 ** 31 - 1;
 
 /**
- * Reads an importance matrix, in the GGUF form or in the older one (`.dat`).
+ * Reads an importance matrix in the GGUF format or in the older one (`.dat`).
  *
- * @throws {@link QuantpressError} `MAGIC`, `MALFORMED`, `TRUNCATED`, `TOO_LARGE`, or why it cannot be read.
+ * @throws {@link QuantpressError} `MAGIC`, `MALFORMED`, `TRUNCATED`, `TOO_LARGE`, or errors of reading.
  */
 export async function openImportance(input: ImportanceInput, options: UrlOptions = {}): Promise<Importance> {
   const given = readOptions('openImportance', URL_OPTIONS, options);

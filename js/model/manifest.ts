@@ -12,12 +12,15 @@ export interface Manifest {
   /** Bytes of the whole file, and its SHA-256. */
   size: number;
   sha256: string;
-  /** Where the model is in several files: each, and its SHA-256. `size` and `sha256` are then those of all, end to end. */
+  /**
+   * The files of a model in several files, and their SHA-256. `size` and `sha256` are then those of the concatenated
+   * files.
+   */
   files?: { file: string; size: number; sha256: string }[];
   tensors: ManifestTensor[];
 }
 
-/** The hashes of a tensor's bytes, without the padding after them. */
+/** The hashes of a tensor's bytes, without padding. */
 export interface ManifestTensor {
   name: string;
   type: string;
@@ -59,7 +62,7 @@ export function manifestOf(report: Report, file: string): Manifest {
   return { file, size, sha256, ...(files && { files }), tensors: lines };
 }
 
-/** How a manifest can be written, by the ending of its file's name; any other is JSON. */
+/** The format of a manifest by the extension of its file; any other is JSON. */
 const FORMS: Record<string, (manifest: Manifest) => Iterable<string>> = {
   sha256: ({ file, sha256, files = [{ file, sha256 }] }) => files.map((each) => `${each.sha256}  ${each.file}\n`),
   hashes: function* ({ file, tensors }) {
@@ -70,8 +73,8 @@ const FORMS: Record<string, (manifest: Manifest) => Iterable<string>> = {
 };
 
 /**
- * A manifest as text: for a name that ends in `.sha256` the line of `sha256sum`, in `.hashes` the lines of
- * `llama-gguf-hash`, and JSON for any other.
+ * A manifest as text: the line of `sha256sum` for a name that ends in `.sha256`, the lines of `llama-gguf-hash` for
+ * `.hashes`, and JSON otherwise.
  */
 export function manifestText(manifest: Manifest, name: string): string {
   return [...manifestPieces(manifest, name)].join('');
@@ -92,7 +95,7 @@ export function manifestPieces(manifest: Manifest, name: string): Iterable<strin
   return form ? form(manifest) : jsonLines({ file, size, sha256, files, tensors });
 }
 
-/** What a manifest of any form says: what it does not say is left out. */
+/** The contents of a manifest in any format; fields that it does not have are absent. */
 export interface ExpectedHashes {
   size?: number;
   sha256?: string;
@@ -100,7 +103,7 @@ export interface ExpectedHashes {
 }
 
 /**
- * Reads a manifest of any form. Names of files in it are not compared: a file may be renamed.
+ * Parses a manifest in any format. The file names in it are not compared: a file may be renamed.
  *
  * @throws {@link QuantpressError} `MALFORMED`.
  */
@@ -138,7 +141,7 @@ function parsed(text: string): Record<string, unknown> {
   }
 }
 
-/** `SHA256  FILE`, and `KIND  HASH  FILE:TENSOR`; names of tensors have no colon in any known model, names of files may. */
+/** `SHA256  FILE`, and `KIND  HASH  FILE:TENSOR`; tensor names have no colon in any known model, file names may. */
 function fromLines(text: string): ExpectedHashes {
   const expected: ExpectedHashes = { tensors: new Map() };
   let files = 0;
@@ -148,7 +151,7 @@ function fromLines(text: string): ExpectedHashes {
       expected.sha256 = whole.toLowerCase();
       files += 1;
     }
-    // The name is cut off afterwards: a pattern that looks for the last colon itself tries every space before it.
+    // The name is cut off afterwards: a pattern that finds the last colon itself would try every space before it.
     const [, kind, hash = '', place = ''] = /^(xxh64|sha256) +([0-9a-f]+) +(\S.*)$/i.exec(line) ?? [];
     const name = place.slice(place.lastIndexOf(':') + 1);
     if (kind === undefined || name === '' || name === place) continue;

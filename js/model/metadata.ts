@@ -1,13 +1,13 @@
-/** Metadata of a model file: small values are there at once, large ones are read when they are asked for. */
+/** Metadata of a model file: small values are loaded at once, large ones are read on access. */
 
 import type { ModelHeader, SafetensorsModel } from '../engine/bindings.js';
 import { QuantpressError } from '../engine/error.js';
 import { call } from '../engine/wasm.js';
 
-/** A metadata value. `type` says which it is; the values of {@link MetadataArray} can be read in parts. */
+/** A metadata value, discriminated by `type`; the values of a {@link MetadataArray} can be read in parts. */
 export type MetadataValue = MetadataScalar | MetadataArray;
 
-/** A single value. A long text is decoded when `value` is read. */
+/** A single value. A long string is decoded when `value` is read. */
 export type MetadataScalar =
   | { readonly type: 'u8' | 'i8' | 'u16' | 'i16' | 'u32' | 'i32' | 'f32' | 'f64'; readonly value: number }
   | { readonly type: 'u64' | 'i64'; readonly value: number | bigint }
@@ -22,28 +22,28 @@ export type MetadataArray =
   | MetadataArrayOf<'str[]', string>
   | MetadataArrayOf<'arr[]', { type: string; value: unknown[] }>;
 
-/** An array of any length: all of it, a part of it, or one element after the other. */
+/** An array of any length, which can be read whole, in parts, or by iteration. */
 export interface MetadataArrayOf<Type extends string, Element> extends Iterable<Element> {
   readonly type: Type;
-  /** How many elements there are. */
+  /** The number of elements. */
   readonly length: number;
   /** All elements. A large array (a vocabulary) is read from the file's header each time. */
   readonly value: Element[];
   /** The first 64 elements. */
   readonly head: Element[];
-  /** The elements from `from` up to but not including `to`, which are places in the array, not negative; all unless specified. */
+  /** The elements from index `from` up to but not including `to`, which must not be negative; all by default. */
   slice(from?: number, to?: number): Element[];
 }
 
-/** Elements that are read at once where all are read one after the other. */
+/** The number of elements that iteration reads at once. */
 const STEP = 4096;
 
-/** How many elements `head` has. */
+/** The number of elements of `head`. */
 const HEAD = 64;
 
 type Element = string | number | bigint | boolean | { type: string; value: unknown[] };
 
-/** The header of an open model; throws when it has been closed. */
+/** The header of an open model; throws if it has been closed. */
 type Opened = () => ModelHeader | SafetensorsModel;
 
 /** @internal The metadata of a model, in the order of the file. */
@@ -60,18 +60,18 @@ export function readMetadata(opened: Opened): Map<string, MetadataValue> {
 function metadataValue(pair: Pair, type: string, length: number | undefined, value: unknown): MetadataValue {
   if (length !== undefined) return new LazyArray(pair, type, length, value as Element[] | undefined) as MetadataArray;
   if (value !== undefined) return { type, value } as MetadataScalar;
-  // A property of its own, so that it is copied and compared as others are.
+  // An own property, so that it is copied and compared like others.
   const text = { type, value: '' };
   Object.defineProperty(text, 'value', { get: () => pair.text(), enumerable: true });
   return text as MetadataScalar;
 }
 
-/** A pair whose value is still in the header. */
+/** A value that is still in the header. */
 class Pair {
   readonly #opened: Opened;
   readonly #key: string;
   readonly #index: number;
-  /** What was read last, as long as somebody holds it: loops read `value` again and again. */
+  /** The last value, while something references it: loops read `value` repeatedly. */
   #last: WeakRef<Element[]> | undefined;
 
   constructor(opened: Opened, key: string, index: number) {

@@ -14,26 +14,29 @@ import { URL_OPTIONS, type UrlOptions } from '../io/source/url-options.js';
 import { readExactly, type Source } from '../io/source/source.js';
 import { call } from '../engine/wasm.js';
 
-/** How a model file can store weights: every format, and what only safetensors files hold. */
+/** The type of stored weights: every format, and the types of safetensors files. */
 export type SourceType = FormatName | 'F8_E4M3' | 'F8_E5M2' | 'BOOL' | 'U8' | 'U16' | 'U32' | 'U64';
 
 /** A tensor of a model file. */
 export interface TensorInfo {
   /** The name, unique in the file. */
   name: string;
-  /** How its weights are stored. */
+  /** Its stored type. */
   type: SourceType;
-  /** The dimensions, one at least; the first is the length of a row, also where a file lists it last. Frozen: tensors share it. */
+  /**
+   * The dimensions, at least one; the first is the length of a row, even if the file lists it last. Frozen, because
+   * tensors share it.
+   */
   shape: number[];
-  /** Where its bytes begin in the file. */
+  /** The offset of its bytes in the file. */
   offset: number;
-  /** How many there are. */
+  /** The number of its bytes. */
   bytes: number;
 }
 
 /** Options of {@link Model.readTensor}. */
 export interface ReadTensorOptions {
-  /** The rows to read, from the first up to but not including the second. All rows by default. */
+  /** The rows to read: from the first number up to but not including the second. All rows by default. */
   rows?: readonly [from: number, to: number] | undefined;
   /** Stops reading. */
   signal?: AbortSignal | undefined;
@@ -48,10 +51,10 @@ const READ_OPTIONS: ReaderTable<ReadTensorOptions> = {
   signal,
 };
 
-/** Bytes of a tensor that are read and decoded at once. */
+/** The number of bytes that are read and decoded at once. */
 const PIECE = 1 << 20;
 
-/** Room for weights that the caller asked for: what memory cannot hold is refused. */
+/** Allocates memory for the weights that the caller requested, or fails with a typed error. */
 function makeFloats(length: number, tensor: string): Float32Array<ArrayBuffer> {
   try {
     return new Float32Array(length);
@@ -61,13 +64,13 @@ function makeFloats(length: number, tensor: string): Float32Array<ArrayBuffer> {
   }
 }
 
-/** An open model file. {@link openModel} makes them. */
+/** An open model file, returned by {@link openModel}. */
 export class Model {
-  /** What the file is. */
+  /** The container format of the file. */
   readonly container: 'gguf' | 'safetensors';
   /** The version of the container; 0 for safetensors, which has none. */
   readonly version: number;
-  /** To what multiple tensors are placed in the file. */
+  /** The alignment of the tensors in the file. */
   readonly alignment: number;
   /** Bytes before the first tensor. */
   readonly headerBytes: number;
@@ -75,13 +78,13 @@ export class Model {
   readonly metadata: ReadonlyMap<string, MetadataValue>;
   /** The tensors, in the order of the file. */
   readonly tensors: readonly TensorInfo[];
-  /** Where it is read from: the files end to end, if there are several. */
+  /** Its source: the concatenated files, if there are several. */
   readonly source: Source;
   /** The other files of a safetensors model, by name: `config.json`, `tokenizer.json` and the like. */
   readonly files: ReadonlyMap<string, Uint8Array<ArrayBuffer>>;
-  /** @internal The files it was read from, with those beside it. */
+  /** @internal The files it was read from, including sidecar files. */
   readonly reads: readonly FileReference[];
-  /** @internal What the engine knows of it. */
+  /** @internal Its header in the engine. */
   readonly header: ModelHeader | SafetensorsModel;
 
   #byName: ReadonlyMap<string, TensorInfo> | undefined;
@@ -103,7 +106,7 @@ export class Model {
   }
 
   /**
-   * The tensor of a name.
+   * The tensor with a name.
    *
    * @throws {@link QuantpressError} `UNKNOWN_NAME`.
    */
@@ -116,10 +119,10 @@ export class Model {
   }
 
   /**
-   * Weights of a tensor, widened to f32: only the bytes of the rows asked for are read.
+   * Reads weights of a tensor as f32. Only the bytes of the requested rows are read.
    *
    * @returns `shape[0]` weights for each row.
-   * @throws {@link QuantpressError} `UNKNOWN_NAME`, `RANGE` for rows it does not have, and what reading throws.
+   * @throws {@link QuantpressError} `UNKNOWN_NAME`, `RANGE` for rows it does not have, and errors of reading.
    */
   async readTensor(name: string, options: ReadTensorOptions = {}): Promise<Float32Array<ArrayBuffer>> {
     const given = readOptions('readTensor', READ_OPTIONS, options);
@@ -134,7 +137,7 @@ export class Model {
     const { type } = tensor;
     const format = formatOf(type);
     const weights = makeFloats((to - from) * (rowBytes === 0 ? 0 : (tensor.shape[0] ?? 0)), name);
-    // Bytes and weights of one block; a block is never cut.
+    // The bytes and weights of one block; reads cover whole blocks.
     const [blockBytes, blockWeights] = format
       ? [format.bytes, format.weights]
       : [tensor.bytes / (rows * (tensor.shape[0] ?? 1)), 1];
@@ -152,7 +155,7 @@ export class Model {
     return weights;
   }
 
-  /** Lets go of the source and of the engine's memory: large metadata values can no longer be read. */
+  /** Closes the source and frees the engine's memory: large metadata values can no longer be read. */
   async close(): Promise<void> {
     this.#closed = true;
     release(this.header);
@@ -175,13 +178,13 @@ export class Model {
  *
  * One file is bytes, a `Blob` or `File`, a `FileSystemFileHandle`, a URL, a path or `FileHandle` (Node), or any {@link Source}. A model in several
  * files is an array of these or a `FileList`, in any order: the shards of a split GGUF; safetensors files, with or without
- * their index, and with the files next to them (`config.json`, `tokenizer.json`). Where files can be found by name one is
- * enough: the path or URL of the first shard (`model-00001-of-00003.gguf`) or of `model.safetensors.index.json`. A folder's
- * path (Node) or `FileSystemDirectoryHandle` is all the files in it.
+ * their index, and with the files next to them (`config.json`, `tokenizer.json`). If the files can be found by name,
+ * one is enough: the path or URL of the first shard (`model-00001-of-00003.gguf`) or of `model.safetensors.index.json`.
+ * A folder's path (Node) or `FileSystemDirectoryHandle` opens all the files in it.
  *
- * @throws {@link QuantpressError} `MAGIC` if it is no model file, `TRUNCATED`, `MALFORMED`, `TOO_LARGE`, `UNSUPPORTED`, or why
- * it cannot be read (`NOT_FOUND`, `DENIED`, `IO`); `ARGUMENT` if the files are not those of one model: a shard is missing, is
- * there twice, or belongs to another model.
+ * @throws {@link QuantpressError} `MAGIC` if it is not a model file, `TRUNCATED`, `MALFORMED`, `TOO_LARGE`,
+ * `UNSUPPORTED`, or an error of reading (`NOT_FOUND`, `DENIED`, `IO`); `ARGUMENT` if the files are not those of one
+ * model: a shard is missing, occurs twice, or belongs to another model.
  * @example
  * ```ts
  * const model = await openModel('model-f16.gguf');
@@ -195,7 +198,7 @@ export async function openModel(input: ModelInput, options: UrlOptions = {}): Pr
     const inFolder = opened.container === 'safetensors';
     return new Model(opened, await tensorsOf(header, inFolder ? folderTensor : tensorOf));
   } catch (error) {
-    // What was opened is nobody's.
+    // Nothing owns what was opened.
     release(header);
     if (source !== input) await source.close?.();
     throw error;
@@ -207,17 +210,17 @@ function tensorOf(columns: Columns): TensorInfo {
   return { name, type, shape: columns.list(), offset: columns.number(), bytes: columns.number() };
 }
 
-/** One of a safetensors model, which also says how many dimensions it has: a scalar has none. */
+/** A tensor of a safetensors model, with its number of dimensions: a scalar has none. */
 function folderTensor(columns: Columns): TensorInfo & { dims: number } {
   const { name, type, shape, offset, bytes } = tensorOf(columns);
   // Not spread: that makes an object twice the size.
   return { name, type, shape, offset, bytes, dims: columns.number() };
 }
 
-/** Every format by its name: it is asked for with every piece of every tensor. */
+/** Every format by its name: it is looked up for every piece of every tensor. */
 let known: ReadonlyMap<string, Format> | undefined;
 
-/** @internal The format of a name; nothing for the types that only safetensors files have. */
+/** @internal The format with a name; `undefined` for types that only safetensors files have. */
 export function formatOf(type: string): Format | undefined {
   known ??= new Map(formats().map((format) => [format.name, format]));
   return known.get(type);

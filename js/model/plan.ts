@@ -1,4 +1,4 @@
-/** What a recipe makes of a model, decided to the last byte before any weight is read. */
+/** Plans: the result of a recipe for a model, decided to the last byte before any weight is read. */
 
 import { expectInstance } from '../engine/check.js';
 import { tensorsOf, type Columns } from '../engine/columns.js';
@@ -19,27 +19,30 @@ export type { FourBitPreset, PresetName, Recipe } from './recipe.js';
 /** A preset: a type for most tensors, and rules for the others. */
 export interface Preset {
   name: PresetName;
-  /** `general.file_type` of the files it makes. */
+  /** `general.file_type` of its files. */
   ftype: number;
   description: string;
-  /** Whether it can only be made with an importance matrix. */
+  /** Whether it requires an importance matrix. */
   needsImportance: boolean;
 }
 
 /** Options of {@link planModel}. */
 export interface PlanOptions {
-  /** The importance matrix: a file of llama-imatrix in either of its forms, as anything {@link openModel} takes, or opened. */
+  /**
+   * The importance matrix: a file of llama-imatrix in either format, as anything that {@link openModel} accepts, or an
+   * open one.
+   */
   imatrix?: ImportanceInput | undefined;
 }
 
 /** @internal Shared by the functions that plan. */
 export const PLAN_OPTIONS: ReaderTable<PlanOptions> = { imatrix: unchecked };
 
-/** @internal What is known of a plan that the engine's does not say. */
+/** @internal Properties of a plan that the engine does not store. */
 export interface PlanFacts {
-  /** Whether the files are named as shards, be it only one. */
+  /** Whether the files are named as shards, even if there is only one. */
   split: boolean;
-  /** Whether the output is a plain container, as the recipe asked: no program runs it. */
+  /** Whether the output is a plain container, as the recipe requests; no program can run it. */
   plain: boolean;
   /** The hash of the importance matrix; nothing without one. */
   imatrix: string;
@@ -47,13 +50,13 @@ export interface PlanFacts {
   reads: readonly FileReference[];
 }
 
-/** The plan of a conversion. {@link planModel} makes them. */
+/** The plan of a conversion, returned by {@link planModel}. */
 export class Plan {
-  /** Bytes of the output: of all files together, if it is split. */
+  /** The size of the output in bytes: of all files together, if it is split. */
   readonly size: number;
-  /** Whether the files are named as shards, be it only one. */
+  /** Whether the files are named as shards, even if there is only one. */
   readonly split: boolean;
-  /** Whether the output is a plain container, as the recipe asked: no program runs it. */
+  /** Whether the output is a plain container, as the recipe requests; no program can run it. */
   readonly plain: boolean;
   /** The tensors, in the order of the output file. */
   readonly tensors: readonly PlannedTensor[];
@@ -68,7 +71,10 @@ export class Plan {
     this.tensors = tensors;
   }
 
-  /** Names of the tensors whose type demands an importance vector that is not there: with any, the plan cannot be run. */
+  /**
+   * The names of the tensors whose type requires an importance vector that is missing: if there are any, the plan
+   * cannot be run.
+   */
   get missingImportance(): string[] {
     return this.tensors.filter((t) => t.needsImportance && !t.hasImportance && t.from !== t.to).map(({ name }) => name);
   }
@@ -79,7 +85,7 @@ export class Plan {
     return [{ offset: 0, size: further[0]?.offset ?? this.size, header: this.header() }, ...further];
   }
 
-  /** The header of the output file, of the first if there are several, whole. */
+  /** The whole header of the output file, or of the first of several. */
   header(): Uint8Array<ArrayBuffer> {
     return call(() => this.#plan.header()) as Uint8Array<ArrayBuffer>;
   }
@@ -90,7 +96,7 @@ export class Plan {
     return call(() => this.#plan.importance(index)) as Float32Array<ArrayBuffer> | undefined;
   }
 
-  /** Gives the engine its memory back; the plan cannot be used any more. A second call does nothing. */
+  /** Frees its memory in the engine; the plan can no longer be used. A second call does nothing. */
   free(): void {
     release(this.#plan);
   }
@@ -102,11 +108,12 @@ export class Plan {
 }
 
 /**
- * What {@link quantizeModel} would do, without doing it: every tensor's type and place, and the size of the file. It plans
- * also what `quantizeModel` would refuse: quantizing again, or a type that lacks importance ({@link Plan.missingImportance}).
+ * Returns what {@link quantizeModel} would do: every tensor's type and offset, and the size of the file. It also plans
+ * what `quantizeModel` would reject: requantizing, or a type that lacks importance ({@link Plan.missingImportance}).
  *
  * @param recipe - A preset's name, or a preset and options.
- * @throws {@link QuantpressError} `UNKNOWN_NAME` for a preset or type that does not exist, `ARGUMENT` for options that contradict.
+ * @throws {@link QuantpressError} `UNKNOWN_NAME` for a preset or type that does not exist, `ARGUMENT` for contradictory
+ * options.
  */
 export async function planModel(
   model: Model,
@@ -116,7 +123,7 @@ export async function planModel(
   return makePlan('planModel', model, recipe, readOptions('planModel', PLAN_OPTIONS, options), true);
 }
 
-/** @internal A plan; unless it is a dry run, one that can be carried out. */
+/** @internal A plan; unless it is a dry run, it can be executed. */
 export async function makePlan(
   owner: string,
   model: Model,
@@ -133,7 +140,7 @@ export async function makePlan(
   }
 }
 
-/** @internal The engine's plan by itself: a conversion needs no objects of its tensors. */
+/** @internal The engine's plan alone: a conversion needs no objects for its tensors. */
 export async function makeEnginePlan(
   owner: string,
   model: Model,

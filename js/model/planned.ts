@@ -1,38 +1,38 @@
-/** What a plan consists of. */
+/** The parts of a plan. */
 
 import type { FormatName } from '../numerics/format.js';
 import type { SourceType } from './model.js';
 
-/** What becomes of one tensor. */
+/** The conversion of one tensor. */
 export interface PlannedTensor {
   name: string;
-  /** Its name in the source: another where layers before it are left out. */
+  /** Its name in the source, which differs if earlier layers are pruned. */
   sourceName: string;
-  /** Its type before and after; the same where it is copied. Of the presets `NF4` and `FP4` also these two names. */
+  /** Its type before and after; equal if it is copied. With the presets `NF4` and `FP4`, `to` is that name. */
   from: SourceType;
   to: FormatName;
-  /** Which rule or fallback decided. */
+  /** The rule or fallback that decided. */
   why: string;
   shape: number[];
   rows: number;
   rowLength: number;
-  /** Rows of one attention head whose halves are interleaved on the way; 0 where rows stay in order. */
+  /** Rows of one attention head whose halves the conversion interleaves; 0 if rows stay in order. */
   headRows: number;
-  /** Where its bytes are in the source, and how many. */
+  /** The offset and number of its bytes in the source. */
   sourceOffset: number;
   sourceBytes: number;
-  /** Where they go in the output file, how many, and how many with the padding after them. */
+  /** The offset and number of its bytes in the output file, and their number including padding. */
   targetOffset: number;
   targetBytes: number;
   paddedBytes: number;
-  /** Whether its new type demands an importance vector, and whether there is one. */
+  /** Whether its new type requires an importance vector, and whether there is one. */
   needsImportance: boolean;
   hasImportance: boolean;
 }
 
 /** One of the files that are written. */
 export interface PlannedShard {
-  /** Where it begins among the bytes of all, end to end, and how many it has. */
+  /** Its offset in the concatenated files, and its size. */
   offset: number;
   size: number;
   /** Its header, whole. */

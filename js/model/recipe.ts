@@ -1,10 +1,10 @@
-/** Recipes: what there is to say about a conversion, and how it is read. */
+/** Recipes: the options of a conversion, and how they are parsed. */
 
 import { expectArray, expectText, readSize } from '../engine/check.js';
 import type { FormatName } from '../numerics/format.js';
 import { flag, readNamedOptions, shape, text, texts, type Reader, type ReaderTable } from '../engine/options.js';
 
-/** The name of a preset that makes GGUF, spelled as `llama-quantize` spells it. {@link presets} describes them. */
+/** The name of a preset for GGUF files, spelled as in `llama-quantize`. {@link presets} describes them. */
 export type PresetName =
   | 'Q1_0'
   | 'Q2_0'
@@ -48,31 +48,31 @@ export type PresetName =
   | 'MXFP4'
   | 'NVFP4';
 
-/** The name of a preset that makes safetensors files for bitsandbytes, from safetensors models. */
+/** The name of a preset for safetensors files that bitsandbytes loads, from safetensors models. */
 export type FourBitPreset = 'NF4' | 'FP4';
 
 /** How to quantize a model: a preset and llama-quantize's options, by the same names. */
 export interface Recipe {
   /**
-   * A preset such as `Q4_K_M`, see {@link presets}. Of a safetensors model also `NF4` or `FP4`: a safetensors file that
-   * `transformers` loads through bitsandbytes, with {@link fourBitConfig} as its `config.json`. At run time a name is accepted
-   * in any case; the type has the capital letters.
+   * A preset such as `Q4_K_M`, see {@link presets}. For a safetensors model also `NF4` or `FP4`: a safetensors file
+   * that `transformers` loads through bitsandbytes, with {@link fourBitConfig} as its `config.json`. At run time a name
+   * is accepted in any case; the type has upper case.
    */
   preset: PresetName | FourBitPreset;
-  /** One type for all tensors, without the preset's mixture. */
+  /** One type for all tensors, without the preset's mix. */
   pure?: boolean;
-  /** `output.weight` stays as it is. */
+  /** Does not quantize `output.weight`. */
   leaveOutputTensor?: boolean;
   /** The type of `output.weight`. */
   outputTensorType?: FormatName;
   /** The type of `token_embd.weight`. */
   tokenEmbeddingType?: FormatName;
   /**
-   * Types for tensors whose names a regular expression finds; where several do, the first decides. `why` is the reason to
-   * state for it in plans and reports.
+   * Types for tensors whose names match a regular expression; the first match decides. `why` is the reason shown in
+   * plans and reports.
    */
   tensorTypes?: readonly { pattern: string; type: FormatName; why?: string }[];
-  /** Quantizes again what is quantized already, which costs quality. */
+  /** Allows requantizing quantized tensors, which costs quality. */
   allowRequantize?: boolean;
   /** The importance matrix is used only for tensors whose names contain one of these. */
   includeWeights?: readonly string[];
@@ -80,29 +80,29 @@ export interface Recipe {
   excludeWeights?: readonly string[];
   /** Metadata to set: `KEY=TYPE:VALUE`. */
   overrideKv?: readonly string[];
-  /** Layers to leave out. */
+  /** Layers to remove. */
   pruneLayers?: readonly number[];
-  /** Writes as many files as were read, each with the tensors of its own. */
+  /** Writes as many files as were read, each with the same tensors. */
   keepSplit?: boolean;
   /**
-   * Writes files of so many bytes at most, as `llama-gguf-split` cuts them: headers do not count, and a tensor that is
-   * larger gets a file of its own. A number of bytes, or `500MB`, `2G` (units of 1000). Browsers load shards below 2 GB.
+   * Writes files of at most this many bytes, split as by `llama-gguf-split`: headers do not count, and a larger tensor
+   * gets its own file. A number of bytes, or `500MB`, `2G` (units of 1000). Browsers load shards below 2 GB.
    */
   splitMaxSize?: number | string;
-  /** `NF4` and `FP4`: the scales in 8 bits, as `bnb_4bit_use_double_quant` has it. */
+  /** `NF4` and `FP4`: stores the scales in 8 bits, like `bnb_4bit_use_double_quant`. */
   doubleQuant?: boolean;
-  /** `NF4` and `FP4`: modules that stay as they are, by their names or parts of these (`lm_head` does in any case). */
+  /** `NF4` and `FP4`: modules that are not quantized, by their names or parts of them (`lm_head` never is). */
   excludeModules?: readonly string[];
   /** The value of `quantize.imatrix.file`; by default the name of the importance matrix's source. */
   imatrixFile?: string;
   /**
-   * What GGUF calls the way a tokenizer cuts text (`tokenizer.ggml.pre`, such as `llama-bpe`): only for language models from
-   * safetensors whose files do not tell.
+   * The value of `tokenizer.ggml.pre`, such as `llama-bpe`: only for language models from safetensors whose files do
+   * not determine it.
    */
   preTokenizer?: string;
   /**
-   * Makes a plain container of a safetensors model: every tensor under its own name, and the architecture `plain`, which no
-   * program runs. Without it a model that cannot be converted is refused.
+   * Writes a plain container from a safetensors model: every tensor under its own name, and the architecture `plain`,
+   * which no program runs. Otherwise a model that cannot be converted is rejected.
    */
   plain?: boolean;
 }
@@ -145,7 +145,7 @@ const RECIPE: ReaderTable<Recipe> = {
   plain: flag,
 };
 
-/** A recipe with all its options checked, or a preset's name. `owner` is the function it is for. */
+/** Parses a recipe or a preset's name and checks all options. `owner` is the function it is for. */
 export function readRecipe(owner: string, recipe: unknown): Recipe {
   // The engine rejects unknown names, and accepts known ones in any case.
   if (typeof recipe === 'string') return { preset: recipe as Recipe['preset'] };
@@ -154,7 +154,7 @@ export function readRecipe(owner: string, recipe: unknown): Recipe {
   return given;
 }
 
-/** The options of a recipe whose preset is chosen later. */
+/** Parses the options of a recipe whose preset is chosen later. */
 export function readRecipeOptions(owner: string, recipe: unknown): Omit<Recipe, 'preset'> {
   const { preset: _, pure: __, ...table } = RECIPE;
   return readNamedOptions<Omit<Recipe, 'preset' | 'pure'>>(`the recipe of ${owner}`, 'recipe', table, recipe);
@@ -163,12 +163,12 @@ export function readRecipeOptions(owner: string, recipe: unknown): Omit<Recipe, 
 /** The presets whose output is a safetensors file for `transformers`. */
 export const FOUR_BIT_PRESETS: readonly FourBitPreset[] = ['NF4', 'FP4'];
 
-/** Whether a recipe asks for bitsandbytes' formats. */
+/** Whether a recipe has one of bitsandbytes' formats. */
 export function isFourBit({ preset }: Recipe): boolean {
   return typeof preset === 'string' && FOUR_BIT_PRESETS.some((name) => name === preset.toUpperCase());
 }
 
-/** A recipe as the engine takes it: sizes are numbers. */
+/** A recipe in the form of the engine: sizes are numbers. */
 export function engineRecipe({ splitMaxSize, ...rest }: Omit<Recipe, 'preset'> & { preset: string }): object {
   return splitMaxSize === undefined ? rest : { ...rest, splitMaxSize: readSize('splitMaxSize', splitMaxSize) };
 }

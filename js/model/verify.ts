@@ -1,4 +1,4 @@
-/** Reads a model file again, and says whether it is what it should be. */
+/** Reads a model file again and checks it. */
 
 import { expectInstance, expectObject, wrongType } from '../engine/check.js';
 import { QuantpressError } from '../engine/error.js';
@@ -13,11 +13,11 @@ import { call } from '../engine/wasm.js';
 
 /** Options of {@link verifyModel}. */
 export interface VerifyOptions {
-  /** Hashes that it must have: {@link parseManifest} reads them. */
+  /** The expected hashes: {@link parseManifest} reads them. */
   manifest?: ExpectedHashes | undefined;
   /** Stops the work. */
   signal?: AbortSignal | undefined;
-  /** Called now and then. */
+  /** Called from time to time. */
   onProgress?: ((progress: { bytesDone: number; bytesTotal: number; tensor: string }) => void) | undefined;
 }
 
@@ -31,39 +31,40 @@ const expectedHashes: Reader<ExpectedHashes> = (name, value) => {
 
 const OPTIONS: ReaderTable<VerifyOptions> = { manifest: expectedHashes, signal: signalReader, onProgress: callback };
 
-/** Something that is not as it should be. */
+/** A problem. */
 export interface Problem {
-  /** The tensor it is about; nothing if it is about the file. */
+  /** The tensor it is about; absent if it is about the file. */
   tensor?: string;
   message: string;
 }
 
-/** What {@link verifyModel} has found. */
+/** The result of {@link verifyModel}. */
 export interface Verification {
-  /** The hashes of the file as it is. */
+  /** The actual hashes of the file. */
   manifest: Manifest;
-  /** What is wrong; empty if nothing is. */
+  /** The problems; empty if there are none. */
   problems: Problem[];
-  /** Whether there were hashes to compare with: without, only the file's structure and its blocks are checked. */
+  /** Whether there were hashes to compare with; otherwise only the file's structure and its blocks are checked. */
   compared: boolean;
 }
 
-/** Read at once, cut to whole blocks. */
+/** The number of bytes read at once, rounded to whole blocks. */
 const PIECE = 1 << 20;
 
-/** Bytes between two pauses: a thousand tensors, if they are tiny. */
+/** The number of bytes between two pauses: a thousand tiny tensors. */
 const PAUSE = 1 << 18;
 
-/** Bytes of a tensor that are hashed in one call. */
+/** The number of bytes that are hashed in one call. */
 const SMALL = 1 << 12;
 
 /**
- * Reads a whole model once: every block of every tensor as `llama-quantize` and `llama-cli --check-tensors` check it, names
- * and dimensions that the programs which run the model cannot read, and the hashes of the file and of each tensor, which are compared with those of a manifest. The header was checked when the
- * model was opened. Memory is that of one piece.
+ * Reads a whole model once: every block of every tensor as `llama-quantize` and `llama-cli --check-tensors` check it,
+ * names and dimensions that the programs which run the model cannot read, and the hashes of the file and of each
+ * tensor, which are compared with those of a manifest. The header was checked when the model was opened. Memory use is
+ * that of one piece.
  *
- * @returns What is wrong: a file that is damaged is a finding, not an error.
- * @throws {@link QuantpressError} what reading throws.
+ * @returns The problems: a damaged file is a result, not an error.
+ * @throws {@link QuantpressError} errors of reading.
  * @example
  * ```ts
  * const { problems, manifest } = await verifyModel(await openModel('model-Q4_K_M.gguf'));
@@ -91,7 +92,7 @@ export async function verifyModel(model: Model, options: VerifyOptions = {}): Pr
       await breathe();
     }
   };
-  // In the order of the file, which is not always the order of its table.
+  // In the order of the data, which may differ from the order of the header.
   const order = Uint32Array.from(model.tensors, (_, index) => index);
   order.sort((a, b) => (model.tensors[a]?.offset ?? 0) - (model.tensors[b]?.offset ?? 0));
   const tensors: ManifestTensor[] = new Array(order.length);
@@ -117,11 +118,11 @@ export function unreadable({ header }: Model): Problem[] {
 
 /** One tensor, piece by piece. */
 class TensorCheck {
-  /** Bytes of a piece: whole blocks, however long a row is. */
+  /** The number of bytes of a piece: whole blocks, whatever the length of a row. */
   readonly step: number;
   problem: string | undefined;
   readonly #tensor: TensorInfo;
-  /** Of a tensor that comes in several pieces, or is large. */
+  /** For a tensor that has several pieces or is large. */
   #hashers: [sha256: Hasher, xxh64: Hasher] | undefined;
   #hashes: [sha256: string, xxh64: string] | undefined;
   #weights = 0;

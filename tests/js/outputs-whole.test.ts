@@ -393,8 +393,8 @@ describe('names of outputs', () => {
     ['too long', (file) => file('n'.repeat(256)), 'ARGUMENT', 'too long'],
     ['too long in three-byte characters', (file) => file('語'.repeat(86)), 'ARGUMENT', 'too long'],
     ['empty', () => '', 'ARGUMENT', 'empty'],
-    ['with a / at the end', (file) => `${file('new')}/`, 'ARGUMENT', 'ends like a folder'],
-    ['of a folder', (file) => file(''), 'ARGUMENT', 'ends like a folder'],
+    ['with a / at the end', (file) => `${file('new')}/`, 'ARGUMENT', 'not the path of a file'],
+    ['of a folder', (file) => file(''), 'ARGUMENT', 'not the path of a file'],
     ['of a folder, without a /', (file) => join(file('.')), 'UNSUPPORTED', 'it is a directory'],
     [
       'below a file',

@@ -1,4 +1,4 @@
-/** What every format would make of every tensor of a model, measured on a sample of its rows; nothing is written. */
+/** Measures the error of every format on a sample of the rows of every tensor; nothing is written. */
 
 import { rangesOf, strataOf, type Stratum } from './sample.js';
 import { analyzedTensors, type AnalyzedTensor } from './tensors.js';
@@ -27,12 +27,12 @@ export interface AnalyzeModelOptions extends RunnerOptions {
   /** The formats to try; by default F16, BF16 and every block format that can be written. */
   formats?: readonly FormatName[] | undefined;
   /**
-   * Weights of each tensor to look at, in up to 16 strata of rows from all over it; 262144 by default, and the whole tensor
-   * where it has no more. Of these, formats that encode slowly (IQ) are tried on one stratum of eight; with `'all'` every
-   * format is on every weight.
+   * The number of weights to sample per tensor, in up to 16 strata of rows spread over it; 262144 by default, or the
+   * whole tensor if it is smaller. Formats that encode slowly (IQ) are tried on one of eight strata; with `'all'` every
+   * format is measured on every weight.
    */
   sample?: number | 'all' | undefined;
-  /** Names of the tensors to analyze, as plans have them; all of them unless specified. */
+  /** The names of the tensors to analyze, as in plans; all by default. */
   tensors?: readonly string[] | undefined;
   /** The importance matrix: formats are tried with it, and {@link ErrorFigures.weightedError} is measured. */
   imatrix?: ImportanceInput | undefined;
@@ -52,18 +52,18 @@ const OPTIONS: ReaderTable<AnalyzeModelOptions> = {
   onProgress: callback,
 };
 
-/** What `onProgress` of {@link analyzeModel} is told. */
+/** The argument of `onProgress` of {@link analyzeModel}. */
 export interface AnalyzeProgress {
   /** The tensor the last step was of. */
   tensor: string;
-  /** Steps that are done, and in all. */
+  /** The steps done, and their total. */
   done: number;
   total: number;
-  /** The tensor's analysis, when this step was its last. */
+  /** The tensor's analysis, if this step was its last. */
   finished?: TensorAnalysis;
 }
 
-/** What {@link analyzeModel} has found. It is plain data, and can be kept as JSON. */
+/** The result of {@link analyzeModel}. It is plain data and can be stored as JSON. */
 export interface ModelAnalysis {
   /** The tensors, in the order of the file; of a safetensors model, in the order of the GGUF file it is converted to. */
   tensors: TensorAnalysis[];
@@ -71,30 +71,30 @@ export interface ModelAnalysis {
 
 /** One tensor under all formats. */
 export interface TensorAnalysis {
-  /** The name that plans have for it (`sourceName`): of a safetensors model that is converted, GGUF's. */
+  /** Its name in plans (`sourceName`): GGUF's name if a safetensors model is converted. */
   name: string;
-  /** How it is stored. */
+  /** Its stored type. */
   type: SourceType;
   shape: number[];
-  /** Its weights, and its bytes as it is stored. */
+  /** The number of its weights, and its stored bytes. */
   weights: number;
   bytes: number;
-  /** How many weights were looked at; 0 for tensors that are not quantized: of one dimension, or of integers. */
+  /** The number of sampled weights; 0 for tensors that are not quantized (one-dimensional or integer). */
   sampled: number;
-  /** One entry per format, in the order they were asked for; none if nothing was looked at. */
+  /** One entry per format, in the requested order; none if nothing was sampled. */
   formats: FormatAnalysis[];
 }
 
-/** One format on one tensor: its size and error, or why it cannot be. */
+/** One format on one tensor: its size and error, or the reason why it is impossible. */
 export type FormatAnalysis = FormatError | FormatRefusal;
 
-/** What a format does to a tensor. */
+/** The size and error of a format on a tensor. */
 export interface FormatError extends ErrorFigures {
   format: FormatName;
   /** Bytes of the whole tensor in this format. */
   bytes: number;
   bitsPerWeight: number;
-  /** How many weights it was tried on. */
+  /** The number of weights it was measured on. */
   sampled: number;
   refusal?: undefined;
 }
@@ -102,26 +102,26 @@ export interface FormatError extends ErrorFigures {
 /** A format that a tensor cannot have. */
 export interface FormatRefusal {
   format: FormatName;
-  /** The code and the sentence of the error that encoding fails with. */
+  /** The code and message of the error that encoding fails with. */
   refusal: { code: ErrorCode; message: string };
 }
 
 const SAMPLE = 1 << 18;
 
-/** What is wrong with weights themselves, whatever the format. */
+/** Errors of the weights themselves, whatever the format. */
 const OF_WEIGHTS = new Set<ErrorCode>(['NON_FINITE', 'INVALID_BLOCK']);
 
-/** What can be converted. Integers are copied. */
+/** Types that can be converted. Integers are copied. */
 const FLOATS = new Set<SourceType>(['F32', 'F16', 'BF16', 'F64', 'F8_E4M3', 'F8_E5M2']);
 
 /**
- * Tries every format on every tensor of a model: how large it would be, and how much would be lost. In a pool of workers, on
- * a sample of rows, so that a model of gigabytes takes seconds. The same model and options give the same figures, whatever
- * the number of workers. Of a safetensors model, the tensors are those of its conversion to GGUF, under the names of its plans;
- * one that cannot be converted keeps its own names.
+ * Measures the size and error of every format on every tensor of a model. It uses a pool of workers and a sample of
+ * rows, so that a model of gigabytes takes seconds. The same model and options give the same figures, whatever the
+ * number of workers. For a safetensors model, the tensors are those of its conversion to GGUF, under the names in
+ * plans; a model that cannot be converted keeps its own names.
  *
  * @throws {@link QuantpressError} `UNKNOWN_NAME` for a format, `RANGE` for a sample, `LENGTH` for importance that does not fit
- * a tensor, and what reading throws. A format that a tensor cannot have is a finding, see {@link FormatRefusal}.
+ * a tensor, and errors of reading. A format that a tensor cannot have is a result, see {@link FormatRefusal}.
  * @example
  * ```ts
  * const { tensors } = await analyzeModel(model, { formats: ['Q4_K', 'Q6_K'] });
@@ -175,21 +175,21 @@ async function runJobs(runner: Runner, jobs: TensorJob[], { signal, onProgress }
   });
 }
 
-/** One tensor: its strata, and what they gave. */
+/** One tensor: its strata and their results. */
 class TensorJob {
   readonly tensor: AnalyzedTensor;
   readonly strata: Stratum[];
   /** Strata that are not done. */
   left: number;
   readonly #formats: readonly Format[];
-  /** Those that are tried on every stratum. */
+  /** The formats that are tried on every stratum. */
   readonly #quick: readonly Format[];
   readonly #whole: boolean;
   readonly #importance: Importance | undefined;
   #weighted = false;
-  /** What all strata together gave. Kept, since summing up thousands of tensors at once takes a second. */
+  /** The total over all strata. It is kept, because summing up thousands of tensors at once takes a second. */
   #result: TensorAnalysis | undefined;
-  /** Of the long row that was begun last. */
+  /** The mean square of the long row that was started last. */
   #mean: { offset: number; mean: Promise<number | undefined> } | undefined;
   readonly #results: Results['analyze'][] = [];
 
@@ -260,8 +260,8 @@ class TensorJob {
   }
 
   /**
-   * The mean square of the row that a stratum is a piece of, if a format needs it. It takes reading the row, so of a sample
-   * the piece counts as the row.
+   * The mean square of the row that a stratum is a piece of, if a format needs it. Computing it needs the whole row, so
+   * in a sample the piece is treated as the row.
    */
   async #meanSquare({ ranges, column, columns }: Stratum, runner: Runner, signal: AbortSignal) {
     const { shape, bytes, type } = this.tensor;
@@ -271,7 +271,7 @@ class TensorJob {
     const offset = (ranges[0]?.offset ?? 0) - column * rate;
     if (this.#mean?.offset !== offset) {
       const row = { from: type, offset, bytes: rowLength * rate, weights: rowLength };
-      // Rows whose weights are not finite are refused by every format, which says it better.
+      // Every format rejects non-finite weights, with a better message.
       const mean = meanSquareOf(row, runner, signal).catch((error: unknown) => {
         if (error instanceof QuantpressError && OF_WEIGHTS.has(error.code)) return undefined;
         throw error;
@@ -291,7 +291,10 @@ function isQuantizable({ shape, type }: TensorInfo): boolean {
   return shape.length > 1 && (FLOATS.has(type) || (formatOf(type)?.weights ?? 0) > 1);
 }
 
-/** @internal The importance of a tensor's columns, for every matrix of a stack in turn. That of a table of tokens never fits. */
+/**
+ * @internal The importance of a tensor's columns, for every matrix of a stack in turn. That of a token embedding never
+ * fits.
+ */
 export function importanceOf(tensor: TensorInfo, importance: Importance | undefined): Float32Array | undefined {
   const { name, shape } = tensor;
   return importance && call(() => importance.matrix.ofTensor(name, Float64Array.from(shape)));
@@ -312,7 +315,7 @@ function chosenFormats(names: readonly FormatName[] | undefined): Format[] {
   });
 }
 
-/** @internal How many weights of each tensor to look at. */
+/** @internal The number of weights to sample per tensor. */
 export function sampleOf(sample: number | 'all' = SAMPLE): number {
   if (sample === 'all') return Infinity;
   expectWhole('sample', sample, 1, Number.MAX_SAFE_INTEGER);

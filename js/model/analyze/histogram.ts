@@ -1,4 +1,4 @@
-/** How the weights of one tensor are distributed, and what a format does to them. */
+/** The distribution of the weights of one tensor and of the errors of a format. */
 
 import { importanceOf, sampleOf } from './analyze.js';
 import { rangesOf, strataOf } from './sample.js';
@@ -18,7 +18,7 @@ import type { Results } from '../../pool/protocol.js';
 export interface TensorHistogramOptions extends RunnerOptions {
   /** The number of bins, 64 by default. */
   bins?: number | undefined;
-  /** A format, whose errors are counted too. */
+  /** A format whose errors are counted too. */
   format?: FormatName | undefined;
   /** As of `analyzeModel`. */
   sample?: number | 'all' | undefined;
@@ -37,22 +37,22 @@ const OPTIONS: ReaderTable<TensorHistogramOptions> = {
   signal: signalReader,
 };
 
-/** What {@link tensorHistogram} has counted. */
+/** The result of {@link tensorHistogram}. */
 export interface TensorHistogram {
-  /** Weights that were looked at. */
+  /** The number of sampled weights. */
   sampled: number;
   /** The weights, from the smallest to the largest. */
   weights: Histogram;
-  /** With a format: what comes back less what was there, from minus the largest absolute error to plus it. */
+  /** With a format: the decoded value minus the original, from minus the largest absolute error to plus it. */
   errors?: Histogram;
 }
 
 /**
- * The histogram of a tensor's weights and of the errors of a format, over the sample of rows that `analyzeModel` looks at.
+ * The histogram of a tensor's weights and of the errors of a format, over the same sample of rows as `analyzeModel`.
  *
  * @param name - The tensor's name, in the analysis or in the file.
  * @throws {@link QuantpressError} `UNKNOWN_NAME` for a tensor or a format, `NO_DATA` for a tensor without weights,
- * `NON_FINITE`, `RANGE` for bins or a sample, what the format refuses with, and what reading throws.
+ * `NON_FINITE`, `RANGE` for bins or a sample, the error of the format, and errors of reading.
  */
 export async function tensorHistogram(
   model: Model,

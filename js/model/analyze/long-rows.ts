@@ -1,10 +1,10 @@
-/** Mean squares of rows that are longer than a tile: some formats weigh every weight of a row by it. */
+/** The mean squares of rows that are longer than a tile: some formats weight every error of a row by it. */
 
 import { QuantpressError } from '../../engine/error.js';
 import type { Runner } from '../../pool/pool.js';
 import { call } from '../../engine/wasm.js';
 
-/** Weights that are read at once. */
+/** The number of weights that are read at once. */
 const PIECE = 1 << 20;
 
 /** A row of a source: where its bytes are, and its weights. */
@@ -15,7 +15,7 @@ interface Row {
   weights: number;
 }
 
-/** The mean square of a long row, read piece by piece: to the last bit what the whole row gives. */
+/** The mean square of a long row, read in pieces: bit-identical to that of the whole row. */
 export async function meanSquareOf(row: Row, runner: Runner, signal: AbortSignal): Promise<number> {
   const { from, offset, bytes, weights } = row;
   const rate = bytes / weights;
@@ -35,7 +35,7 @@ export function needsMeanSquare(format: string, columns: number, rowLength: numb
   return columns < rowLength && call((engine) => engine.weighsByRow(format));
 }
 
-/** An error whose index counts from another weight. */
+/** Shifts the index of an error to another origin. */
 function shifted(error: unknown, by: number): unknown {
   if (!(error instanceof QuantpressError) || typeof error.details.index !== 'number') return error;
   return new QuantpressError(error.code, error.message, { ...error.details, index: error.details.index + by });

@@ -6,7 +6,7 @@ import type { AnalyzedTensor } from './tensors.js';
 
 /** Neighbouring rows of one matrix of a tensor, or a piece of one row that is too long to be read at once. */
 export interface Stratum {
-  /** Where their bytes are in the source: in several pieces if a conversion interleaves rows. */
+  /** The ranges of their bytes in the source: several if a conversion interleaves rows. */
   ranges: ByteRange[];
   /** The number of columns, the first of them, and the number of rows. */
   columns: number;
@@ -18,7 +18,7 @@ export interface Stratum {
   slow: boolean;
 }
 
-/** About `budget` weights of a tensor; all its weights if it has no more than that. */
+/** About `budget` weights of a tensor, or all if it has no more. */
 export function strataOf({ shape, offset, bytes, headRows = 0 }: AnalyzedTensor, budget: number): Stratum[] {
   const most = budget === Infinity ? undefined : budget;
   const numbers = call((engine) => engine.strata(Float64Array.from(shape), offset, bytes, headRows, most));

@@ -1,4 +1,4 @@
-/** The tensors that an analysis is of: those of the plans, so that figures and plans speak of the same ones. */
+/** The tensors of an analysis: the same as in plans, so that figures and plans match. */
 
 import { QuantpressError } from '../../engine/error.js';
 import { makePlan } from '../plan.js';
@@ -6,16 +6,15 @@ import type { Model, TensorInfo } from '../model.js';
 
 /** A tensor to be analyzed. */
 export interface AnalyzedTensor extends TensorInfo {
-  /** Rows of one attention head whose halves the conversion interleaves; 0 or nothing where rows stay in order. */
+  /** Rows of one attention head whose halves the conversion interleaves; 0 or absent if rows stay in order. */
   headRows?: number;
 }
 
 const known = new WeakMap<Model, Promise<readonly AnalyzedTensor[]>>();
 
 /**
- * The tensors of a model by the names that plans have for them. A GGUF file's are its own. Those of a safetensors model are
- * the tensors of its conversion to GGUF, stored as they are; a model that is not converted has no plan to agree with, and
- * keeps its own names.
+ * The tensors of a model by their names in plans. A GGUF file has its own. A safetensors model has those of its
+ * conversion to GGUF, in their stored types; a model that cannot be converted has no plan and keeps its own names.
  */
 export function analyzedTensors(model: Model): Promise<readonly AnalyzedTensor[]> {
   let tensors = known.get(model);
@@ -31,7 +30,7 @@ async function find(model: Model): Promise<readonly AnalyzedTensor[]> {
   const own = model.tensors;
   if (model.container === 'gguf') return own;
   try {
-    // Which tensors there are does not depend on how text is cut, which not every tokenizer tells.
+    // The tensors do not depend on the pre-tokenizer, which cannot be determined for every tokenizer.
     const plan = await makePlan('analyzeModel', model, { preset: 'COPY', preTokenizer: 'default' }, {}, true);
     const { tensors } = plan;
     plan.free();

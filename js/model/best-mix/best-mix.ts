@@ -11,21 +11,21 @@ import { openImportance, type ImportanceInput } from '../importance.js';
 import { Model } from '../model.js';
 import { engineRecipe, readRecipeOptions, type PresetName, type Recipe } from '../recipe.js';
 
-/** What a mix has to fit in: exactly one of the two. */
+/** The limit for a mix: exactly one of the two. */
 export interface MixTarget {
-  /** Bytes of the whole file, at most; a number or a text such as `300MB`. */
+  /** The maximum size of the whole file in bytes; a number or a string such as `300MB`. */
   targetSize?: number | string | undefined;
-  /** Bits per weight, at most: the tensors with their padding, those that are kept among them, over all weights. */
+  /** The maximum bits per weight: all tensors with their padding, including those that are kept, over all weights. */
   targetBpw?: number | undefined;
 }
 
 /** Options of {@link bestMix}. */
 export interface BestMixOptions {
-  /** The importance matrix, which should be that of the analysis; the recipe wants it too. */
+  /** The importance matrix, which should be that of the analysis; use it for the conversion too. */
   imatrix?: ImportanceInput | undefined;
   /**
-   * Further options of the recipe: `allowRequantize`, rules for tensors that shall not be chosen for, whatever else. The size
-   * is that of one file, also where several are written.
+   * Further options of the recipe, such as `allowRequantize` or rules for tensors whose type is fixed. The size is that
+   * of a single file, even if several are written.
    */
   recipe?: Omit<Recipe, 'preset' | 'pure'> | undefined;
 }
@@ -34,47 +34,47 @@ const TARGET: ReaderTable<MixTarget> = { targetSize: unchecked, targetBpw: numbe
 
 const OPTIONS: ReaderTable<BestMixOptions> = { imatrix: unchecked, recipe: unchecked };
 
-/** What {@link bestMix} has found. */
+/** The result of {@link bestMix}. */
 export interface Mix {
-  /** For `quantizeModel` (with the same importance matrix): one rule for each tensor that can be chosen for. */
+  /** For `quantizeModel` (with the same importance matrix): one rule for each tensor whose type was chosen. */
   recipe: Recipe;
-  /** Bytes of the file it makes. */
+  /** The size of the file in bytes. */
   size: number;
   /**
-   * What was made least: the mean over the tensors of the squared relative error (`relativeRmse`, with an importance matrix
-   * `weightedError`). A tensor counts by the number of its weights that a token meets (of experts, those in use), the output
-   * eight times that and attention values twice.
+   * The minimised quantity: the mean over the tensors of the squared relative error (`relativeRmse`, or `weightedError`
+   * with an importance matrix). Each tensor is weighted by the number of its weights that one token uses (of experts,
+   * only the active ones), the output by eight times that and attention values by twice that.
    */
   objective: number;
   /**
-   * The weight error of the file, see `weightError`; missing if the analysis lacks a tensor that the recipe changes. It is not
-   * the square root of the objective, in which tensors have different influence.
+   * The weight error of the file, see `weightError`; missing if the analysis lacks a tensor that the recipe changes. It
+   * is not the square root of the objective, which weights tensors differently.
    */
   weightError?: number;
-  /** A proof of quality: no mix of these formats within this size has a smaller objective. */
+  /** A lower bound: no mix of these formats within this size has a smaller objective. */
   bound: number;
-  /** The tensors that were chosen for, in the order of the output file. */
+  /** The tensors whose type was chosen, in the order of the output file. */
   tensors: MixedTensor[];
-  /** Of all presets that make no larger file than was asked for, the best by the same objective. */
+  /** The best preset by the same objective among those whose file is not larger than requested. */
   nearestPreset?: { name: PresetName; size: number; weightError?: number; objective: number };
 }
 
-/** What was chosen for one tensor. */
+/** The choice for one tensor. */
 export interface MixedTensor {
   name: string;
   type: FormatName;
   bytes: number;
-  /** Its relative error, by the analysis. */
+  /** Its relative error according to the analysis. */
   error: number;
 }
 
 /**
- * Chooses the format of each tensor so that the file fits and the error is least: by the errors of an analysis, over the
- * formats that were tried in it. Tensors that `llama-quantize` keeps are kept. The same arguments give the same mix.
+ * Chooses the format of each tensor so that the file fits and the error is smallest, using the formats and errors of an
+ * analysis. Tensors that `llama-quantize` keeps are kept. The same arguments give the same mix.
  *
- * @param analysis - What `analyzeModel` has found.
- * @throws {@link QuantpressError} `RANGE` with `details.smallest` if no mix is that small, `ARGUMENT` for an analysis of
- * another model, and what planning throws.
+ * @param analysis - The result of `analyzeModel`.
+ * @throws {@link QuantpressError} `RANGE` with `details.smallest` if no mix is that small, `ARGUMENT` if the analysis
+ * belongs to another model, and errors of planning.
  * @example
  * ```ts
  * const analysis = await analyzeModel(model);
@@ -124,7 +124,7 @@ export async function bestMix(
   }
 }
 
-/** What the engine has found. */
+/** The engine's result. */
 interface EngineMix {
   preset: PresetName;
   rules: { pattern: string; type: FormatName; why: string }[];
@@ -132,12 +132,12 @@ interface EngineMix {
   objective: number;
   bound: number;
   tensors: MixedTensor[];
-  /** Of all tensors of the file, weights and relative errors; NaN where that is not known. */
+  /** The weights and relative errors of all tensors of the file; NaN if unknown. */
   measured: Float64Array;
   nearest?: { name: PresetName; size: number; objective: number; measured: Float64Array };
 }
 
-/** The weight error of a file, if that of every tensor is known. */
+/** The weight error of a file, if the errors of all tensors are known. */
 function errorOf(measured: Float64Array): { weightError?: number } {
   const tensors = Array.from({ length: measured.length / 2 }, (_, index) => ({
     weights: measured[2 * index] ?? 0,

@@ -1,4 +1,4 @@
-/** The configuration that goes beside weights in bitsandbytes' formats. */
+/** The configuration for weights in bitsandbytes' formats. */
 
 import { release } from '../../engine/dispose.js';
 import { expectObject } from '../../engine/check.js';
@@ -9,11 +9,11 @@ import type { Model } from '../model.js';
 import { engineRecipe, isFourBit, readRecipe, type Recipe } from '../recipe.js';
 
 /**
- * The `config.json` that goes beside a model made with the preset `NF4` or `FP4`: the model's own, and what tells
- * `transformers` how the weights are quantized.
+ * Returns the `config.json` for a model quantized with the preset `NF4` or `FP4`: the model's own with the
+ * `quantization_config` that `transformers` needs.
  *
- * @throws {@link QuantpressError} `NOT_FOUND` if the model was opened without its `config.json`, `MALFORMED` if that is no
- * JSON object, `ARGUMENT` if it says that the model is quantized already, and what planning throws.
+ * @throws {@link QuantpressError} `NOT_FOUND` if the model was opened without its `config.json`, `MALFORMED` if that is
+ * not a JSON object, `ARGUMENT` if it says that the model is already quantized, and errors of planning.
  */
 export function fourBitConfig(model: Model, recipe: Recipe): string {
   expectObject('model', model);
@@ -39,14 +39,14 @@ export function fourBitConfig(model: Model, recipe: Recipe): string {
     quant_method: 'bitsandbytes',
   };
   const member = JSON.stringify({ quantization_config }, null, 2).slice(1);
-  // Set in the text: JavaScript would write 10000.0 as 10000, which Python takes for an integer, and complains.
+  // Edited as text: JavaScript would write 10000.0 as 10000, which Python reads as an integer and rejects.
   const rest = source.trimEnd().slice(0, -1).trimEnd();
   return `${rest}${rest.endsWith('{') ? '' : ','}${member}\n`;
 }
 
 /**
- * The modules that are not quantized. Planning reads config.json, and refuses it if it is not a JSON object or if the model is
- * quantized already.
+ * The modules that are not quantized. Planning reads config.json and rejects it if it is not a JSON object or if the
+ * model is already quantized.
  */
 function skippedModules(model: Model, recipe: Recipe): string[] {
   const plan = call(() => model.header.plan(engineRecipe(recipe))) as ModelPlan;

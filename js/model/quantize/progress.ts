@@ -1,15 +1,15 @@
-/** How far a conversion is, and how fast. */
+/** The progress and speed of a conversion. */
 
-/** What `onProgress` is told, once for every tile that has been written. */
+/** The argument of `onProgress`, which is called for every tile that has been written. */
 export interface Progress {
-  /** Bytes of the source that are done, and in all. */
+  /** The bytes of the source that are done, and their total. */
   bytesDone: number;
   bytesTotal: number;
-  /** Of the bytes that are done, those that an earlier run had done already. */
+  /** The bytes of these that an earlier run had already done. */
   bytesResumed: number;
-  /** The tensor the last tile is of. */
+  /** The tensor of the last tile. */
   tensor: string;
-  /** Tensors that are complete, and in all. */
+  /** The tensors that are complete, and their total. */
   tensorsDone: number;
   tensorsTotal: number;
   /** Bytes of the source per second, over the last few seconds. */
@@ -18,17 +18,17 @@ export interface Progress {
   eta: number;
 }
 
-/** The speed is that of this many seconds. */
+/** The speed is measured over this many seconds. */
 const WINDOW = 8;
 
-/** Milliseconds between two samples of the speed at least. */
+/** The minimum milliseconds between two samples of the speed. */
 const SAMPLE_EVERY = 20;
 
 /** Measures how fast a conversion is. */
 export class SpeedMeter {
   readonly #samples: { time: number; bytes: number }[] = [{ time: performance.now(), bytes: 0 }];
 
-  /** Progress with the speed that it means. */
+  /** Adds the speed to the progress. */
   of(progress: Omit<Progress, 'bytesPerSecond' | 'eta'>): Progress {
     const { bytesDone, bytesTotal, bytesResumed } = progress;
     const bytesPerSecond = this.#speed(bytesDone - bytesResumed);

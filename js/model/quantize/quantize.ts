@@ -1,4 +1,4 @@
-/** The conversion of a whole model. The engine decides (`src/job/`): this reads, runs workers, writes and aborts. */
+/** Converts a whole model. The engine decides (`src/job/`); this module reads, runs workers, writes and aborts. */
 
 import type { ModelJob, ModelPlan } from '../../engine/bindings.js';
 import { release } from '../../engine/dispose.js';
@@ -30,13 +30,14 @@ export interface QuantizeModelOptions extends PlanOptions, RunnerOptions {
   signal?: AbortSignal | undefined;
   /**
    * Resumes an interrupted or killed run of the same job at the same target; the file is the
-   * same to the last byte. Nothing there is a beginning. When this run is interrupted too, or fails for a reason that may
-   * pass, it leaves its work for the next. The target must be resumable: a path (Node) or an `OpfsTarget`.
+   * same to the last byte. If there is nothing to resume, the run starts from the beginning. If this run is interrupted
+   * too, or fails for a temporary reason, it keeps its partial file for the next. The target must be resumable: a path
+   * (Node) or an `OpfsTarget`.
    */
   resume?: boolean | undefined;
   /** Computes hashes of the file and of each tensor while they are written, for the report. */
   hashes?: boolean | undefined;
-  /** Measures in the same pass what is lost of each tensor, for the report. */
+  /** Measures the weight error of each tensor in the same pass, for the report. */
   report?: boolean | undefined;
   /** Called after every tile that has been written. */
   onProgress?: ((progress: Progress) => void) | undefined;
@@ -56,15 +57,15 @@ const OPTIONS: ReaderTable<QuantizeModelOptions> = {
  * Quantizes a model file: the bytes `llama-quantize` writes for the same model, preset and options.
  *
  * @param target - A path (Node), a file handle, a `WritableStream`, a `MemoryTarget` or any {@link Target}. A file appears
- * under its name only when it is complete. Where the recipe splits the output, a path is what the names begin with
- * (`model.gguf` gives `model-00001-of-00003.gguf`), and a function gives the target of each file. A symbolic link stays one:
- * the file it leads to is replaced, or created.
+ * under its name only when it is complete. If the recipe splits the output, a path is the prefix of the names
+ * (`model.gguf` gives `model-00001-of-00003.gguf`), and a function returns the target of each file. A symbolic link
+ * stays: the file it points to is replaced or created.
  * @param recipe - A preset's name, or a preset and options.
- * @throws {@link QuantpressError} as {@link planModel}; `SAME_FILE`, before anything is written, if a file of the target is
- * one that is read (of the model, beside it, or the importance matrix) or is there twice; `NEEDS_IMPORTANCE`; `NON_FINITE` or
- * `UNREPRESENTABLE` with the tensor, row and column; `CHANGED` if the source did, or if what is to be resumed is of another
- * source, recipe, importance matrix or engine (`details.changed`); `BUSY` if another run is at it; why it cannot be read or
- * written (`NO_SPACE`, `DENIED`, `IO` ...).
+ * @throws {@link QuantpressError} as {@link planModel}; `SAME_FILE`, before anything is written, if a file of the
+ * target is also an input (of the model, a sidecar file, or the importance matrix) or occurs twice; `NEEDS_IMPORTANCE`;
+ * `NON_FINITE` or `UNREPRESENTABLE` with the tensor, row and column; `CHANGED` if the source changed, or if the partial
+ * file belongs to another source, recipe, importance matrix or engine (`details.changed`); `BUSY` if another run is
+ * writing it; errors of reading and writing (`NO_SPACE`, `DENIED`, `IO` ...).
  * @example
  * ```ts
  * const model = await openModel('model-f16.gguf');
@@ -81,11 +82,11 @@ export function quantizeModel(
   return quantizeAmong(model, target, recipe, options, ALONE);
 }
 
-/** @internal The other files of a job, and what error messages call those of the model. */
+/** @internal The other files of a job, and the name of the model's files in error messages. */
 export interface JobFiles {
-  /** What was read before. */
+  /** The files that were read before. */
   reads: readonly FileUse[];
-  /** What is written afterwards. */
+  /** The files that are written afterwards. */
   beside: readonly SideFile[];
   roles: Readonly<Record<'model' | 'imatrix' | 'target', string>>;
 }
@@ -96,7 +97,7 @@ const ALONE: JobFiles = {
   roles: { model: 'the model', imatrix: 'the importance matrix', target: 'the target' },
 };
 
-/** @internal {@link quantizeModel}, which makes sure that none of its files is one of the `others`. */
+/** @internal {@link quantizeModel}, with a check that none of its files is one of the `others`. */
 export async function quantizeAmong(
   model: Model,
   target: TargetInput | TargetSet,
@@ -108,7 +109,7 @@ export async function quantizeAmong(
   given.signal?.throwIfAborted();
   const started = performance.now();
   const { plan, facts } = await makeEnginePlan('quantizeModel', model, recipe, given, false);
-  /** What the engine has to give memory back for: a plan, which becomes a job, which becomes a report. */
+  /** The engine object to free: a plan, which becomes a job, which becomes a report. */
   let held: { free(): void } = plan;
   try {
     const shards = call(() => plan.files()) as { size: number }[];
@@ -137,7 +138,7 @@ export async function quantizeAmong(
   }
 }
 
-/** The engine's job of a plan, which is used up. */
+/** The engine's job for a plan, which it consumes. */
 function jobOf(plan: ModelPlan, options: QuantizeModelOptions, journal: boolean, window: number): ModelJob {
   const { hashes = false, report = false } = options;
   const system = runtimeHash('sha256') && sha256;
@@ -149,11 +150,11 @@ function factsOf({ source }: Model, facts: PlanFacts, options: QuantizeModelOpti
   return { sourceSize: source.size, seconds, split: facts.split, plain: facts.plain, hashes, errors: report };
 }
 
-/** A task as the engine gives it. */
+/** A task of the engine. */
 interface JobTask {
   id: number;
   tensor: string;
-  /** Whether it reads what an earlier run has written, not the source. */
+  /** Whether it reads the partial file of an earlier run, not the source. */
   output: boolean;
   ranges: ByteRange[];
   passes: boolean;
@@ -166,7 +167,7 @@ interface Write {
   bytes: Uint8Array<ArrayBuffer>;
 }
 
-/** Bytes that are read together with their neighbours, or written together with what follows them. */
+/** Ranges up to this many bytes are read together with their neighbours or written together with what follows. */
 const SMALL = 1 << 10;
 
 /** Joins small writes that follow each other: of a tensor and of its padding. */
@@ -181,10 +182,12 @@ function combined(writes: readonly Write[]): readonly Write[] {
   return [{ offset: first.offset, bytes: concatenated(writes.map(({ bytes }) => bytes)) }];
 }
 
-/** Makes the engine's job, with the first line of its journal, for as many tasks at once as a runner is wide. */
+/**
+ * Creates the engine's job, with the first line of its journal, for as many concurrent tasks as the runner supports.
+ */
 type MakeJob = (window: number) => { job: ModelJob; head: Uint8Array<ArrayBuffer> };
 
-/** One run of a job. Whatever fails, or the caller's signal, stops everything through one controller. */
+/** One run of a job. Any failure, and the caller's signal, stops everything through one controller. */
 class Conversion {
   readonly #model: Model;
   readonly #job: ModelJob;
@@ -197,9 +200,9 @@ class Conversion {
   readonly #onProgress: QuantizeModelOptions['onProgress'];
   readonly #stop = new AbortController();
   readonly #callers: AbortSignal | undefined;
-  /** What ends the waiting of those who wait, when the run is stopped. */
+  /** Callbacks that end waiting when the run is stopped. */
   readonly #waiting = new Set<() => void>();
-  /** Those who wait for a task that others are at. */
+  /** The loops that wait for a task. */
   #idle: (() => void)[] = [];
 
   constructor(model: Model, target: Target, options: QuantizeModelOptions, make: MakeJob) {
@@ -216,7 +219,7 @@ class Conversion {
     this.#callers = options.signal;
   }
 
-  /** Gives the job, when all is done. */
+  /** Resolves to the job when everything is done. */
   async run(size: number): Promise<ModelJob> {
     const { signal } = this.#stop;
     const stopped = () => this.#stop.abort(this.#callers?.reason);
@@ -228,7 +231,7 @@ class Conversion {
     this.#callers?.addEventListener('abort', stopped, { once: true });
     signal.addEventListener('abort', closeRunner, { once: true });
     try {
-      // It may have been while the plan was made, when nobody listened.
+      // The signal may have aborted during planning, before there was a listener.
       if (this.#callers?.aborted) stopped();
       signal.throwIfAborted();
       await (this.#journal ? this.#journal.open(size) : this.#target.open?.(size));
@@ -252,7 +255,7 @@ class Conversion {
     }
   }
 
-  /** The header comes first. Those of further files wait for their turn, if the target wants all in order. */
+  /** The header comes first. Headers of further files wait for their turn if the target is ordered. */
   async #writeHeaders(): Promise<{ written: Promise<unknown> }> {
     const [first, ...further] = call(() => this.#job.start()) as Write[];
     if (first) await this.#target.write(first.offset, first.bytes);
@@ -260,7 +263,10 @@ class Conversion {
     return { written: written.catch((error: unknown) => this.#stop.abort(error)) };
   }
 
-  /** As many tasks at once as the runner is wide: one makes room for the next only when what it gave has been written. */
+  /**
+   * Runs as many concurrent tasks as the runner supports: the next one starts only when the result of one has been
+   * written.
+   */
   async #runTasks(): Promise<void> {
     const work = () => this.#work().catch((error: unknown) => this.#stop.abort(error));
     await Promise.all(Array.from({ length: this.#runner.width }, work));
@@ -276,7 +282,7 @@ class Conversion {
     }
   }
 
-  /** Lets all look for a task again. */
+  /** Wakes all loops to look for a task again. */
   #wake(): void {
     for (const resolve of this.#idle.splice(0)) resolve();
   }
@@ -298,26 +304,28 @@ class Conversion {
       return this.#runner.run({ kind: 'convert', input, task, passes }, signal);
     };
     try {
-      // A source may be stuck, and not listen to the signal.
+      // A source may be stuck and ignore the signal.
       return await this.#orStopped(run());
     } catch (error) {
-      // The engine names the tensor itself: this is of what was read.
+      // The engine names the tensor itself; this error is about reading.
       if (!(error instanceof QuantpressError) || 'tensor' in error.details) throw error;
       throw new QuantpressError(error.code, `tensor '${tensor}': ${error.message}`, { ...error.details, tensor });
     }
   }
 
-  /** The bytes of a task where this thread has to read them, otherwise where they are. */
+  /** The bytes of a task if this thread must read them, otherwise their ranges. */
   async #inputOf(output: boolean, ranges: ByteRange[]): Promise<TaskInput> {
     const [first, ...more] = ranges;
     if (!first || more.length > 0) return ranges;
     if (output) return this.#read(first);
     if (first.length > SMALL) return first;
-    // Tiny tensors come many to a read. It is copied, because a worker takes its buffer away.
+    // Many tiny tensors share a read. Each is copied, because its buffer is transferred to a worker.
     return (await this.#ahead.read(first.offset, first.length, this.#stop.signal)).slice();
   }
 
-  /** What a promise gives, unless the run is stopped first. One listener serves all that wait: there are many at once. */
+  /**
+   * Resolves like `promise`, unless the run is stopped first. All waiters share one listener, because there are many.
+   */
   async #orStopped<T>(promise: Promise<T>): Promise<T> {
     const { signal } = this.#stop;
     let giveUp: () => void = () => {};

@@ -1,4 +1,4 @@
-/** What a conversion did, as the engine tells it. */
+/** The report of a conversion, read from the engine. */
 
 import type { ModelReport } from '../../engine/bindings.js';
 import { tensorsOf } from '../../engine/columns.js';
@@ -8,20 +8,20 @@ import { figuresOf, weightErrorOf, type ErrorFigures } from '../../numerics/dist
 import type { FormatName } from '../../numerics/format.js';
 import type { SourceType } from '../model.js';
 
-/** What {@link quantizeModel} has done. */
+/** The result of {@link quantizeModel}. */
 export interface Report {
-  /** Bytes of the file before and after. */
+  /** The size of the file in bytes, before and after. */
   sourceSize: number;
   size: number;
-  /** Seconds it took. */
+  /** The duration in seconds. */
   seconds: number;
-  /** Bytes of the source that an earlier run had done already. */
+  /** The bytes of the source that an earlier run had already done. */
   bytesResumed: number;
-  /** SHA-256 of the whole file, in hexadecimal; with `hashes`. Of several files, as if they stood end to end. */
+  /** SHA-256 of the whole file, in hexadecimal; with `hashes`. Several files are hashed as one concatenation. */
   sha256?: string;
-  /** The file is a plain container, as the recipe asked: no program runs it. */
+  /** The file is a plain container, as the recipe requests; no program can run it. */
   plain?: true;
-  /** The files, where the recipe splits the output. */
+  /** The files, if the recipe splits the output. */
   shards?: ReportedShard[];
   /** The weight error of the file, see `weightError`; with `report`. */
   weightError?: number;
@@ -31,14 +31,14 @@ export interface Report {
 
 /** One of several files. */
 export interface ReportedShard {
-  /** What its name ends with: `-00001-of-00003.gguf`. */
+  /** The suffix of its name: `-00001-of-00003.gguf`. */
   suffix: string;
   size: number;
   /** SHA-256 of the file, in hexadecimal; with `hashes`. */
   sha256?: string;
 }
 
-/** What has become of one tensor. */
+/** The conversion of one tensor. */
 export interface ReportedTensor {
   name: string;
   from: SourceType;
@@ -46,25 +46,25 @@ export interface ReportedTensor {
   why: string;
   sourceBytes: number;
   bytes: number;
-  /** What is lost; with `report`. */
+  /** Its weight error; with `report`. */
   error?: ErrorFigures;
   /** SHA-256 and XXH64 of its bytes in the output file, in hexadecimal; with `hashes`. */
   sha256?: string;
   xxh64?: string;
 }
 
-/** What of a report the engine does not know. */
+/** The parts of a report that the engine does not have. */
 export interface ReportFacts {
   sourceSize: number;
   seconds: number;
   split: boolean;
   plain: boolean;
-  /** What was asked for. */
+  /** What was requested. */
   hashes: boolean;
   errors: boolean;
 }
 
-/** Reads a report of the engine's. */
+/** Reads a report of the engine. */
 export async function readReport(engine: ModelReport, facts: ReportFacts): Promise<Report> {
   const { sourceSize, seconds, split, plain, hashes, errors } = facts;
   const weightsOf: number[] = [];
@@ -102,7 +102,7 @@ export async function readReport(engine: ModelReport, facts: ReportFacts): Promi
   };
 }
 
-/** Numbers that the figures of an error come as. */
+/** The number of figures of an error. */
 const FIGURES = 7;
 
 function shardsOf(engine: ModelReport): ReportedShard[] {

@@ -1,4 +1,6 @@
-/** The journal of a conversion at a target that can keep it: what an interrupted run leaves, and the next one takes over. */
+/**
+ * The journal of a conversion at a resumable target: an interrupted run leaves it, and the next one resumes from it.
+ */
 
 import type { ModelJob } from '../../engine/bindings.js';
 import { QuantpressError } from '../../engine/error.js';
@@ -9,14 +11,17 @@ import { readExactly } from '../../io/source/source.js';
 import { isResumable, type ResumableTarget, type Target } from '../../io/target/target.js';
 import type { Model } from '../model.js';
 
-/** The journal is written this often at most (milliseconds), and so seldom that it takes a tenth of the time. */
+/**
+ * The minimum interval between two writes of the journal (milliseconds); the interval grows so that writing takes at
+ * most a tenth of the time.
+ */
 const PAUSE = 100;
 const SHARE = 9;
 
-/** Bytes of a journal that the engine takes at once. */
+/** The number of bytes of a journal that the engine parses at once. */
 const PIECE = 1 << 20;
 
-/** What the state of a source is recognised by: nothing where it cannot be. It does not depend on where its files are. */
+/** The fingerprint of a source, or `undefined` if it has none. It does not depend on the location of the files. */
 export async function stateOf({ source, headerBytes }: Model): Promise<string> {
   const state = await source.fingerprint?.();
   if (state === undefined) return '';
@@ -24,7 +29,7 @@ export async function stateOf({ source, headerBytes }: Model): Promise<string> {
   return `${source.size} ${state} ${hashOf(sha256(), header)}`;
 }
 
-/** The target, if it can keep a journal. Where that is asked for and it cannot, it is refused. */
+/** The target, if it can keep a journal. If resuming is requested and it cannot, this fails. */
 export function resumable(target: Target, resume: boolean): ResumableTarget | undefined {
   if (isResumable(target)) return target;
   if (!resume) return undefined;
@@ -45,7 +50,7 @@ export class Journal {
   #finished = false;
   /** Ends a pause. */
   #wake: (() => void) | undefined;
-  /** What is there is another job's, and stays. */
+  /** The partial file belongs to another job, and stays. */
   #keep = false;
 
   constructor(
@@ -62,16 +67,19 @@ export class Journal {
     this.#stop = stop;
   }
 
-  /** Opens the target: with what an earlier run of the same job has left, if that is wanted and there is some. */
+  /**
+   * Opens the target, with the partial file of an earlier run of the same job if resuming is requested and there is
+   * one.
+   */
   async open(size: number): Promise<void> {
     const left = this.#resume ? await this.#target.reopen(size) : await this.#target.open?.(size);
     if (left && this.#takeOver(left)) return;
-    // Without its first line a journal says nothing of what is there: the work begins anew.
+    // Without its first line a journal is useless: the work starts from the beginning.
     if (left) await this.#target.open?.(size);
     await this.#target.log(this.#head);
   }
 
-  /** Whether the job resumes with a journal. One of another job is refused. */
+  /** Whether the job resumes with a journal. A journal of another job is rejected. */
   #takeOver(left: Uint8Array<ArrayBuffer>): boolean {
     for (let at = 0; at < left.length; at += PIECE) {
       call(() => this.#job.addJournal(left.subarray(at, at + PIECE)));
@@ -84,7 +92,7 @@ export class Journal {
     }
   }
 
-  /** An entry whose bytes are written, if not yet on the disk. */
+  /** Adds an entry whose bytes are written, but perhaps not flushed yet. */
   add(entry: Uint8Array<ArrayBuffer>): void {
     this.#waiting.push(entry);
     this.#writing ??= this.#write().finally(() => {
@@ -92,27 +100,30 @@ export class Journal {
     });
   }
 
-  /** Ends the writing of the journal: the file is complete and needs none, or there is an error already. */
+  /** Stops writing the journal: the file is complete and needs none, or the run has already failed. */
   async finish(): Promise<void> {
     this.#finished = true;
     this.#wake?.();
     await this.#writing;
   }
 
-  /** Writes the last of the journal, so that nothing is lost that has been done. */
+  /** Writes the rest of the journal, so that no finished work is lost. */
   async stop(): Promise<void> {
     await this.finish().catch(() => {});
     if (this.#resume && this.#waiting.length > 0) await this.#flush().catch(() => {});
   }
 
-  /** Whether a run that failed so leaves its work for another: not if that could only fail again, or was begun in vain. */
+  /**
+   * Whether a run that failed with this error keeps its partial file: not if a resumed run would fail again, or if
+   * nothing was done.
+   */
   keepsAfter(error: unknown): boolean {
     if (!this.#resume) return false;
     if (this.#keep || !(error instanceof QuantpressError)) return true;
     return error.code !== 'CHANGED' && (error.kind === 'Io' || error.kind === 'Internal');
   }
 
-  /** Lets go of the target, and leaves what is there. */
+  /** Closes the target and keeps the partial file. */
   suspend(): Promise<void> {
     return this.#target.suspend();
   }
@@ -135,7 +146,7 @@ export class Journal {
     await this.#target.log(concatenated(entries));
   }
 
-  /** Waits, unless the writing has ended while the last entries were written: then nobody would end the pause. */
+  /** Waits, unless writing was stopped while the last entries were written: then nothing would end the pause. */
   async #pause(milliseconds: number): Promise<void> {
     if (this.#finished) return;
     await new Promise<void>((resolve) => {
