@@ -96,7 +96,7 @@ test('memory has the whole file once it is complete', async () => {
     ],
     6,
   );
-  expect(() => target.bytes).toThrow('the target has no result');
+  expect(() => target.bytes).toThrow('the target is not complete');
   expect(target.isComplete).toBe(false);
   await target.close();
   expect(target.bytes).toEqual(text('abcdef'));
@@ -112,7 +112,7 @@ test('a Blob has the whole file once it is complete', async () => {
     ],
     6,
   );
-  expect(() => target.blob).toThrow('the target has no result');
+  expect(() => target.blob).toThrow('the target is not complete');
   expect(target.isComplete).toBe(false);
   await target.close();
   expect(await target.blob?.text()).toBe('abcdef');
