@@ -1,4 +1,4 @@
-/** The entry that knows no place for the engine: the caller supplies it, from a CDN, a bundler's import, a cache. */
+/** The entry without an engine: the caller supplies it, from a CDN, a bundler's import or a cache. */
 
 import { wrongType } from './engine/check.js';
 import { readOptions } from './engine/options.js';
@@ -7,9 +7,9 @@ import { INIT_OPTIONS, start, type WasmInput } from './engine/wasm.js';
 export * from './index.js';
 
 /**
- * Loads the engine from what the caller has: the module, its bytes, a `Response`, or the address of `quantpress.wasm`.
+ * Loads the engine from the caller's module, bytes, `Response`, or URL of `quantpress.wasm`.
  *
- * @throws {@link QuantpressError} if it is not WebAssembly, or cannot be had.
+ * @throws {@link QuantpressError} if it is not WebAssembly or cannot be loaded.
  */
 export async function init(options: { wasm: WasmInput | Promise<WasmInput> }): Promise<void> {
   const { wasm } = readOptions('init', INIT_OPTIONS, options);

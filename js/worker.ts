@@ -1,4 +1,4 @@
-/** The worker: one thread with a wasm instance of its own. Node's worker_threads and Web Workers run this same file. */
+/** The worker: one thread with its own wasm instance. Node's worker_threads and Web Workers run this same file. */
 
 import type { ErrorCode } from './engine/error.js';
 import { builtin } from './engine/platform.js';
@@ -15,10 +15,10 @@ interface Port {
 const parent = builtin('node:worker_threads')?.parentPort;
 const port = (parent ?? globalThis) as unknown as Port;
 
-/** After a trap the instance's memory may be anything. */
+/** After a trap the instance's memory may be corrupt. */
 const POISONING = new Set<ErrorCode>(['PANIC', 'WORKER']);
 
-// Tasks that arrive while the source is being opened wait for it, and learn of it if that fails.
+// Tasks that arrive while the source is being opened wait for it, and fail if it fails.
 let bench: Promise<Workbench>;
 
 function receive(message: ToWorker): void {
@@ -49,7 +49,7 @@ async function answer(id: number, work: () => Promise<Result>): Promise<void> {
   }
 }
 
-/** What a result holds that is moved and not copied. */
+/** The parts of a result that are transferred, not copied. */
 function buffersOf(result: Result): ArrayBuffer[] {
   const parts: unknown[] = ArrayBuffer.isView(result) ? [result] : Object.values(result);
   return parts.flatMap((part) => (ArrayBuffer.isView(part) ? [part.buffer as ArrayBuffer] : []));

@@ -1,4 +1,4 @@
-/** The options of affine quantization, its granularities and parameters: their types, and how they are read. */
+/** The options, granularities and parameters of affine quantization: their types and readers. */
 
 import { expectBits, expectChoice, expectCount, expectWhole } from '../engine/check.js';
 import {
@@ -15,7 +15,7 @@ import {
 } from '../engine/options.js';
 
 /**
- * Whether zero sits in the middle of the codes or where the values put it.
+ * Whether the zero point is in the middle of the codes or follows from the values.
  *
  * - `symmetric`: `x = s q`, one scale for both signs. The right choice for weights.
  * - `asymmetric`: `x = s (q - z)`; the range of the values, extended to include 0, fills the codes.
@@ -23,15 +23,15 @@ import {
 export type QuantMode = 'symmetric' | 'asymmetric';
 
 /**
- * Which values share a scale: all, those with one index on an axis, or `size` neighbours of a row (of the last axis). Where a
- * shape is given with it, a negative axis counts from the end: -1 is the last one.
+ * Which values share a scale: all, those with one index on an axis, or `size` neighbours of a row (of the last axis).
+ * With a shape, a negative axis counts from the end: -1 is the last one.
  */
 export type QuantGranularity =
   | { kind: 'perTensor' }
   | { kind: 'perChannel'; axis: number }
   | { kind: 'perGroup'; size: number };
 
-/** The codes that may be used; zero is among them. */
+/** The range of codes; it includes zero. */
 export interface QuantRange {
   /** The smallest code. */
   qmin: number;
@@ -89,7 +89,7 @@ export interface QuantizedTensorFields {
   data: Uint8Array;
   /** Scales, zero points and their meaning. */
   params: QuantParamsFields;
-  /** The extent of every axis. */
+  /** The size of every axis. */
   shape: readonly number[];
 }
 
@@ -154,7 +154,7 @@ export function readGranularity(name: string, value: unknown, shape?: readonly n
 const QUANT_OPTIONS: ReaderTable<QuantOptions> = {
   bits: bitsReader,
   mode: modeReader,
-  // It is read where the shape is known.
+  // It is read when the shape is known.
   granularity: (_, value) => value as QuantGranularity,
   range: (name, value) => {
     if (typeof value !== 'string') return rangeReader(name, value);
@@ -181,7 +181,7 @@ const PARAMS: ReaderTable<QuantParamsFields> = {
   range: rangeReader,
 };
 
-/** Parameters, as the engine takes them. */
+/** Parameters in the form of the engine. */
 export const readParams = (value: unknown, name = 'params'): QuantParamsFields => readFields(PARAMS, name, value);
 
 const TENSOR: ReaderTable<QuantizedTensorFields> = {
@@ -190,5 +190,5 @@ const TENSOR: ReaderTable<QuantizedTensorFields> = {
   shape,
 };
 
-/** A quantized tensor, as the engine takes it. */
+/** A quantized tensor in the form of the engine. */
 export const readTensor = (value: unknown): QuantizedTensorFields => readFields(TENSOR, 'tensor', value);

@@ -50,7 +50,7 @@ export class QuantParams implements QuantParamsFields {
   /**
    * From its fields, which are checked.
    *
-   * @throws {@link QuantpressError} `RANGE` for bits, codes, a scale or a zero point that cannot be, `LENGTH`, `ARGUMENT`.
+   * @throws {@link QuantpressError} `RANGE` for invalid bits, codes, scales or zero points, `LENGTH`, `ARGUMENT`.
    */
   constructor(fields: QuantParamsFields) {
     const params = readParams(fields);
@@ -65,7 +65,7 @@ export class QuantParams implements QuantParamsFields {
     } = params);
   }
 
-  /** How many scales there are. */
+  /** The number of scales. */
   get numGroups(): number {
     return this.scales.length;
   }
@@ -87,9 +87,9 @@ export class QuantParams implements QuantParamsFields {
   }
 
   /**
-   * What {@link QuantParams.toBytes} wrote.
+   * Reads what {@link QuantParams.toBytes} wrote.
    *
-   * @throws {@link QuantpressError} `TRUNCATED`, `MAGIC`, `MALFORMED` ... for bytes that are not whole.
+   * @throws {@link QuantpressError} `TRUNCATED`, `MAGIC`, `MALFORMED` ... for invalid or incomplete bytes.
    */
   static fromBytes(bytes: Uint8Array): QuantParams {
     expectBytes('bytes', bytes);
@@ -97,13 +97,13 @@ export class QuantParams implements QuantParamsFields {
   }
 }
 
-/** A tensor as packed codes with what is needed to read them. */
+/** A tensor as packed codes with their parameters. */
 export class QuantizedTensor implements QuantizedTensorFields {
   readonly data: Uint8Array;
   readonly params: QuantParams;
   readonly shape: readonly number[];
 
-  /** From its fields, as they come out of storage or another thread. */
+  /** Creates a tensor from its fields, for example from storage or another thread. */
   constructor(fields: QuantizedTensorFields) {
     const { data, params, shape } = readTensor(fields);
     this.data = data;
@@ -111,7 +111,7 @@ export class QuantizedTensor implements QuantizedTensorFields {
     this.shape = shape;
   }
 
-  /** The bytes that are really stored: packed codes, scales, zero points. */
+  /** The number of stored bytes: packed codes, scales, zero points. */
   get memoryBytes(): number {
     return this.data.byteLength + this.params.scales.byteLength + this.params.zeroPoints.byteLength;
   }
@@ -123,9 +123,9 @@ export class QuantizedTensor implements QuantizedTensorFields {
   }
 
   /**
-   * What {@link QuantizedTensor.toBytes} wrote.
+   * Reads what {@link QuantizedTensor.toBytes} wrote.
    *
-   * @throws {@link QuantpressError} `TRUNCATED`, `MAGIC`, `MALFORMED`, `LENGTH` ... for bytes that are not whole.
+   * @throws {@link QuantpressError} `TRUNCATED`, `MAGIC`, `MALFORMED`, `LENGTH` ... for invalid or incomplete bytes.
    */
   static fromBytes(bytes: Uint8Array): QuantizedTensor {
     expectBytes('bytes', bytes);
@@ -133,21 +133,21 @@ export class QuantizedTensor implements QuantizedTensorFields {
   }
 }
 
-/** One granularity's error and size. */
+/** The error and size of one granularity. */
 export interface GranularityError {
   /** Which values shared a scale. */
   granularity: QuantGranularity;
   /** The mean squared error. */
   mse: number;
-  /** Codes, scales and zero points, in bytes. */
+  /** The size of codes, scales and zero points in bytes. */
   memoryBytes: number;
 }
 
 /**
- * Scales and zero points from the smallest and the largest values.
+ * Computes scales and zero points from the smallest and the largest values.
  *
- * @throws {@link QuantpressError} `LENGTH` for values that are not as many as `shape` says, `RANGE` for bits, an axis or a
- * group size that cannot be, `NO_DATA`, `NON_FINITE` with the index of the first NaN or infinity.
+ * @throws {@link QuantpressError} `LENGTH` if the number of values does not match `shape`, `RANGE` for invalid bits,
+ * axis or group size, `NO_DATA`, `NON_FINITE` with the index of the first NaN or infinity.
  */
 export function calibrateTensor(values: Float32Array, shape: readonly number[], options: QuantOptions): QuantParams {
   return calibrate('calibrateTensor', values, shape, options);
@@ -191,7 +191,7 @@ export function calibratePerGroup(
 /**
  * One code per value, an `Int8Array` if codes are signed, else a `Uint8Array`.
  *
- * @throws {@link QuantpressError} `LENGTH` if values, shape and parameters do not fit each other, `NON_FINITE`.
+ * @throws {@link QuantpressError} `LENGTH` if values, shape and parameters do not match, `NON_FINITE`.
  */
 export function quantizeWithParams(
   values: Float32Array,
@@ -205,7 +205,7 @@ export function quantizeWithParams(
   return given.range.qmin < 0 ? new Int8Array(codes.buffer, codes.byteOffset, codes.length) : codes;
 }
 
-/** {@link quantizeWithParams} into memory the caller has already, one code per value. */
+/** {@link quantizeWithParams} into the caller's memory, one code per value. */
 export function quantizeWithParamsInto(
   values: Float32Array,
   shape: readonly number[],
@@ -220,9 +220,9 @@ export function quantizeWithParamsInto(
 }
 
 /**
- * The values of one code each: `x = s (q - z)`.
+ * Decodes one code per value: `x = s (q - z)`.
  *
- * @throws {@link QuantpressError} `LENGTH` if codes, shape and parameters do not fit each other, `RANGE` with the index of the
+ * @throws {@link QuantpressError} `LENGTH` if codes, shape and parameters do not match, `RANGE` with the index of the
  * first code that is not in `params.range`.
  */
 export function dequantizeWithParams(
@@ -236,7 +236,7 @@ export function dequantizeWithParams(
   return call((engine) => engine.dequantizeWithParams(bytes, shape, given)) as Float32Array<ArrayBuffer>;
 }
 
-/** {@link dequantizeWithParams} into memory the caller has already, one value per code. */
+/** {@link dequantizeWithParams} into the caller's memory, one value per code. */
 export function dequantizeWithParamsInto(
   codes: Int8Array | Uint8Array,
   shape: readonly number[],
@@ -267,7 +267,7 @@ export function quantizeTensor(values: Float32Array, shape: readonly number[], o
   return new QuantizedTensor(call((engine) => engine.quantizeTensor(values, shape, given)) as QuantizedTensorFields);
 }
 
-/** Quantizes with given parameters and packs into memory the caller has already: `packedLength(n, bits)` bytes. */
+/** Quantizes with given parameters and packs into the caller's memory: `packedLength(n, bits)` bytes. */
 export function quantizePackedInto(
   values: Float32Array,
   shape: readonly number[],
@@ -281,13 +281,13 @@ export function quantizePackedInto(
   call((engine) => engine.quantizePackedInto(values, shape, given, out));
 }
 
-/** The values of a quantized tensor. */
+/** Decodes a quantized tensor. */
 export function dequantizeTensor(tensor: QuantizedTensorFields): Float32Array<ArrayBuffer> {
   const given = readTensor(tensor);
   return call((engine) => engine.dequantizeTensor(given)) as Float32Array<ArrayBuffer>;
 }
 
-/** {@link dequantizeTensor} into memory the caller has already, of as many values. */
+/** {@link dequantizeTensor} into the caller's memory. */
 export function dequantizeTensorInto(tensor: QuantizedTensorFields, out: Float32Array): void {
   expectFloats('out', out);
   const given = readTensor(tensor);
@@ -297,7 +297,7 @@ export function dequantizeTensorInto(tensor: QuantizedTensorFields, out: Float32
 /**
  * The mean of `(original - decoded)^2`, summed in double precision.
  *
- * @throws {@link QuantpressError} `LENGTH` if the two differ in length, `NO_DATA` if they are empty.
+ * @throws {@link QuantpressError} `LENGTH` if their lengths differ, `NO_DATA` if they are empty.
  */
 export function quantizationMse(original: Float32Array, decoded: Float32Array): number {
   expectFloats('original', original);
@@ -322,7 +322,7 @@ export function compareGranularities(
   return call((engine) => engine.compareGranularities(values, shape, bits, given, each)) as GranularityError[];
 }
 
-/** How many bytes `count` codes of `bits` bits take. */
+/** Returns the number of bytes that `count` codes of `bits` bits take. */
 export function packedLength(count: number, bits: number): number {
   expectOffset('count', count);
   expectBits(bits);
@@ -330,8 +330,8 @@ export function packedLength(count: number, bits: number): number {
 }
 
 /**
- * Packs one code per byte into `bits` bits per code, from the low bit of the first byte on. An `Int8Array` has signed codes; the
- * bytes of a `Uint8Array` may be signed codes too, in two's complement.
+ * Packs one code per byte into `bits` bits per code, from the low bit of the first byte on. An `Int8Array` contains
+ * signed codes; the bytes of a `Uint8Array` may also be signed codes in two's complement.
  *
  * @throws {@link QuantpressError} `RANGE` unless `bits` is 2 to 8, and with the index of the first code that takes more bits.
  */
@@ -345,7 +345,8 @@ export function packCodes(codes: Int8Array | Uint8Array, bits: number): Uint8Arr
 /**
  * Unpacks `count` codes to one byte each.
  *
- * @throws {@link QuantpressError} `RANGE` unless `bits` is 2 to 8, `LENGTH` if the bytes are not those of `count` codes.
+ * @throws {@link QuantpressError} `RANGE` unless `bits` is 2 to 8, `LENGTH` if the number of bytes does not match
+ * `count`.
  */
 export function unpackCodes(
   packed: Uint8Array,

@@ -1,4 +1,4 @@
-/** How much quantization changes: `src/analysis/` for JavaScript. */
+/** The error of quantization: `src/analysis/` for JavaScript. */
 
 import type { QuantMode, QuantParamsFields } from './affine.js';
 import { modeReader, readParams } from './affine-options.js';
@@ -25,7 +25,7 @@ import { flag, number, readFields, readOptions, type Reader, type ReaderTable } 
 import { readScheme, type Scheme } from './scheme.js';
 import { call } from '../engine/wasm.js';
 
-/** What quantization did to values `x`, which came back as `y`; `e = y - x`. All sums are in double precision. */
+/** The error statistics of values `x` that decode to `y`; `e = y - x`. All sums are in double precision. */
 export interface QuantErrorStats {
   /** Mean squared error, `sum e^2 / n`. */
   mse: number;
@@ -37,7 +37,7 @@ export interface QuantErrorStats {
   sqnrDb: number;
   /** Share of the values whose absolute error exceeds the threshold, 0 to 1. */
   outlierRate: number;
-  /** How many values. */
+  /** The number of values. */
   numSamples: number;
   /** Mean error (bias), `sum e / n`. */
   meanError: number;
@@ -47,7 +47,7 @@ export interface QuantErrorStats {
   cosineSimilarity: number;
 }
 
-/** A statistic: infinite where the values are exact, or beyond what a double holds. */
+/** A statistic: infinite if the values are exact or the result overflows a double. */
 const statistic: Reader<number> = (name, value) => {
   if (typeof value !== 'number') throw wrongType(name, 'a number', value);
   return value;
@@ -81,7 +81,7 @@ const MSE: ReaderTable<Pick<QuantErrorStats, 'mse'>> = { mse: statistic };
 /**
  * Gathers {@link QuantErrorStats} over any number of tiles in constant memory.
  *
- * It lives in the engine's memory until {@link free} is called or it is collected.
+ * It occupies memory of the engine until {@link free} is called or it is garbage-collected.
  */
 export class ErrorAccumulator {
   readonly #engine: EngineAccumulator;
@@ -93,9 +93,9 @@ export class ErrorAccumulator {
   }
 
   /**
-   * Adds the next values and what they came back as.
+   * Adds the next values and their decoded values.
    *
-   * @throws `LENGTH` if they differ in number, `NON_FINITE` with `details.index`; then nothing was added.
+   * @throws `LENGTH` if they differ in number, `NON_FINITE` with `details.index`; on an error nothing is added.
    */
   add(original: Float32Array, decoded: Float32Array): void {
     expectFloats('original', original);
@@ -104,7 +104,7 @@ export class ErrorAccumulator {
   }
 
   /**
-   * Adds what another accumulator gathered, or once more what this one did.
+   * Adds the values of another accumulator, or its own once more.
    *
    * @throws `ARGUMENT` if the outlier thresholds differ.
    */
@@ -113,7 +113,7 @@ export class ErrorAccumulator {
     call(() => (other === this ? this.#engine.mergeSelf() : this.#engine.merge(other.#engine)));
   }
 
-  /** How many values were added. */
+  /** The number of values added. */
   get length(): number {
     return call(() => this.#engine.length());
   }
@@ -127,7 +127,7 @@ export class ErrorAccumulator {
     return call(() => this.#engine.stats()) as QuantErrorStats;
   }
 
-  /** Gives the engine its memory back; the accumulator cannot be used any more. A second call does nothing. */
+  /** Frees its memory in the engine; the accumulator can no longer be used. A second call does nothing. */
   free(): void {
     release(this.#engine);
   }
@@ -139,7 +139,7 @@ export class ErrorAccumulator {
 }
 
 /**
- * The statistics of values and what they came back as.
+ * The error statistics of values and their decoded values.
  *
  * @throws `LENGTH`, `NON_FINITE` with `details.index`, `NO_DATA` for no values.
  */
@@ -153,7 +153,7 @@ export function compareError(original: Float32Array, decoded: Float32Array, outl
 /**
  * The error of affine parameters on a row-major tensor; absolute errors above `outlierThreshold` count as outliers.
  *
- * @throws `LENGTH` and `RANGE` for parameters that do not fit, `NON_FINITE`, `NO_DATA` for no values.
+ * @throws `LENGTH` and `RANGE` for parameters that do not match, `NON_FINITE`, `NO_DATA` for no values.
  */
 export function analyzeError(
   original: Float32Array,
@@ -202,7 +202,7 @@ export interface AnalyzeError4bitOptions {
   dataType?: DataType4Bit | undefined;
   /** Weights per absmax, 64 by default. */
   blockSize?: BlockSize4Bit | undefined;
-  /** Whether the absmax values are quantized too. */
+  /** Whether the absmax values are also quantized. */
   double?: boolean | undefined;
   /** An absolute error above it counts as an outlier. */
   outlierThreshold?: number | undefined;
@@ -235,7 +235,7 @@ export function analyzeError4bit(original: Float32Array, options: AnalyzeError4b
 /**
  * The error of any {@link Scheme} on a row-major tensor.
  *
- * @throws `ARGUMENT` for what is no scheme, `NO_DATA` for no values, and what the scheme does not allow.
+ * @throws `ARGUMENT` for an invalid scheme, `NO_DATA` for no values, and errors of the scheme.
  */
 export function analyzeErrorScheme(
   original: Float32Array,
@@ -252,9 +252,9 @@ export function analyzeErrorScheme(
 }
 
 /**
- * What a row-major tensor comes back as after any {@link Scheme}.
+ * Quantizes and decodes a row-major tensor by any {@link Scheme}.
  *
- * @throws `ARGUMENT` for what is no scheme, and what the scheme does not allow.
+ * @throws `ARGUMENT` for an invalid scheme, and errors of the scheme.
  */
 export function roundTrip(
   original: Float32Array,
@@ -282,20 +282,20 @@ export function theoreticalSqnr(bits: number, signal: 'uniform' | 'sine'): numbe
   return call((engine) => engine.theoreticalSqnr(bits, signal));
 }
 
-/** Half the largest step: no value within the range the parameters are for is further from its code. */
+/** Half the largest step: the maximum error of values within the range of the parameters. */
 export function theoreticalMaxError(params: QuantParamsFields): number {
   const given = readParams(params);
   return call((engine) => engine.theoreticalMaxError(given));
 }
 
-/** Whether the largest error is at most the theoretical one, or larger by the share `tolerance`. */
+/** Whether the largest error is at most the theoretical one, or larger by at most the fraction `tolerance`. */
 export function errorWithinBounds(stats: QuantErrorStats, params: QuantParamsFields, tolerance = 1e-5): boolean {
   expectNumber('tolerance', tolerance);
   const [found, given] = [readFields(STATS, 'stats', stats), readParams(params)];
   return call((engine) => engine.errorWithinBounds(found, given, tolerance));
 }
 
-/** The largest error in units of its own group's step: at most 0.5 where nothing is clipped. */
+/** The largest error in units of its own group's step: at most 0.5 if nothing is clipped. */
 export function worstErrorInSteps(original: Float32Array, shape: readonly number[], params: QuantParamsFields): number {
   expectFloats('original', original);
   expectShape(shape);
@@ -303,11 +303,11 @@ export function worstErrorInSteps(original: Float32Array, shape: readonly number
   return call((engine) => engine.worstErrorInSteps(original, Uint32Array.from(shape), given));
 }
 
-/** The error before and after the scales were changed. */
+/** The error before and after scales are changed. */
 export interface ScaleSensitivity {
-  /** Mean squared error of the parameters as they are. */
+  /** Mean squared error of the original parameters. */
   originalMse: number;
-  /** Of scales larger by the share `perturbation`. */
+  /** Mean squared error with scales larger by the fraction `perturbation`. */
   perturbedMse: number;
   /** Relative change of the error per relative change of the scale. */
   sensitivity: number;
@@ -367,17 +367,17 @@ export function compareBitWidths(values: Float32Array, mode: QuantMode = 'symmet
   return call((engine) => engine.compareBitWidths(values, given)) as BitWidthError[];
 }
 
-/** What clipping the largest magnitudes does to the error. */
+/** The effect of clipping the largest magnitudes on the error. */
 export interface OutlierImpact {
   /** Magnitudes above it were clipped: the percentile. */
   threshold: number;
-  /** How many values were clipped. */
+  /** The number of clipped values. */
   numClipped: number;
-  /** Mean squared error of quantizing the values as they are. */
+  /** Mean squared error without clipping. */
   originalMse: number;
-  /** Mean squared error of clipping and then quantizing, against the values as they were. */
+  /** Mean squared error of clipping and then quantizing, relative to the original values. */
   clippedMse: number;
-  /** `originalMse / clippedMse`: above 1 clipping helps, below 1 it harms. */
+  /** `originalMse / clippedMse`: above 1 clipping helps, below 1 it hurts. */
   improvement: number;
 }
 
@@ -399,13 +399,13 @@ export function analyzeOutlierImpact(
   return call((engine) => engine.analyzeOutlierImpact(values, percent, bits, given)) as OutlierImpact;
 }
 
-/** A value that stands out. */
+/** An outlier. */
 export interface Outlier {
-  /** Where it is. */
+  /** Its index. */
   index: number;
-  /** What it is. */
+  /** Its value. */
   value: number;
-  /** How far out: standard deviations from the mean, or the absolute error. */
+  /** Its distance in standard deviations from the mean, or its absolute error. */
   score: number;
 }
 

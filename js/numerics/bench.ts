@@ -48,7 +48,7 @@ export function generateUniformWeights(n: number, min = -1, max = 1, seed?: numb
 }
 
 /**
- * `n` standard normal values, of which the share `outlierRatio`, at random places, is replaced by plus or minus
+ * `n` standard normal values, of which the fraction `outlierRatio`, at random positions, is replaced by plus or minus
  * `outlierMagnitude`.
  *
  * @throws `RANGE` for a ratio outside 0 to 1 or a negative magnitude.
@@ -72,7 +72,7 @@ export function generateWeightsWithOutliers(
  * `numChannels` rows of `featuresPerChannel` normal values, row `c` of standard deviation
  * `1 + scaleVariance * c / numChannels`.
  *
- * @throws `RANGE` for a negative variance, `TOO_LARGE` for more values than memory.
+ * @throws `RANGE` for a negative variance, `TOO_LARGE` for more values than fit in memory.
  */
 export function generateMultiChannelWeights(
   numChannels: number,
@@ -91,7 +91,7 @@ export function generateMultiChannelWeights(
 
 /** One scheme on one tensor. */
 export interface QuantBenchmarkResult {
-  /** Data and scheme, for people. */
+  /** The name of data and scheme, for display. */
   name: string;
   /** The scheme. */
   scheme: Scheme;
@@ -116,8 +116,8 @@ export interface QuantBenchmarkResult {
   /** Milliseconds to decode, the fastest of a few runs. */
   decodeMs: number;
   /**
-   * Fidelity and compression in one number: `sqnrDb - 6.02 bitsPerWeight`. A bit per weight saved is worth the 6.02 dB it
-   * costs any quantizer at best.
+   * Fidelity and compression in one number: `sqnrDb - 6.02 bitsPerWeight`. One bit per weight corresponds to 6.02 dB,
+   * as for an ideal quantizer.
    */
   qualityScore: number;
 }
@@ -130,19 +130,19 @@ export class BenchmarkSuite {
   /** Adds a result. */
   add(result: QuantBenchmarkResult): void {
     expectObject('result', result);
-    // Infinite where nothing was lost.
+    // Infinite if there is no error.
     for (const name of ['sqnrDb', 'mse', 'qualityScore'] as const) {
       if (typeof result[name] !== 'number') throw wrongType(`result.${name}`, 'a number', result[name]);
     }
     this.results.push(result);
   }
 
-  /** The result of highest SQNR. */
+  /** The result with the highest SQNR. */
   bestBySqnr(): QuantBenchmarkResult | undefined {
     return this.#first((a, b) => descending(a.sqnrDb, b.sqnrDb));
   }
 
-  /** The result of lowest mean squared error. */
+  /** The result with the lowest mean squared error. */
   bestByMse(): QuantBenchmarkResult | undefined {
     return this.#first((a, b) => descending(b.mse, a.mse));
   }
@@ -157,7 +157,7 @@ export class BenchmarkSuite {
   }
 }
 
-/** Unlike a difference, an order of infinities too. */
+/** Unlike a difference, this also orders infinities. */
 function descending(a: number, b: number): number {
   return a === b ? 0 : a > b ? -1 : 1;
 }
@@ -167,7 +167,7 @@ const now = (): number => performance.now();
 /**
  * Quantizes a row-major tensor by a scheme and measures error, size and time.
  *
- * @throws `NO_DATA` for no values, and what the scheme does not allow.
+ * @throws `NO_DATA` for no values, and errors of the scheme.
  */
 export function runBenchmark(
   name: string,
@@ -197,7 +197,7 @@ export function runFullBenchmarkSuite(size = 65_536, seed?: number): BenchmarkSu
   return suite;
 }
 
-/** What one bit width loses against eight. */
+/** The degradation of one bit width relative to eight bits. */
 export interface BitWidthDegradation {
   /** Bits per code. */
   bits: number;
@@ -228,7 +228,7 @@ export function accuracyRetention(originalMetric: number, quantizedMetric: numbe
   return call((engine) => engine.accuracyRetention(originalMetric, quantizedMetric));
 }
 
-/** How the classifier of {@link AccuracyBenchmark} is trained. */
+/** The options for training the classifier of {@link AccuracyBenchmark}. */
 export interface AccuracyOptions {
   /** Chooses the split, the first weights and the order of training; 1 by default. */
   seed?: number | undefined;
@@ -246,25 +246,25 @@ const OPTIONS: ReaderTable<AccuracyOptions> = { seed: offset, hidden: count, epo
 export interface QatAccuracy {
   /** Bits of weights and activations. */
   bits: number;
-  /** Share of the test images that are classified right. */
+  /** The fraction of test images that are classified correctly. */
   accuracy: number;
-  /** Share of the original accuracy that is kept. */
+  /** The fraction of the original accuracy that is kept. */
   retention: number;
 }
 
 /** Test accuracy of a classifier quantized after training. */
 export interface PtqAccuracy extends QatAccuracy {
-  /** How the ranges were found. */
+  /** The calibration method. */
   method: CalibrationMethod;
 }
 
-/** The classifier, and its accuracy in every form. */
+/** The classifier and its accuracy in every form. */
 export interface AccuracyReport {
-  /** Images trained on. */
+  /** The number of training images. */
   numTrain: number;
-  /** Images tested on. */
+  /** The number of test images. */
   numTest: number;
-  /** Weights and biases. */
+  /** The number of weights and biases. */
   numParameters: number;
   /** Test accuracy in floating point. */
   originalAccuracy: number;
@@ -275,10 +275,10 @@ export interface AccuracyReport {
 }
 
 /**
- * A classifier of handwritten digits (a 64-32-10 perceptron on scikit-learn's digits), trained when it is made, to be
- * quantized after training and during it. Native and wasm runs of one seed give the same accuracies.
+ * A classifier of handwritten digits (a 64-32-10 perceptron on scikit-learn's digits), trained on construction, to be
+ * quantized after or during training. Native and wasm runs with the same seed give the same accuracies.
  *
- * It lives in the engine's memory until {@link free} is called or it is collected.
+ * It occupies memory of the engine until {@link free} is called or it is garbage-collected.
  */
 export class AccuracyBenchmark {
   readonly #engine: EngineBenchmark;
@@ -298,14 +298,14 @@ export class AccuracyBenchmark {
     return call(() => this.#engine.originalAccuracy());
   }
 
-  /** Quantizes the trained classifier: no more training. */
+  /** Quantizes the trained classifier without further training. */
   ptq(bits: number, method: CalibrationMethod): PtqAccuracy {
     expectBits(bits);
     const chosen = methodReader('method', method);
     return call(() => this.#engine.ptq(bits, chosen)) as PtqAccuracy;
   }
 
-  /** Trains a copy of the classifier on with fake quantization and learned steps. */
+  /** Continues training a copy of the classifier with fake quantization and learned steps. */
   qat(bits: number): QatAccuracy {
     expectBits(bits);
     return call(() => this.#engine.qat(bits)) as QatAccuracy;
@@ -316,7 +316,7 @@ export class AccuracyBenchmark {
     return call(() => this.#engine.report()) as AccuracyReport;
   }
 
-  /** Gives the engine its memory back; the benchmark cannot be used any more. A second call does nothing. */
+  /** Frees its memory in the engine; the benchmark can no longer be used. A second call does nothing. */
   free(): void {
     release(this.#engine);
   }
@@ -332,7 +332,7 @@ export function calibrationMethods(): CalibrationMethod[] {
   return call((engine) => engine.calibrationMethods()) as CalibrationMethod[];
 }
 
-/** Trains, quantizes in every way, and reports. Seconds. */
+/** Trains, quantizes in every way, and reports. Takes seconds. */
 export function runAccuracyBenchmark(digits: Uint8Array, options: AccuracyOptions = {}): AccuracyReport {
   const given = readOptions('runAccuracyBenchmark', OPTIONS, options);
   const benchmark = new AccuracyBenchmark(digits, given);

@@ -1,4 +1,4 @@
-/** Q4_0 and Q8_0 as tensors of their own: `src/block_tensor.rs` for JavaScript. Every other format is in format.ts. */
+/** Q4_0 and Q8_0 tensors: `src/block_tensor.rs` for JavaScript. Every other format is in format.ts. */
 
 import { expectBytes, expectCount, expectFloats } from '../engine/check.js';
 import { QuantpressError } from '../engine/error.js';
@@ -16,14 +16,14 @@ export const GGUFQuantType = {
 /** One of the two formats. */
 export type GGUFQuantType = (typeof GGUFQuantType)[keyof typeof GGUFQuantType];
 
-/** A tensor as blocks of one format, and the number of weights they hold. */
+/** A tensor as blocks of one format, and its number of weights. */
 abstract class BlockTensor {
   readonly #type: GGUFQuantType;
   readonly #bytes: Uint8Array<ArrayBuffer>;
-  /** How many weights there are. */
+  /** The number of weights. */
   readonly length: number;
 
-  /** Of bytes that are known to be whole blocks. */
+  /** Creates a tensor from bytes that are known to be whole blocks. */
   protected constructor(type: GGUFQuantType, bytes: Uint8Array<ArrayBuffer>, length: number) {
     this.#type = type;
     this.#bytes = bytes;
@@ -46,7 +46,7 @@ abstract class BlockTensor {
     call((engine) => engine.blocksDequantizeInto(this.#bytes, this.length, this.#type.name, out));
   }
 
-  /** Bytes in memory, which are those in a file. */
+  /** The number of bytes in memory, as in a file. */
   get memoryBytes(): number {
     return this.#bytes.length;
   }
@@ -56,7 +56,7 @@ abstract class BlockTensor {
     return this.#bytes.length;
   }
 
-  /** How many blocks there are. */
+  /** The number of blocks. */
   get numBlocks(): number {
     return this.#bytes.length / this.#type.bytesPerBlock;
   }
@@ -71,19 +71,19 @@ abstract class BlockTensor {
     return (4 * this.length) / this.#bytes.length;
   }
 
-  /** The blocks as ggml has them. */
+  /** The blocks in ggml's layout. */
   toBytes(): Uint8Array<ArrayBuffer> {
     return this.#bytes.slice();
   }
 }
 
-/** Blocks of `name`; the last one is filled with zeros. */
+/** Quantizes to blocks of `name`; the last one is padded with zeros. */
 function encode(values: Float32Array, type: GGUFQuantType): Uint8Array<ArrayBuffer> {
   expectFloats('values', values);
   return call((engine) => engine.blocksQuantize(values, type.name)) as Uint8Array<ArrayBuffer>;
 }
 
-/** A copy of blocks that are whole and valid. */
+/** Copies blocks after checking that they are whole and valid. */
 function checked(bytes: Uint8Array, length: number, type: GGUFQuantType): Uint8Array<ArrayBuffer> {
   expectBytes('bytes', bytes);
   expectCount('length', length);
@@ -102,7 +102,7 @@ function checked(bytes: Uint8Array, length: number, type: GGUFQuantType): Uint8A
  */
 export class Q4_0 extends BlockTensor {
   /**
-   * Quantizes; the last block is filled with zeros.
+   * Quantizes; the last block is padded with zeros.
    *
    * @throws {@link QuantpressError} `NON_FINITE` with the index of the first NaN or infinity, `UNREPRESENTABLE`.
    */
@@ -111,9 +111,9 @@ export class Q4_0 extends BlockTensor {
   }
 
   /**
-   * `length` weights in blocks as ggml has them.
+   * Creates a tensor of `length` weights from blocks in ggml's layout.
    *
-   * @throws {@link QuantpressError} `LENGTH` for bytes that are not exactly their blocks, `INVALID_BLOCK`.
+   * @throws {@link QuantpressError} `LENGTH` if the bytes are not exactly these blocks, `INVALID_BLOCK`.
    */
   static fromBytes(bytes: Uint8Array, length: number): Q4_0 {
     return new Q4_0(GGUFQuantType.Q4_0, checked(bytes, length, GGUFQuantType.Q4_0), length);
@@ -127,7 +127,7 @@ export class Q8_0 extends BlockTensor {
     return new Q8_0(GGUFQuantType.Q8_0, encode(values, GGUFQuantType.Q8_0), values.length);
   }
 
-  /** `length` weights in blocks as ggml has them; see {@link Q4_0.fromBytes}. */
+  /** Creates a tensor of `length` weights from blocks in ggml's layout; see {@link Q4_0.fromBytes}. */
   static fromBytes(bytes: Uint8Array, length: number): Q8_0 {
     return new Q8_0(GGUFQuantType.Q8_0, checked(bytes, length, GGUFQuantType.Q8_0), length);
   }

@@ -23,17 +23,20 @@ export type { CalibrationMethod, EntropyVariant } from './codec-options.js';
 /** Options that every {@link Calibrator} has. */
 export interface CalibratorOptions {
   /**
-   * The codes, if not the usual ones of the bits: `-(2^(bits-1) - 1)` to `2^(bits-1) - 1` symmetric, `0` to `2^bits - 1`
-   * asymmetric. PyTorch's `quant_min` and `quant_max`.
+   * The codes, if they differ from the default for the bits: `-(2^(bits-1) - 1)` to `2^(bits-1) - 1` symmetric, `0` to
+   * `2^bits - 1` asymmetric. PyTorch's `quant_min` and `quant_max`.
    */
   range?: QuantRange | undefined;
   /** How a symmetric scale follows from the range; `span` by default. */
   rule?: SymmetricRule | undefined;
-  /** What happens to NaN and infinity: refuse the batch (the default), or leave them out and count them. */
+  /** How to treat NaN and infinity: reject the batch (the default), or skip and count them. */
   nonFinite?: 'error' | 'skip' | undefined;
-  /** Most values that a percentile calibrator keeps, 1 to 1,048,576 (default 65,536); exact while there are no more. */
+  /**
+   * The maximum number of values that a percentile calibrator keeps, 1 to 1,048,576 (default 65,536); exact until there
+   * are more.
+   */
   maxSamples?: number | undefined;
-  /** Chooses the sample, once there are more. */
+  /** The seed of the sample, once there are more. */
   seed?: number | undefined;
 }
 
@@ -48,17 +51,17 @@ const OPTIONS: ReaderTable<CalibratorOptions> = {
   seed: offset,
 };
 
-/** What a calibrator found. */
+/** The result of a calibrator. */
 export interface CalibrationResult {
   /** The step: `value = scale * (code - zeroPoint)`. Positive and finite. */
   scale: number;
   /** The code of 0. */
   zeroPoint: number;
-  /** Where the range begins, before it is extended to include 0: clipping methods cut tails off. */
+  /** The start of the range, before it is extended to include 0; clipping methods cut off tails. */
   observedMin: number;
-  /** Where it ends. */
+  /** The end of the range. */
   observedMax: number;
-  /** The method that chose. */
+  /** The method. */
   method: CalibrationMethod;
   /** Bits per code. */
   bits: number;
@@ -77,8 +80,8 @@ const RESULT: ReaderTable<Pick<CalibrationResult, 'scale' | 'zeroPoint' | 'mode'
 };
 
 /**
- * A streaming observer of one tensor. Its memory is bounded whatever the stream; observers of shards {@link merge}, and
- * {@link toBytes} lets a run be resumed.
+ * A streaming observer of one tensor in bounded memory. Observers of shards can be {@link merge merged}, and {@link
+ * toBytes} allows a run to be resumed.
  *
  * ```ts
  * const calibrator = Calibrator.percentile(8, false, 0.1, 99.9);
@@ -86,7 +89,7 @@ const RESULT: ReaderTable<Pick<CalibrationResult, 'scale' | 'zeroPoint' | 'mode'
  * const { scale, zeroPoint } = calibrator.compute();
  * ```
  *
- * It lives in the engine's memory until {@link free} is called or it is collected.
+ * It occupies memory of the engine until {@link free} is called or it is garbage-collected.
  */
 export class Calibrator {
   #engine: EngineCalibrator;
@@ -95,7 +98,7 @@ export class Calibrator {
    * @param method - How the range is chosen.
    * @param bits - 2 to 8.
    * @param symmetric - Whether the zero point is the middle of the codes.
-   * @throws `RANGE` for numbers outside what the method or the codes allow, `ARGUMENT` for another method.
+   * @throws `RANGE` for numbers that the method or the codes do not allow, `ARGUMENT` for an unknown method.
    */
   constructor(method: CalibrationMethod, bits: number, symmetric: boolean, options: CalibratorOptions = {}) {
     const chosen = methodReader('method', method);
@@ -126,7 +129,7 @@ export class Calibrator {
     return new Calibrator({ kind: 'movingAverage', momentum }, bits, symmetric, options);
   }
 
-  /** Least Kullback-Leibler divergence over 2048 bins. */
+  /** Minimises the Kullback-Leibler divergence over 2048 bins. */
   static entropy(
     bits: number,
     symmetric: boolean,
@@ -136,13 +139,13 @@ export class Calibrator {
     return new Calibrator({ kind: 'entropy', variant, bins: 2048, levels: 128 }, bits, symmetric, options);
   }
 
-  /** Least squared error over 2048 bins. */
+  /** Minimises the squared error over 2048 bins. */
   static mse(bits: number, symmetric: boolean, options?: CalibratorOptions): Calibrator {
     return new Calibrator({ kind: 'mse', bins: 2048 }, bits, symmetric, options);
   }
 
   /**
-   * The calibrator that {@link toBytes} wrote.
+   * Reads a calibrator that {@link toBytes} wrote.
    *
    * @throws `MAGIC`, `MALFORMED`, `TRUNCATED` or `UNSUPPORTED` for any other bytes.
    */
@@ -156,9 +159,9 @@ export class Calibrator {
   }
 
   /**
-   * Observes a batch. An empty one, or one of which nothing is left after skipping, is not counted.
+   * Observes a batch. A batch that is empty, also after skipping, is not counted.
    *
-   * @throws `NON_FINITE` with `details.index` unless those are skipped; what was observed before stays as it was.
+   * @throws `NON_FINITE` with `details.index` unless those are skipped; earlier observations are unchanged.
    */
   observe(batch: Float32Array): void {
     expectFloats('batch', batch);
@@ -174,12 +177,12 @@ export class Calibrator {
     return call(() => this.#engine.compute()) as CalibrationResult;
   }
 
-  /** Batches observed. */
+  /** The number of batches observed. */
   get numBatches(): number {
     return call(() => this.#engine.numBatches());
   }
 
-  /** NaN and infinite values left out. */
+  /** The number of NaN and infinite values skipped. */
   get numSkipped(): number {
     return call(() => this.#engine.numSkipped());
   }
@@ -199,18 +202,19 @@ export class Calibrator {
     return this.numBatches > 0;
   }
 
-  /** Forgets everything observed. */
+  /** Clears all observations. */
   reset(): void {
     call(() => this.#engine.reset());
   }
 
   /**
-   * As if the batches that `later` observed had followed here; `later` stays as it is. It may be this one.
+   * Adds the observations of `later` as if its batches had been observed here; `later` is unchanged and may be this
+   * calibrator.
    *
-   * Min-max is equal to observing all batches here, a moving average is equal but for rounding, and a percentile while all
-   * values fit the sample (beyond that it is of a uniform sample of all). Of two entropy histograms the one with the
-   * narrower bins moves, each value by at most half of one of its bins. MSE histograms are spread over the joint range as
-   * PyTorch does it.
+   * Min-max equals observing all batches here, a moving average is equal up to rounding, and a percentile is equal
+   * while all values fit in the sample (beyond that it uses a uniform sample of all). For entropy, values of the
+   * histogram with narrower bins move by at most half of one of its bins. MSE histograms are redistributed over the
+   * joint range as in PyTorch.
    *
    * @throws `ARGUMENT` if methods or codes differ.
    */
@@ -219,12 +223,12 @@ export class Calibrator {
     call(() => (later === this ? this.#engine.mergeSelf() : this.#engine.merge(later.#engine)));
   }
 
-  /** Everything, as bytes for {@link fromBytes}. */
+  /** Serializes everything for {@link fromBytes}. */
   toBytes(): Uint8Array<ArrayBuffer> {
     return call(() => this.#engine.toBytes()) as Uint8Array<ArrayBuffer>;
   }
 
-  /** Gives the engine its memory back; the calibrator cannot be used any more. A second call does nothing. */
+  /** Frees its memory in the engine; the calibrator can no longer be used. A second call does nothing. */
   free(): void {
     release(this.#engine);
   }
@@ -248,7 +252,7 @@ export function calibrateMinMax(values: Float32Array, bits: number, symmetric: b
 }
 
 /**
- * Percentile calibration in one call; exact up to 1,048,576 values, beyond that of a uniform sample of as many.
+ * Percentile calibration in one call; exact up to 1,048,576 values, beyond that from a uniform sample of as many.
  *
  * @throws `RANGE` for bits or percentiles, `NON_FINITE` with `details.index`, `NO_DATA` for no values.
  */

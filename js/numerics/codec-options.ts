@@ -1,4 +1,4 @@
-/** Options that several modules of this folder share: their types, and how they are read. */
+/** Options that several modules of this folder share: their types and readers. */
 
 import { expectChoice, expectText, wrongType } from '../engine/check.js';
 import { QuantpressError } from '../engine/error.js';
@@ -6,11 +6,11 @@ import { count, floats, number, readKind, type KindTable, type Reader, type Read
 
 /** Options of {@link quantize}. */
 export interface QuantizeOptions {
-  /** Weights in a row: `weights` is whole rows of it. Without it, all weights are one row. */
+  /** The length of a row; `weights` must be whole rows. By default all weights are one row. */
   rowLength?: number | undefined;
   /**
-   * How much each column matters: one non-negative weight for each of the `rowLength` columns, such as the mean square of
-   * the activation that meets it. Errors of important columns are avoided at the cost of others.
+   * The importance of each column: one non-negative weight for each of the `rowLength` columns, such as the mean
+   * squared activation. Errors of important columns are reduced at the cost of others.
    */
   importance?: Float32Array | undefined;
 }
@@ -36,15 +36,16 @@ export type CalibrationMethod =
   /** Exponential averages of the batches' extremes: `m += momentum * (batch - m)`. PyTorch's `averaging_constant`. */
   | { kind: 'movingAverage'; momentum: number }
   /**
-   * The clip of least Kullback-Leibler divergence, as TensorRT or ONNX Runtime computes it; `levels` is the latter's. A batch
-   * that reaches further adds bins of the same width, as there. A histogram that would need more than 16,384 begins again
-   * with `bins` over the whole range, and each value from before is counted at most half of an old bin from its place.
+   * The clip with the least Kullback-Leibler divergence, as computed by TensorRT or ONNX Runtime; `levels` applies to
+   * ONNX Runtime. A batch with a wider range adds bins of the same width, as in both. A histogram that would need more
+   * than 16,384 bins is rebuilt with `bins` over the whole range, which moves each earlier value by at most half of an
+   * old bin.
    */
   | { kind: 'entropy'; variant: EntropyVariant; bins: number; levels: number }
-  /** The clip of least squared error over a histogram. PyTorch's `HistogramObserver`. */
+  /** The clip with the least squared error over a histogram. PyTorch's `HistogramObserver`. */
   | { kind: 'mse'; bins: number };
 
-/** Whose entropy calibration. */
+/** The implementation of entropy calibration to follow. */
 export type EntropyVariant = 'tensorrt' | 'onnxruntime';
 
 /** Options of the block formats. */
@@ -58,7 +59,7 @@ export const dataTypeReader: Reader<DataType4Bit> = (name, value) => {
   throw new QuantpressError('UNKNOWN_NAME', message, { argument: name, dataType: value });
 };
 
-/** Weights per block. Which sizes there are the engine says. */
+/** Weights per block. The engine checks the size. */
 export const blockSizeReader: Reader<BlockSize4Bit> = (name, value) => count(name, value) as BlockSize4Bit;
 
 const METHODS: KindTable<CalibrationMethod> = {
@@ -76,5 +77,5 @@ const METHODS: KindTable<CalibrationMethod> = {
   mse: { bins: count },
 };
 
-/** A method, as the engine takes it. */
+/** A method in the form of the engine. */
 export const methodReader: Reader<CalibrationMethod> = (name, value) => readKind(METHODS, name, value);

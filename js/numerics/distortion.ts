@@ -1,31 +1,34 @@
-/** Sums of errors: merged tile by tile, and the figures they give. `src/analysis/distortion.rs` computes them. */
+/** Sums of errors, merged tile by tile, and the resulting figures. `src/analysis/distortion.rs` computes them. */
 
 import { call } from '../engine/wasm.js';
 import { expectArray, expectObject, expectOffset, wrongType } from '../engine/check.js';
 
-/** How far a tensor is from what it was; `x` is a weight, `y` what it came back as, `e = y - x`, `w` the importance of its column. */
+/** The error of a tensor; `x` is a weight, `y` its decoded value, `e = y - x`, `w` the importance of its column. */
 export interface ErrorFigures {
   /** `sqrt(mean e^2)`, in the unit of the weights. */
   rmse: number;
   /**
-   * The weight error (RMS, relative) of the tensor, `sqrt(sum e^2 / sum x^2)`: a share of the weights, 0 to 1 and beyond.
-   * {@link weightError} is that of a file.
+   * The weight error (RMS, relative) of the tensor, `sqrt(sum e^2 / sum x^2)`: a fraction that may exceed 1. {@link
+   * weightError} is that of a file.
    */
   relativeRmse: number;
-  /** Signal to quantization noise, `10 log10(sum x^2 / sum e^2)` dB; `Infinity` only where nothing changed. */
+  /** Signal to quantization noise, `10 log10(sum x^2 / sum e^2)` dB; `Infinity` only if nothing changed. */
   sqnrDb: number;
   /** `sum x y / sqrt(sum x^2 sum y^2)`; 1 if both are all zeros, 0 if one is. */
   cosine: number;
   /** The largest `|e|`. */
   maxError: number;
-  /** `sqrt(sum w e^2 / sum w x^2)`: {@link relativeRmse} where important columns count more. With an importance matrix. */
+  /** `sqrt(sum w e^2 / sum w x^2)`: {@link relativeRmse} weighted by importance; only with an importance matrix. */
   weightedError?: number;
 }
 
 /** The sums of some weights, in the order of the engine's `ErrorSums`. */
 export type ErrorSums = Float64Array<ArrayBuffer>;
 
-/** The figures of a tensor from the sums of its tiles, in their order; none if nothing changed. `weighted` if there was importance. */
+/**
+ * The figures of a tensor from the sums of its tiles, in order; `undefined` if nothing changed. `weighted` if there was
+ * importance.
+ */
 export function errorFigures(tiles: readonly ErrorSums[], weighted: boolean): ErrorFigures {
   const sums = new Float64Array(tiles.reduce((length, tile) => length + tile.length, 0));
   let at = 0;
@@ -36,10 +39,10 @@ export function errorFigures(tiles: readonly ErrorSums[], weighted: boolean): Er
   return figuresOf(call((engine) => engine.errorFigures(sums, weighted)));
 }
 
-/** Figures as the engine has them: in their order, and last whether the one before it was measured. */
+/** Reads the engine's figures: in order, and last whether the weighted error was measured. */
 export function figuresOf(values: Float64Array): ErrorFigures {
   const [rmse = 0, relativeRmse = 0, sqnrDb = 0, cosine = 0, maxError = 0, weightedError = 0, weighted = 0] = values;
-  // Not spread: that makes an object twice the size.
+  // Not spread: that would double the size of the object.
   if (weighted === 0) return { rmse, relativeRmse, sqnrDb, cosine, maxError };
   return { rmse, relativeRmse, sqnrDb, cosine, maxError, weightedError };
 }
@@ -47,12 +50,12 @@ export function figuresOf(values: Float64Array): ErrorFigures {
 /**
  * Returns the weight error (RMS, relative) of a whole file: `sqrt(sum n r^2 / sum n)` over its tensors, where `n` is a
  * tensor's number of weights and `r` its {@link ErrorFigures.relativeRmse}; a tensor that is copied has 0. The page,
- * `quantpress analyze`, `diff`, `quantize --report` and the best mix all mean this number by "weight error".
+ * `quantpress analyze`, `diff`, `quantize --report` and the best mix show this number as "weight error".
  *
- * Tensors whose error is unknown (`undefined`) count as the mean square of those that have one above 0; if there is none of
- * these, the result is `undefined`. Without any weights it is 0. The importance of columns plays no part in it.
+ * Tensors whose error is unknown (`undefined`) count as the mean square of those that have one above 0; if there are
+ * none, the result is `undefined`. Without any weights it is 0. The importance of columns is not used.
  *
- * @throws A `QuantpressError` `ARGUMENT` or `RANGE` for values that are not such numbers.
+ * @throws A `QuantpressError` `ARGUMENT` or `RANGE` for other values.
  * @example
  * ```ts
  * const error = weightError([{ weights: 4096, relativeRmse: 0.07 }, { weights: 64, relativeRmse: 0 }]);
@@ -74,7 +77,7 @@ export function weightErrorOf(
     expectObject('a tensor', tensor);
     const { weights, relativeRmse } = tensor;
     expectOffset('weights', weights);
-    // Infinite for a tensor of zeros that is not zero afterwards.
+    // Infinite for an all-zero tensor that is not zero afterwards.
     if (relativeRmse !== undefined && !(typeof relativeRmse === 'number' && relativeRmse >= 0))
       throw wrongType('relativeRmse', 'a number from 0 up, or undefined', relativeRmse);
     all += weights;

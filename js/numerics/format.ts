@@ -46,11 +46,11 @@ export type FormatName =
   | 'Q1_0'
   | 'Q2_0';
 
-/** What is known of a format without any weights. */
+/** The properties of a format. */
 export interface Format {
-  /** The name, as everywhere else. */
+  /** The name. */
   name: FormatName;
-  /** The number that stands for it in files. */
+  /** Its id in files. */
   id: number;
   /** Weights in a block; a row has to be a multiple of it. */
   weights: number;
@@ -58,9 +58,9 @@ export interface Format {
   bytes: number;
   /** `8 * bytes / weights`. */
   bitsPerWeight: number;
-  /** Whether {@link quantize} writes it, not only {@link dequantize} reads it. */
+  /** Whether {@link quantize} can write it; {@link dequantize} reads all. */
   canEncode: boolean;
-  /** Whether {@link quantize} refuses to write it without an importance vector. */
+  /** Whether {@link quantize} requires an importance vector. */
   needsImportance: boolean;
 }
 
@@ -94,11 +94,11 @@ export function quantize(
 }
 
 /**
- * {@link quantize} into memory the caller has already: nothing is allocated in JavaScript, and the bytes are copied once.
+ * {@link quantize} into the caller's memory: nothing is allocated in JavaScript, and the bytes are copied once.
  *
- * @returns The bytes written, which is all of `out`.
- * @throws {@link QuantpressError} as {@link quantize}, and `LENGTH` if `out` does not have exactly the bytes it takes.
- * After an error `out` is as it was.
+ * @returns The number of bytes written, the length of `out`.
+ * @throws {@link QuantpressError} as {@link quantize}, and `LENGTH` if `out` does not have exactly the required length.
+ * After an error `out` is unchanged.
  */
 export function quantizeInto(
   weights: Float32Array,
@@ -130,11 +130,11 @@ export function dequantize(bytes: Uint8Array, format: FormatName): Float32Array<
 }
 
 /**
- * {@link dequantize} into memory the caller has already: nothing is allocated in JavaScript, and the weights are copied once.
+ * {@link dequantize} into the caller's memory: nothing is allocated in JavaScript, and the weights are copied once.
  *
- * @returns The weights written, which is all of `out`.
- * @throws {@link QuantpressError} as {@link dequantize}, and `LENGTH` if `out` does not have exactly the weights there are.
- * After an error `out` is as it was.
+ * @returns The number of weights written, the length of `out`.
+ * @throws {@link QuantpressError} as {@link dequantize}, and `LENGTH` if `out` does not have exactly the required
+ * length. After an error `out` is unchanged.
  */
 export function dequantizeInto(bytes: Uint8Array, format: FormatName, out: Float32Array): number {
   expectBytes('bytes', bytes);
@@ -146,7 +146,7 @@ export function dequantizeInto(bytes: Uint8Array, format: FormatName, out: Float
 
 /**
  * Checks what ggml checks when it loads a model (`ggml_validate_row_data`): the scales of every block, or the floats
- * themselves, are finite. Decoding does not need it: any bytes decode to something.
+ * themselves, are finite. Decoding does not need it: any bytes can be decoded.
  *
  * @throws {@link QuantpressError} `INVALID_BLOCK` (for the floats, which have no scale, `NON_FINITE`) with the `index` of
  * the first bad block's first weight, `LENGTH` if the bytes do not divide into blocks, `UNKNOWN_NAME`.

@@ -19,10 +19,10 @@ import type { DataType4Bit, BlockSize4Bit } from './codec-options.js';
 
 export type { DataType4Bit, BlockSize4Bit } from './codec-options.js';
 
-/** The block size unless the options say otherwise. */
+/** The default block size. */
 export const BLOCK_SIZE = 64;
 
-/** How many absmax values share a second-level scale. */
+/** The number of absmax values per second-level scale. */
 export const DOUBLE_QUANT_BLOCK_SIZE = 256;
 
 /** Options of {@link quantize4bit}. */
@@ -36,8 +36,9 @@ export interface Quantize4BitOptions {
 /** Options of {@link quantize4bitDouble}. */
 export interface Quantize4BitDoubleOptions extends Quantize4BitOptions {
   /**
-   * What is subtracted from the absmax values before they are quantized: their mean by default, up to 4 units in the last
-   * place from `torch.mean`, whose last bits depend on the machine. Give one to have the bytes of a particular run.
+   * The offset subtracted from the absmax values before they are quantized: their mean by default, within 4 units in
+   * the last place of `torch.mean`, whose last bits depend on the machine. Pass one to reproduce the bytes of a
+   * particular run.
    */
   offset?: number | undefined;
 }
@@ -57,11 +58,11 @@ const DOUBLE_OPTIONS: ReaderTable<Quantize4BitDoubleOptions> = {
 
 /** The fields of a {@link Quantized4Bit}. */
 export interface Quantized4BitFields {
-  /** Two codes to a byte, the first in the high nibble; an odd end is filled with the code of 0. */
+  /** Two codes per byte, the first in the high nibble; an odd end is padded with the code of 0. */
   codes: Uint8Array;
   /** The largest magnitude of every block. */
   absmax: Float32Array;
-  /** How many weights there are. */
+  /** The number of weights. */
   length: number;
   /** Weights per block; the last block may have fewer. */
   blockSize: BlockSize4Bit;
@@ -71,15 +72,15 @@ export interface Quantized4BitFields {
 
 /** The fields of a {@link DoubleQuantized4Bit}. */
 export interface DoubleQuantized4BitFields {
-  /** Two codes to a byte, the first in the high nibble. */
+  /** Two codes per byte, the first in the high nibble. */
   codes: Uint8Array;
-  /** The absmax of every block, less the offset, in bitsandbytes' dynamic 8-bit map. */
+  /** The absmax of every block, after subtracting the offset, in bitsandbytes' dynamic 8-bit map. */
   absmaxCodes: Uint8Array;
-  /** The largest magnitude of every 256 absmax values, less the offset. */
+  /** The largest magnitude of every 256 absmax values, after subtracting the offset. */
   nestedAbsmax: Float32Array;
   /** What was subtracted from all absmax values. */
   offset: number;
-  /** How many weights there are. */
+  /** The number of weights. */
   length: number;
   /** Weights per block. */
   blockSize: BlockSize4Bit;
@@ -108,13 +109,13 @@ const DOUBLE: ReaderTable<DoubleQuantized4BitFields> = {
 const readSingle = (tensor: unknown): Quantized4BitFields => readFields(SINGLE, 'tensor', tensor);
 const readDouble = (tensor: unknown): DoubleQuantized4BitFields => readFields(DOUBLE, 'tensor', tensor);
 
-/** One tensor of a state dict, as safetensors has it. */
+/** One tensor of a state dict, as in safetensors. */
 export interface StateTensor {
   /** The full name. */
   name: string;
-  /** What it holds, by its name in safetensors; 4-bit weights have `U8` and `F32`. */
+  /** The dtype's name in safetensors; 4-bit weights use `U8` and `F32`. */
   dtype: string;
-  /** The extents. */
+  /** The shape. */
   shape: number[];
   /** The bytes, little-endian. */
   data: Uint8Array;
@@ -127,9 +128,9 @@ export type StateDtype = 'float32' | 'float16' | 'bfloat16';
 export interface LoadedState {
   /** Codes and scales. */
   tensor: Quantized4Bit | DoubleQuantized4Bit;
-  /** The extents of the weight before it was quantized. */
+  /** The shape of the weight before it was quantized. */
   shape: number[];
-  /** The type it had. */
+  /** Its original type. */
   dtype: StateDtype;
 }
 
@@ -149,7 +150,10 @@ export class Quantized4Bit implements Quantized4BitFields {
   readonly blockSize: BlockSize4Bit;
   readonly dataType: DataType4Bit;
 
-  /** From its fields, as they come out of storage or another thread. That they fit each other is checked where they are used. */
+  /**
+   * Creates a tensor from its fields, for example from storage or another thread. They are checked against each other
+   * on use.
+   */
   constructor(fields: Quantized4BitFields) {
     ({
       codes: this.codes,
@@ -160,30 +164,30 @@ export class Quantized4Bit implements Quantized4BitFields {
     } = readSingle(fields));
   }
 
-  /** The bytes that are stored: codes and absmax. */
+  /** The number of stored bytes: codes and absmax. */
   get memoryBytes(): number {
     return this.#sizes().memoryBytes;
   }
 
   /**
-   * How many times smaller than a `Float32Array`.
+   * The size of a `Float32Array` divided by this size.
    *
-   * @throws {@link QuantpressError} `NO_DATA` for a tensor of no weights.
+   * @throws {@link QuantpressError} `NO_DATA` for an empty tensor.
    */
   get compressionRatio(): number {
     return expectRatio(this.#sizes());
   }
 
-  /** As bytes, for {@link Quantized4Bit.fromBytes}. For other programs see {@link Quantized4Bit.toStateDict}. */
+  /** Serializes for {@link Quantized4Bit.fromBytes}. For other programs see {@link Quantized4Bit.toStateDict}. */
   toBytes(): Uint8Array<ArrayBuffer> {
     const tensor = readSingle(this);
     return call((engine) => engine.quantized4bitToBytes(tensor)) as Uint8Array<ArrayBuffer>;
   }
 
   /**
-   * What {@link Quantized4Bit.toBytes} wrote.
+   * Reads what {@link Quantized4Bit.toBytes} wrote.
    *
-   * @throws {@link QuantpressError} `TRUNCATED`, `MAGIC`, `MALFORMED`, `LENGTH` ... for bytes that are not whole.
+   * @throws {@link QuantpressError} `TRUNCATED`, `MAGIC`, `MALFORMED`, `LENGTH` ... for invalid or incomplete bytes.
    */
   static fromBytes(bytes: Uint8Array): Quantized4Bit {
     expectBytes('bytes', bytes);
@@ -191,9 +195,9 @@ export class Quantized4Bit implements Quantized4BitFields {
   }
 
   /**
-   * The tensors bitsandbytes reads this weight from.
+   * Returns the tensors from which bitsandbytes reads this weight.
    *
-   * @throws {@link QuantpressError} `UNSUPPORTED` for `int4`, `LENGTH` for a shape of another number of elements.
+   * @throws {@link QuantpressError} `UNSUPPORTED` for `int4`, `LENGTH` for a shape with another number of elements.
    */
   toStateDict(name: string, shape: readonly number[], dtype: StateDtype = 'float32'): StateTensor[] {
     return toStateDict(this, name, shape, dtype);
@@ -205,7 +209,7 @@ export class Quantized4Bit implements Quantized4BitFields {
   }
 }
 
-/** A 4-bit tensor whose absmax are 8-bit codes: 4.127 bits per weight with blocks of 64. */
+/** A 4-bit tensor whose absmax values are 8-bit codes: 4.127 bits per weight with blocks of 64. */
 export class DoubleQuantized4Bit implements DoubleQuantized4BitFields {
   readonly codes: Uint8Array;
   readonly absmaxCodes: Uint8Array;
@@ -215,7 +219,10 @@ export class DoubleQuantized4Bit implements DoubleQuantized4BitFields {
   readonly blockSize: BlockSize4Bit;
   readonly dataType: DataType4Bit;
 
-  /** From its fields, as they come out of storage or another thread. That they fit each other is checked where they are used. */
+  /**
+   * Creates a tensor from its fields, for example from storage or another thread. They are checked against each other
+   * on use.
+   */
   constructor(fields: DoubleQuantized4BitFields) {
     ({
       codes: this.codes,
@@ -243,21 +250,21 @@ export class DoubleQuantized4Bit implements DoubleQuantized4BitFields {
     return new Quantized4Bit(call((engine) => engine.singleQuantized(tensor)) as Quantized4BitFields);
   }
 
-  /** The bytes that are stored: codes, codes of absmax, nested absmax, offset. */
+  /** The number of stored bytes: codes, codes of absmax, nested absmax, offset. */
   get memoryBytes(): number {
     return this.#sizes().memoryBytes;
   }
 
   /**
-   * How many times smaller than a `Float32Array`.
+   * The size of a `Float32Array` divided by this size.
    *
-   * @throws {@link QuantpressError} `NO_DATA` for a tensor of no weights.
+   * @throws {@link QuantpressError} `NO_DATA` for an empty tensor.
    */
   get compressionRatio(): number {
     return expectRatio(this.#sizes());
   }
 
-  /** How many bytes the second level saves; negative for a tensor of a block or two. */
+  /** The number of bytes that the second level saves; negative for a tensor of one or two blocks. */
   get doubleQuantSavings(): number {
     return this.#sizes().savings;
   }
@@ -269,9 +276,9 @@ export class DoubleQuantized4Bit implements DoubleQuantized4BitFields {
   }
 
   /**
-   * What {@link DoubleQuantized4Bit.toBytes} wrote.
+   * Reads what {@link DoubleQuantized4Bit.toBytes} wrote.
    *
-   * @throws {@link QuantpressError} `TRUNCATED`, `MAGIC`, `MALFORMED`, `LENGTH` ... for bytes that are not whole.
+   * @throws {@link QuantpressError} `TRUNCATED`, `MAGIC`, `MALFORMED`, `LENGTH` ... for invalid or incomplete bytes.
    */
   static fromBytes(bytes: Uint8Array): DoubleQuantized4Bit {
     expectBytes('bytes', bytes);
@@ -298,8 +305,8 @@ export class DoubleQuantized4Bit implements DoubleQuantized4BitFields {
  * becomes the nearest of sixteen values.
  *
  * @param weights - All of them finite.
- * @throws {@link QuantpressError} `NON_FINITE` with the index of the first NaN or infinity, `RANGE` for a block size
- * that is none, `UNKNOWN_NAME`.
+ * @throws {@link QuantpressError} `NON_FINITE` with the index of the first NaN or infinity, `RANGE` for an invalid
+ * block size, `UNKNOWN_NAME`.
  * @example
  * ```ts
  * const tensor = quantize4bit(weights);
@@ -314,7 +321,7 @@ export function quantize4bit(weights: Float32Array, options: Quantize4BitOptions
 }
 
 /**
- * {@link quantize4bit} into memory the caller has already: `ceil(n / 2)` bytes of codes and one absmax per block.
+ * {@link quantize4bit} into the caller's memory: `ceil(n / 2)` bytes of codes and one absmax per block.
  *
  * @throws {@link QuantpressError} as {@link quantize4bit}, and `LENGTH` for outputs of other lengths.
  */
@@ -332,16 +339,16 @@ export function quantize4bitInto(
 }
 
 /**
- * The weights of a 4-bit tensor, to the bit as bitsandbytes' `dequantize_4bit` computes them.
+ * Decodes a 4-bit tensor, bit-identical to bitsandbytes' `dequantize_4bit`.
  *
- * @throws {@link QuantpressError} `LENGTH`, `RANGE`, `NON_FINITE` for fields that do not fit each other.
+ * @throws {@link QuantpressError} `LENGTH`, `RANGE`, `NON_FINITE` for inconsistent fields.
  */
 export function dequantize4bit(tensor: Quantized4BitFields): Float32Array<ArrayBuffer> {
   const fields = readSingle(tensor);
   return call((engine) => engine.dequantize4bit(fields)) as Float32Array<ArrayBuffer>;
 }
 
-/** {@link dequantize4bit} into memory the caller has already, of as many values. */
+/** {@link dequantize4bit} into the caller's memory. */
 export function dequantize4bitInto(tensor: Quantized4BitFields, out: Float32Array): void {
   expectFloats('out', out);
   const fields = readSingle(tensor);
@@ -370,7 +377,7 @@ function quantizeDouble(owner: string, weights: Float32Array, options: Quantize4
 }
 
 /**
- * {@link quantize4bitDouble} into memory the caller has already: codes, one code per block, one nested absmax per 256
+ * {@link quantize4bitDouble} into the caller's memory: codes, one code per block, one nested absmax per 256
  * blocks.
  *
  * @returns The offset.
@@ -392,7 +399,7 @@ export function quantize4bitDoubleInto(
     ['absmaxCodes', absmaxCodes, tensor.absmaxCodes],
     ['nestedAbsmax', nestedAbsmax, tensor.nestedAbsmax],
   ] as const;
-  // All of them are checked before any is written.
+  // All outputs are checked before any is written.
   for (const [name, out, made] of outputs) {
     if (out.length === made.length) continue;
     const details = { actual: out.length, expected: made.length };
@@ -402,13 +409,13 @@ export function quantize4bitDoubleInto(
   return tensor.offset;
 }
 
-/** The weights of a doubly quantized tensor. */
+/** Decodes a double-quantized tensor. */
 export function dequantize4bitDouble(tensor: DoubleQuantized4BitFields): Float32Array<ArrayBuffer> {
   const fields = readDouble(tensor);
   return call((engine) => engine.dequantize4bitDouble(fields)) as Float32Array<ArrayBuffer>;
 }
 
-/** {@link dequantize4bitDouble} into memory the caller has already, of as many values. */
+/** {@link dequantize4bitDouble} into the caller's memory. */
 export function dequantize4bitDoubleInto(tensor: DoubleQuantized4BitFields, out: Float32Array): void {
   expectFloats('out', out);
   const fields = readDouble(tensor);
@@ -416,15 +423,15 @@ export function dequantize4bitDoubleInto(tensor: DoubleQuantized4BitFields, out:
 }
 
 /**
- * Reads the 4-bit weight `name` from tensors of a file that bitsandbytes wrote; there may be more of them.
+ * Reads the 4-bit weight `name` from the tensors of a file that bitsandbytes wrote; other tensors are ignored.
  *
  * @throws {@link QuantpressError} `ARGUMENT` if a part is missing, `MALFORMED`, `UNSUPPORTED` for a code table that is
- * not bitsandbytes' own, `LENGTH` for parts that do not fit each other.
+ * not bitsandbytes' own, `LENGTH` for parts that do not match.
  */
 export function fromStateDict(tensors: readonly StateTensor[], name: string): LoadedState {
   expectArray('tensors', tensors);
   expectText('name', name);
-  // Other tensors of the file may be of any type, and do not concern this one.
+  // Other tensors of the file may have any type.
   const given = tensors.map((tensor, index) => readFields(STATE, `tensors[${index}]`, tensor));
   const { tensor, ...rest } = call((engine) => engine.fromStateDict(given, name)) as {
     tensor: Quantized4BitFields | DoubleQuantized4BitFields;
@@ -434,7 +441,7 @@ export function fromStateDict(tensors: readonly StateTensor[], name: string): Lo
   return { tensor: 'offset' in tensor ? new DoubleQuantized4Bit(tensor) : new Quantized4Bit(tensor), ...rest };
 }
 
-/** What each of the sixteen codes of a type stands for in a block whose largest magnitude is 1. */
+/** Returns the values of the sixteen codes of a type in a block whose largest magnitude is 1. */
 export function table4bit(dataType: DataType4Bit): Float32Array<ArrayBuffer> {
   const type = dataTypeReader('dataType', dataType);
   return call((engine) => engine.table4bit(type)) as Float32Array<ArrayBuffer>;

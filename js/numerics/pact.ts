@@ -1,10 +1,10 @@
-/** PACT, a clipping level that is trained: `src/qat/learned.rs` for JavaScript. */
+/** PACT, a trained clipping level: `src/qat/learned.rs` for JavaScript. */
 
 import { expectBits, expectBytes, expectFloats, expectNumber } from '../engine/check.js';
 import { call } from '../engine/wasm.js';
 
 /**
- * PACT: a clipping level for activations that is trained, and unsigned codes below it.
+ * PACT: a trained clipping level for activations, with unsigned codes below it.
  *
  * ```text
  * y  = roundHalfEven(clip(x, 0, a) (n / a)) (a / n),   n = 2^bits - 1
@@ -34,7 +34,7 @@ export class Pact {
   }
 
   /**
-   * The clipping level that {@link Pact.toBytes} wrote.
+   * Reads a clipping level that {@link Pact.toBytes} wrote.
    *
    * @throws {@link QuantpressError} `MAGIC`, `MALFORMED`, `TRUNCATED` or `UNSUPPORTED` for any other bytes, `RANGE` as the
    * constructor.
@@ -45,7 +45,7 @@ export class Pact {
     return new Pact(alpha, bits, decay);
   }
 
-  /** Everything, as bytes for {@link Pact.fromBytes}. */
+  /** Serializes everything for {@link Pact.fromBytes}. */
   toBytes(): Uint8Array<ArrayBuffer> {
     const { alpha, bits, decay } = this;
     return call((engine) => engine.pactToBytes(alpha, bits, decay)) as Uint8Array<ArrayBuffer>;
@@ -68,7 +68,7 @@ export class Pact {
     return { input: result as Float32Array<ArrayBuffer>, alpha: level[0] ?? 0 };
   }
 
-  /** The level is the caller's to train. */
+  /** The caller trains the level. */
   #level(): { alpha: number; bits: number; decay: number } {
     const { alpha, bits, decay } = this;
     expectNumber('alpha', alpha, true);

@@ -1,4 +1,4 @@
-/** What fake quantization is told: the codes to train for, and how it watches. */
+/** The configuration of fake quantization: the codes to train for, and the observer. */
 
 import type { QuantGranularity } from './affine.js';
 import { bitsReader, codeReader, readGranularity } from './affine-options.js';
@@ -37,7 +37,7 @@ const CONFIG: ReaderTable<FakeQuantConfig> = {
   narrowRange: flag,
 };
 
-/** @internal A configuration, as the engine takes it. */
+/** @internal A configuration in the form of the engine. */
 export const readConfig = (config: unknown): FakeQuantConfig => readFields(CONFIG, 'config', config);
 
 type Convention = 'symmetric' | 'asymmetric' | 'signed' | 'unsigned';
@@ -48,7 +48,7 @@ function configOf(convention: Convention, bits: number, symmetric: boolean): Fak
   return call((engine) => engine.fakeQuantConfig(convention, bits, symmetric)) as FakeQuantConfig;
 }
 
-/** The conventions in use. Each throws a {@link QuantpressError} `RANGE` unless `bits` is 2 to 8. */
+/** Common configurations. Each throws a {@link QuantpressError} `RANGE` unless `bits` is 2 to 8. */
 export const FakeQuantConfig = {
   /** Symmetric around 0 with a narrow range: -127 to 127 at 8 bits. */
   symmetric: (bits: number): FakeQuantConfig => configOf('symmetric', bits, true),
@@ -64,14 +64,16 @@ export const FakeQuantConfig = {
   q8Symmetric: (): FakeQuantConfig => configOf('symmetric', 8, true),
 };
 
-/** How the ranges of batches become one: the extremes of all, or a moving average (PyTorch's `averaging_constant`). */
+/**
+ * How the ranges of batches are combined: the extremes of all, or a moving average (PyTorch's `averaging_constant`).
+ */
 export type RangeRule = { kind: 'minMax' } | { kind: 'movingAverage'; momentum: number };
 
 /** Options of {@link FakeQuantize}. */
 export interface FakeQuantizeOptions {
   /** Which values share a scale; all of them by default. */
   granularity?: QuantGranularity | undefined;
-  /** How it watches; a moving average of momentum 0.01 by default. */
+  /** How it observes; a moving average with momentum 0.01 by default. */
   observer?: RangeRule | undefined;
 }
 
@@ -85,7 +87,7 @@ export const FAKE_QUANTIZE_OPTIONS: ReaderTable<FakeQuantizeOptions> = {
   observer: observerReader,
 };
 
-/** @internal What the engine is told of a `LearnedFakeQuantize`. */
+/** @internal The state of a `LearnedFakeQuantize` in the form of the engine. */
 export interface LearnedFields {
   config: Readonly<FakeQuantConfig>;
   granularity: QuantGranularity;
@@ -100,5 +102,5 @@ const LEARNED: ReaderTable<LearnedFields> = {
   zeroPoints: floats,
 };
 
-/** @internal Steps that the caller trains, as the engine takes them. */
+/** @internal Steps that the caller trains, in the form of the engine. */
 export const readLearned = (learned: unknown): LearnedFields => readFields(LEARNED, 'learned', learned);

@@ -1,4 +1,7 @@
-/** Quantization-aware training: `src/qat/` for JavaScript. Every operation is a forward and a backward over arrays. */
+/**
+ * Quantization-aware training: `src/qat/` for JavaScript. Every operation has a forward and a backward pass over
+ * arrays.
+ */
 
 import { type QuantGranularity, QuantParams, type QuantParamsFields } from './affine.js';
 import { readGranularity } from './affine-options.js';
@@ -26,7 +29,7 @@ import { call, type Engine } from '../engine/wasm.js';
 export { FakeQuantConfig, type FakeQuantizeOptions, type RangeRule } from './qat-config.js';
 
 /**
- * Quantizes and dequantizes in one step, with a range it learns by watching.
+ * Quantizes and dequantizes in one step, with an observed range.
  *
  * ```text
  * forward    y  = s (clamp(roundHalfEven(x (1 / s)) + z, qmin, qmax) - z)
@@ -34,8 +37,8 @@ export { FakeQuantConfig, type FakeQuantizeOptions, type RangeRule } from './qat
  * clamped    dx = dy where roundHalfEven(x (1 / s)) + z is one of the codes, else 0
  * ```
  *
- * `forward` and `backwardClamped` equal PyTorch's `fake_quantize_per_tensor_affine` and `_per_channel_affine` to the bit.
- * A shape that is left out is one axis.
+ * `forward` and `backwardClamped` equal PyTorch's `fake_quantize_per_tensor_affine` and `_per_channel_affine` to the
+ * bit. Without a shape the values have one axis.
  *
  * @example
  * ```ts
@@ -53,7 +56,7 @@ export class FakeQuantize {
   #observing = true;
   #quantizing = true;
 
-  /** @throws {@link QuantpressError} `RANGE`, `ARGUMENT` for a configuration that cannot be. */
+  /** @throws {@link QuantpressError} `RANGE`, `ARGUMENT` for an invalid configuration. */
   constructor(config: FakeQuantConfig, options: FakeQuantizeOptions = {}) {
     const given = readOptions('FakeQuantize', FAKE_QUANTIZE_OPTIONS, options);
     const { granularity = { kind: 'perTensor' }, observer = { kind: 'movingAverage', momentum: 0.01 } } = given;
@@ -74,10 +77,10 @@ export class FakeQuantize {
   }
 
   /**
-   * The fake quantization that {@link FakeQuantize.toBytes} wrote, with its ranges, parameters and switches.
+   * Reads a fake quantization that {@link FakeQuantize.toBytes} wrote, with its ranges, parameters and switches.
    *
    * @throws {@link QuantpressError} `MAGIC`, `MALFORMED`, `TRUNCATED` or `UNSUPPORTED` for any other bytes, `RANGE`, `ARGUMENT`
-   * or `LENGTH` for numbers that no fake quantization has.
+   * or `LENGTH` for inconsistent contents.
    */
   static fromBytes(bytes: Uint8Array): FakeQuantize {
     expectBytes('bytes', bytes);
@@ -92,7 +95,7 @@ export class FakeQuantize {
   }
 
   /**
-   * Forgets what was seen, and takes the range of `data` alone.
+   * Clears the observations and uses the range of `data` alone.
    *
    * @throws {@link QuantpressError} as {@link FakeQuantize.observe}.
    */
@@ -103,10 +106,10 @@ export class FakeQuantize {
   }
 
   /**
-   * Takes a batch's range in, whatever the switches say.
+   * Observes a batch's range, whatever the switches.
    *
-   * @throws {@link QuantpressError} `LENGTH`, `NO_DATA`, `NON_FINITE` with the index of the first NaN or infinity; then
-   * everything is as it was.
+   * @throws {@link QuantpressError} `LENGTH`, `NO_DATA`, `NON_FINITE` with the index of the first NaN or infinity; on
+   * an error nothing changes.
    */
   observe(data: Float32Array, shape: readonly number[] = [data?.length]): void {
     expectFloats('data', data);
@@ -114,7 +117,7 @@ export class FakeQuantize {
     call(() => this.#state.observe(data, shape));
   }
 
-  /** Sets scales and zero points from elsewhere, one of each per channel. */
+  /** Sets the scales and zero points, one of each per channel. */
   setParameters(scales: Float32Array, zeroPoints: Int32Array): void {
     expectFloats('scales', scales);
     expectIntegers('zeroPoints', zeroPoints);
@@ -122,7 +125,7 @@ export class FakeQuantize {
   }
 
   /**
-   * The values a quantized network would see; the input itself while quantizing is switched off.
+   * Returns the values that a quantized network would see, or the input itself while quantizing is switched off.
    *
    * @throws {@link QuantpressError} `NO_DATA` before anything was observed, `LENGTH`, `NON_FINITE`.
    */
@@ -132,7 +135,7 @@ export class FakeQuantize {
     return call(() => this.#state.forward(input, shape)) as Float32Array<ArrayBuffer>;
   }
 
-  /** {@link FakeQuantize.forward} into memory the caller has already. */
+  /** {@link FakeQuantize.forward} into the caller's memory. */
   forwardInto(input: Float32Array, out: Float32Array, shape: readonly number[] = [input?.length]): void {
     expectFloats('input', input);
     expectShape(shape);
@@ -140,19 +143,19 @@ export class FakeQuantize {
     call(() => this.#state.forwardInto(input, shape, out));
   }
 
-  /** A step of training: watches if watching is on, then {@link FakeQuantize.forward}. */
+  /** A training step: observes if observing is on, then {@link FakeQuantize.forward}. */
   forwardWithCalibration(input: Float32Array, shape: readonly number[] = [input?.length]): Float32Array<ArrayBuffer> {
     expectFloats('input', input);
     expectShape(shape);
     return call(() => this.#state.forwardWithCalibration(input, shape)) as Float32Array<ArrayBuffer>;
   }
 
-  /** The straight-through estimator: the gradient as it is. */
+  /** The straight-through estimator: the gradient unchanged. */
   backward(gradient: Float32Array): Float32Array<ArrayBuffer> {
     return steBackward(gradient);
   }
 
-  /** The gradient where the input's code was one of the codes, zero point included, and 0 where it was clamped. */
+  /** The gradient for inputs whose code, including the zero point, is in range, and 0 for clamped ones. */
   backwardClamped(
     gradient: Float32Array,
     input: Float32Array,
@@ -164,7 +167,7 @@ export class FakeQuantize {
     return call(() => this.#state.backwardClamped(gradient, input, shape)) as Float32Array<ArrayBuffer>;
   }
 
-  /** {@link FakeQuantize.backwardClamped} into memory the caller has already. */
+  /** {@link FakeQuantize.backwardClamped} into the caller's memory. */
   backwardClampedInto(
     gradient: Float32Array,
     input: Float32Array,
@@ -178,7 +181,7 @@ export class FakeQuantize {
     call(() => this.#state.backwardClampedInto(gradient, input, shape, out));
   }
 
-  /** The integer parameters that give the same values, bit for bit. */
+  /** The integer parameters that give bit-identical values. */
   toParams(): QuantParams {
     return new QuantParams(call(() => this.#state.toParams()) as QuantParamsFields);
   }
@@ -208,12 +211,12 @@ export class FakeQuantize {
     return call(() => this.#state.isInitialized);
   }
 
-  /** How many codes there are. */
+  /** The number of codes. */
   get numLevels(): number {
     return call(() => this.#state.numLevels);
   }
 
-  /** Whether it watches: off for the last steps of training, so that scales stand still. */
+  /** Whether it observes: off for the last training steps, so that scales do not change. */
   get observerEnabled(): boolean {
     return this.#observing;
   }
@@ -224,7 +227,7 @@ export class FakeQuantize {
     this.#observing = on;
   }
 
-  /** Whether it quantizes: off for the first steps, so that ranges settle. */
+  /** Whether it quantizes: off for the first training steps, so that ranges settle. */
   get fakeQuantEnabled(): boolean {
     return this.#quantizing;
   }
@@ -235,12 +238,12 @@ export class FakeQuantize {
     this.#quantizing = on;
   }
 
-  /** Everything, as bytes for {@link FakeQuantize.fromBytes}: training that is resumed from them gives identical results. */
+  /** Serializes everything for {@link FakeQuantize.fromBytes}: resumed training gives identical results. */
   toBytes(): Uint8Array<ArrayBuffer> {
     return call(() => this.#state.toBytes()) as Uint8Array<ArrayBuffer>;
   }
 
-  /** Gives its memory back at once; without it, that happens when it is collected. A second call does nothing. */
+  /** Frees its memory at once; otherwise that happens on garbage collection. A second call does nothing. */
   free(): void {
     release(this.#state);
   }
@@ -270,7 +273,7 @@ export function fakeQuantize(values: Float32Array, bits: number, symmetric: bool
   return call((engine) => engine.fakeQuantize(values, bits, symmetric)) as Float32Array<ArrayBuffer>;
 }
 
-/** {@link fakeQuantize} into memory the caller has already. */
+/** {@link fakeQuantize} into the caller's memory. */
 export function fakeQuantizeInto(values: Float32Array, bits: number, symmetric: boolean, out: Float32Array): void {
   expectFloats('values', values);
   expectBits(bits);
@@ -279,13 +282,16 @@ export function fakeQuantizeInto(values: Float32Array, bits: number, symmetric: 
   call((engine) => engine.fakeQuantizeInto(values, bits, symmetric, out));
 }
 
-/** The straight-through estimator: rounding has no useful derivative, so the gradient passes as it is. A copy of it. */
+/**
+ * The straight-through estimator: rounding has no useful derivative, so the gradient passes unchanged. Returns a copy
+ * of it.
+ */
 export function steBackward(gradient: Float32Array): Float32Array<ArrayBuffer> {
   expectFloats('gradient', gradient);
   return new Float32Array(gradient);
 }
 
-/** {@link steBackward} into memory the caller has already. */
+/** {@link steBackward} into the caller's memory. */
 export function steBackwardInto(gradient: Float32Array, out: Float32Array): void {
   expectFloats('gradient', gradient);
   expectFloats('out', out);
@@ -307,7 +313,7 @@ export interface LearnedGradients {
 }
 
 /**
- * LSQ and LSQ+: fake quantization whose steps, and zero points, are trained as weights are. With `v = x / s` and
+ * LSQ and LSQ+: fake quantization whose steps, and zero points, are trained like weights. With `v = x / s` and
  * `q = round(v) + z`:
  *
  * ```text
@@ -340,7 +346,7 @@ export class LearnedFakeQuantize {
   }
 
   /**
-   * Steps from the values: `2 mean|x| / sqrt(qmax)` for symmetric codes, from the range for others.
+   * Computes steps from the values: `2 mean|x| / sqrt(qmax)` for symmetric codes, from the range for others.
    *
    * @throws {@link QuantpressError} `LENGTH`, `NO_DATA`, `NON_FINITE`, `RANGE`.
    */
@@ -358,7 +364,7 @@ export class LearnedFakeQuantize {
     return new LearnedFakeQuantize(given, shared, steps);
   }
 
-  /** Given steps and zero points, one of each per channel. */
+  /** Creates it with given steps and zero points, one of each per channel. */
   static withParameters(
     config: FakeQuantConfig,
     scales: Float32Array,
@@ -375,10 +381,10 @@ export class LearnedFakeQuantize {
   }
 
   /**
-   * The fake quantization that {@link LearnedFakeQuantize.toBytes} wrote.
+   * Reads a fake quantization that {@link LearnedFakeQuantize.toBytes} wrote.
    *
    * @throws {@link QuantpressError} `MAGIC`, `MALFORMED`, `TRUNCATED` or `UNSUPPORTED` for any other bytes, `RANGE` or
-   * `ARGUMENT` for a configuration that cannot be.
+   * `ARGUMENT` for an invalid configuration.
    */
   static fromBytes(bytes: Uint8Array): LearnedFakeQuantize {
     expectBytes('bytes', bytes);
@@ -387,14 +393,14 @@ export class LearnedFakeQuantize {
   }
 
   /**
-   * Everything, as bytes for {@link LearnedFakeQuantize.fromBytes}: training that is resumed from them gives identical
-   * results. The state of the optimizer is the caller's to save.
+   * Serializes everything for {@link LearnedFakeQuantize.fromBytes}: resumed training gives identical results. The
+   * caller saves the state of the optimizer.
    */
   toBytes(): Uint8Array<ArrayBuffer> {
     return call((engine) => engine.learnedToBytes(readLearned(this))) as Uint8Array<ArrayBuffer>;
   }
 
-  /** The values a quantized network would see. */
+  /** Returns the values that a quantized network would see. */
   forward(input: Float32Array, shape: readonly number[] = [input?.length]): Float32Array<ArrayBuffer> {
     expectFloats('input', input);
     expectShape(shape);
@@ -410,11 +416,11 @@ export class LearnedFakeQuantize {
   }
 
   /**
-   * Keeps every step positive and every zero point among the codes, after an optimizer moved them. A step that is zero or
+   * Keeps every step positive and every zero point within the codes after an optimizer step. A step that is zero or
    * negative becomes 1.19e-7 (2^-23), to which PyTorch's `_LearnableFakeQuantize` clamps.
    *
-   * @throws {@link QuantpressError} `RANGE` for a step that is NaN or infinite, `NON_FINITE` for such a zero point: training has
-   * diverged. Then everything is as it was.
+   * @throws {@link QuantpressError} `RANGE` for a step that is NaN or infinite, `NON_FINITE` for such a zero point:
+   * training has diverged. On an error nothing changes.
    */
   clampParameters(): void {
     const { config, scales, zeroPoints } = readLearned(this);
@@ -423,7 +429,7 @@ export class LearnedFakeQuantize {
     this.zeroPoints.set(steps.zeroPoints);
   }
 
-  /** The integer parameters that give the same values, bit for bit. */
+  /** The integer parameters that give bit-identical values. */
   toParams(): QuantParams {
     return new QuantParams(call((engine) => engine.learnedParams(readLearned(this))) as QuantParamsFields);
   }

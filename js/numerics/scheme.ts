@@ -1,4 +1,4 @@
-/** Any way to quantize, as a value: what error analysis and benchmarks compare. */
+/** A quantization scheme as a value, for error analysis and benchmarks. */
 
 import type { QuantGranularity, QuantMode } from './affine.js';
 import { bitsReader, modeReader, readGranularity } from './affine-options.js';
@@ -11,7 +11,7 @@ import { flag, readKind, text, type KindTable } from '../engine/options.js';
 export type Scheme =
   /** Integers of 2 to 8 bits with a scale. */
   | { kind: 'affine'; bits: number; mode: QuantMode; granularity: QuantGranularity }
-  /** A codebook of 16 numbers, as bitsandbytes; `double` quantizes the absmax values too. */
+  /** A codebook of 16 numbers, as in bitsandbytes; `double` also quantizes the absmax values. */
   | { kind: 'fourBit'; dataType: DataType4Bit; blockSize: number; double: boolean }
   /** A GGUF block format. */
   | { kind: 'block'; format: FormatName };
@@ -20,7 +20,7 @@ const SCHEMES: KindTable<Scheme> = {
   affine: {
     bits: bitsReader,
     mode: modeReader,
-    // It is read where the shape is known.
+    // It is read when the shape is known.
     granularity: (_, value) => value as QuantGranularity,
   },
   fourBit: { dataType: dataTypeReader, blockSize: blockSizeReader, double: flag },

@@ -1,10 +1,10 @@
-/** Many tasks through one runner: as many at once as it is wide, all stopped by the first that fails. */
+/** Runs many tasks on one runner, concurrently up to its width; the first failure stops all. */
 
 import type { Runner } from './pool.js';
 
 /**
- * Does `each` for everything in `work`, in order of beginning. The caller's signal or the first failure ends all of it, also
- * what waits for a source that is stuck. The runner is closed in any case.
+ * Calls `each` for everything in `work`, started in order. The caller's signal or the first failure ends all of it,
+ * even if a source is stuck. The runner is always closed.
  */
 export async function inLanes<T>(
   runner: Runner,

@@ -1,9 +1,12 @@
-/** The files of an `OpfsTarget`, in a worker: only there do browsers write a file in place, so that what is written stays. */
+/**
+ * The files of an `OpfsTarget`, in a worker: only there can browsers write a file in place, so that partial contents
+ * persist.
+ */
 
 import { MAX_JOURNAL_BYTES } from '../engine/limits.js';
 import { systemError } from '../io/system-error.js';
 
-/** What the worker is asked to do. Bytes are what it gives back, if only none. */
+/** The requests to the worker. Each returns bytes, perhaps none. */
 export type OpfsCall =
   | { op: 'open'; folder: FileSystemDirectoryHandle; part: string; journal: string }
   | { op: 'clear'; size: number }
@@ -25,7 +28,7 @@ interface Handle {
 let part: Handle | undefined;
 let journal: Handle | undefined;
 
-/** Does what is asked. */
+/** Handles a request. */
 export async function opfs(call: OpfsCall): Promise<Uint8Array<ArrayBuffer>> {
   try {
     return await OPERATIONS[call.op](call as never);
@@ -47,7 +50,7 @@ const OPERATIONS: { [K in OpfsCall['op']]: (call: Extract<OpfsCall, { op: K }>) 
     async clear({ size }) {
       journal?.truncate(0);
       part?.truncate(0);
-      // Claims the space, so that a quota that is too small says so now.
+      // Allocates the space, so that a quota that is too small fails now.
       part?.truncate(size);
       return NONE();
     },
@@ -78,7 +81,7 @@ const OPERATIONS: { [K in OpfsCall['op']]: (call: Extract<OpfsCall, { op: K }>) 
 
 async function openFile(folder: FileSystemDirectoryHandle, name: string): Promise<Handle> {
   const file = await folder.getFileHandle(name, { create: true });
-  // TypeScript knows it only in workers.
+  // TypeScript declares it only for workers.
   return (file as unknown as { createSyncAccessHandle(): Promise<Handle> }).createSyncAccessHandle();
 }
 

@@ -1,4 +1,4 @@
-/** Runs tasks in workers, or in this thread: whoever asks need not know which. */
+/** Runs tasks in workers or in this thread; callers need not know which. */
 
 import { QuantpressError } from '../engine/error.js';
 import { canStartThreads, carriesWorker, startThread, type Thread } from './thread.js';
@@ -12,42 +12,42 @@ import { readInput, Workbench } from './tasks.js';
 
 /** Runs tasks on a source. */
 export interface Runner {
-  /** How many tasks are worth having under way. */
+  /** The useful number of concurrent tasks. */
   readonly width: number;
-  /** Does one piece of work. */
+  /** Runs one task. */
   run<T extends Task>(task: T, signal: AbortSignal): Promise<Results[T['kind']]>;
-  /** Ends all work at once; what is under way is rejected with `reason`. */
+  /** Ends all work at once; running tasks are rejected with `reason`. */
   close(reason: unknown): Promise<void>;
 }
 
 /** What `createRunner` needs. */
 export interface RunnerOptions {
-  /** How many workers; 0 means this thread. By default the number of cores, up to 8. */
+  /** The number of workers; 0 runs in this thread. By default the number of cores, up to 8. */
   workers?: number | undefined;
-  /** Where the worker's file is, when that is not beside this one. */
+  /** The URL of the worker's file, if it is not next to this one. */
   workerUrl?: URL | string | undefined;
 }
 
 /** @internal Shared by all functions that take them. */
 export const RUNNER_OPTIONS: ReaderTable<RunnerOptions> = { workers: count, workerUrl: unchecked };
 
-/** More workers than this wait for memory and disk rather than for each other. */
+/** The default maximum: more workers would only wait for memory and disk. */
 const MOST_BY_DEFAULT = 8;
 
 /** The signal of a task that is rejected by the pool itself. */
 const NEVER = /* @__PURE__ */ new AbortController().signal;
 
-/** Two tasks for each worker: while one is at work, the bytes of the next are read. */
+/** Two tasks for each worker: while one runs, the bytes of the next are read. */
 const TASKS_PER_WORKER = 2;
 
-/** A pool of workers, or this thread if it shall be or if it cannot start any. */
+/** Returns a pool of workers, or a runner in this thread if `workers` is 0 or none can be started. */
 export function createRunner(source: Source, module: WebAssembly.Module, options: RunnerOptions = {}): Runner {
   const workers = options.workers ?? (canStartThreads() ? Math.min(cores(), MOST_BY_DEFAULT) : 0);
   expectCount('workers', workers);
   return workers === 0 ? new ThisThread(source) : new Pool(workers, source, module, options.workerUrl);
 }
 
-/** The work done here. Between tasks the thread is let go, so that timers and a cancel button work. */
+/** Runs tasks in this thread. It yields between tasks, so that timers and a cancel button work. */
 class ThisThread implements Runner {
   readonly width = 1;
   readonly #bench: Workbench;
@@ -74,11 +74,11 @@ interface Pending {
 interface Member {
   thread: Thread;
   tasks: Map<number, Pending>;
-  /** Whether it has answered: it was loaded, and may take what cannot be sent twice. */
+  /** Whether it has answered: it is loaded and may receive transferred buffers. */
   proven: boolean;
 }
 
-/** Workers that are started when there is work for them, and replaced when they fail. */
+/** Workers that are started on demand and replaced if they fail. */
 class Pool implements Runner {
   readonly #size: number;
   readonly #source: Source;
@@ -88,7 +88,7 @@ class Pool implements Runner {
   readonly #queue: Pending[] = [];
   #closed: { reason: unknown } | undefined;
   #lastId = 0;
-  /** Does the work where workers are forbidden. */
+  /** Runs tasks if workers are forbidden. */
   #here: ThisThread | undefined;
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -103,7 +103,7 @@ class Pool implements Runner {
     return this.#size * TASKS_PER_WORKER;
   }
 
-  /** Whether a worker that fails before its first answer means that there can be none. */
+  /** Whether a worker that fails before its first answer means that workers cannot be started. */
   get #isOptional(): boolean {
     return this.#script === undefined && carriesWorker();
   }
@@ -126,13 +126,13 @@ class Pool implements Runner {
     await Promise.all(members.map(({ thread }) => thread.terminate()));
   }
 
-  /** Workers cannot open every source: then its bytes are read in this thread and handed over. */
+  /** Workers cannot open every source: then this thread reads the bytes and posts them. */
   async #readHere({ input }: Task, signal: AbortSignal): Promise<Task['input']> {
     if (isBytes(input) || this.#source.describe?.()) return input;
     return readInput(this.#source, input, signal);
   }
 
-  /** One after the other: the memory of this thread is for one task. */
+  /** One after the other: this thread holds the memory of one task. */
   #runHere(here: ThisThread, { task, resolve, reject }: Pending): void {
     const done = this.#turn.then(() => {
       if (this.#closed) throw this.#closed.reason;
@@ -157,13 +157,15 @@ class Pool implements Runner {
       const id = ++this.#lastId;
       member.tasks.set(id, pending);
       const { input } = pending.task;
-      // Bytes that are moved to a worker that was never loaded are lost.
+      // Bytes that are transferred to a worker that never loads are lost.
       const moved = isBytes(input) && (member.proven || !this.#isOptional) ? [input.buffer] : [];
       member.thread.post({ type: 'run', id, task: pending.task }, moved);
     }
   }
 
-  /** {@link #freeMember} where starting one may throw: some browsers report a policy that forbids it at once. */
+  /**
+   * {@link #freeMember}, but starting a worker may throw: some browsers immediately report a policy that forbids it.
+   */
   #startOrFind(): Member | undefined {
     try {
       return this.#freeMember();
@@ -177,7 +179,7 @@ class Pool implements Runner {
     }
   }
 
-  /** An idle worker, else a new one, else the one with least to do, if it can take more. */
+  /** An idle worker, otherwise a new one, otherwise the least busy one, if it can take more. */
   #freeMember(): Member | undefined {
     const [least] = [...this.#members].sort((a, b) => a.tasks.size - b.tasks.size);
     if (least?.tasks.size === 0) return least;
@@ -214,7 +216,7 @@ class Pool implements Runner {
     this.#dispatch();
   }
 
-  /** Takes a worker out that can do no more. Its place is free: the next task that needs one starts another. */
+  /** Removes a failed worker. The next task that needs one starts another. */
   #drop(member: Member, error: QuantpressError): void {
     if (!this.#members.delete(member)) return;
     void member.thread.terminate();

@@ -1,4 +1,4 @@
-/** What this thread and its workers say to each other. Every message is one member of a union. */
+/** The messages between this thread and its workers. Every message is one member of a union. */
 
 import { QuantpressError, toQuantpressError, type ErrorCode, type ErrorDetails } from '../engine/error.js';
 import type { ErrorSums } from '../numerics/distortion.js';
@@ -11,15 +11,15 @@ export interface ByteRange {
   length: number;
 }
 
-/** Bytes to work on: a range of the worker's own source, several of them one after the other, or the bytes themselves. */
+/** The input bytes: a range of the worker's own source, several ranges one after the other, or the bytes themselves. */
 export type TaskInput = ByteRange | readonly ByteRange[] | Uint8Array<ArrayBuffer>;
 
-/** A task of a conversion, which only the engine reads. */
+/** A task of a conversion, which only the engine parses. */
 export interface ConvertTask {
   kind: 'convert';
   input: TaskInput;
   task: Uint8Array<ArrayBuffer>;
-  /** Whether the bytes pass through as they are. */
+  /** Whether the bytes pass through unchanged. */
   passes: boolean;
 }
 
@@ -44,12 +44,12 @@ export interface SquaresTask {
   sum: number;
 }
 
-/** Widen rows, or a piece of one, and say what they come back as from a format. */
+/** Decode rows, or a piece of one, and encode and decode them in a format. */
 export interface RoundTripTask {
   kind: 'roundTrip';
   input: TaskInput;
   from: string;
-  /** The format; none if the weights alone are wanted. */
+  /** The format; absent if only the weights are needed. */
   to: string | undefined;
   columns: number;
   /** One weight per column. */
@@ -58,7 +58,7 @@ export interface RoundTripTask {
   meanSquare?: number | undefined;
 }
 
-/** Compare weights with others, of another file. */
+/** Compare weights with those of another file. */
 export interface CompareTask {
   kind: 'compare';
   input: TaskInput;
@@ -67,29 +67,29 @@ export interface CompareTask {
   otherType: string;
 }
 
-/** One piece of work. */
+/** A task. */
 export type Task = ConvertTask | AnalyzeTask | SquaresTask | RoundTripTask | CompareTask;
 
-/** What the kinds of work give back. */
+/** The results of the kinds of tasks. */
 export interface Results {
-  /** The bytes of the output, and what the engine has to know of them. */
+  /** The bytes of the output, and a record of them for the engine. */
   convert: { bytes: Uint8Array<ArrayBuffer>; found: Uint8Array<ArrayBuffer> };
-  /** The sums of each format's errors, or why the rows cannot have it. */
+  /** The sums of each format's errors, or the reason why the rows cannot have it. */
   analyze: (ErrorSums | PostedError)[];
   /** The sum. */
   squares: number;
-  /** The rows as they were, and as they came back. */
+  /** The original and the decoded rows. */
   roundTrip: { original: Float32Array<ArrayBuffer>; decoded?: Float32Array<ArrayBuffer> };
-  /** The sums of the difference; where the weights cannot be subtracted, only whether there is one. */
+  /** The sums of the difference; if the weights cannot be subtracted, only whether they differ. */
   compare: ErrorSums | 'same' | 'differs';
-  /** What a call of `worker-opfs.ts` gives back. */
+  /** The result of a call of `worker-opfs.ts`. */
   opfs: Uint8Array<ArrayBuffer>;
 }
 
-/** What a message from a worker may carry. */
+/** A message from a worker. */
 export type Result = Results[keyof Results];
 
-/** To a worker. `start` comes first and once; one that only writes to OPFS needs none. */
+/** A message to a worker. `start` comes first and once, except for a worker that only writes to OPFS. */
 export type ToWorker =
   | { type: 'start'; module: WebAssembly.Module; source: SourceDescription | undefined }
   | { type: 'run'; id: number; task: Task }
@@ -100,7 +100,7 @@ export type FromWorker =
   | { type: 'done'; id: number; result: Result }
   | { type: 'failed'; id: number; error: PostedError; poisoned: boolean };
 
-/** An error as a plain object: `postMessage` keeps of an `Error` only its message. */
+/** An error as a plain object: `postMessage` preserves only the message of an `Error`. */
 export interface PostedError {
   message: string;
   code: ErrorCode;
@@ -114,7 +114,7 @@ export function packError(error: unknown): PostedError {
   return { message: `a worker failed: ${error}`, code: 'WORKER', details: {} };
 }
 
-/** The error that was packed. */
+/** Unpacks an error. */
 export function unpackError({ message, code, details }: PostedError): QuantpressError {
   return new QuantpressError(code, message, details);
 }

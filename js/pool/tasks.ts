@@ -1,4 +1,4 @@
-/** The work itself, the same in a worker and in the caller's own thread. */
+/** Runs tasks, in a worker or in the caller's own thread. */
 
 import { isBytes } from '../engine/brands.js';
 import { readInto, type Source } from '../io/source/source.js';
@@ -17,23 +17,23 @@ import {
   type TaskInput,
 } from './protocol.js';
 
-/** Runs tasks of one thread, whose source and buffers it keeps. */
+/** Runs the tasks of one thread; it keeps the source and the buffers. */
 export class Workbench {
   readonly #source: Source | undefined;
-  /** Input buffers that are not in use: one for the task at work, one for the task that is being read. */
+  /** Free input buffers: one for the running task, one for the task that is being read. */
   readonly #spare: ArrayBuffer[] = [];
 
   constructor(source: Source | undefined) {
     this.#source = source;
   }
 
-  /** Does one piece of work. The result's buffer may be transferred. */
+  /** Runs one task. The result's buffer may be transferred. */
   async run<T extends Task>(task: T): Promise<Results[T['kind']]> {
     const work = TASKS[task.kind] as unknown as (bench: Workbench, task: T) => Promise<Results[T['kind']]>;
     return work(this, task);
   }
 
-  /** Calls `use` with the bytes of an input. They are good until it returns. */
+  /** Calls `use` with the bytes of an input. They are valid until it returns. */
   async withInput<T>(input: TaskInput, use: (bytes: Uint8Array<ArrayBuffer>) => T): Promise<T> {
     if (isBytes(input)) return use(input);
     const source = this.#sourceOfRanges();
@@ -48,7 +48,7 @@ export class Workbench {
     }
   }
 
-  /** Runs a task of a conversion. Bytes that pass through are given away with the buffer they were read into. */
+  /** Runs a task of a conversion. Bytes that pass through are transferred with the buffer they were read into. */
   async convert({ input, task, passes }: ConvertTask): Promise<Results['convert']> {
     const run = (bytes: Uint8Array) =>
       call((engine) => engine.runTask(task, bytes)) as { found: Results['convert']['found']; bytes: typeof task };
@@ -68,7 +68,7 @@ export class Workbench {
   }
 }
 
-/** Bytes of an input in all. */
+/** The number of bytes of an input. */
 function lengthOf(input: Exclude<TaskInput, Uint8Array>): number {
   return rangesOf(input).reduce((sum, { length }) => sum + length, 0);
 }
@@ -132,7 +132,7 @@ function compare(bytes: Uint8Array, { from, other, otherType }: CompareTask): Re
   try {
     return call((engine) => engine.compareRows(bytes, from, other, otherType)) as ErrorSums;
   } catch (error) {
-    // Weights that are NaN, or of a dtype that is not decoded, can still be equal.
+    // Weights that are NaN, or of a dtype that cannot be decoded, can still be equal.
     if (from === otherType && bytes.every((byte, index) => byte === other[index])) return 'same';
     if (error instanceof QuantpressError && error.code === 'UNSUPPORTED') return 'differs';
     throw error;

@@ -1,4 +1,4 @@
-/** A worker of Node's or of a browser's as one thing. */
+/** One interface for workers of Node and of browsers. */
 
 import { builtin } from '../engine/platform.js';
 import type { FromWorker, ToWorker } from './protocol.js';
@@ -6,48 +6,48 @@ import type { FromWorker, ToWorker } from './protocol.js';
 /** A running worker. */
 export interface Thread {
   post(message: ToWorker, transfer: Transferable[]): void;
-  /** Stops it at once, in the middle of whatever it does. */
+  /** Terminates it at once. */
   terminate(): Promise<void>;
 }
 
-/** What a worker reports. After `failed` it is of no more use. */
+/** The events of a worker. After `failed` it is unusable. */
 export interface ThreadEvents {
   message(message: FromWorker): void;
   failed(reason: string): void;
 }
 
-/** Where the worker is that is carried along (`quantpress/inline`). */
+/** The URL of the embedded worker (`quantpress/inline`). */
 let carried: URL | string | undefined;
 
 /**
- * Whether threads are started from text. A page's Content-Security-Policy may forbid that (`worker-src 'self'`), and says so
- * only when it is tried: whoever starts one has to be able to do without it.
+ * Whether workers are started from text. A page's Content-Security-Policy may forbid that (`worker-src 'self'`), which
+ * shows only when one is started: callers must have a fallback.
  */
 export function carriesWorker(): boolean {
   return carried !== undefined;
 }
 
-/** Has workers started from text, not from the file beside this one. */
+/** Starts workers from text, not from the file next to this one. */
 export function carryWorker(text: string): void {
-  // Node does not load Blobs, and to browsers `data:` is another origin.
+  // Node does not load Blobs, and browsers treat `data:` as another origin.
   carried ??=
     typeof Worker === 'function'
       ? URL.createObjectURL(new Blob([text], { type: 'text/javascript' }))
       : new URL(`data:text/javascript,${encodeURIComponent(text)}`);
 }
 
-/** Starts a worker; `script` is where its file is, when that is not beside this one. */
+/** Starts a worker; `script` is the URL of its file, if it is not next to this one. */
 export function startThread(events: ThreadEvents, script?: URL | string): Thread {
   return typeof Worker === 'function' ? startWebWorker(events, script) : startNodeWorker(events, script);
 }
 
-/** Whether this thread can start others. */
+/** Whether this thread can start workers. */
 export function canStartThreads(): boolean {
   return typeof Worker === 'function' || builtin('node:worker_threads') !== undefined;
 }
 
 function startWebWorker(events: ThreadEvents, script = carried): Thread {
-  // Bundlers look for exactly this expression, to find the worker and to give it the name it gets.
+  // Bundlers search for exactly this expression to find the worker and rewrite its URL.
   const worker = script
     ? new Worker(script, { type: 'module' })
     : new Worker(new URL('../worker.js', import.meta.url), { type: 'module' });
@@ -69,7 +69,7 @@ function whyNotLoaded(script: URL | string | undefined): string {
 
 function startNodeWorker(events: ThreadEvents, script = carried ?? besideThis()): Thread {
   const { Worker } = builtin('node:worker_threads');
-  // The parent's loaders and flags are for the parent's code.
+  // The parent's loaders and flags apply only to the parent's code.
   const worker = new Worker(script, { execArgv: [] });
   worker.on('message', (message: FromWorker) => events.message(message));
   worker.on('messageerror', () => events.failed('a message could not be read'));
@@ -81,7 +81,10 @@ function startNodeWorker(events: ThreadEvents, script = carried ?? besideThis())
   };
 }
 
-/** For Node alone, and so not in the words that bundlers for browsers look for: they would add the file once more. */
+/**
+ * For Node only, and therefore not the expression that bundlers for browsers search for: they would add the file a
+ * second time.
+ */
 function besideThis(): URL {
   return new URL(import.meta.url.replace(/[^/]*\/[^/]*$/, 'worker.js'));
 }
