@@ -48,7 +48,7 @@ export class QuantParams implements QuantParamsFields {
   readonly range: QuantRange;
 
   /**
-   * From its fields, which are checked.
+   * Creates it from its fields, which are checked.
    *
    * @throws {@link QuantpressError} `RANGE` for invalid bits, codes, scales or zero points, `LENGTH`, `ARGUMENT`.
    */

@@ -121,7 +121,7 @@ export class ErrorAccumulator {
   /**
    * The statistics of everything added.
    *
-   * @throws `NO_DATA` if nothing was.
+   * @throws `NO_DATA` if nothing was added.
    */
   stats(): QuantErrorStats {
     return call(() => this.#engine.stats()) as QuantErrorStats;
@@ -314,9 +314,9 @@ export interface ScaleSensitivity {
 }
 
 /**
- * How the error reacts when every scale is multiplied by `1 + perturbation`.
+ * Measures the change of the error when every scale is multiplied by `1 + perturbation`.
  *
- * @throws `RANGE` for a perturbation that makes a scale no positive number.
+ * @throws `RANGE` for a perturbation that makes a scale zero, negative or non-finite.
  */
 export function scaleSensitivity(
   values: Float32Array,

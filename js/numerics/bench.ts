@@ -21,10 +21,10 @@ import { readScheme, type Scheme } from './scheme.js';
 import { call } from '../engine/wasm.js';
 
 /**
- * `n` values from the normal distribution. Equal seeds give equal weights on every machine; without one the system's
- * entropy (`crypto.getRandomValues`) decides.
+ * `n` values from the normal distribution. Equal seeds give equal weights on every machine; without one the seed comes
+ * from the system's entropy (`crypto.getRandomValues`).
  *
- * @throws `RANGE` for a mean or a deviation that cannot be.
+ * @throws `RANGE` for an invalid mean or deviation.
  */
 export function generateGaussianWeights(n: number, mean = 0, stdDev = 1, seed?: number): Float32Array<ArrayBuffer> {
   expectCount('n', n);

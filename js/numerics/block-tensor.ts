@@ -37,7 +37,7 @@ abstract class BlockTensor {
   }
 
   /**
-   * The weights, into memory the caller has already.
+   * Decodes the weights into the caller's memory.
    *
    * @throws {@link QuantpressError} `LENGTH` if `out` is not as long as the tensor.
    */
@@ -62,9 +62,9 @@ abstract class BlockTensor {
   }
 
   /**
-   * How many times smaller than a `Float32Array`.
+   * The size of a `Float32Array` divided by this size.
    *
-   * @throws {@link QuantpressError} `NO_DATA` for a tensor of no weights.
+   * @throws {@link QuantpressError} `NO_DATA` for an empty tensor.
    */
   get compressionRatio(): number {
     if (this.length === 0) throw new QuantpressError('NO_DATA', 'an empty tensor has no compression ratio');

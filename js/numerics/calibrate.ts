@@ -169,9 +169,9 @@ export class Calibrator {
   }
 
   /**
-   * The range that the method chooses for what was observed, with its scale and zero point.
+   * Returns the range that the method chooses for the observed values, with its scale and zero point.
    *
-   * @throws `NO_DATA` if nothing was.
+   * @throws `NO_DATA` if nothing was observed.
    */
   compute(): CalibrationResult {
     return call(() => this.#engine.compute()) as CalibrationResult;

@@ -1,11 +1,11 @@
-/** Writes the service worker of a build: what it keeps is what was built, and its version is the digest of all of it. */
+/** Writes the service worker of a build: it caches the built files, and its version is their digest. */
 
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join, relative, sep } from 'node:path';
 import type { Plugin } from 'vite';
 
-/** Large parts that few want: kept when they have been asked for once. */
+/** Large, rarely used parts: cached after the first request. */
 const LATER = /wllama/i;
 
 export function offline(): Plugin {
@@ -18,7 +18,7 @@ export function offline(): Plugin {
       root = config.root;
       out = join(config.root, config.build.outDir);
     },
-    // After everything is written, public files too.
+    // After everything is written, including public files.
     closeBundle: {
       order: 'post',
       handler() {

@@ -1,15 +1,15 @@
 /**
  * Keeps the page working without a network. www/build/offline.ts fills in the version and the files.
  *
- * Files whose names have a digest never change, so what is kept is served. Pages are asked for anew while there is a
- * network, so that a new version is seen at once. A new worker waits until no page of the old version is open: an open page
- * finds the parts it has not fetched yet.
+ * Files whose names contain a digest never change, so they are served from the cache. Pages are requested again while
+ * there is a network, so that a new version appears at once. A new worker waits until no page of the old version is
+ * open, so that an open page can still fetch its other parts.
  */
 
 const VERSION = /** @type {string} */ (__VERSION__);
 const FILES = /** @type {string[]} */ (__FILES__);
 const CACHE = `quantpress-${VERSION}`;
-const SLOW = 4000; // milliseconds until a page that does not come is taken from here
+const SLOW = 4000; // milliseconds until a page that does not arrive is served from the cache
 
 const scope = new URL(self.registration.scope);
 const address = (/** @type {string} */ file) => new URL(file, scope).href;
@@ -42,14 +42,14 @@ self.addEventListener('activate', (event) => {
 self.addEventListener('fetch', (event) => {
   const { request } = event;
   const url = new URL(request.url);
-  // Other addresses are none of its business.
+  // Requests to other origins are not handled.
   if (request.method !== 'GET' || url.origin !== scope.origin || !url.pathname.startsWith(scope.pathname)) return;
   if (request.headers.has('range')) return;
   if (request.mode === 'navigate') event.respondWith(page(request, url));
   else event.respondWith(part(request, url));
 });
 
-/** A page: from the network, or where it does not come, as it was kept. */
+/** A page: from the network, otherwise from the cache. */
 async function page(/** @type {Request} */ request, /** @type {URL} */ url) {
   const kept = await caches.match(address(url.pathname.endsWith('/url.html') ? 'url.html' : 'index.html'));
   const asked = fetch(request);
@@ -58,7 +58,7 @@ async function page(/** @type {Request} */ request, /** @type {URL} */ url) {
   return Promise.race([asked, late]).catch(() => kept);
 }
 
-/** Anything else: as it was kept; what was not is fetched, and kept if its name never changes. */
+/** Anything else: from the cache, otherwise from the network, and cached if its name contains a digest. */
 async function part(/** @type {Request} */ request, /** @type {URL} */ url) {
   url.search = '';
   const kept = await caches.match(url.href);
@@ -67,7 +67,7 @@ async function part(/** @type {Request} */ request, /** @type {URL} */ url) {
   if (response.ok && digested.test(url.pathname)) {
     const copy = response.clone();
     const cache = await caches.open(CACHE);
-    // A full disk must not cost the answer.
+    // A full disk must not make the request fail.
     await cache.put(url.href, copy).catch(() => undefined);
   }
   return response;

@@ -4,7 +4,7 @@ import { view } from './route.ts';
 import { ShrinkPage } from './shrink-page.tsx';
 import { Lazy, type Part } from './ui/lazy.tsx';
 
-/** The views beside the first: each is fetched when it is opened. */
+/** The views other than the first: each is loaded when it is opened. */
 const PARTS: Record<string, { readonly label: string; readonly part: Part }> = {
   blocks: { label: 'Blocks', part: () => import('./blocks/index.tsx') },
   benchmarks: { label: 'Benchmarks', part: () => import('./benchmarks/index.tsx') },
@@ -16,7 +16,7 @@ export function App() {
   const current = PARTS[view.value];
   useEffect(() => {
     document.title = current ? `${current.label} · Quantpress` : 'Quantpress: shrink model weights in your browser';
-    // Whoever follows a link is taken to what it leads to; the first view is there by itself.
+    // After following a link, focus moves to the new view, but not on the first load.
     if (!first.current) main.current?.focus({ preventScroll: true });
     if (!first.current) scrollTo(0, 0);
     first.current = false;
@@ -58,7 +58,7 @@ function Masthead() {
   );
 }
 
-/** What the page may reach, in words: the browser sees to it. */
+/** States what the page can reach; the browser enforces it. */
 function Reach() {
   if (!reachesNetwork) return <p class="promise">Nothing leaves this computer</p>;
   return (

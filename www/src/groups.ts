@@ -1,4 +1,4 @@
-/** What part of a model a tensor belongs to. The first pattern that fits decides. */
+/** The part of a model that a tensor belongs to. The first match decides. */
 
 import type { Names } from './state/tensors.js';
 
@@ -22,7 +22,7 @@ export function groupOf(name: string): number {
   return GROUPS.findIndex(({ pattern }) => pattern.test(name));
 }
 
-/** What follows from a list of names, which many plans share. */
+/** Data derived from a list of names, which many plans share. */
 const known = new WeakMap<Names, Uint8Array>();
 
 /** The groups of all names, as {@link groupOf} has them; pauses after every `piece`. */

@@ -14,7 +14,7 @@ import './styles/shrink.css';
 
 takeDrops();
 const address = reachesNetwork ? wantedAddress() : undefined;
-// The sample is there at once, so that there is something to see before a file is chosen.
+// The sample is opened at once, so that there is something to see before a file is selected.
 void (address ? openAddress(address) : openSample());
 const root = document.getElementById('app');
 root?.replaceChildren();

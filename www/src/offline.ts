@@ -1,10 +1,10 @@
-/** The page works without a network once it has been opened: a service worker keeps what was built. */
+/** The page works without a network once it has been opened: a service worker caches the built files. */
 
-/** Registers it when the page has nothing better to do. A browser without one does with the network. */
+/** Registers it when the page is idle. Browsers without service workers use the network. */
 export function keepOffline(): void {
   if (!import.meta.env.PROD || !('serviceWorker' in navigator)) return;
   const register = (): void => {
-    // Private windows refuse it, and then there is nothing to be said.
+    // Private windows refuse it, which needs no message.
     navigator.serviceWorker.register('./sw.js').catch(() => undefined);
   };
   const idle = (): void => void (globalThis.requestIdleCallback ?? setTimeout)(register);

@@ -1,6 +1,6 @@
 /**
- * Where in the page one is, kept after the `#` of its address: `#/blocks`, `#/?preset=Q4_K_M&...`. What is there is never
- * sent to a server. Links are plain links.
+ * The current view, stored in the URL fragment: `#/blocks`, `#/?preset=Q4_K_M&...`. The fragment is never sent to a
+ * server. Links are plain links.
  */
 
 import { computed, signal } from '@preact/signals';
@@ -24,7 +24,7 @@ addEventListener('hashchange', () => {
   route.value = parse(location.hash);
 });
 
-/** Changes the parameters of the view one is in, without an entry in the browser's history. */
+/** Changes the parameters of the current view, without an entry in the browser's history. */
 export function replaceQuery(query: URLSearchParams): void {
   const text = query.toString();
   const hash = `#/${route.value.view}${text && `?${text}`}`;

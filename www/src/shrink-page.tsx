@@ -15,7 +15,7 @@ import { TensorPanel } from './understand/tensor-panel.tsx';
 import { TensorTable } from './understand/tensor-table.tsx';
 import { Verdict } from './understand/verdict.tsx';
 
-/** The first view: a model, what a recipe makes of it, and the smaller file. */
+/** The first view: a model, the result of a recipe, and the smaller file. */
 export function ShrinkPage() {
   // Without a model that can be converted there are no tensors to show.
   const empty = standing.value === 'none' || standing.value === 'unusable';

@@ -14,7 +14,7 @@ export const accuracy = job('accuracy', async () => {
 const HEIGHT = 400;
 const percent = (share: number): string => `${(100 * share).toFixed(1)}%`;
 
-/** A classifier that loses its bits: after training, and trained for it. */
+/** The accuracy of a classifier with fewer and fewer bits: after training, and with quantization-aware training. */
 export function Accuracy() {
   const rows = accuracy.rows.value;
   const original = rows.find(({ method }) => method === 'original')?.accuracy;
@@ -52,7 +52,7 @@ function Lines({ rows, width, original }: ChartProps) {
   const box = [46, 60, width - (wide ? 196 : 18), HEIGHT - (wide ? 46 : 150)] as const;
   const least = rows.reduce((least, row) => Math.min(least, row.accuracy), 0.9);
   const domain = [Math.floor(least * 20) / 20, 1] as const;
-  // Bits are taken away from left to right.
+  // The number of bits decreases from left to right.
   const x = linear([8, 2], [box[0] + 6, box[2]]);
   const y = linear(domain, [box[3], box[1]]);
   const methods = [...new Set(rows.map(({ method }) => method))].filter((method) => method !== 'original');
@@ -114,7 +114,7 @@ function Lines({ rows, width, original }: ChartProps) {
   );
 }
 
-/** Places of labels near where they belong, none upon another. */
+/** Positions of labels near their values without overlap. */
 function apart(wanted: readonly number[]): number[] {
   const GAP = 17;
   const order = wanted.map((_, i) => i).sort((a, b) => (wanted[a] ?? 0) - (wanted[b] ?? 0));

@@ -1,6 +1,6 @@
-/** Results to take home: as CSV, as JSON, and charts as PNG. */
+/** Exports results as CSV and JSON, and charts as PNG. */
 
-/** Rows of plain values as CSV: the columns of all rows, quoted where they must be (RFC 4180). */
+/** Rows of plain values as CSV: the columns of all rows, quoted if needed (RFC 4180). */
 export function csv(rows: readonly object[]): string {
   const columns = [...new Set(rows.flatMap((row) => Object.keys(row)))];
   const cell = (value: unknown): string => {
@@ -19,7 +19,7 @@ export function save(name: string, content: Blob): void {
   setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }
 
-/** What decides how a chart looks; set on its elements, because a picture has no style sheet. */
+/** The style properties of a chart, set on its elements, because an image has no style sheet. */
 const LOOKS = [
   'fill',
   'fill-opacity',
@@ -35,7 +35,7 @@ const LOOKS = [
   'text-anchor',
 ] as const;
 
-/** A chart as a picture, at twice its size, on the page's own paper. */
+/** A chart as an image, at twice its size, on the page's background. */
 export async function png(chart: SVGSVGElement): Promise<Blob> {
   const { width, height } = chart.getBoundingClientRect();
   const copy = chart.cloneNode(true) as SVGSVGElement;

@@ -3,7 +3,7 @@ import type { ComponentChildren } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import type { Scale } from '../ui/scale.ts';
 
-/** Room for a chart of any width; draws when the width is known, and again when it changes. */
+/** A box for a chart of any width; draws when the width is known and when it changes. */
 export function Frame({
   height,
   children,
@@ -32,7 +32,7 @@ interface AxesProps {
   readonly box: readonly [left: number, top: number, right: number, bottom: number];
   readonly xTicks: readonly number[];
   readonly yTicks: readonly number[];
-  /** From the top of the box to what it shows. */
+  /** The height from the top of the box. */
   readonly gap?: number;
   readonly xLabel: string;
   readonly yLabel: string;
@@ -40,7 +40,7 @@ interface AxesProps {
   readonly yText?: (value: number) => string;
 }
 
-/** Rules, ticks and what they count. */
+/** Grid lines, ticks and their labels. */
 export function Axes({
   x,
   y,

@@ -6,11 +6,11 @@ import './benchmarks.css';
 
 const ALL = [suite, accuracy, speed] as const;
 
-/** Measured here: what bits buy, what is left of a skill, how fast this machine is. */
+/** The benchmarks: error by bit width, accuracy after quantization, speed of this machine. */
 export default function Benchmarks() {
   useEffect(
     () => () => {
-      // Nobody watches any more.
+      // The view has been closed.
       for (const job of ALL) job.stop();
     },
     [],
@@ -37,7 +37,7 @@ export default function Benchmarks() {
   );
 }
 
-/** One after the other: together they would measure each other. */
+/** One after the other: concurrent benchmarks would disturb each other. */
 async function runAll(): Promise<void> {
   for (const job of ALL) {
     await job.start();

@@ -1,4 +1,4 @@
-/** A benchmark that runs in a worker of its own: started, watched, stopped. */
+/** A benchmark that runs in its own worker: start, progress, stop. */
 
 import { batch, type Signal, signal } from '@preact/signals';
 import type { Kind, Orders, Rows } from './steps.ts';
@@ -19,7 +19,7 @@ export interface Job<K extends Kind> {
   stop(): void;
 }
 
-/** A benchmark, and how its order is made when it is started. */
+/** A benchmark, and the function that creates its request when it is started. */
 export function job<K extends Kind>(kind: K, order: () => Orders[K] | Promise<Orders[K]>): Job<K> {
   const state = signal<State>('idle');
   const progress = signal(0);
@@ -54,7 +54,7 @@ export function job<K extends Kind>(kind: K, order: () => Orders[K] | Promise<Or
       const from = performance.now();
       try {
         const asked: Order<K> = { kind, order: await order() };
-        // Stopped while the order was being made.
+        // Stopped while the request was being created.
         if (state.peek() !== 'running') return;
         worker = new Worker(new URL('./worker.ts', import.meta.url), { type: 'module' });
         worker.addEventListener('message', ({ data }: MessageEvent<Told<K>>) => {

@@ -10,15 +10,15 @@ interface PanelProps<K extends Kind> {
   readonly job: Job<K>;
   readonly title: string;
   readonly about: ComponentChildren;
-  /** What is chosen before it is run. */
+  /** The options of the benchmark. */
   readonly choices?: ComponentChildren;
-  /** The verdict in a sentence, once there is one. */
+  /** The result as a sentence, when it is known. */
   readonly verdict?: ComponentChildren;
   readonly chart: ComponentChildren;
   readonly table: ComponentChildren;
 }
 
-/** A benchmark: what it is, its run, its chart, the table that says the same, and files of it. */
+/** A benchmark: its description, progress, chart, the same data as a table, and its export. */
 export function Panel<K extends Kind>({ job, title, about, choices, verdict, chart, table }: PanelProps<K>) {
   const figure = useRef<HTMLElement>(null);
   const problem = useSignal<string | undefined>(undefined);

@@ -8,9 +8,9 @@ export const speed = job('speed', () => ({ weights: 1 << 18 }));
 
 const ROW = 23;
 const TOP = 30;
-const FEW = 12; // rows of the empty chart, so that little moves when it fills
+const FEW = 12; // rows of the empty chart, to avoid layout shifts when it fills
 
-/** How fast every format is made and read, here and now. */
+/** The encoding and decoding speed of every format on this machine. */
 export function Speed() {
   const rows = speed.rows.value;
   const copy = rows.find(({ format }) => format === COPY)?.decode;
@@ -63,7 +63,7 @@ interface DotsProps {
   readonly copy: number | undefined;
 }
 
-/** On a scale of ratios, so dots: a bar's length would mean nothing. */
+/** Dots, because the scale is logarithmic: the length of a bar would be meaningless. */
 function Dots({ rows, width, copy }: DotsProps) {
   const wide = width >= 640;
   const left = 84;

@@ -1,6 +1,7 @@
 /**
- * The benchmarks as steps: each does a part of the work and answers a row, so that a worker can tell how far it is. What is
- * measured and how is the package's own; tests/js/benchmarks.test.ts holds the rows against its functions that do all at once.
+ * The benchmarks as steps: each does a part of the work and returns a row, so that a worker can report progress. The
+ * package does the measuring; tests/js/benchmarks.test.ts compares the rows with its functions that do everything at
+ * once.
  */
 
 import {
@@ -20,20 +21,20 @@ import {
   runFullBenchmarkSuite,
 } from 'quantpress';
 
-/** How far it is: `done` of `total` parts, and the row that was made last. */
+/** The progress: `done` of `total` parts, and the latest row. */
 export interface Step<Row> {
   readonly done: number;
   readonly total: number;
   readonly rows: readonly Row[];
 }
 
-/** What each benchmark is asked to do. */
+/** The request of each benchmark. */
 export interface Orders {
   suite: { readonly size: number; readonly seed: number };
   speed: { readonly weights: number };
   accuracy: { readonly digits: Uint8Array; readonly seed: number };
 }
-/** What each answers. */
+/** The row of each benchmark. */
 export interface Rows {
   suite: SuiteRow;
   speed: SpeedRow;
@@ -41,15 +42,15 @@ export interface Rows {
 }
 export type Kind = keyof Orders;
 
-/** A scheme on a pattern of weights. */
+/** A scheme on a weight distribution. */
 export interface SuiteRow extends QuantBenchmarkResult {
   /** The weights: `gaussian`, `uniform`, `outliers`, `channels`. */
   readonly data: string;
-  /** The scheme, for people. */
+  /** The display name of the scheme. */
   readonly label: string;
 }
 
-const CHANNELS = 16; // rows of every tensor of the suite, as `runFullBenchmarkSuite` has them
+const CHANNELS = 16; // rows of every tensor, as in `runFullBenchmarkSuite`
 
 function* suite({ size, seed }: Orders['suite']): Generator<Step<SuiteRow>> {
   const row = Math.max(1, Math.floor(size / CHANNELS / 256)) * 256;
@@ -60,7 +61,7 @@ function* suite({ size, seed }: Orders['suite']): Generator<Step<SuiteRow>> {
     outliers: () => generateWeightsWithOutliers(n, 0.01, 10, seed + 2),
     channels: () => generateMultiChannelWeights(CHANNELS, row, 5, seed + 3),
   };
-  // The smallest suite there is tells the schemes, and makes the tables of the formats that have some.
+  // The smallest suite lists the schemes and builds the tables of the IQ formats.
   const all = runFullBenchmarkSuite(CHANNELS * 256, seed).results;
   let values = new Float32Array(0);
   let current = '';
@@ -81,7 +82,7 @@ export interface SpeedRow {
   readonly decode?: number;
 }
 
-/** The name of the row that is a copy of memory. */
+/** The name of the row for a memory copy. */
 export const COPY = 'copy';
 
 function* speed({ weights }: Orders['speed']): Generator<Step<SpeedRow>> {
@@ -105,7 +106,7 @@ function speedOf(format: Format, values: Float32Array, rate: (work: () => void) 
   return { format: name, bitsPerWeight, ...(encode !== undefined && { encode }), decode };
 }
 
-/** Seconds that work takes, the best of three batches that are long enough for a coarse clock. */
+/** The seconds that `work` takes: the best of three batches that are long enough for a coarse clock. */
 function seconds(work: () => void): number {
   const ENOUGH = 0.025;
   const SLOW = 0.15;
@@ -114,7 +115,7 @@ function seconds(work: () => void): number {
     for (let i = 0; i < runs; i += 1) work();
     return (performance.now() - from) / 1000;
   };
-  batch(1); // tables are made, code is compiled
+  batch(1); // builds tables and compiles code
   let runs = 1;
   let time = batch(runs);
   if (time > SLOW) return time;
@@ -131,7 +132,7 @@ export interface AccuracyRow {
   readonly method: string;
   /** 32 for the original. */
   readonly bits: number;
-  /** Share of the test images that are classified right. */
+  /** The fraction of test images that are classified correctly. */
   readonly accuracy: number;
 }
 
@@ -160,7 +161,7 @@ function* accuracy({ digits, seed }: Orders['accuracy']): Generator<Step<Accurac
 
 export const QAT = 'trained with quantization';
 
-/** A calibration method for people. */
+/** The display name of a calibration method. */
 export function methodName(method: CalibrationMethod): string {
   switch (method.kind) {
     case 'minMax':
@@ -176,7 +177,7 @@ export function methodName(method: CalibrationMethod): string {
   }
 }
 
-/** The steps of each benchmark. The engine has to be there. */
+/** The steps of each benchmark. The engine must be loaded. */
 export const STEPS: { readonly [K in Kind]: (order: Orders[K]) => Generator<Step<Rows[K]>> } = {
   suite,
   speed,

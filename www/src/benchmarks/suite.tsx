@@ -11,7 +11,7 @@ let size = 65_536;
 
 export const suite = job('suite', () => ({ size, seed: 1 }));
 
-/** The patterns of weights, in the order of the suite. */
+/** The weight distributions, in the order of the suite. */
 const DATA: Readonly<Record<string, string>> = {
   gaussian: 'Normal',
   uniform: 'Uniform',
@@ -28,7 +28,7 @@ const FAMILY: Readonly<Record<Family, string>> = {
 const X = [1, 10.5] as const;
 const Y = [0, 50] as const;
 
-/** Every scheme on four patterns of weights. */
+/** Every scheme on four weight distributions. */
 export function Suite() {
   const rows = suite.rows.value;
   const over = useSignal<string | undefined>(undefined);
@@ -149,7 +149,7 @@ function Reading({ rows, label }: { rows: readonly SuiteRow[]; label: string }) 
   );
 }
 
-/** A circle, a square or a triangle about a point: told apart without colour. */
+/** A circle, a square or a triangle around a point: distinguishable without colour. */
 function mark(family: Family, x: number, y: number, r = 4): string {
   if (family === 'affine') return `M${x - r + 0.5} ${y - r + 0.5}h${2 * r - 1}v${2 * r - 1}h${1 - 2 * r}z`;
   if (family === 'fourBit') return `M${x} ${y - r - 0.5}l${r + 0.5} ${2 * r}h${-2 * r - 1}z`;
@@ -229,7 +229,7 @@ function Scatter({ title, rows, width, height, over, look }: ScatterProps) {
   );
 }
 
-/** The schemes that none beats in both. */
+/** The schemes on the Pareto front of both values. */
 function pareto(rows: readonly SuiteRow[]): SuiteRow[] {
   let best = -Infinity;
   return rows

@@ -1,15 +1,15 @@
-/** Runs one benchmark beside the page, and tells each step. It is ended by ending the worker. */
+/** Runs one benchmark in a worker and reports each step. Terminating the worker ends it. */
 
 import { init } from 'quantpress';
 import { sentence } from '../ui/sentence.ts';
 import { type Kind, type Orders, type Rows, type Step, STEPS } from './steps.ts';
 
-/** What the page asks. */
+/** The request of the page. */
 export interface Order<K extends Kind = Kind> {
   readonly kind: K;
   readonly order: Orders[K];
 }
-/** What it is told. */
+/** The answers to the page. */
 export type Told<K extends Kind = Kind> =
   | { readonly step: Step<Rows[K]> }
   | { readonly end: true }

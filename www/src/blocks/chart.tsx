@@ -5,14 +5,14 @@ import { after, before, chosen, hovered, lit, look, setWeight, setWeights, table
 import type { Layout } from './layouts.ts';
 import { figure } from './text.ts';
 
-const HEIGHT = 190; // of the weights of a row
-const ERRORS = 46; // of the errors below them
+const HEIGHT = 190; // height of the weights of a row
+const ERRORS = 46; // height of the errors below them
 const LEFT = 40;
-const INDEX = 16; // for the numbers of weights below a row
-const GRIP = 32; // pixels a finger needs
-const THIN = 4; // pixels a weight needs to be seen
+const INDEX = 16; // height of the weight numbers below a row
+const GRIP = 32; // pixels that a finger needs
+const THIN = 4; // minimum pixels per weight
 
-/** The weights before and after, and what is between them. Weights can be dragged, or moved from the keyboard. */
+/** The weights before and after, and their errors. Weights can be dragged, or changed with the keyboard. */
 export function Chart() {
   const frame = useRef<HTMLDivElement>(null);
   const width = useSignal(0);
@@ -24,7 +24,7 @@ export function Chart() {
   }, [width]);
   const { weights } = table.value;
   const room = width.value - LEFT;
-  // Whole runs in a row, as few rows as keep a weight visible.
+  // Whole runs per row, with as few rows as keep a weight visible.
   const perRow = [256, 128, 64, 32].find((n) => n <= weights && room / n >= THIN) ?? Math.min(weights, 32);
   const held = useRef<readonly [number, number] | undefined>(undefined);
   const domain = held.current ?? domainOf(before.value, after.value);
@@ -48,7 +48,7 @@ export function Chart() {
   );
 }
 
-/** All weights and zero, with some air; what is not finite is not shown. */
+/** The range of all weights and zero, with some margin; non-finite values are not shown. */
 function domainOf(x: Float32Array | undefined, y: Float32Array): readonly [number, number] {
   let [low, high] = [0, 0];
   for (const list of [x ?? [], y]) {
@@ -67,7 +67,7 @@ interface RowProps {
   readonly count: number;
   readonly width: number;
   readonly height: number;
-  /** Pixels for the errors; where there are none, what keeps rows apart. */
+  /** Pixels for the errors, or the gap between rows without errors. */
   readonly errors: number;
   readonly domain: readonly [number, number];
   readonly hold: (on: boolean) => void;
@@ -124,7 +124,7 @@ function Row({ from, count, width, height, errors: below, domain, hold }: RowPro
     const value = Math.max(domain[0], Math.min(domain[1], up.invert(event.clientY - box.top)));
     return { index, value };
   };
-  /** Weights passed over between two events get values between theirs. */
+  /** Weights between two pointer events get interpolated values. */
   const paint = (index: number, value: number): void => {
     const start = last.current ?? index;
     const origin = x?.[start] ?? value;
@@ -149,7 +149,7 @@ function Row({ from, count, width, height, errors: below, domain, hold }: RowPro
       aria-hidden="true"
       onPointerDown={(event) => {
         const { index, value } = local(event);
-        // A finger scrolls and chooses; it moves the chosen weight, by the grip over it.
+        // A finger scrolls and selects; the handle above the selected weight changes it.
         const grip = (event.target as Element).classList.contains('grip');
         if (!grip || event.pointerType === 'mouse') chosen.value = { weight: index };
         if (!(grip || event.pointerType === 'mouse') || event.button !== 0 || !writable.value) return;
@@ -235,7 +235,7 @@ function Row({ from, count, width, height, errors: below, domain, hold }: RowPro
   );
 }
 
-/** How many neighbours share a scale of their own, if some do. */
+/** The number of neighbours that share a sub-block scale, if any. */
 function partsOf({ quantities, weights }: Layout): number | undefined {
   const size = quantities.find(({ symbol }) => symbol === 's')?.weights.length ?? 0;
   return size > 1 && size < weights ? size : undefined;
@@ -247,7 +247,7 @@ function worstOf(x: Float32Array | undefined, y: Float32Array): number {
   return Number.isFinite(worst) ? worst : 0;
 }
 
-/** Runs of neighbours in a set, cut to a row. */
+/** Runs of neighbouring indices in a set, within a row. */
 function bands(set: ReadonlySet<number>, from: number, count: number): [number, number][] {
   const runs: [number, number][] = [];
   for (let i = from; i < from + count; i += 1) {
@@ -259,7 +259,7 @@ function bands(set: ReadonlySet<number>, from: number, count: number): [number, 
   return runs;
 }
 
-/** The chosen weight as a control: up and down change it, left and right choose another. */
+/** The selected weight as a control: up and down change it, left and right select another. */
 export function Handle() {
   const now = chosen.value;
   const index = 'weight' in now ? now.weight : 0;

@@ -1,8 +1,8 @@
-/** The formats as a person looks for them. tests/js/layouts.test.ts: every format is in one family. */
+/** The formats by family. tests/js/layouts.test.ts checks that every format is in one family. */
 
 import type { FormatName } from 'quantpress';
 
-/** Formats that have an idea in common. */
+/** A family of similar formats. */
 export interface Family {
   readonly label: string;
   readonly names: readonly FormatName[];

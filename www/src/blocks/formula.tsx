@@ -1,7 +1,7 @@
 import { table } from './state.ts';
 import { formulaParts, roleOf } from './text.ts';
 
-/** The formula of the format: its symbols, or the values that stand for them. */
+/** The formula of the format, with symbols or with their values. */
 export function Formula({ values }: { values?: (symbol: string) => string }) {
   return (
     <>

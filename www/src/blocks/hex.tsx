@@ -7,11 +7,11 @@ import { hex } from './text.ts';
 
 const WIDE = '(min-width: 48rem)';
 
-/** The encoded bytes, coloured by what they are. Any of them can be typed over. */
+/** The encoded bytes, coloured by their role. Each can be edited. */
 export function Hex() {
   const grid = useRef<HTMLTableElement>(null);
   const wide = useSignal(matchMedia(WIDE).matches);
-  // The digit typed last, while its byte waits for the second one.
+  // The first digit of a byte, until the second one is typed.
   const half = useRef<number | undefined>(undefined);
   useEffect(() => {
     const query = matchMedia(WIDE);
@@ -115,7 +115,7 @@ function firstLit(): number | undefined {
   return undefined;
 }
 
-/** What a byte looks like, whatever its value. */
+/** The appearance of a byte, except its value. */
 interface Look {
   readonly role: Role;
   readonly field: string;
@@ -140,7 +140,7 @@ interface CellProps {
   readonly i: number;
   readonly byte: number;
   readonly look: Look;
-  /** Which of its bits belong to what is looked at. */
+  /** The bits that belong to the selection. */
   readonly mask: number;
   readonly tab: boolean;
   readonly on: boolean;
@@ -163,7 +163,7 @@ const Cell = memo(({ i, byte, look: { role, field, strip }, mask, tab, on }: Cel
   </td>
 ));
 
-/** Ink under the bits of a mask. */
+/** The line under the bits of a mask. */
 function marked(mask: number): string {
   const stops = Array.from({ length: 8 }, (_, bit) => {
     const ink = (mask >> (7 - bit)) & 1 ? 'var(--ink)' : 'transparent';

@@ -25,7 +25,7 @@ import {
 import { figure } from './text.ts';
 import './blocks.css';
 
-/** Blocks under a microscope: weights, bytes, and how the one becomes the other. */
+/** The block view: weights, bytes, and the relation between them. */
 export default function Blocks() {
   useEffect(() => {
     const wanted = layoutNames.find((name) => name === route.value.query.get('format'));
@@ -36,7 +36,7 @@ export default function Blocks() {
       },
       (error) => (problem.value = sentence(error)),
     );
-    // The address says which format is looked at, so that it can be sent to someone.
+    // The URL contains the format, so that it can be shared.
     return effect(() => {
       const { value } = format;
       if (bytes.value.length && route.peek().view === 'blocks' && route.peek().query.get('format') !== value) {

@@ -118,7 +118,7 @@ const KINDS: Readonly<Record<Quantity['kind'], string>> = {
   E2M1: 'E2M1',
 };
 
-/** The numbers, where their bits are, and what they reach. */
+/** The numbers, the positions of their bits, and the weights they affect. */
 function Quantities({ list }: { list: readonly Quantity[] }) {
   return (
     <table class="quantities">

@@ -1,13 +1,13 @@
 /**
- * Where every bit of every block is, and what it does: the one table the microscope draws from.
+ * The position and meaning of every bit of every block: the table from which the block view is drawn.
  *
- * A block is numbers (`d`, sixteen `s`, 256 `q` ...), a number is pieces of bits that may lie apart, and a weight is a
- * formula over the numbers that reach it. tests/js/layouts.test.ts holds the table against the engine: it flips each bit of
- * each format and looks which weights change, and computes each weight by the formula given here.
+ * A block is numbers (`d`, sixteen `s`, 256 `q` ...), a number consists of bit ranges that need not be adjacent, and a
+ * weight is a formula over the numbers that affect it. tests/js/layouts.test.ts compares the table with the engine: it
+ * flips each bit of each format, checks which weights change, and computes each weight by the formula given here.
  *
- * All formats in one file, which is why it is long: whoever adds one reads those beside it. Its parts are in parts.ts.
+ * All formats are in one file, so that new ones can follow their neighbours. The building blocks are in parts.ts.
  *
- * Source: the block structures and `dequantize_row_*` of ggml (see NOTICE), as the heads of `src/format/*.rs` tell them.
+ * Source: the block structures and `dequantize_row_*` of ggml (see NOTICE), as documented in `src/format/*.rs`.
  */
 
 import type { FormatName } from 'quantpress';
@@ -41,18 +41,18 @@ const SUPER = 256;
 const CODES4 = '4-bit codes: low nibbles are weights 0–15, high nibbles weights 16–31';
 const E2M1_LEVELS = 'E2M1 floats: 0, ½, 1, 1½, 2, 3, 4, 6 and their negatives';
 
-/** Q2_K, Q4_K and Q5_K: scales and minimums with scales of their own. */
+/** Q2_K, Q4_K and Q5_K: quantized scales and minimums. */
 const K_AFFINE: Pick<Spec, 'formula' | 'weigh'> = {
   formula: '{d} × {s} × {q} − {dmin} × {m}',
   weigh: ({ d = 0, s = 0, q = 0, dmin = 0, m = 0 }) => f(f(f(d * s) * q) - f(dmin * m)),
 };
-/** What the last two of them begin with. */
+/** The common start of Q4_K and Q5_K. */
 const SIX_BITS: Spec['fields'] = [
   ['d', 2, 'F16', 'step of the scales'],
   ['dmin', 2, 'F16', 'step of the minimums'],
   ['scales', 12, '6-bit', 'for each 32 weights a scale and a minimum of six bits, the last four of them in two pieces'],
 ];
-/** The IQ2 formats: points of eight levels, with signs. */
+/** The IQ2 formats: grid points of eight levels, with signs. */
 const IQ2: Pick<Spec, 'formula' | 'weigh' | 'levels'> = {
   formula: '{d} × ({s} + ½) ÷ 4 × {σ}{v}',
   weigh: ({ d = 0, s = 0, v = 0, σ = 1 }) => f(f(f(f(d * (s + 0.5)) * 0.25) * v) * σ),
@@ -420,7 +420,7 @@ const SPECS: Record<FormatName, Spec> = {
   TQ1_0: {
     formula: '{d} × ({t} − 1)',
     weigh: ({ d = 0, t = 0 }) => f((t - 1) * d),
-    // Five digits of base 3 as a fraction of 256: the digit wanted is what multiplying moves above the byte.
+    // Five digits of base 3 as a fraction of 256: multiplying moves the wanted digit above the byte.
     derive: ({ b = 0 }, i) => {
       const place = i < 160 ? i >> 5 : i < 240 ? (i - 160) >> 4 : (i - 240) >> 2;
       return { t: (((b * 3 ** place) & 255) * 3) >> 8 };
@@ -494,7 +494,7 @@ const SPECS: Record<FormatName, Spec> = {
 
 const made = new Map<FormatName, Layout>();
 
-/** The layout of a format's block. Made when it is first asked for. */
+/** The layout of a format's block, created on first use. */
 export function layout(name: FormatName): Layout {
   const known = made.get(name);
   if (known) return known;

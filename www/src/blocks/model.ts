@@ -1,3 +1,3 @@
-/** The model that is open in the page, of which a block can be taken. */
+/** The open model, from which a block can be taken. */
 
 export { opened } from '../state/model.ts';

@@ -1,8 +1,8 @@
-/** Reading the numbers of a block, and writing them. */
+/** Reads and writes the numbers of a block. */
 
 import type { Kind, Layout, Piece, Quantity, Values } from './layouts.ts';
 
-/** The bits of a quantity, put together. */
+/** The joined bits of a quantity. */
 export function raw(bytes: Uint8Array, { pieces }: Quantity): bigint {
   let value = 0n;
   for (const { at, width, into } of pieces) {
@@ -13,7 +13,7 @@ export function raw(bytes: Uint8Array, { pieces }: Quantity): bigint {
   return value;
 }
 
-/** Puts a number's bits where they belong. */
+/** Writes a number's bits to their positions. */
 export function put(bytes: Uint8Array, { pieces }: Quantity, value: bigint): void {
   for (const { at, width, into } of pieces) {
     for (let i = 0; i < width; i += 1) {
@@ -33,7 +33,7 @@ const VALUE: Record<Kind, (raw: bigint, bits: number) => number> = {
   F16: (raw) => half(Number(raw)),
   F32: (raw) => single(Number(raw)),
   E8M0: (raw) => 2 ** (Number(raw) - 127),
-  // All ones reads as zero; the top bit counts only there.
+  // All ones reads as zero; only then the top bit matters.
   UE4M3: (raw) => {
     const x = Number(raw);
     const exponent = (x >> 3) & 15;
@@ -46,7 +46,7 @@ const VALUE: Record<Kind, (raw: bigint, bits: number) => number> = {
   },
 };
 
-/** The value that a quantity's bits stand for. */
+/** The value of a quantity's bits. */
 export function value(bytes: Uint8Array, quantity: Quantity): number {
   const bits = quantity.pieces.reduce((sum, { width }) => sum + width, 0);
   return VALUE[quantity.kind](raw(bytes, quantity), bits);
@@ -70,18 +70,18 @@ function half(bits: number): number {
   return bits >> 15 ? -magnitude : magnitude;
 }
 
-/** For each weight the quantities that reach it. */
+/** For each weight the quantities that affect it. */
 export function reach(layout: Layout): Quantity[][] {
   const reaching: Quantity[][] = Array.from({ length: layout.weights }, () => []);
   for (const quantity of layout.quantities) for (const i of quantity.weights) reaching[i]?.push(quantity);
   return reaching;
 }
 
-/** What a bit of a block is. */
+/** The meaning of a bit of a block. */
 export interface Bit {
   readonly quantity: Quantity;
   readonly piece: Piece;
-  /** Which bit of the number it is. */
+  /** Its index in the number. */
   readonly place: number;
   /** The weights that change with it. */
   readonly weights: readonly number[];
@@ -100,7 +100,10 @@ export function bitsOf(layout: Layout): Bit[] {
   return bits;
 }
 
-/** A block that shows the levels of another's codes: its scales one, its signs positive. Nothing where no table is used. */
+/**
+ * A block with the same codes, scales of one and positive signs, which decodes to the levels; `undefined` if the format
+ * has no table.
+ */
 export function probe(layout: Layout, bytes: Uint8Array): Uint8Array<ArrayBuffer> | undefined {
   if (!layout.levels) return undefined;
   const probed = Uint8Array.from(bytes);
@@ -111,7 +114,7 @@ export function probe(layout: Layout, bytes: Uint8Array): Uint8Array<ArrayBuffer
   return probed;
 }
 
-/** The values of the formula for one weight. `level` is what its table says, if it has one. */
+/** The values of the formula for one weight. `level` is its table entry, if it has a table. */
 export function valuesOf(
   layout: Layout,
   bytes: Uint8Array,
@@ -122,7 +125,7 @@ export function valuesOf(
   const values: Record<string, number> = {};
   for (const quantity of reaching) {
     const one = value(bytes, quantity);
-    // Several signs reach the weight whose own is not stored: their product is its sign.
+    // The sign of one weight is not stored: it is the product of the others.
     if (quantity.symbol === 'σ') values.σ = (values.σ ?? 1) * (one === 1 ? -1 : 1);
     else values[quantity.symbol] = one;
   }

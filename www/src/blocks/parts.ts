@@ -1,8 +1,8 @@
-/** What the table of [layouts](./layouts.ts) is put together from: bits, numbers, and the ways formats lay them out. */
+/** The building blocks of the table in [layouts](./layouts.ts): bits, numbers, and the ways formats arrange them. */
 
 import type { FormatName } from 'quantpress';
 
-/** What a bit is for: its colour and its pattern. */
+/** The role of a bit: its colour and its pattern. */
 export type Role =
   | 'scale'
   | 'minimum'
@@ -15,32 +15,35 @@ export type Role =
   | 'shift'
   | 'unused';
 
-/** How the bits of a number are read. */
+/** The encoding of a number's bits. */
 export type Kind = 'unsigned' | 'signed' | 'F16' | 'F32' | 'E8M0' | 'UE4M3' | 'E2M1';
 
-/** Bits that lie together: `width` of them from bit `at` of the block (bit 0 is the lowest of byte 0) are bits `into`.. of a number. */
+/**
+ * Adjacent bits: `width` of them from bit `at` of the block (bit 0 is the lowest of byte 0) are bits `into`.. of a
+ * number.
+ */
 export interface Piece {
   readonly at: number;
   readonly width: number;
   readonly into: number;
   readonly role: Role;
-  /** The weights that change with these bits, where they are fewer than the number's. */
+  /** The weights that these bits affect, if they are fewer than the number's. */
   readonly weights?: readonly number[];
 }
 
 /** A number stored in a block. */
 export interface Quantity {
-  /** As in the formula. */
+  /** Its symbol in the formula. */
   readonly symbol: string;
-  /** Which of several of the symbol. */
+  /** Its index among several with the same symbol. */
   readonly index?: number;
   readonly kind: Kind;
   readonly pieces: readonly Piece[];
-  /** The weights that change with it. */
+  /** The weights that it affects. */
   readonly weights: readonly number[];
 }
 
-/** Bytes that the specification names together. */
+/** Bytes that form one field of the specification. */
 export interface Field {
   readonly name: string;
   readonly offset: number;
@@ -50,7 +53,7 @@ export interface Field {
   readonly meaning: string;
 }
 
-/** The values that reach one weight, by symbol; the signs multiplied, as +1 or -1. */
+/** The values that affect one weight, by symbol; the product of the signs as +1 or -1. */
 export type Values = Readonly<Record<string, number>>;
 
 /** A format's block. */
@@ -58,21 +61,26 @@ export interface Layout {
   readonly name: FormatName;
   readonly weights: number;
   readonly bytes: number;
-  /** The formula as people read it, symbols in braces, powers in ⟨⟩. `{v}` is a level from a table, `{σ}` a sign. */
+  /** The displayed formula, symbols in braces, powers in ⟨⟩. `{v}` is a level from a table, `{σ}` a sign. */
   readonly formula: string;
-  /** The formula as the engine computes it, rounding after each step. `level` answers the weight's entry in the table. */
+  /**
+   * The formula as the engine computes it, rounding after each step. `level` returns the weight's entry in the table.
+   */
   readonly weigh: (n: Values) => number;
   readonly fields: readonly Field[];
-  /** What a role is called here, where it has another name. */
+  /** The name of a role in this format, if it differs. */
   readonly roles?: Readonly<Partial<Record<Role, string>>>;
   readonly quantities: readonly Quantity[];
-  /** Where levels come from tables: what to set so that a decoded block shows them, and what a weight is then of a level. */
+  /**
+   * For formats with tables: the values to set so that a decoded block shows the levels, and the factor between weight
+   * and level.
+   */
   readonly levels?: { readonly set: Readonly<Record<string, number>>; readonly of: (weight: number) => number };
-  /** Values that follow from others by place, such as a digit of a byte. */
+  /** Values derived from others by position, such as a digit of a byte. */
   readonly derive?: (n: Values, weight: number) => Values;
 }
 
-/** What the table says of a format; the rest follows. */
+/** The table's entry for a format; the rest is derived. */
 export type Spec = Omit<Layout, 'name' | 'weights' | 'bytes' | 'fields'> & {
   readonly fields: readonly (readonly [name: string, bytes: number, type: string, meaning: string])[];
 };
@@ -88,11 +96,11 @@ export const piece = (byte: number, bit: number, width: number, role: Role, into
   role,
 });
 
-/** A number of its own bytes. */
+/** A number in its own bytes. */
 export function whole(symbol: string, kind: Kind, byte: number, bits: number, role: Role, weights: number[]): Quantity {
   return { symbol, kind, pieces: [piece(byte, 0, bits, role)], weights };
 }
-/** One of several numbers, of any pieces. */
+/** One of several numbers, in any pieces. */
 export function part(
   symbol: string,
   index: number,
@@ -130,7 +138,7 @@ export const sixBits = (byte: number): Quantity[] =>
     return [part('s', j, weights, s), part('m', j, weights, m)];
   }).flat();
 
-/** Seven stored signs of eight weights; the eighth makes the number of negative ones even. */
+/** Seven stored signs for eight weights; the eighth makes the number of negative ones even. */
 export const evenSigns = (at: number, first: number): Quantity[] =>
   count(7, (b) => part('σ', first + b, [first + b, first + 7], [{ at: at + b, width: 1, into: 0, role: 'sign' }]));
 /** A sign for each weight. */
@@ -138,8 +146,8 @@ export const sign = (byte: number, i: number): Quantity =>
   part('σ', i, [i], [piece(byte + (i >> 3), i & 7, 1, 'sign')]);
 
 /**
- * The number of a point of eight levels whose lowest bit never changes the last levels: the grids of 256 and 512 points
- * are in ascending order, and no two neighbours that differ in that bit alone differ there.
+ * The index of a grid point of eight levels whose lowest bit never changes the last levels: the grids of 256 and 512
+ * points are in ascending order, and no two neighbours that differ in that bit alone differ there.
  */
 export const pairedPoint = (k: number, byte: number, bits: number, alike: number): Quantity =>
   part('p', k, run(8 * k, 8), [
@@ -184,7 +192,9 @@ export function integerOf(type: string, bytes: number): Spec {
   };
 }
 
-/** A layout from what the table says: offsets follow from sizes, and the number of weights from the numbers' reach. */
+/**
+ * Creates a layout from a table entry: offsets follow from sizes, and the number of weights from the affected weights.
+ */
 export function laidOut(name: FormatName, spec: Spec): Layout {
   let bytes = 0;
   const fields = spec.fields.map(([field, size, type, meaning]) => {

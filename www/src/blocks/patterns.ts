@@ -1,11 +1,11 @@
-/** Weights to look at: patterns that show what a format does well and badly. */
+/** Sample weights: patterns that show the strengths and weaknesses of formats. */
 
 import { generateGaussianWeights, generateUniformWeights } from 'quantpress';
 
-/** As many weights as the largest block has. */
+/** The number of weights of the largest block. */
 export const MOST = 256;
 
-/** A way to make {@link MOST} weights; equal seeds make equal ones. */
+/** A generator of {@link MOST} weights; equal seeds give equal weights. */
 export interface Pattern {
   readonly label: string;
   readonly about: string;

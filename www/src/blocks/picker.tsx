@@ -4,7 +4,7 @@ import { chooseFormat, facts, format, table } from './state.ts';
 import { ROLE, figure } from './text.ts';
 import type { Role } from './layouts.ts';
 
-/** Which format: all at once where there is room, else a list. */
+/** The choice of the format: all at once if there is room, otherwise a list. */
 export function Picker() {
   return (
     <>
@@ -63,7 +63,7 @@ function shares(): { readonly field: string; readonly role: Role; readonly bits:
   return [...found.values()].sort((a, b) => (order.get(a.field) ?? 0) - (order.get(b.field) ?? 0));
 }
 
-/** The formula, and what the bits of a weight are spent on. */
+/** The formula, and the use of the bits of a weight. */
 export function Anatomy() {
   const { weights, bytes, name, roles, fields } = table.value;
   const called = (role: Role): string => roles?.[role] ?? ROLE[role];

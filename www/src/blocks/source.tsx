@@ -6,7 +6,7 @@ import { errorText } from '../text.ts';
 import { listed as inList } from '../ui/visible.ts';
 import { figure } from './text.ts';
 
-/** Where the weights come from. */
+/** The source of the weights. */
 export function Source() {
   const open = useSignal<'' | 'numbers' | 'model'>('');
   const { value } = origin;
@@ -73,7 +73,7 @@ function Numbers() {
   );
 }
 
-/** Tensors in the list at once: of more a part of the name finds those one looks for. */
+/** The number of tensors listed at once; searching by name finds the others. */
 const LISTED = 200;
 
 function FromModel() {
@@ -143,7 +143,7 @@ function FromModel() {
   );
 }
 
-/** What the block lost. */
+/** The error of the block. */
 export function Damage() {
   const lost = damage.value;
   if (!writable.value) return null;

@@ -1,4 +1,4 @@
-/** One block: its weights, its bytes, and what is looked at. Views read signals; only the functions here change them. */
+/** One block: its weights, its bytes, and the selection. Views read signals; only the functions here change them. */
 
 import { batch, computed, signal } from '@preact/signals';
 import {
@@ -17,25 +17,25 @@ import { type Layout, layout } from './layouts.ts';
 import { bitsOf, probe, put, reach, type Bit } from './numbers.ts';
 import { MOST, PATTERNS } from './patterns.ts';
 
-/** Where the weights are from. */
+/** The source of the weights. */
 export type Origin =
   | { readonly kind: 'pattern'; readonly name: string; readonly seed: number }
   | { readonly kind: 'own' }
   | { readonly kind: 'model'; readonly tensor: string; readonly row: number; readonly at: number };
 
-/** A weight or a byte that is looked at. */
+/** A selected weight or byte. */
 export type Look = { readonly weight: number } | { readonly byte: number };
 
 export const ready = signal(isReady());
 export const format = signal<FormatName>('Q4_K');
 export const origin = signal<Origin>({ kind: 'pattern', name: 'normal', seed: 1 });
-/** As many weights as the largest block has; a smaller block is made of the first. */
+/** The weights for the largest block; a smaller block uses the first of them. */
 export const source = signal<Float32Array>(new Float32Array(MOST));
 export const bytes = signal<Uint8Array<ArrayBuffer>>(new Uint8Array(0));
-/** Whether the bytes are what was made of the weights, or were changed by hand or read from a file. */
+/** Whether the bytes were encoded from the weights, edited, or read from a file. */
 export const byHand = signal(false);
 export const problem = signal<string | undefined>(undefined);
-/** What was chosen to be looked at, and what the pointer is over. */
+/** The selection, and the element under the pointer. */
 export const chosen = signal<Look>({ weight: 0 });
 export const hovered = signal<Look | undefined>(undefined);
 
@@ -44,10 +44,10 @@ export const facts = computed<Format | undefined>(() =>
   ready.value ? formats().find(({ name }) => name === format.value) : undefined,
 );
 export const writable = computed(() => facts.value?.canEncode ?? false);
-/** The weights before, where there are any: a format that is only read has none. */
+/** The original weights, if any: a read-only format has none. */
 export const before = computed(() => (writable.value ? source.value.subarray(0, table.value.weights) : undefined));
 export const after = computed(() => (bytes.value.length ? dequantize(bytes.value, format.value) : new Float32Array(0)));
-/** The levels that the codes of the block stand for, in formats that have tables of them. */
+/** The levels of the block's codes, for formats with tables. */
 export const levels = computed(() => {
   const probed = bytes.value.length ? probe(table.value, bytes.value) : undefined;
   return probed && dequantize(probed, format.value).map((weight) => table.value.levels?.of(weight) ?? 0);
@@ -60,9 +60,9 @@ export const damage = computed(() => {
 export const reaching = computed(() => reach(table.value));
 export const bits = computed<Bit[]>(() => bitsOf(table.value));
 
-/** Inspector now. */
+/** The inspected element. */
 export const look = computed<Look>(() => hovered.value ?? chosen.value);
-/** The bits and the weights that belong to it. */
+/** Its bits and weights. */
 export const lit = computed(() => {
   const now = look.value;
   const [litBits, litWeights] = [new Set<number>(), new Set<number>()];
@@ -80,7 +80,7 @@ export const lit = computed(() => {
   return { bits: litBits, weights: litWeights };
 });
 
-/** Begins, once the engine is there. */
+/** Starts when the engine is loaded. */
 export function start(): void {
   if (bytes.value.length) return;
   batch(() => {
@@ -95,12 +95,12 @@ function made(from: Origin): Float32Array {
   return (PATTERNS[from.name] ?? (PATTERNS.normal as (typeof PATTERNS)[string])).make(from.seed);
 }
 
-/** Makes the bytes of the weights anew. Weights that the format cannot hold leave the bytes as they were. */
+/** Encodes the weights again. Weights that the format cannot represent leave the bytes unchanged. */
 function encode(): void {
   if (!before.value) return;
   try {
     const weights = before.value;
-    // Formats that want an importance matrix get one in which all weights matter alike.
+    // Formats that need an importance matrix get a uniform one.
     const importance = facts.value?.needsImportance ? new Float32Array(weights.length).fill(1) : undefined;
     bytes.value = quantize(weights, format.value, importance && { importance });
     byHand.value = false;
@@ -110,7 +110,7 @@ function encode(): void {
   }
 }
 
-/** Another format for the same weights; what it cannot hold any more it is given anew. */
+/** Selects another format for the same weights; a selection that it does not have is reset. */
 export function chooseFormat(name: FormatName): void {
   batch(() => {
     format.value = name;
@@ -124,7 +124,7 @@ export function chooseFormat(name: FormatName): void {
   });
 }
 
-/** A block of a format that is not written: its codes small and normal, its scale a power of two. */
+/** A block of a read-only format: small normal codes, and a power of two as scale. */
 function read(of: Layout): Uint8Array<ArrayBuffer> {
   const block = new Uint8Array(of.bytes);
   const numbers = generateGaussianWeights(of.weights, 0, 40, 1);
@@ -136,7 +136,7 @@ function read(of: Layout): Uint8Array<ArrayBuffer> {
   return block;
 }
 
-/** Weights of a pattern; of the one that is shown, another sample. */
+/** Shows weights of a pattern, or another sample of the current one. */
 export function usePattern(name: string): void {
   const { value } = origin;
   const seed = value.kind === 'pattern' && value.name === name ? value.seed + 1 : 1;
@@ -147,7 +147,7 @@ export function usePattern(name: string): void {
   });
 }
 
-/** Numbers of one's own: as many as there are, from the first weight on, again and again. */
+/** Sets custom numbers from the first weight on, repeated to fill the block. */
 export function useNumbers(text: string): number {
   const numbers = (text.match(/[-+−]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?/gi) ?? [])
     .slice(0, MOST)
@@ -179,7 +179,7 @@ export function setWeights(changes: Iterable<readonly [index: number, value: num
   });
 }
 
-/** Sets one byte: what the block then decodes to is shown beside the weights it was made of. */
+/** Sets one byte: the decoded weights are shown next to the original ones. */
 export function setByte(index: number, value: number): void {
   const changed = bytes.value.slice();
   changed[index] = value;
@@ -190,12 +190,12 @@ export function setByte(index: number, value: number): void {
   });
 }
 
-/** Back to the bytes that the weights make. */
+/** Encodes the original weights again. */
 export function encodeAgain(): void {
   batch(encode);
 }
 
-/** Rows longer than this are not read for the sake of one block. */
+/** Rows longer than this are not read for one block. */
 const LONGEST_ROW = 1 << 22;
 
 /** The tensors of the open model that have a block of the format in a row, and those already stored in blocks. */
@@ -205,7 +205,10 @@ export const tensors = computed(() =>
   ),
 );
 
-/** Takes the block that has weight `at` of a row of a tensor: as it is stored if it is stored in blocks, else to be encoded. */
+/**
+ * Takes the block with weight `at` of a row of a tensor: the stored bytes if it is stored in this format, otherwise the
+ * weights to encode.
+ */
 export async function useTensor(name: string, row: number, at: number): Promise<void> {
   const model = opened.value?.model;
   const tensor = model?.tensors.find((one) => one.name === name);

@@ -1,9 +1,9 @@
-/** The words and figures of a block. */
+/** The texts and figures of a block. */
 
 import type { Bit } from './numbers.ts';
 import type { Layout, Quantity, Role, Values } from './layouts.ts';
 
-/** What each role is called. */
+/** The name of each role. */
 export const ROLE: Readonly<Record<Role, string>> = {
   scale: 'scale',
   minimum: 'minimum',
@@ -60,22 +60,22 @@ export function hex(byte: number): string {
   return byte.toString(16).padStart(2, '0');
 }
 
-/** What one bit is: `bit 3 of q₁₆`. */
+/** The description of one bit: `bit 3 of q₁₆`. */
 export function bitName({ quantity, place }: Bit): string {
   const single = quantity.pieces.length === 1 && quantity.pieces[0]?.width === 1;
   return single ? named(quantity) : `bit ${place} of ${named(quantity)}`;
 }
 
-/** Symbols that stand for what follows from the bits of others. */
+/** Symbols for values derived from the bits of others. */
 const FOLLOWS: Readonly<Record<string, readonly string[]>> = { v: ['p', 'q'], δ: ['h'], t: ['b'] };
 
-/** What the bits behind a symbol are for. */
+/** The role of the bits of a symbol. */
 export function roleOf({ quantities }: Layout, symbol: string): Role | undefined {
   const names = [symbol, ...(FOLLOWS[symbol] ?? [])];
   return quantities.find((quantity) => names.includes(quantity.symbol))?.pieces[0]?.role;
 }
 
-/** A piece of a formula: words, or a symbol; in a power or not. */
+/** A piece of a formula: text or a symbol, in an exponent or not. */
 export interface FormulaPart {
   readonly text: string;
   readonly symbol: boolean;
@@ -94,7 +94,7 @@ export function formulaParts({ formula }: Layout): FormulaPart[] {
   return parts;
 }
 
-/** A value as it stands in a formula. */
+/** A value as written in a formula. */
 export function inFormula(symbol: string, values: Values): string {
   const value = values[symbol] ?? 0;
   if (symbol === 'σ') return value < 0 ? '−' : '+';

@@ -5,14 +5,14 @@ import { changeRecipe, changesOf, choosePreset, plan, recipe } from '../state/re
 import { listed } from '../ui/visible.ts';
 import { encodable } from './encodable.ts';
 
-/** With so many rules the list is open; a mix has one for each tensor. */
+/** Up to this many rules the list is open; a mix has one for each tensor. */
 const OPEN = 6;
-/** So many are listed before the others are asked for. */
+/** The number of rules that are listed at first. */
 const LISTED = 60;
-/** In more tensors than this the ones that a rule fits are not counted. */
+/** In models with more tensors than this, the matches of a rule are not counted. */
 const COUNTED = 4000;
 
-/** Rules of one's own: patterns of names, and the type of the tensors that have them. The first that fits decides. */
+/** The user's rules: patterns of names, and the type of the matching tensors. The first match decides. */
 export function Changes() {
   const rules = recipe.value.tensorTypes ?? [];
   const all = useSignal(false);
@@ -91,7 +91,7 @@ export function Changes() {
   );
 }
 
-/** How many tensors a pattern finds, as far as JavaScript reads it as the engine does. */
+/** The number of tensors that a pattern matches, if JavaScript interprets it like the engine. */
 function fits(pattern: string): string {
   const { names } = plan.value?.tensors ?? {};
   if (!names || names.length > COUNTED) return '';

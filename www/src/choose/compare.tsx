@@ -5,7 +5,7 @@ import { bytes, digits, errorText, percent } from '../text.ts';
 import { listed } from '../ui/visible.ts';
 import { decibels, type Total } from '../understand/damage.ts';
 
-/** Two recipes side by side: one that was kept, and the one that is being changed. */
+/** Two recipes side by side: the kept one and the current one. */
 export function Compare() {
   const [a, b] = [keptTotal.value, total.value];
   return (
@@ -67,7 +67,7 @@ const FIGURES: readonly [string, (total: Total) => string][] = [
   ['Largest error', ({ worst: [first] }) => (first?.error ? `${listed(first.name)}, ${errorText(first.error)}` : '')],
 ];
 
-/** The tensors that the two treat differently. */
+/** The tensors that get different types. */
 function Differences() {
   const found = differences.value;
   if (!found) return <p class="soft">Comparing every tensor…</p>;

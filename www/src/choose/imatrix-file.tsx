@@ -2,7 +2,7 @@ import { useRef } from 'preact/hooks';
 import { busy, opened } from '../state/model.ts';
 import { imatrix, useImatrix } from '../state/recipe.ts';
 
-/** Which columns of a tensor matter: measured by llama-imatrix, demanded by the smallest formats. */
+/** The importance matrix file, as written by llama-imatrix and required by the smallest formats. */
 export function ImatrixFile() {
   const input = useRef<HTMLInputElement>(null);
   return (

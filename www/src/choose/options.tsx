@@ -6,7 +6,7 @@ import { encodable } from './encodable.ts';
 type Flag = 'pure' | 'leaveOutputTensor';
 type TypeOption = 'outputTensorType' | 'tokenEmbeddingType';
 
-/** llama-quantize's options, in words. */
+/** The options of llama-quantize. */
 export function Options() {
   const flag = (key: Flag, label: string) => (
     <label>

@@ -5,14 +5,14 @@ import { busy, opened } from '../state/model.ts';
 import { choices, choosePreset, recipe, type Choice } from '../state/recipe.ts';
 import { bytes, errorText } from '../text.ts';
 
-/** Every preset with the size it gives on this model, exact, since sizes follow from shapes; and its error, measured. */
+/** Every preset with its exact size on this model, which follows from the shapes, and its measured error. */
 export function Presets() {
   const size = opened.value?.model.source.size ?? 1;
   const errors = new Map(points.value.map(({ name, error }) => [name, error]));
   const list = useRef<HTMLFieldSetElement>(null);
   const { preset } = recipe.value;
   const listed = useRef(choices.value);
-  // What is chosen is in sight, whoever chose it.
+  // Scroll the selected preset into view, however it was selected.
   useEffect(() => {
     const row = list.current?.querySelector<HTMLElement>('.preset:has(:checked)');
     if (!list.current || !row) return;

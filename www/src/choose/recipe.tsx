@@ -5,7 +5,7 @@ import { ImatrixFile } from './imatrix-file.tsx';
 import { Options } from './options.tsx';
 import { Presets } from './presets.tsx';
 
-/** The recipe: a preset, an importance matrix, and what one changes. */
+/** The recipe: a preset, an importance matrix, and changes. */
 export function RecipeCard() {
   return (
     <section class="card recipe" aria-labelledby="recipe">

@@ -5,7 +5,7 @@ import { opened, type Opened } from '../state/model.ts';
 import { applied, imatrix, recipe } from '../state/recipe.ts';
 import { Copyable } from '../ui/copy.tsx';
 
-/** The recipe for elsewhere: as commands, as JSON, as a link. The link holds the recipe, never the name of a file. */
+/** Shares the recipe as commands, JSON or a link. The link contains the recipe, never the name of a file. */
 export function TakeAlong() {
   const fileName = opened.value?.fileName ?? 'model.gguf';
   const files = { input: fileName, output: outputName(fileName, applied.value), imatrix: imatrix.value?.name };
@@ -21,13 +21,13 @@ export function TakeAlong() {
   );
 }
 
-/** The way by llama.cpp's own tools, where there is one: other safetensors models than language models they do not read. */
+/** The commands of llama.cpp's own tools, if possible: of safetensors models they read only language models. */
 function LlamaCpp({ model, files }: { model: Opened | undefined; files: Files }) {
   if (!model || model.model.container === 'gguf') {
     return <Copyable label="For llama.cpp, the same bytes" text={llamaCommand(applied.value, files)} />;
   }
   if (!model.asGguf?.metadata.has('tokenizer.ggml.model')) return null;
-  // The script wants the folder: where only its files were chosen, it is the one they are in.
+  // The script needs the folder: if only files were selected, the folder they are in.
   const folder = model.isFolder ? files : { ...files, input: '.' };
   const text = llamaFolderCommands(applied.value, folder, outTypeOf(model.model.tensors));
   return <Copyable label="For llama.cpp, in two steps" text={text} />;

@@ -1,11 +1,11 @@
-/** What a model is as GGUF: itself, or what a conversion of a safetensors model makes of it, in the precision it has. */
+/** A model as GGUF: itself, or the conversion of a safetensors model in its own precision. */
 
 import { openModel, planModel, type MetadataValue, type Model, type Recipe } from 'quantpress';
 
-/** What the engine's messages say of the option for a plain container: in the page it is a box under the message. */
+/** The part of the engine's messages about the option for a plain container, which is a checkbox in the page. */
 const OPTION = ' (--plain, plain: true)';
 
-/** A sentence of the engine's for the page. */
+/** An engine's message for the page. */
 export function withoutOption(message: string): string {
   return message.replace(OPTION, ' below');
 }
@@ -16,10 +16,10 @@ export interface Converted {
   readonly size: number;
 }
 
-/** The size and the header of what a recipe makes of a model. */
+/** The size and the header of the output of a recipe. */
 export type Header = (recipe: Recipe) => Promise<{ readonly size: number; readonly header: Uint8Array }>;
 
-/** Plans on the spot. */
+/** Plans in this thread. */
 const onTheSpot =
   (model: Model): Header =>
   async (recipe) => {
@@ -37,7 +37,7 @@ const onTheSpot =
 export async function convertedOf(model: Model, plan = onTheSpot(model)): Promise<Converted> {
   const { size, header } = await plan({ preset: 'COPY' });
   if (model.container === 'gguf') return { metadata: model.metadata, size };
-  // A header is all that is read of a model when it is opened.
+  // Opening a model reads only its header.
   const read = async (offset: number, length: number) => {
     const bytes = new Uint8Array(length);
     bytes.set(header.subarray(offset, offset + length));

@@ -5,7 +5,7 @@ import { listed } from '../ui/visible.ts';
 import { cleanAddress, goToNetwork, reachesNetwork } from './reach.ts';
 import { over } from './window.ts';
 
-/** Where a model comes in: dropped, chosen, from an address, or the built-in sample. */
+/** Opens a model: dropped, selected, from a URL, or the built-in sample. */
 export function Drop() {
   const asking = useSignal(false);
   const input = useRef<HTMLInputElement>(null);
@@ -77,15 +77,15 @@ const STORY: Record<From, string> = {
   network: 'Read from its URL in parts, as needed.',
 };
 
-/** Where the open model is from; of one that is being opened, that it is. */
+/** The source of the open model, or the progress of opening one. */
 function story(): string {
   const [current, next] = [opened.value, opening.value];
-  // The sample is there before one has read this; what moves then is only noise.
+  // The sample opens so fast that showing progress would only flicker.
   if (next) return !current && next.from === 'sample' ? STORY.sample : `Reading the header of ${listed(next.what)}…`;
   return current ? STORY[current.from] : 'Open a file, a folder or a URL, drop one here, or use the sample.';
 }
 
-/** A model behind an address; `taken` is called when it is being opened. */
+/** The form for a URL; `taken` is called when it is being opened. */
 function Address({ taken }: { taken: () => void }) {
   const text = useSignal('');
   const open = (event: Event): void => {

@@ -1,15 +1,15 @@
-/** The files of a drop or a choice, each with its path in the folder it came in. */
+/** The dropped or selected files, each with its path in its folder. */
 
 /** The files that were dropped, and those in the folders that were. */
 export async function filesOf(data: DataTransfer): Promise<File[]> {
-  // Asked for before anything is awaited: afterwards the drop is over.
+  // Read before anything is awaited: afterwards the drop data is no longer available.
   const entries = [...data.items].map((item) => item.webkitGetAsEntry()).filter((entry) => entry !== null);
   if (entries.length === 0) return [...data.files];
   const found = await Promise.all(entries.map((entry) => inside(entry, '')));
   return found.flat();
 }
 
-/** Folders in a model's folder may have files of it; those in them have none. */
+/** Only direct subfolders of a model's folder may contain its files. */
 const DEPTH = 2;
 
 /** A folder's own files, and those of folders in it. */
@@ -33,14 +33,14 @@ function file(entry: FileSystemFileEntry): Promise<File> {
 }
 
 /**
- * The same file with a path in its folder, as a browser gives it of a folder that was chosen. A dropped file has none, and one
+ * The same file with its path in its folder, as browsers set it for a selected folder. A dropped file has none, and one
  * that was posted to a worker may have lost it.
  */
 export function withPath(file: File, path: string): File {
   return file.webkitRelativePath === path ? file : Object.defineProperty(file, 'webkitRelativePath', { value: path });
 }
 
-/** What the folder is called that all files came in; nothing if they came as files. */
+/** The name of the folder of all files; `undefined` if they came as single files. */
 export function folderOf(files: readonly { readonly webkitRelativePath: string }[]): string | undefined {
   const names = new Set(files.map(({ webkitRelativePath: path }) => path.slice(0, Math.max(0, path.indexOf('/')))));
   const [name] = names;
@@ -48,8 +48,8 @@ export function folderOf(files: readonly { readonly webkitRelativePath: string }
 }
 
 /**
- * Of the files of a folder, those a model can be of: its own, and the few that conversions read of folders in it. A copy of
- * the model for another program in such a folder is another model.
+ * The files of a folder that can belong to the model: its own, and those that conversions read from subfolders. A copy
+ * of the model for another program in a subfolder is another model.
  */
 export function filesOfModel<F extends { readonly webkitRelativePath: string }>(files: readonly F[]): F[] {
   return files.filter(({ webkitRelativePath: path }) => {
@@ -60,7 +60,7 @@ export function filesOfModel<F extends { readonly webkitRelativePath: string }>(
 
 const INNER = /^(1_Pooling\/config\.json|additional_chat_templates\/[^/]*\.jinja)$/;
 
-/** What the page calls a model: a folder of safetensors with a config.json by the folder's name, any other by its file's. */
+/** The name of a model in the page: the folder's for safetensors with a config.json, otherwise the file's. */
 export function nameOfModel(files: readonly { readonly name: string }[], folder: string | undefined): string {
   const models = files.map(({ name }) => name).filter((name) => /\.(gguf|safetensors)$/i.test(name));
   const [first = files[0]?.name ?? ''] = models.sort();

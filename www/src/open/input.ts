@@ -1,4 +1,4 @@
-/** What a model is opened from, in a form that can be posted to a worker: of a posted file the path may be lost. */
+/** The input that a model is opened from, in a form that can be posted to a worker: a posted file may lose its path. */
 
 import type { ModelInput } from 'quantpress';
 import { withPath } from './files.ts';
@@ -14,7 +14,7 @@ export function packed(input: ModelInput): PackedInput {
   return { files: input, paths: input.map(({ webkitRelativePath }) => webkitRelativePath) };
 }
 
-/** What was packed. */
+/** Unpacks an input. */
 export function unpacked(packed: PackedInput): ModelInput {
   if ('input' in packed) return packed.input;
   return packed.files.map((file, index) => withPath(file, packed.paths[index] ?? ''));

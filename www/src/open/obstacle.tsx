@@ -1,7 +1,7 @@
 import { busy, opened } from '../state/model.ts';
 import { changeRecipe, recipe } from '../state/recipe.ts';
 
-/** Why the open model cannot be converted, and the consent to a plain container where one can be made. */
+/** Why the open model cannot be converted, and the consent to a plain container if one can be written. */
 export function Obstacle() {
   const { obstacle, plainly = false } = opened.value ?? {};
   if (obstacle === undefined) return null;

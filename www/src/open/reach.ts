@@ -1,26 +1,26 @@
 /**
- * What the page may reach. `index.html` may reach only where it came from, and its Content-Security-Policy has the browser
- * see to that. A model behind an address is opened by `url.html`, which is the same page with a policy that lets it read
- * from elsewhere: so one page promises that nothing leaves this computer, and the other never had to.
+ * What the page can reach. `index.html` can reach only its own origin; the browser enforces this through its
+ * Content-Security-Policy. A model at a URL is opened by `url.html`, the same page with a policy that allows reading
+ * from other origins. So `index.html` can guarantee that nothing leaves this computer.
  */
 export const reachesNetwork = document.documentElement.dataset.reach === 'network';
 
 const WANTED = 'quantpress.address';
 
-/** Goes to the page that may read from an address. The address is not in any link, so nobody can make others fetch it. */
+/** Goes to the page that can read from a URL. The URL is not part of a link, so a link cannot make others fetch it. */
 export function goToNetwork(address: string): void {
   sessionStorage.setItem(WANTED, address);
   location.assign(new URL(`url.html${location.hash}`, location.href));
 }
 
-/** The address that was asked for on the other page, once. */
+/** The URL that was entered on the other page, returned once. */
 export function wantedAddress(): string | undefined {
   const address = sessionStorage.getItem(WANTED) ?? undefined;
   sessionStorage.removeItem(WANTED);
   return address;
 }
 
-/** An address as a person pastes it: of a page of a file at Hugging Face, the file; without a scheme, https. */
+/** Normalises a pasted URL: the page of a file on Hugging Face becomes the file, and https is the default scheme. */
 export function cleanAddress(text: string): string | undefined {
   const trimmed = text.trim();
   const whole = /^https?:\/\//i.test(trimmed) ? trimmed : `https://${trimmed}`;

@@ -1,4 +1,4 @@
-/** Drops: the whole window takes them, since a file that falls beside the box would replace the page. */
+/** Handles drops on the whole window, since a file dropped outside the box would otherwise replace the page. */
 
 import { signal } from '@preact/signals';
 import { fail, openFiles } from '../state/model.ts';
@@ -8,7 +8,7 @@ import { filesOf } from './files.ts';
 /** Whether files are over the window. */
 export const over = signal(false);
 
-/** Takes files that are dropped anywhere, in any view. What is not files (selected text) is left to the browser. */
+/** Accepts files that are dropped anywhere, in any view. The browser handles other data (selected text). */
 export function takeDrops(): void {
   addEventListener('dragover', (event) => {
     if (!hasFiles(event.dataTransfer)) return;
@@ -16,7 +16,7 @@ export function takeDrops(): void {
     over.value = true;
   });
   addEventListener('dragleave', (event) => {
-    // Only when the window is left: within it one element after the other is.
+    // Only when the pointer leaves the window: this event also fires between elements.
     if (event.relatedTarget === null) over.value = false;
   });
   addEventListener('drop', (event) => {

@@ -1,8 +1,8 @@
-/** A recipe as a command line: llama-quantize's and our own, whose options have the same names. */
+/** A recipe as a command line for llama-quantize and for quantpress, whose options have the same names. */
 
 import type { Recipe } from 'quantpress';
 
-/** The options of a recipe, in the words of both tools, without the preset. */
+/** The options of a recipe for both tools, without the preset. */
 function options(recipe: Recipe): string[] {
   const { includeWeights = [], excludeWeights = [], overrideKv = [], tensorTypes = [], pruneLayers = [] } = recipe;
   return [
@@ -20,7 +20,7 @@ function options(recipe: Recipe): string[] {
   ];
 }
 
-/** What the commands work on. */
+/** The input of the commands. */
 export interface Files {
   /** A file, or a folder of a Hugging Face model. */
   readonly input: string;
@@ -33,14 +33,14 @@ export function llamaCommand(recipe: Recipe, files: Files): string {
   return command('llama-quantize', recipe, files);
 }
 
-/** The type that llama.cpp's script keeps all weights of a folder in. */
+/** The type in which llama.cpp's script stores the weights of a folder. */
 export type OutType = 'f32' | 'f16' | 'bf16';
 
 /**
- * llama.cpp's two tools, for a folder: its script makes a GGUF file of it, and `llama-quantize` quantizes that. The script
- * alone makes the presets F32, F16 and BF16.
+ * llama.cpp's two tools for a folder: its script writes a GGUF file, and `llama-quantize` quantizes that. The presets
+ * F32, F16 and BF16 need only the script.
  *
- * @param type - A type that holds the weights as they are, so that nothing is rounded twice.
+ * @param type - A type that represents the weights exactly, so that nothing is rounded twice.
  */
 export function llamaFolderCommands(recipe: Recipe, files: Files, type: OutType): string {
   const alone = /^(f32|f16|bf16)$/i.test(recipe.preset) && Object.keys(recipe).length === 1;
@@ -51,14 +51,14 @@ export function llamaFolderCommands(recipe: Recipe, files: Files, type: OutType)
   return alone ? convert : `${convert}\n${llamaCommand(recipe, { ...files, input: between })}`;
 }
 
-/** The type of a folder's weights: their own if all have the same, else one that holds any. */
+/** The type of a folder's weights: their own if all have the same, otherwise F32. */
 export function outTypeOf(tensors: readonly { readonly type: string; readonly shape: readonly number[] }[]): OutType {
   const types = new Set(tensors.flatMap(({ type, shape }) => (shape.length > 1 ? [type] : [])));
   const [only] = types;
   return types.size === 1 && (only === 'F16' || only === 'BF16') ? (only.toLowerCase() as OutType) : 'f32';
 }
 
-/** The same by this package. */
+/** The command of this package. */
 export function quantpressCommand(recipe: Recipe, files: Files): string {
   // llama-quantize reads GGUF only, so it has no such option.
   return command('npx quantpress quantize', recipe, files, recipe.plain ? ['--plain'] : []);
@@ -74,7 +74,7 @@ function command(
   return [program, ...[...words, input, output, recipe.preset].map(quoted)].join(' ');
 }
 
-/** A word as a POSIX shell reads it back. */
+/** A word quoted for a POSIX shell. */
 function quoted(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }

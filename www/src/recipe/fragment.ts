@@ -1,8 +1,8 @@
 /**
- * A recipe as the parameters of an address: `preset=Q4_K_M&type=attn_v=Q8_0&pure`. Readable, and safe to edit by hand.
+ * A recipe as URL parameters: `preset=Q4_K_M&type=attn_v=Q8_0&pure`. Readable, and safe to edit by hand.
  *
- * Rules that name one tensor each are many in a best mix: runs of them are one parameter, see `rules.ts`. `mix=...` says that
- * they are a best mix, `set=...` that they were chosen one by one.
+ * A best mix has many rules for one tensor each: a run of them is one parameter, see `rules.ts`. `mix=...` marks a best
+ * mix, `set=...` rules that the user set.
  */
 
 import type { FormatName, Recipe } from 'quantpress';
@@ -18,7 +18,7 @@ const FLAGS = {
 const TYPES = { outputTensorType: 'output', tokenEmbeddingType: 'embedding' } as const;
 const LISTS = { includeWeights: 'include', excludeWeights: 'exclude', overrideKv: 'kv' } as const;
 
-/** An address that somebody made holds at most this many rules. */
+/** The maximum number of rules that are read from a URL. */
 const MOST = 10_000;
 
 /** The parameters of a recipe. */
@@ -36,7 +36,7 @@ export function recipeQuery(recipe: Recipe): URLSearchParams {
   return query;
 }
 
-/** The recipe of parameters; nothing if they name no preset. What its names mean is the engine's to check. */
+/** The recipe of parameters; `undefined` if they name no preset. The engine checks the names. */
 export function parseRecipe(query: URLSearchParams): Recipe | undefined {
   // A link is read before the engine is loaded, which has the table of presets; the page shows a name that is not in it, and
   // the engine's error.
@@ -47,7 +47,7 @@ export function parseRecipe(query: URLSearchParams): Recipe | undefined {
   for (const [key, name] of entries(TYPES)) if (query.get(name)) recipe[key] = query.get(name) as FormatName;
   for (const [key, name] of entries(LISTS)) if (query.has(name)) recipe[key] = query.getAll(name).slice(0, MOST);
   const rules: Rule[] = [];
-  // In the order of the address, for the first rule that fits a tensor decides.
+  // In the order of the URL, because the first matching rule decides.
   for (const [name, text] of query) {
     if (name === 'type') rules.push(...rule(text));
     if (name === 'set') rules.push(...unpackRules(text, MOST));
@@ -69,7 +69,7 @@ function isOfMix(rule: Rule | undefined): boolean {
   return rule?.why === BEST_MIX;
 }
 
-/** Neighbouring rules that can be one parameter, if they can be packed. */
+/** Neighbouring rules that can form one parameter. */
 function runsOf(rules: readonly Rule[]): Rule[][] {
   const runs: Rule[][] = [];
   for (const rule of rules) {

@@ -1,14 +1,14 @@
 import type { Recipe } from 'quantpress';
 
-/** The reason that the rules of a best mix state. */
+/** The reason stated by the rules of a best mix. */
 export const BEST_MIX = 'best mix';
 
-/** Whether a recipe is a best mix: one that was found here, or came with a link. */
+/** Whether a recipe is a best mix, found here or read from a link. */
 export function isMix({ tensorTypes = [] }: Recipe): boolean {
   return tensorTypes.some(({ why }) => why === BEST_MIX);
 }
 
-/** `tiny-whale-f16.gguf` and `Q4_K_M` -> `tiny-whale-Q4_K_M.gguf`; with changes of one's own, `-mix` after it. */
+/** `tiny-whale-f16.gguf` and `Q4_K_M` -> `tiny-whale-Q4_K_M.gguf`; with changes, `-mix` is appended. */
 export function outputName(fileName: string, recipe: Recipe): string {
   const stem = fileName
     .replace(/\.(gguf|safetensors)$/i, '')

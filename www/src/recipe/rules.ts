@@ -1,9 +1,9 @@
 /**
- * Rules that name one tensor each, as few words: kinds of tensors, then types, then the layers of each type.
- * `attn_k Q6_K 0-3 Q5_K 4 output Q8_0` stands for `^blk\.0\.attn_k\.weight$` to 3 in Q6_K, 4 in Q5_K, and `output` in Q8_0.
+ * A compact form of rules that name one tensor each: kinds of tensors, then types, then the layers of each type.
+ * `attn_k Q6_K 0-3 Q5_K 4 output Q8_0` means `^blk\.0\.attn_k\.weight$` to 3 in Q6_K, 4 in Q5_K, and `output` in Q8_0.
  *
- * A word that begins with a small letter is a name without its `.weight`: of `blk.N.` only what follows, of other layers the
- * name with `*` for the number. One with a capital is a type, one with a digit is layers. In an address spaces are `+`.
+ * A word that begins with a lower-case letter is a name without `.weight`, and without `blk.N.`; other layer numbers
+ * are replaced by `*`. A word that begins with a capital is a type, with a digit layers. In a URL spaces are `+`.
  */
 
 import type { FormatName, Recipe } from 'quantpress';
@@ -11,13 +11,19 @@ import type { FormatName, Recipe } from 'quantpress';
 /** A rule of a recipe. */
 export type Rule = NonNullable<Recipe['tensorTypes']>[number];
 
-/** `^`, a name of small letters, digits, `_` and `-` with escaped dots, `.weight` and `$`: what is made for one tensor's name. */
+/**
+ * `^`, a name of small letters, digits, `_` and `-` with escaped dots, `.weight` and `$`: the pattern of one tensor's
+ * name.
+ */
 const EXACT = /^\^([a-z][a-z0-9_-]*(?:\\\.[a-z0-9_-]+)*)\\\.weight\$$/;
 const LAYER = /^([a-z][a-z0-9_.-]*?)\.(0|[1-9]\d{0,4})\.([a-z0-9_.-]+)$/;
 const TYPE = /^[A-Z][A-Z0-9_]*$/;
 const OUTSIDE = -1;
 
-/** Rules as words, or nothing if one of them is not for exactly one tensor. Of two for one tensor the first decides. */
+/**
+ * Packs rules, or returns `undefined` if one of them is not for exactly one tensor. Of two for one tensor the first
+ * decides.
+ */
 export function packRules(rules: readonly Rule[]): string | undefined {
   const kinds = new Map<string, Map<number, FormatName>>();
   for (const { pattern, type } of rules) {
@@ -42,7 +48,7 @@ export function packRules(rules: readonly Rule[]): string | undefined {
   return words.join(' ');
 }
 
-/** The rules of words, at most `most`; a word that is not understood is passed over. */
+/** Unpacks at most `most` rules; unknown words are skipped. */
 export function unpackRules(text: string, most: number): Rule[] {
   const rules: Rule[] = [];
   let [kind, type, alone] = ['', undefined as FormatName | undefined, false];
@@ -51,7 +57,7 @@ export function unpackRules(text: string, most: number): Rule[] {
     if (name === undefined || type === undefined || rules.length >= most) return;
     rules.push({ pattern: `^${name.replaceAll('.', '\\.')}\\.weight$`, type });
   };
-  // A type that no layers follow is that of a tensor outside of them.
+  // A type without layers applies to a tensor outside the layers.
   const end = (): void => {
     if (alone) add(OUTSIDE);
     alone = false;

@@ -2,7 +2,7 @@ import { discard, type Result } from '../state/job.ts';
 import { bytes, duration } from '../text.ts';
 import { visible } from '../ui/visible.ts';
 
-/** The finished file: what it is, the way to save it, and its hash. */
+/** The finished file: its properties, the button to save it, and its hash. */
 export function Done({ result: { name, file, report, url } }: { result: Result }) {
   return (
     <div class="done" role="status">
@@ -36,7 +36,7 @@ export function Done({ result: { name, file, report, url } }: { result: Result }
   );
 }
 
-/** The finished file of a model that was open before: it may not be saved yet, so only its owner takes it away. */
+/** The finished file of a model that was open before: it may not be saved yet, so only the user discards it. */
 export function Earlier({ result }: { result: Result }) {
   const { name, of, url } = result;
   return (

@@ -1,7 +1,7 @@
 import { cancel, type Job, pause } from '../state/job.ts';
 import { bytes, duration } from '../text.ts';
 
-/** How far the job is, how fast, and how long it will take. */
+/** The progress, speed and remaining time of the job. */
 export function Running({ job: { progress, kept } }: { job: Job & { state: 'running' } }) {
   const share = progress ? progress.bytesDone / progress.bytesTotal : 0;
   return (

@@ -9,7 +9,7 @@ import { Done, Earlier } from './done.tsx';
 import { Running } from './running.tsx';
 import { canKeep } from './storage.ts';
 
-/** The conversion: start, watch, stop, take the result. */
+/** The conversion: start, progress, stop, result. */
 export function Shrink() {
   const current = job.value;
   return (
@@ -76,7 +76,7 @@ function Start() {
   );
 }
 
-/** Why the button cannot be pressed. Next to the button, for it is there that one asks. */
+/** Why the button is disabled, shown next to it. */
 function reasonNotReady(): string | undefined {
   if (!opened.value) return opening.value ? undefined : 'Open a model first.';
   if (obstacle.value !== undefined) return 'This model cannot be converted: see above.';
@@ -84,7 +84,7 @@ function reasonNotReady(): string | undefined {
   return refusal.value;
 }
 
-/** Consent to quantize again what is quantized already. */
+/** The consent to requantize a quantized model. */
 function Consent() {
   return (
     <div class="note small">

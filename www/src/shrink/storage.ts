@@ -1,12 +1,14 @@
-/** The browser's own storage (OPFS), where a result is kept until it is saved, and an interrupted one until it is taken up. */
+/**
+ * The browser's own storage (OPFS), where a result is kept until it is saved, and a partial one until it is resumed.
+ */
 
-/** What is noted of a job while it is not complete: enough to say what it was, and to go on with it. */
+/** The record of an unfinished job: enough to describe and resume it. */
 export interface Unfinished {
-  /** The name of the file that it makes. */
+  /** The name of the output file. */
   readonly name: string;
-  /** The name of the file it reads. */
+  /** The name of the input file. */
   readonly input: string;
-  /** Its recipe, as in an address. */
+  /** Its recipe, as in a URL. */
   readonly query: string;
   readonly imatrix?: string | undefined;
 }
@@ -18,7 +20,7 @@ const HELD = 'quantpress result ';
 /** Whether the browser has such a storage at all. */
 export const canKeep = 'getDirectory' in (navigator.storage ?? {});
 
-/** The folder of results; nothing where the browser has none, as in a private window of some. */
+/** The folder of results; `undefined` if the browser has none, as in some private windows. */
 export async function folder(): Promise<FileSystemDirectoryHandle | undefined> {
   try {
     const root = await navigator.storage.getDirectory();
@@ -28,18 +30,18 @@ export async function folder(): Promise<FileSystemDirectoryHandle | undefined> {
   }
 }
 
-/** Bytes that the browser offers beyond what it holds; nothing if it does not say. */
+/** The free bytes of the browser's storage; `undefined` if unknown. */
 export async function room(): Promise<number | undefined> {
   const { quota, usage = 0 } = (await navigator.storage?.estimate?.().catch(() => undefined)) ?? {};
   return quota === undefined ? undefined : quota - usage;
 }
 
-/** Takes away a result; whether it is there does not matter. */
+/** Removes a result, if it exists. */
 export async function remove(name: string): Promise<void> {
   await (await folder())?.removeEntry(name).catch(() => {});
 }
 
-/** Says that this tab shows a result, until what is given back is called or the tab is closed. */
+/** Marks a result as in use by this tab, until the returned function is called or the tab is closed. */
 export function hold(name: string): () => void {
   let release: () => void = () => {};
   const held = new Promise<void>((resolve) => (release = resolve));
@@ -47,7 +49,7 @@ export function hold(name: string): () => void {
   return () => release();
 }
 
-/** Takes away the results of tabs that are closed. What is unfinished stays. */
+/** Removes the results of closed tabs. Unfinished ones stay. */
 export async function sweep(): Promise<void> {
   const all = await folder();
   const locks = await navigator.locks?.query();
@@ -59,11 +61,11 @@ export async function sweep(): Promise<void> {
 }
 
 async function* names(directory: FileSystemDirectoryHandle): AsyncGenerator<string> {
-  // In all browsers with OPFS, and not yet in TypeScript's library.
+  // Supported by all browsers with OPFS, but not yet in TypeScript's library.
   yield* (directory as unknown as { keys(): AsyncIterable<string> }).keys();
 }
 
-/** The jobs that were noted and of which there is still something. */
+/** The recorded jobs whose partial files still exist. */
 export async function unfinished(): Promise<Unfinished[]> {
   const all = await folder();
   if (!all) return [];
@@ -76,12 +78,12 @@ export async function unfinished(): Promise<Unfinished[]> {
   return found;
 }
 
-/** Notes that a job is begun. */
+/** Records that a job has started. */
 export function note(job: Unfinished): void {
   write([...notes().filter(({ name }) => name !== job.name), job]);
 }
 
-/** Notes that a job is complete, or thrown away. */
+/** Removes the record of a job that is complete or discarded. */
 export function forget(name: string): void {
   write(notes().filter((job) => job.name !== name));
 }
@@ -101,6 +103,6 @@ function write(jobs: readonly Unfinished[]): void {
   try {
     localStorage.setItem(NOTES, JSON.stringify(jobs));
   } catch {
-    // Without storage there are no notes: then a job is taken up by opening the same model with the same recipe.
+    // Without storage there are no records: then a job is resumed by opening the same model with the same recipe.
   }
 }
