@@ -5,7 +5,10 @@ import { offline } from './build/offline.ts';
 
 const dist = (file: string): string => fileURLToPath(new URL(`../dist/${file}`, import.meta.url));
 
-/** Beside index.html, url.html: the same page with a policy that lets it read from elsewhere; see src/open/reach.ts. */
+/**
+ * Writes url.html next to index.html: the same page with a policy that allows reading from other origins; see
+ * src/open/reach.ts.
+ */
 function pageForAddresses(): Plugin {
   const replaced = (html: string, from: string, to: string): string => {
     if (html.split(from).length !== 2) throw new Error(`index.html has to have ${from} once`);
@@ -27,7 +30,7 @@ function pageForAddresses(): Plugin {
   };
 }
 
-/** The icon in the page itself: browsers ask for one past the service worker, and without a network there is no answer. */
+/** Inlines the icon: browsers request it without the service worker, which fails without a network. */
 function iconInPage(): Plugin {
   const LINK = 'href="./icon.svg"';
   return {
@@ -44,7 +47,7 @@ function iconInPage(): Plugin {
 }
 
 export default defineConfig({
-  // Any folder of any static host will do.
+  // Relative URLs, so that the site works in any folder of any static host.
   base: './',
   // The playground uses the package as its users do, by name.
   resolve: { alias: [{ find: /^quantpress$/, replacement: dist('browser.js') }] },

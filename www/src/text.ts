@@ -1,4 +1,4 @@
-/** Numbers as people read them. One place, so that the page never says the same size two ways. */
+/** Formats numbers. One module, so that the page always shows a size in the same way. */
 
 const UNITS = ['B', 'kB', 'MB', 'GB', 'TB'] as const;
 
@@ -12,7 +12,7 @@ export function bytes(count: number): string {
   return `${digits(count, unit === 0 ? 0 : 3)} ${UNITS[unit]}`;
 }
 
-/** The values of an axis in one unit, all with as many decimals as tell them apart: 2.29 and 2.295 MB are not the same. */
+/** The labels of an axis in one unit, with enough decimals to distinguish them: 2.29 and 2.295 MB. */
 export function byteTicks(values: readonly number[]): string[] {
   const most = Math.max(0, ...values);
   const unit = Math.max(0, Math.min(Math.floor(Math.log10(Math.max(1, most)) / 3 + 1e-9), UNITS.length - 1));
@@ -30,7 +30,7 @@ export function count(value: number): string {
   return value.toLocaleString('en');
 }
 
-/** A value with so many significant digits and no exponent. */
+/** A value with a number of significant digits and no exponent. */
 export function digits(value: number, significant: number): string {
   if (significant === 0) return String(Math.round(value));
   const whole = Math.max(1, Math.floor(Math.log10(Math.max(value, 1))) + 1);
@@ -42,7 +42,7 @@ export function percent(share: number): string {
   return `${digits(share * 100, share < 0.9995 ? 2 : 3)}%`;
 }
 
-/** A weight error, 0.0589 -> "5.89%": in the three digits that the command line has too. */
+/** A weight error, 0.0589 -> "5.89%": with three digits, as on the command line. */
 export function errorText(error: number): string {
   return `${(100 * error).toPrecision(3)}%`;
 }

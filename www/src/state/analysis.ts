@@ -1,4 +1,4 @@
-/** What every format does to the open model: measured in the background, shown as it comes in. */
+/** The errors of every format on the open model, measured in the background and shown as they arrive. */
 
 import { batch, computed, effect, signal } from '@preact/signals';
 import { analyzeModel, type Model, type PresetName, type TensorAnalysis, type TensorInfo } from 'quantpress';
@@ -20,7 +20,10 @@ export type Analysing =
 
 export const analysing = signal<Analysing>({ state: 'idle' });
 export const analyses = signal<ReadonlyMap<string, TensorAnalysis>>(new Map());
-/** Whether a pass over all tensors of the open model has ended: from then on no figure is missing, they only get better. */
+/**
+ * Whether a pass over all tensors of the open model has ended: from then on no figure is missing, and later passes only
+ * refine them.
+ */
 export const covered = signal(false);
 
 /** What the page is doing with a model: see www/STATES.md. */
@@ -34,13 +37,13 @@ export const standing = computed(() =>
   }),
 );
 
-/** How far the pass under way is, from 0 to 1. */
+/** The progress of the current pass, from 0 to 1. */
 export const share = computed(() => {
   const now = analysing.value;
   return now.state === 'running' ? now.done / Math.max(1, now.all) : 0;
 });
 
-/** What the recipe costs. */
+/** The errors of the recipe. */
 export const total = derived(() => of(plan.value));
 export const keptTotal = derived(() => of(kept.value && keptPlan.value));
 
@@ -48,7 +51,7 @@ function of(plan: Planned | undefined) {
   return plan && damageOf(plan, analyses.value);
 }
 
-/** Differences between two recipes that are shown. */
+/** The number of differences between two recipes that are shown. */
 export const SHOWN_DIFFERENCES = 50;
 /** The tensors that the kept recipe and this one give different types. */
 export const differences = derived(() => {
@@ -56,7 +59,7 @@ export const differences = derived(() => {
   return a && b && differencesOf(a.tensors, b.tensors, SHOWN_DIFFERENCES);
 });
 
-/** A preset on the chart of size and damage. */
+/** A preset on the chart of size and error. */
 export interface Point {
   readonly name: PresetName;
   readonly size: number;
@@ -70,7 +73,7 @@ export const points = computed((): readonly Point[] => measuredPoints.value ?? [
 
 function* pointsOf(choices: readonly Choice[], analyses: ReadonlyMap<string, TensorAnalysis>): Pieces<Point[]> {
   const points: Point[] = [];
-  // Plans of very many tensors share them.
+  // Plans of many tensors share them.
   const measured = new Map<PlannedTensors, MeasuredTensor[]>();
   for (const { preset, plan, refusal } of choices) {
     if (!plan) continue;
@@ -82,17 +85,17 @@ function* pointsOf(choices: readonly Choice[], analyses: ReadonlyMap<string, Ten
   return points;
 }
 
-/** How well it is known: first from a little of each tensor, then from more, and from all of it if that is asked for. */
+/** The sample sizes of the passes: first a little of each tensor, then more, and all of it on request. */
 const PASSES: readonly { readonly sample: number | 'all'; readonly asked?: boolean }[] = [
   { sample: 1 << 14 },
   { sample: 1 << 18 },
   { sample: 'all', asked: true },
 ];
 
-/** No more tensors of a file are measured than this, the largest: the others count as these do. */
+/** At most this many tensors of a file are measured, the largest; the others are assumed to have the same error. */
 const MOST_MEASURED = 4096;
 
-/** The tensors that are measured, where not all are: those of a model that has them under the names of its plans. */
+/** The tensors that are measured, if not all are: only for a model whose tensors have the names in plans. */
 function* measurable({ tensors, container }: Model, plain: boolean): Pieces<string[] | undefined> {
   if ((container !== 'gguf' && !plain) || tensors.length <= MOST_MEASURED) return undefined;
   const matrices: TensorInfo[] = [];
@@ -113,7 +116,7 @@ export const partly = computed(() => {
   );
 });
 
-/** Weights that were looked at, of those that are measured; and whether some tensors are not measured at all. */
+/** The number of sampled weights, and whether some tensors are not measured at all. */
 export const sampled = computed(() => {
   let [looked, all] = [0, 0];
   for (const { sampled, weights } of analyses.value.values()) {
@@ -135,12 +138,12 @@ effect(() => {
     covered.value = false;
     analysing.value = { state: 'idle' };
   });
-  // Behind an address every piece is a request: there the first look has to do, until more is asked for.
+  // At a URL every piece is a request, so only the first pass runs, until the user requests more.
   const passes = PASSES.filter(({ asked }, pass) => !asked && (pass === 0 || current?.from !== 'network'));
   if (current && !obstructed) void measure(current.model, matrix, passes);
 });
 
-/** Looks at every weight. */
+/** Measures every weight. */
 export function measureAll(): void {
   const current = opened.peek();
   if (current)
@@ -151,9 +154,9 @@ export function measureAll(): void {
     );
 }
 
-/** The views are drawn anew this often at most: milliseconds. */
+/** The minimum interval between two updates of the views: milliseconds. */
 const SHOWN_EVERY = 250;
-/** And this often with very many tensors, whose figures take a while to be summed. */
+/** The same with many tensors, whose figures take a while to sum. */
 const SHOWN_RARELY = 2000;
 
 async function measure(model: Model, matrix: File | undefined, passes: typeof PASSES): Promise<void> {
@@ -194,7 +197,7 @@ async function measure(model: Model, matrix: File | undefined, passes: typeof PA
   }
 }
 
-/** Whether every weight was looked at, by every format. */
+/** Whether every format was measured on every weight. */
 function whole(): boolean {
   const all = [...analyses.peek().values()];
   return (

@@ -5,13 +5,14 @@ import { effect, signal, untracked, type ReadonlySignal } from '@preact/signals'
 /** A computation that pauses at each `yield`. */
 export type Pieces<T> = Generator<undefined, T>;
 
-/** Computes for so long before others have a turn: milliseconds. */
+/** The length of a turn before other work can run: milliseconds. */
 const TURN = 12;
 
 /**
- * A signal that follows what `begin` reads. A computation that takes less than a turn is done at once, as by `computed`; a
- * longer one goes on in turns of its own, and the value stays what it was until it is done. What changes meanwhile starts the
- * next computation, so that a value arrives also while the inputs change faster than it can be computed.
+ * A signal derived from what `begin` reads. A computation that takes less than a turn is done at once, as by
+ * `computed`; a longer one continues in further turns, and the old value stays until it is done. Changes in the
+ * meantime start the next computation only afterwards, so that values arrive even if the inputs change faster than they
+ * can be computed.
  */
 export function derived<T>(begin: () => Pieces<T> | undefined): ReadonlySignal<T | undefined> {
   const result = signal<T | undefined>(undefined);
@@ -42,7 +43,7 @@ export function derived<T>(begin: () => Pieces<T> | undefined): ReadonlySignal<T
   return result;
 }
 
-/** Runs a computation in turns of its own, and waits for its end. */
+/** Runs a computation in turns, and waits for its end. */
 export async function inTurns<T>(pieces: Pieces<T>): Promise<T> {
   for (let end = performance.now() + TURN; ; ) {
     const { done, value } = pieces.next();

@@ -1,11 +1,11 @@
-/** The histograms of one tensor, counted when somebody looks. */
+/** The histograms of one tensor, computed when they are shown. */
 
 import { tensorHistogram, type FormatName, type TensorHistogram } from 'quantpress';
 import { opened } from './model.ts';
 import { imatrix } from './recipe.ts';
 import { worker } from './workers.ts';
 
-/** Enough to see the shape by, and quick. */
+/** A sample that is large enough for the shape, and fast. */
 const SAMPLE = 1 << 16;
 
 export async function histogramsOf(

@@ -19,7 +19,7 @@ import { busy, holdModel, opened, type Opened } from './model.ts';
 import { applied, imatrix, plan, refusal } from './recipe.ts';
 import { worker } from './workers.ts';
 
-/** `kept` is what a running job has done when it is stopped: then it can be paused. */
+/** `kept`: whether the finished part of a running job is kept when it stops, so that it can be paused. */
 export type Job =
   | { readonly state: 'idle' }
   | { readonly state: 'running'; readonly name: string; readonly kept: boolean; readonly progress?: Progress }
@@ -27,27 +27,27 @@ export type Job =
 
 /** A finished file. */
 export interface Result {
-  /** The model it was made of. */
+  /** The model it was written from. */
   readonly of: Opened;
   readonly name: string;
   readonly recipe: Recipe;
   readonly file: Blob;
   readonly report: Report;
-  /** Where to save it from; nothing if it was written where it shall be. */
+  /** The source for saving it; `undefined` if it was written directly to its file. */
   readonly url?: string;
 }
 
 export const job = signal<Job>({ state: 'idle' });
-/** The last finished file. It stays until it is taken away or another one is begun, whichever model is open. */
+/** The last finished file. It stays until it is discarded or another job starts, whichever model is open. */
 export const finished = signal<Result | undefined>(undefined);
 /** The finished file of the open model. */
 export const result = computed(() => (finished.value?.of === opened.value ? finished.value : undefined));
 /** A finished file of a model that was open before: it is kept, for it may not be saved yet. */
 export const earlier = computed(() => (result.value ? undefined : finished.value));
-/** Jobs that were interrupted and can be taken up. */
+/** Interrupted jobs that can be resumed. */
 export const interrupted = signal<readonly Unfinished[]>([]);
 
-/** Whether a file can be written where it shall be, without a copy in the browser. */
+/** Whether a file can be written directly, without a copy in the browser's storage. */
 export const canPick = 'showSaveFilePicker' in globalThis;
 
 let abort = new AbortController();
@@ -79,7 +79,7 @@ export async function shrink(): Promise<void> {
   });
 }
 
-/** Shrinks the open model into a file of the person's choice. */
+/** Shrinks the open model into a file that the user selects. */
 export async function shrinkInto(): Promise<void> {
   const name = outputName(opened.value?.fileName ?? '', applied.value);
   let handle: PickedFile;
@@ -97,15 +97,15 @@ interface Picker {
   showSaveFilePicker(options: { suggestedName: string }): Promise<PickedFile>;
 }
 
-/** A file that did not exist before is there, empty, once it is chosen. Not every browser can take it away again. */
+/** A new file exists, empty, once it is selected. Not every browser can remove it again. */
 type PickedFile = FileSystemFileHandle & { remove?(): Promise<void> };
 
-/** Where the bytes go, and what file they are then. */
+/** The target of the bytes, and the resulting file. */
 interface Place {
   readonly target: TargetInput;
-  /** Whether what is done is kept when the job is stopped, to go on with it. */
+  /** Whether the finished part is kept when the job stops, to be resumed. */
   readonly kept?: boolean;
-  /** The file of the person's choice. */
+  /** The file that the user selected. */
   readonly picked?: PickedFile;
   finished(): Promise<Blob>;
 }
@@ -155,23 +155,23 @@ async function work(prepare: (name: string, size: number) => Promise<Place>): Pr
   }
 }
 
-/** Takes a chosen file away if there is nothing in it. One that was there before still has what it had. */
+/** Removes the selected file if it is empty. An existing file still has its old contents. */
 async function takeBack(file: PickedFile | undefined): Promise<void> {
   if (file && (await file.getFile()).size === 0) await file.remove?.();
 }
 
-/** Stops the running job; nothing of it is kept. */
+/** Cancels the running job and keeps nothing. */
 export function cancel(): void {
   abort.abort(new Error('cancelled'));
 }
 
-/** Stops the running job, to go on with it later, even after the tab was closed. */
+/** Pauses the running job, which can be resumed later, even after the tab was closed. */
 export function pause(): void {
   pausing = true;
   abort.abort(new Error('paused'));
 }
 
-/** Throws away what an interrupted job has left. */
+/** Discards the partial result of an interrupted job. */
 export async function throwAway({ name }: Unfinished): Promise<void> {
   const place = await folder();
   if (place) await new OpfsTarget(place, name).discard();
@@ -179,7 +179,7 @@ export async function throwAway({ name }: Unfinished): Promise<void> {
   interrupted.value = await unfinished();
 }
 
-/** Takes a finished file away. */
+/** Discards a finished file. */
 export async function discard({ name, url }: Result): Promise<void> {
   finished.value = undefined;
   if (url) URL.revokeObjectURL(url);
@@ -187,7 +187,7 @@ export async function discard({ name, url }: Result): Promise<void> {
   if (url) await remove(name);
 }
 
-/** A computer that falls asleep does no work. */
+/** Keeps the computer from sleeping during a job. */
 async function stayAwake(): Promise<{ release(): Promise<void> } | undefined> {
   return navigator.wakeLock?.request('screen').catch(() => undefined);
 }

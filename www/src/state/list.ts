@@ -1,4 +1,4 @@
-/** What the list of every tensor shows. */
+/** The state of the tensor list. */
 
 import { signal } from '@preact/signals';
 import { listOf, ORDERS } from '../understand/list.ts';
@@ -8,17 +8,17 @@ import { derived } from './derived.ts';
 const filter = signal('');
 export const order = signal('order of the file');
 
-/** Lists the tensors whose names contain a text. */
+/** Filters the list by text in names. */
 export function listOnly(text: string): void {
   filter.value = text;
 }
 
-/** Lists the tensors in one of {@link ORDERS}. */
+/** Sorts the list by one of {@link ORDERS}. */
 export function listBy(name: string): void {
   order.value = name;
 }
 
-/** What is listed; of a list that is being worked out, what was listed before. */
+/** The listed tensors; the previous ones while the list is being computed. */
 export const listed = derived(() => {
   const [tensors, text, by] = [total.value?.tensors, filter.value.trim().toLowerCase(), ORDERS[order.value]];
   return tensors && listOf(tensors, text, by);

@@ -1,24 +1,24 @@
-/** Looks for the best mix in a thread of its own: of a large model it takes a while, and a drag shall stay smooth. */
+/** Searches the best mix in a worker: for a large model it takes a while, and dragging must stay smooth. */
 
 import { bestMix, init, openModel, type Mix, type Model, type ModelAnalysis, type Recipe } from 'quantpress';
 import { type PackedInput, unpacked } from '../open/input.ts';
 
-/** What is asked of this worker. */
+/** The request to this worker. */
 export interface Wanted {
   readonly id: number;
-  /** Where the engine is: a script from a `blob:` has no place to look beside. */
+  /** The URL of the engine: a script from a `blob:` has no folder. */
   readonly wasm: string;
   readonly input: PackedInput;
-  /** Tells whether the input is the one of the question before. */
+  /** Whether the input is the same as in the previous request. */
   readonly serial: number;
   readonly analysis: ModelAnalysis;
   readonly targetSize: number;
   readonly imatrix: File | undefined;
-  /** What the mix's recipe has beside its rules. */
+  /** The other options of the mix's recipe. */
   readonly recipe: Pick<Recipe, 'allowRequantize' | 'plain'>;
 }
 
-/** What it answers. */
+/** The answer. */
 export type Found = { readonly id: number } & ({ readonly mix: Mix } | { readonly message: string });
 
 let last: { readonly serial: number; readonly model: Promise<Model> } | undefined;

@@ -1,4 +1,4 @@
-/** The best mix for a size, asked of a worker that is kept for the next question. */
+/** Requests the best mix for a size from a worker, which is kept for the next request. */
 
 import type { Mix, TensorAnalysis } from 'quantpress';
 import wasmUrl from '../../../dist/quantpress.wasm?url';
@@ -14,9 +14,9 @@ let serial = 0;
 let of: Opened | undefined;
 
 /**
- * Looks for the mix of types that loses least in at most so many bytes.
+ * Finds the mix of types with the least error within a number of bytes.
  *
- * @throws If there is none, in words for a person.
+ * @throws If there is none, with a message for the user.
  */
 export async function findMix(
   opened: Opened,

@@ -12,46 +12,49 @@ import { inTurns, type Pieces } from './derived.ts';
 import { headerOf, isLarge, MANY } from './planner.ts';
 import { refusesOpening } from './transitions.ts';
 
-/** Where a model is from. */
+/** The origin of a model. */
 export type From = 'sample' | 'disk' | 'network';
 
-/** A model, and where it is from. */
+/** A model and its origin. */
 export interface Opened {
   readonly model: Model;
-  /** What it is called: the name of its folder, of its file, or of the first of its files. */
+  /** Its name: that of its folder, of its file, or of the first of its files. */
   readonly fileName: string;
-  /** Whether that is a folder's name. */
+  /** Whether the name is a folder's. */
   readonly isFolder: boolean;
   readonly from: From;
   readonly weights: number;
-  /** What it was opened from, for a worker to open it too. */
+  /** The input it was opened from, so that a worker can open it too. */
   readonly input: ModelInput;
-  /** Its files, if it is GGUF and they are at hand as a whole. */
+  /** Its files, if it is GGUF and they are local. */
   readonly files?: readonly Blob[];
-  /** What it is as GGUF: a safetensors model after its conversion, in the precision it has. Not of very many tensors. */
+  /**
+   * The model as GGUF: a safetensors model after its conversion in its own precision. Absent for models with many
+   * tensors.
+   */
   readonly asGguf?: Converted | undefined;
   /** Why it cannot be converted or quantized. */
   readonly obstacle?: string | undefined;
-  /** Whether a plain container can be made of it all the same, if the recipe asks for one. */
+  /** Whether it can be written as a plain container on request. */
   readonly plainly?: boolean | undefined;
 }
 
 /** What is being opened. */
 export interface Opening {
-  /** As it is spoken of: a name or an address. */
+  /** Its display name: a name or a URL. */
   readonly what: string;
-  /** As the model will be called. */
+  /** The name that the model will have. */
   readonly fileName: string;
   readonly from: From;
 }
 
 export const opened = signal<Opened | undefined>(undefined);
 export const opening = signal<Opening | undefined>(undefined);
-/** Why the last thing that was asked for could not be opened or read. */
+/** Why the last requested input could not be opened or read. */
 export const problem = signal<string | undefined>(undefined);
-/** What was taken away because another model was opened. */
+/** What was removed because another model was opened. */
 export const notice = signal<string | undefined>(undefined);
-/** Set while a job reads the model: then no other is opened. */
+/** Set while a job reads the model: no other can be opened. */
 export const busy = signal(false);
 
 export const weights = computed(() => opened.value?.weights ?? 0);
@@ -63,7 +66,9 @@ type Change = (before: Opened, next: Opened) => void;
 
 const changes: Change[] = [];
 
-/** Has the owner of a fact about a model act when another one is opened in its place, in one step with that. */
+/**
+ * Registers a callback of a module whose signals depend on the model; it runs in one batch with opening another model.
+ */
 export function whenModelChanges(change: Change): void {
   changes.push(change);
 }
@@ -74,12 +79,12 @@ export function openSample(): Promise<void> {
   return open(sample, () => fetchFile(sampleUrl, SAMPLE_NAME));
 }
 
-/** Opens what the person chose or dropped: one file, or all the files of one model. */
+/** Opens what the user selected or dropped: one file, or all the files of one model. */
 export function openFiles(all: readonly File[]): Promise<void> {
   const files = filesOfModel(all);
   const [first] = files;
   if (!first) {
-    // Nothing was chosen, or nothing that a model can be of.
+    // Nothing was selected, or nothing that can be a model.
     if (all.length > 0)
       fail('There is no GGUF or safetensors file in this folder. Open the folder that has the model.');
     return Promise.resolve();
@@ -89,17 +94,17 @@ export function openFiles(all: readonly File[]): Promise<void> {
   return open({ what: fileName, fileName, from: 'disk' }, async () => (files.length === 1 ? first : files), isFolder);
 }
 
-/** Opens a model behind an address, which is read in parts: what is needed, when it is needed. */
+/** Opens a model at a URL, of which only the needed parts are read. */
 export function openAddress(address: string): Promise<void> {
   return open({ what: address, fileName: lastPart(address), from: 'network' }, async () => address);
 }
 
-/** Says why what the person asked for could not be done. */
+/** Shows why the user's request failed. */
 export function fail(why: string): void {
   problem.value = why;
 }
 
-/** A new request: what was said of the one before is over. */
+/** Clears the message about the previous request. */
 export function begin(): void {
   batch(() => {
     problem.value = undefined;
@@ -107,12 +112,12 @@ export function begin(): void {
   });
 }
 
-/** Says what was taken away. */
+/** Shows what was removed. */
 export function tell(what: string | undefined): void {
   notice.value = what;
 }
 
-/** Keeps the model open while a job reads it, until what is given back is called. */
+/** Keeps the model open while a job reads it, until the returned function is called. */
 export function holdModel(): () => void {
   busy.value = true;
   return () => {
@@ -125,7 +130,7 @@ export function sampleImatrix(): Promise<File> {
   return fetchFile(sampleImatrixUrl, 'tiny-whale.imatrix.gguf');
 }
 
-/** How many openings were begun: the last one counts, whichever ends first. */
+/** The number of openings that were started: only the last one counts, whichever ends first. */
 let turn = 0;
 
 async function open(next: Opening, get: () => Promise<ModelInput>, isFolder = false): Promise<void> {
@@ -155,7 +160,7 @@ async function open(next: Opening, get: () => Promise<ModelInput>, isFolder = fa
       ...(files && { files }),
       ...converted,
     };
-    // Another one was asked for meanwhile, or a job has begun on the model that is open.
+    // Another one was requested in the meantime, or a job has started on the open model.
     if (mine !== turn || busy.value) {
       await model.close();
       if (mine === turn) problem.value = refusesOpening(busy.value);
@@ -174,18 +179,18 @@ async function open(next: Opening, get: () => Promise<ModelInput>, isFolder = fa
   }
 }
 
-/** Names what could not be opened, where the reason does not. */
+/** Names what could not be opened, if the reason does not. */
 function whyNotOpened({ what }: Opening, why: string): string {
   const name = listed(what);
   return why.includes(name) ? why : `${name} could not be opened. ${why}`;
 }
 
-/** What a model is as GGUF, or why it is none. */
+/** The model as GGUF, or why it cannot be converted. */
 async function convertedFrom(
   model: Model,
   input: ModelInput,
 ): Promise<Pick<Opened, 'asGguf' | 'obstacle' | 'plainly'>> {
-  // Planning so many would take a while. No language model in GGUF has them.
+  // Planning this many would take a while. No language model in GGUF has as many.
   if (model.tensors.length > MANY && model.container === 'gguf') return {};
   const plan = isLarge(model) ? (recipe: Recipe) => headerOf(input, recipe) : undefined;
   try {
@@ -196,7 +201,7 @@ async function convertedFrom(
   }
 }
 
-/** The files of what was opened, in the order of their names. */
+/** The opened files, in the order of their names. */
 function partsOf(input: ModelInput): Blob[] | undefined {
   if (input instanceof Blob) return [input];
   if (!Array.isArray(input)) return undefined;
@@ -213,7 +218,7 @@ function* weightsOf({ tensors }: Model): Pieces<number> {
   return sum;
 }
 
-/** The name of the file an address leads to, as it is written there if that cannot be read. */
+/** The file name in a URL, not decoded if it is malformed. */
 function lastPart(address: string): string {
   const name = address.replace(/[?#].*$/s, '').replace(/^.*\//s, '') || 'model.gguf';
   try {
@@ -226,6 +231,6 @@ function lastPart(address: string): string {
 async function fetchFile(url: string, name: string): Promise<File> {
   const response = await fetch(url);
   if (!response.ok) throw new Error(`The sample could not be loaded: the server answered ${response.status}.`);
-  // Always of the same time, so that a job on it that was interrupted is taken up on another day.
+  // Always with the same time, so that an interrupted job on the sample can be resumed later.
   return new File([await response.blob()], name, { lastModified: 0 });
 }

@@ -1,4 +1,4 @@
-/** The bytes of the open model by its parts. */
+/** The bytes of the open model by part. */
 
 import type { TensorInfo } from 'quantpress';
 import { GROUPS, groupOf } from '../groups.ts';

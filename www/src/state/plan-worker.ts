@@ -1,6 +1,6 @@
 /**
- * Plans recipes for a model of very many tensors or with a large header in a thread of its own. The answers are columns and a few objects: what the
- * page receives in one message takes it some milliseconds, whatever the number of tensors.
+ * Plans recipes in a worker for a model with many tensors or a large header. The answers are columns and a few objects,
+ * so that receiving a message takes the page only some milliseconds, whatever the number of tensors.
  */
 
 import {
@@ -17,20 +17,22 @@ import {
 import { type PackedInput, unpacked } from '../open/input.ts';
 import { type Treatment, type Weights, weightsIn } from './tensors.ts';
 
-/** What is asked of this worker. */
+/** The request to this worker. */
 export interface Wanted {
   readonly id: number;
   readonly wasm: string;
   readonly input: PackedInput;
-  /** Tells whether the input is the one of the question before. */
+  /** Whether the input is the same as in the previous request. */
   readonly serial: number;
   readonly imatrix: File | undefined;
   readonly recipe: Recipe;
-  /** What is wanted: every tensor; the types alone, as in an earlier answer that had the tensors; or the header of the file. */
+  /**
+   * The requested part: every tensor; only the types, for the tensors of an earlier answer; or the header of the file.
+   */
   readonly of: 'tensors' | 'types' | 'header';
 }
 
-/** What it answers: some of the treatments or names, several times, or an error; then how it ends. */
+/** The answers: parts of the treatments or names, or an error; then the final message. */
 export type Answer = { readonly id: number } & (
   | { readonly treatments: readonly Treatment[] }
   | { readonly names: readonly { readonly name: string; readonly sourceName: string }[] }
@@ -40,17 +42,17 @@ export type Answer = { readonly id: number } & (
       readonly size: number;
       readonly missing: readonly string[];
       readonly weights: Weights;
-      /** Of each tensor an index of the treatments; where types alone are wanted, one of `types`. */
+      /** For each tensor an index of the treatments, or of `types` if only the types are requested. */
       readonly codes: Uint32Array<ArrayBuffer>;
       readonly types: readonly FormatName[];
-      /** Of each tensor its index in the model, if names stay as they are. */
+      /** For each tensor its index in the model, if names do not change. */
       readonly order: Uint32Array<ArrayBuffer> | undefined;
     }
 );
 
-/** Objects in one message. */
+/** The number of objects in one message. */
 const PIECE = 2000;
-/** Names of tensors without importance that are told: more nobody reads. */
+/** The number of names of tensors without importance in an answer: nobody reads more. */
 const NAMES = 100;
 
 let last:
@@ -105,7 +107,7 @@ function* pieces<T>(list: readonly T[]): Generator<readonly T[]> {
   for (let at = 0; at < list.length; at += PIECE) yield list.slice(at, at + PIECE);
 }
 
-/** The places of the tensors in the model; nothing if some have other names there. */
+/** The indices of the tensors in the model; `undefined` if some have other names there. */
 function orderOf(
   tensors: readonly PlannedTensor[],
   indexes: ReadonlyMap<string, number>,
@@ -119,7 +121,7 @@ function orderOf(
   return order;
 }
 
-/** Every treatment once, and which of them each tensor has. */
+/** Every distinct treatment, and its index for each tensor. */
 function treatmentsOf(tensors: readonly PlannedTensor[]): { treatments: Treatment[]; codes: Uint32Array<ArrayBuffer> } {
   const treatments: Treatment[] = [];
   const codeOf = new Map<string, number>();

@@ -1,4 +1,4 @@
-/** Plans of the open model as plain data: made on the spot, or by a worker if that would be noticed. */
+/** Plans of the open model as plain data: computed in this thread, or in a worker if that would block it noticeably. */
 
 import { planModel, QuantpressError, type FormatName, type Model, type ModelInput, type Recipe } from 'quantpress';
 import wasmUrl from '../../../dist/quantpress.wasm?url';
@@ -17,18 +17,18 @@ import {
 } from './tensors.ts';
 import { fromBlob } from './workers.ts';
 
-/** What is planned for: an open model, and what it was opened from. */
+/** The model to plan for, and its input. */
 export interface Subject {
   readonly model: Model;
   readonly input: ModelInput;
 }
 
-/** With more tensors than this a plan on the spot would be noticed. */
+/** With more tensors than this, a plan would block the page noticeably. */
 export const MANY = 4000;
-/** And with more bytes than this of what every plan reads: metadata, tokenizer. */
+/** Also with more bytes than this of metadata and tokenizer, which every plan reads. */
 const LARGE = 1 << 20;
 
-/** Whether a model is planned for by the worker. */
+/** Whether the worker plans for a model. */
 export function isLarge({ tensors, headerBytes, files }: Model): boolean {
   let bytes = headerBytes;
   for (const { length } of files.values()) bytes += length;
@@ -45,15 +45,15 @@ export async function planned(subject: Subject, recipe: Recipe, imatrix: File | 
   return { size, tensors: PlannedTensors.of(tensors), missing };
 }
 
-/** The end of the outlines that were asked for. */
+/** Resolves when the requested outlines are done. */
 let queue: Promise<unknown> = Promise.resolve();
-/** The model that was planned for last. */
+/** The model of the last plan. */
 let latest: ModelInput | undefined;
 
-/** The tensors of the last model that a worker planned for, which its outlines share. */
+/** The tensors of the last model that the worker planned for, which its outlines share. */
 let shared: { readonly of: ModelInput; readonly tensors: Promise<PlannedTensors> } | undefined;
 
-/** Plans a preset as it is. */
+/** Plans a preset without changes. */
 export async function outlined(subject: Subject, recipe: Recipe, imatrix: File | undefined): Promise<Outline> {
   const { model, input } = subject;
   latest = input;
@@ -67,7 +67,7 @@ export async function outlined(subject: Subject, recipe: Recipe, imatrix: File |
     shared = { of: input, tensors: all.then(({ tensors }) => tensors) };
   }
   const { tensors: all } = shared;
-  // One after the other, so that a recipe that is chosen meanwhile waits for one of them at most.
+  // One after the other, so that a recipe selected in the meantime waits for at most one of them.
   const reply = queue.then(async () => {
     if (latest !== input) throw new Error('Another model was opened.');
     return ask<Reply>(input, { recipe, imatrix, of: 'types' });

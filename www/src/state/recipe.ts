@@ -1,4 +1,4 @@
-/** The recipe: a preset, and what the person changed of it. */
+/** The recipe: a preset and the user's changes. */
 
 import { batch, computed, effect, signal } from '@preact/signals';
 import { presets, type FormatName, type Preset, type Recipe } from 'quantpress';
@@ -12,16 +12,16 @@ import type { Outline, Planned } from './tensors.ts';
 import { addressStep, consentsOf, firstRecipe, obstacleTo, recipeFor, withAnotherModel } from './transitions.ts';
 import { listed } from '../ui/visible.ts';
 
-/** What a preset would make of the open model, and why it cannot be made if it cannot. */
+/** The result of a preset on the open model, or why it is impossible. */
 export interface Choice {
   readonly preset: Preset;
   readonly plan?: Outline;
   readonly refusal?: string;
-  /** Whether an importance matrix is all it lacks. */
+  /** Whether it lacks only an importance matrix. */
   readonly lacksImportance?: boolean;
 }
 
-/** What the page begins with where nothing else is asked for. */
+/** The default recipe. */
 const DEFAULT: Recipe = { preset: 'Q4_K_M' };
 const REMEMBERED = 'quantpress.recipe';
 
@@ -29,21 +29,21 @@ export const recipe = signal<Recipe>(
   firstRecipe(route.peek().view, parseRecipe(route.peek().query), remembered(), DEFAULT),
 );
 export const imatrix = signal<File | undefined>(undefined);
-/** Every preset, by the size it gives. */
+/** Every preset, sorted by its size. */
 export const choices = signal<readonly Choice[]>([]);
-/** What the recipe gives; nothing while that is not known, or cannot be. */
+/** The plan of the recipe; `undefined` while it is not known or impossible. */
 export const plan = signal<Planned | undefined>(undefined);
-/** Why the recipe cannot be carried out. */
+/** Why the recipe cannot be executed. */
 export const refusal = signal<string | undefined>(undefined);
-/** The recipe that is kept to compare with, and what it gives. */
+/** The recipe kept for comparison, and its plan. */
 export const kept = signal<Recipe | undefined>(undefined);
 export const keptPlan = signal<Planned | undefined>(undefined);
 
-/** The recipe as it is carried out on the open model. */
+/** The recipe as it applies to the open model. */
 export const applied = computed(() => recipeFor(opened.value, recipe.value));
-/** Why nothing can be made of the open model by the recipe. */
+/** Why the recipe cannot be applied to the open model. */
 export const obstacle = computed(() => obstacleTo(opened.value, recipe.value));
-/** What to call the recipe. */
+/** The display name of the recipe. */
 export const recipeName = computed(() => nameOf(recipe.value));
 
 export function nameOf(recipe: Recipe): string {
@@ -54,7 +54,7 @@ export function nameOf(recipe: Recipe): string {
   return changes === 0 ? name : `${name} with ${changes} ${changes === 1 ? 'change' : 'changes'}`;
 }
 
-/** How many things a recipe changes of its preset. What a model needs the person's consent for is none of them. */
+/** The number of changes of a recipe to its preset. Consents are not counted. */
 export function changesOf({
   preset: _,
   tensorTypes = [],
@@ -65,18 +65,18 @@ export function changesOf({
   return tensorTypes.length + Object.values(options).filter((value) => value !== undefined && value !== false).length;
 }
 
-/** Whether the recipe quantizes what is quantized already. */
+/** Whether the recipe requantizes quantized tensors. */
 export const requantizes = computed(
   () => plan.value?.tensors.treatments.some(({ from, to }) => from !== to && !PLAIN.test(from)) ?? false,
 );
 
-/** Types of which nothing has been lost yet. */
+/** Unquantized types. */
 const PLAIN = /^(F|BF|I)\d/;
 
-/** The last mix that was found for the open model; one that came with a link was made to be taken to another. */
+/** The last mix that was found for the open model; a mix from a link may be used for another model. */
 let found: Recipe | undefined;
 
-/** Takes the mix that was found for the open model. */
+/** Uses the mix that was found for the open model. */
 export function chooseMix(mix: Recipe): void {
   found = mix;
   recipe.value = mix;
@@ -87,12 +87,12 @@ export function keepRecipe(): void {
   kept.value = recipe.value;
 }
 
-/** Compares no longer. */
+/** Stops comparing. */
 export function dropKept(): void {
   kept.value = undefined;
 }
 
-/** Takes the recipe that was kept, and keeps the other. */
+/** Swaps the kept recipe and the current one. */
 export function swapKept(): void {
   const other = kept.value;
   if (!other) return;
@@ -102,12 +102,12 @@ export function swapKept(): void {
   });
 }
 
-/** Takes a preset as it is. What the person has agreed to for this model stays agreed to. */
+/** Selects a preset without changes. The user's consents for this model are kept. */
 export function choosePreset(name: Recipe['preset']): void {
   recipe.value = { preset: name, ...consentsOf(recipe.value) };
 }
 
-/** Sets options of the recipe; `undefined` and `false` take them away. */
+/** Sets options of the recipe; `undefined` and `false` remove them. */
 export function changeRecipe(changes: { [K in keyof Recipe]?: Recipe[K] | undefined }): void {
   const next = Object.entries({ ...recipe.value, ...changes }).filter(
     ([, value]) => value !== undefined && value !== false && !(Array.isArray(value) && value.length === 0),
@@ -115,35 +115,35 @@ export function changeRecipe(changes: { [K in keyof Recipe]?: Recipe[K] | undefi
   recipe.value = Object.fromEntries(next) as unknown as Recipe;
 }
 
-/** Gives one tensor a type of its own; the rule goes before the others, for the first that fits decides. */
+/** Sets the type of one tensor; its rule goes before the others, because the first match decides. */
 export function setTensorType(name: string, type: FormatName | undefined): void {
   const pattern = exactly(name);
   const others = (recipe.value.tensorTypes ?? []).filter((rule) => rule.pattern !== pattern);
   changeRecipe({ tensorTypes: type === undefined ? others : [{ pattern, type }, ...others] });
 }
 
-/** The type a tensor was given by name, if it was. */
+/** The type that a rule sets for a tensor by name, if any. */
 export function ownType(name: string): FormatName | undefined {
   const pattern = exactly(name);
   return recipe.value.tensorTypes?.find((rule) => rule.pattern === pattern)?.type;
 }
 
 /**
- * `blk.0.attn_q.weight` -> `^blk\.0\.attn_q\.weight$`. llama-quantize puts patterns in lower case and names not, so a
- * capital letter has to be any letter.
+ * `blk.0.attn_q.weight` -> `^blk\.0\.attn_q\.weight$`. llama-quantize lowercases patterns but not names, so a capital
+ * letter must match any letter.
  */
 function exactly(name: string): string {
   return `^${name.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&').replace(/[A-Z]/g, '.')}$`;
 }
 
-/** Takes an importance matrix for the open model; the sample has one of its own. Nothing: goes on without. */
+/** Sets the importance matrix for the open model; the sample has its own. `undefined` removes it. */
 export async function useImatrix(file: File | 'sample' | undefined): Promise<void> {
   const now = opened.value;
   if (!now) return;
   begin();
   try {
     const matrix = file === 'sample' ? await sampleImatrix() : file;
-    // Read once before any plan, so that a file that is none is said once.
+    // Read once before any plan, so that an invalid file is reported once.
     if (matrix) await plannedFor(now, recipeFor(now, { preset: 'Q8_0', plain: true }), matrix);
     imatrix.value = matrix;
   } catch (error) {
@@ -158,7 +158,7 @@ async function planned(which: Recipe): Promise<Planned> {
   return plannedFor(model, recipeFor(model, which), imatrix.peek());
 }
 
-/** Runs what is asynchronous whenever what it reads changes; an answer that comes late is thrown away. */
+/** Runs an asynchronous function whenever the signals it reads change; late results are discarded. */
 function following(read: () => unknown, act: (current: () => boolean) => Promise<void>): void {
   let turn = 0;
   effect(() => {
@@ -173,7 +173,7 @@ following(
   async (current) => {
     const { model } = opened.peek() ?? {};
     if (!model) return;
-    // What no preset can be made of is said once, of the model.
+    // If no preset is possible, the model shows the reason once.
     if (obstacle.peek() !== undefined) {
       choices.value = [];
       return;
@@ -225,11 +225,11 @@ following(
   },
 );
 
-/** What this page wrote into the address last. */
+/** What this page last wrote into the URL. */
 let written: string | undefined;
 
-// The recipe is in the address of the first view, so that a link brings it along; never the name of a file. And whoever
-// follows such a link, or edits it, gets it.
+// The recipe is in the URL of the first view, so that a link contains it, but never the name of a file. Following or
+// editing such a link loads the recipe.
 effect(() => {
   const { view, query } = route.value;
   const now = recipeQuery(recipe.value);
@@ -253,13 +253,13 @@ effect(() => {
   }
 });
 
-// The addresses of other views have no recipe: there the tab remembers it.
+// The URLs of other views have no recipe: there the tab stores it.
 effect(() => {
   const query = recipeQuery(recipe.value).toString();
   try {
     sessionStorage.setItem(REMEMBERED, query);
   } catch {
-    // Without storage it is remembered until the page is loaded anew.
+    // Without storage it is kept until the page is reloaded.
   }
 });
 
@@ -271,7 +271,7 @@ function remembered(): Recipe | undefined {
   }
 }
 
-// The importance matrix was measured on the model that was open, and the consent to quantize again was given for it.
+// The importance matrix and the consent to requantize belong to the model that was open.
 whenModelChanges((before) => {
   const mixRecipe = found && isMix(recipe.peek()) ? recipe.peek() : undefined;
   const plain = recipeFor(before, recipe.peek()).plain ?? false;
@@ -286,7 +286,7 @@ whenModelChanges((before) => {
   choices.value = [];
 });
 
-/** Why a plan cannot be carried out. */
+/** Why a plan cannot be executed. */
 function refusalOf({ missing }: Planned): string | undefined {
   if (missing.length > 0) return needsImportance(missing);
   if (requantizes.peek() && !recipe.peek().allowRequantize) return 'The file is already quantized.';
@@ -297,20 +297,20 @@ function needsImportance(missing: readonly string[]): string {
   return `${missing.length === 1 ? `${listed(missing[0] ?? '')} needs` : `${missing.length} tensors need`} an importance matrix.`;
 }
 
-/** While presets are planned for a long time, those that are known are shown this often: milliseconds. */
+/** If planning the presets takes long, the known ones are shown at this interval: milliseconds. */
 const SHOWN_EVERY = 1000;
 
 /** The presets of interest, the largest first. */
 function inOrder(all: readonly Choice[], original: number): Choice[] {
-  // Whoever comes here wants a smaller file.
+  // Only presets that make the file smaller.
   const smaller = all.filter(({ plan }) => !plan || plan.size < original);
-  // Of two of a size the plainer name first: without experts MXFP4_MOE is Q8_0.
+  // Of two with equal size the more common name first: without experts MXFP4_MOE equals Q8_0.
   return smaller.sort(
     (a, b) => (b.plan?.size ?? 0) - (a.plan?.size ?? 0) || a.preset.name.length - b.preset.name.length,
   );
 }
 
-/** Each preset once: `Q4_K` is another name of `Q4_K_M`, and the longer name says more. */
+/** Each preset once: `Q4_K` is another name of `Q4_K_M`, and the longer name is more specific. */
 function distinct(): Preset[] {
   const all = presets();
   return all.filter(

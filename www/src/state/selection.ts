@@ -1,4 +1,4 @@
-/** The tensor that is looked at: one the person chose, else the most damaged. */
+/** The selected tensor: the user's choice, otherwise the one with the largest error. */
 
 import { computed, signal } from '@preact/signals';
 import type { Damage, Damages } from '../understand/tensor-damage.ts';
@@ -13,7 +13,7 @@ export const selected = computed((): string | undefined => {
   return (found ?? now.worst[0] ?? firstMatrix(now.tensors))?.name;
 });
 
-/** Looks at a tensor; its panel is brought into sight. */
+/** Selects a tensor and scrolls its panel into view. */
 export function select(name: string): void {
   chosen.value = name;
   document.getElementById('tensor')?.scrollIntoView({ block: 'nearest' });

@@ -1,4 +1,4 @@
-/** The size one wants, and what is made to fit in it: a preset, or a mix of types that is found for it. */
+/** The target size, and what is chosen for it: a preset, or a mix of types. */
 
 import { batch, computed, effect, signal } from '@preact/signals';
 import type { Mix, Recipe } from 'quantpress';
@@ -10,15 +10,15 @@ import { opened, whenModelChanges } from './model.ts';
 import { applied, chooseMix, choosePreset, imatrix, recipe } from './recipe.ts';
 import { consentsOf, mixStepFor, mixWaits } from './transitions.ts';
 
-/** Bytes that were aimed at; nothing while the recipe came from elsewhere. */
+/** The target size in bytes; `undefined` if the recipe does not come from a target. */
 export const aim = signal<number | undefined>(undefined);
-/** What is taken for a size. */
+/** What is chosen for the size. */
 export const taking = signal<'preset' | 'mix'>('preset');
 /** The last mix that was found. */
 export const mix = signal<Mix | undefined>(undefined);
-/** The size of the mix that waits until there are figures to choose by. */
+/** The size of the pending mix, which waits for the measurement. */
 const waiting = signal<number | undefined>(undefined);
-/** Why the last search has found none. */
+/** Why the last search failed. */
 const failure = signal<string | undefined>(undefined);
 /** Why there is no mix, or none yet. */
 export const mixTrouble = computed(() => {
@@ -27,15 +27,15 @@ export const mixTrouble = computed(() => {
   return failure.value;
 });
 
-/** A drag is a hundred aims: the mix is found for the one it ends with, or rests on. Milliseconds. */
+/** A drag sets a hundred sizes: the mix is searched when the size has not changed for this many milliseconds. */
 const REST = 120;
 
 let turn = 0;
-/** The recipe that the last aim has given. */
+/** The recipe that the last target gave. */
 let aimed: Recipe | undefined;
 let aimedAt = opened.peek();
 
-/** Takes the best that fits into so many bytes. */
+/** Selects the best preset or mix of at most this many bytes. */
 export function aimAt(size: number): void {
   aim.value = size;
   const mine = ++turn;
@@ -53,7 +53,7 @@ export function aimAt(size: number): void {
   }, REST);
 }
 
-/** From presets to mixes and back, for the same size. */
+/** Switches between presets and mixes for the same size. */
 export function take(what: 'preset' | 'mix', size: number): void {
   batch(() => {
     taking.value = what;
@@ -63,7 +63,7 @@ export function take(what: 'preset' | 'mix', size: number): void {
   aimAt(aim.peek() ?? size);
 }
 
-// A size that waits is searched for as soon as every tensor has figures.
+// A pending search starts as soon as every tensor is measured.
 effect(() => {
   const size = waiting.value;
   if (size === undefined || mixStepFor(standing.value, partly.value) !== 'search') return;
@@ -90,7 +90,7 @@ async function find(size: number, current: () => boolean): Promise<void> {
   }
 }
 
-// A recipe from elsewhere, or another model, is aimed at by nobody.
+// A recipe from elsewhere, or another model, has no target size.
 effect(() => {
   const [now, model] = [recipe.value, opened.value];
   if (now === aimed && model === aimedAt) return;
@@ -99,7 +99,7 @@ effect(() => {
   aim.value = undefined;
 });
 
-// A mix is of one model, and so is a search for it.
+// A mix and its search belong to one model.
 whenModelChanges(() => {
   turn += 1;
   taking.value = 'preset';

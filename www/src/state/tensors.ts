@@ -1,20 +1,20 @@
 /**
- * The tensors of a plan as columns: a file may have hundreds of thousands of them, and an object for each in every plan would
- * be more than a page can hold and collect without a pause.
+ * The tensors of a plan as columns: a file may have hundreds of thousands, and an object per tensor and plan would take
+ * too much memory and too long to collect.
  */
 
 import type { FormatName, PlannedTensor } from 'quantpress';
 
-/** What a plan says of a tensor beside its name and place. Many tensors share one. */
+/** The properties of a planned tensor besides its name and index. Many tensors share one. */
 export type Treatment = Omit<PlannedTensor, 'name' | 'sourceName' | 'sourceOffset' | 'targetOffset'>;
 
-/** One tensor of a plan. It is made when somebody looks at it. */
+/** One tensor of a plan, created when it is shown. */
 export interface PlannedRow extends Treatment {
   readonly name: string;
   readonly sourceName: string;
 }
 
-/** Names in the order of a plan. What follows from names alone is kept by the list, see `groupsOf` and `placesOf`. */
+/** Names in the order of a plan. Data derived from names alone is cached per list, see `groupsOf` and `placesOf`. */
 export interface Names {
   readonly length: number;
   /** The name after the conversion. */
@@ -23,7 +23,7 @@ export interface Names {
   sourceAt(index: number): string;
 }
 
-/** Names that are at hand as they are. */
+/** A list of names in memory. */
 export function listedNames(tensors: readonly { readonly name: string; readonly sourceName: string }[]): Names {
   return {
     length: tensors.length,
@@ -32,27 +32,27 @@ export function listedNames(tensors: readonly { readonly name: string; readonly 
   };
 }
 
-/** The names of a model's tensors in another order. */
+/** The names of a model's tensors, reordered. */
 export function orderedNames(tensors: readonly { readonly name: string }[], order: Uint32Array): Names {
   const at = (index: number): string => tensors[order[index] ?? 0]?.name ?? '';
   return { length: order.length, at, sourceAt: at };
 }
 
-/** See the top of this file. */
+/** The tensors of a plan as columns. */
 export class PlannedTensors {
   readonly names: Names;
-  /** All treatments that occur. */
+  /** All distinct treatments. */
   readonly treatments: readonly Treatment[];
   readonly #codes: Uint32Array;
 
-  /** @param codes - For each tensor an index of `treatments`. */
+  /** @param codes - For each tensor its index in `treatments`. */
   constructor(names: Names, treatments: readonly Treatment[], codes: Uint32Array) {
     this.names = names;
     this.treatments = treatments;
     this.#codes = codes;
   }
 
-  /** Those of a plan that is at hand as a list. */
+  /** Columns from the list of a plan in memory. */
   static of(tensors: readonly PlannedTensor[]): PlannedTensors {
     return new PlannedTensors(listedNames(tensors), tensors, Uint32Array.from(tensors.keys()));
   }
@@ -61,7 +61,7 @@ export class PlannedTensors {
     return this.names.length;
   }
 
-  /** What becomes of a tensor. */
+  /** The treatment of a tensor. */
   treatment(index: number): Treatment {
     return this.treatments[this.#codes[index] ?? 0] as Treatment;
   }
@@ -72,16 +72,16 @@ export class PlannedTensors {
   }
 }
 
-/** How many weights a plan leaves as they are, and how many it changes. */
+/** The number of weights that a plan keeps, and that it changes. */
 export interface Weights {
   readonly all: number;
-  /** Weights that lose nothing: copied, or widened to F32. */
+  /** Lossless weights: copied, or widened to F32. */
   readonly exact: number;
   /** Whether some of these are widened. */
   readonly widened: boolean;
 }
 
-/** Whether a type loses nothing: copied is exact, and so is F32, into which every type fits. */
+/** Whether a conversion is lossless: a copy, or F32, which can represent every type. */
 export const isExact = (from: string, to: string): boolean => from === to || to === 'F32';
 
 /** Sums of a plan's weights. */
@@ -96,21 +96,21 @@ export function weightsIn(tensors: readonly Pick<PlannedTensor, 'from' | 'to' | 
   return { all, exact, widened };
 }
 
-/** What a recipe makes of the open model, without the engine's memory behind it. */
+/** The plan of a recipe for the open model, without memory in the engine. */
 export interface Planned {
   readonly size: number;
   readonly tensors: PlannedTensors;
-  /** Names of tensors that lack the importance vector their type demands; not all of very many. */
+  /** Names of tensors that lack the importance vector their type requires; truncated if there are many. */
   readonly missing: readonly string[];
 }
 
-/** A plan of which only the types are kept: `tensors` is another plan's. */
+/** A plan of which only the types are kept; `tensors` belongs to another plan. */
 export interface Outline {
   readonly size: number;
   readonly missing: readonly string[];
-  /** The tensors, the same in every plan of a preset as it is, but for their type. */
+  /** The tensors, which are the same in every unchanged preset's plan except for their types. */
   readonly tensors: PlannedTensors;
   readonly weights: Weights;
-  /** The type that this plan gives each of them. */
+  /** The type of each tensor in this plan. */
   typeOf(index: number): FormatName;
 }

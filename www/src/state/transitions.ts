@@ -1,6 +1,6 @@
 /**
- * The decisions of the page's state, as functions of plain values: no signals, no engine, nothing of a browser. www/STATES.md
- * lists the states; the modules beside this one own the signals and ask here what follows.
+ * The state transitions of the page as pure functions: no signals, no engine, no browser APIs. www/STATES.md lists the
+ * states; the other modules of this folder own the signals and call these functions.
  */
 
 /** What the page is doing with a model. */
@@ -11,14 +11,14 @@ export type Standing =
   | 'opening'
   /** A model is open that cannot be converted: nothing is planned or measured. */
   | 'unusable'
-  /** Formats are being tried; no figure of the first pass may be missing afterwards. */
+  /** Formats are being measured; after the first pass no figure is missing. */
   | 'measuring'
   /** Every tensor has figures. */
   | 'measured'
-  /** Measuring has failed: there will be no figures. */
+  /** The measurement failed: there will be no figures. */
   | 'unmeasured';
 
-/** What {@link standingOf} looks at. */
+/** The input of {@link standingOf}. */
 export interface Facts {
   readonly open: boolean;
   readonly opening: boolean;
@@ -29,7 +29,7 @@ export interface Facts {
   readonly covered: boolean;
 }
 
-/** The one state that the facts amount to. */
+/** Returns the state for these facts. */
 export function standingOf({ open, opening, obstacle, measuring, covered }: Facts): Standing {
   if (!open) return opening ? 'opening' : 'none';
   if (obstacle !== undefined) return 'unusable';
@@ -37,11 +37,11 @@ export function standingOf({ open, opening, obstacle, measuring, covered }: Fact
   return covered ? 'measured' : 'measuring';
 }
 
-/** What decides whether a model is converted at all. */
+/** The properties that decide whether a model can be converted. */
 export interface Convertible {
   /** Why it cannot be converted. */
   readonly obstacle?: string | undefined;
-  /** Whether a plain container can be made of it all the same. */
+  /** Whether it can be written as a plain container. */
   readonly plainly?: boolean | undefined;
 }
 
@@ -53,14 +53,14 @@ export function obstacleTo(
   return model?.plainly && plain ? undefined : model?.obstacle;
 }
 
-/** A recipe as it is carried out on a model: `plain` only where the model cannot be converted otherwise. */
+/** A recipe as it applies to a model: with `plain` only if the model cannot be converted otherwise. */
 export function recipeFor<R extends { readonly plain?: boolean }>(model: Convertible | undefined, recipe: R): R {
   if (!recipe.plain || model?.plainly) return recipe;
   const { plain: _, ...others } = recipe;
   return others as R;
 }
 
-/** What a person agrees to for one model, whatever the preset. */
+/** The user's consents for one model, whatever the preset. */
 export function consentsOf({ allowRequantize, plain }: Consents): Consents {
   return { ...(allowRequantize && { allowRequantize }), ...(plain && { plain }) };
 }
@@ -71,10 +71,10 @@ export interface Consents {
   readonly plain?: boolean;
 }
 
-/** What to do about a mix that is wanted. */
+/** What to do about a requested mix. */
 export type MixStep = 'search' | 'wait' | 'give up';
 
-/** A mix is searched once every tensor has figures: before that there is nothing to choose by. */
+/** A mix is searched once every tensor is measured, because the search needs all errors. */
 export function mixStep(standing: Standing): MixStep {
   if (standing === 'measured') return 'search';
   return standing === 'measuring' || standing === 'opening' ? 'wait' : 'give up';
@@ -85,7 +85,7 @@ export function mixStepFor(standing: Standing, partly: boolean): MixStep {
   return partly ? 'give up' : mixStep(standing);
 }
 
-/** Why there is no mix yet, or none at all, as a sentence. */
+/** Why there is no mix yet, or will be none, as a sentence. */
 export function mixWaits(step: 'wait' | 'give up', share: number, partly = false): string {
   if (step === 'wait') return `Still measuring (${Math.floor(share * 100)}%).`;
   return partly
@@ -93,18 +93,18 @@ export function mixWaits(step: 'wait' | 'give up', share: number, partly = false
     : 'There is no best mix without measured errors.';
 }
 
-/** What a model leaves behind when another one is opened in its place. */
+/** The state that depends on the previous model when another one is opened. */
 export interface Session<R> {
-  /** The recipe, and the one that was found for the model by its errors. */
+  /** The recipe, and the mix that was found for the model from its errors. */
   readonly recipe: R;
   readonly mixRecipe: R | undefined;
   /** The name of the importance matrix, which was measured on the model. */
   readonly imatrix: string | undefined;
-  /** Whether the model became a plain container. */
+  /** Whether the model was written as a plain container. */
   readonly plain?: boolean;
 }
 
-/** What of it stays, and what is said about the rest. */
+/** What is kept, and the message about the rest. */
 export interface Kept<R> {
   readonly recipe: R;
   readonly imatrix: undefined;
@@ -112,9 +112,9 @@ export interface Kept<R> {
 }
 
 /**
- * Preset, rules and options stay: they are made for any model. The importance matrix and the best mix are of one model, and
- * the consents to quantize again and to make a plain container are given for one model. A `plain` that came with a link waits
- * for the first model that it is needed for.
+ * Preset, rules and options are kept: they apply to any model. The importance matrix, the best mix, and the consents to
+ * requantize and to write a plain container belong to one model. A `plain` from a link is kept until the first model
+ * that needs it.
  */
 export function withAnotherModel<R extends { preset: string } & Consents>(
   { recipe, mixRecipe, imatrix, plain }: Session<R>,
@@ -139,7 +139,7 @@ export function withAnotherModel<R extends { preset: string } & Consents>(
   };
 }
 
-/** What opening another model has to wait for. */
+/** Why another model cannot be opened now. */
 export function refusesOpening(writing: boolean): string | undefined {
   return writing
     ? 'A file is being written. Wait until it is done, or cancel it, and open the model again.'
@@ -147,25 +147,25 @@ export function refusesOpening(writing: boolean): string | undefined {
 }
 
 /**
- * The recipe the page begins with: that of its address; in another view, whose address has none, that of this tab.
+ * The initial recipe of the page: that of its URL; in another view, whose URL has none, that of this tab.
  *
- * @param view - The view of the address, empty for the first.
- * @param inAddress - The recipe of the address.
- * @param inTab - What the tab remembers.
+ * @param view - The view of the URL, empty for the first.
+ * @param inAddress - The recipe of the URL.
+ * @param inTab - The recipe stored by the tab.
  */
 export function firstRecipe<R>(view: string, inAddress: R | undefined, inTab: R | undefined, fallback: R): R {
   return (view === '' ? inAddress : inTab) ?? fallback;
 }
 
-/** What an address and the recipe do to each other. */
+/** How the URL and the recipe affect each other. */
 export type AddressStep = 'read' | 'write' | 'nothing';
 
 /**
- * The owner of the recipe is the page; an address that names another one than the page wrote last was followed or edited by
- * the person, and is read. An address without a recipe (a link to the first view) is given the current one.
+ * The page owns the recipe. A URL with a recipe that the page did not write was followed or edited by the user, and is
+ * read. A URL without a recipe (a link to the first view) gets the current one.
  *
- * @param there - The parameters of the address, and whether they name a preset.
- * @param written - What the page wrote last.
+ * @param there - The parameters of the URL, and whether they name a preset.
+ * @param written - What the page last wrote.
  * @param now - The parameters of the recipe.
  */
 export function addressStep(

@@ -1,4 +1,4 @@
-/** Two models on the same text: how well each predicts it, and how far they disagree. */
+/** Two models on the same text: how well each predicts it, and how much they differ. */
 
 import { CONTEXT, type Runner } from './runner.ts';
 
@@ -6,21 +6,23 @@ import { CONTEXT, type Runner } from './runner.ts';
 export interface Agreement {
   readonly scored: number;
   readonly all: number;
-  /** `exp(mean of -ln p)` of the tokens that come. */
+  /** `exp(mean of -ln p)` of the actual tokens. */
   readonly perplexity: readonly [original: number, result: number];
-  /** Mean of `sum p ln (p / q)` over all tokens that could come, p the original's and q the result's. */
+  /** The mean of `sum p ln (p / q)` over the vocabulary, p the original's and q the result's. */
   readonly divergence: number;
   /** Fraction of positions at which both have the same most likely token. */
   readonly sameTop: number;
 }
 
-/** As llama-perplexity does: in chunks of the context, and only the second half is scored, where there is something to go by. */
+/**
+ * As in llama-perplexity: in chunks of the context, of which only the second half, which has enough context, is scored.
+ */
 const FIRST_SCORED = CONTEXT / 2;
 
 /**
- * Reads a text with both models at once, token by token. What it gives grows with every token that is scored.
+ * Reads a text with both models, token by token, and yields the figures after every scored token.
  *
- * @param most - Tokens to score at most.
+ * @param most - The maximum number of tokens to score.
  */
 export async function* agreement(
   original: Runner,
@@ -58,7 +60,7 @@ interface Sums {
   same: number;
 }
 
-/** What llama.cpp gives is in f32: less than this it cannot say. */
+/** llama.cpp's probabilities are f32: smaller ones cannot be represented. */
 const LEAST = 1e-30;
 
 function add(sums: Sums, p: Map<number, number>, q: Map<number, number>, next: number): void {

@@ -12,7 +12,7 @@ const DOING: Record<Exclude<Trying, 'idle'>, string> = {
   reading: 'Both read the sample text…',
 };
 
-/** The original and the result, side by side, at work. */
+/** The outputs of the original and the result, side by side. */
 export default function TryIt() {
   const busy = trying.value !== 'idle';
   return (
@@ -74,7 +74,7 @@ function Side({ title, text, other }: { title: string; text: string; other: stri
   );
 }
 
-/** Letters from the start that both have. One that has written less so far does not differ yet. */
+/** The number of leading characters that both have in common. A shorter output does not differ yet. */
 function sharedLength(a: string, b: string): number {
   let at = 0;
   while (at < a.length && at < b.length && a[at] === b[at]) at++;

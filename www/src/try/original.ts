@@ -1,11 +1,14 @@
-/** The original as llama.cpp runs it: its own files if it is GGUF, else the model converted, in memory. */
+/** The original as llama.cpp runs it: its own files if it is GGUF, otherwise the model converted in memory. */
 
 import { BlobTarget, planModel, quantizeModel, type Model } from 'quantpress';
 import type { Opened } from '../state/model.ts';
 import { worker } from '../state/workers.ts';
 import { MOST } from './runnable.ts';
 
-/** The original's files, to be run. A safetensors model is converted: in F16 if all its weights are, else in F32 if that fits. */
+/**
+ * The original's files for llama.cpp. A safetensors model is converted: to F16 if all its weights are F16, otherwise to
+ * F32 if that fits.
+ */
 export async function originalFiles({ model, files }: Opened, signal: AbortSignal): Promise<readonly Blob[]> {
   if (files) return files;
   const target = new BlobTarget();

@@ -2,13 +2,13 @@
 
 import type { MetadataValue } from 'quantpress';
 
-/** More than this llama.cpp in a browser does not load from one file. */
+/** The largest file that llama.cpp can load in a browser. */
 export const MOST = 2 ** 31 - 1;
 
-/** What of a model decides whether it can be run here. */
+/** The properties that decide whether a model can be run here. */
 export interface Runnable {
   readonly obstacle?: string | undefined;
-  /** Whether it becomes a plain container. */
+  /** Whether it is written as a plain container. */
   readonly plain?: boolean | undefined;
   readonly asGguf?: { readonly metadata: ReadonlyMap<string, MetadataValue>; readonly size: number } | undefined;
   readonly from: string;
@@ -31,7 +31,7 @@ export function whyNotRun({ obstacle, plain, asGguf, from, files }: Runnable): s
   return largest > MOST ? 'The original is larger than the 2 GB that can be run in a browser.' : undefined;
 }
 
-/** Whether a model writes text token by token: encoders do not, nor do models whose outputs are pooled. */
+/** Whether a model generates text token by token: encoders and models with pooled outputs do not. */
 function writesText(metadata: ReadonlyMap<string, MetadataValue>): boolean {
   const plain = (key: string) => {
     const found = metadata.get(key);

@@ -1,9 +1,9 @@
-/** A language model that runs in this tab: llama.cpp in WebAssembly, in a worker of its own. */
+/** A language model that runs in this tab: llama.cpp in WebAssembly, in its own worker. */
 
 import { Wllama } from '@wllama/wllama/esm/index.js';
 import wasmUrl from '@wllama/wllama/esm/single-thread/wllama.wasm?url';
 
-/** Tokens that a model looks back at here. */
+/** The context length. */
 export const CONTEXT = 256;
 
 const silent = { debug() {}, log() {}, warn() {}, error() {} };
@@ -14,7 +14,7 @@ export class Runner {
     { suppressNativeLog: true, allowOffline: true, logger: silent },
   );
 
-  /** Loads a model from its files, which stay where they are. */
+  /** Loads a model from its files, which are read in place. */
   static async load(files: readonly Blob[]): Promise<Runner> {
     const runner = new Runner();
     try {
@@ -26,37 +26,37 @@ export class Runner {
     return runner;
   }
 
-  /** The tokens of a text, with the one that begins a text before them where the model wants it. */
+  /** The tokens of a text, after the beginning-of-text token if the model uses one. */
   async tokens(text: string): Promise<number[]> {
     const found = await this.#wllama.tokenize(text, false);
     return this.begins.concat(found);
   }
 
-  /** What every text begins with: one token, or none. */
+  /** The beginning-of-text token, if any. */
   get begins(): number[] {
     return this.#wllama.mustAddBosToken() ? [this.#wllama.getBOS()] : [];
   }
 
-  /** Forgets all tokens. */
+  /** Clears the context. */
   async clear(): Promise<void> {
     await this.#wllama.kvClear();
   }
 
-  /** Reads tokens, and says how likely every token is to be the next. */
+  /** Reads tokens and returns the probability of every next token. */
   async read(tokens: readonly number[]): Promise<Map<number, number>> {
     await this.#wllama.decode(tokens, {});
     const all = await this.#wllama.getLogits(-1);
     return new Map(all.map(({ token, p }) => [token, p]));
   }
 
-  /** Reads tokens, and returns the most likely next token; nothing if the text ends here. */
+  /** Reads tokens, and returns the most likely next token; `undefined` at the end of the text. */
   async likeliest(tokens: readonly number[]): Promise<number | undefined> {
     await this.#wllama.decode(tokens, {});
     const [first] = await this.#wllama.getLogits(1);
     return first && !this.#wllama.isTokenEOG(first.token) ? first.token : undefined;
   }
 
-  /** Tokens as bytes of UTF-8, which may end within a character. */
+  /** The UTF-8 bytes of tokens, which may end within a character. */
   async bytes(tokens: readonly number[]): Promise<Uint8Array> {
     return this.#wllama.detokenize(tokens);
   }

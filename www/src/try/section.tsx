@@ -7,7 +7,7 @@ import { whyNotRun } from './runnable.ts';
 
 const part = () => import('./index.tsx');
 
-/** The way to running the result beside the original. What runs them is fetched when somebody wants it. */
+/** The section for running original and result. llama.cpp is loaded on request. */
 export function Try() {
   const wanted = useSignal(false);
   const current = opened.value;

@@ -18,7 +18,7 @@ export const prompt = signal('The whale turned toward the boat, and');
 export const texts = signal<readonly [string, string]>(['', '']);
 export const agreed = signal<Agreement | undefined>(undefined);
 
-/** Another prompt. */
+/** Sets the prompt. */
 export function setPrompt(text: string): void {
   prompt.value = text;
 }
@@ -28,7 +28,7 @@ const SCORED = 512;
 
 let stop = new AbortController();
 
-/** Loads both, lets both go on with the prompt, and reads the sample text with both. */
+/** Loads both models, completes the prompt with both, and reads the sample text with both. */
 export async function tryIt(): Promise<void> {
   const [current, made] = [opened.value, result.value];
   if (!current || !made || trying.value !== 'idle') return;
@@ -68,12 +68,12 @@ async function write(runner: Runner, side: number, signal: AbortSignal): Promise
   }
 }
 
-/** Ends it. What has come so far stays. */
+/** Stops. The outputs so far stay. */
 export function stopTrying(): void {
   stop.abort();
 }
 
-// What was written belongs to the two models that were run: with another original or another result it goes.
+// The outputs belong to the two models that were run: they are cleared with another original or result.
 effect(() => {
   void [opened.value, result.value];
   stop.abort();

@@ -1,4 +1,4 @@
-/** What is used of @wllama/wllama: llama.cpp in WebAssembly. Its own types come with more than there is here. */
+/** The used part of @wllama/wllama: llama.cpp in WebAssembly. Its own types need types that are not available here. */
 declare module '@wllama/wllama/esm/index.js' {
   interface Options {
     suppressNativeLog?: boolean;
@@ -13,7 +13,7 @@ declare module '@wllama/wllama/esm/index.js' {
     mustAddBosToken(): boolean;
     tokenize(text: string, special?: boolean): Promise<number[]>;
     detokenize(tokens: readonly number[]): Promise<Uint8Array>;
-    /** Puts tokens behind those that are there. */
+    /** Appends tokens. */
     decode(tokens: readonly number[], options: { skipLogits?: boolean }): Promise<{ nPast: number }>;
     /** Probabilities of the next token, the most likely first; of all tokens, if `topK` is -1. */
     getLogits(topK: number): Promise<{ token: number; p: number }[]>;

@@ -1,10 +1,10 @@
 import { useSignal } from '@preact/signals';
 import { whole } from './visible.ts';
 
-/** Characters that are shown; of a longer text all are copied. */
+/** The number of characters shown; all are copied. */
 const SHOWN = 20_000;
 
-/** A text to take along, and a button that copies it. */
+/** A text with a button that copies it. */
 export function Copyable({ label, text }: { label: string; text: string }) {
   const state = useSignal('');
   const all = useSignal(false);

@@ -2,10 +2,10 @@ import { useSignal } from '@preact/signals';
 import type { ComponentType } from 'preact';
 import { useEffect } from 'preact/hooks';
 
-/** A part of the page whose code is fetched when it is wanted. */
+/** A part of the page whose code is loaded when it is needed. */
 export type Part = () => Promise<{ readonly default: ComponentType }>;
 
-/** Shows a part once it is there, and says so if it cannot be fetched. */
+/** Shows a part once it is loaded, or a message if that fails. */
 export function Lazy({ part, name }: { part: Part; name: string }) {
   const View = useSignal<ComponentType | undefined>(undefined);
   const failed = useSignal(false);

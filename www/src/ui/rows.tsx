@@ -2,14 +2,14 @@ import { useSignal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { useLayoutEffect, useRef } from 'preact/hooks';
 
-/** A list of at most this many rows is rendered as a whole. */
+/** A list of up to this many rows is rendered as a whole. */
 const WHOLE = 120;
-/** Rows of a longer one that are rendered at once: several screens of a scrolling box. */
+/** The number of rows of a longer list that are rendered at once: several screens of a scrolling box. */
 const WINDOW = 120;
-/** The window begins at a multiple of this, and at least so many rows before the first one in sight. */
+/** The window begins at a multiple of this, and at least this many rows before the first visible one. */
 const STEP = 30;
 
-/** A list whose items may be made when they are asked for. */
+/** A list whose items may be created on demand. */
 export interface Items<T> {
   readonly length: number;
   at(index: number): T | undefined;
@@ -17,16 +17,16 @@ export interface Items<T> {
 
 interface Props<T> {
   readonly items: Items<T>;
-  /** Columns of the table, for the rows that stand for those out of sight. */
+  /** The number of columns, for the spacer rows. */
   readonly columns: number;
   /** A `tr`; its `aria-rowindex` is `index + 2`, because the heading is row 1. */
   readonly row: (item: T, index: number) => ComponentChildren;
 }
 
 /**
- * The body of a table in a `.scroll` box. Of a long list only the rows around those in sight are in the document; two empty
- * rows have the height of the others, so the scroll bar is that of the whole list. Rows have to be of one height: the table
- * gets the class `windowed`, in which lines do not wrap.
+ * The body of a table in a `.scroll` box. Of a long list only the rows near the visible ones are in the document; two
+ * spacer rows have the height of the others, so the scroll bar matches the whole list. All rows must have the same
+ * height: the table gets the class `windowed`, in which lines do not wrap.
  */
 export function Rows<T>({ items, columns, row }: Props<T>) {
   const body = useRef<HTMLTableSectionElement>(null);

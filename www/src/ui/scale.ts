@@ -8,7 +8,7 @@ export interface Scale {
 
 type Range = readonly [from: number, to: number];
 
-/** Even steps. */
+/** A linear scale. */
 export function linear([a, b]: Range, [from, to]: Range): Scale {
   const rate = (to - from) / (b - a || 1);
   return Object.assign((value: number) => from + (value - a) * rate, {
@@ -16,7 +16,7 @@ export function linear([a, b]: Range, [from, to]: Range): Scale {
   });
 }
 
-/** Equal ratios are equal steps. */
+/** A logarithmic scale. */
 export function logarithmic([a, b]: Range, range: Range): Scale {
   const scale = linear([Math.log(a), Math.log(b)], range);
   return Object.assign((value: number) => scale(Math.log(value)), {

@@ -1,7 +1,7 @@
 import { QuantpressError } from 'quantpress';
 import { listed } from './visible.ts';
 
-/** What a person can do about an error, where its own words do not say so. */
+/** Advice for errors whose message does not say what to do. */
 const ADVICE: Partial<Record<string, string>> = {
   MAGIC: 'Quantpress reads GGUF and safetensors files.',
   TRUNCATED: 'The download may be incomplete.',
@@ -10,17 +10,17 @@ const ADVICE: Partial<Record<string, string>> = {
   CHANGED: 'Open it again.',
 };
 
-/** A message longer than this quotes something that nobody reads to its end. */
+/** Longer messages are truncated. */
 const LONGEST = 1000;
 
 /** A message that begins with a file or a path: `model/config.json: ...`. */
 const NAME = /^[^\s:]*[./][^\s:]*:/;
 
-/** An error as a sentence a person can act on. */
+/** An error as a sentence with advice. */
 export function sentence(error: unknown): string {
-  // A message may quote a file, whose names are anybody's.
+  // A message may quote a file, whose names may be hostile.
   const message = listed(error instanceof Error ? error.message : String(error), LONGEST);
-  // The name of a file stays as it is.
+  // A message that begins with a file name is not capitalised.
   const first = NAME.test(message) ? message.charAt(0) : message.charAt(0).toUpperCase();
   const text = first + message.slice(1) + (/[.!?]$/.test(message) ? '' : '.');
   const advice = error instanceof QuantpressError ? ADVICE[error.code] : undefined;

@@ -2,7 +2,7 @@ import { useSignal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { type Items, Rows } from './rows.tsx';
 
-/** A column: its heading, and whether it holds numbers. */
+/** A column: its heading, and whether it contains numbers. */
 export type Column = readonly [heading: string, kind?: 'number'];
 
 interface Props<T> {
@@ -13,7 +13,7 @@ interface Props<T> {
   readonly cells: (item: T, index: number) => readonly ComponentChildren[];
 }
 
-/** The values of a chart as a table, folded away under it. The rows are made when it is opened, those in sight only. */
+/** The values of a chart as a collapsed table below it. Only the visible rows are rendered, when it is opened. */
 export function Twin<T>({ caption, columns, items, cells }: Props<T>) {
   const open = useSignal(false);
   return (

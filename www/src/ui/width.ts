@@ -2,7 +2,7 @@ import { useSignal, type Signal } from '@preact/signals';
 import type { RefObject } from 'preact';
 import { useLayoutEffect } from 'preact/hooks';
 
-/** The width of an element in pixels, as it changes; 0 until it is there. */
+/** The current width of an element in pixels; 0 until it is mounted. */
 export function useWidth(element: RefObject<HTMLElement | null>): Signal<number> {
   const width = useSignal(0);
   useLayoutEffect(() => {

@@ -15,7 +15,7 @@ interface Place {
 
 const LETTER = 6.9;
 const LINE = 14;
-/** Where a name may be: how far from its dot, and which end of it is there. */
+/** The possible positions of a label: the offset from its dot, and its alignment. */
 const SIDES = [
   [8, -6, 'start'],
   [-8, 14, 'end'],
@@ -24,12 +24,12 @@ const SIDES = [
   [0, -10, 'middle'],
   [0, 20, 'middle'],
 ] as const;
-/** A name has to be this much nearer to its own dot than to any other, or it is read as the name of that one. */
+/** A label must be this much nearer to its own dot than to any other to be unambiguous. */
 const NEARER = 3;
-/** Dots this near to each other are in one place. */
+/** Dots this near to each other count as one. */
 const SAME = 2;
 
-/** Names beside the points, as many as fit without one lying on another or on a dot, or being read as another dot's. */
+/** Places as many labels as fit without overlapping each other or a dot, and without ambiguity. */
 export function placeLabels(
   points: readonly Place[],
   obstacles: readonly Place[],
@@ -41,7 +41,7 @@ export function placeLabels(
   const dots = obstacles.map(({ name, size, error }) => ({ name, x: x(size), y: y(error) }));
   return points.flatMap(({ name, size, error }) => {
     const [cx, cy, long] = [x(size), y(error), name.length * LETTER];
-    // Of dots in one place either name will do.
+    // For coinciding dots either label is fine.
     const others = dots.filter((dot) => dot.name !== name && Math.hypot(dot.x - cx, dot.y - cy) > SAME);
     for (const [dx, dy, anchor] of SIDES) {
       const [left, top] = [cx + dx, cy + dy];
@@ -69,7 +69,7 @@ interface Box {
   readonly bottom: number;
 }
 
-/** From a box to a point beside it; 0 inside. */
+/** The distance from a box to a point; 0 inside. */
 function distance({ left, right, top, bottom }: Box, x: number, y: number): number {
   return Math.hypot(Math.max(left - x, 0, x - right), Math.max(top - y, 0, y - bottom));
 }

@@ -14,12 +14,12 @@ import { decibels } from './damage.ts';
 import { frontier } from './frontier.ts';
 
 const HEIGHT = 320;
-/** Half of a number on the axis: nearer to the edge there is no room for it. */
+/** Half the width of an axis label: nearer to the edge it does not fit. */
 const TICK = 30;
-/** A pointer this near to a dot reads it: pixels. */
+/** The pointer selects a dot within this distance: pixels. */
 const REACH = 24;
 
-/** Size against damage: every preset on this model, the best of them joined, the recipe among them. */
+/** Size against error: every preset on this model, with the best ones joined and the current recipe marked. */
 export function Chart() {
   const box = useRef<HTMLDivElement>(null);
   const width = useWidth(box);
@@ -55,7 +55,7 @@ export function Chart() {
   );
 }
 
-/** What stands where the chart will be, or why there is none. */
+/** The placeholder of the chart, or why there is none. */
 const PLACEHOLDER: Record<Standing, string> = {
   none: 'Open a model to see what each preset costs.',
   opening: 'Measuring every preset on this model…',
@@ -93,7 +93,7 @@ function Plot({ points, width }: { points: readonly Measured[]; width: number })
   const now = total.value;
   const over = useSignal<string | undefined>(undefined);
   const read = points.find(({ name }) => name === over.value);
-  /** The dot nearest to a place, if one is within reach. */
+  /** The dot nearest to a position, if one is near enough. */
   const look = (at: readonly [number, number] | undefined): void => {
     let [found, least] = [undefined as string | undefined, REACH];
     for (const { name, size, error } of at ? points : []) {
@@ -142,7 +142,7 @@ interface AxesProps {
 
 function Axes({ x, y, xs, ys, width }: AxesProps) {
   const bottom = HEIGHT - MARGIN.bottom;
-  // A number that would stick out is left out: moved beside its tick it would name another place.
+  // A label that would overflow is omitted: moved, it would mark a wrong position.
   const texts = byteTicks(xs);
   const labelled = xs
     .map((value, index) => ({ value, text: texts[index] }))
@@ -175,7 +175,7 @@ function tickText(share: number): string {
   return `${Number((100 * share).toPrecision(6))}%`;
 }
 
-/** What the pointer is at: a preset, its size and its error, beside its dot. */
+/** The tooltip: a preset, its size and its error, next to its dot. */
 function Reading({ point, x, y, width }: { point: Measured; x: number; y: number; width: number }) {
   const side = x > width / 2 ? { right: `${width - x + 12}px` } : { left: `${x + 12}px` };
   return (
@@ -199,7 +199,7 @@ interface MarkProps {
   width: number;
 }
 
-/** A recipe: a ring where it is, and its name. */
+/** A recipe: a ring at its position, and its name. */
 function Mark({ x, y, at, label, kind, width }: MarkProps) {
   if (!at?.error || !label) return null;
   const [cx, cy] = [x(at.size), y(at.error)];

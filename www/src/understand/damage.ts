@@ -1,4 +1,4 @@
-/** What a plan does to a model: figures of an analysis, looked up for each tensor's new type and summed. */
+/** The error of a plan: figures of an analysis, looked up for each tensor's new type and summed. */
 
 import { weightError, type FormatError, type FormatName, type TensorAnalysis } from 'quantpress';
 import { GROUPS, groupsOf } from '../groups.js';
@@ -7,15 +7,18 @@ import { toDecibels } from '../text.js';
 import { gridOf, type Grid } from './grid.js';
 import { type Analyses, type Damage, Damages } from './tensor-damage.js';
 
-/** What becomes of a model. */
+/** The size and error of a planned model. */
 export interface Total {
   readonly size: number;
   readonly bitsPerWeight: number;
-  /** The file's weight error, as `weightError` of the package defines it; nothing while no changed tensor is measured. */
+  /**
+   * The file's weight error, as `weightError` of the package defines it; `undefined` while no changed tensor is
+   * measured.
+   */
   readonly error: number | undefined;
-  /** How many tensors are damaged far more than the others. */
+  /** The number of tensors with a much larger error than the others. */
   readonly outstanding: number;
-  /** The most damaged tensors, the worst first: at most {@link WORST}. */
+  /** The tensors with the largest errors, the worst first: at most {@link WORST}. */
   readonly worst: readonly Damage[];
   readonly tensors: Damages;
   /** Bytes in the output file of each part of the model, by the ids of `GROUPS`. */
@@ -24,13 +27,15 @@ export interface Total {
   readonly grid: Grid;
 }
 
-/** How many of the most damaged tensors a {@link Total} names. */
+/** The number of worst tensors in a {@link Total}. */
 const WORST = 50;
 
-/** After this many tensors a derivation pauses, so that the page can respond between. */
+/** A derivation pauses after this many tensors, so that the page stays responsive. */
 export const PIECE = 512;
 
-/** What a plan costs, as far as it is measured; in pieces, for files of hundreds of thousands of tensors. */
+/**
+ * The size and error of a plan, as far as measured; computed in pieces, for files of hundreds of thousands of tensors.
+ */
 export function* damageOf(
   { size, tensors }: Pick<Planned, 'size' | 'tensors'>,
   analyses: Analyses,
@@ -79,7 +84,7 @@ export function errorIn(from: string, to: FormatName, analysis: TensorAnalysis |
   return isExact(from, to) ? 0 : figure(analysis, to)?.relativeRmse;
 }
 
-/** The figures of a tensor in a format, if it was measured and can be stored so. */
+/** The figures of a tensor in a format, if it was measured and is possible. */
 export function figure(analysis: TensorAnalysis | undefined, format: FormatName): FormatError | undefined {
   const found = analysis?.formats.find((candidate) => candidate.format === format);
   return found?.refusal === undefined ? found : undefined;
@@ -108,7 +113,7 @@ export function* measuredIn({ names }: PlannedTensors, analyses: Analyses): Gene
   return found;
 }
 
-/** What an outline costs: by the tensors that have figures, and the sums of all weights. */
+/** The error of an outline, from the measured tensors and the sums of all weights. */
 export function* errorOf(
   { size, tensors, weights, typeOf }: Outline,
   measured: readonly MeasuredTensor[],
@@ -128,7 +133,9 @@ export function* errorOf(
   return { error: sums.error(), bitsPerWeight: weights.all > 0 ? (size * 8) / weights.all : 0 };
 }
 
-/** What a file's weight error is made of. Tensors without an error of their own count by their weights alone, so one sum does. */
+/**
+ * The terms of a file's weight error. Unmeasured tensors count only by their number of weights, so one sum is enough.
+ */
 class Sums {
   weights = 0;
   #exact = 0;
@@ -150,7 +157,10 @@ class Sums {
     else this.#damaged.push({ weights, relativeRmse });
   }
 
-  /** The file's weight error; nothing while no changed tensor is measured, or if one was and cannot have its type. */
+  /**
+   * The file's weight error; `undefined` while no changed tensor is measured, or if a measured one cannot have its
+   * type.
+   */
   error(): number | undefined {
     if (this.#impossible || !this.#changed) return undefined;
     const unknown = this.#unknown > 0 ? [{ weights: this.#unknown, relativeRmse: undefined }] : [];
@@ -164,7 +174,7 @@ export interface Difference {
   readonly b: Damage;
 }
 
-/** The tensors that two plans give different types: how many, and the first ones. */
+/** The tensors that two plans give different types: their number, and the first ones. */
 export function* differencesOf(
   a: Damages,
   b: Damages,
@@ -195,7 +205,10 @@ export function* differencesOf(
 const DEVIATIONS = 5;
 const FACTOR = 1.2;
 
-/** The error from which a tensor stands out, of errors in ascending order. Robust: a few bad tensors do not hide each other. */
+/**
+ * The error from which a tensor stands out, of errors in ascending order. Robust: a few outliers do not hide each
+ * other.
+ */
 function limitOf(errors: Float64Array): number {
   if (errors.length < 4) return Infinity;
   const logs = errors.map((error) => Math.log(error));
@@ -208,7 +221,7 @@ function median(values: Float64Array): number {
   return values.toSorted()[values.length >> 1] ?? 0;
 }
 
-/** The smallest format that takes at least two fifths of a tensor's error away. */
+/** The smallest format that reduces a tensor's error by at least two fifths. */
 export function raised({ error, analysis, planned }: Damage): FormatError | undefined {
   if (!error) return undefined;
   return possible(analysis)

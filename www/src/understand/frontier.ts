@@ -1,4 +1,4 @@
-/** Of presets, those that no other beats in size and error at once, from the smallest. */
+/** The presets that no other beats in both size and error, from the smallest. */
 export function frontier<T extends { size: number; error: number; refused?: boolean }>(points: readonly T[]): T[] {
   const sorted = points.filter(({ refused }) => !refused).sort((a, b) => a.size - b.size || a.error - b.error);
   let least = Number.POSITIVE_INFINITY;
@@ -9,7 +9,7 @@ export function frontier<T extends { size: number; error: number; refused?: bool
   });
 }
 
-/** The preset that loses least in at most so many bytes; the smallest, if all are larger. */
+/** The preset with the least error within a number of bytes; the smallest if all are larger. */
 export function bestWithin<T extends { size: number; error: number; refused?: boolean }>(
   points: readonly T[],
   size: number,

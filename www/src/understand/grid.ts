@@ -1,4 +1,4 @@
-/** The tensors of a model by layer and kind, few enough to be shown at once whatever the model. */
+/** The tensors of a model by layer and kind, limited to what can be shown at once. */
 
 import type { Names } from '../state/tensors.js';
 import { foldedKind, placeOf } from './layers.js';
@@ -6,12 +6,12 @@ import type { Damage, Damages } from './tensor-damage.js';
 
 /** A map of tensors: kinds down, layers across. */
 export interface Grid {
-  /** What each column is: a layer, or a run of them. */
+  /** Each column: a layer, or a range of layers. */
   readonly columns: readonly string[];
   readonly rows: readonly { readonly kind: string; readonly cells: readonly (GridCell | undefined)[] }[];
   /** Tensors outside the layers. */
   readonly others: readonly Damage[];
-  /** Tensors that have no place in the map because there are too many kinds or too many outside the layers. */
+  /** Tensors that are not in the map because there are too many kinds or too many outside the layers. */
   readonly left: number;
 }
 
@@ -21,9 +21,9 @@ export interface GridCell {
   readonly count: number;
 }
 
-/** More layers than this share columns. */
+/** With more layers than this, layers share columns. */
 const COLUMNS = 128;
-/** So many cells at most, as long as there are rows to be had. */
+/** The maximum number of cells. */
 const CELLS = 3072;
 const OTHERS = 48;
 
@@ -56,7 +56,7 @@ export function* gridOf(tensors: Damages, piece: number): Generator<undefined, G
     return run.length > 1 ? `${run[0]}–${run.at(-1)}` : String(run[0]);
   });
   const most = Math.max(16, Math.floor(CELLS / Math.max(1, columns.length)));
-  // Experts of a layer, each with tensors of its own: one row for all of them.
+  // The experts of a layer, if each has its own tensors, share one row.
   const kinds = used.size > most ? places.folded : places.kinds;
   const rows = new Map<string, ({ worst: number; count: number } | undefined)[]>();
   for (let index = 0; index < length; index++) {
@@ -84,16 +84,16 @@ export function* gridOf(tensors: Damages, piece: number): Generator<undefined, G
   return { columns, rows: [...rows].map(([kind, cells]) => ({ kind, cells: cells.map(cellOf) })), others, left };
 }
 
-/** Stands for the layer of a tensor outside the layers. */
+/** The layer number of a tensor outside the layers. */
 const OUTSIDE = -1;
 
-/** The places of a list of names. */
+/** The positions of a list of names. */
 interface Places {
   readonly layers: Int32Array;
-  /** Of each name an index of `kinds`. */
+  /** For each name its index in `kinds`. */
   readonly kindCodes: Uint32Array;
   readonly kinds: readonly string[];
-  /** The kinds as {@link foldedKind} has them. */
+  /** The kinds according to {@link foldedKind}. */
   readonly folded: readonly string[];
 }
 

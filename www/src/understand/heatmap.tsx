@@ -10,14 +10,14 @@ import { placeOf } from './layers.ts';
 
 /** Steps of the ramp in decibels: about one for each bit less. */
 const STEPS = [40, 32, 26, 20, 14, 8] as const;
-/** From this step on the ink is the light one. */
+/** From this step on the text is light. */
 const DARK = 4;
-/** With more columns than this a cell has no room for a number. */
+/** With more columns than this, cells are too narrow for numbers. */
 const FINE = 12;
 const EMPTY: Grid = { columns: [], rows: [], others: [], left: 0 };
 const NONE: readonly Damage[] = [];
 
-/** Layers across, kinds of tensors down: where a recipe does its damage. */
+/** The error of a recipe by layer (columns) and kind of tensor (rows). */
 export function Heatmap() {
   const { columns, rows, others, left } = total.value?.grid ?? EMPTY;
   const fine = columns.length > FINE;
@@ -99,7 +99,7 @@ function Cell({ tensor: { name, error, planned }, count, bare }: GridCell & { ba
       data-tensor={name}
       tabIndex={current ? 0 : -1}
       aria-pressed={current}
-      // The figure that is read out is the one that is seen.
+      // Screen readers get the displayed figure.
       aria-label={`${listed(name)}: ${planned.to}, ${figure}${worst}`}
       title={`${listed(name)}: ${planned.to}, ${label(error) || figure}${worst}`}
       style={
@@ -150,7 +150,7 @@ const STEPS_OF_KEYS: Record<string, readonly [number, number]> = {
   ArrowDown: [1, 0],
 };
 
-/** Arrow keys go from cell to cell. */
+/** Arrow keys move between cells. */
 function move(event: KeyboardEvent): void {
   const step = STEPS_OF_KEYS[event.key];
   const cell = (event.target as HTMLElement).closest('td');

@@ -6,7 +6,7 @@ import { Twin } from '../ui/twin.tsx';
 
 const HEIGHT = 64;
 
-/** How a tensor's weights lie, and how far they move. */
+/** The histograms of a tensor's weights and of their errors. */
 export function Histograms({ name, format }: { name: string; format: FormatName | undefined }) {
   const both = useSignal<TensorHistogram | undefined>(undefined);
   useEffect(() => {
@@ -31,7 +31,7 @@ export function Histograms({ name, format }: { name: string; format: FormatName 
 
 function Bars({ title, of, kind }: { title: string; of: Histogram | undefined; kind: string }) {
   const counts = of?.counts ?? [];
-  // By the root, so that the tails can be seen: they are where outliers are.
+  // A square-root scale, so that the tails with the outliers are visible.
   const most = Math.sqrt(Math.max(1, ...counts));
   const width = of ? (of.max - of.min) / counts.length : 0;
   return (

@@ -1,4 +1,4 @@
-/** Where in a model a tensor is: which layer, and what it does there. */
+/** The position of a tensor in a model: its layer and its kind. */
 
 /** `blk.12.attn_q.weight` is `attn_q` of layer 12; `output.weight` is outside the layers. */
 export interface Place {
@@ -6,7 +6,7 @@ export interface Place {
   readonly kind: string;
 }
 
-/** By the first number in the name, for that is how models count their layers. */
+/** By the first number in the name, which is the layer in most models. */
 export function placeOf(name: string): Place {
   const plain = name.replace(/\.weight$/, '');
   const found = /^(.*?)\.(\d+)\.(.+)$/.exec(plain);
@@ -15,10 +15,10 @@ export function placeOf(name: string): Place {
   return { layer: Number(layer), kind: stack === 'blk' || STACKS.test(stack) ? kind : `${stack}.${kind}` };
 }
 
-/** What the one stack of layers is called in a file that has no other. */
+/** The name of the only stack of layers in a file, if there is one. */
 const STACKS = /^(model\.)?layers$|^transformer\.h$/;
 
-/** The kind with `*` for every number that stands alone: `mlp.experts.12.up_proj` is `mlp.experts.*.up_proj`. */
+/** The kind with `*` for every separate number: `mlp.experts.12.up_proj` is `mlp.experts.*.up_proj`. */
 export function foldedKind(kind: string): string {
   return kind.replace(/(^|\.)\d+(?=\.|$)/g, '$1*');
 }

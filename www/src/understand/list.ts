@@ -1,23 +1,23 @@
-/** The list of every tensor: which of them, in which order. Worked out in pieces, for lists of hundreds of thousands. */
+/** Filters and sorts the tensor list in pieces, for lists of hundreds of thousands. */
 
 import type { Pieces } from '../state/derived.js';
 import { PIECE } from './damage.js';
 import { descendingKeys } from './order.js';
 import type { Damage, Damages } from './tensor-damage.js';
 
-/** What the list can be sorted by. */
+/** The sort orders of the list. */
 export const ORDERS: Record<string, ((tensors: Damages, index: number) => number) | undefined> = {
   'order of the file': undefined,
   'error, worst first': (tensors, index) => tensors.error(index) ?? 0,
   'size, largest first': (tensors, index) => tensors.planned.treatment(index).targetBytes,
 };
 
-/** Some tensors in an order. */
+/** Sorted tensors. */
 export class TensorList {
   readonly tensors: Damages;
   readonly #indexes: Uint32Array | undefined;
 
-  /** @param indexes - All in the order of the file, if there are none. */
+  /** @param indexes - The tensors; by default all in the order of the file. */
   constructor(tensors: Damages, indexes: Uint32Array | undefined) {
     this.tensors = tensors;
     this.#indexes = indexes;
@@ -32,7 +32,7 @@ export class TensorList {
   }
 }
 
-/** The tensors whose names contain a text in small letters, by a key. */
+/** The tensors whose names contain a lower-case text, sorted by a key. */
 export function* listOf(
   tensors: Damages,
   text: string,

@@ -9,7 +9,7 @@ import type { Damage } from './tensor-damage.ts';
 
 const SHOWN = 6;
 
-/** The most damaged tensors, each with the next better type at the cost it has. */
+/** The tensors with the largest errors, each with the next better type and its cost. */
 export function Offenders() {
   return (
     <section class="offenders" aria-labelledby="offenders">

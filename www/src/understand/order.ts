@@ -1,17 +1,17 @@
-/** Sorting lists of hundreds of thousands of rows without a pause that can be noticed. */
+/** Sorts lists of hundreds of thousands of rows without a noticeable pause. */
 
-/** Places in a list that a key can be told from: more rows than any file has tensors. */
+/** The maximum number of rows: more than any file has tensors. */
 const PLACES = 2 ** 20;
 
 /**
- * Returns the places of the keys, the largest key first; those of one key in their order. Keys are compared as F32, which a chart
- * or a table cannot show more of. Negative keys count as 0.
+ * Returns the indices of the keys in descending order, stably. Keys are compared as F32, which is precise enough for a
+ * chart or a table. Negative keys count as 0.
  */
 export function descendingKeys(keys: Float64Array): Uint32Array {
   if (keys.length > PLACES) return Uint32Array.from(keys.keys()).sort((a, b) => (keys[b] ?? 0) - (keys[a] ?? 0));
   const floats = Float32Array.from(keys, (key) => Math.max(0, key));
   const bits = new Uint32Array(floats.buffer);
-  // The bits of floats that are not negative are in the order of the floats. Native sorting of numbers needs no comparator.
+  // Non-negative floats are ordered like their bits, and native sorting of numbers needs no comparator.
   const sorted = new Float64Array(keys.length);
   for (let place = 0; place < sorted.length; place++) sorted[place] = -(bits[place] ?? 0) * PLACES + place;
   sorted.sort();

@@ -7,7 +7,7 @@ import { bytes, percent } from '../text.ts';
 
 const NONE: ReadonlyMap<string, number> = new Map();
 
-/** Before and after as two bars on one scale, each divided by the part of the model its bytes belong to. */
+/** The sizes before and after as two bars on one scale, divided by part of the model. */
 export function SizeBar() {
   const model = opened.value?.model;
   const size = model?.source.size ?? 1;

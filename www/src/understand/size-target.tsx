@@ -11,7 +11,7 @@ interface Props {
   x: Scale;
   width: number;
   height: number;
-  /** Told where the pointer is over the chart, and nothing when it leaves. */
+  /** Called with the pointer's position over the chart, or `undefined` when it leaves. */
   look: (at: readonly [x: number, y: number] | undefined) => void;
 }
 
@@ -19,7 +19,7 @@ interface Props {
 const STEPS = 400;
 const THUMB = 18;
 
-/** The size one wants: a line across the chart, and a slider under it that moves the line. */
+/** The target size: a line across the chart, and a slider below that moves it. */
 export function SizeTarget({ domain, x, width, height, look }: Props) {
   const size = aim.value ?? total.value?.size ?? domain[0];
   const aimIn = (wanted: number): void => aimAt(Math.min(Math.max(wanted, domain[0]), domain[1]));
@@ -81,7 +81,7 @@ function Taking({ what, label, size }: { what: 'preset' | 'mix'; label: string; 
   );
 }
 
-/** What the mix gains over the best preset that fits. */
+/** The improvement of the mix over the best preset that fits. */
 function Gain() {
   const error = total.value?.error;
   const nearest = mix.value?.nearestPreset?.name;

@@ -1,25 +1,25 @@
-/** The damage to each tensor. */
+/** The errors of each tensor. */
 
 import type { TensorAnalysis } from 'quantpress';
 import type { PlannedRow, PlannedTensors } from '../state/tensors.js';
 
-/** Figures by the names of plans. */
+/** Figures by the names in plans. */
 export type Analyses = ReadonlyMap<string, TensorAnalysis>;
 
-/** What becomes of one tensor, and what it costs. */
+/** A planned tensor and its error. */
 export interface Damage {
   readonly name: string;
   readonly planned: PlannedRow;
-  /** The tensor's weight error: 0 if it is copied; nothing if it is not measured (yet). */
+  /** The tensor's weight error: 0 if it is copied; `undefined` if it is not measured (yet). */
   readonly error: number | undefined;
   readonly weights: number;
   readonly analysis: TensorAnalysis | undefined;
 }
 
-/** The tensors of a plan with their errors. A tensor becomes an object when somebody looks at it. */
+/** The tensors of a plan with their errors. The object of a tensor is created when it is shown. */
 export class Damages {
   readonly planned: PlannedTensors;
-  /** NaN where nothing is measured (yet). */
+  /** NaN if it is not measured (yet). */
   readonly #errors: Float64Array;
   readonly #analyses: Analyses;
 
@@ -47,7 +47,7 @@ export class Damages {
     return { name, planned, error: this.error(index), weights, analysis: this.#analyses.get(sourceName) };
   }
 
-  /** The tensor of a name. */
+  /** The tensor with a name. */
   find(name: string): Damage | undefined {
     const { names } = this.planned;
     for (let index = 0; index < names.length; index++) if (names.at(index) === name) return this.at(index);

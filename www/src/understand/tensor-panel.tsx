@@ -8,7 +8,7 @@ import { decibels, figure, possible } from './damage.ts';
 import { Histograms } from './histograms.tsx';
 import type { Damage } from './tensor-damage.ts';
 
-/** One tensor: what becomes of it and why, how its weights lie, and what every type would make of it. */
+/** One tensor: its new type and the reason, the histograms of its weights, and the error of every type. */
 export function TensorPanel() {
   const tensor = selected.value === undefined ? undefined : total.value?.tensors.find(selected.value);
   return (
@@ -60,7 +60,7 @@ function Inside({ tensor }: { tensor: Damage }) {
   );
 }
 
-/** Every type this tensor can have, as a choice. */
+/** The choice of a type for this tensor. */
 function Types({ tensor: { name, planned, analysis } }: { tensor: Damage }) {
   const own = ownType(name);
   const all = possible(analysis).sort((a, b) => b.bitsPerWeight - a.bitsPerWeight || a.relativeRmse - b.relativeRmse);

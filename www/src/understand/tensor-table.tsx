@@ -10,7 +10,7 @@ import type { Damage } from './tensor-damage.ts';
 
 const NONE: Items<Damage> = [];
 
-/** Every tensor: what it is, what it becomes, why, and what that costs. */
+/** Every tensor: its shape, its old and new type, the reason, and the error. */
 export function TensorTable() {
   const text = useSignal('');
   const all = total.value?.tensors.length ?? 0;

@@ -4,7 +4,7 @@ import { recipeName } from '../state/recipe.ts';
 import { bytes, count, digits, errorText, percent } from '../text.ts';
 import { decibels, type Total } from './damage.ts';
 
-/** One plain line before any chart: the size before and after, and the weight error. */
+/** The result in one line: the size before and after, and the weight error. */
 export function Verdict() {
   const current = opened.value;
   const after = total.value;
@@ -12,7 +12,7 @@ export function Verdict() {
   const before = current?.model.source.size ?? 0;
   return (
     <div class="verdict">
-      {/* A new line for each thing that is said: words that changed places in an old one would be seen to jump. */}
+      {/* Each statement is a separate element, to avoid layout shifts when its text changes. */}
       <p class="line" key={`${recipeName.value} ${after?.size} ${after?.error}`}>
         {current && after ? (
           <>
@@ -57,7 +57,7 @@ function Cost({ total: { error, outstanding } }: { total: Total }) {
   );
 }
 
-/** What the figures rest on. */
+/** The number of weights behind the figures. */
 function Basis() {
   const now = analysing.value;
   const error = total.value?.error;
