@@ -300,7 +300,8 @@ fn sums_of_tiles_are_those_of_the_decoded_weights_and_come_with_the_encoded_byte
             ];
             let mut sums = ErrorSums::default();
             let (from, to) = (TensorType::F32, TensorType::by_name(format).unwrap());
-            let tile = Tile { bytes: &bytes, from, to, columns: row, importance, mean_square: None, head_rows: 0 };
+            let tile =
+                Tile { bytes: &bytes, from, to, columns: row, importance, mean_square: None, permuted_head_rows: 0 };
             assert_eq!(tile.encode(Some(&mut sums)).unwrap(), encoded, "{format}");
             for (sum, expected) in sums.to_array().into_iter().zip(expected) {
                 assert!((sum - expected).abs() <= 1e-12 * expected, "{format}: {sum} is not {expected}");

@@ -40,9 +40,9 @@ fn sample() -> Vec<u8> {
     ];
     let pairs: Vec<_> = values.iter().enumerate().map(|(i, value)| encode_pair(&format!("key.{i}"), value)).collect();
     let records = [
-        Record { name: "a.weight", shape: &[64, 2], kind: TensorType::Q4_0 },
-        Record { name: "b.weight", shape: &[3], kind: TensorType::F32 },
-        Record { name: "c.weight", shape: &[32, 2, 2, 2], kind: TensorType::Q8_0 },
+        Record { name: "a.weight", shape: &[64, 2], dtype: TensorType::Q4_0 },
+        Record { name: "b.weight", shape: &[3], dtype: TensorType::F32 },
+        Record { name: "c.weight", shape: &[32, 2, 2, 2], dtype: TensorType::Q8_0 },
     ];
     let written = write_header(&pairs, &records, 32).unwrap();
     let mut file = written.header;
@@ -61,8 +61,8 @@ fn written_files_are_read_back() {
     let inner: Vec<_> = nested.iter().flat_map(|value| value.as_array().unwrap().iter()).collect();
     let (one, none) = (Value::String(b"one"), Value::String(b""));
     assert_eq!(inner, [one, none, one, none]);
-    let kinds: Vec<_> = header.metadata().map(|pair| pair.kind.id).collect();
-    assert_eq!(kinds, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 9, 10, 11, 12]);
+    let value_types: Vec<_> = header.metadata().map(|pair| pair.value_type.id).collect();
+    assert_eq!(value_types, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 9, 10, 11, 12]);
     let shapes: Vec<_> = header.tensors().iter().map(|t| (t.shape.to_vec(), t.bytes, t.offset % 32)).collect();
     assert_eq!(shapes, [(vec![64, 2], 72, 0), (vec![3], 12, 0), (vec![32, 2, 2, 2], 272, 0)]);
     assert!(header.data_start() < file.len() as u64);
@@ -77,7 +77,7 @@ fn metadata_is_copied_byte_for_byte() {
         assert_eq!(encode_pair(pair.key, &pair.value()), pair.raw, "{}", pair.key);
     }
     let tensors = header.tensors();
-    let records: Vec<_> = tensors.iter().map(|t| Record { name: &t.name, shape: &t.shape, kind: t.kind }).collect();
+    let records: Vec<_> = tensors.iter().map(|t| Record { name: &t.name, shape: &t.shape, dtype: t.dtype }).collect();
     let again = write_header(&pairs, &records, header.alignment()).unwrap();
     assert_eq!(again.header, file[..header.data_start() as usize]);
     assert_eq!(again.size, file.len() as u64);
@@ -253,7 +253,8 @@ fn accepts_alignments_that_are_reasonable_powers_of_two() {
 #[test]
 fn a_writer_rejects_values_that_no_file_can_contain() {
     let none: [Vec<u8>; 0] = [];
-    let write = |shape: &[u64], kind| write_header(&none, &[Record { name: "t", shape, kind }], 32).unwrap_err().code();
+    let write =
+        |shape: &[u64], dtype| write_header(&none, &[Record { name: "t", shape, dtype }], 32).unwrap_err().code();
     assert_eq!(write(&[33], TensorType::Q4_0), Code::LENGTH);
     assert_eq!(write(&[1 << 40, 1 << 40], TensorType::F32), Code::TOO_LARGE);
     assert_eq!(write(&[1 << 62], TensorType::F32), Code::TOO_LARGE);
@@ -263,8 +264,8 @@ fn a_writer_rejects_values_that_no_file_can_contain() {
 #[test]
 fn the_two_tables_of_types_agree() {
     for codec in quantpress::formats() {
-        let kind = TensorType::by_id(codec.id).unwrap();
-        assert_eq!((kind.name, kind.weights, kind.bytes), (codec.name, codec.weights as u64, codec.bytes as u64));
+        let dtype = TensorType::by_id(codec.id).unwrap();
+        assert_eq!((dtype.name, dtype.weights, dtype.bytes), (codec.name, codec.weights as u64, codec.bytes as u64));
     }
 }
 
@@ -340,21 +341,21 @@ proptest! {
         alignment in 0u32..9,
     ) {
         let alignment = 1u32 << alignment;
-        let tensors: Vec<_> = made.iter().enumerate().map(|(i, (kind, blocks, rest))| {
-            let kind = TensorType::ALL[*kind];
-            let mut shape = vec![kind.weights * blocks];
+        let tensors: Vec<_> = made.iter().enumerate().map(|(i, (dtype, blocks, rest))| {
+            let dtype = TensorType::ALL[*dtype];
+            let mut shape = vec![dtype.weights * blocks];
             shape.extend(rest);
-            (format!("tensor {i}"), shape, kind)
+            (format!("tensor {i}"), shape, dtype)
         }).collect();
-        let records: Vec<_> = tensors.iter().map(|(name, shape, kind)| Record { name, shape, kind: *kind }).collect();
+        let records: Vec<_> = tensors.iter().map(|(name, shape, dtype)| Record { name, shape, dtype: *dtype }).collect();
         let pairs = [encode_pair("general.alignment", &Value::U32(alignment))];
         let written = write_header(&pairs, &records, alignment).unwrap();
         let mut file = written.header.clone();
         file.resize(written.size as usize, 0);
         let header = whole(&file).unwrap();
         prop_assert_eq!(header.data_start(), written.header.len() as u64);
-        for ((tensor, (name, shape, kind)), place) in header.tensors().iter().zip(&tensors).zip(&written.places) {
-            prop_assert_eq!((tensor.name.as_str(), tensor.kind), (name.as_str(), *kind));
+        for ((tensor, (name, shape, dtype)), place) in header.tensors().iter().zip(&tensors).zip(&written.places) {
+            prop_assert_eq!((tensor.name.as_str(), tensor.dtype), (name.as_str(), *dtype));
             prop_assert_eq!(&tensor.shape[..], &shape[..]);
             prop_assert_eq!((tensor.offset, tensor.bytes), (place.offset, place.bytes));
             prop_assert_eq!((tensor.offset % u64::from(alignment), place.padded % u64::from(alignment)), (0, 0));

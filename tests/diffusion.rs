@@ -78,8 +78,8 @@ fn every_model_becomes_the_file_of_comfyui_ggufs_script() {
     assert_eq!(compared, 14);
 }
 
-fn kinds(header: &Header) -> BTreeMap<&str, &str> {
-    header.tensors().iter().map(|tensor| (tensor.name.as_str(), tensor.kind.name)).collect()
+fn dtypes(header: &Header) -> BTreeMap<&str, &str> {
+    header.tensors().iter().map(|tensor| (tensor.name.as_str(), tensor.dtype.name)).collect()
 }
 
 /// The tensors that ComfyUI-GGUF's patch of llama-quantize keeps, and the shapes that its loader needs.
@@ -88,17 +88,17 @@ fn presets_keep_input_and_output_layers_and_dimensions_of_one() {
     let models = models();
     let of = |model: &str, preset| convert::header(&made(&models[model], preset)).unwrap();
     let flux = of("flux bf16", "Q8_0");
-    assert_eq!(kinds(&flux)["double_blocks.0.img_attn.proj.weight"], "Q8_0");
-    assert_eq!(kinds(&flux)["final_layer.linear.weight"], "F32", "small tensors stay as the conversion has them");
-    assert_eq!(kinds(&flux)["guidance_in.in_layer.weight"], "BF16");
+    assert_eq!(dtypes(&flux)["double_blocks.0.img_attn.proj.weight"], "Q8_0");
+    assert_eq!(dtypes(&flux)["final_layer.linear.weight"], "F32", "small tensors stay as the conversion has them");
+    assert_eq!(dtypes(&flux)["guidance_in.in_layer.weight"], "BF16");
     let wan = of("wan f16", "Q4_0");
-    assert_eq!(kinds(&wan)["patch_embedding.weight"], "F16");
-    assert_eq!(kinds(&wan)["text_embedding.2.weight"], "F16");
+    assert_eq!(dtypes(&wan)["patch_embedding.weight"], "F16");
+    assert_eq!(dtypes(&wan)["text_embedding.2.weight"], "F16");
     let modulation = wan.tensors().iter().find(|tensor| tensor.name == "blocks.0.modulation").unwrap();
-    assert_eq!((modulation.kind.name, &*modulation.shape), ("F32", &[256, 6, 1][..]));
+    assert_eq!((modulation.dtype.name, &*modulation.shape), ("F32", &[256, 6, 1][..]));
     let sdxl = of("sdxl f16", "Q4_0");
-    assert_eq!(kinds(&sdxl)["label_emb.0.0.weight"], "F16");
-    assert_eq!(kinds(&sdxl)["input_blocks.3.0.op.weight"], "Q4_0", "whole super-blocks are a matrix");
+    assert_eq!(dtypes(&sdxl)["label_emb.0.0.weight"], "F16");
+    assert_eq!(dtypes(&sdxl)["input_blocks.3.0.op.weight"], "Q4_0", "whole super-blocks are a matrix");
 }
 
 /// Expands the braces in a pattern of layers.txt to each of their numbers or words.
@@ -238,7 +238,7 @@ fn five_dimensional_kernels_are_kept() {
     let made = plan(&layers(title, &lines), &recipe("Q4_0"), None).unwrap();
     let gguf::Parsed::Header(header) = gguf::parse(&made.header, made.size).unwrap() else { panic!() };
     let kernel = header.tensors().iter().find(|tensor| tensor.name == "patch_embedding.weight").unwrap();
-    assert_eq!((kernel.kind.name, &*kernel.shape), ("F32", &[2, 2, 1, 36 * 5120][..]));
+    assert_eq!((kernel.dtype.name, &*kernel.shape), ("F32", &[2, 2, 1, 36 * 5120][..]));
     let note = header.get("comfy.gguf.orig_shape.patch_embedding.weight").unwrap();
     let Value::Array(note) = note else { panic!("{note:?}") };
     let dims: Vec<_> = note.iter().map(|item| item.as_u64()).collect();
@@ -246,7 +246,7 @@ fn five_dimensional_kernels_are_kept() {
 
     let pairs = [gguf::encode_pair("general.architecture", &Value::String(b"wan"))];
     let shape = [2, 2, 1, 36, 64];
-    let record = Record { name: "patch_embedding.weight", shape: &shape, kind: TensorType::F32 };
+    let record = Record { name: "patch_embedding.weight", shape: &shape, dtype: TensorType::F32 };
     let written = gguf::write_header(&pairs, &[record], 32).unwrap();
     let gguf::Parsed::Header(header) = gguf::parse(&written.header, written.size).unwrap() else { panic!() };
     let again = recipe::plan(&header, &recipe("Q4_K_M"), None).unwrap();
@@ -259,9 +259,9 @@ fn five_dimensional_kernels_are_kept() {
 fn rejects_other_layouts_and_accepts_iq_presets() {
     let file = &models()["flux-whole bf16"];
     let iq4 = convert::header(&made(file, "IQ4_XS")).unwrap();
-    assert_eq!(kinds(&iq4)["single_blocks.0.linear1.weight"], "IQ4_XS");
-    assert_eq!(kinds(&iq4)["double_blocks.0.img_mlp.0.weight"], "IQ4_NL", "rows of 288 are blocks of 32");
-    assert_eq!(kinds(&iq4)["guidance_in.in_layer.weight"], "BF16");
+    assert_eq!(dtypes(&iq4)["single_blocks.0.linear1.weight"], "IQ4_XS");
+    assert_eq!(dtypes(&iq4)["double_blocks.0.img_mlp.0.weight"], "IQ4_NL", "rows of 288 are blocks of 32");
+    assert_eq!(dtypes(&iq4)["guidance_in.in_layer.weight"], "BF16");
 
     let mut wide = made(file, "BF16");
     let at = wide.windows(18).position(|bytes| bytes == b"single_blocks.0.li").unwrap();

@@ -86,7 +86,7 @@ fn gguf(tensors: &[Made], without: &str) -> Vec<u8> {
     ];
     let pairs: Vec<_> =
         pairs.iter().filter(|(key, _)| *key != without).map(|(key, value)| encode_pair(key, value)).collect();
-    let records: Vec<_> = tensors.iter().map(|(name, shape, kind, _)| Record { name, shape, kind: *kind }).collect();
+    let records: Vec<_> = tensors.iter().map(|(name, shape, dtype, _)| Record { name, shape, dtype: *dtype }).collect();
     let written = write_header(&pairs, &records, 32).unwrap();
     let mut out = written.header;
     for ((.., values), place) in tensors.iter().zip(written.places) {

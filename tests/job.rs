@@ -243,9 +243,9 @@ fn an_error_names_its_tensor_row_and_column() {
 
 /// A model with one tensor whose rows are longer than a tile.
 fn long_rows(name: &str, row: usize, rows: usize) -> Vec<u8> {
-    let (shape, kind) = ([row as u64, rows as u64], TensorType::F16);
+    let (shape, dtype) = ([row as u64, rows as u64], TensorType::F16);
     let pairs = [encode_pair("general.architecture", &Value::String(b"llama"))];
-    let written = write_header(&pairs, &[Record { name, shape: &shape, kind }], 32).unwrap();
+    let written = write_header(&pairs, &[Record { name, shape: &shape, dtype }], 32).unwrap();
     let weights: Vec<u8> = (0..row * rows)
         .flat_map(|i| {
             let x = ((i * 2_654_435_761) >> 7 & 0x3ff) as u16;

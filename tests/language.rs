@@ -121,7 +121,7 @@ fn written(plan: &Plan, source: &[u8]) -> Vec<u8> {
     for (index, tensor) in plan.tensors.iter().enumerate() {
         let at = tensor.source_offset as usize;
         let bytes = &source[at..at + tensor.source_bytes as usize];
-        let (rows, heads) = (tensor.row_length as usize, tensor.head_rows as usize);
+        let (rows, heads) = (tensor.row_length as usize, tensor.permuted_head_rows as usize);
         let made = encode_tile(bytes, tensor.from.name, tensor.to.name, rows, plan.importance(index), heads).unwrap();
         assert_eq!((out.len() as u64, made.len() as u64), (tensor.place.offset, tensor.place.bytes), "{}", tensor.name);
         out.extend(made);

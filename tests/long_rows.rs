@@ -28,7 +28,7 @@ fn mean_of(weights: &[f32], piece: usize) -> f32 {
 }
 
 fn piece<'a>(bytes: &'a [u8], to: TensorType, importance: Option<&'a [f32]>, mean_square: Option<f32>) -> Tile<'a> {
-    Tile { bytes, from: TensorType::F32, to, columns: bytes.len() / 4, importance, mean_square, head_rows: 0 }
+    Tile { bytes, from: TensorType::F32, to, columns: bytes.len() / 4, importance, mean_square, permuted_head_rows: 0 }
 }
 
 fn written() -> impl Iterator<Item = &'static Codec> {

@@ -7,7 +7,7 @@ use quantpress::recipe::{Plan, Recipe, encode_tile, plan, presets, unreadable};
 use serde_json::{Value as Json, json};
 
 fn header_of(pairs: &[Vec<u8>], tensors: &[(&str, &[u64], TensorType)]) -> Header {
-    let records: Vec<_> = tensors.iter().map(|(name, shape, kind)| Record { name, shape, kind: *kind }).collect();
+    let records: Vec<_> = tensors.iter().map(|(name, shape, dtype)| Record { name, shape, dtype: *dtype }).collect();
     let written = write_header(pairs, &records, 32).unwrap();
     match parse(&written.header, written.size).unwrap() {
         Parsed::Header(header) => *header,
@@ -61,8 +61,7 @@ fn rejects_a_contradictory_recipe() {
     refused(json!({ "preset": "4" }), Code::UNKNOWN_NAME, "unknown preset '4'");
     refused(json!({}), Code::UNKNOWN_NAME, "unknown preset ''");
     refused(json!({ "preset": "Q4_0", "outputTensorType": "Q4" }), Code::UNKNOWN_NAME, "unknown tensor type 'Q4'");
-    let rule =
-        |pattern: &str, kind: &str| json!({ "preset": "Q4_0", "tensorTypes": [{ "pattern": pattern, "type": kind }] });
+    let rule = |pattern: &str, dtype: &str| json!({ "preset": "Q4_0", "tensorTypes": [{ "pattern": pattern, "type": dtype }] });
     refused(rule("a", "Q9"), Code::UNKNOWN_NAME, "unknown tensor type 'Q9'");
     refused(rule("attn_(q", "Q8_0"), Code::ARGUMENT, "'attn_(q' is not a valid regular expression");
     refused(rule("(a)\\1", "Q8_0"), Code::ARGUMENT, "not a valid regular expression");

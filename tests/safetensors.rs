@@ -4,7 +4,7 @@ use quantpress::Code;
 use quantpress::container::gguf::{self, TensorType};
 use quantpress::container::safetensors::{Parsed, SafetensorsHeader, parse, parse_index};
 use quantpress::convert::{Folder, plan};
-use quantpress::recipe::{Recipe, encode_tile, widen};
+use quantpress::recipe::{Recipe, decode_to_f32, encode_tile};
 
 fn file(header: &str, data: usize) -> Vec<u8> {
     let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
@@ -48,7 +48,7 @@ fn a_partial_header_asks_for_the_missing_bytes() {
     let bytes = file(text, 13);
     let parsed = header(&bytes);
     assert_eq!(parsed.metadata, [("format".to_owned(), "pt".to_owned())]);
-    let names: Vec<_> = parsed.tensors.iter().map(|t| (t.name.as_str(), t.kind, t.bytes)).collect();
+    let names: Vec<_> = parsed.tensors.iter().map(|t| (t.name.as_str(), t.dtype, t.bytes)).collect();
     let want = [("b", TensorType::BF16, 12), ("a", TensorType::F8_E4M3, 1), ("z", TensorType::I64, 0)];
     assert_eq!(names, want);
     assert_eq!(parsed.tensors[1].offset, parsed.data_start + 12);
@@ -174,15 +174,15 @@ fn rejects_an_index_that_names_anything_but_a_file_of_its_own_folder() {
 fn eight_bit_floats_equal_those_of_ml_dtypes() {
     let golden = include_str!("golden/float8/values.txt");
     for line in golden.lines() {
-        let (kind, values) = line.split_once(' ').unwrap();
+        let (dtype, values) = line.split_once(' ').unwrap();
         let bits: Vec<u32> = values.split(' ').map(|hex| u32::from_str_radix(hex, 16).unwrap()).collect();
         assert_eq!(bits.len(), 256);
         let bytes: Vec<u8> = (0..=255).collect();
         for (byte, (found, want)) in
-            widen(&bytes, TensorType::by_name(kind).unwrap()).unwrap().iter().zip(bits).enumerate()
+            decode_to_f32(&bytes, TensorType::by_name(dtype).unwrap()).unwrap().iter().zip(bits).enumerate()
         {
             let want = f32::from_bits(want);
-            assert!(found.to_bits() == want.to_bits() || found.is_nan() && want.is_nan(), "{kind} {byte:02x}");
+            assert!(found.to_bits() == want.to_bits() || found.is_nan() && want.is_nan(), "{dtype} {byte:02x}");
         }
     }
 }
@@ -249,7 +249,7 @@ fn small_precise_and_odd_tensors_follow_comfyui_ggufs_rules() {
     ];
     let planned = plan(&model("F32", 4, tensors), &recipe("F16"), None).unwrap();
     let gguf::Parsed::Header(header) = gguf::parse(&planned.header, planned.size).unwrap() else { panic!() };
-    let found: Vec<_> = header.tensors().iter().map(|t| (t.kind.name, t.shape.to_vec())).collect();
+    let found: Vec<_> = header.tensors().iter().map(|t| (t.dtype.name, t.shape.to_vec())).collect();
     let want = [
         ("F16", vec![256, 16]),
         ("F32", vec![2048]),
@@ -274,8 +274,8 @@ fn a_plain_container_is_written_only_on_request() {
     let planned = plan(&folder, &plain("F16"), None).unwrap();
     let gguf::Parsed::Header(header) = gguf::parse(&planned.header, planned.size).unwrap() else { panic!() };
     assert_eq!(header.get("general.architecture").unwrap().as_str(), Some("plain"));
-    let kinds: Vec<_> = planned.tensors.iter().map(|t| (t.from.name, t.to.name)).collect();
-    assert_eq!(kinds, [("F8_E4M3", "F16"), ("F8_E4M3", "F32")]);
+    let dtypes: Vec<_> = planned.tensors.iter().map(|t| (t.from.name, t.to.name)).collect();
+    assert_eq!(dtypes, [("F8_E4M3", "F16"), ("F8_E4M3", "F32")]);
     let quantized = plan(&model("BF16", 2, &[("a.weight", &[4, 256])]), &plain("Q4_0"), None).unwrap();
     assert_eq!((quantized.tensors[0].from.name, quantized.tensors[0].to.name), ("BF16", "Q4_0"));
     let llama = model("F16", 2, &[("model.layers.0.self_attn.q_proj.weight", &[4, 4])]);
@@ -404,7 +404,7 @@ fn rejects_a_tensor_in_two_files_unless_they_are_shards_of_one_model() {
     let mut folder = model("F16", 2, &[("a", &[4])]);
     let bytes = file(r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#, 8);
     assert_eq!(folder.add(header(&bytes), bytes.len() as u64).unwrap_err().code(), Code::MALFORMED);
-    assert_eq!((folder.tensors().len(), folder.tensors()[0].kind), (1, TensorType::F16));
+    assert_eq!((folder.tensors().len(), folder.tensors()[0].dtype), (1, TensorType::F16));
     folder.add_shard(header(&bytes), bytes.len() as u64);
-    assert_eq!((folder.tensors().len(), folder.tensors()[0].kind), (1, TensorType::F32));
+    assert_eq!((folder.tensors().len(), folder.tensors()[0].dtype), (1, TensorType::F32));
 }

@@ -175,7 +175,7 @@ fn header(model: &Model) -> Header {
         layers.clone().map(move |layer| (format!("blk.{layer}.{name}.weight"), *shape))
     });
     let tensors: Vec<_> = outside.chain(inside).collect();
-    let records: Vec<_> = tensors.iter().map(|(name, shape)| Record { name, shape, kind: TensorType::F32 }).collect();
+    let records: Vec<_> = tensors.iter().map(|(name, shape)| Record { name, shape, dtype: TensorType::F32 }).collect();
     let written = write_header(&pairs, &records, 32).unwrap();
     match parse(&written.header, written.size).unwrap() {
         Parsed::Header(header) => *header,
@@ -191,20 +191,20 @@ fn sections(text: &str) -> Vec<Section> {
     for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
         let mut words = line.split(' ');
         let first = words.next().unwrap();
-        let kind = words.next().unwrap().to_uppercase();
+        let dtype = words.next().unwrap().to_uppercase();
         if let Some(preset) = first.strip_prefix('[') {
-            sections.push((preset.trim_end_matches(']').to_owned(), kind, BTreeMap::new()));
+            sections.push((preset.trim_end_matches(']').to_owned(), dtype, BTreeMap::new()));
             continue;
         }
         let named = &mut sections.last_mut().unwrap().2;
         let mut layers = words.peekable();
         if layers.peek().is_none() {
-            named.insert(first.to_owned(), kind.clone());
+            named.insert(first.to_owned(), dtype.clone());
         }
         for range in layers {
             let (start, end) = range.split_once('-').unwrap_or((range, range));
             for layer in start.parse::<u32>().unwrap()..=end.parse().unwrap() {
-                named.insert(format!("blk.{layer}.{first}"), kind.clone());
+                named.insert(format!("blk.{layer}.{first}"), dtype.clone());
             }
         }
     }

@@ -9,7 +9,7 @@ const SOURCE: u64 = 1000;
 const TARGET: u64 = 500;
 
 /// An F16 tensor that is read at [`SOURCE`] and written at [`TARGET`].
-fn planned(shape: &[u64], head_rows: u64, to: TensorType) -> PlannedTensor {
+fn planned(shape: &[u64], permuted_head_rows: u64, to: TensorType) -> PlannedTensor {
     let (row_length, rows) = (shape[0], shape[1..].iter().product::<u64>());
     let bytes = to.size_of(rows * row_length).unwrap();
     PlannedTensor {
@@ -21,7 +21,7 @@ fn planned(shape: &[u64], head_rows: u64, to: TensorType) -> PlannedTensor {
         shape: shape.into(),
         rows,
         row_length,
-        head_rows,
+        permuted_head_rows,
         source_offset: SOURCE,
         source_bytes: 2 * rows * row_length,
         place: Place { offset: TARGET, bytes, padded: bytes.next_multiple_of(32) },
@@ -49,7 +49,7 @@ proptest! {
         let (mut read, mut written) = (SOURCE, TARGET);
         for tile in tiles(&tensor, 3) {
             prop_assert_eq!((tile.tensor, tile.input.offset, tile.offset), (3, read, written));
-            prop_assert_eq!((tile.first_weight, tile.head_rows), ((read - SOURCE) / 2, 0));
+            prop_assert_eq!((tile.first_weight, tile.permuted_head_rows), ((read - SOURCE) / 2, 0));
             read += tile.input.length;
             written += tile.length + tile.padding;
             let weights = tile.input.length / 2;
@@ -96,17 +96,17 @@ proptest! {
 /// The weights read by a tile, in output order: runs of neighbouring weights of the source, with their lengths.
 fn runs(tile: &Tile) -> Vec<(u64, u64)> {
     let at = |offset: u64| (offset - SOURCE) / 2;
-    let (columns, head_rows) = (tile.columns, tile.head_rows);
+    let (columns, permuted_head_rows) = (tile.columns, tile.permuted_head_rows);
     let rows = tile.input.length / 2 / columns;
-    if head_rows == 0 {
+    if permuted_head_rows == 0 {
         return vec![(at(tile.input.offset), rows * columns)];
     }
-    let heads = (0..rows).step_by(head_rows as usize);
+    let heads = (0..rows).step_by(permuted_head_rows as usize);
     let run = |head: u64, row: u64| match tile.input.second {
-        None => at(tile.input.offset) + (head + row % 2 * (head_rows / 2) + row / 2) * columns,
+        None => at(tile.input.offset) + (head + row % 2 * (permuted_head_rows / 2) + row / 2) * columns,
         Some(second) => at(if row.is_multiple_of(2) { tile.input.offset } else { second }) + row / 2 * columns,
     };
-    heads.flat_map(|head| (0..head_rows).map(move |row| (run(head, row), columns))).collect()
+    heads.flat_map(|head| (0..permuted_head_rows).map(move |row| (run(head, row), columns))).collect()
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn an_interleaved_bias_is_read_as_rows_of_one_weight() {
     let tensor = PlannedTensor { shape: [3 << 19][..].into(), ..planned(&[3 << 19, 1], 1 << 12, TensorType::F32) };
     let mut weight = 0;
     for tile in tiles(&tensor, 0) {
-        assert_eq!((tile.columns, tile.head_rows, tile.input.second), (1, 1 << 12, None));
+        assert_eq!((tile.columns, tile.permuted_head_rows, tile.input.second), (1, 1 << 12, None));
         assert_eq!(tile.first_weight, weight);
         weight += tile.input.length / 2;
     }

@@ -98,7 +98,7 @@ fn check_plan(plan: &Plan) {
             panic!("a planned header is invalid: {:?}", parse(header, size).err());
         };
         let tensors = again.tensors().iter();
-        written.extend(tensors.map(|t| (t.name.clone(), t.kind, t.offset + offset, t.bytes)));
+        written.extend(tensors.map(|t| (t.name.clone(), t.dtype, t.offset + offset, t.bytes)));
         headers.push(*again);
     }
     assert_eq!(end, plan.size, "the files do not have the planned size");
@@ -245,11 +245,11 @@ fn listed(text: &str) -> SafetensorsHeader {
     let mut offset = 0;
     for line in text.lines() {
         let [name, dtype, extents] = line.split(' ').collect::<Vec<_>>()[..] else { continue };
-        let Ok(kind) = TensorType::of_dtype(dtype) else { continue };
+        let Ok(dtype) = TensorType::of_dtype(dtype) else { continue };
         let Ok(shape) = extents.split(',').map(str::parse).collect::<Result<Vec<u64>, _>>() else { continue };
         let weights = shape.iter().try_fold(1u64, |product, n| product.checked_mul(*n));
-        let Some(bytes) = weights.and_then(|n| kind.size_of(n)).filter(|bytes| *bytes < 1 << 40) else { continue };
-        header.tensors.push(SafetensorsTensor { name: name.into(), kind, shape: shape.into(), offset, bytes });
+        let Some(bytes) = weights.and_then(|n| dtype.size_of(n)).filter(|bytes| *bytes < 1 << 40) else { continue };
+        header.tensors.push(SafetensorsTensor { name: name.into(), dtype, shape: shape.into(), offset, bytes });
         offset += bytes;
     }
     header
@@ -276,7 +276,7 @@ pub fn recipe(data: &[u8]) {
     }
     let Ok(text) = str::from_utf8(data) else { return };
     let _ = KvOverride::parse(text);
-    let rule = quantpress::recipe::TensorTypeRule { pattern: text.into(), kind: "q5_k".into(), why: None };
+    let rule = quantpress::recipe::TensorTypeRule { pattern: text.into(), dtype: "q5_k".into(), why: None };
     let recipe = Recipe { preset: "Q4_K_M".into(), tensor_types: vec![rule], ..Recipe::default() };
     if let Ok(plan) = plan(&SMALL_MODEL, &recipe, None) {
         check_plan(&plan);
@@ -332,7 +332,7 @@ static SMALL_MODEL: LazyLock<Header> = LazyLock::new(|| {
         ("blk.0.odd.weight", &[160, 3]),
         ("output.weight", &[256, 8]),
     ];
-    let records = shapes.map(|(name, shape)| Record { name, shape, kind: TensorType::F32 });
+    let records = shapes.map(|(name, shape)| Record { name, shape, dtype: TensorType::F32 });
     let written = write_header(&pairs, &records, 32).expect("a good header");
     match parse(&written.header, written.size) {
         Ok(Parsed::Header(header)) => *header,

@@ -4,12 +4,12 @@
 //! NOTICE).
 
 use super::folder::{Float, Folder};
-use super::plain::made;
+use super::plain::imported_tensor;
 use super::prequantized;
 use crate::container::gguf::{Array, Header, MAX_DIMS, TensorType, Value, ValueType, array_items};
 use crate::container::safetensors::SafetensorsTensor;
 use crate::error::{Code, Error, Result};
-use crate::recipe::MAX_IMAGE_NAME;
+use crate::recipe::MAX_DIFFUSION_NAME;
 
 /// An architecture, and how it is detected.
 #[derive(Debug)]
@@ -164,18 +164,18 @@ impl Architecture {
     }
 
     /// The dtype of a tensor: F32 for tensors that need precision; integers and F8 are handled separately.
-    fn kind(&self, name: &str, tensor: &SafetensorsTensor, float: Float) -> TensorType {
+    fn dtype(&self, name: &str, tensor: &SafetensorsTensor, float: Float) -> TensorType {
         if tensor.shape.len() > MAX_DIMS as usize {
             // As fix_5d_tensors.py adds them: the loader has no layer that would cast these to a wider dtype.
             return TensorType::F32;
         }
-        let wide = !matches!(tensor.kind, TensorType::F16 | TensorType::F8_E4M3 | TensorType::F8_E5M2);
+        let wide = !matches!(tensor.dtype, TensorType::F16 | TensorType::F8_E4M3 | TensorType::F8_E5M2);
         let weights: u64 = tensor.shape.iter().product();
         let small = tensor.shape.len() <= 1 || weights <= SMALL;
         if wide && (small || self.precise.iter().any(|part| name.contains(part))) {
             TensorType::F32
         } else {
-            float.of(tensor.kind)
+            float.of(tensor.dtype)
         }
     }
 }
@@ -193,23 +193,23 @@ pub(super) fn header(folder: &Folder, architecture: &Architecture, prefix: &str,
         if architecture.ignored.iter().any(|part| name.contains(part)) {
             continue;
         }
-        let kind = architecture.kind(name, tensor, float);
+        let dtype = architecture.dtype(name, tensor, float);
         let folded = SafetensorsTensor { shape: folded(architecture, &tensor.shape).into(), ..tensor.clone() };
         if folded.shape != tensor.shape {
             let dims: Vec<_> = tensor.shape.iter().map(|n| Value::I32(i32::try_from(*n).unwrap_or(i32::MAX))).collect();
             let items = array_items(ValueType::I32, &dims)?;
             shapes.push((format!("comfy.gguf.orig_shape.{name}"), items, dims.len() as u64));
         }
-        tensors.push(made(&folded, name.into(), kind, MAX_IMAGE_NAME)?);
+        tensors.push(imported_tensor(&folded, name.into(), dtype, MAX_DIFFUSION_NAME)?);
     }
-    let file_type = float.file_type(folder.tensors().iter().map(|tensor| tensor.kind));
+    let file_type = float.file_type(folder.tensors().iter().map(|tensor| tensor.dtype));
     let mut pairs = vec![("general.architecture".to_owned(), Value::String(architecture.name.as_bytes()))];
     pairs.push(("general.quantization_version".to_owned(), Value::U32(2)));
     pairs.push(("general.file_type".to_owned(), Value::U32(file_type)));
     for (key, items, len) in &shapes {
         pairs.push((key.clone(), Value::Array(Array { element: ValueType::I32, len: *len, items })));
     }
-    Ok(Header::made(&pairs, tensors, folder.size()))
+    Ok(Header::imported(&pairs, tensors, folder.size()))
 }
 
 /// The shape in the file: whole super-blocks if the architecture reshapes, and at most four dimensions.

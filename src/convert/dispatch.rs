@@ -15,10 +15,10 @@ impl Folder {
     pub fn refuse_codes(&self) -> Result<()> {
         prequantized::refuse(self)?;
         const CODES: &[TensorType] = &[TensorType::F8_E4M3, TensorType::F8_E5M2];
-        let Some(tensor) = self.tensors().iter().find(|tensor| CODES.contains(&tensor.kind)) else { return Ok(()) };
+        let Some(tensor) = self.tensors().iter().find(|tensor| CODES.contains(&tensor.dtype)) else { return Ok(()) };
         let message = format!(
             "tensor '{}' is {}, which transformers would not dequantize. Open the model in F32, F16 or BF16",
-            tensor.name, tensor.kind.name
+            tensor.name, tensor.dtype.name
         );
         Err(Error::new(Code::UNSUPPORTED, message).with("tensor", tensor.name.as_str()))
     }

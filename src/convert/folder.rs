@@ -16,22 +16,22 @@ pub enum Float {
 }
 
 impl Float {
-    /// The dtype of a tensor with stored dtype `kind`.
-    pub fn of(self, kind: TensorType) -> TensorType {
-        match (self, kind) {
-            (Float::Of(kind), _) => kind,
-            (Float::Source, TensorType::F16 | TensorType::BF16) => kind,
+    /// The dtype of a tensor with stored dtype `dtype`.
+    pub fn of(self, dtype: TensorType) -> TensorType {
+        match (self, dtype) {
+            (Float::Of(dtype), _) => dtype,
+            (Float::Source, TensorType::F16 | TensorType::BF16) => dtype,
             (Float::Source, TensorType::F8_E4M3 | TensorType::F8_E5M2) => TensorType::F16,
             (Float::Source, _) => TensorType::F32,
         }
     }
 
     /// The number for `general.file_type`.
-    pub fn file_type(self, kinds: impl Iterator<Item = TensorType>) -> u32 {
+    pub fn file_type(self, dtypes: impl Iterator<Item = TensorType>) -> u32 {
         let most = match self {
-            Float::Of(kind) => kind,
+            Float::Of(dtype) => dtype,
             Float::Source => {
-                kinds.map(|kind| self.of(kind)).find(|kind| *kind != TensorType::F32).unwrap_or(TensorType::F32)
+                dtypes.map(|dtype| self.of(dtype)).find(|dtype| *dtype != TensorType::F32).unwrap_or(TensorType::F32)
             }
         };
         match most {

@@ -31,8 +31,10 @@ impl Source {
     pub fn of(recipe: &Recipe) -> Result<Source> {
         recipe::check_four_bit_options(recipe, false)?;
         let (pre_tokenizer, plain) = (recipe.pre_tokenizer.clone(), recipe.plain);
-        Ok(match FLOATS.iter().find(|kind| kind.name.eq_ignore_ascii_case(&recipe.preset)) {
-            Some(kind) if asks_no_more(recipe) => Source { float: Float::Of(*kind), whole: true, pre_tokenizer, plain },
+        Ok(match FLOATS.iter().find(|dtype| dtype.name.eq_ignore_ascii_case(&recipe.preset)) {
+            Some(dtype) if asks_no_more(recipe) => {
+                Source { float: Float::Of(*dtype), whole: true, pre_tokenizer, plain }
+            }
             _ => Source { float: Float::Source, whole: false, pre_tokenizer, plain },
         })
     }
@@ -56,7 +58,7 @@ impl Source {
     /// # Errors
     /// As for [`recipe::plan`].
     pub fn plan(&self, header: &Header, recipe: &Recipe, importance: Option<&ImportanceMatrix>) -> Result<Plan> {
-        if self.whole { recipe::transcribe(header, recipe) } else { recipe::plan(header, recipe, importance) }
+        if self.whole { recipe::plan_pass_through(header, recipe) } else { recipe::plan(header, recipe, importance) }
     }
 }
 
@@ -66,8 +68,8 @@ impl Source {
 /// # Errors
 /// As for [`Source::header`] and [`Source::plan`], and as for planning bitsandbytes' formats.
 pub fn plan(folder: &Folder, recipe: &Recipe, importance: Option<&ImportanceMatrix>) -> Result<Plan> {
-    if let Some(kind) = recipe::four_bit_type(recipe) {
-        return bnb::plan(folder, kind, recipe, importance.is_some());
+    if let Some(dtype) = recipe::four_bit_type(recipe) {
+        return bnb::plan(folder, dtype, recipe, importance.is_some());
     }
     let source = Source::of(recipe)?;
     source.plan(&source.header(folder)?, recipe, importance)

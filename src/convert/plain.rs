@@ -15,27 +15,32 @@ const INTEGERS: &[TensorType] = &[TensorType::I8, TensorType::I16, TensorType::I
 pub(super) fn header(folder: &Folder, float: Float) -> Result<Header> {
     let mut pairs = vec![
         ("general.architecture".to_owned(), Value::String(PLAIN.as_bytes())),
-        ("general.file_type".to_owned(), Value::U32(float.file_type(folder.tensors().iter().map(|t| t.kind)))),
+        ("general.file_type".to_owned(), Value::U32(float.file_type(folder.tensors().iter().map(|t| t.dtype)))),
         ("general.quantization_version".to_owned(), Value::U32(2)),
     ];
     for (key, value) in folder.metadata() {
         pairs.push((format!("safetensors.{key}"), Value::String(value.as_bytes())));
     }
     let tensors = folder.tensors().iter().map(|tensor| {
-        let kind = if INTEGERS.contains(&tensor.kind) {
-            tensor.kind
+        let dtype = if INTEGERS.contains(&tensor.dtype) {
+            tensor.dtype
         } else if tensor.shape.len() <= 1 {
             TensorType::F32
         } else {
-            float.of(tensor.kind)
+            float.of(tensor.dtype)
         };
-        made(tensor, tensor.name.clone(), kind, MAX_NAME_BYTES)
+        imported_tensor(tensor, tensor.name.clone(), dtype, MAX_NAME_BYTES)
     });
-    Ok(Header::made(&pairs, tensors.collect::<Result<_>>()?, folder.size()))
+    Ok(Header::imported(&pairs, tensors.collect::<Result<_>>()?, folder.size()))
 }
 
 /// Creates a GGUF tensor that refers to the data of a safetensors tensor.
-pub(super) fn made(tensor: &SafetensorsTensor, name: Name, kind: TensorType, max_name: u64) -> Result<Tensor> {
+pub(super) fn imported_tensor(
+    tensor: &SafetensorsTensor,
+    name: Name,
+    dtype: TensorType,
+    max_name: u64,
+) -> Result<Tensor> {
     let refuse = |code: Code, message: String| {
         Err(Error::new(code, format!("tensor '{}': {message}", tensor.name)).with("tensor", tensor.name.as_str()))
     };
@@ -52,8 +57,8 @@ pub(super) fn made(tensor: &SafetensorsTensor, name: Name, kind: TensorType, max
     if tensor.bytes == 0 {
         return refuse(Code::UNSUPPORTED, "it has no weights, which GGUF does not allow".to_owned());
     }
-    if matches!(tensor.kind, TensorType::U32 | TensorType::U64) {
-        return refuse(Code::UNSUPPORTED, format!("GGUF has no type for {}", tensor.kind.name));
+    if matches!(tensor.dtype, TensorType::U32 | TensorType::U64) {
+        return refuse(Code::UNSUPPORTED, format!("GGUF has no type for {}", tensor.dtype.name));
     }
     let shape: Shape = match *tensor.shape {
         [] => [1].into(),
@@ -61,5 +66,5 @@ pub(super) fn made(tensor: &SafetensorsTensor, name: Name, kind: TensorType, max
         _ => tensor.shape.iter().rev().copied().collect::<Vec<_>>().into(),
     };
     let (offset, bytes) = (tensor.offset, tensor.bytes);
-    Ok(Tensor { name, shape, kind, stored: tensor.kind, head_rows: 0, offset, bytes })
+    Ok(Tensor { name, shape, dtype, stored_dtype: tensor.dtype, permuted_head_rows: 0, offset, bytes })
 }

@@ -141,7 +141,7 @@ pub fn or<const W: usize>(low: &[u8; W], high: &[u8; W]) -> [u8; W] {
 pub fn decode(codes: &[i8], step: f32, out: &mut [f32]) {
     let step = Best::splat(step);
     for (codes, out) in codes.as_chunks().0.iter().zip(out.as_chunks_mut().0) {
-        Best::widen(codes, out, |q| step * q);
+        Best::decode_to_f32(codes, out, |q| step * q);
     }
 }
 
@@ -160,7 +160,7 @@ pub fn less<const W: usize>(codes: &[u8; W], zero: u8) -> [i8; W] {
 pub fn decode_affine(codes: &[u8], step: f32, base: f32, out: &mut [f32]) {
     let (step, base) = (Best::splat(step), Best::splat(base));
     for (codes, out) in codes.as_chunks().0.iter().zip(out.as_chunks_mut().0) {
-        Best::widen(&less(codes, 0), out, |q| step * q + base);
+        Best::decode_to_f32(&less(codes, 0), out, |q| step * q + base);
     }
 }
 

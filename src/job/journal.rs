@@ -110,9 +110,9 @@ fn entries(recipe: &Recipe) -> Vec<String> {
     let Recipe { preset, pure, leave_output_tensor, allow_requantize, keep_split, plain, .. } = recipe;
     let texts = |texts: &[String]| (!texts.is_empty()).then(|| list(texts.iter().map(|text| quoted(text))));
     let truth = |set: bool| set.then(|| "true".to_owned());
-    let rule = |TensorTypeRule { pattern, kind, why }: &TensorTypeRule| {
+    let rule = |TensorTypeRule { pattern, dtype, why }: &TensorTypeRule| {
         let why = why.as_ref().map_or(String::new(), |why| format!(r#","why":{}"#, quoted(why)));
-        format!(r#"{{"pattern":{},"type":{}{why}}}"#, quoted(pattern), quoted(kind))
+        format!(r#"{{"pattern":{},"type":{}{why}}}"#, quoted(pattern), quoted(dtype))
     };
     let rules = (!recipe.tensor_types.is_empty()).then(|| list(recipe.tensor_types.iter().map(rule)));
     let layers = (!recipe.prune_layers.is_empty()).then(|| list(recipe.prune_layers.iter().map(u32::to_string)));

@@ -23,8 +23,8 @@ impl Task {
         });
         out.text(tensor).u64(*first_weight).u64(*row_length);
         match work {
-            Work::Encode { from, to, columns, head_rows, importance, mean_square, scales, measure, hash } => {
-                out.u8(0).text(from).text(to).u64(*columns).u64(*head_rows).bool(*measure).bool(*hash);
+            Work::Encode { from, to, columns, permuted_head_rows, importance, mean_square, scales, measure, hash } => {
+                out.u8(0).text(from).text(to).u64(*columns).u64(*permuted_head_rows).bool(*measure).bool(*hash);
                 floats(&mut out, importance.as_deref());
                 floats(&mut out, mean_square.as_ref().map(std::slice::from_ref));
                 floats(&mut out, scales.as_deref());
@@ -58,7 +58,7 @@ impl Task {
                 from: input.text()?,
                 to: input.text()?,
                 columns: input.u64()?,
-                head_rows: input.u64()?,
+                permuted_head_rows: input.u64()?,
                 measure: input.bool()?,
                 hash: input.bool()?,
                 importance: input.option(Reader::f32s)?,

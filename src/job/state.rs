@@ -269,7 +269,7 @@ impl<B: Buffer> Job<B> {
             from: tensor.from.name.to_owned(),
             to: tensor.to.name.to_owned(),
             columns: tile.columns,
-            head_rows: tile.head_rows,
+            permuted_head_rows: tile.permuted_head_rows,
             importance: self.importance(&tile),
             mean_square: self.row.as_ref().and_then(|row| row.mean_square(&tile, &self.plan)),
             scales: self.scales(&tile),

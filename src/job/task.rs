@@ -55,7 +55,7 @@ pub enum Work {
         /// Weights per row.
         columns: u64,
         /// Rows per head whose halves are interleaved first; 0 for none.
-        head_rows: u64,
+        permuted_head_rows: u64,
         /// One importance value per column.
         importance: Option<Vec<f32>>,
         /// The mean square of the whole row, if this is a piece of one and the format needs it.
@@ -149,7 +149,7 @@ impl Task {
                 Ok((Vec::new(), Found { sum, ..Found::default() }))
             }
             Work::Absmax { from, to } => {
-                let weights = recipe::widen(&bytes, TensorType::by_name(from)?)?;
+                let weights = recipe::decode_to_f32(&bytes, TensorType::by_name(from)?)?;
                 let absmax = data_type(to).map(|kind| block_absmax(&weights, &options_of(kind))).transpose()?;
                 Ok((Vec::new(), Found { absmax, ..Found::default() }))
             }
@@ -163,7 +163,8 @@ impl Task {
     }
 
     fn encode(&self, bytes: Vec<u8>, errors: Option<&mut ErrorSums>) -> Result<(Vec<u8>, Option<Vec<f32>>)> {
-        let Work::Encode { from, to, columns, head_rows, importance, mean_square, scales, .. } = &self.work else {
+        let Work::Encode { from, to, columns, permuted_head_rows, importance, mean_square, scales, .. } = &self.work
+        else {
             return Ok((bytes, None));
         };
         let from = TensorType::by_name(from)?;
@@ -171,9 +172,10 @@ impl Task {
             let (codes, absmax) = encode_four_bit(&bytes, from, data_type, scales.as_deref(), errors)?;
             return Ok((codes, Some(absmax)));
         }
-        let (to, columns, head_rows) = (TensorType::by_name(to)?, *columns as usize, *head_rows as usize);
+        let (to, columns, permuted_head_rows) =
+            (TensorType::by_name(to)?, *columns as usize, *permuted_head_rows as usize);
         let (importance, mean_square) = (importance.as_deref(), *mean_square);
-        let tile = recipe::Tile { bytes: &bytes, from, to, columns, importance, mean_square, head_rows };
+        let tile = recipe::Tile { bytes: &bytes, from, to, columns, importance, mean_square, permuted_head_rows };
         Ok((tile.encode(errors)?, None))
     }
 
@@ -183,7 +185,7 @@ impl Task {
     /// [`Code::UNKNOWN_NAME`](crate::Code::UNKNOWN_NAME) for an unknown dtype.
     pub fn pass(&self) -> Result<Option<Pass<'_>>> {
         let (codec, hasher, known) = match &self.work {
-            Work::Encode { from, to, head_rows: 0, hash, .. } if from == to => {
+            Work::Encode { from, to, permuted_head_rows: 0, hash, .. } if from == to => {
                 // Integers and other dtypes without a codec can only be copied.
                 let codec = Codec::by_id(TensorType::by_name(from)?.id);
                 (codec, hash.then(Hasher::xxh64), None)
@@ -276,7 +278,7 @@ fn encode_four_bit(
     scales: Option<&[f32]>,
     errors: Option<&mut ErrorSums>,
 ) -> Result<(Vec<u8>, Vec<f32>)> {
-    let weights = recipe::widen(bytes, from)?;
+    let weights = recipe::decode_to_f32(bytes, from)?;
     let tensor = quantize_4bit(&weights, &options_of(data_type))?;
     if let Some(errors) = errors {
         let absmax = scales.map_or_else(|| tensor.absmax.clone(), <[f32]>::to_vec);

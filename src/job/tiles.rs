@@ -36,7 +36,7 @@ pub struct Tile {
     /// Weights per row: of whole rows, or fewer if a row is longer than a tile and is divided at block boundaries.
     pub columns: u64,
     /// Rows per head whose halves are interleaved; 0 for none.
-    pub head_rows: u64,
+    pub permuted_head_rows: u64,
     /// The bytes to read.
     pub input: ByteRange,
     /// Start of the result in the concatenation of all files.
@@ -51,7 +51,7 @@ pub struct Tile {
 struct Part {
     count: u64,
     columns: u64,
-    head_rows: u64,
+    permuted_head_rows: u64,
     /// The number of the tensor's weights before the first one read, and before the second half if the halves are
     /// separate.
     from: u64,
@@ -60,7 +60,7 @@ struct Part {
 
 impl Part {
     fn of(from: u64, count: u64, columns: u64) -> Self {
-        Part { count, columns, head_rows: 0, from, second: None }
+        Part { count, columns, permuted_head_rows: 0, from, second: None }
     }
 }
 
@@ -79,7 +79,7 @@ pub fn tiles(tensor: &PlannedTensor, index: usize) -> Box<dyn Iterator<Item = Ti
             tensor: index,
             first_weight,
             columns: part.columns,
-            head_rows: part.head_rows,
+            permuted_head_rows: part.permuted_head_rows,
             input: ByteRange { offset: at(part.from), length: bytes_of(from, part.count), second },
             offset: place.offset.saturating_add(bytes_of(to, first_weight)),
             length: bytes_of(to, part.count),
@@ -91,8 +91,8 @@ pub fn tiles(tensor: &PlannedTensor, index: usize) -> Box<dyn Iterator<Item = Ti
 }
 
 /// The size of weights in bytes: whole blocks, except that an odd number of 4-bit codes takes an additional byte.
-pub(super) fn bytes_of(kind: TensorType, weights: u64) -> u64 {
-    weights.div_ceil(kind.weights).saturating_mul(kind.bytes)
+pub(super) fn bytes_of(dtype: TensorType, weights: u64) -> u64 {
+    weights.div_ceil(dtype.weights).saturating_mul(dtype.bytes)
 }
 
 /// The number of weights of the largest tile of a format.
@@ -101,17 +101,17 @@ fn most_weights(to: TensorType) -> u64 {
 }
 
 fn parts(tensor: &PlannedTensor, most: u64) -> Parts {
-    let PlannedTensor { from, to, rows, row_length, head_rows, .. } = *tensor;
+    let PlannedTensor { from, to, rows, row_length, permuted_head_rows, .. } = *tensor;
     let weights = rows.saturating_mul(row_length);
     if weights == 0 {
         return Box::new(std::iter::empty());
     }
-    if head_rows > 0 {
+    if permuted_head_rows > 0 {
         // In a bias every weight is a row.
         return if rows == 1 {
-            heads(row_length, 1, head_rows, most)
+            heads(row_length, 1, permuted_head_rows, most)
         } else {
-            heads(rows, row_length, head_rows, most)
+            heads(rows, row_length, permuted_head_rows, most)
         };
     }
     // NF4 and FP4 have blocks of 64 regardless of rows, and copies without blocks have neither.
@@ -142,20 +142,20 @@ fn pieces(first: u64, row_length: u64, most: u64) -> impl Iterator<Item = Part> 
     })
 }
 
-/// Heads whose halves are interleaved: row `2 i + j` of a head is row `j * head_rows / 2 + i` of the source. Uses whole
+/// Heads whose halves are interleaved: row `2 i + j` of a head is row `j * permuted_head_rows / 2 + i` of the source. Uses whole
 /// heads if they fit in a tile, otherwise neighbouring rows of both halves, otherwise single rows.
-fn heads(rows: u64, row_length: u64, head_rows: u64, most: u64) -> Parts {
-    let half = head_rows / 2;
-    let per_tile = (most / head_rows.saturating_mul(row_length)).max(1) * head_rows;
+fn heads(rows: u64, row_length: u64, permuted_head_rows: u64, most: u64) -> Parts {
+    let half = permuted_head_rows / 2;
+    let per_tile = (most / permuted_head_rows.saturating_mul(row_length)).max(1) * permuted_head_rows;
     let pairs = most / row_length.saturating_mul(2);
     // The encoder rejects rows that are not whole heads with two halves.
-    if head_rows.saturating_mul(row_length) <= most || !head_rows.is_multiple_of(2) {
+    if permuted_head_rows.saturating_mul(row_length) <= most || !permuted_head_rows.is_multiple_of(2) {
         return Box::new((0..rows).step_by(per_tile as usize).map(move |at| Part {
-            head_rows,
+            permuted_head_rows,
             ..Part::of(at * row_length, per_tile.min(rows - at) * row_length, row_length)
         }));
     }
-    let starts = (0..rows).step_by(head_rows as usize);
+    let starts = (0..rows).step_by(permuted_head_rows as usize);
     Box::new(starts.flat_map(move |at| {
         let pair_starts = (0..half).step_by(pairs.max(1) as usize);
         pair_starts.flat_map(move |pair| -> Parts {
@@ -165,7 +165,7 @@ fn heads(rows: u64, row_length: u64, head_rows: u64, most: u64) -> Parts {
             }
             let count = 2 * pairs.min(half - pair);
             let part = Part::of(first, count * row_length, row_length);
-            Box::new(std::iter::once(Part { head_rows: count, second: Some(second), ..part }))
+            Box::new(std::iter::once(Part { permuted_head_rows: count, second: Some(second), ..part }))
         })
     }))
 }
@@ -175,7 +175,7 @@ mod tests {
     use super::*;
     use crate::container::gguf::Place;
 
-    fn tensor(shape: &[u64], head_rows: u64, to: TensorType) -> PlannedTensor {
+    fn tensor(shape: &[u64], permuted_head_rows: u64, to: TensorType) -> PlannedTensor {
         let (row_length, rows) = (shape[0], shape[1..].iter().product());
         let from = TensorType::F32;
         PlannedTensor {
@@ -187,7 +187,7 @@ mod tests {
             shape: shape.into(),
             rows,
             row_length,
-            head_rows,
+            permuted_head_rows,
             source_offset: 0,
             source_bytes: 4 * rows * row_length,
             place: Place { offset: 0, bytes: 0, padded: 0 },
@@ -200,7 +200,7 @@ mod tests {
     fn order(tensor: &PlannedTensor, most: u64) -> Vec<u64> {
         let mut all = Vec::new();
         for part in parts(tensor, most) {
-            assert!(part.count <= most.max(tensor.head_rows * part.columns), "{} weights", part.count);
+            assert!(part.count <= most.max(tensor.permuted_head_rows * part.columns), "{} weights", part.count);
             let read: Vec<u64> = match part.second {
                 None => (part.from..part.from + part.count).collect(),
                 Some(second) => {
@@ -208,12 +208,12 @@ mod tests {
                     (part.from..part.from + half).chain(second..second + half).collect()
                 }
             };
-            let row = if tensor.rows == 1 && tensor.head_rows > 0 { 1 } else { part.columns as usize };
-            if part.head_rows == 0 {
+            let row = if tensor.rows == 1 && tensor.permuted_head_rows > 0 { 1 } else { part.columns as usize };
+            if part.permuted_head_rows == 0 {
                 all.extend(read);
                 continue;
             }
-            for head in read.chunks(part.head_rows as usize * row) {
+            for head in read.chunks(part.permuted_head_rows as usize * row) {
                 let (first, second) = head.split_at(head.len() / 2);
                 for (a, b) in first.chunks(row).zip(second.chunks(row)) {
                     all.extend(a);
@@ -226,15 +226,15 @@ mod tests {
 
     /// The expected order of the whole tensor: rows in order, or the halves of each head interleaved.
     fn expected(tensor: &PlannedTensor) -> Vec<u64> {
-        let (rows, row) = match (tensor.head_rows, tensor.rows) {
+        let (rows, row) = match (tensor.permuted_head_rows, tensor.rows) {
             (0, rows) => return (0..rows * tensor.row_length).collect(),
             (_, 1) => (tensor.row_length, 1),
             (_, rows) => (rows, tensor.row_length),
         };
-        let half = tensor.head_rows / 2;
+        let half = tensor.permuted_head_rows / 2;
         let from = |target: u64| {
-            let (head, within) = (target / tensor.head_rows, target % tensor.head_rows);
-            head * tensor.head_rows + within % 2 * half + within / 2
+            let (head, within) = (target / tensor.permuted_head_rows, target % tensor.permuted_head_rows);
+            head * tensor.permuted_head_rows + within % 2 * half + within / 2
         };
         (0..rows).flat_map(|target| from(target) * row..(from(target) + 1) * row).collect()
     }
@@ -252,11 +252,16 @@ mod tests {
             (&[512, 8], 4),
             (&[64, 1], 16),
         ];
-        for (shape, head_rows) in shapes {
+        for (shape, permuted_head_rows) in shapes {
             for to in [TensorType::Q8_0, TensorType::F32] {
-                let tensor = tensor(shape, head_rows, to);
+                let tensor = tensor(shape, permuted_head_rows, to);
                 for most in [32, 128, 256, 1 << 20] {
-                    assert_eq!(order(&tensor, most), expected(&tensor), "{shape:?} {head_rows} {} {most}", to.name);
+                    assert_eq!(
+                        order(&tensor, most),
+                        expected(&tensor),
+                        "{shape:?} {permuted_head_rows} {} {most}",
+                        to.name
+                    );
                 }
             }
         }

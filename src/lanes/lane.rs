@@ -50,7 +50,7 @@ pub trait Lanes:
     /// Writes `value(code)` for sixteen codes. The codes are signed because converting unsigned integers takes eight
     /// instructions on x86-64.
     #[inline(always)]
-    fn widen(codes: &[i8; 16], out: &mut [f32; 16], value: impl Fn(Self) -> Self) {
+    fn decode_to_f32(codes: &[i8; 16], out: &mut [f32; 16], value: impl Fn(Self) -> Self) {
         for (codes, out) in codes.chunks_exact(Self::N).zip(out.chunks_exact_mut(Self::N)) {
             let value = value(Self::from_fn(|lane| f32::from(codes[lane])));
             for (lane, out) in out.iter_mut().enumerate() {

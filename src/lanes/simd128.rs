@@ -94,7 +94,7 @@ impl Lanes for Simd128 {
         bytes[..4].copy_from_slice(&u32x4_extract_lane::<0>(packed).to_le_bytes());
     }
     #[inline(always)]
-    fn widen(codes: &[i8; 16], out: &mut [f32; 16], value: impl Fn(Self) -> Self) {
+    fn decode_to_f32(codes: &[i8; 16], out: &mut [f32; 16], value: impl Fn(Self) -> Self) {
         // SAFETY: `codes` has sixteen readable bytes.
         let codes = unsafe { v128_load(codes.as_ptr().cast()) };
         let (low, high) = (i16x8_extend_low_i8x16(codes), i16x8_extend_high_i8x16(codes));

@@ -10,7 +10,7 @@ pub const FOUR_BIT_PRESETS: &[TensorType] = &[TensorType::NF4, TensorType::FP4];
 
 /// The format of a recipe, if it is one of bitsandbytes'.
 pub fn four_bit_type(recipe: &Recipe) -> Option<TensorType> {
-    FOUR_BIT_PRESETS.iter().find(|kind| kind.name.eq_ignore_ascii_case(&recipe.preset)).copied()
+    FOUR_BIT_PRESETS.iter().find(|dtype| dtype.name.eq_ignore_ascii_case(&recipe.preset)).copied()
 }
 
 /// Rejects options that the recipe's preset does not support.
@@ -19,7 +19,7 @@ pub fn four_bit_type(recipe: &Recipe) -> Option<TensorType> {
 /// [`Code::ARGUMENT`] with the option.
 pub fn check_four_bit_options(recipe: &Recipe, importance: bool) -> Result<()> {
     let Recipe { double_quant, exclude_modules, preset, .. } = recipe;
-    let Some(kind) = four_bit_type(recipe) else {
+    let Some(dtype) = four_bit_type(recipe) else {
         if double_quant.is_none() && exclude_modules.is_none() {
             return Ok(());
         }
@@ -45,13 +45,13 @@ pub fn check_four_bit_options(recipe: &Recipe, importance: bool) -> Result<()> {
         ("imatrixFile", recipe.imatrix_file.is_some()),
     ];
     let Some((option, _)) = others.into_iter().find(|(_, set)| *set) else { return Ok(()) };
-    let message = format!("{} does not take {option}: only doubleQuant and excludeModules", kind.name);
+    let message = format!("{} does not take {option}: only doubleQuant and excludeModules", dtype.name);
     Err(Error::new(Code::ARGUMENT, message).with("option", option))
 }
 
 /// bitsandbytes' name of the dtype to dequantize to.
-pub fn four_bit_dtype(kind: TensorType) -> &'static str {
-    match kind {
+pub fn four_bit_dtype(dtype: TensorType) -> &'static str {
+    match dtype {
         TensorType::F16 => "float16",
         TensorType::BF16 => "bfloat16",
         _ => "float32",
@@ -59,8 +59,8 @@ pub fn four_bit_dtype(kind: TensorType) -> &'static str {
 }
 
 /// The 4-bit data type of a planned tensor, if it is one of bitsandbytes'.
-pub fn four_bit_data_type(kind: TensorType) -> Option<DataType4Bit> {
-    match kind {
+pub fn four_bit_data_type(dtype: TensorType) -> Option<DataType4Bit> {
+    match dtype {
         TensorType::NF4 => Some(DataType4Bit::Nf4),
         TensorType::FP4 => Some(DataType4Bit::Fp4),
         _ => None,

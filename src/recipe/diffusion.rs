@@ -5,7 +5,7 @@
 //! one, a matrix gets the preset's default type. Rows that are not whole blocks become F16, while language models get a
 //! type with smaller blocks.
 //!
-//! Source: `tools/lcpp.patch` of ComfyUI-GGUF (Apache-2.0, commit 795e451); the lists are facts from it (see NOTICE).
+//! Source: `tools/lcpp.patch` of ComfyUI-GGUF (Apache-2.0, commit 795e451); the lists are hparams from it (see NOTICE).
 //! The patch was made for llama.cpp b3962 and rejects most IQ presets, which ComfyUI-GGUF's loader now supports. Those,
 //! and newer presets, follow llama-quantize's rules here.
 
@@ -14,7 +14,7 @@ use crate::container::gguf::{Tensor, TensorType};
 use crate::error::{Code, Error, Result};
 
 /// Architectures, and the tensors they keep.
-struct Image {
+struct KeptTensors {
     architectures: &'static [&'static str],
     /// Substrings of names.
     parts: &'static [&'static str],
@@ -22,13 +22,13 @@ struct Image {
     names: &'static [&'static str],
 }
 
-static IMAGES: &[Image] = &[
-    Image {
+static KEPT: &[KeptTensors] = &[
+    KeptTensors {
         architectures: &["flux", "hyvid"],
         parts: &["txt_in.", "img_in.", "time_in.", "vector_in.", "guidance_in.", "final_layer."],
         names: &[],
     },
-    Image {
+    KeptTensors {
         architectures: &["sd1", "sdxl"],
         parts: &[
             "class_embedding.",
@@ -41,12 +41,12 @@ static IMAGES: &[Image] = &[
         ],
         names: &["input_blocks.0.0.weight", "out.2.weight"],
     },
-    Image {
+    KeptTensors {
         architectures: &["sd3"],
         parts: &["final_layer.", "time_text_embed.", "context_embedder.", "t_embedder.", "y_embedder.", "x_embedder."],
         names: &["proj_out.weight", "pos_embed"],
     },
-    Image {
+    KeptTensors {
         architectures: &["aura"],
         parts: &["t_embedder.", "init_x_linear."],
         names: &[
@@ -57,12 +57,12 @@ static IMAGES: &[Image] = &[
             "register_tokens",
         ],
     },
-    Image {
+    KeptTensors {
         architectures: &["ltxv"],
         parts: &["adaln_single.", "caption_projection.", "patchify_proj.", "proj_out.", "scale_shift_table"],
         names: &[],
     },
-    Image {
+    KeptTensors {
         architectures: &["wan"],
         parts: &[
             "modulation.",
@@ -75,7 +75,7 @@ static IMAGES: &[Image] = &[
         ],
         names: &[],
     },
-    Image {
+    KeptTensors {
         architectures: &["hidream"],
         parts: &[
             "p_embedder.",
@@ -87,35 +87,35 @@ static IMAGES: &[Image] = &[
         ],
         names: &[],
     },
-    Image {
+    KeptTensors {
         architectures: &["cosmos"],
         parts: &["p_embedder.", "t_embedder.", "t_embedding_norm.", "x_embedder.", "pos_embedder.", "final_layer."],
         names: &[],
     },
-    Image {
+    KeptTensors {
         architectures: &["lumina2"],
         parts: &["t_embedder.", "x_embedder.", "final_layer.", "cap_embedder.", "context_refiner.", "noise_refiner."],
         names: &[],
     },
 ];
 
-fn image(architecture: &str) -> Option<&'static Image> {
-    IMAGES.iter().find(|image| image.architectures.contains(&architecture))
+fn kept_tensors(architecture: &str) -> Option<&'static KeptTensors> {
+    KEPT.iter().find(|known| known.architectures.contains(&architecture))
 }
 
 /// Whether models of this architecture generate images or video. Their tensors keep trailing dimensions of one, which
 /// the loader needs and ggml drops.
-pub(crate) fn is_image(architecture: &str) -> bool {
-    image(architecture).is_some()
+pub(crate) fn is_diffusion(architecture: &str) -> bool {
+    kept_tensors(architecture).is_some()
 }
 
 /// The reason why a tensor with the output name `name` keeps its type, if it does.
 pub(super) fn kept(architecture: &str, tensor: &Tensor, name: &str) -> Option<&'static str> {
-    let image = image(architecture)?;
+    let known = kept_tensors(architecture)?;
     if tensor.dimensions() != 2 {
         return Some("only matrices of image models are quantized");
     }
-    let kept = image.names.contains(&name) || image.parts.iter().any(|part| name.contains(part));
+    let kept = known.names.contains(&name) || known.parts.iter().any(|part| name.contains(part));
     kept.then_some("input and output layers of image models are kept")
 }
 
@@ -154,15 +154,15 @@ struct Rule {
     preset: u32,
     /// The number of matrices of this kind, in file order, to which the rule applies.
     first: u64,
-    kind: TensorType,
+    dtype: TensorType,
 }
 
-const fn rule(preset: u32, kind: TensorType) -> Rule {
-    first(u64::MAX, preset, kind)
+const fn rule(preset: u32, dtype: TensorType) -> Rule {
+    first(u64::MAX, preset, dtype)
 }
 
-const fn first(first: u64, preset: u32, kind: TensorType) -> Rule {
-    Rule { preset, first, kind }
+const fn first(first: u64, preset: u32, dtype: TensorType) -> Rule {
+    Rule { preset, first, dtype }
 }
 
 /// A name belongs to the first kind that it matches.
@@ -229,7 +229,7 @@ const FOREIGN: &[&str] =
 /// # Errors
 /// [`Code::UNSUPPORTED`] for such a name.
 pub(super) fn check_layout(architecture: &str, name: &str) -> Result<()> {
-    match FOREIGN.iter().find(|part| is_image(architecture) && name.contains(**part)) {
+    match FOREIGN.iter().find(|part| is_diffusion(architecture) && name.contains(**part)) {
         None => Ok(()),
         Some(part) => {
             let message =
@@ -241,14 +241,14 @@ pub(super) fn check_layout(architecture: &str, name: &str) -> Result<()> {
 
 /// The mixes of a preset for image models; counts the matrices of each kind.
 #[derive(Debug, Default)]
-pub(super) struct ImageMix {
+pub(super) struct DiffusionMix {
     counts: [u64; KINDS.len()],
 }
 
-impl ImageMix {
+impl DiffusionMix {
     /// `None` if llama-quantize's own rules apply to this architecture and preset.
     pub fn of(architecture: &str, preset: u32) -> Option<Self> {
-        (is_image(architecture) && PRESETS.has(preset)).then(Self::default)
+        (is_diffusion(architecture) && PRESETS.has(preset)).then(Self::default)
     }
 
     /// The type of the next matrix, with the reason; `default` is the preset's default type.
@@ -259,7 +259,7 @@ impl ImageMix {
             let index = *count;
             *count += 1;
             let rule = kind.rules.iter().find(|rule| rule.preset == preset && index < rule.first)?;
-            Some((rule.kind, kind.why))
+            Some((rule.dtype, kind.why))
         });
         rule.unwrap_or((default, "the preset's default type"))
     }

@@ -1,10 +1,10 @@
 //! Chooses the type of each tensor, with the reason.
 
 use super::category::{Category, PER_LAYER_EMBEDDING, kept};
-use super::diffusion::{self, ImageMix};
+use super::diffusion::{self, DiffusionMix};
 use super::fallback::fitting;
-use super::hparams::Facts;
-use super::mix::{Situation, section};
+use super::hparams::HParams;
+use super::mix::{Context, section};
 use super::options::Options;
 use super::preset::Preset;
 use crate::container::gguf::{Tensor, TensorType};
@@ -13,22 +13,22 @@ use crate::interning::{Name, Pool};
 
 /// The type of a tensor, with the reason.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Decision {
-    pub kind: TensorType,
+pub(super) struct SelectedDtype {
+    pub dtype: TensorType,
     pub why: Name,
 }
 
 /// Chooses types in the order in which tensors are written; some rules depend on a tensor's index within its category.
 #[derive(Debug)]
-pub(super) struct Chooser<'a> {
+pub(super) struct DtypeSelector<'a> {
     pub preset: &'a Preset,
     pub options: &'a Options<'a>,
-    pub facts: &'a Facts,
+    pub hparams: &'a HParams,
     pub has_importance: bool,
     tied: bool,
     value_tensors: u64,
     counts: Counts,
-    image: Option<ImageMix>,
+    image: Option<DiffusionMix>,
     reasons: Pool<str>,
 }
 
@@ -53,12 +53,12 @@ impl Counts {
     }
 }
 
-impl<'a> Chooser<'a> {
+impl<'a> DtypeSelector<'a> {
     /// `names` are the names of all tensors that will be written.
     pub fn new<'n>(
         preset: &'a Preset,
         options: &'a Options<'a>,
-        facts: &'a Facts,
+        hparams: &'a HParams,
         has_importance: bool,
         names: impl Iterator<Item = &'n str>,
     ) -> Self {
@@ -67,9 +67,9 @@ impl<'a> Chooser<'a> {
             tied &= category != Category::Output;
             value_tensors += u64::from(category.is_values());
         }
-        let image = ImageMix::of(&facts.architecture, preset.ftype);
+        let image = DiffusionMix::of(&hparams.architecture, preset.ftype);
         let (counts, reasons) = (Counts::default(), Pool::default());
-        Chooser { preset, options, facts, has_importance, tied, value_tensors, counts, image, reasons }
+        DtypeSelector { preset, options, hparams, has_importance, tied, value_tensors, counts, image, reasons }
     }
 
     /// Chooses the type of one tensor, which is written as `name`.
@@ -77,27 +77,27 @@ impl<'a> Chooser<'a> {
     /// # Errors
     /// [`Code::UNSUPPORTED`] if no type fits the rows, [`Code::MALFORMED`] if a rule needs the layer of a tensor whose
     /// name does not have one.
-    pub fn choose(&mut self, tensor: &Tensor, name: &str) -> Result<Decision> {
-        let Some(default) = self.preset.default_type else { return self.decided(tensor.kind, "copied") };
+    pub fn choose(&mut self, tensor: &Tensor, name: &str) -> Result<SelectedDtype> {
+        let Some(default) = self.preset.default_type else { return self.decided(tensor.dtype, "copied") };
         let options = self.options;
         if let Some(why) = self.kept(tensor, name) {
-            return self.decided(tensor.kind, why);
+            return self.decided(tensor.dtype, why);
         }
-        diffusion::check_layout(&self.facts.architecture, name)?;
+        diffusion::check_layout(&self.hparams.architecture, name)?;
         let category = Category::of(name);
-        if let (Some(kind), Category::TokenEmbedding) = (options.embedding_type, category) {
+        if let (Some(dtype), Category::TokenEmbedding) = (options.embedding_type, category) {
             // The per-layer table is large, so a pattern can override this.
             if name != PER_LAYER_EMBEDDING || options.pattern_type(name).is_none() {
-                return self.demanded(tensor, kind, "token embedding type set by the recipe");
+                return self.demanded(tensor, dtype, "token embedding type set by the recipe");
             }
         }
-        if let (Some(kind), Category::Output) = (options.output_type, category) {
-            return self.demanded(tensor, kind, "output type set by the recipe");
+        if let (Some(dtype), Category::Output) = (options.output_type, category) {
+            return self.demanded(tensor, dtype, "output type set by the recipe");
         }
         if !default.is_quantized() {
             return self.decided(default, "the preset's default type");
         }
-        let (kind, why) = match options.pattern_type(name) {
+        let (dtype, why) = match options.pattern_type(name) {
             Some(asked) => asked,
             None if options.recipe.pure || self.preset.uniform => {
                 (default, "pure: the preset's default type for every tensor")
@@ -108,38 +108,38 @@ impl<'a> Chooser<'a> {
             },
         };
         let fitted = match self.image {
-            Some(_) => diffusion::fitting(kind, tensor.row_length()),
-            None => fitting(kind, tensor.row_length())?,
+            Some(_) => diffusion::fitting(dtype, tensor.row_length()),
+            None => fitting(dtype, tensor.row_length())?,
         };
-        if fitted == kind {
-            return self.decided(kind, why);
+        if fitted == dtype {
+            return self.decided(dtype, why);
         }
-        let (wanted, weights) = (kind.name, kind.weights);
+        let (wanted, weights) = (dtype.name, dtype.weights);
         let (row, got) = (tensor.row_length(), fitted.name);
         let why = format!("{why}; rows of {row} are not a multiple of {weights}, so {got} replaces {wanted}");
         self.decided(fitted, &why)
     }
 
-    fn decided(&mut self, kind: TensorType, why: &str) -> Result<Decision> {
-        Ok(Decision { kind, why: self.reasons.share(why) })
+    fn decided(&mut self, dtype: TensorType, why: &str) -> Result<SelectedDtype> {
+        Ok(SelectedDtype { dtype, why: self.reasons.share(why) })
     }
 
     fn kept(&self, tensor: &Tensor, name: &str) -> Option<&'static str> {
         if self.options.recipe.leave_output_tensor && name == "output.weight" {
             return Some("the recipe keeps the output tensor");
         }
-        kept(tensor, name, &self.facts.architecture)
+        kept(tensor, name, &self.hparams.architecture)
     }
 
     /// There is no fallback for a type set by the recipe: like llama-quantize, fail if rows are not whole blocks.
-    fn demanded(&mut self, tensor: &Tensor, kind: TensorType, why: &str) -> Result<Decision> {
+    fn demanded(&mut self, tensor: &Tensor, dtype: TensorType, why: &str) -> Result<SelectedDtype> {
         let row = tensor.row_length();
-        if !row.is_multiple_of(kind.weights) {
-            let (name, weights) = (kind.name, kind.weights);
+        if !row.is_multiple_of(dtype.weights) {
+            let (name, weights) = (dtype.name, dtype.weights);
             let message = format!("{why}: {name} has blocks of {weights} weights, but the rows have {row}");
             return Err(Error::new(Code::LENGTH, message).with("actual", row).with("expected", weights));
         }
-        self.decided(kind, why)
+        self.decided(dtype, why)
     }
 
     fn mixed(
@@ -150,33 +150,33 @@ impl<'a> Chooser<'a> {
         default: TensorType,
     ) -> Result<(TensorType, &'static str)> {
         let count = self.counts.of(category).map_or(0, |count| *count);
-        let mut situation = Situation {
+        let mut context = Context {
             ftype: self.preset.ftype,
             category,
             name,
             tensor,
-            facts: self.facts,
+            hparams: self.hparams,
             has_importance: self.has_importance,
             tied: self.tied,
             index: count,
-            of: if category.is_values() { self.value_tensors } else { self.facts.layers },
-            kind: default,
+            of: if category.is_values() { self.value_tensors } else { self.hparams.layers },
+            dtype: default,
         };
-        let section = section(&situation);
-        if section.layer_from_name && self.facts.experts > 1 {
-            situation.index = layer_of_expert(name, situation.of)?;
+        let section = section(&context);
+        if section.layer_from_name && self.hparams.experts > 1 {
+            context.index = layer_of_expert(name, context.of)?;
         }
         if let (true, Some(count)) = (section.counts, self.counts.of(category)) {
             *count += 1;
         }
         if section.is_output() {
             // Only tied embeddings get here; the output itself is handled above.
-            if let Some(kind) = self.options.output_type {
-                return Ok((kind, "tied embeddings with the output type set by the recipe"));
+            if let Some(dtype) = self.options.output_type {
+                return Ok((dtype, "tied embeddings with the output type set by the recipe"));
             }
         }
-        let (kind, why) = section.choose(situation);
-        Ok((kind, why.unwrap_or("the preset's default type")))
+        let (dtype, why) = section.choose(context);
+        Ok((dtype, why.unwrap_or("the preset's default type")))
     }
 }
 

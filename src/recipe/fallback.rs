@@ -28,7 +28,7 @@ const FALLBACKS: &[(TensorType, TensorType)] = &[
 /// # Errors
 /// [`Code::UNSUPPORTED`] for a type without fallback, which llama-quantize rejects too.
 pub(super) fn fitting(wanted: TensorType, row_length: u64) -> Result<TensorType> {
-    let fits = |kind: TensorType| row_length.is_multiple_of(kind.weights);
+    let fits = |dtype: TensorType| row_length.is_multiple_of(dtype.weights);
     if fits(wanted) {
         return Ok(wanted);
     }

@@ -5,7 +5,7 @@ use crate::container::gguf::{Header, Value};
 
 /// The properties of a model.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Facts {
+pub(super) struct HParams {
     /// `general.architecture`.
     pub architecture: String,
     /// The number of layers as counted by llama.cpp.
@@ -25,12 +25,12 @@ const SEVENTY_B: &[(&str, u64)] = &[("qwen2", 80), ("deci", 80), ("olmo", 80), (
 /// Architectures in which one expert means a dense model.
 const ONE_EXPERT_IS_NONE: &[&str] = &["hunyuan-dense", "hunyuan_vl"];
 
-impl Facts {
+impl HParams {
     /// Reads the properties. As in llama.cpp's loader, overrides take precedence.
     ///
     /// If a file does not state its number of layers, for which llama.cpp fails, it follows from the names of its
     /// tensors.
-    pub fn of(header: &Header, overrides: &[KvOverride]) -> Facts {
+    pub fn of(header: &Header, overrides: &[KvOverride]) -> HParams {
         let model = Lookup { header, overrides };
         let architecture = model.text("general.architecture").unwrap_or_default();
         let of_arch = |key: &str| format!("{architecture}.{key}");
@@ -54,7 +54,7 @@ impl Facts {
             "nanbeige" => regular * model.number(&of_arch("num_loops")).unwrap_or(1).max(1),
             _ => blocks,
         };
-        Facts { gqa: heads.checked_div(kv_heads).unwrap_or(0), architecture, layers, experts, seventy_b }
+        HParams { gqa: heads.checked_div(kv_heads).unwrap_or(0), architecture, layers, experts, seventy_b }
     }
 }
 

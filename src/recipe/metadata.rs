@@ -1,6 +1,6 @@
 //! The metadata of the output file.
 
-use super::diffusion::is_image;
+use super::diffusion::is_diffusion;
 use super::options::{MAX_OVERRIDE_BYTES, Options};
 use super::tensor_names::Pruner;
 use crate::container::gguf::{ALIGNMENT_KEY, DEFAULT_ALIGNMENT, Header, MAX_ALIGNMENT, SPLIT_KEYS, Value, encode_pair};
@@ -69,7 +69,7 @@ pub(super) fn pairs(
     architecture: &str,
 ) -> Result<Pairs> {
     let Pairs { pairs: mut out, mut alignment } = Pairs::of(header);
-    out.in_place = is_image(architecture);
+    out.in_place = is_diffusion(architecture);
     out.set("general.quantization_version", &Value::U32(QUANTIZATION_VERSION));
     out.set("general.file_type", &Value::U32(ftype));
     for key in SPLIT_KEYS {

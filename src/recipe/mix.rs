@@ -7,30 +7,30 @@
 //! those for all attention values and are never reached, so they are not here.
 
 use super::category::Category;
-use super::hparams::Facts;
+use super::hparams::HParams;
 use super::preset::{PresetSet, ftype};
 use crate::container::gguf::{Tensor, TensorType};
 
 /// The inputs of the conditions.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Situation<'a> {
+pub(super) struct Context<'a> {
     pub ftype: u32,
     pub category: Category,
     pub name: &'a str,
     pub tensor: &'a Tensor,
-    pub facts: &'a Facts,
+    pub hparams: &'a HParams,
     pub has_importance: bool,
     pub tied: bool,
     /// The index of the tensor in its category, and the size of the category.
     pub index: u64,
     pub of: u64,
     /// The type chosen so far.
-    pub kind: TensorType,
+    pub dtype: TensorType,
 }
 
 /// A condition.
 #[derive(Clone, Copy, Debug)]
-enum When {
+enum Condition {
     Is(Category),
     Values,
     /// The tensor is the output, or tied embeddings used as the output.
@@ -62,31 +62,31 @@ enum When {
     MoreBits,
 }
 
-impl When {
-    fn holds(self, s: &Situation) -> bool {
+impl Condition {
+    fn holds(self, s: &Context) -> bool {
         match self {
-            When::Is(category) => s.category == category,
-            When::Values => s.category.is_values(),
-            When::OutputRole => s.category == Category::Output || s.tied && s.category == Category::TokenEmbedding,
-            When::Preset(set) => set.has(s.ftype),
-            When::Architecture(name) => s.facts.architecture == name,
-            When::NotArchitecture(name) => s.facts.architecture != name,
-            When::NameHas(parts) => parts.iter().any(|part| s.name.contains(part)),
-            When::Stacked => s.tensor.dimension(2) > 1,
-            When::RowsDoNotFit => !s.tensor.row_length().is_multiple_of(s.kind.weights),
-            When::TypeIs(kinds) => kinds.contains(&s.kind),
-            When::TypeIsNot(kind) => s.kind != kind,
-            When::SharedHeads => s.facts.gqa >= 4,
-            When::SharedHeadsOrFourExperts => s.facts.gqa >= 4 || s.facts.experts >= 4,
-            When::EightExperts => s.facts.experts == 8,
-            When::NotEightExperts => s.facts.experts != 8,
-            When::SeventyB => s.facts.seventy_b,
-            When::NoImportance => !s.has_importance,
-            When::WithImportance => s.has_importance,
-            When::FirstFew(count) => s.index < count,
-            When::FirstOneOf(parts) => s.index < s.of / parts,
-            When::Middle => s.index >= s.of / 8 && s.index < 7 * s.of / 8,
-            When::MoreBits => {
+            Condition::Is(category) => s.category == category,
+            Condition::Values => s.category.is_values(),
+            Condition::OutputRole => s.category == Category::Output || s.tied && s.category == Category::TokenEmbedding,
+            Condition::Preset(set) => set.has(s.ftype),
+            Condition::Architecture(name) => s.hparams.architecture == name,
+            Condition::NotArchitecture(name) => s.hparams.architecture != name,
+            Condition::NameHas(parts) => parts.iter().any(|part| s.name.contains(part)),
+            Condition::Stacked => s.tensor.dimension(2) > 1,
+            Condition::RowsDoNotFit => !s.tensor.row_length().is_multiple_of(s.dtype.weights),
+            Condition::TypeIs(dtypes) => dtypes.contains(&s.dtype),
+            Condition::TypeIsNot(dtype) => s.dtype != dtype,
+            Condition::SharedHeads => s.hparams.gqa >= 4,
+            Condition::SharedHeadsOrFourExperts => s.hparams.gqa >= 4 || s.hparams.experts >= 4,
+            Condition::EightExperts => s.hparams.experts == 8,
+            Condition::NotEightExperts => s.hparams.experts != 8,
+            Condition::SeventyB => s.hparams.seventy_b,
+            Condition::NoImportance => !s.has_importance,
+            Condition::WithImportance => s.has_importance,
+            Condition::FirstFew(count) => s.index < count,
+            Condition::FirstOneOf(parts) => s.index < s.of / parts,
+            Condition::Middle => s.index >= s.of / 8 && s.index < 7 * s.of / 8,
+            Condition::MoreBits => {
                 let eighth = s.of / 8;
                 s.index < eighth || s.index >= 7 * s.of / 8 || (s.index - eighth) % 3 == 2
             }
@@ -98,19 +98,19 @@ impl When {
 #[derive(Clone, Copy, Debug)]
 struct Rule {
     presets: PresetSet,
-    when: &'static [When],
-    kind: TensorType,
+    when: &'static [Condition],
+    dtype: TensorType,
     why: &'static str,
 }
 
-const fn rule(presets: PresetSet, when: &'static [When], kind: TensorType, why: &'static str) -> Rule {
-    Rule { presets, when, kind, why }
+const fn rule(presets: PresetSet, when: &'static [Condition], dtype: TensorType, why: &'static str) -> Rule {
+    Rule { presets, when, dtype, why }
 }
 
 /// A category of tensors and its rules.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Section {
-    when: &'static [When],
+    when: &'static [Condition],
     /// Whether tensors of this section are counted, for rules that depend on the index.
     pub counts: bool,
     /// Whether, in a mixture-of-experts model, the layer is read from the name, because experts are not in order.
@@ -122,7 +122,7 @@ const SECTION: Section = Section { when: &[], counts: false, layer_from_name: fa
 const LAYERED: Section = Section { counts: true, layer_from_name: true, ..SECTION };
 
 /// The section a tensor belongs to.
-pub(super) fn section(s: &Situation) -> &'static Section {
+pub(super) fn section(s: &Context) -> &'static Section {
     SECTIONS.iter().find(|section| section.when.iter().all(|when| when.holds(s))).unwrap_or(&SECTION)
 }
 
@@ -133,26 +133,26 @@ impl Section {
     }
 
     /// The type chosen by the rules, and the reason of the last rule that applied, if any.
-    pub fn choose(&self, mut s: Situation) -> (TensorType, Option<&'static str>) {
+    pub fn choose(&self, mut s: Context) -> (TensorType, Option<&'static str>) {
         let mut why = None;
         for stage in self.stages {
             let applies = |rule: &&Rule| rule.presets.has(s.ftype) && rule.when.iter().all(|when| when.holds(&s));
             if let Some(rule) = stage.iter().find(applies) {
-                if rule.kind != s.kind || why.is_none() {
+                if rule.dtype != s.dtype || why.is_none() {
                     why = Some(rule.why);
                 }
-                s.kind = rule.kind;
+                s.dtype = rule.dtype;
             }
         }
-        (s.kind, why)
+        (s.dtype, why)
     }
 }
 
 macro_rules! on {
     ($($name:ident)+) => { PresetSet::of(&[$(ftype::$name),+]) };
 }
+use Condition::*;
 use TensorType as T;
-use When::*;
 
 const ALL: PresetSet = PresetSet::ALL;
 const LOW: PresetSet = on![IQ2_XXS IQ2_XS IQ1_S IQ2_S IQ2_M IQ1_M];

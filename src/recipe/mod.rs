@@ -49,12 +49,12 @@ pub use best_mix::{
 };
 pub use bnb::{check_four_bit_options, four_bit_data_type, four_bit_dtype, four_bit_type};
 pub use options::{KvOverride, OverrideValue, Recipe, TensorTypeRule};
-pub use pass_through::transcribe;
+pub use pass_through::plan_pass_through;
 pub use plan::{FourBit, Plan, PlannedTensor, Shard};
 pub use planner::plan;
 pub use preset::{Preset, presets};
 pub use reader_limits::unreadable;
-pub(crate) use reader_limits::{MAX_IMAGE_NAME, MAX_TEXT_NAME, PLAIN};
+pub(crate) use reader_limits::{MAX_DIFFUSION_NAME, MAX_LANGUAGE_NAME, PLAIN};
 pub use row_errors::{analyze_rows, compare_rows};
 pub use row_sample::{STRATA, Sampled, Stratum, rows_per_matrix};
-pub use tile::{Tile, add_row_squares, encode_tile, widen};
+pub use tile::{Tile, add_row_squares, decode_to_f32, encode_tile};

@@ -62,7 +62,7 @@ pub struct TensorTypeRule {
     pub pattern: String,
     /// The name of the type, in any case.
     #[serde(rename = "type")]
-    pub kind: String,
+    pub dtype: String,
     /// The reason to state in the plan instead of "a pattern of the recipe".
     #[serde(default)]
     pub why: Option<String>,
@@ -145,7 +145,7 @@ impl OverrideValue {
 #[derive(Debug)]
 struct Pattern<'a> {
     regex: Regex,
-    kind: TensorType,
+    dtype: TensorType,
     why: &'a str,
 }
 
@@ -187,18 +187,18 @@ impl<'a> Options<'a> {
 
     /// The type of the first pattern that matches the name, and the reason.
     pub fn pattern_type(&self, name: &str) -> Option<(TensorType, &'a str)> {
-        self.patterns.iter().find(|pattern| pattern.regex.is_match(name)).map(|pattern| (pattern.kind, pattern.why))
+        self.patterns.iter().find(|pattern| pattern.regex.is_match(name)).map(|pattern| (pattern.dtype, pattern.why))
     }
 }
 
 fn compile(rule: &TensorTypeRule, size_limit: usize) -> Result<Pattern<'_>> {
-    let TensorTypeRule { pattern, kind, why } = rule;
+    let TensorTypeRule { pattern, dtype, why } = rule;
     let regex = RegexBuilder::new(&lower_case(pattern)).size_limit(size_limit).build().map_err(|error| {
         let message = format!("tensor pattern '{pattern}' is not a valid regular expression: {error}");
         Error::new(Code::ARGUMENT, message).with("pattern", pattern.as_str())
     })?;
     let why = why.as_deref().unwrap_or("a pattern of the recipe");
-    Ok(Pattern { regex, kind: TensorType::by_name(kind)?, why })
+    Ok(Pattern { regex, dtype: TensorType::by_name(dtype)?, why })
 }
 
 /// Converts a pattern to lower case, like the names of tensors, without changing its escapes.

@@ -8,14 +8,14 @@ use crate::container::gguf::{Header, Tensor};
 use crate::error::Result;
 use crate::interning::Name;
 
-/// Plans to write the header as it is: its metadata, and its tensors in order with their `kind` as dtype. Only the
+/// Plans to write the header as it is: its metadata, and its tensors in order with their `dtype` as dtype. Only the
 /// splitting options of the recipe are used.
 ///
 /// # Errors
 /// [`Code::RANGE`](crate::Code::RANGE) and [`Code::TOO_LARGE`](crate::Code::TOO_LARGE) for invalid splitting options.
-pub fn transcribe(header: &Header, recipe: &Recipe) -> Result<Plan> {
+pub fn plan_pass_through(header: &Header, recipe: &Recipe) -> Result<Plan> {
     let why = Name::from("conversion");
-    let planned = |tensor: &Tensor| PlannedTensor::of(tensor, tensor.kind, why.clone());
+    let planned = |tensor: &Tensor| PlannedTensor::of(tensor, tensor.dtype, why.clone());
     let tensors: Vec<_> = header.tensors().iter().map(planned).collect();
     Split::of(recipe, header, &tensors)?.plan(&Pairs::of(header), tensors)
 }

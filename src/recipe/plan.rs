@@ -53,7 +53,7 @@ pub struct PlannedTensor {
     /// Weights per row.
     pub row_length: u64,
     /// Rows per attention head if their halves are interleaved during the conversion; 0 otherwise.
-    pub head_rows: u64,
+    pub permuted_head_rows: u64,
     /// Start of the data in the input, in bytes.
     pub source_offset: u64,
     /// Size of the data in the input, in bytes.
@@ -82,13 +82,13 @@ impl PlannedTensor {
         PlannedTensor {
             name: tensor.name.clone(),
             source_name: tensor.name.clone(),
-            from: tensor.stored,
+            from: tensor.stored_dtype,
             to,
             why,
             shape: tensor.shape.clone(),
             rows: tensor.rows(),
             row_length: tensor.row_length(),
-            head_rows: tensor.head_rows,
+            permuted_head_rows: tensor.permuted_head_rows,
             source_offset: tensor.offset,
             source_bytes: tensor.bytes,
             place: Place { offset: 0, bytes: 0, padded: 0 },

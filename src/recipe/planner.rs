@@ -1,9 +1,9 @@
 //! The planner: from a header, a recipe and importance to the output's tensors, positions and final header.
 
 use super::bnb::{check_four_bit_options, four_bit_type};
-use super::diffusion::is_image;
-use super::dtype_selection::Chooser;
-use super::hparams::{Facts, Lookup};
+use super::diffusion::is_diffusion;
+use super::dtype_selection::DtypeSelector;
+use super::hparams::{HParams, Lookup};
 use super::metadata;
 use super::options::{Options, Recipe};
 use super::plan::{Plan, PlannedTensor};
@@ -34,50 +34,50 @@ use std::collections::HashSet;
 ///   shards.
 pub fn plan(header: &Header, recipe: &Recipe, importance: Option<&ImportanceMatrix>) -> Result<Plan> {
     check_four_bit_options(recipe, importance.is_some())?;
-    if let Some(kind) = four_bit_type(recipe) {
-        let message = format!("{} is made of safetensors models, and this is gguf", kind.name);
-        return Err(Error::new(Code::UNSUPPORTED, message).with("preset", kind.name));
+    if let Some(dtype) = four_bit_type(recipe) {
+        let message = format!("{} is made of safetensors models, and this is gguf", dtype.name);
+        return Err(Error::new(Code::UNSUPPORTED, message).with("preset", dtype.name));
     }
     let preset = Preset::by_name(&recipe.preset)?;
     let options = Options::resolve(recipe)?;
     refuse_shard(header)?;
     let importance = importance.and_then(|matrix| selected(matrix, recipe));
-    let facts = Facts::of(header, &options.overrides);
+    let hparams = HParams::of(header, &options.overrides);
 
-    if recipe.plain && facts.architecture != PLAIN {
+    if recipe.plain && hparams.architecture != PLAIN {
         let message = "plain applies only to safetensors models; a GGUF model keeps its architecture";
         return Err(Error::new(Code::ARGUMENT, message).with("option", "plain"));
     }
-    let limits = Limits::of(&facts.architecture);
+    let limits = Limits::of(&hparams.architecture);
     let mut pruner = Pruner::new(&recipe.prune_layers);
-    let written = written_tensors(header, recipe, &facts, &mut pruner)?;
+    let written = written_tensors(header, recipe, &hparams, &mut pruner)?;
     let names = written.iter().map(|(_, name)| name.as_str());
-    let mut chooser = Chooser::new(preset, &options, &facts, importance.is_some(), names);
+    let mut selector = DtypeSelector::new(preset, &options, &hparams, importance.is_some(), names);
     let stated = if preset.is_copy() { stated_ftype(header, &options, &written) } else { preset.ftype };
     let mut tensors = Vec::with_capacity(written.len());
     let mut shapes = Pool::default();
     for (tensor, name) in written {
         let placed = |error: Error| error.within(&format!("tensor '{name}'"));
-        let decision = chooser.choose(tensor, &name).map_err(placed)?;
-        let needs_importance = decision.kind != tensor.kind && needs_importance(&name, decision.kind, preset.ftype);
+        let selected = selector.choose(tensor, &name).map_err(placed)?;
+        let needs_importance = selected.dtype != tensor.dtype && needs_importance(&name, selected.dtype, preset.ftype);
         let mut planned = PlannedTensor {
             needs_importance,
-            has_importance: has_importance(tensor, decision.kind, importance.as_ref()).map_err(placed)?,
-            ..PlannedTensor::of(tensor, decision.kind, decision.why)
+            has_importance: has_importance(tensor, selected.dtype, importance.as_ref()).map_err(placed)?,
+            ..PlannedTensor::of(tensor, selected.dtype, selected.why)
         };
-        if !is_image(&facts.architecture) {
+        if !is_diffusion(&hparams.architecture) {
             // As ggml does; other programs may write trailing dimensions of one.
             planned.shape = shapes.share(tensor.shape.get(..tensor.dimensions()).unwrap_or(&tensor.shape));
         }
         limits.check(&name, planned.shape.len()).map_err(placed)?;
-        if tensor.stored == tensor.kind || decision.kind != tensor.kind {
-            check_conversion(&planned, tensor.stored != tensor.kind, recipe).map_err(placed)?;
+        if tensor.stored_dtype == tensor.dtype || selected.dtype != tensor.dtype {
+            check_conversion(&planned, tensor.stored_dtype != tensor.dtype, recipe).map_err(placed)?;
         }
         planned.name = name;
         tensors.push(planned);
     }
 
-    let architecture = &facts.architecture;
+    let architecture = &hparams.architecture;
     let pairs = metadata::pairs(header, &options, stated, importance.as_ref(), &pruner, architecture)?;
     let split = Split::of(recipe, header, &tensors)?;
     Ok(Plan { importance, ..split.plan(&pairs, tensors)? })
@@ -113,11 +113,11 @@ fn selected(matrix: &ImportanceMatrix, recipe: &Recipe) -> Option<ImportanceMatr
 fn written_tensors<'a>(
     header: &'a Header,
     recipe: &Recipe,
-    facts: &Facts,
+    hparams: &HParams,
     pruner: &mut Pruner,
 ) -> Result<Vec<(&'a Tensor, Name)>> {
     let tensors: Vec<&Tensor> = header.tensors().iter().collect();
-    let order = match is_image(&facts.architecture) {
+    let order = match is_diffusion(&hparams.architecture) {
         true => tensors,
         false => sorted(&tensors, |a, b| compare(&a.name, &b.name)),
     };
@@ -143,7 +143,7 @@ fn written_tensors<'a>(
 
 /// Whether a dtype requires importance. Token embeddings and the output are exempt, and Q2_K requires it only in the
 /// preset Q2_K_S.
-fn needs_importance(name: &str, kind: TensorType, number: u32) -> bool {
+fn needs_importance(name: &str, dtype: TensorType, number: u32) -> bool {
     const EXEMPT: &[&str] = &["token_embd.weight", "per_layer_token_embd.weight", "output.weight"];
     const ALWAYS: &[TensorType] = &[
         TensorType::IQ3_XXS,
@@ -153,19 +153,19 @@ fn needs_importance(name: &str, kind: TensorType, number: u32) -> bool {
         TensorType::IQ1_M,
         TensorType::IQ1_S,
     ];
-    let small_q2 = kind == TensorType::Q2_K && PresetSet::of(&[ftype::Q2_K_S]).has(number);
-    !EXEMPT.contains(&name) && (ALWAYS.contains(&kind) || small_q2)
+    let small_q2 = dtype == TensorType::Q2_K && PresetSet::of(&[ftype::Q2_K_S]).has(number);
+    !EXEMPT.contains(&name) && (ALWAYS.contains(&dtype) || small_q2)
 }
 
 /// Whether there is importance for a tensor that will be encoded.
-fn has_importance(tensor: &Tensor, kind: TensorType, importance: Option<&ImportanceMatrix>) -> Result<bool> {
-    let importance = importance.filter(|_| kind != tensor.kind);
+fn has_importance(tensor: &Tensor, dtype: TensorType, importance: Option<&ImportanceMatrix>) -> Result<bool> {
+    let importance = importance.filter(|_| dtype != tensor.dtype);
     Ok(importance.map(|matrix| matrix.of_tensor(&tensor.name, &tensor.shape)).transpose()?.flatten().is_some())
 }
 
-/// `made` means that the model was imported from another container, so its stored dtypes are not what llama-quantize
+/// `imported` means that the model was imported from another container, so its stored dtypes are not what llama-quantize
 /// would see.
-fn check_conversion(tensor: &PlannedTensor, made: bool, recipe: &Recipe) -> Result<()> {
+fn check_conversion(tensor: &PlannedTensor, imported: bool, recipe: &Recipe) -> Result<()> {
     let PlannedTensor { from, to, needs_importance, has_importance, .. } = tensor;
     if from == to || recipe.dry_run {
         return Ok(());
@@ -181,7 +181,7 @@ fn check_conversion(tensor: &PlannedTensor, made: bool, recipe: &Recipe) -> Resu
     }
     const FLOATS: &[TensorType] =
         &[TensorType::F32, TensorType::F16, TensorType::BF16, TensorType::F8_E4M3, TensorType::F8_E5M2];
-    let float = FLOATS.contains(from) || made && *from == TensorType::F64;
+    let float = FLOATS.contains(from) || imported && *from == TensorType::F64;
     if !from.is_quantized() && !float || Codec::by_id(from.id).is_none() && !from.is_foreign() {
         let message = format!("{} cannot be converted to other types", from.name);
         return Err(Error::new(Code::UNSUPPORTED, message).with("format", from.name));
@@ -199,17 +199,17 @@ fn stated_ftype(header: &Header, options: &Options, written: &[(&Tensor, Name)])
         return number;
     }
     let mut counts: Vec<(u32, u32)> = Vec::new();
-    let (mut most, mut kind) = (0, TensorType::F32);
+    let (mut most, mut dtype) = (0, TensorType::F32);
     for (tensor, _) in written {
-        let known = counts.iter().position(|(id, _)| *id == tensor.kind.id);
+        let known = counts.iter().position(|(id, _)| *id == tensor.dtype.id);
         let index = known.unwrap_or_else(|| {
-            counts.push((tensor.kind.id, 0));
+            counts.push((tensor.dtype.id, 0));
             counts.len() - 1
         });
         counts[index].1 += 1;
         if counts[index].1 > most {
-            (most, kind) = (counts[index].1, tensor.kind);
+            (most, dtype) = (counts[index].1, tensor.dtype);
         }
     }
-    guessed_ftype(kind)
+    guessed_ftype(dtype)
 }

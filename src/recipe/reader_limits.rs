@@ -8,14 +8,14 @@
 //!
 //! Source: `gguf_init_from_file` in ggml's `gguf.cpp` (MIT), which rejects the whole file because of one such tensor.
 
-use super::diffusion::is_image;
+use super::diffusion::is_diffusion;
 use crate::container::gguf::{Header, MAX_DIMS, MAX_NAME_BYTES, MAX_READ_DIMS};
 use crate::error::{Code, Error, Result};
 
 /// Maximum length in bytes of a tensor name in llama.cpp.
-pub(crate) const MAX_TEXT_NAME: u64 = 63;
+pub(crate) const MAX_LANGUAGE_NAME: u64 = 63;
 /// Maximum length in bytes of a tensor name in readers of image models.
-pub(crate) const MAX_IMAGE_NAME: u64 = 127;
+pub(crate) const MAX_DIFFUSION_NAME: u64 = 127;
 /// The architecture of a plain container, which no program runs.
 pub(crate) const PLAIN: &str = "plain";
 
@@ -31,10 +31,10 @@ impl Limits {
     pub fn of(architecture: &str) -> Limits {
         let (name, dims, reader) = match architecture {
             PLAIN => (MAX_NAME_BYTES, MAX_READ_DIMS, "Quantpress"),
-            _ if is_image(architecture) || architecture.is_empty() => {
-                (MAX_IMAGE_NAME, MAX_READ_DIMS, "the loader of image models")
+            _ if is_diffusion(architecture) || architecture.is_empty() => {
+                (MAX_DIFFUSION_NAME, MAX_READ_DIMS, "the loader of image models")
             }
-            _ => (MAX_TEXT_NAME, MAX_DIMS, "llama.cpp"),
+            _ => (MAX_LANGUAGE_NAME, MAX_DIMS, "llama.cpp"),
         };
         Limits { name, dims: dims as usize, reader }
     }

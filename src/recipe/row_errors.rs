@@ -38,7 +38,7 @@ pub fn analyze_rows(
         Err(error) if OF_WEIGHTS.contains(&error.code()) => return Ok(refused_by_all(&error, codecs.len())),
         weights => weights?,
     };
-    let tile = Tile { bytes, from, to: from, columns: row_length, importance, mean_square, head_rows: 0 };
+    let tile = Tile { bytes, from, to: from, columns: row_length, importance, mean_square, permuted_head_rows: 0 };
     let error_of = |codec: &Codec| {
         let mut sums = ErrorSums::default();
         if codec.id == from.id {

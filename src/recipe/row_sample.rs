@@ -10,7 +10,7 @@ pub struct Sampled<'a> {
     /// How many there are.
     pub bytes: u64,
     /// Rows of one attention head whose halves the conversion interleaves; 0 where rows stay in order.
-    pub head_rows: u64,
+    pub permuted_head_rows: u64,
 }
 
 /// Neighbouring rows of one matrix of a tensor, or a piece of one row that is too long to be read at once.
@@ -106,9 +106,9 @@ impl Sampled<'_> {
     fn piece(&self, row: u64, column: u64, columns: u64, rows: u64) -> Stratum {
         let weights = rows * self.row_length();
         // Where the row is that a conversion puts here.
-        let source_row = match self.head_rows {
+        let source_row = match self.permuted_head_rows {
             0 => row,
-            head_rows => halves_of(row, row + 1, head_rows).first().map_or(row, |(from, _)| *from),
+            permuted_head_rows => halves_of(row, row + 1, permuted_head_rows).first().map_or(row, |(from, _)| *from),
         };
         let bytes = |count: u64| scaled(count, self.bytes, weights);
         let start = self.offset + bytes(source_row * self.row_length() + column);
@@ -148,9 +148,9 @@ impl Sampled<'_> {
         let place = |(from, to): (u64, u64)| {
             (self.offset + scaled(from, self.bytes, rows), scaled(to - from, self.bytes, rows))
         };
-        let halves = match self.head_rows {
+        let halves = match self.permuted_head_rows {
             0 => vec![(at, at + length)],
-            head_rows => halves_of(at, at + length, head_rows),
+            permuted_head_rows => halves_of(at, at + length, permuted_head_rows),
         };
         let matrix = at / rows_per_matrix(self.shape, rows);
         let ranges = halves.into_iter().map(place).collect();
@@ -171,12 +171,12 @@ fn scaled(count: u64, bytes: u64, of: u64) -> u64 {
 
 /// The rows of the source that become the rows `from` to `to` of a conversion that interleaves the halves of each head: within
 /// a head of `h` rows, row `j h/2 + i` becomes row `2 i + j`. They come in another order, which no figure depends on.
-fn halves_of(from: u64, to: u64, head_rows: u64) -> Vec<(u64, u64)> {
+fn halves_of(from: u64, to: u64, permuted_head_rows: u64) -> Vec<(u64, u64)> {
     let mut found: Vec<(u64, u64)> = Vec::new();
-    let mut head = from / head_rows * head_rows;
+    let mut head = from / permuted_head_rows * permuted_head_rows;
     while head < to {
-        let (a, b) = (from.saturating_sub(head), (to - head).min(head_rows));
-        let second = head + head_rows / 2;
+        let (a, b) = (from.saturating_sub(head), (to - head).min(permuted_head_rows));
+        let second = head + permuted_head_rows / 2;
         for (start, end) in [(head + a.div_ceil(2), head + b.div_ceil(2)), (second + a / 2, second + b / 2)] {
             match found.last_mut() {
                 Some(last) if last.1 == start => last.1 = end,
@@ -184,7 +184,7 @@ fn halves_of(from: u64, to: u64, head_rows: u64) -> Vec<(u64, u64)> {
                 _ => {}
             }
         }
-        head += head_rows;
+        head += permuted_head_rows;
     }
     found
 }

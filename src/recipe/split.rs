@@ -87,7 +87,7 @@ impl Split {
 }
 
 fn record(tensor: &PlannedTensor) -> Record<'_> {
-    Record { name: &tensor.name, shape: &tensor.shape, kind: tensor.to }
+    Record { name: &tensor.name, shape: &tensor.shape, dtype: tensor.to }
 }
 
 /// Keeps each tensor in the shard it was read from; the first may have none.

@@ -26,9 +26,9 @@ pub struct Tile<'a> {
     /// The mean square of the whole row, if the tile is a piece of one and the format has
     /// [`weighs_by_row`](Codec::weighs_by_row).
     pub mean_square: Option<f32>,
-    /// Unless 0, the two halves of every `head_rows` rows are interleaved first: llama's RoPE order of queries and
+    /// Unless 0, the two halves of every `permuted_head_rows` rows are interleaved first: llama's RoPE order of queries and
     /// keys, which Hugging Face stores as two halves.
-    pub head_rows: usize,
+    pub permuted_head_rows: usize,
 }
 
 impl Tile<'_> {
@@ -40,13 +40,13 @@ impl Tile<'_> {
     /// whole rows or heads; [`Code::UNREPRESENTABLE`] for weights beyond the range of a float dtype; and as for
     /// [`Codec::encode_rows`].
     pub fn encode(&self, errors: Option<&mut ErrorSums>) -> Result<Vec<u8>> {
-        if self.head_rows == 0 {
+        if self.permuted_head_rows == 0 {
             return self.convert(errors);
         }
         let row = self.columns.saturating_mul(self.from.bytes as usize);
         // In a bias every weight is a row; a tile of whole heads always has several rows.
         let row = if self.bytes.len() == row { self.from.bytes as usize } else { row };
-        let permuted = interleave(self.bytes, row, self.head_rows)?;
+        let permuted = interleave(self.bytes, row, self.permuted_head_rows)?;
         Tile { bytes: &permuted, ..*self }.convert(errors)
     }
 
@@ -92,23 +92,23 @@ pub fn encode_tile(
     to: &str,
     row_length: usize,
     importance: Option<&[f32]>,
-    head_rows: usize,
+    permuted_head_rows: usize,
 ) -> Result<Vec<u8>> {
     let (from, to) = (TensorType::by_name(from)?, TensorType::by_name(to)?);
-    Tile { bytes, from, to, columns: row_length, importance, mean_square: None, head_rows }.encode(None)
+    Tile { bytes, from, to, columns: row_length, importance, mean_square: None, permuted_head_rows }.encode(None)
 }
 
 /// Adds the squares of the next piece of a row's weights to `sum`; see [`add_squares`].
 ///
 /// # Errors
-/// [`Code::UNKNOWN_NAME`], [`Code::NON_FINITE`], and as for [`widen`].
+/// [`Code::UNKNOWN_NAME`], [`Code::NON_FINITE`], and as for [`decode_to_f32`].
 pub fn add_row_squares(sum: f32, bytes: &[u8], from: &str) -> Result<f32> {
     Ok(add_squares(sum, &finite_weights(bytes, TensorType::by_name(from)?)?))
 }
 
-/// [`widen`] with a check for NaN and infinity.
+/// [`decode_to_f32`] with a check for NaN and infinity.
 pub(super) fn finite_weights(bytes: &[u8], from: TensorType) -> Result<Vec<f32>> {
-    let weights = widen(bytes, from)?;
+    let weights = decode_to_f32(bytes, from)?;
     if Codec::by_id(from.id).is_none() {
         validation::finite(&weights, "weight")?; // for other dtypes the codec has validated the bytes
     }
@@ -120,11 +120,11 @@ pub(super) fn finite_weights(bytes: &[u8], from: TensorType) -> Result<Vec<f32>>
 /// # Errors
 /// [`Code::UNSUPPORTED`] for dtypes without a codec; [`Code::LENGTH`] for partial blocks; and as for
 /// [`Codec::validate`].
-pub fn widen(bytes: &[u8], from: TensorType) -> Result<Vec<f32>> {
-    let byte = |widen: fn(u8) -> f32| {
+pub fn decode_to_f32(bytes: &[u8], from: TensorType) -> Result<Vec<f32>> {
+    let byte = |decode_to_f32: fn(u8) -> f32| {
         let mut weights = Vec::new();
         validation::room_for(&mut weights, bytes.len())?;
-        weights.extend(bytes.iter().map(|&byte| widen(byte)));
+        weights.extend(bytes.iter().map(|&byte| decode_to_f32(byte)));
         Ok(weights)
     };
     match from {
@@ -143,12 +143,14 @@ pub fn widen(bytes: &[u8], from: TensorType) -> Result<Vec<f32>> {
     }
 }
 
-/// Moves row `j (head_rows / 2) + i` of every head to `2 i + j`.
-fn interleave(bytes: &[u8], row_bytes: usize, head_rows: usize) -> Result<Vec<u8>> {
-    let (head, half) = (row_bytes.saturating_mul(head_rows), row_bytes.saturating_mul(head_rows / 2));
-    if head == 0 || !head_rows.is_multiple_of(2) || !bytes.len().is_multiple_of(head) {
-        let message =
-            format!("{} bytes are not a whole number of heads with {head_rows} rows of {row_bytes} bytes", bytes.len());
+/// Moves row `j (permuted_head_rows / 2) + i` of every head to `2 i + j`.
+fn interleave(bytes: &[u8], row_bytes: usize, permuted_head_rows: usize) -> Result<Vec<u8>> {
+    let (head, half) = (row_bytes.saturating_mul(permuted_head_rows), row_bytes.saturating_mul(permuted_head_rows / 2));
+    if head == 0 || !permuted_head_rows.is_multiple_of(2) || !bytes.len().is_multiple_of(head) {
+        let message = format!(
+            "{} bytes are not a whole number of heads with {permuted_head_rows} rows of {row_bytes} bytes",
+            bytes.len()
+        );
         return Err(Error::new(Code::LENGTH, message).with("actual", bytes.len()).with("expected", head));
     }
     let mut out = Vec::with_capacity(bytes.len());
@@ -162,9 +164,9 @@ fn interleave(bytes: &[u8], row_bytes: usize, head_rows: usize) -> Result<Vec<u8
     Ok(out)
 }
 
-fn codec(kind: TensorType) -> Result<&'static Codec> {
-    Codec::by_id(kind.id).ok_or_else(|| {
-        Error::new(Code::UNSUPPORTED, format!("{} can be copied, but not converted", kind.name))
-            .with("format", kind.name)
+fn codec(dtype: TensorType) -> Result<&'static Codec> {
+    Codec::by_id(dtype.id).ok_or_else(|| {
+        Error::new(Code::UNSUPPORTED, format!("{} can be copied, but not converted", dtype.name))
+            .with("format", dtype.name)
     })
 }

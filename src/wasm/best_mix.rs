@@ -110,7 +110,7 @@ fn mix_to_js(mix: &Mix) -> JsValue {
         .rules
         .iter()
         .map(|rule| {
-            let object = Object::new().value("pattern", &rule.pattern).value("type", &rule.kind);
+            let object = Object::new().value("pattern", &rule.pattern).value("type", &rule.dtype);
             object.value("why", rule.why.as_deref().unwrap_or_default()).done()
         })
         .collect();
@@ -118,7 +118,7 @@ fn mix_to_js(mix: &Mix) -> JsValue {
         .tensors
         .iter()
         .map(|tensor| {
-            let object = Object::new().value("name", &tensor.name).value("type", tensor.kind.name);
+            let object = Object::new().value("name", &tensor.name).value("type", tensor.dtype.name);
             object.number("bytes", tensor.bytes).value("error", tensor.error).done()
         })
         .collect();

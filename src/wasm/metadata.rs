@@ -21,7 +21,7 @@ impl ModelHeader {
             let value = pair.value();
             let (kind, length) = match value {
                 Value::Array(array) => (format!("{}[]", array.element.name), JsValue::from(array.len as f64)),
-                _ => (value.kind().name.to_owned(), JsValue::UNDEFINED),
+                _ => (value.value_type().name.to_owned(), JsValue::UNDEFINED),
             };
             let small = pair.raw.len() <= SMALL;
             for part in [pair.key.into(), kind.into(), length, if small { plain(&value) } else { JsValue::UNDEFINED }] {

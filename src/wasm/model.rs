@@ -69,7 +69,7 @@ impl ModelHeader {
         let mut columns = Columns::default();
         for tensor in self.header.tensors().get(from..to).unwrap_or_default() {
             columns.text(&tensor.name);
-            columns.shared(tensor.kind.name);
+            columns.shared(tensor.dtype.name);
             columns.list(&tensor.shape);
             columns.numbers([tensor.offset, tensor.bytes]);
         }
@@ -248,7 +248,7 @@ impl ModelPlan {
             columns.shared(tensor.to.name);
             columns.shared(&tensor.why);
             columns.list(&tensor.shape);
-            columns.numbers([tensor.rows, tensor.row_length, tensor.head_rows]);
+            columns.numbers([tensor.rows, tensor.row_length, tensor.permuted_head_rows]);
             columns.numbers([tensor.source_offset, tensor.source_bytes]);
             columns.numbers([tensor.place.offset, tensor.place.bytes, tensor.place.padded]);
             columns.numbers([tensor.needs_importance.into(), tensor.has_importance.into()]);
@@ -272,12 +272,13 @@ pub fn encode_tile(
     columns: usize,
     importance: Option<Box<[f32]>>,
     #[wasm_bindgen(js_name = meanSquare)] mean_square: Option<f32>,
-    #[wasm_bindgen(js_name = headRows)] head_rows: usize,
+    #[wasm_bindgen(js_name = headRows)] permuted_head_rows: usize,
     errors: Option<Float64Array>,
 ) -> Result<Vec<u8>, Error> {
     let mut sums = errors.as_ref().map(|_| ErrorSums::default());
     let (from, to, importance) = (TensorType::by_name(from)?, TensorType::by_name(to)?, importance.as_deref());
-    let encoded = Tile { bytes, from, to, columns, importance, mean_square, head_rows }.encode(sums.as_mut())?;
+    let encoded =
+        Tile { bytes, from, to, columns, importance, mean_square, permuted_head_rows }.encode(sums.as_mut())?;
     if let (Some(errors), Some(sums)) = (errors, sums) {
         errors.copy_from(&sums.to_array());
     }
@@ -298,12 +299,13 @@ pub fn strata(
     shape: &[f64],
     offset: f64,
     bytes: f64,
-    #[wasm_bindgen(js_name = headRows)] head_rows: f64,
+    #[wasm_bindgen(js_name = headRows)] permuted_head_rows: f64,
     budget: Option<f64>,
 ) -> Result<Vec<f64>, Error> {
     let shape = shape.iter().map(|n| count(*n, "shape")).collect::<Result<Vec<u64>, Error>>()?;
     let (offset, bytes) = (count(offset, "offset")?, count(bytes, "bytes")?);
-    let tensor = recipe::Sampled { shape: &shape, offset, bytes, head_rows: count(head_rows, "headRows")? };
+    let tensor =
+        recipe::Sampled { shape: &shape, offset, bytes, permuted_head_rows: count(permuted_head_rows, "headRows")? };
     let budget = budget.map(|budget| count(budget, "budget")).transpose()?;
     let mut numbers = Vec::new();
     for stratum in tensor.strata(budget) {

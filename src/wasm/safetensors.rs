@@ -103,7 +103,7 @@ impl SafetensorsModel {
         for tensor in self.folder.tensors().get(from..to).unwrap_or_default() {
             let shape: Vec<u64> = tensor.shape.iter().rev().copied().collect();
             columns.text(&tensor.name);
-            columns.shared(tensor.kind.name);
+            columns.shared(tensor.dtype.name);
             columns.list(if shape.is_empty() { &[1] } else { &shape });
             columns.numbers([tensor.offset, tensor.bytes, tensor.shape.len() as u64]);
         }
@@ -160,6 +160,6 @@ pub fn index_files(text: &[u8]) -> Result<js_sys::Array, Error> {
 
 /// Decodes the weights of a tensor of any dtype to f32.
 #[wasm_bindgen]
-pub fn widen(bytes: &[u8], from: &str) -> Result<Vec<f32>, Error> {
-    recipe::widen(bytes, TensorType::by_name(from)?)
+pub fn decode_to_f32(bytes: &[u8], from: &str) -> Result<Vec<f32>, Error> {
+    recipe::decode_to_f32(bytes, TensorType::by_name(from)?)
 }

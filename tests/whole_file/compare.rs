@@ -141,12 +141,12 @@ fn difference(ours: &[u8], theirs: &[u8]) -> String {
         }
     }
     for (a, b) in a.tensors().iter().zip(b.tensors()) {
-        if (&a.name, a.kind, &a.shape) != (&b.name, b.kind, &b.shape) {
-            return format!("tensor: ours {} {}, theirs {} {}", a.name, a.kind.name, b.name, b.kind.name);
+        if (&a.name, a.dtype, &a.shape) != (&b.name, b.dtype, &b.shape) {
+            return format!("tensor: ours {} {}, theirs {} {}", a.name, a.dtype.name, b.name, b.dtype.name);
         }
         let (start, end) = (a.offset as usize, (a.offset + a.bytes) as usize);
         if ours.get(start..end) != theirs.get(start..end) {
-            return format!("bytes of {} ({})", a.name, a.kind.name);
+            return format!("bytes of {} ({})", a.name, a.dtype.name);
         }
     }
     format!("{} bytes, {} in the reference", ours.len(), theirs.len())

@@ -187,7 +187,7 @@ fn call(llama: &Library, input: &Path, output: &Path, recipe: &Recipe, importanc
     let rules = recipe.tensor_types.iter().zip(&patterns);
     let rules = rules.map(|(rule, pattern)| TensorTypes {
         pattern: pattern.as_ptr(),
-        kind: TensorType::by_name(&rule.kind).unwrap().id,
+        kind: TensorType::by_name(&rule.dtype).unwrap().id,
     });
     let tensor_types: Vec<_> = rules.chain([TensorTypes { pattern: std::ptr::null(), kind: NO_TYPE }]).collect();
     let mut pruned: Vec<i32> = recipe.prune_layers.iter().map(|layer| *layer as i32).collect();

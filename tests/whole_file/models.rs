@@ -19,7 +19,7 @@ pub struct Spec {
     pub experts: u64,
     pub tied: bool,
     pub alignment: u32,
-    pub kind: TensorType,
+    pub dtype: TensorType,
     /// Fused attention, as in falcon.
     pub joined: bool,
     /// Latent attention: `attn_kv_b` instead of `attn_v`.
@@ -39,7 +39,7 @@ pub const BASE: Spec = Spec {
     experts: 0,
     tied: false,
     alignment: 32,
-    kind: TensorType::F16,
+    dtype: TensorType::F16,
     joined: false,
     latent: false,
     oddities: false,
@@ -48,8 +48,8 @@ pub const BASE: Spec = Spec {
 pub fn specs() -> Vec<Spec> {
     vec![
         BASE,
-        Spec { name: "bf16", kind: TensorType::BF16, layers: 2, ..BASE },
-        Spec { name: "f32", kind: TensorType::F32, layers: 2, ..BASE },
+        Spec { name: "bf16", dtype: TensorType::BF16, layers: 2, ..BASE },
+        Spec { name: "f32", dtype: TensorType::F32, layers: 2, ..BASE },
         Spec { name: "tied", tied: true, layers: 16, ..BASE },
         Spec { name: "gqa8", heads: 8, kv_heads: 1, ..BASE },
         Spec { name: "odd576", width: 576, hidden: 96, layers: 3, ..BASE },
@@ -74,8 +74,8 @@ fn tensors(spec: &Spec) -> Vec<Made> {
     let Spec { width, hidden, .. } = *spec;
     let mut out = Vec::new();
     let mut add = |name: String, shape: &[u64]| {
-        let kind = if shape.len() < 2 || name.ends_with("_norm.weight") { TensorType::F32 } else { spec.kind };
-        out.push((name, shape.to_vec(), kind));
+        let dtype = if shape.len() < 2 || name.ends_with("_norm.weight") { TensorType::F32 } else { spec.dtype };
+        out.push((name, shape.to_vec(), dtype));
     };
     add("token_embd.weight".into(), &[width, ROWS + 4]);
     add("output_norm.weight".into(), &[width]);
@@ -154,9 +154,9 @@ fn metadata(spec: &Spec) -> Vec<Vec<u8>> {
     pairs
 }
 
-fn weights(kind: TensorType, count: u64, rng: &mut Rng) -> Vec<u8> {
+fn weights(dtype: TensorType, count: u64, rng: &mut Rng) -> Vec<u8> {
     let values = (0..count).map(|_| (rng.gauss() * 0.05) as f32);
-    match kind {
+    match dtype {
         TensorType::F32 => values.flat_map(f32::to_le_bytes).collect(),
         TensorType::F16 => values.flat_map(|x| f16_from_f32(x).to_le_bytes()).collect(),
         TensorType::BF16 => values.flat_map(|x| bf16_from_f32(x).to_le_bytes()).collect(),
@@ -167,11 +167,11 @@ fn weights(kind: TensorType, count: u64, rng: &mut Rng) -> Vec<u8> {
 /// Writes a complete GGUF file.
 pub fn file(spec: &Spec, rng: &Rng) -> Vec<u8> {
     let tensors = tensors(spec);
-    let records: Vec<_> = tensors.iter().map(|(name, shape, kind)| Record { name, shape, kind: *kind }).collect();
+    let records: Vec<_> = tensors.iter().map(|(name, shape, dtype)| Record { name, shape, dtype: *dtype }).collect();
     let written = write_header(&metadata(spec), &records, spec.alignment).unwrap();
     let mut out = written.header;
-    for ((name, shape, kind), place) in tensors.iter().zip(written.places) {
-        out.extend(weights(*kind, shape.iter().product(), &mut rng.fork(name)));
+    for ((name, shape, dtype), place) in tensors.iter().zip(written.places) {
+        out.extend(weights(*dtype, shape.iter().product(), &mut rng.fork(name)));
         out.resize((place.offset + place.padded) as usize, 0);
     }
     out

@@ -24,7 +24,7 @@ pub struct Header {
 #[derive(Clone, Debug)]
 pub(super) struct Pair {
     pub key: String,
-    pub kind: ValueType,
+    pub value_type: ValueType,
     pub whole: Range<usize>,
     pub value: Range<usize>,
 }
@@ -35,7 +35,7 @@ pub struct KeyValue<'a> {
     /// The key.
     pub key: &'a str,
     /// The type of the value.
-    pub kind: ValueType,
+    pub value_type: ValueType,
     /// The whole pair as stored in the file: key, type and value.
     pub raw: &'a [u8],
     value: &'a [u8],
@@ -46,7 +46,7 @@ impl<'a> KeyValue<'a> {
     pub fn value(&self) -> Value<'a> {
         let mut reader: Reader<'a> = whole(self.value);
         // Cannot fail, because the parser has already read the value; the empty string is a harmless fallback.
-        read(&mut reader, self.kind, 0).unwrap_or(Value::String(&[]))
+        read(&mut reader, self.value_type, 0).unwrap_or(Value::String(&[]))
     }
 }
 
@@ -58,11 +58,11 @@ pub struct Tensor {
     /// One to four dimensions, all nonzero. The first is the row length.
     pub shape: Shape,
     /// The dtype of the tensor.
-    pub kind: TensorType,
-    /// The dtype in the source file if the tensor is converted from another container; otherwise equal to `kind`.
-    pub stored: TensorType,
+    pub dtype: TensorType,
+    /// The dtype in the source file if the tensor is converted from another container; otherwise equal to `dtype`.
+    pub stored_dtype: TensorType,
     /// Rows per attention head if the two halves of each head's rows have to be interleaved on reading; 0 otherwise.
-    pub head_rows: u64,
+    pub permuted_head_rows: u64,
     /// Start of the data, in bytes from the start of the file.
     pub offset: u64,
     /// Size of the data in bytes.
@@ -94,7 +94,7 @@ impl Tensor {
 
 impl Header {
     /// Builds a header for a model from another container. Tensor offsets refer to that container.
-    pub fn made(pairs: &[(String, Value)], mut tensors: Vec<Tensor>, file_size: u64) -> Header {
+    pub fn imported(pairs: &[(String, Value)], mut tensors: Vec<Tensor>, file_size: u64) -> Header {
         let mut shapes = Pool::default();
         tensors.iter_mut().for_each(|tensor| tensor.shape = shapes.share(&tensor.shape));
         let mut bytes = Vec::new();
@@ -104,7 +104,7 @@ impl Header {
             let end = bytes.len();
             // The value is preceded by the key's length, the key and the type.
             let at = start.saturating_add(key.len()).saturating_add(12);
-            Pair { key: key.clone(), kind: value.kind(), whole: start..end, value: at..end }
+            Pair { key: key.clone(), value_type: value.value_type(), whole: start..end, value: at..end }
         });
         let pairs = pairs.collect();
         let (version, alignment, shards) = (3, DEFAULT_ALIGNMENT, Vec::new());
@@ -149,7 +149,7 @@ impl Header {
     fn view<'a>(&'a self, pair: &'a Pair) -> KeyValue<'a> {
         // These ranges refer to these bytes, as constructed by the parser.
         let at = |range: &Range<usize>| self.bytes.get(range.clone()).unwrap_or(&[]);
-        KeyValue { key: &pair.key, kind: pair.kind, raw: at(&pair.whole), value: at(&pair.value) }
+        KeyValue { key: &pair.key, value_type: pair.value_type, raw: at(&pair.whole), value: at(&pair.value) }
     }
 
     /// The alignment stated in the metadata, not validated.

@@ -161,10 +161,10 @@ fn pairs(reader: &mut Reader, count: u64) -> Read<Vec<Pair>> {
     for index in 0..count {
         let start = reader.position();
         let key = text(read_string(reader, MAX_KEY_BYTES, "a metadata key")?, "metadata key", index)?;
-        let kind = reader.u32()?;
-        let kind = ValueType::by_id(kind).map_err(|error| error.within(&format!("metadata '{key}'")))?;
+        let value_type = reader.u32()?;
+        let value_type = ValueType::by_id(value_type).map_err(|error| error.within(&format!("metadata '{key}'")))?;
         let value = reader.position();
-        match read(reader, kind, 0) {
+        match read(reader, value_type, 0) {
             Err(Stop::Failed(error)) => return Err(error.within(&format!("metadata '{key}'")).into()),
             other => other?,
         };
@@ -172,7 +172,7 @@ fn pairs(reader: &mut Reader, count: u64) -> Read<Vec<Pair>> {
             return Err(twice("metadata key", key).into());
         }
         let end = reader.position();
-        pairs.push(Pair { key: key.to_owned(), kind, whole: start..end, value: value..end });
+        pairs.push(Pair { key: key.to_owned(), value_type, whole: start..end, value: value..end });
     }
     Ok(pairs)
 }
@@ -188,7 +188,7 @@ fn text<'a>(bytes: &'a [u8], what: &str, index: u64) -> Result<&'a str> {
 fn check_alignment(header: &Header) -> Result<u32> {
     let bad = |message: String| Err(Error::new(Code::MALFORMED, message).with("key", ALIGNMENT_KEY));
     match header.stated_alignment() {
-        Err(other) => bad(format!("{ALIGNMENT_KEY} must be a u32, but has type {}", other.kind().name)),
+        Err(other) => bad(format!("{ALIGNMENT_KEY} must be a u32, but has type {}", other.value_type().name)),
         Ok(alignment) if !alignment.is_power_of_two() => {
             bad(format!("{ALIGNMENT_KEY} is {alignment}, but must be a power of two"))
         }
@@ -225,29 +225,29 @@ fn rest_of_record(reader: &mut Reader, name: &str, shapes: &mut Pool<[u64]>) -> 
     for n in shape.iter_mut().take(dims as usize) {
         *n = reader.u64()?;
     }
-    let kind = TensorType::by_id(reader.u32()?)?;
+    let dtype = TensorType::by_id(reader.u32()?)?;
     let offset = reader.u64()?;
-    let bytes = size(shape, kind)?;
+    let bytes = size(shape, dtype)?;
     let (name, shape) = (Name::from(name), shapes.share(shape));
-    Ok(Tensor { name, shape, kind, stored: kind, head_rows: 0, offset, bytes })
+    Ok(Tensor { name, shape, dtype, stored_dtype: dtype, permuted_head_rows: 0, offset, bytes })
 }
 
-fn size(shape: &[u64], kind: TensorType) -> Result<u64> {
+fn size(shape: &[u64], dtype: TensorType) -> Result<u64> {
     let malformed = |message: String| Error::new(Code::MALFORMED, message);
     let row = shape.first().copied().unwrap_or(1);
     if shape.contains(&0) {
         return Err(malformed(format!("its shape {shape:?} has a dimension of 0")));
     }
-    if !row.is_multiple_of(kind.weights) {
+    if !row.is_multiple_of(dtype.weights) {
         let message = format!(
             "{} has blocks of {} weights, but rows of {row} are not a multiple of that",
-            kind.name, kind.weights
+            dtype.name, dtype.weights
         );
         return Err(malformed(message));
     }
     let weights = shape.iter().try_fold(1u64, |product, n| product.checked_mul(*n));
     // ggml counts in i64, and so does every program that could read the file.
-    weights.and_then(|weights| kind.size_of(weights)).filter(|bytes| i64::try_from(*bytes).is_ok()).ok_or_else(|| {
+    weights.and_then(|weights| dtype.size_of(weights)).filter(|bytes| i64::try_from(*bytes).is_ok()).ok_or_else(|| {
         let message = format!("its shape {shape:?} has more weights than a file can hold");
         Error::new(Code::TOO_LARGE, message)
     })

@@ -158,7 +158,7 @@ impl TensorType {
     /// # Errors
     /// [`Code::UNSUPPORTED`] for an unknown id, or for one that was removed from the format (with its name).
     pub fn by_id(id: u32) -> Result<TensorType> {
-        if let Some(found) = Self::ALL.iter().find(|kind| kind.id == id) {
+        if let Some(found) = Self::ALL.iter().find(|dtype| dtype.id == id) {
             return Ok(*found);
         }
         let message = match REMOVED.iter().find(|(removed, ..)| *removed == id) {
@@ -174,8 +174,8 @@ impl TensorType {
     /// [`Code::UNKNOWN_NAME`] if there is none.
     pub fn by_name(name: &str) -> Result<TensorType> {
         let mut all = Self::ALL.iter().chain(Self::FOREIGN);
-        all.find(|kind| kind.name.eq_ignore_ascii_case(name)).copied().ok_or_else(|| {
-            let names: Vec<_> = Self::ALL.iter().map(|kind| kind.name).collect();
+        all.find(|dtype| dtype.name.eq_ignore_ascii_case(name)).copied().ok_or_else(|| {
+            let names: Vec<_> = Self::ALL.iter().map(|dtype| dtype.name).collect();
             Error::new(
                 Code::UNKNOWN_NAME,
                 format!("unknown tensor type '{name}'; the known types are {}", names.join(", ")),
@@ -191,7 +191,7 @@ impl TensorType {
     pub fn of_dtype(dtype: &str) -> Result<TensorType> {
         let mut known = SHARED.iter().chain(Self::FOREIGN);
         known
-            .find(|kind| kind.name == dtype)
+            .find(|known| known.name == dtype)
             .copied()
             .ok_or_else(|| Error::new(Code::UNSUPPORTED, format!("dtype {dtype} is not supported")).with("type", dtype))
     }
@@ -219,11 +219,11 @@ mod tests {
 
     #[test]
     fn numbers_and_names_round_trip() {
-        for kind in TensorType::ALL {
-            assert_eq!(TensorType::by_id(kind.id).unwrap(), *kind);
-            assert_eq!(TensorType::by_name(&kind.name.to_lowercase()).unwrap(), *kind);
+        for dtype in TensorType::ALL {
+            assert_eq!(TensorType::by_id(dtype.id).unwrap(), *dtype);
+            assert_eq!(TensorType::by_name(&dtype.name.to_lowercase()).unwrap(), *dtype);
         }
-        assert!(TensorType::ALL.is_sorted_by_key(|kind| kind.id));
+        assert!(TensorType::ALL.is_sorted_by_key(|dtype| dtype.id));
     }
 
     #[test]

@@ -48,7 +48,7 @@ impl ValueType {
     /// # Errors
     /// [`Code::MALFORMED`] if there is none.
     pub fn by_id(id: u32) -> Result<ValueType> {
-        Self::ALL.iter().find(|kind| kind.id == id).copied().ok_or_else(|| {
+        Self::ALL.iter().find(|value_type| value_type.id == id).copied().ok_or_else(|| {
             Error::new(Code::MALFORMED, format!("value type {id} does not exist; types are 0 to 12")).with("type", id)
         })
     }
@@ -152,7 +152,7 @@ impl<'a> Iterator for Items<'a> {
 
 impl<'a> Value<'a> {
     /// The type of the value.
-    pub fn kind(&self) -> ValueType {
+    pub fn value_type(&self) -> ValueType {
         match self {
             Value::U8(_) => ValueType::U8,
             Value::I8(_) => ValueType::I8,
@@ -232,8 +232,9 @@ impl<'a> Value<'a> {
 pub fn array_items(element: ValueType, values: &[Value]) -> Result<Vec<u8>> {
     let mut items = Vec::new();
     for value in values {
-        if value.kind() != element {
-            let message = format!("an array of {} cannot hold a value of type {}", element.name, value.kind().name);
+        if value.value_type() != element {
+            let message =
+                format!("an array of {} cannot hold a value of type {}", element.name, value.value_type().name);
             return Err(Error::new(Code::ARGUMENT, message));
         }
         value.write(&mut items);
@@ -263,8 +264,8 @@ pub(super) fn whole(bytes: &[u8]) -> Reader<'_> {
 }
 
 /// Reads one value; `depth` is the number of enclosing arrays.
-pub(super) fn read<'a>(reader: &mut Reader<'a>, kind: ValueType, depth: u32) -> Read<Value<'a>> {
-    Ok(match kind {
+pub(super) fn read<'a>(reader: &mut Reader<'a>, value_type: ValueType, depth: u32) -> Read<Value<'a>> {
+    Ok(match value_type {
         ValueType::U8 => Value::U8(u8::from_le_bytes(reader.array()?)),
         ValueType::I8 => Value::I8(i8::from_le_bytes(reader.array()?)),
         ValueType::U16 => Value::U16(u16::from_le_bytes(reader.array()?)),

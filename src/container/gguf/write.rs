@@ -13,7 +13,7 @@ pub struct Record<'a> {
     /// The shape, written as it is.
     pub shape: &'a [u64],
     /// The dtype of the tensor.
-    pub kind: TensorType,
+    pub dtype: TensorType,
 }
 
 /// A complete header and the positions of all tensors.
@@ -42,7 +42,7 @@ pub struct Place {
 pub fn encode_pair(key: &str, value: &Value) -> Vec<u8> {
     let mut out = Vec::new();
     write_string(key.as_bytes(), &mut out);
-    out.extend(value.kind().id.to_le_bytes());
+    out.extend(value.value_type().id.to_le_bytes());
     value.write(&mut out);
     out
 }
@@ -134,17 +134,17 @@ fn record_bytes(record: &Record) -> usize {
 }
 
 fn stored_bytes(record: &Record) -> Result<u64> {
-    let Record { name, shape, kind } = record;
+    let Record { name, shape, dtype } = record;
     let row = shape.first().copied().unwrap_or(1);
-    if !row.is_multiple_of(kind.weights) {
+    if !row.is_multiple_of(dtype.weights) {
         let message = format!(
             "tensor '{name}': rows of {row} weights are not a multiple of the block size of {} ({})",
-            kind.weights, kind.name
+            dtype.weights, dtype.name
         );
-        return Err(Error::new(Code::LENGTH, message).with("actual", row).with("expected", kind.weights));
+        return Err(Error::new(Code::LENGTH, message).with("actual", row).with("expected", dtype.weights));
     }
     let weights = shape.iter().try_fold(1u64, |product, n| product.checked_mul(*n));
-    weights.and_then(|weights| kind.size_of(weights)).ok_or_else(|| {
+    weights.and_then(|weights| dtype.size_of(weights)).ok_or_else(|| {
         Error::new(Code::TOO_LARGE, format!("tensor '{name}' has the shape {shape:?}, which is too large for a file"))
     })
 }
@@ -156,6 +156,6 @@ fn write_record(record: &Record, offset: u64, out: &mut Vec<u8>) {
     for n in shape {
         out.extend(n.to_le_bytes());
     }
-    out.extend(record.kind.id.to_le_bytes());
+    out.extend(record.dtype.id.to_le_bytes());
     out.extend(offset.to_le_bytes());
 }

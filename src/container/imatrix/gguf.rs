@@ -64,9 +64,9 @@ fn chunks(header: &Header) -> Result<Option<i32>> {
 }
 
 fn floats(bytes: &[u8], tensor: &Tensor) -> Result<Vec<f32>> {
-    let Tensor { name, kind, offset, bytes: len, .. } = tensor;
-    if *kind != TensorType::F32 {
-        let message = format!("'{name}' of the importance matrix must be F32, but is {}", kind.name);
+    let Tensor { name, dtype, offset, bytes: len, .. } = tensor;
+    if *dtype != TensorType::F32 {
+        let message = format!("'{name}' of the importance matrix must be F32, but is {}", dtype.name);
         return Err(Error::new(Code::MALFORMED, message).with("tensor", name.as_str()));
     }
     if len.wrapping_div(4) > MAX_VALUES {

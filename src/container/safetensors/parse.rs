@@ -29,7 +29,7 @@ pub struct SafetensorsTensor {
     /// The name, unique in the file.
     pub name: Name,
     /// The dtype; all have one weight per block.
-    pub kind: TensorType,
+    pub dtype: TensorType,
     /// The dimensions, with the row length last; empty for a scalar.
     pub shape: Shape,
     /// Start of the data, in bytes from the start of the file.
@@ -124,8 +124,8 @@ fn tensor(name: &Name, value: &Value, data_start: u64, shapes: &mut Pool<[u64]>)
     if name.is_empty() {
         return Err(malformed("it has no name"));
     }
-    let dtype = value.get("dtype").and_then(Value::as_str).ok_or_else(|| malformed("it has no dtype"))?;
-    let kind = TensorType::of_dtype(dtype)?;
+    let dtype_name = value.get("dtype").and_then(Value::as_str).ok_or_else(|| malformed("it has no dtype"))?;
+    let dtype = TensorType::of_dtype(dtype_name)?;
     let shape = counts(value, "shape")?;
     if shape.len() > MAX_DIMS {
         let message = format!("it has {} dimensions; the limit is {MAX_DIMS}", shape.len());
@@ -139,18 +139,19 @@ fn tensor(name: &Name, value: &Value, data_start: u64, shapes: &mut Pool<[u64]>)
         return Err(malformed(format!("its data ends at {end}, before its start at {begin}")));
     };
     let weights = shape.iter().try_fold(1u64, |product, n| product.checked_mul(*n));
-    let expected = weights.and_then(|weights| kind.size_of(weights));
+    let expected = weights.and_then(|weights| dtype.size_of(weights));
     let Some(expected) = expected.filter(|expected| i64::try_from(*expected).is_ok()) else {
         let message = format!("its shape {shape:?} has more weights than a file can hold");
         return Err(Error::new(Code::TOO_LARGE, message));
     };
     if bytes != expected {
-        let message = format!("{dtype} with shape {shape:?} takes {expected} bytes, but data_offsets spans {bytes}");
+        let message =
+            format!("{dtype_name} with shape {shape:?} takes {expected} bytes, but data_offsets spans {bytes}");
         return Err(malformed(message).with("actual", bytes).with("expected", expected));
     }
     Ok(SafetensorsTensor {
         name: name.clone(),
-        kind,
+        dtype,
         shape: shapes.share(&shape),
         offset: data_start.saturating_add(begin),
         bytes,

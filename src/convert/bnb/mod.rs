@@ -29,7 +29,7 @@ const ALIGNMENT: usize = 8;
 /// # Errors
 /// [`Code::ARGUMENT`] for options of other presets, and for a model that is already quantized; [`Code::MALFORMED`] for
 /// a `config.json` that is not a JSON object; [`Code::UNSUPPORTED`] for weights that are codes or transposed.
-pub fn plan(folder: &Folder, kind: TensorType, recipe: &Recipe, importance: bool) -> Result<Plan> {
+pub fn plan(folder: &Folder, dtype: TensorType, recipe: &Recipe, importance: bool) -> Result<Plan> {
     check_four_bit_options(recipe, importance)?;
     let quantized = folder.tensors().iter().find(|tensor| tensor.name.contains(".quant_state.bitsandbytes__"));
     if let Some(SafetensorsTensor { name, .. }) = quantized {
@@ -40,9 +40,9 @@ pub fn plan(folder: &Folder, kind: TensorType, recipe: &Recipe, importance: bool
     let model = folder.file("config.json").map(config).transpose()?.unwrap_or_default();
     let excluded = recipe.exclude_modules.as_deref().unwrap_or_default();
     let choice = choose(folder.tensors(), &model, excluded)?;
-    let data_type = if kind == TensorType::NF4 { DataType4Bit::Nf4 } else { DataType4Bit::Fp4 };
+    let data_type = if dtype == TensorType::NF4 { DataType4Bit::Nf4 } else { DataType4Bit::Fp4 };
     let layout = TailLayout { data_type, double_quant: recipe.double_quant == Some(true) };
-    lay(folder.tensors(), kind, layout, choice)
+    lay(folder.tensors(), dtype, layout, choice)
 }
 
 fn config(text: &[u8]) -> Result<ModelKind> {
@@ -84,18 +84,18 @@ impl Records {
     }
 }
 
-fn lay(all: &[SafetensorsTensor], kind: TensorType, layout: TailLayout, choice: Choice) -> Result<Plan> {
+fn lay(all: &[SafetensorsTensor], dtype: TensorType, layout: TailLayout, choice: Choice) -> Result<Plan> {
     let Choice { kept, skipped } = choice;
     let mut records = Records::default();
     let mut reasons = Pool::default();
     let mut tensors = Vec::with_capacity(all.len());
     let (stay, change): (Vec<&SafetensorsTensor>, Vec<_>) =
         all.iter().partition(|tensor| kept.contains_key(&tensor.name));
-    for tensor in sorted(&stay, |a, b| b.kind.bytes.cmp(&a.kind.bytes)) {
+    for tensor in sorted(&stay, |a, b| b.dtype.bytes.cmp(&a.dtype.bytes)) {
         let place = Place { offset: records.at, bytes: tensor.bytes, padded: tensor.bytes };
         let why = kept.get(&tensor.name).copied().unwrap_or_default();
-        tensors.push(placed(tensor, tensor.kind, reasons.share(why), place));
-        records.add(&tensor.name, tensor.kind.name, &tensor.shape, tensor.bytes);
+        tensors.push(placed(tensor, tensor.dtype, reasons.share(why), place));
+        records.add(&tensor.name, tensor.dtype.name, &tensor.shape, tensor.bytes);
     }
     for tensor in change {
         let offset = records.at;
@@ -103,13 +103,13 @@ fn lay(all: &[SafetensorsTensor], kind: TensorType, layout: TailLayout, choice: 
         let (bytes, blocks) = (weights.div_ceil(2), weights.div_ceil(BLOCK_SIZE as u64));
         records.add(&tensor.name, "U8", &[bytes, 1], bytes);
         let shape: Vec<usize> = tensor.shape.iter().map(|extent| *extent as usize).collect();
-        for part in layout.parts(&shape, four_bit_dtype(tensor.kind), blocks, records.at)? {
+        for part in layout.parts(&shape, four_bit_dtype(tensor.dtype), blocks, records.at)? {
             let size = if part.dtype == StateDtype::F32 { 4 } else { 1 };
             let name = format!("{}{}", tensor.name, part.suffix);
             records.add(&name, part.dtype.name(), &[part.count], size * part.count);
         }
         let place = Place { offset, bytes, padded: records.at - offset };
-        tensors.push(placed(tensor, kind, reasons.share("a linear layer"), place));
+        tensors.push(placed(tensor, dtype, reasons.share("a linear layer"), place));
     }
     let header = records.header();
     for tensor in &mut tensors {
@@ -127,13 +127,13 @@ fn placed(tensor: &SafetensorsTensor, to: TensorType, why: Name, place: Place) -
     PlannedTensor {
         name: tensor.name.clone(),
         source_name: tensor.name.clone(),
-        from: tensor.kind,
+        from: tensor.dtype,
         to,
         why,
         rows: shape.iter().skip(1).product(),
         row_length: shape[0],
         shape: shape.into(),
-        head_rows: 0,
+        permuted_head_rows: 0,
         source_offset: tensor.offset,
         source_bytes: tensor.bytes,
         place,

@@ -207,7 +207,7 @@ fn why_kept(
     names: &HashSet<&str>,
 ) -> Option<&'static str> {
     let dotted = format!(".{module}.");
-    if !FLOATS.contains(&tensor.kind) {
+    if !FLOATS.contains(&tensor.dtype) {
         return Some("its type");
     }
     if excluded.iter().any(|part| dotted.contains(&format!(".{part}."))) {

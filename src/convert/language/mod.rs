@@ -43,11 +43,11 @@ mod tokenizer_class;
 mod vocabulary;
 
 use super::folder::{Float, Folder};
-use super::plain::made;
+use super::plain::imported_tensor;
 use crate::container::gguf::{Header, Tensor, TensorType};
 use crate::container::safetensors::SafetensorsTensor;
 use crate::error::{Code, Error, Result};
-use crate::recipe::MAX_TEXT_NAME;
+use crate::recipe::MAX_LANGUAGE_NAME;
 use crate::sort::sorted;
 use architecture::{Architecture, Row};
 pub(super) use architecture::{class, converts};
@@ -75,8 +75,16 @@ pub(super) fn header(folder: &Folder, float: Float, pre_tokenizer: Option<&str>)
     let mut tensors = Vec::with_capacity(order.len());
     if let Some(factors) = rope_scaling::factors(&parameters)? {
         let (shape, bytes) = (vec![factors.len() as u64], (factors.len() as u64).saturating_mul(4));
-        let (name, kind, offset) = ("rope_freqs.weight".into(), TensorType::F32, folder.size());
-        tensors.push(Tensor { name, shape: shape.into(), kind, stored: kind, head_rows: 0, offset, bytes });
+        let (name, dtype, offset) = ("rope_freqs.weight".into(), TensorType::F32, folder.size());
+        tensors.push(Tensor {
+            name,
+            shape: shape.into(),
+            dtype,
+            stored_dtype: dtype,
+            permuted_head_rows: 0,
+            offset,
+            bytes,
+        });
     }
     let reranker = match reranker::is(files, folder, &parameters) {
         true => Some(Reranker::of(files, folder, &parameters)?),
@@ -96,19 +104,19 @@ pub(super) fn header(folder: &Folder, float: Float, pre_tokenizer: Option<&str>)
     }
     distinct(&tensors)?;
     let weights = tensors.iter().map(|tensor| tensor.shape.iter().product::<u64>()).sum();
-    let kinds = folder.tensors().iter().filter(|tensor| tensor.shape.len() > 1).map(|tensor| tensor.kind);
+    let dtypes = folder.tensors().iter().filter(|tensor| tensor.shape.len() > 1).map(|tensor| tensor.dtype);
 
     let mut pairs = Pairs::default();
     pairs.text("general.architecture", architecture.name);
     pairs.text("general.type", "model");
     general::write(files, folder.name(), weights, &mut pairs)?;
-    parameters.write(float.file_type(kinds), files, &mut pairs)?;
+    parameters.write(float.file_type(dtypes), files, &mut pairs)?;
     if reranker.is_some() {
         reranker::write(&mut pairs);
     }
     pairs.u32("general.quantization_version", 2);
     vocabulary::write(files, &parameters, &mut pairs)?;
-    Ok(Header::made(&pairs.values(), tensors, folder.size()))
+    Ok(Header::imported(&pairs.values(), tensors, folder.size()))
 }
 
 /// Rejects two tensors that map to the same name, as a tensor may have several spellings (`model.norm` and `norm`,
@@ -149,23 +157,23 @@ pub(super) fn repeated(folder: &Folder) -> Vec<(u64, u64)> {
 /// specifies.
 fn converted(tensor: &SafetensorsTensor, row: Row, parameters: &Parameters, float: Float) -> Result<Tensor> {
     let precise = row.precise || tensor.shape.len() <= 1 || row.name.ends_with("_norm.weight");
-    let kind = if precise || !row.name.ends_with(".weight") { TensorType::F32 } else { float.of(tensor.kind) };
+    let dtype = if precise || !row.name.ends_with(".weight") { TensorType::F32 } else { float.of(tensor.dtype) };
     let refuse = |message: String| {
         let message = format!("tensor '{}': {message}", tensor.name);
         Err(Error::new(Code::UNSUPPORTED, message).with("tensor", tensor.name.as_str()))
     };
     const FLOATS: &[TensorType] = &[TensorType::F64, TensorType::F32, TensorType::F16, TensorType::BF16];
-    if !FLOATS.contains(&tensor.kind) {
+    if !FLOATS.contains(&tensor.dtype) {
         return refuse(format!(
             "the weights of a language model must be F64, F32, F16 or BF16, not {}",
-            tensor.kind.name
+            tensor.dtype.name
         ));
     }
     let heads = parameters.heads_of(row.rotary);
     let rows = tensor.shape.first().copied().unwrap_or(0);
-    let head_rows = rows.checked_div(heads).unwrap_or(0);
-    if heads > 0 && (!rows.is_multiple_of(heads) || !head_rows.is_multiple_of(2)) {
+    let permuted_head_rows = rows.checked_div(heads).unwrap_or(0);
+    if heads > 0 && (!rows.is_multiple_of(heads) || !permuted_head_rows.is_multiple_of(2)) {
         return refuse(format!("its {rows} rows cannot be divided into {heads} heads with an even number of rows"));
     }
-    Ok(Tensor { head_rows, ..made(tensor, row.name.into(), kind, MAX_TEXT_NAME)? })
+    Ok(Tensor { permuted_head_rows, ..imported_tensor(tensor, row.name.into(), dtype, MAX_LANGUAGE_NAME)? })
 }

@@ -84,7 +84,7 @@ impl<'a> Reranker<'a> {
     pub fn tensor(&self, head: &SafetensorsTensor, offset: u64) -> SafetensorsTensor {
         let bytes = self.ranges().iter().map(|(_, bytes)| bytes).sum();
         let shape = vec![self.rows.len() as u64, head.shape.get(1).copied().unwrap_or(0)];
-        SafetensorsTensor { name: head.name.clone(), kind: head.kind, shape: shape.into(), offset, bytes }
+        SafetensorsTensor { name: head.name.clone(), dtype: head.dtype, shape: shape.into(), offset, bytes }
     }
 }
 

@@ -39,7 +39,7 @@ impl Quads {
         let mut here = Best::from_fn(|lane| lane as f32);
         for quad in &self.quads[self.starts[key] as usize..self.starts[key + 1] as usize] {
             let mut levels = [0.0; 16];
-            Best::widen(quad, &mut levels, |level| level);
+            Best::decode_to_f32(quad, &mut levels, |level| level);
             let mut sum = Best::splat(0.0);
             for (i, levels) in levels.chunks_exact(4).enumerate() {
                 let diff = scale * Best::load(levels) - x[i];

@@ -83,7 +83,7 @@ pub struct MixedTensor {
     /// The name.
     pub name: String,
     /// The selected dtype.
-    pub kind: TensorType,
+    pub dtype: TensorType,
     /// Size in bytes.
     pub bytes: u64,
     /// Relative error.
@@ -105,7 +105,7 @@ pub struct NearestPreset {
 
 /// A dtype that a tensor can have.
 struct Candidate {
-    kind: TensorType,
+    dtype: TensorType,
     bytes: u64,
     cost: f64,
     error: f64,
@@ -167,10 +167,10 @@ impl Search<'_> {
             let unimportant = small.is_some_and(|small| small.needs_importance && !small.has_importance);
             let mut candidates = self.candidates(planned, results, unimportant)?;
             if let Some(kept) = copied.tensors.get(index)
-                && candidates.iter().all(|candidate| candidate.kind != kept.to)
+                && candidates.iter().all(|candidate| candidate.dtype != kept.to)
             {
-                let (kind, bytes, cost) = (kept.to, kept.place.bytes, kept.place.padded as f64);
-                candidates.push(Candidate { kind, bytes, cost, error: 0.0, relative_rmse: 0.0 });
+                let (dtype, bytes, cost) = (kept.to, kept.place.bytes, kept.place.padded as f64);
+                candidates.push(Candidate { dtype, bytes, cost, error: 0.0, relative_rmse: 0.0 });
             }
             fixed -= planned.place.padded;
             items.push(Item { planned, candidates });
@@ -212,8 +212,8 @@ impl Search<'_> {
             NearestPreset { measured: measured_of(&picks), ..preset }
         });
         let tensor = |(planned, candidate): (&PlannedTensor, &Candidate)| {
-            let Candidate { kind, bytes, error, .. } = *candidate;
-            MixedTensor { name: planned.name.to_string(), kind, bytes, error }
+            let Candidate { dtype, bytes, error, .. } = *candidate;
+            MixedTensor { name: planned.name.to_string(), dtype, bytes, error }
         };
         Ok(Mix {
             preset,
@@ -250,21 +250,21 @@ impl Search<'_> {
             return Err(Error::new(Code::ARGUMENT, message).with("tensor", &*planned.name));
         };
         let from = planned.from;
-        let needy = |kind: TensorType| presets().any(|preset| preset.name == kind.name && preset.needs_importance());
+        let needy = |dtype: TensorType| presets().any(|preset| preset.name == dtype.name && preset.needs_importance());
         let of = |result: &FormatError| {
             let FormatError { format, relative_rmse, weighted_error } = result;
             let weighted = self.model.weighted && !weighted_error.is_nan();
             let error = if weighted { *weighted_error } else { *relative_rmse };
-            let kind = TensorType::ALL.iter().copied().find(|kind| kind.name == format)?;
-            if !error.is_finite() || unimportant && needy(kind) {
+            let dtype = TensorType::ALL.iter().copied().find(|dtype| dtype.name == format)?;
+            if !error.is_finite() || unimportant && needy(dtype) {
                 return None;
             }
-            if from.is_quantized() && kind != from && !self.options.allow_requantize {
+            if from.is_quantized() && dtype != from && !self.options.allow_requantize {
                 return None;
             }
-            let bytes = kind.size_of(weights_of(planned))?;
+            let bytes = dtype.size_of(weights_of(planned))?;
             let cost = bytes.next_multiple_of(self.model.alignment.max(1)) as f64;
-            Some(Candidate { kind, bytes, cost, error, relative_rmse: *relative_rmse })
+            Some(Candidate { dtype, bytes, cost, error, relative_rmse: *relative_rmse })
         };
         Ok(results.iter().filter_map(of).collect())
     }
@@ -301,8 +301,8 @@ impl Search<'_> {
             }
             let type_of = types_of(&plan);
             let pick = |item: &Item<'_>| {
-                let kind = type_of(&item.planned.name)?;
-                item.candidates.iter().position(|candidate| candidate.kind == kind)
+                let dtype = type_of(&item.planned.name)?;
+                item.candidates.iter().position(|candidate| candidate.dtype == dtype)
             };
             let Some(picks) = items.iter().map(pick).collect::<Option<Vec<usize>>>() else { continue };
             let objective = loss_of(choices, &picks);
@@ -322,12 +322,12 @@ impl Search<'_> {
         let tensor_types = [&self.options.tensor_types, rules].concat();
         let plan = self.plan(Recipe { preset: preset.to_owned(), tensor_types, ..self.options.clone() })?;
         let type_of = types_of(&plan);
-        let wrong = chosen.iter().find(|(planned, candidate)| type_of(&planned.name) != Some(candidate.kind));
+        let wrong = chosen.iter().find(|(planned, candidate)| type_of(&planned.name) != Some(candidate.dtype));
         let planned_size = plan.size as f64;
         let (what, wanted) = match wrong {
             Some((planned, candidate)) => {
-                let found = type_of(&planned.name).map_or("missing", |kind| kind.name);
-                (format!("tensor '{}' would be {found}", planned.name), candidate.kind.name.to_owned())
+                let found = type_of(&planned.name).map_or("missing", |dtype| dtype.name);
+                (format!("tensor '{}' would be {found}", planned.name), candidate.dtype.name.to_owned())
             }
             None if !lacks_importance(&plan) && planned_size == size => return Ok(()),
             None => (format!("{planned_size} bytes"), format!("{size} bytes")),
@@ -383,10 +383,10 @@ fn influence_of(tensor: &PlannedTensor, tied: bool, experts_in_use: f64) -> f64 
 
 /// The preset determines the file type, which is that of the dtype with the most bytes. Float presets have no rules.
 fn preset_of(chosen: &[(&PlannedTensor, &Candidate)]) -> &'static str {
-    let sum = |kind: &str| -> u64 {
-        chosen.iter().filter(|(_, candidate)| candidate.kind.name == kind).map(|(_, candidate)| candidate.bytes).sum()
+    let sum = |dtype: &str| -> u64 {
+        chosen.iter().filter(|(_, candidate)| candidate.dtype.name == dtype).map(|(_, candidate)| candidate.bytes).sum()
     };
-    let used = |kind: &str| chosen.iter().any(|(_, candidate)| candidate.kind.name == kind);
+    let used = |dtype: &str| chosen.iter().any(|(_, candidate)| candidate.dtype.name == dtype);
     let quantized = formats().iter().filter(|codec| codec.weights > 1 && used(codec.name));
     let most = quantized.reduce(|best, codec| if sum(codec.name) > sum(best.name) { codec } else { best });
     most.map_or("Q8_0", |codec| codec.name)
@@ -406,5 +406,5 @@ fn rule(planned: &PlannedTensor, candidate: &Candidate) -> TensorTypeRule {
         }
     }
     pattern.push('$');
-    TensorTypeRule { pattern, kind: candidate.kind.name.to_owned(), why: Some("best mix".to_owned()) }
+    TensorTypeRule { pattern, dtype: candidate.dtype.name.to_owned(), why: Some("best mix".to_owned()) }
 }
