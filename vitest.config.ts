@@ -12,7 +12,7 @@ const HOSTILE = 'tests/js/hostile.test.ts';
 
 const SEED = 'tests/js/support/seed.ts';
 
-/** Those of the tests in Node that need nothing of Node: they run in every engine as they stand. */
+/** The Node tests that need nothing of Node: they also run in every engine. */
 const IN_ENGINES = [
   'affine',
   'analysis',
@@ -33,12 +33,12 @@ const IN_ENGINES = [
   'tiles',
 ].map((name) => `tests/js/${name}.test.ts`);
 
-/** `npm test` names those the machine has. */
+/** `npm test` sets the installed engines. */
 const ENGINES = process.env.QUANTPRESS_ENGINES?.split(',') ?? engineNames;
 
 export default defineConfig({
   resolve: {
-    // The tests use the package as its users do, by name; what is not offered is imported from ../../dist/.
+    // The tests import the package by name, like its users; internals are imported from ../../dist/.
     alias: [
       { find: /^quantpress$/, replacement: `${dist}node.js` },
       { find: /^quantpress\/(slim|inline|worker)$/, replacement: `${dist}$1.js` },
@@ -46,7 +46,7 @@ export default defineConfig({
   },
   test: {
     globalSetup: ['tests/js/support/build.ts'],
-    // Compiled code is loaded by Node itself, not rewritten: what is tested is what is shipped.
+    // Node itself loads the compiled code, not rewritten: the tests run what is shipped.
     server: { deps: { external: [/\/dist\//] } },
     // Whole models, on a busy machine of two cores.
     testTimeout: 120_000,
@@ -57,7 +57,8 @@ export default defineConfig({
         extends: true,
         test: { name: 'node', include: ['tests/js/**/*.test.ts'], exclude: [MEMORY], setupFiles: [SEED] },
       },
-      // Alone and last: beside others on two cores the collector runs late, and its lateness is what would be measured.
+      // Alone and last: next to other tests on two cores garbage collection runs late, which would distort the
+      // measurement.
       { extends: true, test: { name: 'memory', include: [MEMORY], sequence: { groupOrder: 1 } } },
       {
         extends: true,
@@ -65,7 +66,7 @@ export default defineConfig({
           name: 'browser',
           include: ['tests/browser/**/*.test.ts'],
           fileParallelism: false,
-          // A page of a busy machine is slow, and nothing in a test may depend on how slow.
+          // A page on a busy machine is slow, and tests must not depend on its speed.
           testTimeout: 300_000,
           hookTimeout: 300_000,
           expect: { poll: { timeout: 250_000 } },
@@ -94,7 +95,7 @@ export default defineConfig({
             screenshotFailures: false,
             connectTimeout: 120_000,
             provider: engines(),
-            // The hostile calls have a WebKitGTK of their own: once it closed the page that had run all else before them.
+            // The hostile calls have their own WebKitGTK, which once closed a page that had run everything else before.
             instances: ENGINES.flatMap((browser) =>
               browser === 'webkit'
                 ? [

@@ -1,4 +1,6 @@
-/** Every view for everybody: no serious finding of axe, in light and dark, wide and narrow; all of it from the keyboard. */
+/**
+ * Accessibility of every view: no serious violation in axe, light and dark, wide and narrow; and keyboard operation.
+ */
 
 import { readFile } from 'node:fs/promises';
 import type { AxeResults } from 'axe-core';
@@ -15,7 +17,7 @@ beforeAll(async () => {
   axe = await readFile('node_modules/axe-core/axe.min.js', 'utf8');
 });
 
-/** What axe finds that matters, as sentences. */
+/** The serious violations that axe finds, as sentences. */
 async function findings(page: Page): Promise<string[]> {
   await page.evaluate(axe);
   const { violations } = await page.evaluate<AxeResults>('axe.run(document, { resultTypes: ["violations"] })');
@@ -26,7 +28,7 @@ async function findings(page: Page): Promise<string[]> {
     );
 }
 
-/** Each view, in each state that looks different. */
+/** Each view in each visually different state. */
 const VIEWS: Record<string, { hash: string; ready: (page: Page) => Promise<void> }> = {
   Shrink: {
     hash: '#/',
@@ -81,7 +83,7 @@ const VIEWS: Record<string, { hash: string; ready: (page: Page) => Promise<void>
   },
 };
 
-// In one page for all: what takes time is to get it there.
+// One page for all sizes, because reaching the state takes time.
 test.each(Object.entries(VIEWS))(
   '%s has no accessibility violation, light or dark, wide or narrow',
   async (_, { hash, ready }) => {
@@ -99,7 +101,7 @@ test.each(Object.entries(VIEWS))(
         expect(await findings(page), `${colorScheme}, ${width} pixels`).toEqual([]);
       }
     }
-    // Nothing sticks out of a narrow page, down to 320 pixels.
+    // Nothing overflows a narrow page, down to 320 pixels.
     await page.setViewportSize({ width: 320, height: 640 });
     await expect
       .poll(() => page.evaluate(() => document.documentElement.scrollWidth - innerWidth))
@@ -109,7 +111,7 @@ test.each(Object.entries(VIEWS))(
   },
 );
 
-/** What has the focus, by name or by class. */
+/** The focused element, by name or by class. */
 const focused = (page: Page): Promise<string> =>
   page.evaluate(() => {
     const element = document.activeElement;
@@ -133,7 +135,7 @@ test('the keyboard alone reaches and leaves every view, and the first Tab stop s
     // After the last stop the browser's own controls have the focus.
     if (await page.evaluate(() => document.activeElement === document.body)) break;
     const stop = await focused(page);
-    // Where the focus is can be seen.
+    // The focus is visible.
     const seen = await page.evaluate(() => {
       const element = document.activeElement;
       const shown = element?.matches('input') ? (element.closest('label') ?? element) : element;
@@ -153,7 +155,7 @@ test('the keyboard alone starts and stops a benchmark', async () => {
   const part = page.getByRole('region', { name: 'Speed on this machine', exact: true });
   await part.getByRole('button', { name: 'Run' }).focus();
   await page.keyboard.press('Enter');
-  // The button that was pressed has become the one that stops: the focus is still there.
+  // The pressed button has become the stop button and still has the focus.
   await part.getByRole('button', { name: 'Stop' }).waitFor();
   expect(await focused(page)).toBe('Stop');
   await page.keyboard.press('Enter');

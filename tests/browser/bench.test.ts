@@ -1,4 +1,7 @@
-/** The accuracy benchmark in a page: a classifier trained, quantized and trained again there, with the figures of Node. */
+/**
+ * The accuracy benchmark in a page: a classifier is trained, quantized and trained again, with the same figures as in
+ * Node.
+ */
 
 import { readFileSync } from 'node:fs';
 import type { Browser } from 'playwright-core';

@@ -1,4 +1,4 @@
-/** The benchmarks in the page: run, watched, stopped, taken home. */
+/** The benchmarks in the page: run, progress, stop, export. */
 
 import { readFile } from 'node:fs/promises';
 import type { Page } from 'playwright-core';
@@ -40,7 +40,7 @@ test('the suite finishes, shows its finding, and exports its figures', async () 
   const png = await take(title, 'PNG');
   expect(png.subarray(1, 4).toString()).toBe('PNG');
   expect(png.readUInt32BE(16)).toBeGreaterThan(1000);
-  // The table says what the chart says.
+  // The table has the data of the chart.
   await part(title).locator('.twin > summary').click();
   const q4 = part(title).getByRole('row', { name: /^Q4_K/ });
   const decibels = expected.filter(({ name }) => name.endsWith(': Q4_K')).map(({ sqnrDb }) => sqnrDb.toFixed(2));
@@ -51,7 +51,7 @@ test('the speed benchmark measures one format after another and can be stopped',
   const title = 'Speed on this machine';
   const table = part(title).locator('tbody tr');
   await part(title).getByRole('button', { name: 'Run' }).click();
-  // From within the page: it does not wait for the test.
+  // Clicked from within the page, because the benchmark does not wait for the test.
   await part(title).evaluate(async (section) => {
     while (section.querySelectorAll('tbody tr').length < 3) await new Promise(requestAnimationFrame);
     [...section.querySelectorAll('button')].find(({ textContent }) => textContent === 'Stop')?.click();
@@ -59,7 +59,7 @@ test('the speed benchmark measures one format after another and can be stopped',
   await part(title).locator('p', { hasText: 'Stopped early' }).waitFor();
   const stopped = await table.count();
   expect(stopped).toBeLessThan(formats().length);
-  // Another one that runs to its end after it: by then a row of the first would have come.
+  // Another benchmark runs to its end: by then a row of the first would have arrived.
   await part('Signal to noise by bit width').getByRole('combobox').selectOption('16384');
   await part('Signal to noise by bit width').getByRole('button', { name: 'Run' }).click();
   await part('Signal to noise by bit width').locator('.finding', { hasText: 'within 4.6 bits' }).waitFor();
@@ -71,7 +71,7 @@ test('the accuracy benchmark runs, and leaving the view stops it', async () => {
   await part(title).getByRole('button', { name: 'Run' }).click();
   await says(part(title).locator('.finding'), /Of 97\.8%, two bits keep 72\.4% at best/);
   await part('Speed on this machine').getByRole('button', { name: 'Run' }).click();
-  // From within the page: the benchmark does not wait for the test.
+  // Clicked from within the page, because the benchmark does not wait for the test.
   await page.evaluate(async () => {
     const all = (kind: string) => [...document.querySelectorAll<HTMLElement>(kind)];
     while (!all('button').some(({ textContent }) => textContent === 'Stop')) await new Promise(requestAnimationFrame);
@@ -82,5 +82,5 @@ test('the accuracy benchmark runs, and leaving the view stops it', async () => {
   await page.locator('.hex').waitFor();
   await page.getByRole('link', { name: 'Benchmarks' }).click();
   await part('Speed on this machine').locator('p', { hasText: 'Stopped early' }).waitFor();
-  // What was measured is still there.
+  // The measured rows are still shown.
 });

@@ -1,4 +1,4 @@
-/** The microscope on one block, used as a person would use it: mouse, keyboard, numbers, a model's own block. */
+/** The block view with user input: mouse, keyboard, numbers, a block of a model. */
 
 import type { Page } from 'playwright-core';
 import {
@@ -24,10 +24,10 @@ beforeEach(() => {
   page = app.page;
 });
 
-/** The bytes as the page shows them. */
+/** The bytes shown by the page. */
 const shown = async (): Promise<number[]> =>
   (await page.locator('.byte').allTextContents()).map((text) => Number.parseInt(text, 16));
-/** One of the weights, as the table has them. */
+/** A weight in the table. */
 async function weight(index: number, column: 'Before' | 'After'): Promise<number> {
   const cells = page.locator('.twin tbody tr').nth(index).locator('td');
   return Number((await cells.nth(column === 'Before' ? 0 : 1).textContent())?.replace('−', '-'));
@@ -55,7 +55,7 @@ test('editing a byte changes the weights that the engine decodes, and can be und
   await page.keyboard.press('3');
   const changed = before.with(20, 0xf3);
   await expect.poll(shown).toEqual(changed);
-  // The next byte waits to be typed over.
+  // The next byte is ready to be edited.
   expect(await page.evaluate(() => (document.activeElement as HTMLElement).dataset.i)).toBe('21');
   const decoded = dequantize(Uint8Array.from(changed), 'Q4_K');
   await page.locator('.twin summary').click();

@@ -1,4 +1,4 @@
-/** What fails in an engine is reported as failing: otherwise the tests in tests/engines could not fail. */
+/** A failure in an engine is reported: otherwise the tests in tests/engines could not fail. */
 
 import { spawnSync } from 'node:child_process';
 import { expect, test } from 'vitest';

@@ -1,4 +1,4 @@
-/** The guide's page for a browser, as it stands: a file is chosen, and the smaller one saved. */
+/** The guide's page for a browser, unchanged: a file is selected, and the smaller one is saved. */
 
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs';
@@ -9,7 +9,7 @@ import { WHALE, WHALE_SHA256 } from '../js/support/whale.js';
 import { launch, open } from './support/browser.js';
 import { serve } from './support/server.js';
 
-/** The folder that the guide speaks of: the page, and the package where npm puts it. */
+/** The folder that the guide describes: the page, and the package where npm installs it. */
 const SITE = '.cache/guide/site';
 
 test('the page of the quick start writes the right file', async () => {

@@ -9,7 +9,7 @@ import { serve } from './support/server.js';
 
 const app = useServed();
 
-/** Waits until all that was built is kept. */
+/** Waits until all built files are cached. */
 async function kept(page: Page): Promise<void> {
   await page.evaluate(async () => {
     await navigator.serviceWorker.ready;
@@ -73,12 +73,12 @@ test('a new version replaces the cache once no page of the old version is open',
     const registration = await navigator.serviceWorker.ready;
     await registration.update();
   });
-  // Both are kept while a page of the old one is open.
+  // Both versions are cached while a page of the old one is open.
   await expect
     .poll(async () => (await names(first)).sort())
     .toEqual([`quantpress-${version}`, 'quantpress-another-version'].sort());
   await first.close();
-  // The browser lets the new one begin in its own time after the last page has gone.
+  // The browser activates the new version some time after the last page is closed.
   const later = async (): Promise<string[]> => {
     const page = await context.newPage();
     await page.goto(`${changing.url}/icon.svg`);
@@ -106,7 +106,7 @@ test('the browser reports no installability error', async () => {
     if (type === 'image/png') expect(`${bytes.readUInt32BE(16)}x${bytes.readUInt32BE(20)}`, src).toBe(sizes);
   }
   const { installabilityErrors } = await session.send('Page.getInstallabilityErrors');
-  // A private window, which a test is, is the one thing that is.
+  // The only error is that a test runs in a private window.
   expect(installabilityErrors.map(({ errorId }) => errorId).filter((id) => id !== 'in-incognito')).toEqual([]);
   expect(problems).toEqual([]);
   await page.close();

@@ -1,4 +1,4 @@
-/** A recipe can be changed, compared, and taken elsewhere, where it makes the same bytes. */
+/** A recipe can be changed, compared and shared, and gives the same bytes elsewhere. */
 
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -10,7 +10,7 @@ import { download, inNode, measured, SAMPLE, says, sha256, usePlayground } from 
 
 const app = usePlayground();
 
-/** What a shell makes of a command, as far as the page's commands go. */
+/** Splits a command like a shell, as far as the page's commands need. */
 function words(command: string): string[] {
   return [...command.matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? '');
 }
@@ -19,7 +19,7 @@ async function taken(label: string): Promise<string> {
   return (await app.page.locator('.copyable', { hasText: label }).locator('code').textContent()) ?? '';
 }
 
-/** Makes a recipe of one's own: a rule, a type for one tensor, and an option. */
+/** Changes the recipe: a rule, a type for one tensor, and an option. */
 async function change(): Promise<void> {
   const { page } = app;
   await measured(page);
@@ -54,7 +54,7 @@ test('a custom recipe gives the same file in the page, in the library and on the
   expect([code, stderr.includes('error')]).toEqual([0, false]);
   expect(sha256(await readFile(join(folder, name)))).toBe(sha256(bytes));
 
-  // The same words for llama.cpp's tool, which writes the same bytes.
+  // The same arguments for llama.cpp's tool, which writes the same bytes.
   expect(words(await taken('For llama.cpp')).slice(1)).toEqual(words(await taken('For the command line')).slice(3));
 });
 
@@ -118,7 +118,7 @@ test('two recipes are compared side by side', async () => {
   await table.locator('summary', { hasText: 'tensors differ' }).waitFor();
   await page.getByRole('button', { name: 'Swap' }).click();
   await page.getByRole('button', { name: 'Shrink to Q4_K_M' }).waitFor();
-  // The address keeps both.
+  // The URL contains both.
   await expect.poll(() => new URLSearchParams(new URL(page.url()).hash.slice(3)).get('vs')).toBe('preset=Q5_K_M');
 });
 

@@ -1,4 +1,4 @@
-/** The way through the page in Firefox: open, look, choose, shrink, and the same bytes. */
+/** The whole workflow in Firefox: open, measure, choose, shrink, with the same bytes. */
 
 import type { Browser } from 'puppeteer-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';

@@ -1,4 +1,4 @@
-/** A Hugging Face folder, from opening to running: every family that is converted goes the whole way. */
+/** A Hugging Face folder, from opening to running, for every converted family. */
 
 import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -31,7 +31,7 @@ test('a folder is measured, shrunk, saved under its name, and compared in llama.
   const { page } = app;
   await openFolder(page, whale);
   await measured(page);
-  // Figures of the converted model's tensors, those whose rows change places among them.
+  // Figures of the converted model's tensors, including those with permuted rows.
   for (const name of ['output.weight', 'blk.0.attn_q.weight', 'blk.1.attn_k.weight']) {
     const cell = page.locator(`.heatmap [data-tensor="${name}"]`);
     await expect.poll(() => cell.getAttribute('aria-label')).toMatch(/ dB/);
@@ -42,7 +42,7 @@ test('a folder is measured, shrunk, saved under its name, and compared in llama.
   expect(name).toBe('tiny-whale-hf-Q2_K.gguf');
   expect(sha256(bytes)).toBe(await inNode('Q2_K', undefined, whale));
 
-  // The copied command makes the same file of the folder.
+  // The copied command writes the same file from the folder.
   const work = join(parent, 'work');
   await mkdir(work);
   const line = (await command(page, 'For the command line')).split(' ');
@@ -50,7 +50,7 @@ test('a folder is measured, shrunk, saved under its name, and compared in llama.
   const { code } = await quantpress(['quantize', whale, ...line.slice(4)], work);
   expect(code).toBe(0);
   expect(sha256(await readFile(join(work, name)))).toBe(sha256(bytes));
-  // llama.cpp's tools take a folder in two steps.
+  // llama.cpp's tools need two steps for a folder.
   expect((await command(page, 'For llama.cpp')).split('\n')).toEqual([
     'python convert_hf_to_gguf.py tiny-whale-hf --outtype f16 --outfile tiny-whale-hf-f16.gguf',
     'llama-quantize tiny-whale-hf-f16.gguf tiny-whale-hf-Q2_K.gguf Q2_K',

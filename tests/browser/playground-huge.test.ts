@@ -1,4 +1,7 @@
-/** The page at the limits of the format: 300 000 tensors, and metadata of 50 MB. What is counted is what the main thread has to do. */
+/**
+ * The page at the limits of the format: 300 000 tensors, and metadata of 50 MB. The tests count the work of the main
+ * thread.
+ */
 
 import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -16,10 +19,10 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-/** So many tensors have weights; the others are zeros, which take no room on a disk. */
+/** This many tensors have weights; the others are zeros, which take no space on disk. */
 const FILLED = 4096;
 
-/** A file of tensors of 512 halves each. */
+/** A file of tensors with 512 F16 weights each. */
 function sparse(name: string, metadata: typeof LLAMA, tensors: readonly string[]): string {
   const header = ggufHeader(
     metadata,
@@ -37,14 +40,14 @@ function sparse(name: string, metadata: typeof LLAMA, tensors: readonly string[]
   return path;
 }
 
-/** What the workers have sent, and what the page has planned by itself: counted in the page. */
+/** The messages of the workers and the plans of the page's own thread, counted in the page. */
 interface Counted {
   messages: number;
-  /** Objects in one message, at most. */
+  /** The maximum number of objects in one message. */
   most: number;
-  /** Bytes of text in one message, at most. */
+  /** The maximum bytes of text in one message. */
   text: number;
-  /** Plans that workers have made. */
+  /** The number of plans made by workers. */
   plans: number;
 }
 
@@ -107,7 +110,7 @@ test('300 000 tensors are opened, planned, listed and filtered with few DOM node
   await page.locator('.tensors select').selectOption('size, largest first');
   await says(rows.first().locator('.name'), /^blk\.999\.ffn_up\.\d+\.weight$/);
   expect(await nodes(page)).toBeLessThan(12_000);
-  // Two plans and some outlines of 300 000 tensors: columns and a few objects, and not one object for each tensor.
+  // Two plans and some outlines of 300 000 tensors: columns and a few objects, not one object per tensor.
   const { messages, most } = await counted(page);
   expect(messages).toBeGreaterThan(0);
   expect(most).toBeLessThan(5000);
@@ -127,7 +130,7 @@ test('a worker plans a model with 50 MB of metadata and sends none of it', async
   await says(page.locator('.tensors .tools [aria-live]'), '5 of 5');
   await page.locator('.preset [value="Q8_0"]:enabled').check();
   await says(page.locator('.verdict .line'), /^Q8_0: /);
-  // The presets and the recipe: on the main thread each plan would read the whole header again.
+  // The presets and the recipe: in the main thread each plan would read the whole header again.
   await expect.poll(async () => (await counted(page)).plans).toBeGreaterThan(20);
   const { text: longest } = await counted(page);
   expect(longest).toBeLessThan(10_000);

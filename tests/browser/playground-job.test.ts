@@ -1,4 +1,4 @@
-/** A job that is paused goes on, even in another tab on another day, and makes the same file. */
+/** A paused job resumes, even in another tab on another day, and writes the same file. */
 
 import type { Page } from 'playwright-core';
 import { expect, test } from 'vitest';
@@ -17,7 +17,7 @@ import {
 const app = usePlayground();
 const slow = useSlowModel();
 
-/** Starts the job, and once something of it is done presses a button. */
+/** Starts the job, and presses a button once some of it is done. */
 async function startThen(page: Page, label: string): Promise<void> {
   await page.getByRole('button', { name: `Shrink to ${SLOW}` }).click();
   await pressAtWork(page, label);

@@ -1,4 +1,4 @@
-/** What it takes to open the page, and what opening it does not do: move things about, or block. */
+/** The cost of opening the page: bytes, layout shifts, blocking. */
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
@@ -8,7 +8,7 @@ import { measured, usePlayground } from './support/playground.js';
 
 const app = usePlayground();
 
-/** The scripts that index.html needs before anything else is asked for: those it names, and what they import. */
+/** The scripts that index.html needs at first: those it names, and their imports. */
 function firstScripts(): string[] {
   const folder = 'www/dist/assets';
   const names = new Set(readdirSync(folder).filter((name) => name.endsWith('.js')));

@@ -1,4 +1,6 @@
-/** Models of many layers and of many tensors: the page stays as wide as its window, and holds no more than can be looked at. */
+/**
+ * Models of many layers and of many tensors: the page stays as wide as its window, and renders only what is visible.
+ */
 
 import type { Page } from 'playwright-core';
 import { expect, test } from 'vitest';
@@ -17,7 +19,7 @@ async function openLayers(page: Page, layers: number): Promise<void> {
 
 const WIDTHS = [320, 375, 768, 1280];
 
-/** By how much the page is wider than its window. */
+/** How much wider the page is than its window. */
 const excess = (page: Page) =>
   page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
 
@@ -55,8 +57,8 @@ test('no page scrolls sideways because of long names', async () => {
   await expectNarrow(page, 'long names');
 });
 
-// What had made the page wide: texts that are hidden by their position, in columns far to the right of a box that scrolls. A
-// box that is not positioned itself does not clip them, and they are placed in the page.
+// Visually hidden texts in columns far to the right of a scrolling box once made the page wide: a box without a
+// position does not clip absolutely positioned elements.
 test('a scrolling box clips visually hidden text at any position', async () => {
   const { page } = app;
   await openLayers(page, 36);
@@ -97,14 +99,14 @@ test('of thousands of tensors, only the visible rows are in the DOM', async () =
   await expect.poll(() => rows.count()).toBe(120);
   await expect.poll(() => tensors.locator('table').getAttribute('aria-rowcount')).toBe('7503');
   expect(await nodes()).toBeLessThan(12_000);
-  // The last row comes into the page when it is scrolled to.
+  // The last row is rendered when it is scrolled to.
   await tensors.locator('.scroll').evaluate((box) => box.scrollTo(0, box.scrollHeight));
   await says(rows.last().locator('.name'), 'blk.249.ffn_up.9.weight');
   await expect.poll(() => rows.count()).toBe(120);
   await tensors.getByRole('searchbox').fill('blk.249.');
   await says(tensors.locator('.tools [aria-live]'), '30 of 7502');
   await says(rows.last().locator('.name'), 'blk.249.ffn_up.9.weight');
-  // Layers share columns of the map, and the table under it is as long as what is in sight.
+  // Layers share columns of the map, and the table below it renders only the visible rows.
   await expect.poll(() => page.locator('.heat thead th').count()).toBeLessThan(130);
   await page.locator('.heatmap .twin > summary').click();
   await expect.poll(() => page.locator('.heatmap .twin tbody tr:not(.room)').count()).toBe(120);

@@ -1,4 +1,4 @@
-/** Models from elsewhere: behind an address, in several files, in a folder; and a page that reaches no further than it says. */
+/** Models at a URL, in several files, in a folder; and a page that cannot reach other origins. */
 
 import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
@@ -13,7 +13,7 @@ import { download, dropAt, inNode, SAMPLE, says, sha256, usePlayground } from '.
 
 const app = usePlayground();
 
-/** A server elsewhere that lets pages read a file in parts. Gives its address and what it was asked for. */
+/** A server on another origin that lets pages read a file in parts. Returns its URL and the requests. */
 async function elsewhere(bytes: Uint8Array, name = 'whale-f16.gguf'): Promise<{ address: string; asked: string[] }> {
   const asked: string[] = [];
   const server = createServer((request, response) => {
@@ -40,7 +40,7 @@ test('a model at a URL is shrunk without being downloaded first', async () => {
   expect(asked).toEqual([]);
   await leave(app.problems, async () => {
     await page.getByRole('button', { name: 'Open', exact: true }).click();
-    // The page that may reach the network, with the recipe that was chosen.
+    // The page that can reach the network, with the selected recipe.
     await page.waitForURL(`${url}/url.html#**`);
     await page.locator('.promise', { hasText: 'Reads from the URL you entered' }).waitFor();
   });
@@ -50,7 +50,7 @@ test('a model at a URL is shrunk without being downloaded first', async () => {
   expect(name).toBe('whale-Q6_K.gguf');
   expect(sha256(bytes)).toBe(await inNode('Q6_K'));
   expect(new Set(asked)).toEqual(new Set(['GET /whale-f16.gguf']));
-  // Back on the page that reaches nothing; opened anew, neither asks for the address again.
+  // Back on the page without network; on reload, neither page requests the URL again.
   await leave(app.problems, async () => {
     await page.getByRole('link', { name: 'go offline' }).click();
     await page.locator('.promise', { hasText: 'Nothing leaves this computer' }).waitFor();
@@ -76,7 +76,7 @@ test('a URL with a malformed percent sequence opens and keeps its literal name',
   expect(name).toMatch(/^[%_]E0[%_]A4[%_]A-Q4_K_M\.gguf$/);
   expect(sha256(bytes)).toBe(await inNode('Q4_K_M'));
   expect(new Set(asked)).toEqual(new Set(['GET /%E0%A4%A']));
-  // A body that was read to its length is cancelled, for it might have no end.
+  // A body that was read to its length is cancelled, because it might have no end.
   app.problems.splice(0, Infinity, ...app.problems.filter((problem) => !problem.endsWith('net::ERR_ABORTED')));
 });
 
@@ -116,7 +116,7 @@ test('the browser stops the page and its workers from reaching other origins', a
       () => 'reached',
       () => 'refused',
     );
-    // The way the page starts its workers.
+    // How the page starts its workers.
     const script = `fetch(${JSON.stringify(address)}).then(() => postMessage('reached'), () => postMessage('refused'))`;
     const worker = new Worker(URL.createObjectURL(new Blob([script])));
     const there = await new Promise((resolve) => {
@@ -126,7 +126,7 @@ test('the browser stops the page and its workers from reaching other origins', a
   }, address);
   expect(outcome).toEqual(['refused', 'refused']);
   expect(asked).toEqual([]);
-  // And workers are started that way, not by their script's address.
+  // Workers are started that way, not by their script's URL.
   const workers = page.workers().map((worker) => worker.url());
   expect(workers.every((url) => url.startsWith('blob:'))).toBe(true);
   expect(problems.length).toBeGreaterThan(0);
@@ -135,7 +135,7 @@ test('the browser stops the page and its workers from reaching other origins', a
   );
 });
 
-/** The sample cut into shards, as quantizeModel writes them, in a folder of their own. */
+/** The sample in shards, as quantizeModel writes them, in a separate folder. */
 async function shards(): Promise<string[]> {
   const folder = await mkdtemp(join(tmpdir(), 'quantpress-'));
   onTestFinished(() => rm(folder, { recursive: true }));
@@ -166,7 +166,7 @@ test('a model in several files opens from the files or from their folder', async
   await leave(app.problems, () => page.reload());
   await page.getByLabel('Folder of a model').setInputFiles(join(files[0] ?? '', '..'));
   await says(name, /^whale-00001-of-/);
-  // One that is missing is missed.
+  // A missing shard is reported.
   await page.getByLabel('Model file', { exact: true }).setInputFiles(files.slice(1));
   await says(page.getByRole('alert'), /00001|first|missing/i);
 });

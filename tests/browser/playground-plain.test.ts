@@ -1,4 +1,4 @@
-/** A model that cannot be converted, as a plain container: on request, and said to be one. */
+/** A model that cannot be converted, as a plain container on request, which the page labels as such. */
 
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -45,7 +45,7 @@ const copied = async (page: Page, label: string): Promise<string> =>
 test('a refused folder becomes a plain container on request', async () => {
   const { page } = app;
   await openRefused(page);
-  // The file is named as it is called, and sections that would be empty are not there.
+  // The file has the name of the model, and empty sections are absent.
   await says(page.getByRole('alert'), /^flan-t5\/config\.json: T5ForConditionalGeneration cannot be converted/);
   expect(await page.getByRole('heading', { name: /Largest errors|Every tensor|side by side/ }).count()).toBe(0);
   const start = page.getByRole('button', { name: /^Shrink to/ });
@@ -63,7 +63,7 @@ test('a refused folder becomes a plain container on request', async () => {
   await page.locator('.done .note', { hasText: 'A plain container' }).waitFor();
   await page.locator('.try .note', { hasText: 'No program can run a plain container' }).waitFor();
 
-  // What the page says for elsewhere asks for the same.
+  // The shared commands request the same.
   const line = (await copied(page, 'For the command line')).split(' ');
   expect(line).toEqual(['npx', 'quantpress', 'quantize', '--plain', 'flan-t5', 'flan-t5-Q8_0.gguf', 'Q8_0']);
   const made = join(parent, name);

@@ -1,6 +1,6 @@
 /**
- * The result straight into a file of the person's choice. The dialogue is the operating system's, and no test can click in it:
- * the page is given a file of the browser's own storage as the one that was chosen, and everything after that is real.
+ * Saves the result directly to a file that the user selects. Tests cannot operate the system's dialog: the page gets a
+ * file in the browser's own storage as the selected one, and everything after that is real.
  */
 
 import type { Page } from 'playwright-core';
@@ -21,7 +21,7 @@ const slow = useSlowModel();
 
 const BUTTON = 'Save directly to a file…';
 
-/** Answers the dialogue: with a file that has these bytes, with one that is new, or with an error. */
+/** Answers the dialog with a file that has these bytes, with a new one, or with an error. */
 async function answer(page: Page, with_: { content?: number[] } | { error: string }): Promise<void> {
   await page.evaluate(async (with_) => {
     const scope = globalThis as unknown as { showSaveFilePicker: unknown; suggested: string[] };
@@ -38,7 +38,7 @@ async function answer(page: Page, with_: { content?: number[] } | { error: strin
   }, with_);
 }
 
-/** What is in the chosen file; nothing if there is none. */
+/** The contents of the selected file; `undefined` if there is none. */
 async function chosen(page: Page): Promise<Buffer | undefined> {
   const text = await page.evaluate(async () => {
     try {
@@ -54,12 +54,12 @@ async function chosen(page: Page): Promise<Buffer | undefined> {
   return text === undefined ? undefined : Buffer.from(text, 'base64');
 }
 
-/** Starts a job that is slow enough to be met at work, and cancels it there. */
+/** Starts a slow job and cancels it while it is running. */
 async function startThenCancel(page: Page): Promise<void> {
   await openSlow(page, slow);
   await page.getByRole('button', { name: BUTTON }).click();
   await pressAtWork(page, 'no button');
-  // There would be nothing to go on with.
+  // There is nothing to resume.
   await expect.poll(() => page.getByRole('button', { name: 'Pause' }).count()).toBe(0);
   await pressAtWork(page, 'Cancel');
   await page.getByRole('button', { name: `Shrink to ${SLOW}` }).waitFor();
@@ -85,7 +85,7 @@ test("the saved file equals the command line's, and the screen stays on during t
     'tiny-whale-Q4_K_M.gguf',
   ]);
   expect(await page.evaluate(() => (globalThis as unknown as { log: string[] }).log)).toEqual(['screen on', 'off']);
-  // It is where it shall be: there is nothing to download.
+  // The file is already in its place: there is nothing to download.
   await expect.poll(() => page.getByRole('link', { name: 'Save the file' }).count()).toBe(0);
 });
 
@@ -128,7 +128,7 @@ test('a file that cannot be written shows an error that says what to do', async 
     let times = 0;
     prototype.createWritable = function (options) {
       times += 1;
-      // The first is the dialogue's own.
+      // The first is the dialog's own.
       if (times > 1) throw new DOMException('the disk is full', 'QuotaExceededError');
       return createWritable.call(this, options);
     };

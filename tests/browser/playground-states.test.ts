@@ -13,7 +13,7 @@ const app = usePlayground();
 
 const modelName = (page: Page): Locator => page.locator('.drop strong');
 
-/** Whether a person sees an element: nothing clips it or lies over it. */
+/** Whether an element is visible: nothing clips or covers it. */
 async function inSight(element: Locator): Promise<boolean> {
   return element.evaluate((node) => {
     const { left, top, width, height } = node.getBoundingClientRect();
@@ -28,7 +28,7 @@ async function openSecond(page: Page, name = 'second-f16.gguf'): Promise<void> {
   await modelName(page).getByText(name, { exact: true }).waitFor();
 }
 
-/** Has the page's workers measure only so much until `release` is called in the page: then a task every now and then. */
+/** Delays the page's measuring workers after some tasks until `release` is called in the page. */
 function holdMeasuring(): void {
   const [most, every] = [200, 300];
   let begun = 0;
@@ -71,7 +71,7 @@ test('opening another model keeps only the preset, rules and options', async () 
   const save = page.getByRole('link', { name: 'Save the file' });
   await save.waitFor();
   await openSecond(page);
-  // The matrix was the sample's: without one the preset cannot be made, and the page says so where the button is.
+  // The matrix belonged to the sample: without one the preset is impossible, and the page says so next to the button.
   await page
     .locator('.note', {
       hasText: 'The importance matrix tiny-whale.imatrix.gguf was removed: made for tiny-whale-f16.gguf.',
@@ -83,7 +83,7 @@ test('opening another model keeps only the preset, rules and options', async () 
     .getByText(/an importance matrix\.$/)
     .waitFor();
   expect(await start.isDisabled()).toBe(true);
-  // The first model's file is no result of the second, and is not lost.
+  // The first model's file is not a result of the second, and is not lost.
   expect(await save.count()).toBe(0);
   await expect.poll(() => page.getByRole('button', { name: 'Load llama.cpp' }).isDisabled()).toBe(true);
   const arriving = page.waitForEvent('download');
@@ -196,7 +196,7 @@ test('a recipe survives a visit to another view and a reload in either', async (
   await leave(app.problems, () => page.reload());
   await page.getByRole('link', { name: 'Shrink', exact: true }).click();
   await page.getByRole('button', { name: 'Shrink to Q3_K_M', exact: true }).waitFor();
-  // A link that is followed is read all the same.
+  // A link that is followed is still read.
   await page.goto(`${app.url}/#/?preset=Q6_K`);
   await page.getByRole('button', { name: 'Shrink to Q6_K', exact: true }).waitFor();
 });

@@ -1,4 +1,4 @@
-/** The result is run beside the original, in llama.cpp. */
+/** The original and the result run in llama.cpp. */
 
 import { expect, test } from 'vitest';
 import { usePlayground } from './support/playground.js';
@@ -21,7 +21,8 @@ test('original and result complete the same prompt and are compared', async () =
   await page.getByRole('button', { name: 'Try both' }).waitFor();
   const [perplexity = '', same = '', divergence = ''] = await figures.locator('dd').allTextContents();
   const [original, shrunk] = perplexity.split(' → ').map(Number);
-  // llama.cpp's own tool has 23.469 and 25.334 over the whole text: a part of it is near them, and never equal.
+  // llama.cpp's own tool has 23.469 and 25.334 over the whole text: a part of it gives similar values, but never equal
+  // ones.
   expect(original).toBeGreaterThan(10);
   expect(original).toBeLessThan(40);
   expect(shrunk).toBeGreaterThan(original ?? 0);

@@ -1,4 +1,4 @@
-/** What the page says of a model is what the package finds, and can be had without a mouse. */
+/** The page shows the package's figures, and works without a mouse. */
 
 import {
   analyzeModel,
@@ -17,10 +17,10 @@ const app = usePlayground();
 
 let analysis: Promise<ModelAnalysis> | undefined;
 
-/** Of each tensor its relative error in the format that a preset gives it, and all of them together, by Node. */
+/** The relative error of each tensor in its type under a preset, and the total, computed in Node. */
 async function errorsOf(preset: PresetName) {
   const model = await openModel(SAMPLE);
-  // Once for all tests: it takes as long as a page takes to measure.
+  // Computed once for all tests, because it takes as long as measuring in the page.
   analysis ??= analyzeModel(model, { sample: 'all' });
   const { tensors: analysed } = await analysis;
   const plan = await planModel(model, preset);
@@ -64,7 +64,7 @@ test("the chart's table lists every available preset with its size and error", a
     expect(cells.get(preset)).toContain(`${(size / 1e6).toFixed(2)} MB`);
     expect(cells.get(preset)).toContain(percent(typical));
   }
-  // Those that lack an importance matrix are not among the best that one can have.
+  // Presets that lack an importance matrix are not available.
   expect(cells.has('IQ1_S')).toBe(false);
 });
 
@@ -101,10 +101,10 @@ test('arrow keys move through the tensor map, and Enter opens the focused tensor
   await page.keyboard.press('ArrowRight');
   await page.keyboard.press('Enter');
   await says(page.locator('#tensor'), 'blk.1.attn_q.weight');
-  // One cell only is a stop of the Tab key.
+  // Only one cell is a Tab stop.
   await expect.poll(() => map.locator('.heat [tabindex="0"]').count()).toBe(1);
   const panel = page.getByRole('region', { name: 'blk.1.attn_q.weight' });
-  // By its element: when the errors are counted their table has the same words.
+  // Found by element, because the table has the same text.
   await says(panel.locator('figcaption').last(), 'Errors in Q4_K');
   await expect.poll(() => panel.locator('rect.weights').count()).toBe(64);
   await expect.poll(() => panel.locator('rect.errors').count()).toBe(64);
@@ -156,9 +156,9 @@ test("the best mix for a size equals the package's and fits", async () => {
   await expect.poll(async () => JSON.parse((await json.textContent()) ?? '')).toEqual(mix.recipe);
   expect(mix.size).toBeLessThanOrEqual(target);
   await says(page.locator('.recipe .sum .number'), `${(mix.size / 1e6).toFixed(2)} MB`);
-  // One number: the page's weight error is the one that the package states.
+  // The page's weight error equals the package's.
   await says(page.locator('.verdict .line'), new RegExp(`Weight error ${percent(mix.weightError ?? 0)} \\(RMS\\)`));
-  // A preset again: the mix is left.
+  // Selecting a preset leaves the mix.
   await page.locator('.preset [value="Q6_K"]').check();
   await page.getByRole('button', { name: 'Shrink to Q6_K' }).waitFor();
 });

@@ -1,4 +1,4 @@
-/** The playground's first view, used as a person would use it: open a model, shrink it, take the file home. */
+/** The playground's first view: open a model, shrink it, save the file. */
 
 import { readFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
@@ -16,7 +16,7 @@ for (const preset of ['Q4_0', 'Q8_0', 'Q4_K_M', 'Q6_K'] as const) {
     const { name, bytes } = await download(page);
     expect(name).toBe(`tiny-whale-${preset}.gguf`);
     expect(sha256(bytes)).toBe(await inNode(preset));
-    // What the page says of the file is true of it.
+    // The page's statements about the file are correct.
     await says(page.locator('.hash'), sha256(bytes));
   });
 }
@@ -45,7 +45,7 @@ test('a local model file opens, and another kind of file is rejected with one se
   await says(alert, /GGUF/);
   await choose.setInputFiles({ name: 'half.gguf', mimeType: '', buffer: bytes.subarray(0, 20_000) });
   await says(alert, /20000/);
-  // The model that was open is still there.
+  // The model is still open.
   await says(name, 'mine-f16.gguf');
 });
 
@@ -71,7 +71,7 @@ test('a quantized model is requantized only with consent', async () => {
 
 test('a running job can be cancelled and started again', async () => {
   const { page } = app;
-  // Both clicks from within the page: the sample takes less time than a round trip to the test.
+  // Both clicks run within the page, because the sample takes less time than a round trip to the test.
   const cancelled = await page.evaluate(async () => {
     const button = (text: string) =>
       [...document.querySelectorAll('button')].find((button) => button.textContent?.startsWith(text));
@@ -79,7 +79,7 @@ test('a running job can be cancelled and started again', async () => {
       const cancel = button('Cancel');
       cancel?.click();
       if (cancel) return true;
-      // It does nothing as long as the plan is not made.
+      // The button does nothing before the plan is ready.
       button('Shrink to')?.click();
       await new Promise(requestAnimationFrame);
     }
@@ -88,7 +88,7 @@ test('a running job can be cancelled and started again', async () => {
   expect(cancelled).toBe(true);
   await page.getByRole('button', { name: 'Shrink to Q4_K_M' }).click();
   await page.getByRole('link', { name: 'Save the file' }).waitFor();
-  // Of the one that was cancelled nothing is kept.
+  // Nothing of the cancelled job is kept.
   const kept = await page.evaluate(async () => {
     const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle('results');
     const names: string[] = [];

@@ -1,4 +1,4 @@
-/** The package in pages whose Content-Security-Policy forbids what it would like to do. */
+/** The package in pages with a restrictive Content-Security-Policy. */
 
 import { readFileSync } from 'node:fs';
 import type { Browser } from 'playwright-core';
@@ -37,7 +37,7 @@ test("quantpress/inline runs without workers under worker-src 'self', and writes
     await init();
     const bytes = new Uint8Array(await (await fetch('/whale.gguf')).arrayBuffer());
     const hashes: string[] = [];
-    // Bytes are read here and sent to workers, a Blob is read by them.
+    // This thread reads bytes and sends them to workers; workers read a Blob themselves.
     for (const input of [bytes, new Blob([bytes])]) {
       const model = await openModel(input);
       const target = new MemoryTarget();
@@ -51,7 +51,7 @@ test("quantpress/inline runs without workers under worker-src 'self', and writes
     new Worker(URL.createObjectURL(new Blob([''])), { type: 'module' }).onerror = () => {};
     return { hashes, refused: await refused };
   }, module);
-  // The policy is in force: it is not that workers were allowed.
+  // The policy is enforced: workers are not allowed.
   expect(result).toEqual({ hashes: [WHALE_SHA256.Q4_K_M, WHALE_SHA256.Q4_K_M], refused: 'worker-src' });
   await page.close();
 });

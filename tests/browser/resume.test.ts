@@ -38,7 +38,7 @@ async function tab(context: BrowserContext): Promise<Page> {
   return page;
 }
 
-/** Converts in a tab. After `stay` tiles it goes no further: the tab is there to be closed. */
+/** Converts in a tab. It stops after `stay` tiles, so that the tab can be closed. */
 async function run(page: Page, preset: quantpress.PresetName, { stay = Number.POSITIVE_INFINITY, resume = true } = {}) {
   const module = await importIn<typeof quantpress>(page, '/browser.js');
   return page.evaluate(
@@ -76,7 +76,7 @@ async function run(page: Page, preset: quantpress.PresetName, { stay = Number.PO
   );
 }
 
-/** How many lines the journal has, which the other tab is writing. */
+/** The number of lines in the journal that the other tab is writing. */
 function journalLines(page: Page): Promise<number> {
   return page.evaluate(async () => {
     const handle = await (await navigator.storage.getDirectory()).getFileHandle('out.gguf.journal');
@@ -90,7 +90,7 @@ test('after a tab is closed, the next tab resumes and writes the identical file'
   const closed = run(first, 'Q8_0', { stay: 15 }).catch(() => 'closed');
   await first.waitForFunction(() => document.title === 'stays');
   const second = await tab(context);
-  // The journal is written some time after a tile: its first line says what the job is, the others each name a tile.
+  // The journal is written some time after a tile: its first line identifies the job, each other line names a tile.
   await expect.poll(() => journalLines(second)).toBeGreaterThan(1);
   expect(await run(second, 'Q8_0')).toMatchObject({ error: { code: 'BUSY' } });
   await first.close();
@@ -102,7 +102,7 @@ test('after a tab is closed, the next tab resumes and writes the identical file'
   const done = await run(second, 'Q8_0');
   expect(done).toMatchObject({ sha256: WHALE_SHA256.Q8_0, files: ['out.gguf'] });
   expect(done.bytesResumed).toBeGreaterThan(0);
-  // And once more over the file that is there, from the start.
+  // Convert again from the start over the existing file.
   expect(await run(second, 'Q4_0', { resume: false })).toMatchObject({
     sha256: WHALE_SHA256.Q4_0,
     bytesResumed: 0,

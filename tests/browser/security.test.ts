@@ -1,4 +1,4 @@
-/** What the page promises about safety: its policy, its silence, and that a stranger's names are only ever text. */
+/** The page's security guarantees: its policy, no network requests, and names from files shown only as text. */
 
 import type { Page } from 'playwright-core';
 import { describe, expect, test } from 'vitest';
@@ -21,7 +21,7 @@ function parse(policy: string): Map<string, string[]> {
 async function policyOf(path: string): Promise<Map<string, string[]>> {
   const html = await (await fetch(`${app.url}/${path}`)).text();
   const content = /http-equiv="Content-Security-Policy"\s+content="([^"]+)"/.exec(html)?.[1] ?? '';
-  // What comes before the policy is not under it.
+  // The policy does not cover elements before it.
   expect(html.indexOf('<script')).toBeGreaterThan(html.indexOf('Content-Security-Policy'));
   return parse(content);
 }
@@ -36,7 +36,7 @@ describe.each(['index.html', 'url.html'])('the policy of %s', (path) => {
     expect(policy.get('base-uri')).toEqual(["'none'"]);
     const all = [...policy].flatMap(([, sources]) => sources);
     for (const never of ["'unsafe-inline'", "'unsafe-eval'", '*', 'https:*']) expect(all).not.toContain(never);
-    // Other addresses can be reached only from the page that exists for them, and only to read.
+    // Only url.html can reach other origins, and only to read.
     const elsewhere = [...policy].filter(([, sources]) => sources.some((source) => /^(https?:|\*|.*\.)/.test(source)));
     expect(elsewhere.map(([name]) => name)).toEqual(path === 'url.html' ? ['connect-src'] : []);
     if (path === 'index.html') expect(policy.get('connect-src')).toEqual(["'self'", 'blob:']);
@@ -62,11 +62,11 @@ test('the browser enforces the policy: no inline code runs, and no other origin 
     holder.innerHTML = '<button onclick="globalThis.taken = 2">x</button>';
     document.body.append(holder);
     holder.querySelector('button')?.click();
-    // What was refused is told later, and some of it by another process.
+    // Violations are reported later, some by another process.
     while (refused.length < 5) await new Promise((resolve) => setTimeout(resolve, 10));
     return { refused: refused.sort(), taken: Reflect.get(globalThis, 'taken') as unknown };
   });
-  // (What the test itself evaluates does not come from the page, and is not under its policy.)
+  // (Code that the test evaluates does not come from the page, so its policy does not apply.)
   expect(broken.refused).toEqual(['connect-src', 'img-src', 'script-src-attr', 'script-src-elem', 'style-src-elem']);
   expect(broken.taken).toBeUndefined();
   await page.close();
@@ -76,7 +76,7 @@ test('no view sends a request to another origin, from opening to saving', async 
   const context = await app.browser.newContext({ viewport: { width: 1280, height: 900 } });
   const page = await context.newPage();
   const asked: string[] = [];
-  // Of the context: what workers and the service worker ask is seen too.
+  // On the context, to include requests of workers and of the service worker.
   context.on('request', (request) => asked.push(request.url()));
   await page.goto(app.url);
   await page.getByRole('button', { name: 'Shrink to Q4_K_M' }).click();
@@ -108,7 +108,7 @@ const HOSTILE = [
 ];
 const LONG = 'x'.repeat(60_000);
 
-/** A model of which every name and text tries something. */
+/** A model whose names and texts all contain attacks. */
 function hostile(): Uint8Array<ArrayBuffer> {
   const tensor = (name: string): TestTensor => ({
     name,
@@ -130,7 +130,7 @@ function hostile(): Uint8Array<ArrayBuffer> {
   return gguf(metadata, names.map(tensor));
 }
 
-/** Opens a file in the page as a person would, and answers what the page has of it. */
+/** Opens a file in the page and returns what the page shows of it. */
 async function openIn(page: Page, name: string, bytes: Uint8Array): Promise<void> {
   await page
     .getByLabel('Model file', { exact: false })
@@ -157,12 +157,12 @@ test('the names and texts of a hostile model are shown as text everywhere', asyn
         .map((link) => link.getAttribute('href') ?? '')
         .filter((href) => !/^(#|blob:|data:)/.test(href)),
       wide: document.documentElement.scrollWidth > innerWidth,
-      // Controls and marks of direction are shown as escapes.
+      // Control characters and bidi marks are shown as escapes.
       hidden: /[\p{Cc}\p{Cf}]/u.test((document.body.textContent ?? '').replace(/[\n\t]/g, '')),
     }));
   expect(await look()).toEqual({ taken: undefined, elements: 0, addresses: [], wide: false, hidden: false });
   await page.locator('.tensors td.name', { hasText: '\\u202egpj.exe\\u202c' }).waitFor({ state: 'attached' });
-  // In the microscope's list of tensors too.
+  // Also in the block view's list of tensors.
   await page.getByRole('link', { name: 'Blocks' }).click();
   await page.getByRole('button', { name: 'From the open model' }).click();
   await page.getByLabel('Tensor').selectOption(`blk.1.${HOSTILE[1]!.slice(0, 40)}.attn_q.weight`);

@@ -1,4 +1,4 @@
-/** Shards that the package writes are a model to wllama, which cannot load a file of 2 GB or more in one piece. */
+/** wllama, which cannot load a single file of 2 GB or more, loads shards that the package writes. */
 
 import { readFileSync } from 'node:fs';
 import type { Browser } from 'playwright-core';

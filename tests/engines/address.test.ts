@@ -1,11 +1,11 @@
-/** What a page takes for an address, and cannot ask for: refused at once, not asked for five times. */
+/** Strings that a page treats as URLs but cannot request: rejected at once, without retries. */
 
 import { init, openModel, openSource } from 'quantpress';
 import { beforeAll, expect, test } from 'vitest';
 
 beforeAll(() => init());
 
-/** A second try would wait for ever. */
+/** A second attempt would wait for ever. */
 const once = { patience: 2 ** 30 };
 
 test.each([

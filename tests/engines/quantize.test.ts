@@ -1,4 +1,4 @@
-/** Whole models in a page, in Web Workers, in each engine: the bytes they have in Node. */
+/** Whole models in a page, in Web Workers, in each engine: the same bytes as in Node. */
 
 import { readFileSync } from 'node:fs';
 import {
@@ -19,7 +19,7 @@ import {
 import { beforeAll, describe, expect, test } from 'vitest';
 import { WHALE, WHALE_IMATRIX, WHALE_IMATRIX_SHA256, WHALE_SHA256 } from '../js/support/whale.js';
 
-/** Whether the engine has a file system of the page's own: WebKitGTK has none. */
+/** Whether the engine has an origin-private file system: WebKitGTK has none. */
 const opfs = navigator.storage?.getDirectory !== undefined;
 
 let whale: File;
@@ -92,7 +92,7 @@ test('a stream gets the bytes', async () => {
   expect(await sha256(new Blob(parts))).toBe(WHALE_SHA256.Q4_K_M);
 });
 
-/** What a conversion into memory ends with. */
+/** The result of a conversion into memory. */
 async function failure(options: QuantizeModelOptions): Promise<{ name: string; code?: string; written: boolean }> {
   const target = new MemoryTarget();
   const error: unknown = await convert(target, 'Q6_K', options).then(
@@ -144,7 +144,7 @@ const inStorage = (): void => {
 
   test('a synchronous access handle gets the bytes, in a worker that starts workers', async () => {
     await file('worker.gguf');
-    // As text, because it is a worker's whole script: a Blob has no folder to import from, so the address is a whole one.
+    // As a string, because it is a worker's whole script: a Blob has no folder to import from, so the URL is absolute.
     const script = `
       import { init, openModel, quantizeModel } from '${location.origin}/dist/browser.js';
       onmessage = async ({ data: whale }) => {
@@ -203,7 +203,7 @@ const inStorage = (): void => {
     expect(joined.metadata.get('a.run')).toMatchObject({ value: 2 });
     await joined.close();
     const names: string[] = [];
-    // In all browsers with folders, and not yet in TypeScript's library.
+    // Supported by all browsers with folders, but not yet in TypeScript's library.
     for await (const name of (folder as unknown as { keys(): AsyncIterable<string> }).keys()) names.push(name);
     expect(names.sort()).toEqual([1, 2, 3].map((n) => `whale-0000${n}-of-00003.gguf`));
     await storage.removeEntry('again', { recursive: true });

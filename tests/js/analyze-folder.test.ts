@@ -1,4 +1,4 @@
-/** The analysis of a Hugging Face folder is of the tensors that its plans have: for every family that is converted. */
+/** The analysis of a Hugging Face folder has the tensors of its plans, for every converted family. */
 
 import {
   analyzeModel,
@@ -21,7 +21,7 @@ import { WHALE_IMATRIX } from './support/whale.js';
 
 beforeAll(() => init());
 
-/** The folder's model, and the GGUF file that a conversion in its own precision makes of it. */
+/** The folder's model, and its conversion to GGUF in its own precision. */
 async function both(path: string): Promise<{ model: Model; converted: Model; close(): Promise<void> }> {
   const model = await openModel(path);
   const target = new MemoryTarget();
@@ -37,7 +37,7 @@ async function both(path: string): Promise<{ model: Model; converted: Model; clo
   };
 }
 
-/** What does not depend on the type a tensor is stored in, or on the order of its rows; figures to twelve digits. */
+/** The results that do not depend on a tensor's stored type or on the order of its rows; figures to twelve digits. */
 function comparable({ tensors }: ModelAnalysis) {
   const figure = (value: unknown) => (typeof value === 'number' ? Number(value.toPrecision(12)) : value);
   return tensors.map(({ name, shape, weights, sampled, formats }) => ({
@@ -97,7 +97,7 @@ describe('Tiny Whale’s folder', () => {
       const options = { bins: 20, format: 'Q4_K', sample: 3000, workers: 0 } as const;
       expect(await tensorHistogram(model, name, options)).toEqual(await tensorHistogram(converted, name, options));
     }
-    // Names of the file are known as before.
+    // Names of the file are still accepted.
     expect(await tensorHistogram(model, 'lm_head.weight', { sample: 3000, workers: 0 })).toEqual(
       await tensorHistogram(converted, 'output.weight', { sample: 3000, workers: 0 }),
     );

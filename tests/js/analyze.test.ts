@@ -92,7 +92,7 @@ describe('a sample', () => {
     const all = strataOf(tensor, Infinity);
     expect(all.reduce((sum, { rows }) => sum + rows, 0)).toBe(4096 * 8);
     expect(Math.max(...all.map(({ rows, columns }) => rows * columns))).toBeLessThanOrEqual(1 << 20);
-    // Endless rows: pieces of them, in whole blocks.
+    // Very long rows: pieces of them, in whole blocks.
     const endless = { ...tensor, shape: [2 ** 32, 2], bytes: 2 ** 34 };
     const pieces = strataOf(endless, 1 << 18);
     expect(pieces.map(({ columns, rows }) => columns * rows)).toEqual(Array(16).fill(1 << 14));
@@ -126,7 +126,7 @@ describe('invalid input', () => {
     const refusals = tensors.map(({ formats }) => formats.map(({ refusal }) => refusal?.code));
     expect(refusals).toEqual([
       [undefined, 'LENGTH', 'LENGTH', 'UNSUPPORTED', undefined, undefined],
-      // The first stratum is refused by these two already.
+      // These two already reject the first stratum.
       ['NON_FINITE', 'NON_FINITE', 'NEEDS_IMPORTANCE', 'UNSUPPORTED', 'NON_FINITE', 'NON_FINITE'],
       ['UNREPRESENTABLE', 'UNREPRESENTABLE', 'NEEDS_IMPORTANCE', 'UNSUPPORTED', 'UNREPRESENTABLE', undefined],
       [],

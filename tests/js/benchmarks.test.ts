@@ -1,4 +1,4 @@
-/** The playground's benchmarks, step by step, against the package's functions that do all at once. */
+/** The playground's stepwise benchmarks compared with the package's functions that do everything at once. */
 
 import { readFileSync } from 'node:fs';
 import { formats, init, type QuantBenchmarkResult, runAccuracyBenchmark, runFullBenchmarkSuite } from 'quantpress';

@@ -1,4 +1,4 @@
-/** The tests of pages wait for what they look for: none depends on how fast a machine draws. */
+/** Browser tests wait for what they check, so that none depends on the speed of the machine. */
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -6,7 +6,7 @@ import { expect, test } from 'vitest';
 
 const FOLDERS = ['tests/browser', 'tests/browser/support', 'tests/engines', 'tests/engines/support'];
 
-/** What must not be in them, and what to write instead. */
+/** Patterns that they must not contain, and replacements. */
 const RULES: readonly (readonly [RegExp, string])[] = [
   [
     /\bpage\s*\.getByText\((?!.*\.count\(\))/,

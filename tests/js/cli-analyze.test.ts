@@ -78,7 +78,7 @@ describe('quantize to a size', () => {
     expect(stdout).toMatch(/output\.weight +F16 +Q\d_K +\d+ .* best mix\n/);
     const report = JSON.parse(readFileSync(file('report.json'), 'utf8'));
     expect(report.tensors.filter(({ why }: { why: string }) => why === 'best mix')).toHaveLength(30);
-    // The same again, and when it is resumed.
+    // The same in a second run and when resumed.
     await quantpress(['quantize', '--quiet', '--resume', '--target-size', '1900K', WHALE, file('again.gguf')]);
     expect(sha256(file('again.gguf'))).toBe(sha256(file('out.gguf')));
   });

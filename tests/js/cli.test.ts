@@ -33,7 +33,7 @@ describe('quantize', () => {
       stdout: '',
       stderr: '',
     });
-    // A number stands for a preset only in its place: with OUT left out the second must be a name or number of one.
+    // A number is a preset only in its position: without OUT the second argument must be a preset's name or number.
     expect(names()).toEqual(['ggml-model-Q8_0.gguf', 'in.gguf']);
     expect(sha256(file('ggml-model-Q8_0.gguf'))).toBe(WHALE_SHA256.Q8_0);
   });
@@ -244,7 +244,7 @@ describe('a signal', () => {
     ['SIGTERM', 143],
   ] as const)('%s ends the program with %i and leaves nothing', async (signal, code) => {
     const { file, names } = folder();
-    // 2 GiB of zeros, which take no room on the disk and long enough to be interrupted.
+    // 2 GiB of zeros, which take no disk space and take long enough to be interrupted.
     const size = 2 ** 31;
     const tensor = { name: 'blk.0.ffn_up.weight', type: TYPE.F16, shape: [4096, size / 8192], size: padded(size) };
     const header = ggufHeader(LLAMA, [tensor]);

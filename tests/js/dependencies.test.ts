@@ -1,4 +1,4 @@
-/** What is imported is declared, and what is shipped may be, with its authors named. */
+/** Imports are declared, and shipped parts have permitted licences and are named. */
 
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -18,7 +18,7 @@ test('the package has no dependencies', () => {
   for (const hook of ['preinstall', 'install', 'postinstall', 'prepare']) expect(scripts).not.toHaveProperty(hook);
 });
 
-// Quotes are written as ^ here: this file is read too.
+// Quotes are written as ^ here, because the test also reads this file.
 test.each([
   ['import a from ^one^', ['one']],
   ['import type { A } from ^@scope/two/deep^;\nexport * from ^three^', ['@scope/two', 'three']],
@@ -50,7 +50,7 @@ test('everything shipped has a permissive licence and is named in NOTICE (npm ru
 });
 
 test('the lock file of the fuzz targets is up to date', () => {
-  // Nobody builds them in a test; without this their lock file would be the last to know of a new dependency.
+  // No test builds the fuzz targets, so without this their lock file could become outdated.
   expect(() =>
     execFileSync('cargo', ['metadata', '--locked', '--format-version', '1'], { cwd: 'fuzz', stdio: 'pipe' }),
   ).not.toThrow();

@@ -1,4 +1,4 @@
-/** Sizes that cannot fit, and memory that runs out: typed errors, and an engine that goes on. */
+/** Sizes that cannot fit, and exhausted memory: typed errors, and an engine that still works. */
 
 import { readFileSync } from 'node:fs';
 import {
@@ -34,7 +34,7 @@ import { failure } from './support/failure.js';
 import { floats, gguf, LLAMA, wave } from './support/gguf.js';
 import { limited } from './support/limited.js';
 
-/** Memory the engine has beyond what it begins with: 12 MiB. */
+/** The memory of the engine beyond its initial size: 12 MiB. */
 const PAGES = 192;
 
 beforeAll(() => {
@@ -53,10 +53,10 @@ function thrown(call: () => unknown): unknown {
 }
 
 describe('what cannot fit is TOO_LARGE before anything is allocated', () => {
-  // Zeros that nobody has touched take no memory. As bytes they are more than 2 GiB each.
+  // Untouched zeros take no memory. Each array has more than 2 GiB.
   const large = new Float32Array(2 ** 29 + 64);
   const bytes = new Uint8Array(2 ** 31 + 256);
-  // Of these the bytes would be taken modulo 2^32.
+  // The byte counts of these would be truncated modulo 2^32.
   const wrapped = new Float32Array(2 ** 30 + 64);
   const calls: Record<string, () => unknown> = {
     generateGaussianWeights: () => generateGaussianWeights(2 ** 31),
@@ -88,7 +88,7 @@ describe('what cannot fit is TOO_LARGE before anything is allocated', () => {
   test.each(Object.entries(calls))('%s', (_, call) => {
     const before = Calibrator.minMax(8, true);
     expect(thrown(call)).toMatchObject({ name: 'QuantpressError', code: 'TOO_LARGE', kind: 'Limit' });
-    // The engine is the same as before: nothing was lost.
+    // The engine was not replaced: nothing was lost.
     before.observe(Float32Array.of(1, 2));
     expect(before.numBatches).toBe(1);
     before.free();
@@ -110,7 +110,7 @@ test('exhausted memory is NO_MEMORY, and existing objects stay valid', () => {
 describe('after memory has run out', () => {
   const weights = Float32Array.from({ length: 256 }, (_, index) => wave(index));
   const expected = () => quantize(weights, 'Q4_K');
-  /** More than there is, and less than an array may have. */
+  /** More than the memory, but less than the maximum length of an array. */
   const exhaust = () => thrown(() => quantize(new Float32Array(1 << 22), 'Q8_0'));
 
   test('the error is typed, and the next call works, with or without init()', async () => {
@@ -132,7 +132,7 @@ describe('after memory has run out', () => {
     calibrator.observe(weights);
     fake.calibrate(weights);
     exhaust();
-    // Objects of the new engine are where those of the old one were.
+    // Objects of the new engine have the addresses of old ones.
     const [fresh, another] = [Calibrator.minMax(8, true), Calibrator.minMax(4, true)];
     fresh.observe(weights);
     const stale = { name: 'QuantpressError', code: 'STALE', kind: 'Internal' };
@@ -147,7 +147,7 @@ describe('after memory has run out', () => {
     });
     for (const object of [other, calibrator]) expect(thrown(() => object.free())).toBeUndefined();
     await model.close();
-    // Nothing of the new engine's was freed or changed by that.
+    // That neither freed nor changed objects of the new engine.
     expect(fresh.compute().scale).toBe(calibratePerTensor(weights, 8).scales[0]);
     expect([fresh.numBatches, another.numBatches]).toEqual([1, 0]);
   });

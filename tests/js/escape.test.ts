@@ -1,4 +1,4 @@
-/** Output in which nothing is hidden: whatever a model's names and metadata hold, a terminal and a reader of JSON are safe. */
+/** Escaped output: whatever a model's names and metadata contain, terminals and readers of JSON are safe. */
 
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -9,7 +9,10 @@ import { afterAll, expect, test } from 'vitest';
 import { escaped, escapedJson } from '../../dist/engine/escape.js';
 import { printable } from '../../dist/cli/text.js';
 
-/** One of each kind: C0, DEL, C1 (CSI), bidi, zero width, tags, separators, blanks, fillers, private use, half a pair. */
+/**
+ * One of each kind: C0, DEL, C1 (CSI), bidi, zero width, tags, separators, spaces, fillers, private use, a lone
+ * surrogate.
+ */
 const HIDDEN = [
   '\u0000',
   '\u001b[31m',
@@ -36,7 +39,7 @@ const HIDDEN = [
 ];
 const VISIBLE = 'blk.0.ffn_up.weight äöü 中文 日本語 العربية עברית हिन्दी 🐳 ½ "quoted" \\ back';
 
-/** What must not be in any output. Written out: not the expression that is tested. */
+/** Characters that must not be in any output, written independently of the tested expression. */
 function hiddenIn(text: string): string[] {
   return [...text].filter((char) => {
     const code = char.codePointAt(0) ?? 0;
@@ -81,7 +84,7 @@ test('long text is truncated between characters', () => {
   expect(printable('\u009b'.repeat(5), 2)).toBe('\\u009b\\u009b... (5 characters)');
 });
 
-/** A GGUF file of one tensor, its name and a value of its metadata as given. */
+/** A GGUF file with one tensor, with a given name and metadata value. */
 function gguf(name: string, key: string, value: string): Uint8Array {
   const text = new TextEncoder();
   const parts: (Uint8Array | number[])[] = [];
@@ -146,6 +149,6 @@ test('no command prints invisible characters of a file', () => {
       expect(JSON.stringify(JSON.parse(stdout))).toContain(JSON.stringify(name).slice(1, -1));
     if ((stdout + stderr).includes('\\u009b')) seen += 1;
   }
-  // They do print it, and escaped.
+  // They print it escaped.
   expect(seen).toBeGreaterThan(8);
 });

@@ -10,7 +10,7 @@ import { floats, gguf, LLAMA, wave } from './support/gguf.js';
 import { uniform } from './support/random.js';
 import { WHALE, WHALE_SHA256 } from './support/whale.js';
 
-// Rejections that nobody handles fail the run: the test runner listens for them.
+// Unhandled rejections fail the run, because the test runner listens for them.
 
 beforeAll(() => init());
 
@@ -20,7 +20,7 @@ const SMALL = gguf(
   Array.from({ length: 7 }, (_, index) => floats(`blk.${index % 2}.t${index}.weight`, [256, 8 + index], wave)),
 );
 
-/** A source of bytes that does as it is told at each read. */
+/** A source whose behaviour at each read is given. */
 function source(fault: (call: number, bytes: Uint8Array<ArrayBuffer>) => unknown, bytes = SMALL): Source {
   let calls = 0;
   return {
@@ -99,7 +99,7 @@ describe.each([0, 2])('with %i workers, a conversion whose source', (workers) =>
 });
 
 describe.each([0, 2])('with %i workers, a target', (workers) => {
-  /** A target that fails at one call, and counts how it is ended. */
+  /** A target that fails at one call and counts `close` and `abort`. */
   function target(fails: string, n: number, error: Error) {
     const inner = new MemoryTarget();
     const ends: string[] = [];
@@ -269,7 +269,7 @@ describe('an output file', () => {
       open: (size) => stolen.open(size),
       async write(offset, bytes) {
         if (offset === 0 && mounted) writeFileSync(file('hog'), new Uint8Array(5_000_000));
-        // Where no small disk can be had, what the system says of a full one.
+        // If no small disk is available, simulate the system's error for a full one.
         if (offset > 2_000_000 && !mounted) throw new QuantpressError('NO_SPACE', 'the disk is full');
         await stolen.write(offset, bytes);
       },

@@ -1,13 +1,13 @@
-/** The floors of DESIGN.md: a file imports only files of its own floor or of lower ones, and no files import each other in a circle. */
+/** The layers of DESIGN.md: a file imports only from its own level or lower ones, and no imports are circular. */
 
 import { expect, test } from 'vitest';
 import { relativeImports, sourceFiles } from '../../tools/lib/imports.js';
 import { rustImports, usedPaths } from '../../tools/lib/rust-imports.js';
 
-/** The folders of js/ from the lowest; `.` has the entries. */
+/** The folders of js/ from the lowest level; `.` contains the entries. */
 const FLOORS = ['engine', 'numerics', 'io', 'io/source', 'pool', 'io/target', 'model', '.', 'cli'];
 
-/** The floor of a file of js/: that of the folder nearest to it that has one. */
+/** The level of a file of js/: that of its nearest folder with one. */
 function floorOf(file: string): number {
   const folders = file.split('/').slice(1, -1);
   for (let depth = folders.length; depth > 0; depth--) {
@@ -17,13 +17,13 @@ function floorOf(file: string): number {
   return folders.length === 0 ? FLOORS.indexOf('.') : -1;
 }
 
-/** Each file of a folder with those of the folder that it imports. */
+/** Each file of a folder with its imports within the folder. */
 function importsOf(folder: string): Map<string, string[]> {
   const files = sourceFiles(folder);
   return new Map(files.map((file) => [file, relativeImports(file).filter((name) => files.includes(name))]));
 }
 
-/** Circles: each as the files on the way from one of them back to it. */
+/** Import cycles, each as its files in order. */
 function circles(imports: ReadonlyMap<string, readonly string[]>): string[] {
   const found: string[] = [];
   const done = new Set<string>();
@@ -65,7 +65,7 @@ test('no file of js/ imports from a higher level', () => {
   expect(upward).toEqual([]);
 });
 
-/** The modules of the crate from the lowest floor. */
+/** The modules of the crate from the lowest level. */
 const CRATE = [
   [
     'error',

@@ -26,7 +26,7 @@ describe('a model in several files', () => {
     return made;
   };
 
-  /** All of it in a folder; gives its path. */
+  /** Writes all files to a folder and returns its path. */
   function onDisk(map_: Record<string, string> = map): string {
     const path = folder().file('hf');
     mkdirSync(`${path}/1_Pooling`, { recursive: true });

@@ -15,7 +15,7 @@ function failure(run: () => unknown): { kind: string; code: string } {
   throw new Error('nothing was thrown');
 }
 
-/** Weights that any format can hold, different in every place. */
+/** Weights that any format can represent, all different. */
 function ramp(length: number): Float32Array {
   return Float32Array.from({ length }, (_, index) => Math.sin(index * 0.7) * (1 + (index % 17) / 5));
 }

@@ -1,4 +1,4 @@
-/** NF4 and FP4 for `transformers`: the tensors it saves itself, laid out so that every one is aligned. */
+/** NF4 and FP4 for `transformers`: the same tensors as it saves, with each one aligned. */
 
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -195,7 +195,7 @@ test.each([
   { preset: 'NF4', doubleQuant: true },
   { preset: 'FP4', doubleQuant: true },
 ] as const)('a report has the errors of the decoded file: %o', async (recipe) => {
-  // Of two tiles, the second with an odd end; of one of halves; and one that is copied.
+  // A tensor of two tiles, the second with an odd end; one tile of F16; and a copied tensor.
   const big = f32(1049 * 1001, 5);
   const halves = Uint16Array.from(
     { length: 33 * 64 },
@@ -229,7 +229,7 @@ test.each([
     const other = await open(safetensors({ [name]: { dtype: 'F32', shape, data: bytesOf(decoded) } }));
     const { tensors } = await diffModels(model, other);
     const difference = tensors.find((tensor) => tensor.name === name)?.error;
-    // Of one tile the sums are bit-identical.
+    // Sums of one tile are bit-identical.
     if (name === 'b.weight') expect(error).toEqual(difference);
     else expect(error?.sqnrDb).toBeCloseTo(difference?.sqnrDb ?? 0, 10);
   }
@@ -310,7 +310,7 @@ test('the command line writes a complete folder or none', async () => {
   expect(existsSync(place.file('none'))).toBe(false);
 });
 
-/** A Python with transformers, bitsandbytes and torch, where there is one: they take gigabytes. */
+/** A Python with transformers, bitsandbytes and torch, if installed: they take gigabytes. */
 const PYTHON = process.env.QUANTPRESS_TRANSFORMERS;
 
 test.runIf(PYTHON)(

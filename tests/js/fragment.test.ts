@@ -1,4 +1,4 @@
-/** A recipe as an address: short, and the same recipe when it is read again. */
+/** A recipe as a URL: short, and decoded to the same recipe. */
 
 import fc from 'fast-check';
 import type { FormatName, Recipe } from 'quantpress';
@@ -10,7 +10,7 @@ const exactly = (name: string): string => `^${name.replaceAll('.', '\\.')}$`;
 const KINDS = ['attn_k', 'attn_output', 'attn_q', 'attn_v', 'ffn_down', 'ffn_gate', 'ffn_up'];
 const TYPES: FormatName[] = ['Q3_K', 'Q4_K', 'IQ4_XS', 'Q5_K', 'Q6_K', 'Q8_0'];
 
-/** A mix of a model of so many layers, every tensor of a type of its own choice. */
+/** A mix for a model with this many layers, with independent types. */
 function mixOf(layers: number): Recipe {
   const names = Array.from({ length: layers }, (_, layer) => KINDS.map((kind) => `blk.${layer}.${kind}.weight`)).flat();
   const tensorTypes = [...names, 'output.weight', 'token_embd.weight'].map((name, index) => {
@@ -30,7 +30,7 @@ test('a link to a mix of 30 tensors has less than 500 characters and decodes to 
   const read = parseRecipe(new URLSearchParams(text));
   expect(sorted(read?.tensorTypes)).toEqual(sorted(recipe.tensorTypes));
   expect(read?.preset).toBe('Q6_K');
-  // What was read is written as the same text: the page takes no step for a link that it is at.
+  // A decoded recipe is encoded to the same text, so the page does not react to its own link.
   expect(recipeQuery(read as Recipe).toString()).toBe(text);
 });
 

@@ -1,4 +1,6 @@
-/** Every format through WebAssembly against the golden vectors; their layout is told in tests/oracle/golden.rs. */
+/**
+ * Every format through WebAssembly against the golden vectors; their layout is documented in tests/oracle/golden.rs.
+ */
 
 import { readdirSync, readFileSync } from 'node:fs';
 import {
@@ -109,7 +111,7 @@ describe.each(names)('%s', (name) => {
     // The integers have no decoder in the reference.
     if (golden.decode.weights === undefined) return;
     const theirs = floats(golden.decode.weights);
-    // Which payload the NaN of a product carries is promised by neither Rust nor WebAssembly; the floats convert bits.
+    // Neither Rust nor WebAssembly guarantees the payload of a computed NaN; float formats convert bits.
     const anyNaN = format().weights > 1;
     const theirBits = bits(theirs);
     const same = bits(ours).map((ourBits, index) =>
@@ -155,7 +157,7 @@ function attempt(run: () => unknown): string {
   }
 }
 
-/** Empty if both are the same; else how many blocks differ, which most, and where the first does. */
+/** Empty if both are equal; otherwise the number of blocks that differ, the worst, and the first difference. */
 function difference(ours: Uint8Array | Uint32Array, theirs: Uint8Array | Uint32Array, perBlock: number): string {
   if (ours.length !== theirs.length) return `${ours.length} values, the reference has ${theirs.length}`;
   const perBlockCount = new Map<number, number>();

@@ -1,5 +1,5 @@
 /**
- * Every block of the guide and of the README runs as it stands, and prints what stands under it. Pages in HTML run in
+ * Every code block of the guide and of the README runs unchanged and prints the block below it. Pages in HTML run in
  * tests/browser/guide.test.ts, Rust by `cargo test --doc`.
  */
 
@@ -18,10 +18,10 @@ const PAGES = [
     .map((name) => `docs/${name}`),
 ];
 
-/** What blocks of a shell may say besides: it is run elsewhere, and would need a network. */
+/** Shell lines that are not run here, because they need a network. */
 const ELSEWHERE = /^(npm (install quantpress|start|test)|cargo add quantpress)\b/;
 
-/** How a block of each language is run, in a folder with a model; what it prints. */
+/** Runs a block of each language in a folder with a model, and returns what it prints. */
 const RUN: Record<string, (block: Block, folder: string) => string> = {
   js: ({ code, line }, folder) => {
     const file = `${line}.mjs`;
@@ -35,7 +35,7 @@ const RUN: Record<string, (block: Block, folder: string) => string> = {
       .map((command) => {
         const [, args] = /^npx quantpress (.*)$/.exec(command) ?? [];
         if (args === undefined) throw new Error(`who runs '${command}'?`);
-        // Files that differ are what `diff` is asked about: it says so by its exit code.
+        // `diff` reports different files by its exit code.
         return node(folder, args.startsWith('diff ') ? [0, 1] : [0], resolve('dist/cli/main.js'), ...args.split(' '));
       })
       .join(''),
@@ -49,7 +49,7 @@ function node(folder: string, fine: number[], ...args: string[]): string {
   return stdout;
 }
 
-/** A small model as Hugging Face has it, its weights all the same: those of tests/golden/language are made by a formula. */
+/** A small Hugging Face model with constant weights; those of tests/golden/language are generated. */
 function writeModel(path: string): void {
   const from = 'tests/golden/language/SmolLM9-21K-Instruct';
   mkdirSync(path, { recursive: true });
@@ -81,7 +81,7 @@ test("the guide's pages are found", () => {
 });
 
 describe.each(PAGES.filter((page) => blocksOf(page).length > 0))('%s', (page) => {
-  // Inside of the package its own name resolves, through its exports.
+  // Inside the package its own name resolves through its exports.
   const folder = resolve('.cache/guide', page);
   beforeAll(() => {
     rmSync(folder, { recursive: true, force: true });
@@ -95,7 +95,7 @@ describe.each(PAGES.filter((page) => blocksOf(page).length > 0))('%s', (page) =>
   test.each(blocks.map((block) => [`line ${block.line}`, block] as const))('%s', (_, block) => {
     const run = RUN[block.language];
     if (!run) throw new Error(`a block of ${block.language} is run by nobody`);
-    // What shell commands say on a page is theirs to change; they must not fail.
+    // The output of shell commands is not compared; they must not fail.
     const printed = run(block, folder);
     if (block.prints !== undefined) expect(printed).toBe(block.prints);
   });

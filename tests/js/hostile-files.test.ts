@@ -1,4 +1,4 @@
-/** Manifests as strangers may hand them to us: the corpus, what was ever found, and some thousand mutations. */
+/** Untrusted manifests: the corpus, past findings, and some thousand mutations. */
 
 import { expect, test } from 'vitest';
 import { Finding, fuzz, runOnce, seeds, TARGETS } from '../../fuzz/javascript.js';
@@ -6,7 +6,7 @@ import { Finding, fuzz, runOnce, seeds, TARGETS } from '../../fuzz/javascript.js
 /** Mutations of each target in one run: a second or two. */
 const RUNS = 20_000;
 
-/** Another one makes other mutations; `npm run fuzz` makes new ones by the million. */
+/** Another seed gives other mutations; `npm run fuzz` runs millions of new ones. */
 const seed = Number(process.env.QUANTPRESS_SEED ?? 1);
 
 test.each(Object.keys(TARGETS))('%s', (target) => {

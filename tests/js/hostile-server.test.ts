@@ -1,4 +1,4 @@
-/** Servers that lie, stall, flood and spy: the right bytes or a typed error, in bounded time and memory. */
+/** Misbehaving servers: the right bytes or a typed error, in bounded time and memory. */
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -7,7 +7,7 @@ import { sha256 } from './support/files.js';
 import { behaviours, BYTES, startHostileServer } from './support/hostile-server.js';
 import { PEAK } from './support/peak.js';
 
-/** What became of one address. */
+/** The outcome for one URL. */
 interface Outcome {
   sha256?: string;
   code?: string;
@@ -15,7 +15,7 @@ interface Outcome {
   printed?: string;
 }
 
-/** Reads every address in a process of its own, one after the other: what each gave, and the peak of its memory. */
+/** Reads every URL in a separate process, one after the other, and returns the outcomes and the peak memory. */
 const script = (urls: unknown) => `
   import { createHash } from 'node:crypto';
   import { inspect } from 'node:util';

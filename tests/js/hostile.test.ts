@@ -1,6 +1,6 @@
 /**
- * Every exported function under arguments that no type allows: it returns, or it throws a `QuantpressError` that blames the
- * caller. What a caller's own getter or proxy throws is the caller's, and comes back as it is.
+ * Every exported function under arguments that no type allows: it returns, or it throws a `QuantpressError` about the
+ * argument. Errors of a caller's own getter or proxy are passed on unchanged.
  */
 
 import fc from 'fast-check';
@@ -10,8 +10,8 @@ import { beforeAll, expect, test, vi } from 'vitest';
 const { QuantpressError } = quantpress;
 
 /**
- * In a page a string is an address, and `//` and some letters are one of a server elsewhere. None is asked: it would be the
- * machine's network that is tested, and `http://;/` ends the network process of WebKitGTK 2.50, and with it the run.
+ * In a page a string is a URL, and `//` with some letters names another server. None is requested: that would test the
+ * machine's network, and `http://;/` crashes the network process of WebKitGTK 2.50, and with it the run.
  */
 beforeAll(async () => {
   await quantpress.init();
@@ -23,7 +23,7 @@ beforeAll(async () => {
   return () => void vi.unstubAllGlobals();
 });
 
-/** What a caller's own code throws. */
+/** The error of a caller's own code. */
 class CallersOwn extends Error {}
 
 const throwing = (): never => {
@@ -35,7 +35,7 @@ function detached<Array extends Float32Array | Uint8Array>(array: Array): Array 
   return array;
 }
 
-/** Made for the call itself: fast-check, too, looks into what it generates, and prints it. */
+/** Created for the call itself, because fast-check inspects and prints generated values. */
 const AT_CALL = new Map<string, () => unknown>([
   ['a proxy that throws', () => new Proxy({}, { get: throwing, ownKeys: throwing, has: throwing })],
   ['a getter that throws', () => Object.defineProperty({}, 'rowLength', { get: throwing, enumerable: true })],
@@ -44,7 +44,7 @@ const AT_CALL = new Map<string, () => unknown>([
 ]);
 const real = (args: unknown[]): unknown[] => args.map((arg) => AT_CALL.get(arg as string)?.() ?? arg);
 
-/** Everything that has ever been handed to a function by mistake, and some that were not. */
+/** Values that are passed to functions by mistake, and some others. */
 const anything = (): fc.Arbitrary<unknown> =>
   fc.oneof(
     fc.constantFrom<unknown>(
@@ -78,7 +78,7 @@ const anything = (): fc.Arbitrary<unknown> =>
     fc.constantFrom(...AT_CALL.keys()),
   );
 
-/** The names of options that exist, with values that do not belong there. */
+/** Names of existing options with wrong values. */
 const options = (): fc.Arbitrary<unknown> =>
   fc.dictionary(
     fc.constantFrom(
@@ -97,7 +97,7 @@ const options = (): fc.Arbitrary<unknown> =>
     { maxKeys: 4 },
   );
 
-/** Not for these: they make files, threads or minutes of work, and have tests of their own. */
+/** Excluded: these create files, threads or minutes of work, and have their own tests. */
 const ELSEWHERE = new Set(['init', 'runFullBenchmarkSuite']);
 
 type Function = (...args: unknown[]) => unknown;

@@ -1,6 +1,6 @@
 /**
- * No input is ever destroyed: every command and call that writes, with each of its outputs an alias of each file it reads, by
- * the same path, a relative one, a detour, a symbolic link and a hard link.
+ * Inputs are never destroyed: runs every command and call that writes, with each output as an alias of each input,
+ * through the same path, a relative one, a detour, a symbolic link and a hard link.
  */
 
 import {
@@ -49,7 +49,7 @@ import {
 
 beforeAll(() => init());
 
-/** Makes `output` an alias of `input`; gives what the command is told. */
+/** Makes `output` an alias of `input` and returns the argument for the command. */
 const ALIASES: Record<string, (place: Place, output: Output, input: string) => string | undefined> = {
   'the same path': (_, { free }, input) => (free ? input : undefined),
   'a relative path': (_, { free }, input) => (free ? relative(process.cwd(), input) : undefined),
@@ -71,7 +71,7 @@ const ALIASES: Record<string, (place: Place, output: Output, input: string) => s
   'a hard link': (place, output, input) => linked(place, output, () => linkSync(input, place.file(output.file))),
 };
 
-/** Those that need an argument that is the path of the file itself. */
+/** Aliases that need an argument that is the path of the file itself. */
 const BY_PATH = ['the same path', 'a relative path', 'a detour', 'a linked folder'];
 
 function linked(place: Place, { file, given = file }: Output, link: () => void): string {
@@ -80,7 +80,7 @@ function linked(place: Place, { file, given = file }: Output, link: () => void):
   return place.file(given);
 }
 
-/** Every file of a folder and of those in it, with its inode and bytes; links as what they say. */
+/** Every file of a folder and its subfolders, with inode and bytes; links with their target. */
 function contents(path: string): Record<string, string> {
   const found: Record<string, string> = {};
   for (const entry of readdirSync(path, { withFileTypes: true })) {
@@ -110,7 +110,7 @@ describe.each(JOBS)('$title', ({ make, reads, outputs, run }) => {
           expect([output.role, input, error]).toMatchObject([output.role, input, { code: 'SAME_FILE' }]);
           expect(error.message).toContain(`${role} and ${output.role} are the same file`);
           expect(error.details.files).toHaveLength(2);
-          // Nothing is touched, nothing is left.
+          // Nothing is changed, nothing is left.
           expect(contents(place.path)).toEqual(before);
         }
       }
@@ -340,7 +340,7 @@ describe("a browser's files", () => {
     await using model = await openModel(handle('in.gguf'));
     for (const [name, ending] of [['in.gguf', '.part']] as const) {
       const target = new OpfsTarget(folder, name.slice(0, -ending.length));
-      // Only a name with the ending of an unfinished file is one.
+      // Only a name with the suffix of a partial file is one.
       expect((await target.files()).map((file) => 'name' in file && file.name)).toContain(`in${ending}`);
     }
     const handles = storage();
@@ -354,7 +354,7 @@ describe("a browser's files", () => {
   test('a different File of the same name is allowed', async () => {
     await using model = await openModel(await storage(8).handle('in.gguf').getFile());
     const target = storage(9).handle('in.gguf');
-    // It comes as far as opening it.
+    // It reaches the opening of the file.
     await expect(quantizeModel(model, target, 'Q8_0', { workers: 0 })).rejects.toThrow('it is opened for writing');
   });
 });

@@ -1,13 +1,13 @@
-/** The end of a journal: whoever stops a conversion does not wait for the pause between two of its entries. */
+/** The end of a journal: stopping a conversion does not wait for the pause between two entries. */
 
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { Journal } from '../../dist/model/quantize/resume.js';
 
-// Time stands still: a pause that nobody ends is for ever.
+// With fake timers, a pause that is not ended lasts for ever.
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
 afterEach(() => void vi.useRealTimers());
 
-/** A journal whose target writes when it is told to. */
+/** A journal whose target writes on command. */
 function journal() {
   const writes: (() => void)[] = [];
   const target = { log: () => new Promise<void>((resolve) => writes.push(resolve)) };

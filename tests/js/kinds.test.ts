@@ -1,4 +1,7 @@
-/** Models that were converted into something no program can run, without a word: refused, or done as asked and said. */
+/**
+ * Models that were once silently converted into something no program can run: rejected, or converted on request with a
+ * note.
+ */
 
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -168,7 +171,7 @@ describe('the API', () => {
   });
 });
 
-/** What transformers would make 4-bit layers of, by the configuration we write. */
+/** The layers that transformers would make 4-bit with our configuration. */
 function loaded(model: Model, recipe: Recipe) {
   const config = JSON.parse(fourBitConfig(model, recipe)) as {
     quantization_config: { llm_int8_skip_modules: string[] };
@@ -222,11 +225,11 @@ describe('NF4 of classes that do not become GGUF', () => {
     );
     const recipe: Recipe = { preset: 'NF4', excludeModules: ['mlp'] };
     const names = await quantized(model, recipe);
-    // transformers takes a module for `mlp` whose name only ends so.
+    // transformers also matches a module whose name only ends in `mlp`.
     expect(names).toEqual([`${attention}.q_proj`]);
   });
 
-  /** Linear layers that the rule here leaves quantized or keeps where transformers does the other: the last of odd models. */
+  /** Linear layers for which our rule differs from transformers: the output layers of unusual models. */
   const KNOWN = [
     'Gemma4UnifiedAssistantForCausalLM post_projection',
     'GraniteSpeech5ForCTC encoder.out',
@@ -243,7 +246,7 @@ describe('NF4 of classes that do not become GGUF', () => {
     for (const line of lines) {
       const [named = '', type = '', keep = '', outputs = '', ...rows] = line.split(' ');
       const inF32 = keep === '-' ? [] : keep.split(',');
-      // Those are experts, tables or stored the other way round here: kept or refused for another reason.
+      // Those are experts, embeddings or transposed: kept or rejected for another reason.
       const linears = rows.filter((row) => !/embed|norm|router|expert|\.gate[~!]*$|c_attn|c_fc|c_proj/.test(row));
       const tensors: Tensors = { 'z.weight': bf16(1, 1) };
       for (const row of linears) {
@@ -256,7 +259,7 @@ describe('NF4 of classes that do not become GGUF', () => {
       for (const row of linears) {
         const name = row.replace(/[~!]+$/, '');
         if (ours.includes(name) === row.includes('!')) different.push(`${named} ${name}`);
-        // A layer is 4-bit when it is loaded exactly if its weights are.
+        // A loaded layer is 4-bit if and only if its weights are.
         expect([named, name, ours.includes(name)]).toEqual([named, name, !matches(name, [...list, ...inF32])]);
         compared += 1;
       }

@@ -1,4 +1,6 @@
-/** A Hugging Face folder of a language model, opened and converted as people do. The Rust tests compare more of them. */
+/**
+ * A Hugging Face folder of a language model, opened and converted through the API. The Rust tests compare more of them.
+ */
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -18,7 +20,7 @@ const converted = async (model: Model, preset: PresetName, workers = 0): Promise
 
 const TEMPLATES = 'additional_chat_templates';
 
-/** A directory as a page gets it. */
+/** A directory handle as in a page. */
 function handle(path: string, name: string): FileSystemDirectoryHandle {
   const entries = readdirSync(path, { withFileTypes: true }).map((entry) =>
     entry.isDirectory()
@@ -73,7 +75,7 @@ describe('Tiny Whale’s folder', () => {
       expect(same, name).toBe(true);
     }
     expect(ours.tensors.length).toBe(theirs.tensors.length);
-    // What it says of the model is the same; only its name, licence and the like were written by hand.
+    // The model's metadata is the same; only its name, licence and the like were written by hand.
     for (const [key, value] of theirs.metadata) {
       if (
         !/^general\.(name|basename|version|license|description|tags|languages)|add_(eos_token|space_prefix)$/.test(key)

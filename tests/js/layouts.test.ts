@@ -1,4 +1,4 @@
-/** The table of where each bit of a block is and which weights it reaches, held against the engine bit by bit. */
+/** Compares the table of the bits of a block and the weights they affect with the engine, bit by bit. */
 
 import { dequantize, type FormatName, formats, init, type Format } from 'quantpress';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -10,24 +10,24 @@ import { uniform } from './support/random.js';
 await init();
 const all = formats();
 
-/** Blocks in which every bit that can matter does in at least one. */
+/** Blocks such that every significant bit matters in at least one. */
 function blocks({ name, bytes }: Format): Uint8Array<ArrayBuffer>[] {
   const random = uniform(0x5eed + bytes);
   const block = (): Uint8Array<ArrayBuffer> => Uint8Array.from({ length: bytes }, () => random() * 256);
   return [...Array.from({ length: 32 }, block), ...edges(name, block)];
 }
 
-/** What random bytes seldom are. */
+/** Values that random bytes rarely have. */
 function edges(name: FormatName, block: () => Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer>[] {
   const bits = (value: bigint) => new Uint8Array(new BigUint64Array([value]).buffer);
-  // A double or an integer between two floats, or next to the middle: there the last bits decide the rounding.
+  // A double or an integer between two floats, or next to the middle: where the last bits decide the rounding.
   if (name === 'F64') return [0x3ff0000010000000n, 0x3ff0000030000000n, 0x3ff000000fffffffn].map(bits);
   if (name === 'I64')
     return ties(8)
       .flatMap((tie) => [tie, tie + 1n, tie - 1n])
       .map(bits);
   if (name === 'I32') return ties(4).map((tie) => bits(tie).slice(0, 4));
-  // The one pattern of a UE4M3 scale in which its top bit counts.
+  // The one pattern of a UE4M3 scale in which its top bit matters.
   if (name === 'NVFP4') return Array.from({ length: 16 }, () => block().fill(0x7f, 0, 4));
   // Every byte of five digits of base 3, under a scale of one.
   if (name === 'TQ1_0') return Array.from({ length: 256 }, (_, b) => new Uint8Array(54).fill(b, 0, 52).fill(0x3c, 53));
@@ -41,7 +41,9 @@ function edges(name: FormatName, block: () => Uint8Array<ArrayBuffer>): Uint8Arr
   });
 }
 
-/** For each length of an integer beyond the 24 bits of a float, the middle between two floats, both roundings. */
+/**
+ * For each bit length of an integer beyond the 24 bits of a float, the midpoint between two floats, in both roundings.
+ */
 function ties(bytes: number): bigint[] {
   const made = [];
   for (let length = 25n; length < 8n * BigInt(bytes); length += 1n) {
@@ -70,7 +72,7 @@ function influence(format: Format): Set<number>[] {
   return changed;
 }
 
-/** As text, so that a failure tells the bit and the weights. */
+/** As text, so that a failure names the bit and the weights. */
 const listed = (name: FormatName, sets: readonly Iterable<number>[]): string[] =>
   sets.map((set, bit) => `${name} byte ${bit >> 3} bit ${bit & 7}: ${[...set].sort((a, b) => a - b).join(' ')}`);
 
@@ -113,7 +115,7 @@ describe.each(all)('$name', (format) => {
         const level = levels && table.levels?.of(levels[i]!);
         return table.weigh(valuesOf(table, block, i, reaching[i]!, level));
       });
-      // -0 and 0 are one weight: a formula need not tell them apart.
+      // -0 and 0 are the same weight: a formula need not distinguish them.
       const plain = (weights: Float32Array) => [...weights].map((weight) => weight + 0);
       expect(plain(computed)).toEqual(plain(decoded));
     }

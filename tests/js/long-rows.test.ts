@@ -1,4 +1,4 @@
-/** Rows of any length: what is read and converted at once does not grow with them, and the bytes stay the same. */
+/** Rows of any length: the amount that is read and converted at once is bounded, and the bytes stay the same. */
 
 import {
   analyzeModel,
@@ -23,14 +23,14 @@ beforeAll(() => init());
 /** A tile of 2^20 weights of F32. */
 const TILE_BYTES = 4 << 20;
 
-/** A source that tells how much was asked for at once. */
+/** A source that records the largest read. */
 class Counting implements Source {
   readonly size: number;
   readonly name = 'counting';
   largest = 0;
   readonly #bytes: Uint8Array;
 
-  /** What lies beyond `bytes` is zeros. */
+  /** Zeros follow after `bytes`. */
   constructor(bytes: Uint8Array, size = bytes.length) {
     this.size = size;
     this.#bytes = bytes;
@@ -77,7 +77,7 @@ describe('a row that is longer than a tile', () => {
     const { offset, bytes } = made.tensor(name);
     expect(Buffer.compare(await made.source.read(offset, bytes), whole)).toBe(0);
     expect(source.largest).toBeLessThanOrEqual(TILE_BYTES);
-    // Measured on all of it, and the same whether it is written or only analyzed.
+    // Measured on the whole row, with equal figures when it is written and when it is only analyzed.
     const analysis = await analyzeModel(model, { formats: [type], sample: 'all', imatrix, workers: 0 });
     const error = analysis.tensors[0]?.formats[0];
     expect(error).toMatchObject({ sampled: 2 * row });

@@ -1,4 +1,4 @@
-/** As many tensors as the format allows: time that grows with their number, and memory that a small machine has. */
+/** The maximum number of tensors: linear time, and memory that fits a small machine. */
 
 import { spawnSync } from 'node:child_process';
 import { closeSync, openSync, writeSync } from 'node:fs';
@@ -9,13 +9,13 @@ import { ggufHeader, LLAMA, TYPE } from './support/gguf.js';
 import { PEAK } from './support/peak.js';
 
 const MB = 1_000_000;
-/** Two rows of one block: one row is not quantized. */
+/** Two rows of one block each, because a single row is not quantized. */
 const SHAPE = [32, 2];
 const BYTES = 4 * 64;
 
 const nameOf = (index: number) => `blk.${index}.ffn_up.weight`;
 
-/** A file of so many tensors of F32 whose weights are not exact in any smaller format. */
+/** A file with this many F32 tensors, whose weights are not exact in any smaller format. */
 function manyTensors(path: string, count: number): void {
   const tensor = (index: number) => ({ name: nameOf(index), type: TYPE.F32, shape: SHAPE, size: BYTES });
   const header = ggufHeader(
@@ -45,7 +45,7 @@ function write(path: string, header: Uint8Array, count: number): void {
   closeSync(file);
 }
 
-/** Runs a script with the open `model` in a process of its own; gives what it prints and its peak memory. */
+/** Runs a script with the open `model` in a separate process; returns its output and its peak memory. */
 function run(path: string, work: string): { printed: string; peak: number } {
   const entry = new URL('../../dist/node.js', import.meta.url).href;
   const script = `
@@ -54,7 +54,7 @@ function run(path: string, work: string): { printed: string; peak: number } {
     const model = await quantpress.openModel(${JSON.stringify(path)});
     ${work}
     console.log(${PEAK});`;
-  // A collector that does not wait: what is measured is what is needed, also on a busy machine.
+  // Frequent garbage collection, so that the needed memory is measured, also on a busy machine.
   const flags = ['--max-semi-space-size=4', '--max-old-space-size=256', '--input-type=module'];
   const { stdout, stderr } = spawnSync(process.execPath, [...flags, '--eval', script], { encoding: 'utf8' });
   expect(stderr).toBe('');
@@ -65,7 +65,7 @@ function run(path: string, work: string): { printed: string; peak: number } {
 describe('300 000 tensors', () => {
   const count = 300_000;
   const LIMIT = 400 * MB;
-  /** Hashes, errors and their report for each tensor come on top: 420 MB on a machine with nothing else to do. */
+  /** The limit with hashes, errors and a report for each tensor: 420 MB on an idle machine. */
   const REPORTED = 450 * MB;
 
   test.each([

@@ -1,4 +1,4 @@
-/** Memory is bounded by the tiles under way: a file of a gigabyte takes no more than one of half of it. */
+/** Memory is bounded by the tiles in flight: a file of 1 GB takes no more than one of half its size. */
 
 import { spawnSync } from 'node:child_process';
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
@@ -7,7 +7,7 @@ import { folder } from './support/files.js';
 import { peakScript, sparseModel } from './support/sparse.js';
 
 const MB = 1_000_000;
-/** Quantizes in a process of its own; gives its peak memory in bytes. */
+/** Quantizes in a separate process and returns its peak memory in bytes. */
 function peak(input: string, output: string, workers: number): number {
   const script = peakScript(input, output, 'Q8_0', workers);
   const { status, stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '--eval', script], {
@@ -29,7 +29,7 @@ describe.each([2, 8])('with %i workers', (workers) => {
     expect(statSync(file('whole-Q8_0.gguf')).size).toBeGreaterThan(530 * MB);
     expect(half).toBeLessThan(400 * MB);
     expect(whole).toBeLessThan(400 * MB);
-    // What differs is when the collector runs: a few tiles, not hundreds of megabytes.
+    // Garbage collection may differ by a few tiles, not by hundreds of megabytes.
     expect(whole - half).toBeLessThan(60 * MB);
     const head = new Uint8Array(4);
     const result = openSync(file('whole-Q8_0.gguf'), 'r');

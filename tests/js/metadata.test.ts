@@ -1,4 +1,4 @@
-/** Metadata of any size: everything can be read, and only what is read becomes JavaScript values. */
+/** Metadata of any size: everything can be read, and only accessed values become JavaScript values. */
 
 import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -55,14 +55,14 @@ const items = (type: Exclude<Type, 'arr'>, values: readonly unknown[]) =>
 const array = (type: Exclude<Type, 'arr'>, values: readonly unknown[]) =>
   Buffer.concat([u32(TYPES.arr), items(type, values)]);
 
-/** A model of metadata alone. */
+/** A model with only metadata. */
 function model(pairs: Record<string, Buffer>): Uint8Array<ArrayBuffer> {
   const parts = Object.entries(pairs).flatMap(([key, value]) => [text(key), value]);
   const head = Buffer.concat([Buffer.from('GGUF'), u32(3), u64(0), u64(Object.keys(pairs).length), ...parts]);
   return new Uint8Array(Buffer.concat([head, Buffer.alloc(-head.length & 31)]));
 }
 
-/** 5000 values of each type: more than come with the list. */
+/** 5000 values of each type: more than are loaded with the list. */
 const MANY: Record<Exclude<Type, 'arr'>, readonly (number | bigint | boolean | string)[]> = {
   u8: numbers((i) => i % 256),
   i8: numbers((i) => (i % 256) - 128),
@@ -98,7 +98,7 @@ describe('an array', () => {
     expect([long.type, long.length, long.head.length]).toEqual([`${type}[]`, 5000, 64]);
     expect(long.value).toEqual(values);
     expect([...long]).toEqual(values);
-    // Backwards as well: where strings begin is found from the start.
+    // Backwards too: offsets of strings are found from the start.
     for (const [from, to] of [
       [4990, 5000],
       [100, 164],

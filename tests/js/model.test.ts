@@ -5,7 +5,7 @@ import { failure } from './support/failure.js';
 import { floats, gguf, LLAMA, wave } from './support/gguf.js';
 import { WHALE as PATH, WHALE_IMATRIX } from './support/whale.js';
 
-// As bytes, which pages have too; tests/js/source.test.ts is about paths.
+// As bytes, which also work in pages; tests/js/source.test.ts covers paths.
 const WHALE = readFileSync(PATH);
 
 beforeAll(() => init());

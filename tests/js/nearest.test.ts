@@ -1,4 +1,4 @@
-/** Suggestions for unknown names: what a person most probably meant comes first, and what is far away is not suggested. */
+/** Suggestions for unknown names: the most probable name comes first, and distant names are not suggested. */
 
 import { init, presets } from 'quantpress';
 import { beforeAll, expect, test } from 'vitest';
@@ -45,7 +45,7 @@ test('a name with one letter missing, doubled, wrong or swapped is suggested', (
         `${before}${name[at + 1]}${name[at]}${name.slice(at + 2)}`,
       ];
       for (const typed of spoilt) {
-        // Another name may be nearer to what it has become.
+        // Another name may be nearer after the change.
         const found = nearest(typed, names, { most: names.length });
         const exact = names.some((other) => other.replaceAll('_', '') === typed.replaceAll('_', ''));
         if (!exact) expect(found, `${typed} for ${name}`).toContain(name);

@@ -21,7 +21,7 @@ afterAll(() => model.close());
 const values = Float32Array.from({ length: 64 }, (_, index) => Math.sin(index));
 const digits = new Uint8Array(readFileSync('examples/digits.bin'));
 
-/** Ways to call with an object of options; what each needs to succeed stands in `needs`. */
+/** Calls with an options object; `needs` has what each needs to succeed. */
 type Options = Record<string, unknown>;
 interface Call {
   /** The key of the module's export or of `Class.method`. */
@@ -73,7 +73,7 @@ const calls: Call[] = [
       try {
         quantpress.runAccuracyBenchmark(new Uint8Array(), o);
       } catch (error) {
-        // Training takes seconds. Options are read before digits, and those are not there.
+        // Training takes seconds. Options are read before the digits, which are missing here.
         if (!(error instanceof QuantpressError) || error.kind !== 'Format') throw error;
       }
     },
@@ -99,7 +99,7 @@ const calls: Call[] = [
   },
 ];
 
-/** Objects that are as strict as options, by another name. */
+/** Objects under other names that are as strict as options. */
 const others: Call[] = [
   { name: 'a recipe', needs: { preset: 'Q8_0' }, call: async (o) => freed(await quantpress.planModel(model, o)) },
   {
@@ -109,7 +109,7 @@ const others: Call[] = [
       try {
         quantpress.fourBitConfig(model, o);
       } catch (error) {
-        // The model has none: that is seen once the recipe is read.
+        // The model has none, which is detected after the recipe is read.
         if (!(error instanceof QuantpressError) || error.code !== 'NOT_FOUND') throw error;
       }
     },
@@ -185,7 +185,7 @@ describe('options', () => {
       const error = (await thrownBy(() => call({ ...needs, rowlenght: 1 } as never))) as Error;
       const [, list = ''] = /Its options are (.*)\.$/.exec(error.message) ?? [];
       for (const key of list.split(', ')) {
-        // The module is loaded already, and not looked at again.
+        // The module is already loaded and not read again.
         if (key === 'wasm' || key === 'workerUrl' || key === 'headers') continue;
         const wrong = await thrownBy(() => call({ ...needs, [key]: Symbol('wrong') } as never));
         expect(wrong, key).toMatchObject({ code: 'ARGUMENT' });
@@ -230,7 +230,7 @@ function exported(declarations: string): string[] {
     /^(?:export (?:declare )?(?:abstract )?class (\w+)|(?:export declare (?:async )?function (\w+)| {4}(?:static )?(\w+))\(([\s\S]*?)\)(?::|;))/gm,
   )) {
     if (name !== undefined) Class = name;
-    // `Error` has options of its own.
+    // `Error` has its own options.
     else if (/\boptions\??: (?!ErrorOptions)/.test(parameters)) {
       found.push(free ?? (method === 'constructor' ? Class : `${Class}.${method}`));
     }

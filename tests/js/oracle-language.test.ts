@@ -1,4 +1,4 @@
-/** A real model from its folder: all-MiniLM-L6-v2, and what llama.cpp makes of it. */
+/** A real model from its folder: all-MiniLM-L6-v2, compared with llama.cpp. */
 
 import { readFileSync } from 'node:fs';
 import { init, openModel, quantizeModel } from 'quantpress';
@@ -10,7 +10,10 @@ import { minilm } from './support/minilm.js';
 
 beforeAll(() => init());
 
-/** Of the file convert_hf_to_gguf.py writes of the same folder with `--outtype f32`: see tests/golden/language/README.md. */
+/**
+ * The SHA-256 of the file that convert_hf_to_gguf.py writes from the same folder with `--outtype f32`: see
+ * tests/golden/language/README.md.
+ */
 const SHA256 = 'd7789a32f129eb1c40149073cdfdda11c538029695c7ff52eac04ae4af1130bb';
 
 const GOLDEN = new URL('../golden/language/minilm-embeddings.json', import.meta.url);

@@ -1,4 +1,7 @@
-/** The best mix where it counts: llama.cpp itself runs it and the preset of the same size, and compares their predictions. */
+/**
+ * The outputs of the best mix: llama.cpp runs it and the preset of the same size, and the test compares their
+ * predictions.
+ */
 
 import { fork } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -12,7 +15,7 @@ import { WHALE, WHALE_IMATRIX, WHALE_TEXT } from './support/whale.js';
 
 beforeAll(() => init());
 
-/** The scores of models by llama.cpp, in a process of its own. */
+/** The scores of models in llama.cpp, in a separate process. */
 function scores(job: Job): Promise<Score[]> {
   const child = fork(fileURLToPath(new URL('../oracle/llama_perplexity.js', import.meta.url)), [], {
     serialization: 'advanced',
@@ -30,7 +33,7 @@ function scores(job: Job): Promise<Score[]> {
 }
 
 describe.runIf(hasGgml)('in llama.cpp, on held-out text', () => {
-  // Nine chunks of 256 tokens: enough for the order of what differs by a tenth. benches/mix.js takes the whole text.
+  // Nine chunks of 256 tokens: enough to order differences of a tenth. benches/mix.js takes the whole text.
   const text = readFileSync(WHALE_TEXT, 'utf8').slice(0, 7000);
 
   test.each([undefined, WHALE_IMATRIX])(

@@ -1,4 +1,4 @@
-/** Whole files against the live reference: llama.cpp's own llama_model_quantize makes them in the same test. */
+/** Whole files against the live reference: llama.cpp's own llama_model_quantize writes them in the same test. */
 
 import { init, openImportance, openModel, type PresetName } from 'quantpress';
 import { beforeAll, describe, expect, test } from 'vitest';

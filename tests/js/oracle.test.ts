@@ -1,6 +1,6 @@
 /**
- * The package, engine and boundary together, writes what ggml's own library writes for fresh random weights. The Rust oracle
- * (tests/oracle) is wider; this one sees what is shipped.
+ * The package, engine and boundary together, writes the same bytes as ggml's own library for new random weights. The
+ * Rust oracle (tests/oracle) covers more; this one tests what is shipped.
  */
 
 import { type Format, formats, init, quantize } from 'quantpress';
@@ -12,7 +12,7 @@ const seed = Number(process.env.QUANTPRESS_SEED ?? Date.now() % 2 ** 31);
 const ROW = 1024;
 const ROWS = 16;
 
-/** Kinds of weights, none of which makes the reference give up. */
+/** Kinds of weights, none of which makes the reference abort. */
 const KINDS: Record<string, (random: () => number) => (index: number) => number> = {
   gaussian: (random) => {
     const next = gauss(random);
@@ -53,7 +53,7 @@ describe.runIf(hasGgml)(`the live reference, QUANTPRESS_SEED=${seed}`, () => {
       for (const { id, name, weights: block, bytes } of compared) {
         const ours = quantize(weights, name, { rowLength: ROW, ...(importance && { importance }) });
         const theirs = ggml.encode(id, weights, ROW, (weights.length / block) * bytes, importance);
-        // Not toEqual on the arrays: its report of thousands of bytes is of no use.
+        // Not toEqual on the arrays: its report of thousands of bytes is useless.
         const first = ours.findIndex((byte, index) => byte !== theirs[index]);
         expect({ name, length: ours.length, first }).toEqual({ name, length: theirs.length, first: -1 });
       }

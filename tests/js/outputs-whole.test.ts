@@ -1,4 +1,4 @@
-/** What is written is written whole or not at all, whatever it is, however the program ends, and what no file can be is refused first. */
+/** Outputs are written whole or not at all, however the program ends, and impossible names are rejected first. */
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import {
@@ -39,7 +39,7 @@ const SMALL = gguf(
 );
 const SHARDS = ggufSplit(SMALL, { maxTensors: 2 });
 
-/** The functions of `node:fs/promises` that targets use, where a test may have them fail. */
+/** The functions of `node:fs/promises` that targets use, which a test can make fail. */
 const fs = process.getBuiltinModule('node:fs/promises');
 type Call = 'rename' | 'rm' | 'open' | 'statfs';
 
@@ -52,10 +52,10 @@ function intercept<K extends Call>(name: K, before: (...args: Parameters<(typeof
   onTestFinished(() => spy.mockRestore());
 }
 
-/** Gives what has this process die, as far as its files are concerned, at the n-th rename or removal from then on. */
+/** Simulates the death of this process, as far as its files are concerned, at the n-th rename or removal. */
 function mortal(): (step: number | undefined) => void {
   let left = Number.POSITIVE_INFINITY;
-  // What is killed does nothing any more: neither does it finish nor clean up.
+  // A killed process does nothing more: it neither finishes nor cleans up.
   intercept('rename', () => {
     if (left-- <= 0) throw fault('EIO');
   });
@@ -144,7 +144,7 @@ describe('a set of shards that replaces another', () => {
 
 const CONFIG = JSON.stringify({ architectures: ['LlamaForCausalLM'], model_type: 'llama', torch_dtype: 'float32' });
 
-/** A small folder of Hugging Face's, with a long README. */
+/** A small Hugging Face folder with a long README. */
 function hub(path: string): void {
   const data = Float32Array.from({ length: 8 * 64 }, (_, index) => wave(index));
   const tensor = { dtype: 'F32', shape: [8, 64], data: new Uint8Array(data.buffer) };
@@ -155,7 +155,7 @@ function hub(path: string): void {
 }
 
 describe('a disk that is full leaves the old file', () => {
-  /** A file system that takes files of 16 KiB: the system's limit for one process, which needs no rights. */
+  /** A file size limit of 16 KiB for one process, which needs no privileges. */
   const limited = (...args: string[]) =>
     spawnSync('sh', ['-c', 'ulimit -f 32; exec "$0" "$@"', process.execPath, CLI, ...args], { encoding: 'utf8' });
   const many = gguf(
@@ -201,7 +201,7 @@ describe('a disk that is full leaves the old file', () => {
     const { status, stderr } = limited('quantize', '--quiet', file('hf'), file('out'), 'NF4');
     expect([status, stderr]).toEqual([1, expect.stringContaining(join(file('out'), 'README.md'))]);
     expect(digest(file('out'))).toEqual(before);
-    // A folder that was made for it goes again.
+    // A folder that was created for it is removed.
     expect(limited('quantize', '--quiet', file('hf'), join(file('new'), 'deep'), 'NF4').status).toBe(1);
     expect(readdirSync(join(file('hf'), '..')).sort()).toEqual(['hf', 'out']);
   });
@@ -233,12 +233,12 @@ test('a killed NF4 conversion never leaves the old config.json next to new weigh
     if (weights === undefined || config === undefined) mixed += 1;
     else expect([death, config]).toEqual([death, states.get(weights)]);
   }
-  expect(mixed).toBeGreaterThan(0); // Without a config.json nothing takes the folder for a model.
+  expect(mixed).toBeGreaterThan(0); // Without a config.json no program treats the folder as a model.
   await convert('FP4');
   expect(readdirSync(place.file('out')).sort()).toEqual(['README.md', 'config.json', 'model.safetensors']);
 });
 
-/** Ends after some seconds of work, of 2 GiB of zeros that take no room on the disk. */
+/** Takes some seconds, for 2 GiB of zeros that take no disk space. */
 function endless(path: string): void {
   const size = 2 ** 31;
   const tensor = { name: 'blk.0.ffn_up.weight', type: TYPE.F16, shape: [4096, size / 8192], size: padded(size) };
@@ -247,7 +247,7 @@ function endless(path: string): void {
   truncateSync(path, header.length + size);
 }
 
-/** Runs the program; `act` is called when it begins to work. Gives the exit code as a shell has it: 128 + n of signal n. */
+/** Runs the program; `act` is called when it begins to work. Returns the exit code of a shell: 128 + n for signal n. */
 function program(args: string[], act: (child: ChildProcess) => void): Promise<number> {
   const child = spawn(process.execPath, [CLI, ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
   let acted = false;
@@ -305,7 +305,7 @@ describe('signals', () => {
       for (const _ of [1, 2]) child.kill('SIGINT');
     });
     expect(ended).toBe(130);
-    // On a slow machine the second signal ends it before it has given them up.
+    // On a slow machine the second signal ends the program before it has removed them.
     const left = names().map((name) => name.replace(/^(\.out\.gguf)\..*\.(?=journal|part)/, '$1.'));
     expect(left).toEqual(['.out.gguf.journal', '.out.gguf.part', 'in.gguf']);
   });
@@ -351,7 +351,7 @@ function made(file: (name: string) => string, make: (path: string) => void): str
   return file('made');
 }
 
-/** A model whose weights must not be asked for. */
+/** A model whose weights must not be read. */
 async function untouched() {
   const header = SMALL.length - 6 * 64 * 8 * 4;
   const source: Source = {
@@ -470,7 +470,7 @@ describe('names of outputs', () => {
 });
 
 test('host name and free space are optional where the runtime denies them', async () => {
-  // Deno asks for --allow-sys for these.
+  // Deno needs --allow-sys for these.
   const os = process.getBuiltinModule('node:os');
   const spy = vi.spyOn(os, 'hostname').mockImplementation(() => {
     throw new Error('Requires sys access to "hostname"');
@@ -479,7 +479,7 @@ test('host name and free space are optional where the runtime denies them', asyn
   intercept('statfs', () => {
     throw new Error('Requires sys access to "statfs"');
   });
-  vi.resetModules(); // It asks once.
+  vi.resetModules(); // The module asks only once.
   const { newOwner, isAlive } = await import('../../dist/io/target/owner.js');
   expect(isAlive(newOwner(), 0)).toBe(true);
   const { file } = folder();

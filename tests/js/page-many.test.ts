@@ -12,7 +12,7 @@ import type { Damages } from '../../www/src/understand/tensor-damage.js';
 const COUNT = 300_000;
 const [LAYERS, EXPERTS] = [1000, 300];
 
-/** How many tensors were looked at since the last pause, and at most between two. */
+/** The number of tensors accessed since the last pause, and the maximum between two pauses. */
 class Watched extends PlannedTensors {
   looked = 0;
   made = 0;
@@ -56,7 +56,7 @@ function plan(to: FormatName, names = orderedNames(model, order)): Watched {
   return new Watched(names, [treatment, kept], codes);
 }
 
-/** Runs a computation, and counts the tensors it looks at between two pauses. */
+/** Runs a computation and counts the tensors it accesses between two pauses. */
 function run<T>(pieces: Generator<undefined, T>, tensors: Watched): { value: T; most: number; pauses: number } {
   let [most, pauses] = [0, 0];
   for (;;) {
@@ -89,13 +89,13 @@ test('the cost of a plan is summed in pieces, without an object per tensor', () 
   expect(value.grid.rows.flatMap(({ cells }) => cells).reduce((sum, cell) => sum + (cell?.count ?? 0), 0)).toBe(COUNT);
   expect(value.worst).toHaveLength(50);
   expect(value.worst[0]?.error).toBeCloseTo(0.11);
-  // The mean square of those that are measured stands for the changed ones that are not.
+  // Changed tensors that are not measured have the mean square of the measured ones.
   const errors = [...analyses.values()].map(
     ({ formats: [found] }) => found?.refusal === undefined && found?.relativeRmse,
   );
   const square = errors.reduce((sum: number, error) => sum + Number(error) ** 2, 0) / errors.length;
   expect(value.error).toBeCloseTo(Math.sqrt(square * 0.9), 4);
-  // Another plan of the same names looks at none of them again.
+  // Another plan with the same names accesses none of them again.
   const again = vi.spyOn(tensors.names, 'at');
   run(damageOf({ size: 1, tensors: plan('Q4_K', tensors.names) }, analyses), tensors);
   expect(again.mock.calls.length).toBeLessThan(4000);

@@ -170,7 +170,7 @@ describe('a plain container', () => {
     );
     const model = await openModel(path);
     const refusal = await convertedOf(model).catch((error: Error) => error.message);
-    // The page has a box where the command line has an option.
+    // The page has a checkbox instead of the command line's option.
     expect(refusal).toContain('--plain');
     expect(withoutOption(String(refusal))).toMatch(/request a plain container below$/);
     expect(await canBePlain(model)).toBe(true);

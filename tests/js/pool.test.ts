@@ -5,7 +5,7 @@ import { BytesSource } from '../../dist/io/source/bytes.js';
 import { failure } from './support/failure.js';
 import { folder } from './support/files.js';
 
-/** A worker that does as the first byte of its task says, and else answers with the number of its thread. */
+/** A worker whose behaviour is given by the first byte of its task; by default it answers with the id of its thread. */
 const SCRIPT = `
   const { parentPort, threadId } = require('node:worker_threads');
   parentPort.on('message', ({ type, id, task }) => {
@@ -29,7 +29,7 @@ const signal = new AbortController().signal;
 function pool(workers: number): void {
   const script = folder().file('worker.cjs');
   writeFileSync(script, SCRIPT);
-  // The smallest module there is: the workers of this test have no use for one.
+  // The smallest module: the workers of this test do not use it.
   const module = new WebAssembly.Module(Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0));
   runner = createRunner(new BytesSource(new Uint8Array()), module, { workers, workerUrl: script });
 }

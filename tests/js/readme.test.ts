@@ -17,7 +17,7 @@ test("the guide's table of formats equals the engine's (npm run readme writes it
 
 test('the ten lines of the README run unchanged', () => {
   expect(example).toContain('quantpress');
-  // Inside the package its own name resolves, through its exports.
+  // Inside the package its own name resolves through its exports.
   const file = '.cache/readme-example.mjs';
   writeFileSync(file, example);
   const output = execFileSync(process.execPath, [file], { encoding: 'utf8' });

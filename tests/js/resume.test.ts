@@ -32,7 +32,7 @@ async function convert(input: string, out: string, recipe: Recipe | Recipe['pres
   }
 }
 
-/** Interrupts a run with `resume` after so many tiles. */
+/** Interrupts a run with `resume` after this many tiles. */
 async function interrupted(
   input: string,
   out: string,
@@ -79,7 +79,7 @@ describe('a run that is killed', () => {
         expect(names()).not.toContain('out');
         kept += endings(names()).join() === 'journal,part' ? 1 : 0;
       } else {
-        // It was too quick this time: that file is right too.
+        // The run finished before: the file must be right too.
         expect(code).toBe(0);
         renameSync(file('out'), file(`done-${tries}`));
       }
@@ -92,13 +92,13 @@ describe('a run that is killed', () => {
   });
 
   test('without --resume leaves files that a run with it resumes', async () => {
-    // Seconds of work, so that it is met at it however rarely a busy disk lets the journal grow.
+    // Seconds of work, so that it can be interrupted even if a busy disk delays the journal.
     const SLOW = 'IQ3_S';
     const { path, file, names } = folder();
     const child = spawn(process.execPath, [CLI, 'quantize', '--threads', '1', WHALE, file('out'), SLOW]);
     const ended = new Promise((resolve) => child.on('close', resolve));
     await untilAtWork(child, path);
-    // The first line of the journal has some four hundred bytes.
+    // The first line of the journal has about four hundred bytes.
     const tiles = () => names().some((name) => name.endsWith('journal') && statSync(file(name)).size > 600);
     while (child.exitCode === null && !tiles()) await new Promise((resolve) => setTimeout(resolve, 3));
     child.kill('SIGKILL');
@@ -114,7 +114,7 @@ describe('a run that is killed', () => {
     const child = spawn(process.execPath, [CLI, 'quantize', '--threads', '1', WHALE, file('out'), 'IQ4_XS']);
     const ended = new Promise((resolve) => child.on('close', resolve));
     await untilAtWork(child, path);
-    // While it lives its files are its own.
+    // While its process lives, no other run takes its files.
     await convert(WHALE, file('out'), 'Q8_0');
     if (child.exitCode === null) expect(names().some((name) => name.includes(`-${child.pid}-`))).toBe(true);
     child.kill('SIGKILL');
@@ -241,7 +241,7 @@ describe('resuming is rejected, and the partial file stays,', () => {
 });
 
 describe('damage never gives a wrong file:', () => {
-  /** What was left, as one can damage it. */
+  /** Kinds of damage to the leftovers. */
   const damages: Record<string, (bytes: Buffer, random: () => number) => Uint8Array> = {
     'a journal cut anywhere': (bytes, random) => bytes.subarray(0, Math.floor(random() * bytes.length)),
     'a journal with a byte changed': (bytes, random) => {
@@ -279,7 +279,7 @@ describe('damage never gives a wrong file:', () => {
   });
 });
 
-/** Kills only what has begun: before that there is nothing to go on with. */
+/** Kills only a run that has started: before that there is nothing to resume. */
 async function untilAtWork(child: ChildProcess, path: string): Promise<void> {
   while (child.exitCode === null && !readdirSync(path).some((name) => name.includes(`-${child.pid}-`))) {
     await new Promise((resolve) => setTimeout(resolve, 3));

@@ -10,7 +10,7 @@ function rustFiles(): string[] {
   return names.filter((name) => name.endsWith('.rs')).map((name) => `src/${name.replaceAll('\\', '/')}`);
 }
 
-/** Rust without comments, texts and doc attributes. */
+/** Rust source without comments, strings and doc attributes. */
 const code = (text: string) => text.replace(/\/\/.*$/gm, '').replace(/"(?:[^"\\]|\\.)*"/g, '""');
 
 test('unsafe Rust is in one module, denied elsewhere, and every use has a SAFETY comment', () => {

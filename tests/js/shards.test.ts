@@ -32,7 +32,7 @@ const small = gguf(LLAMA, [
 ]);
 const shards = ggufSplit(small, { maxTensors: 1 });
 
-/** Shards as files; gives the path of the first. */
+/** Writes shards as files and returns the path of the first. */
 function written(parts: readonly Uint8Array[], place = folder()): string {
   const path = (index: number) => place.file(shardName('model', index, parts.length));
   for (const [index, bytes] of parts.entries()) writeFileSync(path(index), bytes);
@@ -146,7 +146,7 @@ describe('a wrong or incomplete set of shards', () => {
         floats(`${number}.weight`, [32, 4], wave),
       ]);
     const first = { ...LLAMA, 'general.file_type': 7, 'general.uuid': 'a' };
-    const opened = await openModel([part(0, first), part(1, first)]); // Some makers copy all to every shard.
+    const opened = await openModel([part(0, first), part(1, first)]); // Some tools copy all metadata to every shard.
     await opened.close();
     for (const other of [{ 'general.architecture': 'qwen2' }, { 'general.file_type': 15 }, { 'general.uuid': 'b' }]) {
       const message = `shard 2 of 2 does not belong to the same model as the first shard: their ${Object.keys(other)[0]} differs`;
@@ -218,7 +218,7 @@ describe.runIf(hasGgml)('llama.cpp gives the same result for the same shards', (
   });
 });
 
-/** A shard whose tensor has the name of the one before. */
+/** A shard whose tensor has the name of the previous one. */
 function renamed(shard: Uint8Array): Uint8Array {
   const bytes = Buffer.from(shard);
   bytes.write('b', bytes.indexOf('c.weight'));

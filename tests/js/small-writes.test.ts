@@ -38,7 +38,7 @@ describe('small writes', () => {
           sorted.map(async ({ offset, bytes }) => {
             const own = bytes.slice();
             await small.add(offset, own);
-            // The caller's again.
+            // The caller may reuse the buffer.
             own.fill(0);
           }),
         );

@@ -13,7 +13,7 @@ import { blocksOf } from './support/pages.js';
 
 const FOLDER = resolve('.cache/snippets');
 
-/** What the examples of documentation comments take for granted, see tsdoc.test.ts. */
+/** The declarations that the examples of documentation comments assume, see tsdoc.test.ts. */
 const GIVEN: Record<string, string> = {
   model: 'quantpress.Model',
   weights: 'Float32Array<ArrayBuffer>',
@@ -38,7 +38,7 @@ function needsOf(code: string): Snippet['needs'] {
   return /\bdocument\b|\bnavigator\b|\bfolder\b/.test(code) ? 'dom' : undefined;
 }
 
-/** The blocks of a page: JavaScript as it stands, and the module of a page in HTML. */
+/** The blocks of a page: JavaScript, and the module script of an HTML page. */
 function ofPage(page: string): Snippet[] {
   return blocksOf(page).flatMap(({ language, code, line }) => {
     const file = `${page.replace(/\W/g, '-')}-${line}.ts`;
@@ -52,7 +52,7 @@ function ofComments(source: string): Snippet[] {
   const text = readFileSync(source, 'utf8');
   const examples = [...text.matchAll(/^ *\* (?:@example\n *\* )?```ts\n([\s\S]*?)^ *\* ```$/gm)];
   const codes = examples.map(([, lines = '']) => lines.replace(/^ *\* ?/gm, ''));
-  // A part of a function is for those who work on the package.
+  // Fragments of functions are for contributors.
   const whole = codes.filter((code) => !/^return /m.test(code));
   return whole.map((code, index) => {
     const used = (name: string) => new RegExp(`(?<![.\\w'])${name}\\b(?!:)`).test(code);
@@ -63,7 +63,7 @@ function ofComments(source: string): Snippet[] {
       `import { ${imports.join(', ')} } from 'quantpress';`,
       ...given.map(([name, type]) => `declare const ${name}: ${type};`),
     ];
-    // In a block of its own: an example may call something as it is called above.
+    // In its own block: an example may reuse a name from above.
     return {
       file: `${source.replaceAll('/', '-')}-${index}.ts`,
       code: `${head.join('\n')}\n{\n${code}}\nexport {};\n`,
@@ -81,7 +81,7 @@ const pages = [
 const comments = sourceFiles('js').flatMap(ofComments);
 const snippets = [...pages, ...comments];
 
-/** What a project of a user's has in its tsconfig.json. */
+/** The tsconfig.json of a user's project. */
 const PROJECTS = {
   'nodenext, Node alone': { module: 'NodeNext', lib: ['ES2023'], types: ['node'] },
   'nodenext, with the DOM': { module: 'NodeNext', lib: ['ES2023', 'DOM', 'DOM.Iterable'], types: ['node'] },
@@ -112,7 +112,7 @@ describe('every snippet is strict TypeScript', () => {
     const compilerOptions = {
       ...{ module, lib, types, target: 'ES2022', strict: true, noEmit: true },
       moduleResolution: module === 'NodeNext' ? 'NodeNext' : 'Bundler',
-      // Without the DOM the package's own declarations have names that are not there.
+      // Without the DOM the package's own declarations use missing names.
       skipLibCheck: !lib.some((name) => name === 'DOM'),
       typeRoots: [resolve('node_modules/@types')],
     };
@@ -155,7 +155,7 @@ test('results are arrays with their own memory and can be transferred', () => {
     export const e: Float32Array<ArrayBuffer> = digits.images; export const f: Uint8Array<ArrayBuffer> = digits.labels;
     declare const memory: quantpress.MemoryTarget; export const g: Uint8Array<ArrayBuffer> = memory.bytes;
     declare const blob: quantpress.BlobTarget; export const h: Blob = blob.blob;`;
-  // All that is exported has a type: what is internal must not be offered.
+  // Everything exported has a type; internals must not be exported.
   const all = `export { ${Object.keys(quantpress).join(', ')} } from 'quantpress';`;
   const head = "import * as quantpress from 'quantpress';";
   writeFileSync(join(folder, 'main.ts'), [head, all, ...lines, methods].join('\n'));

@@ -1,4 +1,4 @@
-/** What is at a path: pipes, sockets and devices are refused before they are opened, and what changes is noticed. */
+/** Files at a path: pipes, sockets and devices are rejected before they are opened, and changes are detected. */
 
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -59,13 +59,13 @@ function old(path: string, bytes: Uint8Array): string {
   return path;
 }
 
-/** Other bytes in the same place, with the old time of change. */
+/** Overwrites the file in place and restores its old modification time. */
 function overwrite(path: string, bytes: Uint8Array): void {
   writeFileSync(path, bytes, { flag: 'r+' });
   utimesSync(path, LONG_AGO, LONG_AGO);
 }
 
-/** The file system counts in ticks of some milliseconds: what happens within one is not told apart. */
+/** The file system counts in ticks of some milliseconds: changes within one tick cannot be distinguished. */
 const tick = () => pause(30);
 
 describe('as input', () => {
@@ -148,7 +148,7 @@ describe('as output', () => {
     const { file } = folder();
     sparseModel(file('in.gguf'), 4_000_000);
     const out = pipe(file('out'));
-    // Once there are bytes the command is at work; nobody takes the rest, and the pipe fills up.
+    // Once there are bytes the command is working; nothing reads the rest, and the pipe fills up.
     const handle = await open(out, constants.O_RDONLY | constants.O_NONBLOCK);
     onTestFinished(() => handle.close());
     const outcome = quantpress(['quantize', file('in.gguf'), out, 'Q8_0'], undefined, undefined, (child) => {
@@ -224,7 +224,7 @@ describe('a file that is overwritten in place, with its modification time set ba
   });
 
   test('is detected when read from a Blob', async () => {
-    /** A `File` as a browser gives it: its slices are read when they are asked for. */
+    /** A `File` as in a browser: its slices are read on demand. */
     const content = new Uint8Array(100_000);
     const blob = new File([content], 'model.gguf', { lastModified: 1 });
     Object.defineProperty(blob, 'slice', { value: (from: number, to: number) => new Blob([content.slice(from, to)]) });

@@ -249,7 +249,7 @@ describe('a URL', () => {
     expect(await failure(source.read(0, 100))).toMatchObject({ code: 'IO', details: { got: 5, expected: 100 } });
   });
 
-  /** A second try would wait for ever. */
+  /** A second attempt would wait for ever. */
   const once = { patience: 2 ** 30 };
 
   test.each([

@@ -1,4 +1,6 @@
-/** Models written to several files: the cuts of llama-gguf-split, the shards of llama-quantize --keep-split, nothing half written. */
+/**
+ * Models written to several files: split like llama-gguf-split and llama-quantize --keep-split, without partial files.
+ */
 
 import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
@@ -24,7 +26,7 @@ beforeAll(() => init());
 
 const whale = readFileSync(WHALE);
 
-/** Shards as files; gives the path of the first. */
+/** Writes shards as files and returns the path of the first. */
 function written(parts: readonly Uint8Array[], place = folder()): string {
   for (const [index, bytes] of parts.entries()) writeFileSync(place.file(shardName('in', index, parts.length)), bytes);
   return place.file(shardName('in', 0, parts.length));
@@ -51,7 +53,7 @@ describe('splitMaxSize', () => {
     ['1MB', 1e6],
     [600_000, 6e5],
     ['0.3 M', 3e5],
-    // The first tensor is larger, and llama-gguf-split gives up on an empty first file.
+    // The first tensor is larger, and llama-gguf-split fails on an empty first file.
     ['1K', undefined],
   ])('of %s writes the shards that llama-gguf-split writes', async (splitMaxSize, maxSize) => {
     const place = folder();
@@ -66,7 +68,7 @@ describe('splitMaxSize', () => {
     }
     expect(report.shards?.map((shard) => [shard.suffix, shard.sha256])).toEqual(ours);
     expect(readdirSync(place.path).filter((name) => name.startsWith('.'))).toEqual([]);
-    // They are one model again.
+    // They open as one model.
     await convert(place.file(`ours${ours[0]?.[0]}`), place.file('again.gguf'), { preset: 'COPY' });
     expect(sha256(place.file('again.gguf'))).toBe(WHALE_SHA256.Q4_K_M);
   });

@@ -1,6 +1,5 @@
 /**
- * What every export has in common: what it says of a wrong number, and that arrays of another
- * realm are arrays.
+ * Common properties of every export: the message for a wrong number, and arrays of another realm.
  */
 
 import { readFileSync } from 'node:fs';
@@ -27,7 +26,7 @@ describe('numbers', () => {
   const { FakeQuantConfig } = quantpress;
   const result = { scale: 1, zeroPoint: 0, mode: 'symmetric', range: { qmin: -127, qmax: 127 } };
 
-  /** Everything that takes the width of integer codes. */
+  /** Every function with a width of integer codes. */
   const widths: [string, (bits: never) => unknown][] = [
     ['calibrateTensor', (bits) => quantpress.calibrateTensor(values, [64], { bits })],
     ['calibratePerTensor', (bits) => quantpress.calibratePerTensor(values, bits)],
@@ -212,7 +211,7 @@ describe('wrong values', () => {
     const out = new Float32Array(2);
     expect(await thrownBy(() => quantpress.dequantizeWithParamsInto(codes, [2], params(), out))).toMatchObject(outside);
     const tensor = quantpress.quantizeTensor(values, [64], { bits: 4 });
-    // The one code of four bits that a narrow range leaves out.
+    // The one four-bit code that a narrow range excludes.
     tensor.data[3] = 0x88;
     const index = { code: 'RANGE', details: { index: 6, code: -8 } };
     expect(await thrownBy(() => quantpress.dequantizeTensor(tensor))).toMatchObject(index);
@@ -323,7 +322,7 @@ describe('objects of the engine', () => {
     const classes = Object.values(quantpress).filter(
       (value): value is never => typeof value === 'function' && Object.hasOwn(value.prototype ?? {}, 'free'),
     ) as unknown as { name: string; prototype: object }[];
-    // Plans and importance matrices are made by functions.
+    // Plans and importance matrices are created by functions.
     expect(classes.length).toBeGreaterThan(3);
     for (const { name, prototype } of classes) expect(Symbol.dispose in prototype, name).toBe(true);
   });

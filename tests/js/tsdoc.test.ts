@@ -1,4 +1,4 @@
-/** Every `@example` in the documentation comments of js/ runs, with what its reader is supposed to have. */
+/** Every `@example` in the documentation comments of js/ runs, with the assumed declarations. */
 
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -9,10 +9,10 @@ import { WHALE } from './support/whale.js';
 
 const FOLDER = resolve('.cache/tsdoc');
 
-/** Needs a browser; tests/engines/quantize.test.ts does what it does. */
+/** Needs a browser; tests/engines/quantize.test.ts covers it. */
 const ELSEWHERE = new Set(['js/io/target/opfs.ts']);
 
-/** What examples take for granted: the package's functions, a model, a tensor, and names for them. */
+/** The declarations that examples assume: the package's functions, a model, a tensor. */
 const GIVEN = `
   import * as quantpress from 'quantpress';
   await quantpress.init();
@@ -40,7 +40,7 @@ describe('examples of documentation comments', () => {
 
   test.each(examples.filter(({ file }) => !ELSEWHERE.has(file)))('$file', ({ file, index, code }) => {
     const program = `${FOLDER}/${file.replaceAll('/', '-')}-${index}.mjs`;
-    // In a block of its own: an example may call something as it is called above.
+    // In its own block: an example may reuse a name from above.
     writeFileSync(program, `${GIVEN}\n{\n${code}\n}\nawait model.close();\n`);
     execFileSync(process.execPath, [program], { cwd: FOLDER, stdio: ['ignore', 'ignore', 'pipe'] });
   });

@@ -1,4 +1,4 @@
-/** The weight error of a file is one number, whoever states it. */
+/** The weight error of a file is the same number everywhere. */
 
 import { readFileSync } from 'node:fs';
 import {

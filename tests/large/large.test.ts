@@ -1,6 +1,6 @@
 /**
- * Models larger than memory would allow: 6 GB in Node, 3 GB in Chromium into the browser's own storage. What was measured is
- * printed; the limits hold on a machine of two cores.
+ * Models larger than memory would allow: 6 GB in Node, 3 GB in Chromium into the browser's own storage. The
+ * measurements are printed; the limits hold on a machine with two cores.
  */
 
 import { spawnSync } from 'node:child_process';
@@ -18,7 +18,7 @@ import { COLUMNS, EVERY, peakScript, ROW, sparseModel } from '../js/support/spar
 const MB = 1_000_000;
 const GB = 1000 * MB;
 
-/** The row of the model that is not zero, as F32. */
+/** The non-zero row of the model, as F32. */
 const row = Float32Array.from(ROW, (half) => (1 + (half & 0x3ff) / 1024) * 2 ** ((half >> 10) - 15));
 
 function say(what: string, figures: Record<string, number>): void {
@@ -43,7 +43,7 @@ test('converting 6 GB in Node takes less than 400 MB of memory', async () => {
   expect(source.source.size).toBeGreaterThan(5.9 * GB);
   const plan = await planModel(source, 'Q4_0');
   expect(statSync(file('out.gguf')).size).toBe(plan.size);
-  // The rows that are not zero, wherever they are, and those beside them.
+  // The non-zero rows and their neighbours.
   const bytes = quantize(row, 'Q4_0');
   const zeros = quantize(new Float32Array(COLUMNS), 'Q4_0');
   let seen = 0;
@@ -62,7 +62,7 @@ test('converting 6 GB in Node takes less than 400 MB of memory', async () => {
   await made.close();
 });
 
-/** The memory of a process and of all it has started: what they share is counted once. */
+/** The memory of a process and its children; shared memory is counted once. */
 function memoryOf(root: number): number {
   const parents = new Map<number, number>();
   for (const entry of readdirSync('/proc')) {
@@ -83,7 +83,7 @@ function text(path: string): string {
   }
 }
 
-/** Chromium with a profile on the disk: one without keeps what should be on it in the browser's memory. */
+/** Chromium with a profile on disk: without one, the browser keeps its storage in memory. */
 async function launch(profile: string): Promise<{ page: Page; pid: number }> {
   const context = await chromium.launchPersistentContext(profile, { executablePath: await find(), args: FLAGS });
   onTestFinished(() => context.close());
@@ -109,7 +109,7 @@ test('converting 3 GB in Chromium, into browser storage, gives the same bytes as
   onTestFinished(() => server.close());
   const { page, pid } = await launch(file('profile'));
   await page.goto(server.url);
-  // By path: the page gets a reference, as of a file that a person has picked.
+  // By path: the page gets a reference, as for a selected file.
   const devtools = await page.context().newCDPSession(page);
   const { root } = await devtools.send('DOM.getDocument');
   const { nodeId } = await devtools.send('DOM.querySelector', { nodeId: root.nodeId, selector: 'input' });

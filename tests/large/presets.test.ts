@@ -1,4 +1,4 @@
-/** Every preset of a real model: SmolLM2-135M by both, with and without importance. A quarter of an hour. */
+/** Every preset of a real model: SmolLM2-135M in both programs, with and without importance. Takes 15 minutes. */
 
 import { init, presets } from 'quantpress';
 import { beforeAll, expect, test } from 'vitest';
@@ -12,11 +12,11 @@ beforeAll(async () => {
 });
 
 await init();
-/** Q4_K is another name of Q4_K_M, and MXFP4 of MXFP4_MOE; of NVFP4 the library has the number and makes no file. */
+/** Q4_K is another name of Q4_K_M, and MXFP4 of MXFP4_MOE; the library has the number of NVFP4 but writes no file. */
 const ELSEWHERE = ['Q3_K', 'Q4_K', 'Q5_K', 'MXFP4', 'NVFP4'];
 const names = presets().flatMap(({ name }) => (ELSEWHERE.includes(name) ? [] : [name]));
 
-/** Rows of 576 are no whole blocks of 128, and nothing is said to be used instead. */
+/** Rows of 576 are not whole blocks of 128, and there is no fallback. */
 const NEVER = ['Q1_0'];
 const NEEDS_IMPORTANCE = ['IQ2_XXS', 'IQ2_XS', 'IQ2_S', 'IQ2_M', 'IQ1_S', 'IQ1_M', 'Q2_K_S'];
 

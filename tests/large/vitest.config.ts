@@ -1,4 +1,4 @@
-/** `npm run test:large`: what takes minutes and gigabytes of disk, and is no part of `npm test`. */
+/** `npm run test:large`: tests that take minutes and gigabytes of disk and are not part of `npm test`. */
 
 import { defineConfig } from 'vitest/config';
 

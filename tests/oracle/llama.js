@@ -1,4 +1,4 @@
-/** llama.cpp's own library, as the processes beside this file call it. */
+/** llama.cpp's own library, for the scripts next to this file. */
 
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,7 +9,7 @@ const installed = new URL(
   import.meta.url,
 );
 const folder = dirname(process.env.QUANTPRESS_GGML ?? fileURLToPath(installed));
-/** Each needs those before it. */
+/** Each library needs the previous ones. */
 const [, ggml, library] = ['libggml-base.so', 'libggml.v0.5.0.so', 'libllama.v0.5.0.so'].map((name) =>
   koffi.load(join(folder, name), { global: true }),
 );
@@ -18,7 +18,7 @@ if (!ggml || !library) throw new Error('unreachable');
 /** A function of the library, by its declaration in C. @param {string} declaration */
 export const llama = (declaration) => library.func(declaration);
 
-// Only handed on, and in memory: more room than it needs does no harm.
+// Only passed on, and in memory: extra space does no harm.
 koffi.struct('Settings', { content: koffi.array('uint64_t', 64) });
 koffi.struct('Batch', {
   n_tokens: 'int32_t',
@@ -52,14 +52,17 @@ export function openModel(path) {
   return model;
 }
 
-/** A context of one thread: they wait for each other by spinning, and on a busy machine more are slower by far. @param {unknown} model */
+/**
+ * A context with one thread: threads wait by spinning, so on a busy machine more threads are much slower. @param
+ * {unknown} model
+ */
 export function contextOf(model) {
   const context = createContext(model, contextDefaults());
   setThreads(context, 1, 1);
   return context;
 }
 
-/** The tokens of a text, with those that the model begins and ends with. @param {unknown} vocabulary @param {string} text */
+/** The tokens of a text, with the model's beginning and end tokens. @param {unknown} vocabulary @param {string} text */
 export function tokensOf(vocabulary, text) {
   const bytes = Buffer.byteLength(text);
   const tokens = new Int32Array(bytes + 8);
@@ -77,7 +80,7 @@ export function pinned(tokens) {
 export const floats = (address, count) => koffi.decode(address, koffi.array('float', count));
 
 /**
- * Does the one job that the parent process sends, answers, and ends: the library's own threads would be waited for.
+ * Runs the job that the parent process sends, answers, and exits without waiting for the library's threads.
  * @template Job
  * @param {(job: Job) => unknown} work
  */

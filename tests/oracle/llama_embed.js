@@ -1,6 +1,6 @@
 /**
- * Embeds texts in llama.cpp, as the model pools them. Started by `fork`, it is sent one {@link Job} and answers with the
- * vectors.
+ * Embeds texts in llama.cpp with the model's pooling. Started by `fork`, it is sent one {@link Job} and answers with
+ * the vectors.
  */
 
 import { answer, batchOf, contextOf, floats, llama, openModel, pinned, tokensOf, vocabularyOf } from './llama.js';

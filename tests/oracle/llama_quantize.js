@@ -1,6 +1,6 @@
 /**
- * Quantizes a file by llama.cpp's own `llama_model_quantize`, in a separate process: if it meets a case it does not
- * expect the library ends its process. Started by `fork`, it is sent one {@link Job} and ends with 0 or 1.
+ * Quantizes a file by llama.cpp's own `llama_model_quantize`, in a separate process: the library aborts the process in
+ * unexpected cases. Started by `fork`, it is sent one {@link Job} and ends with 0 or 1.
  */
 
 import koffi from 'koffi';
@@ -20,7 +20,8 @@ import { llama } from './llama.js';
  */
 
 koffi.struct('Importance', { name: 'const char *', data: 'float *', size: 'size_t' });
-// llama_model_kv_override: the value is a union, of which a text is the longest and an int64 the most aligned.
+// llama_model_kv_override: the value is a union, in which the string is the longest and int64 has the largest
+// alignment.
 koffi.struct('Override', {
   tag: 'int32_t',
   key: koffi.array('char', 128, 'String'),

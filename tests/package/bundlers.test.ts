@@ -1,4 +1,4 @@
-/** The packed package through bundlers and without one, and what becomes of it in Chromium: the README's lines, and bytes. */
+/** The packed package with and without bundlers, run in Chromium: the README's lines, and bytes. */
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -38,7 +38,7 @@ afterAll(async () => {
 const page = (script: string): string =>
   `<!doctype html><link rel="icon" href="data:,"><script type="module" src="${script}"></script>`;
 
-/** A folder that was built, in the browser: the bytes are those of Node. */
+/** A built folder in the browser: the bytes equal those of Node. */
 async function expectBytes(folder: string, path = '/', pages: Pages = {}): Promise<void> {
   const server = await serve(join(consumer.folder, folder), pages);
   try {
@@ -48,7 +48,7 @@ async function expectBytes(folder: string, path = '/', pages: Pages = {}): Promi
   }
 }
 
-/** What the page at an address logs first, whether that is the result or an error. */
+/** The first log of the page at a URL, a result or an error. */
 async function firstLine(url: string): Promise<string> {
   const page = await browser.newPage();
   try {
@@ -81,7 +81,7 @@ test('Vite 8 builds a page and a Web Worker', async () => {
 
 test('Vite 8 serves a page in development', async () => {
   const { createServer } = await import('vite');
-  // As a developer has it, with its websocket: without one its page complains, now before and now after our line.
+  // With its websocket, as in development: without one its page logs an error, before or after our line.
   const server = await createServer({ root: consumer.folder, logLevel: 'warn', server: { port: 0 } });
   await server.listen();
   const url = server.resolvedUrls?.local[0] ?? '';

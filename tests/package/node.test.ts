@@ -1,4 +1,4 @@
-/** The packed package in Node: its code and its types. */
+/** The packed package in Node: code and types. */
 
 import { spawnSync } from 'node:child_process';
 import { resolve } from 'node:path';

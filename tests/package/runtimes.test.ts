@@ -1,4 +1,4 @@
-/** The packed package in Deno, Bun and workerd, whose programs come as npm packages: the bytes are those of this Node. */
+/** The packed package in Deno, Bun and workerd, which are npm packages: the bytes equal those of Node. */
 
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -17,7 +17,7 @@ beforeAll(async () => {
 });
 afterAll(() => consumer?.remove());
 
-/** A program that npm has for this system. Where it has none the test says so and is counted as skipped, not as passed. */
+/** A program from npm for this system. If there is none, the test reports that and is counted as skipped. */
 function program(name: string, ...places: string[]): string | undefined {
   const { platform, arch } = process;
   const found = places
@@ -60,7 +60,7 @@ test.skipIf(!bun)('Bun runs the package', async () => {
 
 test.skipIf(!workerd)('workerd runs the package with the engine as a separate module', async () => {
   const { build } = await import('esbuild');
-  // As wrangler does it: the conditions of workerd, and .wasm files left as modules beside the script.
+  // As in wrangler: the conditions of workerd, and .wasm files as modules next to the script.
   await build({
     stdin: {
       contents: answerBytes,

@@ -1,6 +1,6 @@
 /**
- * A stranger's path: a fresh Vite app as its template makes one, the command and the lines of the README as they stand, and a
- * quantized array in the page; then the guide's page, which shrinks a whole model there in workers. No configuration.
+ * The path of a new user: a new Vite app from its template, the command and the unchanged lines of the README, and a
+ * quantized array in the page; then the guide's page, which shrinks a whole model in workers. No configuration.
  */
 
 import { createHash } from 'node:crypto';
@@ -16,7 +16,7 @@ import { WHALE, WHALE_SHA256 } from '../js/support/whale.js';
 import { type Consumer, createConsumer, lend } from './support/consumer.js';
 import { example, printed } from './support/example.js';
 
-/** What `npm create vite -- --template vanilla` leaves when its own content is taken out. */
+/** `npm create vite -- --template vanilla` without its own content. */
 const APP = {
   'index.html': `<!doctype html>
 <html lang="en">
@@ -30,7 +30,7 @@ let app: Consumer;
 let browser: Browser;
 
 beforeAll(async () => {
-  // `createConsumer` runs the README's `npm install` with the packed file in place of the name.
+  // `createConsumer` runs the README's `npm install` with the packed file instead of the name.
   expect(blocksOf('README.md').map(({ code }) => code.trim())).toContain('npm install quantpress');
   app = await createConsumer();
   lend(app, 'vite');
@@ -45,7 +45,7 @@ afterAll(async () => {
 
 const VITE = ['node_modules/vite/bin/vite.js'];
 
-/** Runs one of Vite's servers while a page is looked at. */
+/** Runs one of Vite's servers while `look` runs. */
 async function served(command: string, look: (url: string) => Promise<void>): Promise<void> {
   const port = await freePort();
   const args = [...VITE, command, '--port', String(port), '--strictPort', '--host', '127.0.0.1'];
@@ -68,7 +68,7 @@ async function served(command: string, look: (url: string) => Promise<void>): Pr
   }
 }
 
-/** The first line a page logs, the server's own aside. */
+/** The first line a page logs, except the server's own. */
 async function firstLine(url: string): Promise<string> {
   const page = await browser.newPage();
   const line = Promise.race([
@@ -94,7 +94,7 @@ test('works when built', async () => {
 
 test("the guide's page, built, converts a whole model in workers", async () => {
   const [page] = blocksOf('docs/quick-start.md').filter(({ language }) => language === 'html');
-  // The bundler stands in for the import map.
+  // The bundler replaces the import map.
   app.write({ 'index.html': page?.code.replace(/<script type="importmap">[\s\S]*?<\/script>/, '') ?? '' });
   app.run(process.execPath, ...VITE, 'build', '--logLevel', 'warn');
   await served('preview', async (url) => {

@@ -6,10 +6,10 @@ import { chromium as find, FLAGS } from '../../../tools/lib/chromium.js';
 
 export { launchFirefox } from '../../../tools/lib/firefox.js';
 
-/** No wait of a page ends before this, however busy the machine is: it ends with its test. Milliseconds. */
+/** The timeout of waits in a page, longer than any test, because the machine may be busy: milliseconds. */
 export const PATIENCE = 250_000;
 
-/** Starts it. The caller closes it. Its pages wait for what they are asked to wait for as long as the test may take. */
+/** Starts it. The caller closes it. Its pages wait as long as the test may take. */
 export async function launch(): Promise<Browser> {
   const browser = await chromium.launch({ executablePath: await find(), args: FLAGS, timeout: PATIENCE });
   const { newContext } = browser;
@@ -27,7 +27,7 @@ export async function launch(): Promise<Browser> {
   return browser;
 }
 
-/** A page that remembers what goes wrong in it. */
+/** A page that records its errors. */
 export async function open(browser: Browser, url: string): Promise<{ page: Page; problems: string[] }> {
   const page = await browser.newPage();
   const problems: string[] = [];
@@ -40,14 +40,14 @@ export async function open(browser: Browser, url: string): Promise<{ page: Page;
   return { page, problems };
 }
 
-/** Leaves the page or loads it again by `act`: what it was asking for goes with it, and nothing else may have gone wrong. */
+/** Leaves or reloads the page by `act`, which cancels its requests; no other errors are allowed. */
 export async function leave(problems: string[], act: () => Promise<unknown>): Promise<void> {
   expect(problems).toEqual([]);
   await act();
   problems.splice(0, Infinity, ...problems.filter((problem) => !problem.endsWith('net::ERR_ABORTED')));
 }
 
-/** A module in the page, to hand to `page.evaluate`. As text: Vite would rewrite an `import()` in a function. */
+/** A module in the page, for `page.evaluate`. As a string, because Vite would rewrite an `import()` in a function. */
 export function importIn<Module>(page: Page, name: string): Promise<JSHandle<Module>> {
   return page.evaluateHandle<Module>(`import(${JSON.stringify(name)})`);
 }

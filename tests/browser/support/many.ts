@@ -3,7 +3,7 @@
 import { gguf, LLAMA, TYPE, type TestTensor } from '../../js/support/gguf.js';
 import { uniform } from '../../js/support/random.js';
 
-/** A model of so many layers with these kinds of tensors, and two outside of them: 512 halves in each tensor. */
+/** A model with this many layers of these kinds of tensors, and two tensors outside them, each with 512 F16 weights. */
 export function layered(layers: number, kinds: readonly string[] = ['attn_q', 'ffn_down']): Buffer {
   const random = uniform(1);
   const halves = Uint16Array.from({ length: 512 }, () => (0x2400 + random() * 0x0c00) | (random() < 0.5 ? 0x8000 : 0));

@@ -1,4 +1,4 @@
-/** The playground as it is served, for a file of tests: a fresh page for each, and nothing in it may go wrong. */
+/** The served playground for a test file: a new page for each test, in which no error may occur. */
 
 import { createHash } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -17,16 +17,16 @@ export const SAMPLE = 'tests/fixtures/tiny-whale/tiny-whale-f16.gguf';
 /** Its importance matrix. */
 export const IMATRIX = 'tests/fixtures/tiny-whale/tiny-whale.imatrix.gguf';
 
-/** The built page on a server, and a browser: what the tests of a file share. */
+/** The built page on a server, and a browser, which the tests of a file share. */
 export interface Served {
   readonly browser: Browser;
   readonly url: string;
 }
 
-/** With a fresh page for each test. */
+/** With a new page for each test. */
 export interface Playground extends Served {
   readonly page: Page;
-  /** What went wrong in the page; a test that provokes something takes it out. */
+  /** The errors of the page; a test that provokes one removes it. */
   readonly problems: string[];
 }
 
@@ -87,7 +87,7 @@ async function untilShrinkable(page: Page): Promise<void> {
 
 export const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
-/** What the package makes of a model in Node: itself held against the live llama.cpp by the tests in tests/js. */
+/** The package's result for a model in Node, which the tests in tests/js compare with llama.cpp. */
 export async function inNode(recipe: Recipe | Recipe['preset'], imatrix?: string, path = SAMPLE): Promise<string> {
   const model = await openModel(path);
   const target = new MemoryTarget();
@@ -106,8 +106,8 @@ export async function download(page: Page): Promise<{ name: string; bytes: Buffe
 }
 
 /**
- * Drops files or folders onto an element, as the system does (a drop that nobody takes opens them in the tab), and waits for
- * what shows that they were taken. Again, where a busy page moved between the look and the drop.
+ * Drops files or folders onto an element, as the system does (a drop that nobody takes opens them in the tab), and
+ * waits until they are accepted. Tries again if a busy page moved in the meantime.
  */
 export async function dropAt(page: Page, element: Locator, files: string[], taken: Locator): Promise<void> {
   const look = async () => {
@@ -147,24 +147,24 @@ export async function openFile(
   await page.locator('.drop strong', { hasText: name }).waitFor();
 }
 
-/** What an element says, until that is this: an assertion that waits for what is drawn later. */
+/** Waits until the text of an element matches. */
 export async function says(element: Locator, text: string | RegExp): Promise<void> {
   await expect
     .poll(async () => (await element.textContent())?.trim())
     .toEqual(text instanceof RegExp ? expect.stringMatching(text) : text);
 }
 
-/** A preset that takes its time. */
+/** A slow preset. */
 export const SLOW = 'IQ3_S';
 
-/** A model of 34 million weights: in {@link SLOW} seconds of work on any machine, enough to be met at it. */
+/** A model of 34 million weights: {@link SLOW} takes seconds on any machine, enough to act during the job. */
 export function useSlowModel(): { readonly path: string } {
   let folder: string;
   const path = () => join(folder, 'slow-f16.gguf');
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'quantpress-'));
     const random = uniform(1);
-    // Halves of either sign between 2^-6 and 2^-3.
+    // F16 weights of either sign between 2^-6 and 2^-3.
     const halves = Uint16Array.from(
       { length: 2 ** 23 },
       () => (0x2400 + random() * 0x0c00) | (random() < 0.5 ? 0x8000 : 0),
@@ -190,7 +190,7 @@ export async function openSlow(page: Page, { path }: { path: string }): Promise<
   await page.locator(`.preset [value="${SLOW}"]:enabled`).check();
 }
 
-/** Presses a button once something of the running job is done: from within the page, for the job does not wait. */
+/** Presses a button once some of the running job is done, from within the page, because the job does not wait. */
 export async function pressAtWork(page: Page, label: string): Promise<void> {
   await page.evaluate(async (label) => {
     while ((document.querySelector('progress')?.value ?? 0) < 0.1) await new Promise(requestAnimationFrame);

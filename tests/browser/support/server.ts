@@ -1,4 +1,4 @@
-/** A plain web server for folders, as any static host is one. */
+/** A plain web server for folders, like any static host. */
 
 import { createReadStream, statSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -16,16 +16,16 @@ const TYPES: Record<string, string> = {
   '.webmanifest': 'application/manifest+json',
 };
 
-/** A server and where it is. */
+/** A server and its URL. */
 export interface Server {
   url: string;
   close(): Promise<void>;
 }
 
-/** What some addresses answer instead of a file. */
+/** Responses that replace files. */
 export type Pages = Record<string, { type: string; body: string | Uint8Array }>;
 
-/** Serves `folder`, and before it `pages`. */
+/** Serves `pages`, and otherwise the files of `folder`. */
 export async function serve(folder: string, pages: Pages = {}): Promise<Server> {
   const server = createServer((request, response) => {
     const path = decodeURIComponent(new URL(request.url ?? '/', 'http://localhost').pathname);

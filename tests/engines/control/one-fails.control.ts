@@ -1,4 +1,4 @@
-/** Run by tests/browser/control.test.ts, which wants to hear of the second. */
+/** Run by tests/browser/control.test.ts, which expects the second to fail. */
 
 import { init, quantize } from 'quantpress';
 import { expect, test } from 'vitest';

@@ -1,4 +1,4 @@
-/** The tests in engines as they are set up, but for what is run: two tests of which one has to fail. */
+/** The configuration of the engine tests, but with two tests of which one must fail. */
 
 import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config';
 import whole from '../../../vitest.config.js';

@@ -1,6 +1,6 @@
 /**
- * The files of the project for tests that run in a page: `node:fs`, as much of it as they use, over the address that
- * {@link serveFiles} answers.
+ * The files of the project for tests that run in a page: the part of `node:fs` that they use, through {@link
+ * serveFiles}.
  */
 
 /** A file: text, or bytes. */
@@ -16,7 +16,7 @@ export function readdirSync(path: string): string[] {
   return JSON.parse(get(`${path.replace(/\/$/, '')}/`));
 }
 
-/** Synchronously, as the tests have it in Node; each character is a byte. */
+/** Synchronous, as in Node; each character is a byte. */
 function get(path: string): string {
   const request = new XMLHttpRequest();
   request.open('GET', `/project-files/${path.replace(/^\//, '')}`, false);

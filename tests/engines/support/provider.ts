@@ -1,6 +1,6 @@
 /**
- * How Vitest's browser mode opens its page in each of the engines. Its own providers bring browsers along; these are the
- * machine's, of three different makers.
+ * How Vitest's browser mode opens its page in each of the engines. Its own providers include browsers; these are the
+ * installed ones, of three different vendors.
  */
 
 import { defineBrowserProvider } from '@vitest/browser';

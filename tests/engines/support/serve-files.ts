@@ -1,4 +1,4 @@
-/** The other end of files.ts: a Vite plugin that answers with files as they are, untransformed, and with lists of folders. */
+/** The server side of files.ts: a Vite plugin that serves untransformed files and folder listings. */
 
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';

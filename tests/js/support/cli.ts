@@ -1,20 +1,20 @@
-/** The command line, run as people run it. */
+/** Runs the command line as a process. */
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'vitest';
 
-/** Where it is. */
+/** Its path. */
 export const CLI = fileURLToPath(new URL('../../../dist/cli/main.js', import.meta.url));
 
-/** How a command line ended. */
+/** The outcome of a command. */
 export interface Outcome {
   code: number | null;
   stdout: string;
   stderr: string;
 }
 
-/** Runs the command line; `act` may do something to it whenever it says something, and `begin` when it begins. */
+/** Runs the command line; `act` is called whenever it prints something, and `begin` when it starts. */
 export function quantpress(
   args: string[],
   cwd?: string,

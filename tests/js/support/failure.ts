@@ -1,6 +1,6 @@
 import { QuantpressError, type ErrorCode, type ErrorDetails } from 'quantpress';
 
-/** What a promise is rejected with, as an object to compare. */
+/** The rejection of a promise, as an object to compare. */
 export async function failure(
   promise: Promise<unknown>,
 ): Promise<{ code: ErrorCode; message: string; details: ErrorDetails }> {

@@ -1,4 +1,4 @@
-/** Errors computed anew, plainly: what the engine's sums are compared with. */
+/** Errors computed plainly, to compare with the engine's sums. */
 
 import { expect } from 'vitest';
 
@@ -26,7 +26,7 @@ export function figures(x: Float32Array, y: Float32Array, columns: number, impor
   };
 }
 
-/** Equal but for the order of the sums. */
+/** Equal except for the order of summation. */
 export function expectFigures(result: object, expected: Record<string, number>): void {
   for (const [name, value] of Object.entries(expected)) {
     const actual = (result as Record<string, number>)[name] ?? Number.NaN;

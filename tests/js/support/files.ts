@@ -1,4 +1,4 @@
-/** Folders that vanish after a test, and sums of what is in them. */
+/** Folders that are removed after a test, and hashes of their files. */
 
 import { createHash } from 'node:crypto';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';

@@ -9,7 +9,9 @@ const PATH = process.env.QUANTPRESS_GGML ?? 'node_modules/@node-llama-cpp/linux-
 export const hasGgml =
   process.env.QUANTPRESS_GGML !== undefined || (process.platform === 'linux' && process.arch === 'x64');
 
-/** The reference's functions. It ends the process on weights that it cannot hold, so those are not for here. */
+/**
+ * The reference's functions. It aborts the process on weights that it cannot represent, so do not pass such weights.
+ */
 export function loadGgml(): {
   encode(id: number, weights: Float32Array, rowLength: number, bytes: number, importance?: Float32Array): Uint8Array;
 } {

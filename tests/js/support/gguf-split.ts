@@ -1,9 +1,9 @@
 /**
- * What `llama-gguf-split` makes of a GGUF file, straight from its source (tools/gguf-split/gguf-split.cpp) and not with the
- * code under test: the metadata in the first shard, a few tensors in each.
+ * The output of `llama-gguf-split` for a GGUF file, implemented from its source (tools/gguf-split/gguf-split.cpp)
+ * without the code under test: the metadata in the first shard, a few tensors in each.
  */
 
-/** Where to cut: after so many tensors, or before a shard's tensors exceed so many bytes. */
+/** Where to split: after a number of tensors, or before a shard's tensors exceed a number of bytes. */
 export type Cut = { maxTensors: number } | { maxSize: number };
 
 interface Tensor {
@@ -47,14 +47,14 @@ export function ggufSplit(file: Uint8Array, cut: Cut, firstWithoutTensors = fals
     const split = [
       pair('split.no', 2, u16(number)),
       pair('split.tensors.count', 5, u32(tensors.length)),
-      // It is set a second time when all shards are known, which moves it to the end.
+      // It is set again when all shards are known, which moves it to the end.
       pair('split.count', 2, u16(shards.length)),
     ];
     return write(number === 0 ? [pairs, ...split] : split, (number === 0 ? pairCount : 0) + 3, held);
   });
 }
 
-/** `NAME-00002-of-00003.gguf`, as `llama_split_path` has it. */
+/** `NAME-00002-of-00003.gguf`, as in `llama_split_path`. */
 export function shardName(stem: string, index: number, count: number): string {
   const number = (n: number) => String(n).padStart(5, '0');
   return `${stem}-${number(index + 1)}-of-${number(count)}.gguf`;

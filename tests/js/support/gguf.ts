@@ -16,7 +16,7 @@ export type TestValue = number | string | string[];
 
 const ALIGNMENT = 32;
 
-/** Metadata that makes llama.cpp's rules apply as they do for a plain llama. */
+/** Metadata for which llama.cpp applies its rules for a plain llama model. */
 export const LLAMA: Record<string, TestValue> = {
   'general.architecture': 'llama',
   'llama.block_count': 2,
@@ -24,7 +24,7 @@ export const LLAMA: Record<string, TestValue> = {
   'llama.attention.head_count_kv': 4,
 };
 
-/** The header of a file, up to where tensor data begins. The sizes are those of `tensors`, whose bytes may be missing. */
+/** The header of a file, up to the tensor data. The sizes are those of `tensors`, whose bytes may be missing. */
 export function ggufHeader(
   metadata: Record<string, TestValue>,
   tensors: readonly (Omit<TestTensor, 'bytes'> & { size: number })[],
@@ -62,14 +62,14 @@ function alignmentOf({ 'general.alignment': alignment }: Record<string, TestValu
   return typeof alignment === 'number' ? alignment : ALIGNMENT;
 }
 
-/** A tensor of f32 weights, by a function of the place. */
+/** A tensor of f32 weights, from a function of the index. */
 export function floats(name: string, shape: number[], weight: (index: number) => number): TestTensor {
   const count = shape.reduce((product, n) => product * n, 1);
   const weights = Float32Array.from({ length: count }, (_, index) => weight(index));
   return { name, type: TYPE.F32, shape, bytes: new Uint8Array(weights.buffer) };
 }
 
-/** Weights that differ everywhere. */
+/** Weights that are all different. */
 export function wave(index: number): number {
   return Math.sin(index * 0.37) * (1 + (index % 29) / 7);
 }

@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 
-/** An array as the files have it. */
+/** An array in the form of the files. */
 export interface Packed {
   dtype: 'float32' | 'uint8' | 'int32';
   shape: number[];
@@ -14,7 +14,7 @@ export function golden<T>(name: string): T {
   return JSON.parse(readFileSync(`tests/golden/${name}`, 'utf8')) as T;
 }
 
-/** Bytes of a text, also where there is no `Buffer`. */
+/** The bytes of a base64 string, also without `Buffer`. */
 export function fromBase64(text: string): Uint8Array<ArrayBuffer> {
   return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
 }
@@ -30,5 +30,5 @@ export const floats = (packed: Packed): Float32Array => new Float32Array(buffer(
 /** Integers of a packed array. */
 export const integers = (packed: Packed): Int32Array => new Int32Array(buffer(packed));
 
-/** Floats as bits, so that -0 is not 0 and every bit counts. */
+/** Floats as bits, so that -0 differs from 0 and every bit is compared. */
 export const bits = (values: Float32Array): Uint32Array => new Uint32Array(values.slice().buffer);

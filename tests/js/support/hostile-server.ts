@@ -1,20 +1,20 @@
-/** A web server on loopback that misbehaves in all the ways we know of, one address for each. */
+/** A web server on loopback that misbehaves in all known ways, one URL for each. */
 
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { answer } from './range-server.js';
 
-/** What is served where the server behaves. */
+/** The bytes of correct responses. */
 export const BYTES = Uint8Array.from({ length: 200_003 }, (_, index) => (index * 37) ^ (index >> 7));
 
-/** One way to behave. */
+/** A behaviour. */
 export interface Behaviour {
-  /** `bytes` if the reader has to get all of them, else the code it has to fail with. */
+  /** `bytes` if the reader must get all of them, otherwise the expected error code. */
   expected: 'bytes' | 'empty' | 'IO' | 'CHANGED' | 'DENIED' | 'NOT_FOUND';
-  /** What the error has to mention. */
+  /** What the error must mention. */
   mentions?: RegExp;
-  /** Answers by saying nothing for too long: read with a short limit. */
+  /** Sends nothing for too long: read with a short time limit. */
   silent?: true;
   /** Answers one request; `count` is how many there were before. */
   serve(request: IncomingMessage, response: ServerResponse, count: number): void;
@@ -27,7 +27,7 @@ const range = (request: IncomingMessage): [number, number] => {
 
 const total = BYTES.length;
 
-/** Headers as they should be. */
+/** Correct headers. */
 const right = (request: IncomingMessage): Record<string, string> => {
   const [first, last] = range(request);
   return { 'content-range': `bytes ${first}-${last}/${total}`, etag: '"1"' };
@@ -39,7 +39,7 @@ const later =
   (request, response, count) =>
     count === 0 ? answer(BYTES, request, response) : serve(request, response, count - 1);
 
-/** Sends for ever, as fast as it is taken. */
+/** Sends for ever, as fast as the reader reads. */
 function endless(response: ServerResponse, piece: Uint8Array): void {
   const more = () => {
     while (!response.destroyed && response.write(piece));
@@ -48,7 +48,7 @@ function endless(response: ServerResponse, piece: Uint8Array): void {
   more();
 }
 
-/** Sends this in place of HTTP. */
+/** Sends this instead of HTTP. */
 function raw(request: IncomingMessage, ...pieces: (string | Uint8Array)[]): void {
   for (const piece of pieces) request.socket.write(piece);
 }
@@ -58,7 +58,7 @@ const status =
   (_, response) =>
     void response.writeHead(code, headers).end(body);
 
-/** Once busy, then right. */
+/** Busy once, then correct. */
 const busyOnce = (code: number, headers: Record<string, string>): Behaviour => ({
   expected: 'bytes',
   serve: later((request, response, count) =>
@@ -76,7 +76,7 @@ const withoutEtag = (bytes: Uint8Array, request: IncomingMessage, response: Serv
   response.end(bytes.subarray(first, last + 1));
 };
 
-/** All of them. `elsewhere` is the address of another origin, which notes what it is sent. */
+/** All behaviours. `elsewhere` is the URL of another origin, which records its requests. */
 export const behaviours = (elsewhere: () => string): Record<string, Behaviour> => ({
   'an endless body behind a right Content-Range': {
     expected: 'bytes',
@@ -279,12 +279,12 @@ export const behaviours = (elsewhere: () => string): Record<string, Behaviour> =
   },
 });
 
-/** What the other origin was sent. */
+/** The requests to the other origin. */
 export interface Elsewhere {
   seen: IncomingMessage['headers'][];
 }
 
-/** Starts the server and the other origin; gives the address of each behaviour, and how to stop. */
+/** Starts the server and the other origin; returns the URL of each behaviour, and a function to stop. */
 export async function startHostileServer() {
   const seen: IncomingMessage['headers'][] = [];
   const other = createServer((request, response) => {

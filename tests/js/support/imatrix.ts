@@ -1,6 +1,6 @@
 /** Importance matrices for tests. */
 
-/** A matrix of one tensor in the form that llama-imatrix wrote before GGUF. */
+/** A matrix of one tensor in the format that llama-imatrix wrote before GGUF. */
 export function legacyMatrix(name: string, values: Float32Array): Uint8Array<ArrayBuffer> {
   const int = (value: number) => Buffer.from(Int32Array.of(value).buffer);
   const floats = Buffer.from(values.buffer, values.byteOffset, values.byteLength);

@@ -1,4 +1,4 @@
-/** Journals of conversions, read straight from their description in `src/job/journal.rs`. */
+/** Parses journals of conversions, from their description in `src/job/journal.rs`. */
 
 import { crc32 } from 'node:zlib';
 

@@ -1,6 +1,6 @@
 /** The engine with less memory than 4 GiB, so that a test can exhaust it with a few megabytes. */
 
-/** The same module with a maximum of memory: `pages` of 64 KiB more than it begins with. */
+/** The same module with a maximum of memory: `pages` of 64 KiB more than its initial size. */
 export function limited(bytes: Uint8Array, pages: number): Uint8Array<ArrayBuffer> {
   let at = 8;
   const number = () => {

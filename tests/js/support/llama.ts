@@ -1,4 +1,4 @@
-/** llama.cpp itself, live: its quantizer and its runtime, each in a process of its own. */
+/** llama.cpp itself: its quantizer and its runtime, each in a separate process. */
 
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -6,12 +6,12 @@ import type { Job as Embedding } from '../../oracle/llama_embed.js';
 import type { Job as Generation } from '../../oracle/llama_generate.js';
 import type { Job as Quantization } from '../../oracle/llama_quantize.js';
 
-/** Quantizes a file as llama.cpp does. */
+/** Quantizes a file with llama.cpp. */
 export async function llamaQuantize(job: Quantization): Promise<void> {
   await finished(start('llama_quantize.js', job));
 }
 
-/** What a model in llama.cpp says after a prompt. */
+/** The completion of a prompt by a model in llama.cpp. */
 export async function llamaGenerate(job: Generation): Promise<string> {
   const child = start('llama_generate.js', job);
   let text = '';
@@ -22,7 +22,7 @@ export async function llamaGenerate(job: Generation): Promise<string> {
   return text;
 }
 
-/** The vectors that a model in llama.cpp gives for texts. */
+/** The embeddings of texts by a model in llama.cpp. */
 export async function llamaEmbed(job: Embedding): Promise<number[][]> {
   const child = start('llama_embed.js', job);
   let vectors: number[][] = [];

@@ -1,4 +1,4 @@
-/** all-MiniLM-L6-v2 as a Hugging Face folder, from the Python package that carries it. */
+/** all-MiniLM-L6-v2 as a Hugging Face folder, from the Python package that contains it. */
 
 import { carried } from './package.js';
 

@@ -1,4 +1,4 @@
-/** Every command and call that writes files, with the files it reads and writes: for tests of what it may not touch. */
+/** Every command and call that writes files, with the files it reads and writes: for tests that its inputs survive. */
 
 import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { open as openHandle } from 'node:fs/promises';
@@ -32,11 +32,11 @@ export const NO_SIGNAL = new AbortController().signal;
 /** A file that a job writes. */
 export interface Output {
   role: string;
-  /** The file, where nothing is yet. */
+  /** The file, which does not exist yet. */
   file: string;
-  /** What the command is given for it. */
+  /** The command's argument for it. */
   given?: string;
-  /** Whether the argument is the file's path, so that another spelling of it can be given. */
+  /** Whether the argument is the file's path, so that another spelling of it can be passed. */
   free?: boolean;
 }
 
@@ -45,7 +45,7 @@ interface Job {
   make(place: Place): void;
   reads: Record<string, string>;
   outputs: Output[];
-  /** Runs it: `given` is the argument for the output under test, which the others are not in the way of. */
+  /** Runs it: `given` is the argument for the output under test; the other outputs do not conflict. */
   run(place: Place, output: Output, given: string): Promise<unknown>;
 }
 

@@ -1,4 +1,4 @@
-/** Files that Python packages carry. Downloaded once, into .cache/. No code of a package is run. */
+/** Files from Python packages, downloaded once into .cache/. No code of a package is run. */
 
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
@@ -10,19 +10,19 @@ const CACHE = fileURLToPath(new URL('../../../.cache', import.meta.url));
 
 /** What to take from which package. */
 interface Carried {
-  /** What it is called here, below .cache/. */
+  /** Its name below .cache/. */
   name: string;
-  /** The package and its version, as pip takes them, and the wheel it is. */
+  /** The package and its version for pip, and its wheel. */
   requirement: string;
   wheel: string;
   /** A file or folder of the wheel. */
   member: string;
-  /** Of the file, or of a file in the folder. */
+  /** The SHA-256 of the file, or of a file in the folder. */
   sha256: string;
   file?: string;
 }
 
-/** The path of a file or folder that a package carries. */
+/** The path of a file or folder from a package. */
 export function carried({ name, requirement, wheel, member, file = '', ...known }: Carried): string {
   const path = join(CACHE, name);
   if (existsSync(path)) return path;

@@ -1,4 +1,4 @@
-/** The code on a page of documentation, and what it is to print. */
+/** The code on a page of documentation, and its expected output. */
 
 import { readFileSync } from 'node:fs';
 
@@ -6,13 +6,13 @@ import { readFileSync } from 'node:fs';
 export interface Block {
   language: string;
   code: string;
-  /** Where it begins, for messages. */
+  /** Its line, for messages. */
   line: number;
   /** The `text` block after it: what it prints. */
   prints: string | undefined;
 }
 
-/** The blocks of a page, those that only say what another prints not among them. */
+/** The blocks of a page, without those that are the output of another. */
 export function blocksOf(page: string): Block[] {
   const text = readFileSync(page, 'utf8');
   const blocks = [...text.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)].map(

@@ -1,8 +1,8 @@
 /** The peak memory of a process. */
 
 /**
- * An expression for the script of a child process: its peak resident memory in bytes. On Linux `maxRSS` also counts what
- * the parent had when it forked, so the kernel's own figure of this program is read.
+ * An expression for the script of a child process: its peak resident memory in bytes. On Linux `maxRSS` includes the
+ * parent's memory at the fork, so the kernel's figure for this program is read.
  */
 export const PEAK = `((fs) => fs.existsSync('/proc/self/status')
   ? Number(/VmHWM:\\s+(\\d+) kB/.exec(fs.readFileSync('/proc/self/status', 'latin1'))[1]) * 1024

@@ -4,10 +4,10 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { onTestFinished } from 'vitest';
 
-/** Answers one request in its own way; gives `false` to have it answered properly. */
+/** Answers one request in its own way; returns `false` for the default response. */
 export type Misbehaviour = (request: IncomingMessage, response: ServerResponse, count: number) => boolean;
 
-/** Serves `bytes` at the address it gives, for one test. `count` is how many requests there were before. */
+/** Serves `bytes` for one test and returns the URL. `count` is the number of previous requests. */
 export async function serve(bytes: Uint8Array, misbehave: Misbehaviour = () => false): Promise<string> {
   let count = 0;
   const server = createServer((request, response) => {
@@ -21,7 +21,7 @@ export async function serve(bytes: Uint8Array, misbehave: Misbehaviour = () => f
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}/model.gguf`;
 }
 
-/** A proper answer, with headers changed where a test wants it. */
+/** The default response, with headers changed by a test. */
 export function answer(
   bytes: Uint8Array,
   request: IncomingMessage,

@@ -1,4 +1,4 @@
-/** safetensors files, made by hand. */
+/** Writes safetensors files without the code under test. */
 
 /** A file of these tensors, their data in their order. */
 export function safetensorsFile(

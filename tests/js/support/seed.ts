@@ -1,6 +1,6 @@
 /**
- * What fast-check makes up is the same in every run: a test that somebody waits for says whether this change broke something.
- * Looking for what nobody has seen yet is `npm run fuzz`'s business.
+ * fast-check generates the same values in every run, so that a failure is caused by a change. `npm run fuzz` searches
+ * for new failures.
  */
 
 import fc from 'fast-check';

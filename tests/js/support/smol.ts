@@ -1,4 +1,4 @@
-/** SmolLM2-135M-Instruct, from the Python package that carries it. */
+/** SmolLM2-135M-Instruct, from the Python package that contains it. */
 
 import { carried } from './package.js';
 

@@ -1,4 +1,4 @@
-/** Models of any size that take no room on the disk. */
+/** Models of any size that take no disk space. */
 
 import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs';
 import { ggufHeader, LLAMA, padded, TYPE } from './gguf.js';
@@ -7,15 +7,15 @@ import { PEAK } from './peak.js';
 /** Weights in a row of these models. */
 export const COLUMNS = 4096;
 
-/** Every so many rows one is not zero. */
+/** The interval of rows that are not zero. */
 export const EVERY = 128;
 
-/** The row that is not zero: halfs from 0x3000 to 0x37ff are numbers from 0.125 to 0.5. */
+/** The row that is not zero: F16 bits from 0x3000 to 0x37ff are numbers from 0.125 to 0.5. */
 export const ROW = Uint16Array.from({ length: COLUMNS }, (_, index) => 0x3000 + ((index * 2654435761) >>> 21));
 
 /**
  * A model of F16 of about `size` bytes. Its first row of every MB is written; the rest is a hole in the file, which
- * is read as zeros and takes no room on the disk.
+ * reads as zeros and takes no disk space.
  */
 export function sparseModel(path: string, size: number): void {
   const rows = Math.round(size / 8 / (2 * COLUMNS));
@@ -35,7 +35,7 @@ export function sparseModel(path: string, size: number): void {
   closeSync(file);
 }
 
-/** A script for a process of its own: it quantizes, and prints its peak memory in bytes, of all threads and all of Node. */
+/** A script for a separate process: it quantizes and prints the peak memory of the process in bytes. */
 export function peakScript(input: string, output: string, preset: string, workers: number): string {
   const entry = new URL('../../../dist/node.js', import.meta.url).href;
   return `

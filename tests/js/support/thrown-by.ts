@@ -1,4 +1,4 @@
-/** What a call throws or its promise rejects with, whatever it is; `undefined` if it succeeds. */
+/** The error that a call throws or its promise rejects with; `undefined` if it succeeds. */
 export async function thrownBy(run: () => unknown): Promise<unknown> {
   try {
     await run();

@@ -1,6 +1,6 @@
-/** Tiny Whale, and what llama.cpp's own llama_model_quantize makes of it. */
+/** Tiny Whale, and the hashes of its files by llama.cpp's own llama_model_quantize. */
 
-// Not by `node:url`: pages read it too.
+// Without `node:url`, because pages read it too.
 const fixture = (name: string) =>
   decodeURIComponent(new URL(`../../fixtures/tiny-whale/${name}`, import.meta.url).pathname);
 
@@ -10,12 +10,12 @@ export const WHALE = fixture('tiny-whale-f16.gguf');
 /** Its importance matrix. */
 export const WHALE_IMATRIX = fixture('tiny-whale.imatrix.gguf');
 
-/** Text that it was not trained on. */
+/** Held-out text. */
 export const WHALE_TEXT = fixture('eval.txt');
 
 /**
- * The sha256 of what `llama_model_quantize` writes: npm @node-llama-cpp/linux-x64 3.22.1 (llama.cpp v0.5.0), called with
- * default options. tests/oracle compares with the live library.
+ * The SHA-256 of the files that `llama_model_quantize` writes: npm @node-llama-cpp/linux-x64 3.22.1 (llama.cpp v0.5.0),
+ * called with default options. tests/oracle compares with the live library.
  */
 export const WHALE_SHA256 = {
   Q4_0: 'a58fd7cbc20905d3d699365c2bc0d1b8151085c2f6e43ff3134c3a71c28ce13e',
@@ -27,15 +27,15 @@ export const WHALE_SHA256 = {
 
 /**
  * The same for `llama-quantize --imatrix tiny-whale.imatrix.gguf tiny-whale-f16.gguf OUT Q4_K_M`, run in the fixture's folder
- * (the tool stores the matrix's name as given). By the model's makers, with the real tool.
+ * (the tool stores the matrix's name as given). Generated with the real tool when the model was made.
  */
 export const WHALE_IMATRIX_SHA256 = '1e0fd3ac6d2cdbd38aaffcd23fa7f6fd772d1e7910b0f065ae7de8a3e92bb3b0';
 
-/** The Hugging Face folder it was trained in, but for its weights. */
+/** The Hugging Face folder it was trained in, without its weights. */
 export const WHALE_FOLDER = fixture('tiny-whale-hf');
 
 /**
- * The sha256 of what convert_hf_to_gguf.py writes of that folder with `--outtype f16`, told that its tokenizer is gpt-2's:
- * see tests/golden/language/README.md.
+ * The SHA-256 of the file that convert_hf_to_gguf.py writes from that folder with `--outtype f16`, with gpt-2 as its
+ * pre-tokenizer: see tests/golden/language/README.md.
  */
 export const WHALE_FOLDER_SHA256 = '4f8e7345773df2e9686c45a6632c3d8f7bd5bdbea58e97f69a856e39af0636f5';

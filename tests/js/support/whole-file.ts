@@ -1,4 +1,4 @@
-/** One file by both: by this package and by llama.cpp's own llama_model_quantize. */
+/** Converts one file with this package and with llama.cpp's own llama_model_quantize. */
 
 import { existsSync, writeFileSync } from 'node:fs';
 import {
@@ -39,7 +39,7 @@ export function ftypeOf(preset: PresetName): number {
   return found.ftype;
 }
 
-/** SmolLM2-135M in F16, re-created from the Q4_1 that can be had. */
+/** SmolLM2-135M in F16, dequantized from the available Q4_1. */
 export async function smolInF16(): Promise<string> {
   const quantized = await smol();
   const whole = `${quantized}.f16`;
@@ -47,14 +47,14 @@ export async function smolInF16(): Promise<string> {
   return whole;
 }
 
-/** An importance matrix of a model, in a file and as llama_model_quantize takes it. */
+/** An importance matrix of a model, in a file and in the form of llama_model_quantize. */
 export interface Weighing {
   path: string;
   imatrix: NonNullable<Job['imatrix']>;
   overrides: NonNullable<Job['overrides']>;
 }
 
-/** A made-up importance matrix of all layers of a model. */
+/** A random importance matrix of all layers of a model. */
 export async function weighingOf(input: string, path: string): Promise<Weighing> {
   const model = await openModel(input);
   const weighed = model.tensors.filter(({ name, shape }) => name.startsWith('blk.') && shape.length > 1);
@@ -70,7 +70,7 @@ export async function weighingOf(input: string, path: string): Promise<Weighing>
   return { path, imatrix, overrides };
 }
 
-/** What each makes of a file: the sum of its bytes, or `refused`. */
+/** Both results for a file: its SHA-256, or `refused`. */
 export async function byBoth(
   input: string,
   preset: PresetName,
@@ -97,19 +97,19 @@ async function orRefused(path: string, making: Promise<void>): Promise<string> {
     await making;
     return sha256(path);
   } catch (error) {
-    // llama.cpp's words, or a typed error of ours; whatever else goes wrong is wrong.
+    // llama.cpp's message, or our typed error; any other error is a failure.
     const refusal = /failed to quantize: (.*)/.exec(String(error)) ?? error instanceof QuantpressError;
     if (!refusal) throw error;
     return 'refused';
   }
 }
 
-/** Importances as models have them: most near their mean, a few far above it. */
+/** Realistic importances: most near their mean, a few far above it. */
 function importances(columns: number, seed: number): Float32Array {
   return Float32Array.from(generateGaussianWeights(columns, 0, 1, seed), (x) => x ** 2);
 }
 
-/** An importance matrix in llama.cpp's older form, of one chunk. */
+/** An importance matrix in llama.cpp's older format, of one chunk. */
 function legacyImatrix(entries: readonly { name: string; values: Float32Array }[]): Uint8Array {
   const int = (value: number) => new Uint8Array(Int32Array.of(value).buffer);
   const text = (words: string) => [int(words.length), new TextEncoder().encode(words)];

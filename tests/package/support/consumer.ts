@@ -18,7 +18,7 @@ export interface Consumer {
 
 let packed: Promise<string> | undefined;
 
-/** Makes a project outside of this one, so that nothing of this one is found by accident. */
+/** Creates a project outside this one, so that nothing of this one is found by accident. */
 export async function createConsumer(): Promise<Consumer> {
   packed ??= pack();
   const tarball = await packed;
@@ -37,7 +37,7 @@ export async function createConsumer(): Promise<Consumer> {
   return { folder, write, run, remove: () => rmSync(folder, { recursive: true, force: true }) };
 }
 
-/** Lends a tool of this project's to the consumer. */
+/** Makes a tool of this project available to the consumer. */
 export function lend(consumer: Consumer, ...names: string[]): void {
   for (const name of names) {
     const link = join(consumer.folder, 'node_modules', name);

@@ -1,4 +1,4 @@
-/** The ten lines of the README: what people copy is what is tested. */
+/** The ten lines of the README, tested exactly as published. */
 
 import { readFileSync } from 'node:fs';
 
@@ -13,7 +13,7 @@ const WORK = `
   const bytes = ['Q4_K', 'Q8_0', 'IQ4_XS'].flatMap((format) => [...quantize(weights, format, { rowLength: 512 })]);
   const text = bytes.map((byte) => byte.toString(16).padStart(2, '0')).join('');`;
 
-/** A program that quantizes and logs the bytes it gets, from one entry of the package. */
+/** A program that quantizes with one entry of the package and logs the bytes. */
 export const printBytes = (entry: string): string => `
   import { init, quantize } from '${entry}';
   await init();
@@ -25,7 +25,7 @@ export const answerBytes = `
   import { init, quantize } from 'quantpress';
   export default { async fetch() { await init(); ${WORK} return new Response(text); } };`;
 
-/** What {@link printBytes} logs, computed here: `quantize` is under the oracle in tests/js. */
+/** The expected log of {@link printBytes}, computed here: tests/js compares `quantize` with the oracle. */
 export async function expectedBytes(): Promise<string> {
   const { init, quantize } = await import('quantpress');
   await init();

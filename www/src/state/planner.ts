@@ -78,9 +78,9 @@ export async function outlined(subject: Subject, recipe: Recipe, imatrix: File |
 }
 
 /**
- * Plans a recipe by the worker, for the header of the file alone.
+ * Plans a recipe in the worker, only for the header of the file.
  *
- * @throws Why it is refused.
+ * @throws Why it is rejected.
  */
 export async function headerOf(input: ModelInput, recipe: Recipe): Promise<HeaderReply> {
   return ask<HeaderReply>(input, { recipe, imatrix: undefined, of: 'header' });
