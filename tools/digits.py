@@ -8,7 +8,7 @@ scikit-learn distributes it (sklearn/datasets/data/digits.csv.gz, BSD-3-Clause):
 the digit. Layout of the output, little-endian, each run after its count in 64 bits (src/serialization.rs):
 
     "QPdg" 1    digits, a byte each    masks of the pixels that are not 0, 64 bits each
-                ink of those pixels less one, four bits each, the first of a byte in its low half
+                values of those pixels minus one, four bits each, the first of a byte in its low nibble
 """
 
 import gzip

@@ -5,16 +5,16 @@ import { relativeImports, sourceFiles } from '../../tools/lib/imports.js';
 import { rustImports, usedPaths } from '../../tools/lib/rust-imports.js';
 
 /** The folders of js/ from the lowest level; `.` contains the entries. */
-const FLOORS = ['engine', 'numerics', 'io', 'io/source', 'pool', 'io/target', 'model', '.', 'cli'];
+const LEVELS = ['engine', 'numerics', 'io', 'io/source', 'pool', 'io/target', 'model', '.', 'cli'];
 
 /** The level of a file of js/: that of its nearest folder with one. */
-function floorOf(file: string): number {
+function levelOf(file: string): number {
   const folders = file.split('/').slice(1, -1);
   for (let depth = folders.length; depth > 0; depth--) {
-    const floor = FLOORS.indexOf(folders.slice(0, depth).join('/'));
-    if (floor >= 0) return floor;
+    const level = LEVELS.indexOf(folders.slice(0, depth).join('/'));
+    if (level >= 0) return level;
   }
-  return folders.length === 0 ? FLOORS.indexOf('.') : -1;
+  return folders.length === 0 ? LEVELS.indexOf('.') : -1;
 }
 
 /** Each file of a folder with its imports within the folder. */
@@ -55,12 +55,12 @@ test.each(['js', 'www/src'])('%s has no circular imports', (folder) => {
 });
 
 test('every folder of js/ has a level', () => {
-  expect(sourceFiles('js').filter((file) => floorOf(file) < 0)).toEqual([]);
+  expect(sourceFiles('js').filter((file) => levelOf(file) < 0)).toEqual([]);
 });
 
 test('no file of js/ imports from a higher level', () => {
   const upward = [...importsOf('js')].flatMap(([file, names]) =>
-    names.filter((name) => floorOf(name) > floorOf(file)).map((name) => `${file} -> ${name}`),
+    names.filter((name) => levelOf(name) > levelOf(file)).map((name) => `${file} -> ${name}`),
   );
   expect(upward).toEqual([]);
 });
@@ -90,8 +90,8 @@ const CRATE = [
   ['lib'],
 ];
 
-const crateFloorOf = (file: string): number =>
-  CRATE.findIndex((floor) => floor.includes((file.split('/')[0] ?? '').replace(/\.rs$/, '')));
+const crateLevelOf = (file: string): number =>
+  CRATE.findIndex((level) => level.includes((file.split('/')[0] ?? '').replace(/\.rs$/, '')));
 
 test('finds the paths of a use declaration', () => {
   expect(usedPaths('super::a::{self, b as c, d::{E, F}}')).toEqual([
@@ -111,12 +111,12 @@ test('the crate has no circular uses', () => {
 });
 
 test('every module of the crate has a level', () => {
-  expect([...rustImports().keys()].filter((file) => crateFloorOf(file) < 0)).toEqual([]);
+  expect([...rustImports().keys()].filter((file) => crateLevelOf(file) < 0)).toEqual([]);
 });
 
 test('no file of the crate uses a module of a higher level', () => {
   const upward = [...rustImports()].flatMap(([file, names]) =>
-    names.filter((name) => crateFloorOf(name) > crateFloorOf(file)).map((name) => `${file} -> ${name}`),
+    names.filter((name) => crateLevelOf(name) > crateLevelOf(file)).map((name) => `${file} -> ${name}`),
   );
   expect(upward).toEqual([]);
 });

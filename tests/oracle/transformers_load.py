@@ -1,6 +1,6 @@
-"""Loads the folders that four-bit.test.ts has made, and compares every linear layer with what bitsandbytes makes itself.
+"""Loads the folders written by four-bit.test.ts and compares every linear layer with bitsandbytes' own result.
 
-Called with the folder they are in: `plain`, and `KIND-DOUBLE` for each kind. Prints how many layers of each were equal.
+The argument is their parent folder: it contains `plain`, and `KIND-DOUBLE` for each kind. Prints how many layers of each were equal.
 """
 
 import pathlib

@@ -1,10 +1,10 @@
-"""Writes sha256.txt: of each model of models.txt the file that ComfyUI-GGUF's own tools/convert.py makes.
+"""Writes sha256.txt: for each model of models.txt, the SHA-256 of the file that ComfyUI-GGUF's own tools/convert.py writes.
 
     python make.py CONVERT_PY
 
-CONVERT_PY is tools/convert.py of city96/ComfyUI-GGUF at commit 795e451; beside it gguf, safetensors and torch 2.15 were
-installed. A line of models.txt is a model (a name and what most of its tensors are), a tensor's type, name and shape; the lines of a model
-are in the order in which safetensors writes tensors, the widest types first, then by name.
+CONVERT_PY is tools/convert.py of city96/ComfyUI-GGUF at commit 795e451; gguf, safetensors and torch 2.15 must be installed. A line of
+models.txt has a model (a name and the type of most of its tensors), a tensor's type, name and shape; the lines of a model are in the order
+of safetensors files: the widest types first, then by name.
 """
 import hashlib, importlib.util, sys, tempfile
 from pathlib import Path
@@ -31,7 +31,7 @@ def states(index, count):
 
 
 def weights(index, dtype, shape):
-    """The upper 24 bits as a fraction, BF16 cut off rather than rounded; for eight-bit floats the upper byte, its exponent not all ones."""
+    """The upper 24 bits as a fraction, truncated for BF16; for eight-bit floats the upper byte, with an exponent that is not all ones."""
     raw = states(index, int(np.prod(shape)))
     if dtype in EIGHT:
         bytes_ = (raw >> 24).astype(np.uint8) & 0xbf

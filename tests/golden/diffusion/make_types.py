@@ -1,21 +1,21 @@
-"""Writes types.txt: of every matrix of the models in layers.txt the type that ComfyUI-GGUF's llama-quantize chooses, for every preset;
-and quantized.txt: the files it makes of small ones.
+"""Writes types.txt: for every matrix of the models in layers.txt and every preset, the type that ComfyUI-GGUF's llama-quantize chooses; and
+quantized.txt: the hashes of its files for small models.
 
     python make_types.py CONVERT_PY QUANTIZE FOLDER
 
-FOLDER is where make.py put the files of models.txt; those named whole are quantized.
+FOLDER is the output folder of make.py for models.txt; the files named whole are quantized.
 
-CONVERT_PY is tools/convert.py of city96/ComfyUI-GGUF (Apache-2.0) at commit 795e451; its own handle_tensors makes the headers.
-QUANTIZE is a program that takes an input, an output and a number of a preset, and calls llama_model_quantize of llama.cpp b3962 under the
-patch of that commit. The patch is tools/lcpp.patch, sha256 3f486d5be5a359061daa3ff208acae5afe6233262894b44103843914d7b986fa; it makes of
-the git object 24e1f1f0 (src/llama.cpp) the object 25db4c69. With TYPES_ONLY in the environment the one change made to that is at work: in
-place of loading and encoding a tensor it prints its name and the type it has come to.
+CONVERT_PY is tools/convert.py of city96/ComfyUI-GGUF (Apache-2.0) at commit 795e451; its own handle_tensors writes the headers.
+QUANTIZE is a program that takes an input, an output and the number of a preset, and calls llama_model_quantize of llama.cpp b3962 with the
+patch of that commit. The patch is tools/lcpp.patch, sha256 3f486d5be5a359061daa3ff208acae5afe6233262894b44103843914d7b986fa; it changes the
+git object 24e1f1f0 (src/llama.cpp) to 25db4c69. The program has one further change, enabled by TYPES_ONLY in the environment: instead of
+loading and encoding a tensor it prints its name and chosen type.
 
-layers.txt has a model after every '=': what ComfyUI calls it, what its tensors are, its name; then its tensors, as names and PyTorch's
-shapes. Braces mean each of their numbers or words. types.txt has the same lines with a
-column per preset: a letter if all of the tensors have the same type, or a letter for each in the order of the file, which is that of names.
-It was compiled with gcc 12, -O2 -ffp-contract=off: fused sums, as -march=native allows, make other bytes.
-A preset the patch refuses has '!', and so have types whose blocks the rows are not whole of: what it writes there is broken, or it stops.
+layers.txt has a model after every '=': its architecture in ComfyUI, the type of its tensors, its name; then its tensors, as names and
+PyTorch shapes. Braces expand to each of their numbers or words. types.txt has the same lines with a column per preset: one letter if all of
+the tensors have the same type, otherwise a letter for each in the order of the file, which is by name. QUANTIZE was compiled with gcc 12,
+-O2 -ffp-contract=off: fused multiply-adds, which -march=native allows, give other bytes. '!' marks a preset that the patch refuses, and
+types for which the rows are not whole blocks: there its output is broken, or it aborts.
 """
 import hashlib, importlib.util, itertools, os, re, subprocess, sys, tempfile
 from pathlib import Path
@@ -38,7 +38,7 @@ DTYPES = {'f32': torch.float32, 'f16': torch.float16, 'bf16': torch.bfloat16}
 
 
 class Empty:
-    """A tensor without weights, with what convert.py asks of one."""
+    """A tensor without weights, with the attributes that convert.py reads."""
 
     def __init__(self, dtype, shape):
         self.dtype, self.shape = dtype, shape
@@ -60,7 +60,7 @@ class Writer(gguf.GGUFWriter):
 
 
 def expanded(pattern):
-    """The names a pattern means."""
+    """The names that a pattern expands to."""
     def words(braces):
         bounds = re.fullmatch(r'(\d+)\.\.(\d+)', braces)
         return [str(n) for n in range(int(bounds[1]), int(bounds[2]) + 1)] if bounds else braces.split(',')
@@ -81,7 +81,7 @@ def models():
 
 
 def header(path, arch, dtype, tensors):
-    """The file convert.py makes, with a hole for its weights."""
+    """The file that convert.py writes, with a hole for its weights."""
     model = next(a for a in convert.arch_list if a.arch == arch)()
     convert.gguf.quants.quantize = lambda data, _: data
     model.handle_nd_tensor = lambda key, data: None
@@ -106,7 +106,7 @@ def chosen(path, preset):
 
 
 def letter(kinds, rows, name):
-    """The column of one tensor; '-' for one that is not in the file, as those of five dimensions."""
+    """The column of one tensor; '-' if it is not in the file, such as five-dimensional ones."""
     if kinds is None:
         return '!'
     if name not in kinds:
@@ -139,7 +139,7 @@ for path in sorted(Path(sys.argv[3]).glob('*-whole-*.gguf')):
     for preset, number in PRESETS.items():
         kinds = chosen(str(path), preset)
         if preset == 'Q2_K_S' or '!' in {letter(kinds, rows, info.name) for info in infos}:
-            continue  # refused, the first for want of importance
+            continue  # refused, the first for lack of importance
         with tempfile.TemporaryDirectory() as folder:
             subprocess.run([sys.argv[2], path, f'{folder}/out', str(number)], check=True)
             data = Path(f'{folder}/out').read_bytes()

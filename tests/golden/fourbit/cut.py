@@ -1,10 +1,10 @@
-"""Cuts the golden vectors of bitsandbytes and PyTorch down to what the tests need.
+"""Reduces the golden vectors of bitsandbytes and PyTorch to the parts that the tests need.
 
     python3 cut.py DIRECTORY_OF_THE_FULL_VECTORS
 
-Blocks are independent, so whole blocks are taken from the front (or, for tensors that end in a part of a block, from
-the back). What follows from the input alone is kept instead of it where the input is large: the absmax that double
-quantization starts from, the smallest and largest value of an observer's batches.
+Blocks are independent, so whole blocks are taken from the front (or from the back for tensors that end within a block). Large inputs are
+replaced by values derived from them: the absmax that double quantization starts from, the smallest and largest value of an observer's
+batches.
 """
 
 import array

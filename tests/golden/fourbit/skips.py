@@ -1,14 +1,14 @@
-"""Writes skips.txt: what the 4-bit quantizer of transformers leaves alone of every class for text, speech and encoders.
+"""Writes skips.txt: the layers that the 4-bit quantizer of transformers skips, for every class for text, speech and encoders.
 
 pip install torch==2.15.0 transformers==5.24.0; python skips.py    (four minutes on a CPU)
 
-A line is a class, its model_type, its _keep_in_fp32_modules, its output layers, and linear layers: `~` after a name says that it has a
-bias, `!` that get_keys_to_not_convert or _keep_in_fp32_modules skips it. Numbers of layers are 0. Of the layers within others only two
-are listed that are quantized, so that there is something to quantize.
+A line has a class, its model_type, its _keep_in_fp32_modules, its output layers, and linear layers: `~` after a name means that it has a
+bias, `!` that get_keys_to_not_convert or _keep_in_fp32_modules skips it. Layer numbers are replaced by 0. Of the quantized layers only two
+are listed, so that there is something to quantize.
 """
 import os, pathlib, re, sys, warnings
 
-sys.path.pop(0)  # a file here is called as the library is
+sys.path.pop(0)  # a file here has the name of the library
 os.environ['HF_HUB_OFFLINE'] = '1'
 warnings.filterwarnings('ignore')
 import torch, transformers
@@ -25,7 +25,7 @@ DEPTHS = ['num_hidden_layers', 'n_layers', 'n_layer', 'num_layers', 'encoder_lay
 
 
 def shrink(config):
-    """Two layers instead of many: names are the same."""
+    """Two layers instead of many, with the same names."""
     for key in DEPTHS:
         if isinstance(getattr(config, key, None), int) and getattr(config, key) > 2:
             try:

@@ -1,11 +1,11 @@
-"""Writes transformers.json: a small model, and the files transformers saves of it quantized by bitsandbytes.
+"""Writes transformers.json: a small model, and the files that transformers saves for it, quantized by bitsandbytes.
 
 pip install torch==2.15.0 transformers==5.24.0 bitsandbytes==0.50.2 accelerate; python transformers.py
 """
 
 import base64, json, pathlib, sys, tempfile
 
-sys.path.pop(0)  # this file is called as the library is
+sys.path.pop(0)  # this file has the name of the library
 import torch
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig, LlamaConfig, LlamaForCausalLM
 

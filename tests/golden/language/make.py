@@ -1,10 +1,10 @@
-"""Makes the folders of tests/golden/language and, of each, the file of llama.cpp's own convert_hf_to_gguf.py.
+"""Writes the folders of tests/golden/language and, for each, the file of llama.cpp's own convert_hf_to_gguf.py.
 
     python make.py OUT LLAMA_CPP TEXT
 
 OUT gets one folder per model: the small files that are committed, and the weights and GGUF files, which are not. LLAMA_CPP is
-`vendor/llama.cpp` of the source package of llama-cpp-python 0.3.36; beside it transformers 5.24, tokenizers 0.23 and torch
-2.15 were installed. TEXT is what the tokenizers are trained on: eval.txt of tiny-whale (CC0).
+`vendor/llama.cpp` of the source package of llama-cpp-python 0.3.36; transformers 5.24, tokenizers 0.23 and torch 2.15 must be installed.
+TEXT is the training text of the tokenizers: eval.txt of tiny-whale (CC0).
 """
 import hashlib, json, os, subprocess, sys
 from pathlib import Path
@@ -49,7 +49,7 @@ def byte_level(pre, specials, size=384, nfc=False, ignore_merges=False):
 
 
 def byte_fallback():
-    """SentencePiece's kind of tokens as tokenizer.json has them."""
+    """SentencePiece tokens in the form of tokenizer.json."""
     seed = Tokenizer(models.BPE(byte_fallback=True, unk_token='<unk>', fuse_unk=True))
     seed.pre_tokenizer = pre_tokenizers.Metaspace()
     first = ['<unk>', '<s>', '</s>', *(f'<0x{byte:02X}>' for byte in range(256))]
@@ -67,7 +67,7 @@ def byte_fallback():
 
 
 def sentence_pieces(path):
-    """SentencePiece's own file."""
+    """The SentencePiece model file."""
     import sentencepiece
     sentencepiece.SentencePieceTrainer.train(input=str(TEXT), model_prefix=str(path.with_suffix('')), vocab_size=400, model_type='bpe',
                                              byte_fallback=True, normalization_rule_name='identity', user_defined_symbols=['[TOOL]'], control_symbols=['[CTRL]'], minloglevel=2)
@@ -188,13 +188,13 @@ def llama_config(**more):
 def make():
     chatml = ['<|endoftext|>', '<|im_start|>', '<|im_end|>']
     template = "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}"
-    # SmolLM: a llama with tied embeddings, a card, a chat template in a list, a padded vocabulary.
+    # SmolLM: a llama with tied embeddings, a model card, a chat template in a list, a padded vocabulary.
     c = llama_config(tie_word_embeddings=True, vocab_size=400, bos_token_id=1, eos_token_id=2, pad_token_id=2, rope_theta=100000)
     write('SmolLM9-21K-Instruct', c, byte_level('smollm', chatml), llama_tensors(c),
           {'tokenizer_class': 'PreTrainedTokenizerFast', 'add_prefix_space': False, 'bos_token': '<|im_start|>', 'eos_token': '<|im_end|>',
            'unk_token': '<|endoftext|>', 'pad_token': '<|im_end|>', 'chat_template': template, 'clean_up_tokenization_spaces': False},
           {'bos_token_id': 1, 'eos_token_id': 2, 'temperature': 0.6, 'top_p': 0.9, 'top_k': 40})
-    # Llama 3: F32 weights, biases, positions stretched, beginning-of-text by template, the regular expression of three digits.
+    # Llama 3: F32 weights, biases, RoPE scaling, beginning-of-text by template, the regular expression for three digits.
     c = llama_config(num_key_value_heads=4, rope_theta=500000.0, bos_token_id=384, eos_token_id=[385, 386], attention_bias=True, head_dim=8, vocab_size=387,
                      rope_scaling={'factor': 8.0, 'low_freq_factor': 1.0, 'high_freq_factor': 4.0, 'original_max_position_embeddings': 64, 'rope_type': 'llama3'})
     tok = byte_level('llama-bpe', ['<|begin_of_text|>', '<|end_of_text|>', '<|eot_id|>'], ignore_merges=True)
@@ -203,7 +203,7 @@ def make():
     write('llama-3', c, tok, llama_tensors(c, dtype='F32', bias=True),
           {'tokenizer_class': 'PreTrainedTokenizerFast', 'bos_token': '<|begin_of_text|>', 'eos_token': '<|end_of_text|>',
            'added_tokens_decoder': {}, 'model_max_length': 512})
-    # Mistral: F16, heads wider than the model, a window, tekken.
+    # Mistral: F16, heads wider than the model, a sliding window, tekken.
     c = {**llama_config(head_dim=16, sliding_window=128, bos_token_id=1, eos_token_id=2, rope_theta=1000000.0, torch_dtype='float16'),
          'architectures': ['MistralForCausalLM'], 'model_type': 'mistral'}
     tok = byte_level('tekken', ['<unk>', '<s>', '</s>', '[INST]', '[/INST]'])
@@ -211,7 +211,7 @@ def make():
     write('Mistral-Nemo-v0.2', c, tok, llama_tensors(c, dtype='F16'),
           {'tokenizer_class': 'PreTrainedTokenizerFast', 'add_bos_token': True, 'add_eos_token': False,
            'bos_token': {'content': '<s>', '__type': 'AddedToken'}, 'eos_token': '</s>', 'unk_token': '<unk>'})
-    # Mistral with SentencePiece's tokens: as its own file, more of them in two other files; and as tokenizer.json.
+    # Mistral with SentencePiece tokens: as a model file with added tokens in two other files; and as tokenizer.json.
     c = {**llama_config(vocab_size=410, bos_token_id=1, eos_token_id=2), 'architectures': ['MistralForCausalLM'], 'model_type': 'mistral'}
     write('mistral-pieces', c, None, llama_tensors(c, dtype='F16'),
           {'tokenizer_class': 'LlamaTokenizer', 'add_bos_token': True, 'add_eos_token': False, 'bos_token': '<s>', 'eos_token': '</s>', 'unk_token': '<unk>',
@@ -222,7 +222,7 @@ def make():
     c = {**c, 'vocab_size': 386}
     write('mistral-fallback', c, byte_fallback(), llama_tensors(c, dtype='F16'),
           {'tokenizer_class': 'PreTrainedTokenizerFast', 'add_bos_token': True, 'bos_token': '<s>', 'eos_token': '</s>', 'unk_token': '<unk>', 'legacy': False})
-    # Qwen2: biases, two files, NFC, a longer vocabulary than the tokenizer's, yarn.
+    # Qwen2: biases, two files, NFC, a larger vocabulary than the tokenizer's, yarn.
     c = {**llama_config(vocab_size=400, rope_theta=1000000.0, tie_word_embeddings=True, eos_token_id=384, bos_token_id=384, use_sliding_window=False,
                         sliding_window=512, max_window_layers=2, rope_scaling={'type': 'yarn', 'factor': 4.0, 'original_max_position_embeddings': 128}),
          'architectures': ['Qwen2ForCausalLM'], 'model_type': 'qwen2'}
@@ -233,7 +233,7 @@ def make():
            'pad_token': '<|endoftext|>', 'unk_token': None, 'errors': 'replace', 'chat_template': template, 'split_special_tokens': False},
           {'bos_token_id': 384, 'do_sample': True, 'eos_token_id': [386, 384], 'repetition_penalty': 1.1, 'temperature': 0.7, 'top_p': 0.8, 'top_k': 20},
           shards=2)
-    # Qwen3: norms of queries and keys, wide heads, a template in a file of its own.
+    # Qwen3: query and key norms, wide heads, a template in a separate file.
     c = {**llama_config(vocab_size=400, head_dim=16, rope_theta=1000000, tie_word_embeddings=True, eos_token_id=386, bos_token_id=384, max_window_layers=2, rms_norm_eps=1e-6,
                         rope_scaling=None, sliding_window=None, use_sliding_window=False, attention_bias=False),
          'architectures': ['Qwen3ForCausalLM'], 'model_type': 'qwen3'}
@@ -241,19 +241,19 @@ def make():
     write('qwen3', c, tok, llama_tensors(c, qk_norm=True),
           {'tokenizer_class': 'Qwen2Tokenizer', 'add_bos_token': False, 'bos_token': None, 'eos_token': '<|im_end|>', 'pad_token': '<|endoftext|>'},
           {'temperature': 0.6, 'top_k': 20, 'top_p': 0.95}, files={'chat_template.jinja': template})
-    # Rerankers of Qwen3: by its name, tied to the embedding, with templates in a folder, one of them with Windows' line ends.
+    # A Qwen3 reranker: recognised by its name, tied embeddings, templates in a folder, one of them with CRLF line ends.
     tok = byte_level('qwen2', chatml, nfc=True)
     tok.add_tokens(['yes', 'no'])
     settings = {'tokenizer_class': 'Qwen2Tokenizer', 'add_bos_token': False, 'bos_token': None, 'eos_token': '<|im_end|>', 'pad_token': '<|endoftext|>'}
     write('Qwen3-Reranker-9K', c, tok, llama_tensors(c, qk_norm=True), settings,
           files={'chat_template.jinja': template, 'additional_chat_templates/rag mode.jinja': 'first\r\nsecond', 'additional_chat_templates/tool_use.jinja': template + '{{ tools }}'})
-    # By its card, with an output of its own in the second of two files, and a list of templates, two of which get one name.
+    # Recognised by its model card, with an untied output in the second of two files, and a list of templates, two of which get the same name.
     c = {**c, 'tie_word_embeddings': False}
     write('ranker', c, tok, llama_tensors(c, qk_norm=True, dtype='F16'),
           {**settings, 'chat_template': [{'name': 'a b', 'template': 'one'}, {'name': 'default', 'template': template}, {'name': 'tool_use', 'template': 'two'},
                                          {'name': 'a_b', 'template': 'three'}, {'name': 'empty', 'template': ''}]},
           files={'README.md': '---\nlicense: apache-2.0\nname: ""\n---\n# Qwen3-Reranker-4B\n'}, shards=2)
-    # CodeLlama, which the script knows by its number of tokens; a template whose last token is not that of the settings.
+    # CodeLlama, which the script recognises by its number of tokens; a template whose last token differs from the settings.
     c = llama_config(vocab_size=32016, hidden_size=16, intermediate_size=32, num_hidden_layers=1, tie_word_embeddings=True, bos_token_id=1, eos_token_id=2)
     write('codellama', c, None, llama_tensors(c),
           {'tokenizer_class': 'CodeLlamaTokenizer', 'add_bos_token': True, 'bos_token': '<s>', 'eos_token': '</s>', 'unk_token': '<unk>', 'add_prefix_space': True,
@@ -262,7 +262,7 @@ def make():
                                     'post_processor': {'type': 'TemplateProcessing', 'single': [{'SpecialToken': {'id': '<s>'}}, {'Sequence': {'id': 'A'}}, {'SpecialToken': {'id': '<end>'}}],
                                                        'pair': [{'Sequence': {'id': 'A'}}, {'Sequence': {'id': 'B'}}]}}})
     sentence_pieces(OUT / 'codellama' / 'tokenizer.model')
-    # BERT: pooling by sentence-transformers' files, a card.
+    # BERT: pooling from sentence-transformers' files, a model card.
     c = {'architectures': ['BertModel'], 'model_type': 'bert', 'vocab_size': 400, 'hidden_size': 32, 'intermediate_size': 64,
          'num_hidden_layers': 2, 'num_attention_heads': 4, 'max_position_embeddings': 64, 'type_vocab_size': 2,
          'layer_norm_eps': 1e-12, 'pad_token_id': 0, 'hidden_act': 'gelu', 'torch_dtype': 'float32'}
@@ -274,7 +274,7 @@ def make():
                  '1_Pooling/config.json': {'word_embedding_dimension': 32, 'pooling_mode_cls_token': False, 'pooling_mode_mean_tokens': True},
                  'README.md': '---\nlanguage: en\nlicense: apache-2.0\nlibrary_name: sentence-transformers\ntags:\n- sentence-transformers\n- "feature-extraction"\ndatasets:\n- s2orc\n- embedding-data/QQP # pairs\nbase_model: [org/some-base-7B]\npipeline_tag: sentence-similarity\nwidget:\n- text: >\n    nested\n---\n\n# mini-bert\n'})
 
-    # BERT with its head, which is left out; case is kept, and config.json has a label.
+    # BERT with its head, which is dropped; cased, and config.json has a label.
     c = {**c, 'architectures': ['BertForMaskedLM'], 'id2label': {'0': 'LABEL_0'}, 'label2id': {'LABEL_0': 0}, '_name_or_path': 'Org/cased-bert-base-v1.5'}
     tensors = [('bert.' + n.replace('LayerNorm.weight', 'LayerNorm.gamma').replace('LayerNorm.bias', 'LayerNorm.beta'), 'F16' if d == 'F32' else d, s)
                for n, d, s in bert_tensors(c)]
@@ -286,20 +286,20 @@ def make():
 PRE_OF = {'SmolLM9-21K-Instruct': 'smollm', 'llama-3': 'llama-bpe', 'Mistral-Nemo-v0.2': 'tekken', 'Qwen2.5-0.5B-Instruct': 'qwen2', 'qwen3': 'qwen2',
           'mini-bert-L2-v1': 'jina-v2-en', 'tiny-whale-hf': 'gpt-2',
           'masked-bert': 'jina-v2-en', 'mistral-pieces': '-', 'mistral-fallback': '-', 'Qwen3-Reranker-9K': 'qwen2', 'ranker': 'qwen2', 'codellama': '-'}
-# Names of several templates, in the order in which the script shall write them: it keeps them in a set.
+# Names of several templates, in the order in which the script must write them: it stores them in a set.
 NAMES_OF = {'Qwen3-Reranker-9K': ['rag_mode', 'tool_use'], 'ranker': ['a_b', 'tool_use', 'empty']}
 
 
 def hash_seed(names):
-    """A seed of Python's hashes with which a set of these names has this order."""
+    """A PYTHONHASHSEED with which a set of these names has this order."""
     code = 'import sys; print(list(set(sys.argv[1:])) == sys.argv[1:])'
     tries = ((str(seed), subprocess.run([sys.executable, '-c', code, *names], env={**os.environ, 'PYTHONHASHSEED': str(seed)}, capture_output=True, text=True)) for seed in range(1000))
     return next(seed for seed, run in tries if run.stdout == 'True\n')
 
 
 def convert(name, outtype, folder=None):
-    """The real script in a process of its own; its table of hashes does not know tokenizers that were made here, and files of
-    a folder, which it takes in the order of the disk, come by name."""
+    """Runs the real script in a separate process. Its table of hashes does not contain the tokenizers trained here, and the files of a
+    folder are sorted by name instead of by the file system."""
     code = ('import pathlib; glob = pathlib.Path.glob; pathlib.Path.glob = lambda self, pattern: sorted(glob(self, pattern))\n'
             'import sys, os; sys.path.insert(0, sys.argv[1]); from conversion.base import TextModel, ModelBase; pre = sys.argv[2]\n'
             'if pre != "-": TextModel.get_vocab_base_pre = lambda self, tokenizer: pre\n'

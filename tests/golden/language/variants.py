@@ -1,15 +1,15 @@
-"""What llama.cpp's own convert_hf_to_gguf.py makes of the folders here with one thing changed in each: writes variants.json.
+"""Writes variants.json: the results of llama.cpp's own convert_hf_to_gguf.py for the folders here with one change each.
 
     python variants.py LLAMA_CPP
 
-LLAMA_CPP and the packages beside it are those of make.py. Each entry has the folder it begins from (`base`), the changes, which the
-test makes too, and the SHA-256 and size of the script's file, or `refused` where the script fails.
+LLAMA_CPP and the packages are those of make.py. Each entry has its base folder (`base`), the changes, which the test also applies, and the
+SHA-256 and size of the script's file, or `refused` if the script fails.
 
     edits    [file, key, value] sets a key of a JSON file; [file, key] removes it; [file, null, text] writes a whole file
     types    [from, to] changes the dtype of all tensors
     extra    lines that are added to tensors.txt
-    pre      what get_vocab_base_pre answers, where it is not the name of the folder's own model
-    index    names that model.safetensors.index.json does not have, or null where there is no such file
+    pre      the result of get_vocab_base_pre, if it is not the name of the folder's own model
+    index    names that model.safetensors.index.json does not list, or null for no such file
 """
 import hashlib, json, os, pathlib, runpy, shutil, sys, tempfile
 
@@ -83,7 +83,7 @@ VARIANTS = {
     'qwen2: roles that no token has': own([SETTINGS, 'unk_token', '<|new|>'], [SETTINGS, 'mask_token', '<|mask|>']),
     'qwen2: the map states pad': own(['special_tokens_map.json', None, '{"pad_token": "<|pad|>", "unk_token": "<|pad|>"}\n']),
     'qwen2: no room for the token': own(['config.json', 'vocab_size', 290]),
-    # Only here tokenizer.json itself says how text is cut.
+    # Only here tokenizer.json itself determines the pre-tokenizer.
     'qwen3: PreTrainedTokenizerFast': {**qwen3(), 'pre': 'gpt-2'},
     'qwen3: no class': qwen3([SETTINGS, 'tokenizer_class']),
     'qwen3: Qwen2Tokenizer': qwen3([SETTINGS, 'tokenizer_class', 'Qwen2Tokenizer']),
@@ -132,7 +132,7 @@ def pre_of(variant):
 
 
 def convert(folder, out, outtype, pre):
-    """In a process of its own, which begins as this one is: it has all that takes long to import."""
+    """Runs in a forked process, because importing the modules takes long."""
     pid = os.fork()
     if pid == 0:
         code = 1
