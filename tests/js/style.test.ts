@@ -31,6 +31,27 @@ const PHRASES: [RegExp, string][] = [
   [/\bthereof\b/i, 'of it, of this'],
   [/\bis it that\b/i, 'is'],
   [/\bthe bytes show it\b/i, 'the bytes depend on it'],
+  [/\b(goes|go|gone|going) on with\b/i, 'resumes, continues'],
+  [/\bwhere they already are\b/i, 'in place, locally'],
+  [/\bis none of its\b/i, 'does not belong to it, is not one of its'],
+  [/\b(throws|thrown|threw) away\b/i, 'discards, removes'],
+  [/\b(takes|taken) (away|home)\b/i, 'removes, exports'],
+  [/\b(lets|letting) go of\b/i, 'closes, frees, yields'],
+  [/\btold apart\b/i, 'distinguished'],
+  [/\bheld against\b/i, 'compared with'],
+  [/\b(is|are) at work on\b/i, 'is writing, is running'],
+  [/\binto memory the caller has\b/i, "into the caller's memory"],
+  [/\bin words that\b/i, 'declared without the types of'],
+
+  [/\bwhat (it|he|she|one|this|everything) is told\b/i, 'the argument, the request'],
+  [/\bthe (last|first) sitting\b/i, 'the last run'],
+  [/\bgives the engine its memory back\b/i, 'frees its memory in the engine'],
+  [/\bone's own\b/i, 'custom, local'],
+  [/\bas (it|they) (was|were) before\b/i, 'unchanged'],
+  [/\bmakes? anew\b/i, 'creates again, encodes again'],
+
+  [/\bwith the very (bytes|file)\b/i, 'byte-identical'],
+  [/\d %(?=[`'"<|,.;)]|$)/, '31%'],
 ];
 
 /** Texts by others, generated files, and data. */
