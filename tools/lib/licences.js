@@ -132,8 +132,8 @@ export function withLists(notice) {
         ...authors.map((line) => `      ${line}`),
       ])
       .join('\n');
-  const section = `${BEGIN}, the Rust standard library (MIT OR Apache-2.0)
-among them. Where there is a choice, Apache-2.0 is taken (LICENSE-APACHE); some are of use only while compiling.
+  const section = `${BEGIN}, including the Rust standard library
+(MIT OR Apache-2.0). Given a choice, we use Apache-2.0 (LICENSE-APACHE). Some are used only at compile time.
 
 ${list(crates())}
 
