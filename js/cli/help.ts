@@ -8,8 +8,8 @@ Quantizes a model. The output is byte-identical to llama-quantize's for the same
   IN       a GGUF or safetensors file, or its http(s) URL; for a model in several files, the first shard
            (NAME-00001-of-00003.gguf), the index (model.safetensors.index.json) or the folder. Diffusion models in
            safetensors become the GGUF that ComfyUI-GGUF loads. Language models (Llama, Mistral, Qwen2, Qwen3, SmolLM,
-           BERT) become the GGUF that llama.cpp's convert_hf_to_gguf.py writes; name their folder, which has the tokenizer.
-           Anything else is refused; --plain asks for a plain container
+           BERT) become the GGUF that llama.cpp's convert_hf_to_gguf.py writes; pass their folder, which has the tokenizer.
+           Other models are rejected, unless --plain is given
   OUT      the file to write (default: ggml-model-PRESET.gguf in the folder of IN)
   PRESET   Q4_K_M is a good first choice; Q8_0 and Q6_K are larger and closer to the original
            NF4 and FP4 turn a Hugging Face folder into one that transformers loads through bitsandbytes
@@ -34,8 +34,8 @@ Options (the names are llama-quantize's):
   --keep-split                 write as many shards as IN has (OUT-00001-of-00003.gguf and so on)
   --split-max-size SIZE        write shards of at most SIZE (500MB, 2G); browsers load files below 2 GB
   --pre-tokenizer NAME         the value of tokenizer.ggml.pre, if it cannot be determined from the folder
-  --plain                      write the tensors of a safetensors model under their own names, as architecture plain, which
-                               no program runs: for models that cannot be converted
+  --plain                      for models that cannot be converted: write the tensors of a safetensors model under their own
+                               names, as architecture plain, which no program can run
   --double-quant               NF4, FP4: store the scales in 8 bits
   --exclude-module NAME        NF4, FP4: do not quantize a module (repeatable; lm_head never is)
   --dry-run                    print the plan and the size; write nothing
@@ -85,7 +85,7 @@ Options:
 const VERIFY = `Usage: quantpress verify [options] FILE
 
 Checks the header of a model file, every block of every tensor, and its hashes against a manifest. Prints the problems on
-stdout; the exit code is 0 if there are none and 1 if there are some.
+stdout; the exit code is 1 if there are any, and otherwise 0.
 
   FILE             a GGUF file, or its http(s) URL
 

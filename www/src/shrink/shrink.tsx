@@ -67,7 +67,7 @@ function Start() {
         </p>
       ) : (
         <p class="soft small">
-          {plan.value ? `Makes ${bytes(plan.value.size)}` : 'Runs'} in this tab, on all cores
+          {plan.value && `The result has ${bytes(plan.value.size)}. `}Runs in this tab, on all cores
           {analysing.value.state === 'running' ? ', during the measurement' : ''}.
           {canKeep && ' You can pause it, even by closing the tab.'}
         </p>
