@@ -52,7 +52,7 @@ function thrown(call: () => unknown): unknown {
   return undefined;
 }
 
-describe('what cannot fit is TOO_LARGE before anything is allocated', () => {
+describe('sizes that cannot fit are TOO_LARGE before anything is allocated', () => {
   // Untouched zeros take no memory. Each array has more than 2 GiB.
   const large = new Float32Array(2 ** 29 + 64);
   const bytes = new Uint8Array(2 ** 31 + 256);

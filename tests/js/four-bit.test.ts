@@ -256,14 +256,14 @@ describe('is rejected', () => {
     ['a GGUF model', () => WHALE, { preset: 'NF4' }, 'UNSUPPORTED'],
     ['a model that is quantized already', () => weights('nf4'), { preset: 'NF4' }, 'ARGUMENT'],
     [
-      'GPT-2, whose weights are the other way round',
+      'GPT-2, whose weights are transposed',
       () => safetensors({ 'h.0.attn.c_attn.weight': linear }),
       { preset: 'FP4' },
       'UNSUPPORTED',
     ],
     ['an option of llama-quantize', plain, { preset: 'NF4', pure: true }, 'ARGUMENT'],
     ['its own option for another preset', plain, { preset: 'Q4_0', doubleQuant: true }, 'ARGUMENT'],
-    ['excluded modules that are no list', plain, { preset: 'NF4', excludeModules: 'mlp' }, 'ARGUMENT'],
+    ['excluded modules that are not a list', plain, { preset: 'NF4', excludeModules: 'mlp' }, 'ARGUMENT'],
   ] as const)('%s', async (_, input, recipe, code) => {
     const model = await open(input());
     expect(await failure(planModel(model, recipe as unknown as Recipe))).toMatchObject({ code });

@@ -91,7 +91,7 @@ describe.each(names)('%s', (name) => {
         ).toBe(code);
         expect(
           into.every((byte) => byte === 0xa5),
-          'out is as it was',
+          'out is unchanged',
         ).toBe(true);
         continue;
       }

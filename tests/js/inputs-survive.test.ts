@@ -122,7 +122,7 @@ describe.each(JOBS)('$title', ({ make, reads, outputs, run }) => {
 describe('a derived output name', () => {
   test.each<[string, (place: Place) => void, (place: Place) => string[]]>([
     [
-      'shards over the shards they are made of',
+      'shards over the shards they are written from',
       makeShards,
       ({ file }) => ['--keep-split', file(shard(0)), file('in.gguf'), 'Q8_0'],
     ],
@@ -195,7 +195,7 @@ describe('two outputs that are the same file', () => {
       ({ file }) => ['--report', file('new/config.json'), file('hf'), file('new'), 'NF4'],
     ],
     [
-      'a link to a file that is not there, and that file',
+      'a dangling link and its target',
       (place) => {
         makeSmall(place);
         symlinkSync('o', place.file('link'));

@@ -106,7 +106,7 @@ describe('structures', () => {
     );
   });
 
-  test('into memory of the caller', () => {
+  test("write into the caller's memory", () => {
     const [codes, absmax, out] = [new Uint8Array(167), new Float32Array(6), new Float32Array(333)];
     quantize4bitInto(weights, codes, absmax);
     const single = quantize4bit(weights);
@@ -136,7 +136,7 @@ describe('structures', () => {
     ['int4 for bitsandbytes', () => quantize4bit(weights, { dataType: 'int4' }).toStateDict('w', [333]), 'UNSUPPORTED'],
     ['a shape that does not fit', () => quantize4bit(weights).toStateDict('w', [334]), 'LENGTH'],
     ['a missing weight', () => fromStateDict([], 'w'), 'ARGUMENT'],
-    ['the ratio of nothing', () => quantize4bit(new Float32Array(0)).compressionRatio, 'NO_DATA'],
+    ['the ratio of an empty tensor', () => quantize4bit(new Float32Array(0)).compressionRatio, 'NO_DATA'],
   ])('%s is refused', (_, run, code) => {
     expect(refusal(run)).toBe(code);
   });

@@ -192,7 +192,7 @@ describe('a disk that is full leaves the old file', () => {
     expect(names()).toEqual(['in.gguf', 'sums.json']);
   });
 
-  test('of any file of an NF4 folder, and the folder stays what it was', () => {
+  test('of any file of an NF4 folder, and the folder is unchanged', () => {
     const { file } = folder();
     hub(file('hf'));
     mkdirSync(file('out'));

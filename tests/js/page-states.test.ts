@@ -69,7 +69,7 @@ describe('the measuring state', () => {
     ['the first model could not be opened', { open: false, measuring: 'idle' }, 'none'],
     ['a model is open and nothing is measured yet', { measuring: 'idle' }, 'measuring'],
     ['some tensors have figures', {}, 'measuring'],
-    ['all tensors have figures and get better ones', { covered: true }, 'measured'],
+    ['all tensors have figures and a later pass is running', { covered: true }, 'measured'],
     ['all tensors have their figures', { covered: true, measuring: 'done' }, 'measured'],
     ['measuring has failed', { measuring: 'failed' }, 'unmeasured'],
     ['a later pass has failed', { measuring: 'failed', covered: true }, 'measured'],
