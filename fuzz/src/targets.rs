@@ -340,7 +340,8 @@ static SMALL_MODEL: LazyLock<Header> = LazyLock::new(|| {
     }
 });
 
-/// What an interrupted run has left: read whole or in pieces it is the same, and its start says nothing that the whole does not.
+/// The journal of an interrupted run: parsing it whole or in pieces gives the same entries, and a prefix gives no
+/// others.
 pub fn journal(data: &[u8]) {
     journal_of(data);
     let whole = repaired(data);
@@ -359,7 +360,7 @@ fn journal_of(data: &[u8]) -> Option<Journal> {
     let journal = journal?;
     for (offset, tile) in &journal.tiles {
         assert_eq!(*offset, tile.offset);
-        // What is written of a tile is read as the same; sums of errors that no run has may be any numbers.
+        // An entry that is written is parsed to the same entry; sums of errors may be arbitrary.
         let again = Journal::parse(&[journal.identity.head(), tile.line()].concat()).expect("a journal of ours");
         assert_eq!(again.identity, journal.identity);
         assert_eq!(again.tiles.get(offset).map(|tile| (tile.length, &tile.hash)), Some((tile.length, &tile.hash)));
@@ -367,7 +368,7 @@ fn journal_of(data: &[u8]) -> Option<Journal> {
     Some(journal)
 }
 
-/// The lines of a journal under checksums that are right: no mutation would find one.
+/// The lines of a journal with correct checksums, which mutations would not find.
 fn repaired(data: &[u8]) -> Vec<u8> {
     let mend = |line: &[u8]| match line.get(9..).filter(|json| !json.is_empty()) {
         Some(json) => [format!("{:08x} ", crc32(json)).as_bytes(), json].concat(),

@@ -52,7 +52,7 @@ fn case(model: &str, files: &Files, importance: bool, recipe: &Value) -> Case {
     }
 }
 
-/// Presets with distinct numbers; a second name for the same number is not a case of its own.
+/// Presets with distinct numbers; a second name for the same number is not a separate case.
 fn preset_names() -> impl Iterator<Item = &'static str> {
     presets()
         .filter(|preset| !preset.uniform && !preset.description.starts_with("another name"))
