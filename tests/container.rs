@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use quantpress::container::gguf::{
     Array, Header, MAX_ALIGNMENT, MAX_KEY_BYTES, MAX_NAME_BYTES, MAX_NESTING, MAX_PAIRS, MAX_READ_DIMS,
-    MAX_STRING_BYTES, MAX_TENSORS, Parsed, Record, TensorType, Value, ValueType, array_items, encode_pair, parse,
-    write_header,
+    MAX_STRING_BYTES, MAX_TENSORS, Parsed, Parser, Record, Step, TensorType, Value, ValueType, array_items,
+    encode_pair, parse, write_header,
 };
 use quantpress::{Code, Error};
 
@@ -116,6 +116,46 @@ fn parsing_a_prefix_of_any_length_asks_for_more_and_finishes() {
         };
         assert_eq!(header.data_start(), start);
         assert!(reads < 16, "{reads} reads");
+    }
+}
+
+/// Parses in steps of at most `most` tensors, with as many bytes at a time as are asked for, and counts the pauses.
+fn in_steps(file: &[u8], most: u64) -> Result<(Header, usize), Error> {
+    let (mut given, mut pauses) = (0, 0);
+    let mut parser = Parser::new(file.len() as u64);
+    loop {
+        match parser.step(&file[..given], most)? {
+            Step::Header(header) => return Ok((*header, pauses)),
+            Step::NeedsMore(bytes) => given = bytes as usize,
+            Step::Paused => pauses += 1,
+        }
+    }
+}
+
+#[test]
+fn a_header_is_parsed_in_steps_of_bounded_work() {
+    let count = 1000;
+    let records: Vec<Vec<u8>> = (0..count).map(|i| record(&format!("t{i}"), &[8], 0, i * 32)).collect();
+    let file = file(&[encode_pair("a", &Value::U32(1))], &records, 32 * count as usize);
+    let header = whole(&file).unwrap();
+    for most in [1, 7, 100, 1000, u64::MAX] {
+        let (stepwise, pauses) = in_steps(&file, most).unwrap();
+        assert_eq!(stepwise.tensors(), header.tensors());
+        assert_eq!((stepwise.data_start(), stepwise.version()), (header.data_start(), header.version()));
+        assert!(pauses as u64 >= (count / most).max(2), "{pauses} pauses with {most} tensors in a step");
+    }
+}
+
+#[test]
+fn tensors_in_any_order_may_not_overlap() {
+    let records = |offsets: &[u64]| -> Vec<Vec<u8>> {
+        offsets.iter().enumerate().map(|(i, offset)| record(&format!("t{i}"), &[8], 0, *offset)).collect()
+    };
+    for offsets in [[0, 32, 64], [64, 0, 32]] {
+        assert_eq!(whole(&file(&[], &records(&offsets), 96)).unwrap().tensors().len(), 3);
+    }
+    for offsets in [[0, 32, 32], [32, 0, 32]] {
+        refused(&file(&[], &records(&offsets), 96), Code::MALFORMED, "overlap");
     }
 }
 

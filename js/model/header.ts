@@ -1,7 +1,9 @@
 /** Reads the header of one file of a model, as much as the engine asks for. */
 
-import type { ModelHeader, SafetensorsModel } from '../engine/bindings.js';
+import type { HeaderParser, ModelHeader, SafetensorsModel } from '../engine/bindings.js';
+import { release } from '../engine/dispose.js';
 import { QuantpressError } from '../engine/error.js';
+import { breathe } from '../engine/platform.js';
 import { readInto, type Source } from '../io/source/source.js';
 import { call } from '../engine/wasm.js';
 
@@ -13,9 +15,14 @@ export type FileHeader =
   | { container: 'gguf'; header: ModelHeader }
   | { container: 'safetensors'; header: SafetensorsModel; headerBytes: number };
 
+/** Bytes that are copied to the engine at once, and tensors that it reads at once: some milliseconds. */
+const PIECE = 1 << 20;
+const TENSORS = 8192;
+
 /**
  * Reads as much from the start as the engine asks for, at least doubling it each time. `folder` returns the model that
- * safetensors files are added to, and `shard` says that the file is known to belong to one model with the others.
+ * safetensors files are added to, and `shard` says that the file is known to belong to one model with the others. Other tasks
+ * of the thread run between pieces of a GGUF header.
  */
 export async function readHeader(
   source: Source,
@@ -23,28 +30,60 @@ export async function readHeader(
   shard: boolean,
   signal?: AbortSignal,
 ): Promise<FileHeader> {
-  let prefix = new Uint8Array(0);
-  for (let needed = FIRST_READ; ; ) {
-    const size = Math.min(Math.max(needed, prefix.length * 2), source.size);
-    const longer = new Uint8Array(size);
+  const start = new Uint8Array(Math.min(FIRST_READ, source.size));
+  await readInto(source, start, 0, signal);
+  if (!isSafetensors(start)) return { container: 'gguf', header: await readGguf(source, start, signal) };
+  for (let prefix = start; ; ) {
+    const result = addSafetensors(folder(), prefix, source.size, shard);
+    if (typeof result !== 'number') return result;
+    const longer = new Uint8Array(nextSize(source, prefix.length, result));
     longer.set(prefix);
     await readInto(source, longer.subarray(prefix.length), prefix.length, signal);
     prefix = longer;
-    const result = isSafetensors(prefix)
-      ? addSafetensors(folder(), prefix, source.size, shard)
-      : parseGguf(prefix, source.size);
-    if (typeof result !== 'number') return result;
-    if (result <= prefix.length || result > source.size) {
-      const message = `the header needs ${result} bytes, but the file has only ${source.size}`;
-      throw new QuantpressError('TRUNCATED', message, { needed: result, size: source.size });
-    }
-    needed = result;
   }
 }
 
-function parseGguf(prefix: Uint8Array, size: number): FileHeader | number {
-  const header = call((engine) => engine.ModelHeader.parse(prefix, size)) as ModelHeader | number;
-  return typeof header === 'number' ? header : { container: 'gguf', header };
+async function readGguf(source: Source, start: Uint8Array<ArrayBuffer>, signal?: AbortSignal): Promise<ModelHeader> {
+  const parser = call((engine) => new engine.HeaderParser(source.size));
+  try {
+    let bytes = start;
+    for (let read = 0; ; ) {
+      await add(parser, bytes);
+      read += bytes.length;
+      const result = await parsed(parser);
+      if (typeof result !== 'number') return result;
+      bytes = new Uint8Array(nextSize(source, read, result) - read);
+      await readInto(source, bytes, read, signal);
+    }
+  } finally {
+    release(parser);
+  }
+}
+
+async function add(parser: HeaderParser, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+  call(() => parser.reserve(bytes.length));
+  for (let at = 0; at < bytes.length; at += PIECE) {
+    if (at > 0) await breathe();
+    call(() => parser.add(bytes.subarray(at, at + PIECE)));
+  }
+}
+
+/** The header, or how many bytes of the file are needed for it. */
+async function parsed(parser: HeaderParser): Promise<ModelHeader | number> {
+  for (;;) {
+    const result = call(() => parser.step(TENSORS)) as ModelHeader | number | undefined;
+    if (result !== undefined) return result;
+    await breathe();
+  }
+}
+
+/** How much of a file to read, where `read` bytes of it are not enough and `needed` are. */
+function nextSize({ size }: Source, read: number, needed: number): number {
+  if (needed > read && needed <= size) return Math.min(Math.max(needed, read * 2), size);
+  throw new QuantpressError('TRUNCATED', `the header needs ${needed} bytes, and the file has ${size}`, {
+    needed,
+    size,
+  });
 }
 
 function addSafetensors(

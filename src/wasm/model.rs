@@ -3,7 +3,7 @@
 use super::columns::Columns;
 use super::object::{Object, count, given, integer};
 use crate::analysis::ErrorSums;
-use crate::container::gguf::{self, Cursor, Header, Parsed, TensorType};
+use crate::container::gguf::{self, Cursor, Header, TensorType};
 use crate::container::imatrix;
 use crate::error::{Code, Error};
 use crate::format::{self, Codec};
@@ -29,17 +29,48 @@ impl From<Header> for ModelHeader {
     }
 }
 
+/// Parses the header of a GGUF file in steps, so that the thread can do other things between them.
 #[wasm_bindgen]
-impl ModelHeader {
-    /// Parses the start of a file; returns a header, or the number of bytes from the start that are needed.
-    #[wasm_bindgen(unchecked_return_type = "ModelHeader | number")]
-    pub fn parse(prefix: &[u8], #[wasm_bindgen(js_name = fileSize)] file_size: f64) -> Result<JsValue, Error> {
-        Ok(match gguf::parse(prefix, count(file_size, "fileSize")?)? {
-            Parsed::Header(header) => ModelHeader::from(*header).into(),
-            Parsed::NeedsMore(bytes) => JsValue::from(bytes as f64),
-        })
+#[derive(Debug)]
+pub struct HeaderParser {
+    bytes: Vec<u8>,
+    parser: gguf::Parser,
+}
+
+#[wasm_bindgen]
+impl HeaderParser {
+    /// A parser for a file of `file_size` bytes.
+    #[wasm_bindgen(constructor)]
+    pub fn new(#[wasm_bindgen(js_name = fileSize)] file_size: f64) -> Result<HeaderParser, Error> {
+        Ok(HeaderParser { bytes: Vec::new(), parser: gguf::Parser::new(count(file_size, "fileSize")?) })
     }
 
+    /// Makes room for the next `length` bytes of the file, so that adding them copies none of the earlier ones.
+    pub fn reserve(&mut self, length: usize) {
+        self.bytes.reserve_exact(length);
+    }
+
+    /// Adds the next bytes of the file.
+    pub fn add(&mut self, bytes: &js_sys::Uint8Array) {
+        let start = self.bytes.len();
+        self.bytes.resize(start.saturating_add(bytes.length() as usize), 0);
+        bytes.copy_to(self.bytes.get_mut(start..).unwrap_or_default());
+    }
+
+    /// Reads the metadata or at most `most` tensors. Returns the header, or the number of bytes from the start of the file
+    /// that are needed, or nothing if it has to be called again.
+    #[wasm_bindgen(unchecked_return_type = "ModelHeader | number | undefined")]
+    pub fn step(&mut self, most: u32) -> Result<JsValue, Error> {
+        Ok(match self.parser.step(&self.bytes, most.into())? {
+            gguf::Step::Header(header) => ModelHeader::from(*header).into(),
+            gguf::Step::NeedsMore(bytes) => JsValue::from(bytes as f64),
+            gguf::Step::Paused => JsValue::UNDEFINED,
+        })
+    }
+}
+
+#[wasm_bindgen]
+impl ModelHeader {
     /// See [`gguf::join`]. The headers are consumed.
     pub fn join(shards: Vec<ModelHeader>) -> Result<ModelHeader, Error> {
         Ok(gguf::join(shards.into_iter().map(|shard| shard.header).collect())?.into())

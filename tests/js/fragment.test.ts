@@ -2,8 +2,9 @@
 
 import fc from 'fast-check';
 import type { FormatName, Recipe } from 'quantpress';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { parseRecipe, recipeQuery } from '../../www/src/recipe/fragment.js';
+import { BEST_MIX } from '../../www/src/recipe/names.js';
 import { packRules, unpackRules } from '../../www/src/recipe/rules.js';
 
 const exactly = (name: string): string => `^${name.replaceAll('.', '\\.')}$`;
@@ -50,6 +51,21 @@ test('rules of all kinds keep their order and their decisions', () => {
   ];
   const recipe: Recipe = { preset: 'Q4_K_M', tensorTypes: rules, pure: true };
   expect(parseRecipe(new URLSearchParams(recipeQuery(recipe).toString()))).toEqual(recipe);
+});
+
+test('a mix of thousands of rules looks at each of them a few times, and is written once', () => {
+  const count = 4096;
+  const tensorTypes = Array.from({ length: count }, (_, layer) => {
+    return { pattern: exactly(`blk.${layer}.ffn_up.weight`), type: 'Q6_K' as const, why: BEST_MIX };
+  });
+  const recipe: Recipe = { preset: 'Q4_K_M', tensorTypes };
+  const matched = vi.spyOn(RegExp.prototype, 'exec');
+  const text = recipeQuery(recipe).toString();
+  expect(matched.mock.calls.length).toBeLessThanOrEqual(5 * count);
+  matched.mockClear();
+  expect(recipeQuery(recipe).toString()).toBe(text);
+  expect(matched).not.toHaveBeenCalled();
+  matched.mockRestore();
 });
 
 test('the link contains the consent to a plain container', () => {

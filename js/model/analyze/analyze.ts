@@ -19,6 +19,7 @@ import {
 } from '../../engine/options.js';
 import { createRunner, RUNNER_OPTIONS, type Runner, type RunnerOptions } from '../../pool/pool.js';
 import { meanSquareOf, needsMeanSquare } from './long-rows.js';
+import { breathe } from '../../engine/platform.js';
 import { call, compiledModule } from '../../engine/wasm.js';
 import type { Results } from '../../pool/protocol.js';
 
@@ -108,6 +109,10 @@ export interface FormatRefusal {
 
 const SAMPLE = 1 << 18;
 
+/** Tensors that are prepared, and names that are looked up, before other tasks of the thread have a turn. */
+const JOBS = 256;
+const NAMES = 8192;
+
 /** Errors of the weights themselves, whatever the format. */
 const OF_WEIGHTS = new Set<ErrorCode>(['NON_FINITE', 'INVALID_BLOCK']);
 
@@ -138,8 +143,14 @@ export async function analyzeModel(model: Model, options: AnalyzeModelOptions = 
   given.signal?.throwIfAborted();
   const importance = given.imatrix === undefined ? undefined : await openImportance(given.imatrix);
   try {
-    const tensors = chosenTensors(await analyzedTensors(model), options.tensors);
-    const jobs = tensors.map((tensor) => new TensorJob(tensor, wanted, budget, importance));
+    const tensors = await chosenTensors(await analyzedTensors(model), given.tensors);
+    const quick = wanted.filter(({ name }) => !call((engine) => engine.isSlow(name)));
+    const jobs: TensorJob[] = [];
+    for (const [index, tensor] of tensors.entries()) {
+      if (index % JOBS === JOBS - 1) await breathe();
+      jobs.push(new TensorJob(tensor, wanted, quick, budget, importance));
+    }
+    given.signal?.throwIfAborted();
     await runJobs(createRunner(model.source, compiledModule(), given), jobs, given);
     await model.source.check?.();
     return { tensors: jobs.map((job) => job.result()) };
@@ -148,14 +159,18 @@ export async function analyzeModel(model: Model, options: AnalyzeModelOptions = 
   }
 }
 
-function chosenTensors(
+async function chosenTensors(
   all: readonly AnalyzedTensor[],
   names: readonly string[] | undefined,
-): readonly AnalyzedTensor[] {
+): Promise<readonly AnalyzedTensor[]> {
   if (names === undefined) return all;
   expectArray('tensors', names);
   const wanted = new Set(names);
-  const chosen = all.filter(({ name }) => wanted.delete(name));
+  const chosen: AnalyzedTensor[] = [];
+  for (const [index, tensor] of all.entries()) {
+    if (index % NAMES === NAMES - 1) await breathe();
+    if (wanted.delete(tensor.name)) chosen.push(tensor);
+  }
   const [unknown] = wanted;
   if (unknown === undefined) return chosen;
   expectText('a name of tensors', unknown);
@@ -193,12 +208,18 @@ class TensorJob {
   #mean: { offset: number; mean: Promise<number | undefined> } | undefined;
   readonly #results: Results['analyze'][] = [];
 
-  constructor(tensor: AnalyzedTensor, wanted: readonly Format[], budget: number, importance: Importance | undefined) {
+  constructor(
+    tensor: AnalyzedTensor,
+    wanted: readonly Format[],
+    quick: readonly Format[],
+    budget: number,
+    importance: Importance | undefined,
+  ) {
     this.tensor = tensor;
     this.strata = isQuantizable(tensor) ? strataOf(tensor, budget) : [];
     this.left = this.strata.length;
     this.#formats = wanted;
-    this.#quick = wanted.filter(({ name }) => !call((engine) => engine.isSlow(name)));
+    this.#quick = quick;
     this.#whole = budget === Infinity;
     this.#importance = importance;
   }

@@ -25,7 +25,7 @@ pub use limits::{
     ALIGNMENT_KEY, DEFAULT_ALIGNMENT, MAGIC, MAX_ALIGNMENT, MAX_DIMS, MAX_HEADER_BYTES, MAX_KEY_BYTES, MAX_NAME_BYTES,
     MAX_NESTING, MAX_PAIRS, MAX_READ_DIMS, MAX_STRING_BYTES, MAX_TENSORS,
 };
-pub use parse::{Parsed, parse};
+pub use parse::{Parsed, Parser, Step, parse};
 pub use shards::{SPLIT_KEYS, join};
 pub use tensor_type::{TensorType, TypeRow};
 pub use value::{Array, Cursor, Items, Value, ValueType, array_items};

@@ -35,15 +35,177 @@ pub enum Parsed {
 /// - [`Code::MALFORMED`]: a duplicate name, a dimension of zero, a row that is not a multiple of the block size, an
 ///   offset that is misaligned or overlaps another tensor.
 pub fn parse(prefix: &[u8], file_size: u64) -> Result<Parsed> {
-    let given = usize::try_from(file_size).map_or(prefix.len(), |size| size.min(prefix.len()));
-    let prefix = prefix.get(..given).unwrap_or(prefix);
-    match header(prefix, file_size) {
-        Ok(header) => Ok(Parsed::Header(Box::new(header))),
-        Err(Stop::Failed(error)) => Err(error),
-        Err(Stop::More(needed)) => {
-            let comfortable = (given as u64).saturating_mul(2).min(file_size);
-            Ok(Parsed::NeedsMore(needed.max(comfortable)))
+    let mut parser = Parser::new(file_size);
+    loop {
+        match parser.step(prefix, u64::MAX)? {
+            Step::Header(header) => return Ok(Parsed::Header(header)),
+            Step::NeedsMore(needed) => return Ok(Parsed::NeedsMore(needed)),
+            Step::Paused => {}
         }
+    }
+}
+
+/// The result of [`Parser::step`].
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// The whole header. The parser is used up.
+    Header(Box<Header>),
+    /// See [`Parsed::NeedsMore`]; what was read so far is kept.
+    NeedsMore(u64),
+    /// There is more to do with the same bytes.
+    Paused,
+}
+
+/// Parses a header in steps of bounded work, and continues where it stopped when more of the file is there.
+#[derive(Debug)]
+pub struct Parser {
+    file_size: u64,
+    stage: Stage,
+    /// The bytes that are read.
+    at: usize,
+    pair_count: u64,
+    tensor_count: u64,
+    keys: HashSet<String>,
+    names: HashSet<Name>,
+    shapes: Pool<[u64]>,
+    /// The start of the tensor records.
+    records: usize,
+    header: Header,
+}
+
+/// What a [`Parser`] reads next.
+#[derive(Clone, Copy, Debug)]
+enum Stage {
+    Start,
+    Pairs,
+    Tensors,
+    Places,
+}
+
+impl Parser {
+    /// A parser for a file of `file_size` bytes.
+    pub fn new(file_size: u64) -> Parser {
+        let header = Header {
+            bytes: Vec::new(),
+            version: 0,
+            alignment: DEFAULT_ALIGNMENT,
+            file_size,
+            data_start: 0,
+            pairs: Vec::new(),
+            tensors: Vec::new(),
+            shards: Vec::new(),
+        };
+        Parser {
+            file_size,
+            stage: Stage::Start,
+            at: 0,
+            pair_count: 0,
+            tensor_count: 0,
+            keys: HashSet::new(),
+            names: HashSet::new(),
+            shapes: Pool::default(),
+            records: 0,
+            header,
+        }
+    }
+
+    /// Continues with the first bytes of the file, which begin with those of the previous step. Reads the metadata, or at
+    /// most `most` tensor records, or checks where the tensors are.
+    ///
+    /// # Errors
+    /// As [`parse`]. The parser is used up.
+    pub fn step(&mut self, prefix: &[u8], most: u64) -> Result<Step> {
+        let given = usize::try_from(self.file_size).map_or(prefix.len(), |size| size.min(prefix.len()));
+        let prefix = prefix.get(..given).unwrap_or(prefix);
+        match self.advance(prefix, most) {
+            Ok(step) => Ok(step),
+            Err(Stop::Failed(error)) => Err(error),
+            Err(Stop::More(needed)) => {
+                let comfortable = (given as u64).saturating_mul(2).min(self.file_size);
+                Ok(Step::NeedsMore(needed.max(comfortable)))
+            }
+        }
+    }
+
+    fn advance(&mut self, prefix: &[u8], most: u64) -> Read<Step> {
+        let mut reader = Reader::new(prefix, self.file_size, MAX_HEADER_BYTES, "the file's first bytes");
+        reader.take(self.at as u64)?;
+        match self.stage {
+            Stage::Start => {
+                self.start(prefix, &mut reader)?;
+                self.pairs(prefix, &mut reader)?;
+            }
+            Stage::Pairs => self.pairs(prefix, &mut reader)?,
+            Stage::Tensors => self.tensors(prefix, &mut reader, most)?,
+            Stage::Places => {
+                place(&mut self.header)?;
+                let done = std::mem::replace(self, Parser::new(self.file_size));
+                return Ok(Step::Header(Box::new(done.header)));
+            }
+        }
+        Ok(Step::Paused)
+    }
+
+    fn start(&mut self, prefix: &[u8], reader: &mut Reader) -> Read<()> {
+        check_magic(prefix, self.file_size)?;
+        reader.take(MAGIC.len() as u64)?;
+        self.header.version = reader.u32()?;
+        check_version(self.header.version)?;
+        self.tensor_count = count(reader.u64()?, MAX_TENSORS, "tensors")?;
+        self.pair_count = count(reader.u64()?, MAX_PAIRS, "metadata pairs")?;
+        self.at = reader.position();
+        self.stage = Stage::Pairs;
+        Ok(())
+    }
+
+    fn pairs(&mut self, prefix: &[u8], reader: &mut Reader) -> Read<()> {
+        reader.place = "the metadata";
+        while (self.header.pairs.len() as u64) < self.pair_count {
+            let pair = pair(reader, self.header.pairs.len() as u64)?;
+            if !self.keys.insert(pair.key.clone()) {
+                return Err(twice("metadata key", &pair.key).into());
+            }
+            self.header.pairs.push(pair);
+            self.at = reader.position();
+        }
+        self.keys = HashSet::new();
+        self.header.bytes = prefix.get(..self.at).unwrap_or(prefix).to_vec();
+        self.header.alignment = check_alignment(&self.header)?;
+        self.records = self.at;
+        self.stage = Stage::Tensors;
+        Ok(())
+    }
+
+    fn tensors(&mut self, prefix: &[u8], reader: &mut Reader, most: u64) -> Read<()> {
+        reader.place = "the list of tensors";
+        let done = self.header.tensors.len() as u64;
+        let left = self.tensor_count.saturating_sub(done);
+        // At most as many records as fit into the bytes that are there.
+        let held = prefix.len().saturating_sub(self.at).checked_div(MIN_RECORD_BYTES).unwrap_or(0);
+        let expected = held.min(usize::try_from(left).unwrap_or(held));
+        self.header.tensors.reserve_exact(expected);
+        self.names.reserve(expected);
+        for index in done..done.saturating_add(left.min(most)) {
+            let tensor = record(reader, &mut self.shapes).map_err(|stop| match stop {
+                Stop::More(needed) => {
+                    let all = estimate(self.records, reader, index, self.tensor_count);
+                    Stop::More(needed.max(all.min(self.file_size)))
+                }
+                failed => failed,
+            })?;
+            if !self.names.insert(tensor.name.clone()) {
+                return Err(twice("tensor", &tensor.name).into());
+            }
+            self.header.tensors.push(tensor);
+            self.at = reader.position();
+        }
+        if left > most {
+            return Ok(());
+        }
+        (self.names, self.shapes) = (HashSet::new(), Pool::default());
+        self.header.data_start = align(self.at as u64, self.header.alignment);
+        self.stage = Stage::Places;
+        Ok(())
     }
 }
 
@@ -57,53 +219,6 @@ const STRANGERS: &[(&[u8], &str)] = &[
     (b"<", "a web page or XML"),
     (b"version https://git-lfs", "a Git LFS pointer, not the file it points to"),
 ];
-
-fn header(prefix: &[u8], file_size: u64) -> Read<Header> {
-    let mut reader = Reader::new(prefix, file_size, MAX_HEADER_BYTES, "the file's first bytes");
-    check_magic(prefix, file_size)?;
-    reader.take(MAGIC.len() as u64)?;
-    let version = reader.u32()?;
-    check_version(version)?;
-    let tensor_count = count(reader.u64()?, MAX_TENSORS, "tensors")?;
-    let pair_count = count(reader.u64()?, MAX_PAIRS, "metadata pairs")?;
-
-    reader.place = "the metadata";
-    let pairs = pairs(&mut reader, pair_count)?;
-    let mut header = Header {
-        bytes: prefix.get(..reader.position()).unwrap_or(prefix).to_vec(),
-        version,
-        alignment: DEFAULT_ALIGNMENT,
-        file_size,
-        data_start: 0,
-        pairs,
-        tensors: Vec::new(),
-        shards: Vec::new(),
-    };
-    header.alignment = check_alignment(&header)?;
-
-    reader.place = "the list of tensors";
-    // At most as many records as fit into the bytes that are there.
-    let held = prefix.len().saturating_sub(reader.position()).checked_div(MIN_RECORD_BYTES).unwrap_or(0);
-    header.tensors.reserve_exact(held.min(usize::try_from(tensor_count).unwrap_or(held)));
-    let mut shapes = Pool::default();
-    let start = reader.position();
-    for done in 0..tensor_count {
-        let next = record(&mut reader, &mut shapes);
-        header.tensors.push(next.map_err(|stop| match stop {
-            Stop::More(needed) => Stop::More(needed.max(estimate(start, &reader, done, tensor_count).min(file_size))),
-            failed => failed,
-        })?);
-    }
-    drop(shapes);
-    let mut names = HashSet::new();
-    if let Some(tensor) = header.tensors.iter().find(|tensor| !names.insert(tensor.name.as_str())) {
-        return Err(twice("tensor", &tensor.name).into());
-    }
-    drop(names);
-    header.data_start = align(reader.position() as u64, header.alignment);
-    place(&mut header)?;
-    Ok(header)
-}
 
 /// An estimate of the header's size, which assumes that the missing records are as long as those already read. It only
 /// saves reads, so it is limited: a file may claim any number of records.
@@ -155,26 +270,18 @@ fn twice(what: &str, name: &str) -> Error {
     Error::new(Code::MALFORMED, format!("{what} '{name}' occurs twice in the file")).with("name", name)
 }
 
-fn pairs(reader: &mut Reader, count: u64) -> Read<Vec<Pair>> {
-    let mut pairs: Vec<Pair> = Vec::new();
-    let mut keys = HashSet::new();
-    for index in 0..count {
-        let start = reader.position();
-        let key = text(read_string(reader, MAX_KEY_BYTES, "a metadata key")?, "metadata key", index)?;
-        let value_type = reader.u32()?;
-        let value_type = ValueType::by_id(value_type).map_err(|error| error.within(&format!("metadata '{key}'")))?;
-        let value = reader.position();
-        match read(reader, value_type, 0) {
-            Err(Stop::Failed(error)) => return Err(error.within(&format!("metadata '{key}'")).into()),
-            other => other?,
-        };
-        if !keys.insert(key) {
-            return Err(twice("metadata key", key).into());
-        }
-        let end = reader.position();
-        pairs.push(Pair { key: key.to_owned(), value_type, whole: start..end, value: value..end });
-    }
-    Ok(pairs)
+fn pair(reader: &mut Reader, index: u64) -> Read<Pair> {
+    let start = reader.position();
+    let key = text(read_string(reader, MAX_KEY_BYTES, "a metadata key")?, "metadata key", index)?;
+    let value_type = reader.u32()?;
+    let value_type = ValueType::by_id(value_type).map_err(|error| error.within(&format!("metadata '{key}'")))?;
+    let value = reader.position();
+    match read(reader, value_type, 0) {
+        Err(Stop::Failed(error)) => return Err(error.within(&format!("metadata '{key}'")).into()),
+        other => other?,
+    };
+    let end = reader.position();
+    Ok(Pair { key: key.to_owned(), value_type, whole: start..end, value: value..end })
 }
 
 fn text<'a>(bytes: &'a [u8], what: &str, index: u64) -> Result<&'a str> {
@@ -272,9 +379,17 @@ fn place(header: &mut Header) -> Result<()> {
         }
         *offset = absolute;
     }
+    if header.tensors.is_sorted_by_key(|tensor| tensor.offset) {
+        return check_gaps(header.tensors.iter());
+    }
     let tensors: Vec<&Tensor> = header.tensors.iter().collect();
     let order = sorted(&tensors, |a, b| a.offset.cmp(&b.offset));
-    for (left, right) in order.iter().zip(order.iter().skip(1)) {
+    check_gaps(order.into_iter())
+}
+
+/// Rejects overlapping tensors, given in the order of their offsets.
+fn check_gaps<'a>(order: impl Iterator<Item = &'a Tensor> + Clone) -> Result<()> {
+    for (left, right) in order.clone().zip(order.skip(1)) {
         if left.offset.saturating_add(left.bytes) > right.offset {
             let message = format!("tensors '{}' and '{}' overlap in the file", left.name, right.name);
             return Err(Error::new(Code::MALFORMED, message).with("tensor", right.name.as_str()));

@@ -7,7 +7,7 @@
 
 import type { FormatName, Recipe } from 'quantpress';
 import { BEST_MIX } from './names.js';
-import { packRules, unpackRules, type Rule } from './rules.js';
+import { isPackable, packRules, unpackRules, type Rule } from './rules.js';
 
 const FLAGS = {
   pure: 'pure',
@@ -21,8 +21,17 @@ const LISTS = { includeWeights: 'include', excludeWeights: 'exclude', overrideKv
 /** The maximum number of rules that are read from a URL. */
 const MOST = 10_000;
 
-/** The parameters of a recipe. */
+/** Recipes as text: a best mix has thousands of rules, and a recipe is asked for by several views. */
+const known = new WeakMap<Recipe, string>();
+
+/** The parameters of a recipe, which must not be changed afterwards. */
 export function recipeQuery(recipe: Recipe): URLSearchParams {
+  const text = known.get(recipe) ?? parametersOf(recipe).toString();
+  known.set(recipe, text);
+  return new URLSearchParams(text);
+}
+
+function parametersOf(recipe: Recipe): URLSearchParams {
   const query = new URLSearchParams({ preset: recipe.preset });
   for (const [key, name] of entries(FLAGS)) if (recipe[key]) query.set(name, '');
   for (const [key, name] of entries(TYPES)) if (recipe[key]) query.set(name, recipe[key]);
@@ -72,11 +81,12 @@ function isOfMix(rule: Rule | undefined): boolean {
 /** Neighbouring rules that can form one parameter. */
 function runsOf(rules: readonly Rule[]): Rule[][] {
   const runs: Rule[][] = [];
+  let packs = false;
   for (const rule of rules) {
     const run = runs.at(-1);
-    const alike =
-      run && isOfMix(run[0]) === isOfMix(rule) && packRules([rule]) !== undefined && packRules(run.slice(0, 1));
-    if (run && alike) run.push(rule);
+    const joins = packs && isOfMix(run?.[0]) === isOfMix(rule);
+    packs = isPackable(rule);
+    if (run && joins && packs) run.push(rule);
     else runs.push([rule]);
   }
   return runs;

@@ -20,6 +20,11 @@ const LAYER = /^([a-z][a-z0-9_.-]*?)\.(0|[1-9]\d{0,4})\.([a-z0-9_.-]+)$/;
 const TYPE = /^[A-Z][A-Z0-9_]*$/;
 const OUTSIDE = -1;
 
+/** Whether a rule is for exactly one tensor, so that it can be packed. */
+export function isPackable({ pattern, type }: Rule): boolean {
+  return EXACT.test(pattern) && TYPE.test(type);
+}
+
 /**
  * Packs rules, or returns `undefined` if one of them is not for exactly one tensor. Of two for one tensor the first
  * decides.
@@ -41,7 +46,10 @@ export function packRules(rules: readonly Rule[]): string | undefined {
     if (outside !== undefined) words.push(outside);
     const types = new Map<FormatName, number[]>();
     for (const [layer, type] of [...layers].sort(([a], [b]) => a - b)) {
-      if (layer !== OUTSIDE) types.set(type, [...(types.get(type) ?? []), layer]);
+      if (layer === OUTSIDE) continue;
+      const of = types.get(type) ?? [];
+      of.push(layer);
+      types.set(type, of);
     }
     for (const [type, of] of types) words.push(type, ...ranges(of));
   }

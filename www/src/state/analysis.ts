@@ -1,7 +1,7 @@
 /** The errors of every format on the open model, measured in the background and shown as they arrive. */
 
 import { batch, computed, effect, signal } from '@preact/signals';
-import { analyzeModel, type Model, type PresetName, type TensorAnalysis, type TensorInfo } from 'quantpress';
+import { analyzeModel, type Model, type PresetName, type TensorAnalysis } from 'quantpress';
 import { damageOf, differencesOf, errorOf, measuredIn, type MeasuredTensor, PIECE } from '../understand/damage.ts';
 import { descendingKeys } from '../understand/order.ts';
 import { sentence } from '../ui/sentence.ts';
@@ -98,14 +98,14 @@ const MOST_MEASURED = 4096;
 /** The tensors that are measured, if not all are: only for a model whose tensors have the names in plans. */
 function* measurable({ tensors, container }: Model, plain: boolean): Pieces<string[] | undefined> {
   if ((container !== 'gguf' && !plain) || tensors.length <= MOST_MEASURED) return undefined;
-  const matrices: TensorInfo[] = [];
-  for (const [index, tensor] of tensors.entries()) {
-    if (tensor.shape.length > 1) matrices.push(tensor);
+  const matrices: string[] = [];
+  const sizes = new Float64Array(tensors.length);
+  for (const [index, { name, shape, bytes }] of tensors.entries()) {
+    if (shape.length > 1) sizes[matrices.push(name) - 1] = bytes;
     if (index % PIECE === PIECE - 1) yield;
   }
-  const keys = Float64Array.from(matrices, ({ bytes }) => bytes);
-  yield;
-  return Array.from(descendingKeys(keys).subarray(0, MOST_MEASURED), (place) => matrices[place]?.name ?? '');
+  const places = yield* descendingKeys(sizes.subarray(0, matrices.length));
+  return Array.from(places.subarray(0, MOST_MEASURED), (place) => matrices[place] ?? '');
 }
 
 /** Whether some tensors of the open model are not measured at all. */

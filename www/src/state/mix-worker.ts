@@ -1,7 +1,13 @@
 /** Searches the best mix in a worker: for a large model it takes a while, and dragging must stay smooth. */
 
-import { bestMix, init, openModel, type Mix, type Model, type ModelAnalysis, type Recipe } from 'quantpress';
+import { bestMix, init, openModel, type Mix, type Model, type Recipe, type TensorAnalysis } from 'quantpress';
 import { type PackedInput, unpacked } from '../open/input.ts';
+
+/** The errors of some tensors, sent before the request they belong to: all in one message would block the page. */
+export interface Figures {
+  readonly id: number;
+  readonly tensors: readonly TensorAnalysis[];
+}
 
 /** The request to this worker. */
 export interface Wanted {
@@ -11,7 +17,6 @@ export interface Wanted {
   readonly input: PackedInput;
   /** Whether the input is the same as in the previous request. */
   readonly serial: number;
-  readonly analysis: ModelAnalysis;
   readonly targetSize: number;
   readonly imatrix: File | undefined;
   /** The other options of the mix's recipe. */
@@ -23,14 +28,25 @@ export type Found = { readonly id: number } & ({ readonly mix: Mix } | { readonl
 
 let last: { readonly serial: number; readonly model: Promise<Model> } | undefined;
 
-self.onmessage = async ({ data }: MessageEvent<Wanted>) => {
-  const { id, wasm, input, serial, analysis, targetSize, imatrix, recipe } = data;
+/** The errors received for each request. */
+const figures = new Map<number, TensorAnalysis[]>();
+
+self.onmessage = async ({ data }: MessageEvent<Figures | Wanted>) => {
+  const { id } = data;
+  const tensors = figures.get(id) ?? [];
+  figures.set(id, tensors);
+  if ('tensors' in data) {
+    tensors.push(...data.tensors);
+    return;
+  }
+  figures.delete(id);
+  const { wasm, input, serial, targetSize, imatrix, recipe } = data;
   const answer = (found: Found): void => postMessage(found);
   try {
     await init({ wasm });
     if (last?.serial !== serial) last = { serial, model: openModel(unpacked(input)) };
     const model = await last.model;
-    answer({ id, mix: await bestMix(model, analysis, { targetSize }, { imatrix, recipe }) });
+    answer({ id, mix: await bestMix(model, { tensors }, { targetSize }, { imatrix, recipe }) });
   } catch (error) {
     answer({ id, message: error instanceof Error ? error.message : String(error) });
   }

@@ -3,8 +3,9 @@
 import type { Mix, TensorAnalysis } from 'quantpress';
 import wasmUrl from '../../../dist/quantpress.wasm?url';
 import scriptUrl from './mix-worker.ts?worker&url';
-import type { Found, Wanted } from './mix-worker.ts';
+import type { Figures, Found, Wanted } from './mix-worker.ts';
 import { packed } from '../open/input.ts';
+import { inTurns, type Pieces } from './derived.ts';
 import type { Opened } from './model.ts';
 import { fromBlob } from './workers.ts';
 
@@ -12,6 +13,9 @@ let worker: Promise<Worker> | undefined;
 let lastId = 0;
 let serial = 0;
 let of: Opened | undefined;
+
+/** Tensors in one message: each has the figures of two dozen formats. */
+const PIECE = 128;
 
 /**
  * Finds the mix of types with the least error within a number of bytes.
@@ -26,9 +30,10 @@ export async function findMix(
 ): Promise<Mix> {
   worker ??= fromBlob(scriptUrl).then((url) => new Worker(url, { type: 'module' }));
   const thread = await worker;
+  const id = ++lastId;
+  await inTurns(sent(thread, id, tensors));
   if (of !== opened) serial += 1;
   of = opened;
-  const id = ++lastId;
   const wasm = new URL(wasmUrl, location.href).href;
   const targetSize = Math.floor(size);
   const wanted: Wanted = {
@@ -36,7 +41,6 @@ export async function findMix(
     wasm,
     input: packed(opened.input),
     serial,
-    analysis: { tensors },
     targetSize,
     ...options,
   };
@@ -57,4 +61,12 @@ export async function findMix(
     );
     thread.postMessage(wanted);
   });
+}
+
+function* sent(thread: Worker, id: number, tensors: readonly TensorAnalysis[]): Pieces<void> {
+  for (let at = 0; at < tensors.length; at += PIECE) {
+    const figures: Figures = { id, tensors: tensors.slice(at, at + PIECE) };
+    thread.postMessage(figures);
+    yield;
+  }
 }

@@ -51,9 +51,7 @@ export function* listOf(
     keys[at] = keyOf(tensors, index);
     if (at % PIECE === PIECE - 1) yield;
   }
-  yield;
-  return new TensorList(
-    tensors,
-    descendingKeys(keys).map((at) => found[at] ?? 0),
-  );
+  const indexes = yield* descendingKeys(keys);
+  for (let at = 0; at < indexes.length; at++) indexes[at] = found[indexes[at] ?? 0] ?? 0;
+  return new TensorList(tensors, indexes);
 }
