@@ -1,9 +1,10 @@
 #!/usr/bin/env node
 /**
- * `npm test`: builds everything and runs every test. `--quick`: the inner loop, without release builds and browsers.
+ * `npm test`: builds everything and runs every test. `--quick`: the inner loop, without
+ * release builds, browsers, oracles and tests that run other programs.
  *
- * Two chains of steps run concurrently, one per core of a small machine, the longest first; the summary of the last
- * runner ends the output.
+ * Two chains of steps run concurrently, one per core of a small machine, the longest first, as soon as the build they need
+ * is there; the summary of the last runner ends the output.
  */
 
 import { buildEngine } from './lib/engine.js';
@@ -13,33 +14,47 @@ import { ensurePackages } from './lib/packages.js';
 import { buildPlayground } from './lib/playground.js';
 import { wasmToolchain } from './lib/rust.js';
 import { tool } from './lib/say.js';
-import { npmStep, runSteps, step } from './lib/steps.js';
+import { npmStep, ownStep, runSteps, step } from './lib/steps.js';
 import { availableEngines } from './lib/engines.js';
 import { packageSteps } from './lib/package-check.js';
+import { quickTests } from './lib/quick-tests.js';
 
 const built = { QUANTPRESS_BUILT: '1' };
 
-/** @typedef {{ chains: import('./lib/steps.js').Step[][], last: import('./lib/steps.js').Step[] }} Work */
+/** @typedef {{ chains: import('./lib/steps.js').Chain[], last: import('./lib/steps.js').Step[] }} Work */
 
 /** @returns {Promise<Work>} */
 async function quick() {
-  await buildEngine('dev');
-  await buildJavaScript();
-  const steps = [
+  const build = {
+    steps: [
+      ownStep('build (quick)', async () => {
+        await buildEngine('dev');
+        await buildJavaScript();
+      }),
+    ],
+  };
+  const others = [
+    npmStep('JavaScript in Node', 'vitest', ['run', '--project', 'node', ...quickTests()], built),
     npmStep('types', 'tsc', ['--project', '.']),
     npmStep('types of the playground', 'tsc', ['--project', 'www']),
-    step('Rust', 'cargo', ['test', '--locked', '--quiet']),
   ];
-  const last = [npmStep('JavaScript in Node', 'vitest', ['run', '--project', 'node', '--project', 'memory'], built)];
-  return { chains: [steps], last };
+  const natively = [step('Rust', 'cargo', ['test', '--locked', '--quiet', '--lib', '--test', 'library'])];
+  return { chains: [build, { steps: natively }, { steps: others, after: build }], last: [] };
 }
 
 /** @returns {Promise<Work>} */
 async function everything() {
   const engines = await availableEngines();
-  await buildEngine('release');
-  await buildJavaScript();
-  await buildPlayground();
+  await wasmToolchain();
+  const build = {
+    steps: [
+      ownStep('build', async () => {
+        await buildEngine('release');
+        await buildJavaScript();
+        await buildPlayground();
+      }),
+    ],
+  };
   const clippy = ['clippy', '--locked', '--quiet'];
   const deny = ['--', '--deny', 'warnings'];
   // Debian's compiler for WebAssembly comes without clippy, so the bindings are linted only with rustup's.
@@ -72,14 +87,16 @@ async function everything() {
   const vitest = (name, projects) =>
     npmStep(name, 'vitest', ['run', ...projects.flatMap((project) => ['--project', project])], env);
   return {
-    // Browser tests wait as much as they compute, so other steps can run next to them.
+    // The build is mostly one thread, and native Rust does not need it. Browser tests wait as much as they compute, so
+    // other steps can run next to them.
     chains: [
-      [vitest('pages in browsers', ['browser'])],
-      natively,
-      others,
-      [vitest('JavaScript in Node', ['node'])],
-      [vitest('JavaScript in three engines', ['engines*'])],
-      [vitest('the package', ['package'])],
+      build,
+      { steps: natively },
+      { steps: [vitest('pages in browsers', ['browser'])], after: build },
+      { steps: [vitest('JavaScript in Node', ['node'])], after: build },
+      { steps: others, after: build },
+      { steps: [vitest('JavaScript in three engines', ['engines*'])], after: build },
+      { steps: [vitest('the package', ['package'])], after: build },
     ],
     // Measurements run alone.
     last: [vitest('memory', ['memory'])],

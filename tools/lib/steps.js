@@ -1,7 +1,7 @@
 /** The steps of `npm test`: each has a name and returns a promise of an exit code. */
 
 import { exitCode, npmBin } from './run.js';
-import { say } from './say.js';
+import { say, Stop } from './say.js';
 
 /**
  * @typedef {object} Step
@@ -28,12 +28,39 @@ export const step = (name, program, args, more) => ({
  */
 export const npmStep = (name, program, args, more) => step(name, npmBin(program), args, more);
 
+/**
+ * A step of this program itself.
+ * @param {string} name @param {() => Promise<unknown>} work throws a {@link Stop} if it fails
+ * @returns {Step}
+ */
+export const ownStep = (name, work) => ({
+  name,
+  run: async () => {
+    try {
+      await work();
+      return 0;
+    } catch (error) {
+      if (!(error instanceof Stop)) throw error;
+      say(error.message);
+      return 1;
+    }
+  },
+});
+
+/**
+ * Steps that run in order.
+ * @typedef {object} Chain
+ * @property {Step[]} steps
+ * @property {Chain} [after] a chain that must have succeeded before this one starts
+ */
+
 /** The number of chains that run concurrently: one per core of a small machine. */
 const LANES = 2;
 
 /**
- * Runs every step, even after one has failed, so that one run reports everything.
- * @param {Step[][]} chains the steps of each chain in order; chains start in order, as lanes become free
+ * Runs every step, even after one has failed, so that one run reports everything. Only what follows a failed chain is not
+ * run, and counts as failed.
+ * @param {Chain[]} chains each starts as soon as a lane is free and the chain it follows has ended, in this order
  * @param {Step[]} last steps that run alone after the chains; the summary of the last runner ends the output
  * @returns {Promise<boolean>} whether all steps passed
  */
@@ -41,8 +68,23 @@ export async function runSteps(chains, last) {
   /** @type {string[]} */
   const failed = [];
   const waiting = [...chains];
+  /** @type {Map<Chain, boolean>} Whether a chain that has ended passed. */
+  const ended = new Map();
+  /** @type {(() => void)[]} */
+  const idle = [];
   const lane = async () => {
-    for (let chain = waiting.shift(); chain; chain = waiting.shift()) await runChain(chain, failed, true);
+    while (waiting.length > 0) {
+      const next = waiting.findIndex(({ after }) => !after || ended.has(after));
+      const [chain] = next < 0 ? [] : waiting.splice(next, 1);
+      if (!chain) {
+        await new Promise((/** @type {(value?: undefined) => void} */ resolve) => void idle.push(resolve));
+        continue;
+      }
+      const possible = !chain.after || ended.get(chain.after) === true;
+      if (!possible) failed.push(...chain.steps.map(({ name }) => `${name} (not run)`));
+      ended.set(chain, possible && (await runChain(chain.steps, failed, true)));
+      for (const resume of idle.splice(0)) resume();
+    }
   };
   await Promise.all(Array.from({ length: LANES }, lane));
   await runChain(last, failed, false);
@@ -50,12 +92,17 @@ export async function runSteps(chains, last) {
   return failed.length === 0;
 }
 
-/** @param {Step[]} chain @param {string[]} failed @param {boolean} timed */
-async function runChain(chain, failed, timed) {
-  for (const { name, run } of chain) {
+/** @param {Step[]} steps @param {string[]} failed @param {boolean} timed @returns {Promise<boolean>} whether all passed */
+async function runChain(steps, failed, timed) {
+  let passed = true;
+  for (const { name, run } of steps) {
     say(`— ${name}`);
     const started = performance.now();
-    if ((await run()) !== 0) failed.push(name);
+    if ((await run()) !== 0) {
+      failed.push(name);
+      passed = false;
+    }
     if (timed) say(`${name}: ${Math.round((performance.now() - started) / 1000)} s`);
   }
+  return passed;
 }
