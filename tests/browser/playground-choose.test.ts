@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { Recipe } from 'quantpress';
 import { expect, onTestFinished, test } from 'vitest';
 import { quantpress } from '../js/support/cli.js';
-import { download, inNode, measured, SAMPLE, says, sha256, usePlayground } from './support/playground.js';
+import { download, inNode, measured, SAMPLE, says, sha256, usePlayground, WIDTHS } from './support/playground.js';
 
 const app = usePlayground();
 
@@ -116,6 +116,12 @@ test('two recipes are compared side by side', async () => {
   await expect.poll(() => head.getByRole('columnheader').allInnerTexts()).toEqual(['Figure', 'Q4_K_M', 'Q5_K_M']);
   await expect.poll(() => size.getByRole('cell').allInnerTexts()).toEqual(['2.29 MB', '2.66 MB']);
   await table.locator('summary', { hasText: 'tensors differ' }).waitFor();
+  // On a phone too both are in view, without scrolling the table.
+  const figures = page.locator('.compare > .scroll');
+  for (const width of WIDTHS) {
+    await page.setViewportSize({ width, height: 800 });
+    await expect.poll(() => figures.evaluate((box) => box.scrollWidth - box.clientWidth)).toBeLessThanOrEqual(0);
+  }
   await page.getByRole('button', { name: 'Swap' }).click();
   await page.getByRole('button', { name: 'Shrink to Q4_K_M' }).waitFor();
   // The URL contains both.

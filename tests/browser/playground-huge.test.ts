@@ -45,6 +45,8 @@ interface Counted {
   messages: number;
   /** The maximum number of objects in one message. */
   most: number;
+  /** The maximum number of objects in one message to a worker. */
+  sent: number;
   /** The maximum bytes of text in one message. */
   text: number;
   /** The number of plans made by workers. */
@@ -52,7 +54,7 @@ interface Counted {
 }
 
 function countMessages(): void {
-  const counted: Counted = { messages: 0, most: 0, text: 0, plans: 0 };
+  const counted: Counted = { messages: 0, most: 0, sent: 0, text: 0, plans: 0 };
   const size = (value: unknown, depth: number): number => {
     if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value) || value instanceof Blob) return 0;
     if (depth > 6) return 1;
@@ -72,6 +74,10 @@ function countMessages(): void {
         counted.plans += typeof data === 'object' && data !== null && 'codes' in data ? 1 : 0;
         counted.most = Math.max(counted.most, size(data, 0));
       });
+    }
+    override postMessage(message: unknown, transfer?: Transferable[] | StructuredSerializeOptions): void {
+      counted.sent = Math.max(counted.sent, size(message, 0));
+      super.postMessage(message, transfer as Transferable[]);
     }
   }
   Object.assign(globalThis, { Worker: Counting, counted });
@@ -120,6 +126,20 @@ test('300 000 tensors are opened, planned, listed and filtered with few DOM node
   await mix.waitFor();
   await mix.check();
   await says(page.locator('.gain'), /only the largest are measured/);
+});
+
+test('the best mix of 1500 tensors is searched with small messages', async () => {
+  const count = 1500;
+  const names = Array.from({ length: count }, (_, at) => `blk.${Math.floor(at / 3)}.ffn_up.${at % 3}`);
+  const page = await openPage(sparse('mix.gguf', { ...LLAMA, 'llama.block_count': 500 }, names));
+  await says(page.locator('.tensors .tools [aria-live]'), `${count} of ${count}`);
+  await page.getByLabel('the best mix of types').check();
+  await page.getByRole('button', { name: 'Shrink to the best mix' }).waitFor();
+  // The errors of every tensor in two dozen formats, and a rule for each tensor.
+  const { sent, most } = await counted(page);
+  expect(sent).toBeGreaterThan(100);
+  expect(sent).toBeLessThan(5000);
+  expect(most).toBeLessThan(5000);
 });
 
 test('a worker plans a model with 50 MB of metadata and sends none of it', async () => {

@@ -6,7 +6,7 @@ import type { Page } from 'playwright-core';
 import { expect, test } from 'vitest';
 import { gguf, LLAMA, TYPE } from '../js/support/gguf.js';
 import { layered } from './support/many.js';
-import { openFile, says, usePlayground } from './support/playground.js';
+import { expectNarrow, openFile, says, usePlayground, WIDTHS } from './support/playground.js';
 
 const app = usePlayground();
 
@@ -15,19 +15,6 @@ async function openLayers(page: Page, layers: number): Promise<void> {
   const name = `layers-${layers}.gguf`;
   await openFile(page, { name, mimeType: '', buffer: layered(layers) }, name);
   await page.locator(`.heat [data-tensor="blk.${layers - 1}.attn_q.weight"]`).waitFor({ state: 'attached' });
-}
-
-const WIDTHS = [320, 375, 768, 1280];
-
-/** How much wider the page is than its window. */
-const excess = (page: Page) =>
-  page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-
-async function expectNarrow(page: Page, what: string): Promise<void> {
-  for (const width of WIDTHS) {
-    await page.setViewportSize({ width, height: 800 });
-    await expect.poll(() => excess(page), { message: `${what}, ${width} pixels` }).toBeLessThanOrEqual(0);
-  }
 }
 
 test('no page of 1 to 128 layers scrolls sideways, at any width', async () => {

@@ -1,7 +1,7 @@
 /** The original and the result run in llama.cpp. */
 
 import { expect, test } from 'vitest';
-import { usePlayground } from './support/playground.js';
+import { expectNarrow, usePlayground } from './support/playground.js';
 
 const app = usePlayground();
 
@@ -34,6 +34,7 @@ test('original and result complete the same prompt and are compared', async () =
     expect(side.length).toBeGreaterThan(60);
     expect(side).toMatch(/^The whale turned toward the boat, and/);
   }
+  await expectNarrow(page, 'tried');
 });
 
 test('llama.cpp cannot be loaded before there is a result', async () => {

@@ -154,6 +154,21 @@ export async function says(element: Locator, text: string | RegExp): Promise<voi
     .toEqual(text instanceof RegExp ? expect.stringMatching(text) : text);
 }
 
+/** The widths of windows that pages are tested at. */
+export const WIDTHS = [320, 375, 768, 1280];
+
+/** How much wider the page is than its window. */
+const excess = (page: Page) =>
+  page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+
+/** Expects that the page does not scroll sideways, at any width. */
+export async function expectNarrow(page: Page, what: string): Promise<void> {
+  for (const width of WIDTHS) {
+    await page.setViewportSize({ width, height: 800 });
+    await expect.poll(() => excess(page), { message: `${what}, ${width} pixels` }).toBeLessThanOrEqual(0);
+  }
+}
+
 /** A slow preset. */
 export const SLOW = 'IQ3_S';
 

@@ -67,7 +67,7 @@ function Types({ tensor: { name, planned, analysis } }: { tensor: Damage }) {
   if (all.length === 0) return null;
   return (
     <fieldset class="types" disabled={busy.value}>
-      <legend class="small">Its type</legend>
+      <legend class="small">Type</legend>
       <div class="scroll">
         <label>
           <input type="radio" name="type" checked={own === undefined} onChange={() => setTensorType(name, undefined)} />
