@@ -105,8 +105,8 @@ const OPERATIONS = {
   'Q4_0 dequantize': () => dequantizeBlocks('Q4_0'),
   'Q8_0 quantize': () => quantizeBlocks('Q8_0', (COUNT / 32) * 34),
   'Q8_0 dequantize': () => dequantizeBlocks('Q8_0'),
-  'fakeQuantize, symmetric': () => () => quantpress.fakeQuantizeInto(weights, 8, true, floats),
-  'fakeQuantize, asymmetric': () => () => quantpress.fakeQuantizeInto(weights, 8, false, floats),
+  'fakeQuantize, symmetric': () => () => quantpress.fakeQuantizeInto(weights, 8, 'symmetric', floats),
+  'fakeQuantize, asymmetric': () => () => quantpress.fakeQuantizeInto(weights, 8, 'asymmetric', floats),
   'FakeQuantize.forward'() {
     const fake = fakeQuantize();
     return () => fake.forwardInto(weights, floats);
@@ -121,11 +121,11 @@ const OPERATIONS = {
   'quantizeTensor, groups of 128': () => quantizeTensor({ bits: 8, granularity: { kind: 'perGroup', size: 128 } }),
   'dequantizeTensor, symmetric': () => dequantizeTensor('symmetric'),
   'dequantizeTensor, asymmetric': () => dequantizeTensor('asymmetric'),
-  calibrateMinMax: () => () => quantpress.calibrateMinMax(weights, 8, true),
-  calibratePercentile: () => () => quantpress.calibratePercentile(weights, 8, false, 0.1, 99.9),
+  calibrateMinMax: () => () => quantpress.calibrateMinMax(weights, 8, 'symmetric'),
+  calibratePercentile: () => () => quantpress.calibratePercentile(weights, 8, 'asymmetric', 0.1, 99.9),
   analyzeError() {
     const params = quantpress.calibratePerTensor(weights, 8, 'symmetric');
-    return () => quantpress.analyzeError(weights, [COUNT], params, 0.01);
+    return () => quantpress.analyzeError(weights, [COUNT], params, { outlierThreshold: 0.01 });
   },
   generateGaussianWeights: () => () => quantpress.generateGaussianWeights(COUNT, 0, 1, 42),
   compareBitWidths: () => () => quantpress.compareBitWidths(weights),

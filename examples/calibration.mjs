@@ -3,12 +3,12 @@ import { Calibrator, generateWeightsWithOutliers, init } from 'quantpress';
 
 await init();
 const calibrators = {
-  'min-max': Calibrator.minMax(8, true),
-  'moving average': Calibrator.movingAverage(8, true, 0.1),
-  'percentile 0.1..99.9': Calibrator.percentile(8, true, 0.1, 99.9),
-  'entropy, TensorRT': Calibrator.entropy(8, true, 'tensorrt'),
-  'entropy, ONNX Runtime': Calibrator.entropy(8, true, 'onnxruntime'),
-  MSE: Calibrator.mse(8, true),
+  'min-max': Calibrator.minMax(8, 'symmetric'),
+  'moving average': Calibrator.movingAverage(8, 'symmetric', 0.1),
+  'percentile 0.1..99.9': Calibrator.percentile(8, 'symmetric', 0.1, 99.9),
+  'entropy, TensorRT': Calibrator.entropy(8, 'symmetric', 'tensorrt'),
+  'entropy, ONNX Runtime': Calibrator.entropy(8, 'symmetric', 'onnxruntime'),
+  MSE: Calibrator.mse(8, 'symmetric'),
 };
 for (const [name, calibrator] of Object.entries(calibrators)) {
   for (let batch = 0; batch < 10; batch++) calibrator.observe(generateWeightsWithOutliers(4096, 0.001, 20, batch));

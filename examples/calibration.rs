@@ -2,18 +2,19 @@
 //!
 //! `cargo run --example calibration`
 
+use quantpress::affine::QuantMode;
 use quantpress::bench::generate_weights_with_outliers;
 use quantpress::calibrate::{Calibrator, EntropyVariant};
 
 /// Runs the example; public so that a test can call it.
 pub fn main() -> quantpress::Result<()> {
     let calibrators = [
-        ("min-max", Calibrator::min_max(8, true)?),
-        ("moving average", Calibrator::moving_average(8, true, 0.1)?),
-        ("percentile 0.1..99.9", Calibrator::percentile(8, true, 0.1, 99.9, 10_000)?),
-        ("entropy, TensorRT", Calibrator::entropy(8, true, EntropyVariant::TensorRt)?),
-        ("entropy, ONNX Runtime", Calibrator::entropy(8, true, EntropyVariant::OnnxRuntime)?),
-        ("MSE", Calibrator::mse(8, true)?),
+        ("min-max", Calibrator::min_max(8, QuantMode::Symmetric)?),
+        ("moving average", Calibrator::moving_average(8, QuantMode::Symmetric, 0.1)?),
+        ("percentile 0.1..99.9", Calibrator::percentile(8, QuantMode::Symmetric, 0.1, 99.9, 10_000)?),
+        ("entropy, TensorRT", Calibrator::entropy(8, QuantMode::Symmetric, EntropyVariant::TensorRt)?),
+        ("entropy, ONNX Runtime", Calibrator::entropy(8, QuantMode::Symmetric, EntropyVariant::OnnxRuntime)?),
+        ("MSE", Calibrator::mse(8, QuantMode::Symmetric)?),
     ];
     println!("{:22} {:>10} {:>10} {:>10} {:>6}", "method", "min", "max", "scale", "bytes");
     for (name, mut calibrator) in calibrators {

@@ -13,7 +13,7 @@ const weights = generateWeightsWithOutliers(64 * 1024, 0.0005, 12, 1);
 const schemes = [
   { kind: 'affine', bits: 4, mode: 'symmetric', granularity: { kind: 'perTensor' } },
   { kind: 'affine', bits: 4, mode: 'asymmetric', granularity: { kind: 'perGroup', size: 32 } },
-  { kind: 'fourBit', dataType: 'nf4', blockSize: 64, double: false },
+  { kind: 'fourBit', dataType: 'nf4', blockSize: 64, doubleQuant: false },
   { kind: 'block', format: 'Q4_0' },
   { kind: 'block', format: 'Q4_K' },
 ];

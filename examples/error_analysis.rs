@@ -18,7 +18,7 @@ pub fn main() -> quantpress::Result<()> {
     let schemes = [
         Scheme::per_tensor(4, QuantMode::Symmetric),
         Scheme::Affine { bits: 4, mode: QuantMode::Asymmetric, granularity: group },
-        Scheme::FourBit { data_type: DataType4Bit::Nf4, block_size: 64, double: false },
+        Scheme::FourBit { data_type: DataType4Bit::Nf4, block_size: 64, double_quant: false },
         Scheme::block("Q4_0"),
         Scheme::block("Q4_K"),
     ];

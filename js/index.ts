@@ -22,7 +22,14 @@ export {
 } from './model/analyze/analyze.js';
 export { tensorHistogram, type TensorHistogram, type TensorHistogramOptions } from './model/analyze/histogram.js';
 export { bestMix, type BestMixOptions, type Mix, type MixedTensor, type MixTarget } from './model/best-mix/best-mix.js';
-export { diffModels, type DiffOptions, type MetadataDiff, type ModelDiff, type TensorDiff } from './model/diff.js';
+export {
+  diffModels,
+  type DiffOptions,
+  type DiffProgress,
+  type MetadataDiff,
+  type ModelDiff,
+  type TensorDiff,
+} from './model/diff.js';
 export { weightError, type ErrorFigures } from './numerics/distortion.js';
 export type { FileEntry, FileReference, FolderEntry } from './io/file-identity.js';
 export {
@@ -44,7 +51,16 @@ export {
   type PresetName,
   type Recipe,
 } from './model/plan.js';
-export type { MetadataArray, MetadataArrayOf, MetadataScalar, MetadataValue } from './model/metadata.js';
+export type {
+  MetadataArray,
+  MetadataArrayOf,
+  MetadataNumberType,
+  MetadataScalar,
+  MetadataType,
+  MetadataValue,
+  NestedArray,
+  NestedArrayOf,
+} from './model/metadata.js';
 export type { ChosenFiles, ChosenFolder, ModelInput } from './model/files.js';
 export {
   openModel,
@@ -66,6 +82,7 @@ export type { Progress } from './model/quantize/progress.js';
 export {
   quantizeModel,
   type QuantizeModelOptions,
+  type QuantizeResult,
   type Report,
   type ReportedShard,
   type ReportedTensor,
@@ -73,16 +90,22 @@ export {
 export { openSource, type OpenFile, type SourceInput } from './io/source/open.js';
 export type { UrlOptions } from './io/source/url-options.js';
 export type { FileIdentity, Source, SourceDescription } from './io/source/source.js';
-export { BlobTarget, MemoryTarget } from './io/target/memory.js';
+export { BlobTarget, MemoryTarget, type Written } from './io/target/memory.js';
 export { openTarget, type ChosenFile, type TargetInput, type TargetSet, type TargetShard } from './io/target/open.js';
 export { OpfsTarget } from './io/target/opfs.js';
 export type { AccessHandle } from './io/target/web-file.js';
 export type { ResumableTarget, Target } from './io/target/target.js';
-export { verifyModel, type Problem, type Verification, type VerifyOptions } from './model/verify.js';
+export {
+  verifyModel,
+  type Problem,
+  type Verification,
+  type VerifyOptions,
+  type VerifyProgress,
+} from './model/verify.js';
 export * from './numerics/analysis.js';
 export * from './numerics/bench.js';
 export * from './numerics/calibrate.js';
-export type { Scheme } from './numerics/scheme.js';
+export type { CompleteScheme, Scheme } from './numerics/scheme.js';
 export * from './numerics/affine.js';
 export * from './numerics/block-tensor.js';
 export * from './numerics/nf4.js';

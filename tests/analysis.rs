@@ -113,7 +113,7 @@ fn every_scheme_is_measured_by_the_same_definitions() {
     assert!(int8 > int4 && grouped > int4 && q8 > q4 && q4 > int4 && nf4 > int4);
     // The tiled computation and the whole tensor agree.
     assert_eq!(q4, sqnr(Scheme::block("Q4_0")));
-    let double = Scheme::FourBit { data_type: options.data_type, block_size: 64, double: true };
+    let double = Scheme::FourBit { data_type: options.data_type, block_size: 64, double_quant: true };
     assert!((sqnr(double) - nf4).abs() < 0.5);
     // All formats that can be written without importance. TQ1_0 and TQ2_0, scaled by the largest weight, have 1.8 dB.
     for codec in quantpress::formats().iter().filter(|codec| codec.can_encode() && !codec.needs_importance) {

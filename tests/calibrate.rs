@@ -44,7 +44,7 @@ fn a_percentile_calibrator_is_exact_while_its_data_fits() {
     for case in list(&file["cases"]) {
         let (values, linear) = (floats(&case["input"]), list(&case["linear"]));
         // Percentiles 1 and 99.9, from several batches.
-        let mut calibrator = Calibrator::percentile(8, false, 1.0, 99.9, values.len()).unwrap();
+        let mut calibrator = Calibrator::percentile(8, QuantMode::Asymmetric, 1.0, 99.9, values.len()).unwrap();
         values.chunks(1000).for_each(|batch| calibrator.observe(batch).unwrap());
         let result = calibrator.compute().unwrap();
         assert_eq!(result.observed_min, number(&linear[3]) as f32, "{}", case["data"]);
@@ -166,7 +166,7 @@ fn every_method() -> Vec<CalibrationMethod> {
 fn defect_5_a_range_that_excludes_zero_is_kept() {
     // The seed decoded [10, 11] at 8 bits to 1.0.
     for (data, at) in [([10.0f32, 11.0], 0), ([-11.0, -10.0], 255)] {
-        let result = calibrate_min_max(&data, 8, false).unwrap();
+        let result = calibrate_min_max(&data, 8, QuantMode::Asymmetric).unwrap();
         assert_eq!(result.zero_point, at);
         for x in data {
             let code = (x / result.scale).round_ties_even() as i32 + result.zero_point;
@@ -179,7 +179,7 @@ fn defect_5_a_range_that_excludes_zero_is_kept() {
 #[test]
 fn defect_7_the_percentile_covers_the_whole_stream() {
     // A hundred batches with increasing values: the seed only kept the first one.
-    let mut calibrator = Calibrator::percentile(8, false, 0.0, 50.0, 1000).unwrap();
+    let mut calibrator = Calibrator::percentile(8, QuantMode::Asymmetric, 0.0, 50.0, 1000).unwrap();
     for batch in 0..100 {
         calibrator.observe(&vec![batch as f32; 1000]).unwrap();
     }
@@ -205,25 +205,32 @@ fn a_sample_is_uniform_over_the_stream() {
 #[test]
 fn defect_11_bits_and_parameters_out_of_range_are_errors() {
     for bits in [0, 1, 9, 16, 32, 33, u8::MAX] {
-        assert_eq!(Calibrator::min_max(bits, true).unwrap_err().code(), Code::RANGE, "{bits} bits");
-        assert_eq!(calibrate_percentile(&[1.0], bits, false, 1.0, 99.0).unwrap_err().code(), Code::RANGE);
+        assert_eq!(Calibrator::min_max(bits, QuantMode::Symmetric).unwrap_err().code(), Code::RANGE, "{bits} bits");
+        assert_eq!(
+            calibrate_percentile(&[1.0], bits, QuantMode::Asymmetric, 1.0, 99.0).unwrap_err().code(),
+            Code::RANGE
+        );
     }
     for (lower, upper) in [(-1.0, 99.0), (0.0, 100.1), (50.0, 50.0), (60.0, 40.0), (f64::NAN, 99.0), (1.0, f64::NAN)] {
         assert_eq!(
-            Calibrator::percentile(8, true, lower, upper, 10).unwrap_err().code(),
+            Calibrator::percentile(8, QuantMode::Symmetric, lower, upper, 10).unwrap_err().code(),
             Code::RANGE,
             "{lower} {upper}"
         );
     }
     for momentum in [0.0, -0.1, 1.1, f64::NAN, f64::INFINITY] {
-        assert_eq!(Calibrator::moving_average(8, true, momentum).unwrap_err().code(), Code::RANGE, "{momentum}");
+        assert_eq!(
+            Calibrator::moving_average(8, QuantMode::Symmetric, momentum).unwrap_err().code(),
+            Code::RANGE,
+            "{momentum}"
+        );
     }
-    assert_eq!(Calibrator::percentile(8, true, 1.0, 99.0, 0).unwrap_err().code(), Code::RANGE);
+    assert_eq!(Calibrator::percentile(8, QuantMode::Symmetric, 1.0, 99.0, 0).unwrap_err().code(), Code::RANGE);
     for bins in [0, 1, 1 << 20, usize::MAX] {
         let refused = Calibrator::new(CalibrationMethod::Mse { bins }, CalibratorOptions::new(int8())).unwrap_err();
         assert_eq!(refused.code(), Code::RANGE, "{bins} bins");
     }
-    assert_eq!(Calibrator::min_max(8, true).unwrap().compute().unwrap_err().code(), Code::NO_DATA);
+    assert_eq!(Calibrator::min_max(8, QuantMode::Symmetric).unwrap().compute().unwrap_err().code(), Code::NO_DATA);
 }
 
 #[test]
@@ -278,7 +285,10 @@ fn merged_calibrators_equal_one_over_both_streams() {
         first.merge(&calibrator(method, int8())).unwrap();
         assert_eq!(first.compute().unwrap(), joined, "merging an empty one changes nothing");
     }
-    let refused = Calibrator::min_max(8, true).unwrap().merge(&Calibrator::mse(8, true).unwrap()).unwrap_err();
+    let refused = Calibrator::min_max(8, QuantMode::Symmetric)
+        .unwrap()
+        .merge(&Calibrator::mse(8, QuantMode::Symmetric).unwrap())
+        .unwrap_err();
     assert_eq!(refused.code(), Code::ARGUMENT);
 }
 
@@ -452,7 +462,8 @@ proptest! {
     fn min_max_keeps_every_value_within_half_a_step(
         values in proptest::collection::vec(-1e6f32..1e6, 1..200), bits in 2u8..=8, symmetric in any::<bool>(),
     ) {
-        let result = calibrate_min_max(&values, bits, symmetric).unwrap();
+        let mode = if symmetric { QuantMode::Symmetric } else { QuantMode::Asymmetric };
+        let result = calibrate_min_max(&values, bits, mode).unwrap();
         let (scale, zero) = (f64::from(result.scale), f64::from(result.zero_point));
         for x in values.iter().copied().chain([0.0]).map(f64::from) {
             let code = ((x / scale).round_ties_even() + zero).clamp(result.range.qmin.into(), result.range.qmax.into());

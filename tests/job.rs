@@ -79,7 +79,7 @@ fn a_report_does_not_depend_on_the_order_of_results() {
             assert_eq!(tensor.hashes.as_ref().unwrap().sha256, sha256(bytes), "{}", tensor.name);
             let error = tensor.error.unwrap();
             assert_eq!(error.rmse == 0.0, tensor.from == tensor.to, "{}", tensor.name);
-            assert!(error.sqnr_db > 5.0 && error.cosine > 0.9, "{}: {error:?}", tensor.name);
+            assert!(error.sqnr_db > 5.0 && error.cosine_similarity > 0.9, "{}: {error:?}", tensor.name);
         }
         assert!(report.shards.len() > 2);
         report

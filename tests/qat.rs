@@ -4,7 +4,7 @@ use crate::golden;
 use crate::golden::{Json, same_floats};
 use proptest::prelude::*;
 use quantpress::Code;
-use quantpress::affine::{QuantGranularity, dequantize_with_params, quantize_with_params};
+use quantpress::affine::{QuantGranularity, QuantMode, QuantRange, dequantize_with_params, quantize_with_params};
 use quantpress::qat::*;
 
 fn reference() -> Json {
@@ -13,11 +13,10 @@ fn reference() -> Json {
 
 /// The narrowest configuration with these codes.
 fn config(qmin: i32, qmax: i32, symmetric: bool) -> FakeQuantConfig {
-    let bits = (2..=8).find(|&bits| {
-        let config = FakeQuantConfig { bits, symmetric, qmin, qmax, narrow_range: false };
-        config.scheme().is_ok()
-    });
-    FakeQuantConfig { bits: bits.unwrap(), symmetric, qmin, qmax, narrow_range: false }
+    let mode = if symmetric { QuantMode::Symmetric } else { QuantMode::Asymmetric };
+    let range = QuantRange { qmin, qmax };
+    let bits = (2..=8).find(|&bits| FakeQuantConfig { bits, mode, range }.scheme().is_ok());
+    FakeQuantConfig { bits: bits.unwrap(), mode, range }
 }
 
 fn codes(case: &Json) -> FakeQuantConfig {
@@ -138,13 +137,13 @@ fn the_clamped_gradient_depends_on_the_zero_point() {
 /// Defects 5 and 11 in fake quantization.
 #[test]
 fn dynamic_fake_quantization_keeps_data_on_one_side_of_zero() {
-    let out = fake_quantize(&[10.0, 11.0], 8, false).unwrap();
+    let out = fake_quantize(&[10.0, 11.0], 8, QuantMode::Asymmetric).unwrap();
     assert!((out[0] - 10.0).abs() < 0.022 && (out[1] - 11.0).abs() < 0.022, "{out:?}");
     for width in [0, 1, 9, 16, 33] {
-        assert_eq!(fake_quantize(&[1.0], width, true).unwrap_err().code(), Code::RANGE);
+        assert_eq!(fake_quantize(&[1.0], width, QuantMode::Symmetric).unwrap_err().code(), Code::RANGE);
         assert_eq!(FakeQuantConfig::asymmetric(width).unwrap_err().code(), Code::RANGE);
     }
-    assert_eq!(fake_quantize(&[], 8, true).unwrap_err().code(), Code::NO_DATA);
+    assert_eq!(fake_quantize(&[], 8, QuantMode::Symmetric).unwrap_err().code(), Code::NO_DATA);
 }
 
 /// Defect 14: one batch with a NaN corrupted the range permanently, or reset it.
@@ -201,10 +200,8 @@ fn rejects_mismatched_parts() {
         let rule = RangeRule::MovingAverage { momentum };
         assert_eq!(FakeQuantize::q8().with_observer(rule).unwrap_err().code(), Code::RANGE);
     }
-    let narrow = FakeQuantConfig { bits: 8, symmetric: true, qmin: -128, qmax: 127, narrow_range: true };
-    assert_eq!(FakeQuantize::new(narrow).unwrap_err().code(), Code::ARGUMENT);
     for (qmin, qmax) in [(-200, 100), (5, 9), (i32::MIN, i32::MAX)] {
-        let config = FakeQuantConfig { bits: 8, symmetric: true, qmin, qmax, narrow_range: false };
+        let config = FakeQuantConfig { bits: 8, mode: QuantMode::Symmetric, range: QuantRange { qmin, qmax } };
         assert_eq!(FakeQuantize::new(config).unwrap_err().code(), Code::RANGE);
     }
 }
@@ -214,7 +211,7 @@ fn surrogate(x: f64, s: f64, z: f64, at: (f64, f64), config: FakeQuantConfig) ->
     let (s0, z0) = at;
     let added = (x / s0).round_ties_even() - x / s0;
     let code = x / s0 + added + z0;
-    let (qmin, qmax) = (f64::from(config.qmin), f64::from(config.qmax));
+    let (qmin, qmax) = (f64::from(config.range.qmin), f64::from(config.range.qmax));
     if code < qmin {
         s * (qmin - z)
     } else if code > qmax {
@@ -230,7 +227,7 @@ fn learned_gradients_match_finite_differences() {
     let input = golden::gaussian(600);
     let gradient: Vec<f32> = (0..600).map(|i| (i as f32 * 0.37).sin()).collect();
     for (config, zero_point) in [
-        (FakeQuantConfig::signed(4, true).unwrap(), 0.0),
+        (FakeQuantConfig::signed(4, QuantMode::Symmetric).unwrap(), 0.0),
         (FakeQuantConfig::asymmetric(3).unwrap(), 3.0),
         (FakeQuantConfig::symmetric(2).unwrap(), 0.0),
     ] {
@@ -258,7 +255,7 @@ fn learned_gradients_match_finite_differences() {
                     members.map(share).sum()
                 };
                 let count = (0..600).filter(|&i| channel(i) == c).count() as f64;
-                let factor = 1.0 / (count * f64::from(config.qmax)).sqrt();
+                let factor = 1.0 / (count * f64::from(config.range.qmax)).sqrt();
                 let ds = (loss(s0 + h, zero_point) - loss(s0 - h, zero_point)) / (2.0 * h) * factor;
                 let dz = (loss(s0, zero_point + h) - loss(s0, zero_point - h)) / (2.0 * h) * factor;
                 assert!((ours.scales[c] - ds).abs() < 1e-4, "{config:?} {axis:?} ds {} {ds}", ours.scales[c]);
@@ -271,7 +268,7 @@ fn learned_gradients_match_finite_differences() {
 #[test]
 fn learned_steps_start_as_in_the_paper_and_stay_positive() {
     let values = golden::gaussian(4000);
-    let config = FakeQuantConfig::signed(4, true).unwrap();
+    let config = FakeQuantConfig::signed(4, QuantMode::Symmetric).unwrap();
     let mut learned =
         LearnedFakeQuantize::new(config, QuantGranularity::PerChannel { axis: 1 }, &values, &[1000, 4]).unwrap();
     for (c, scale) in learned.scales.iter().enumerate() {
@@ -296,7 +293,7 @@ fn learned_steps_start_as_in_the_paper_and_stay_positive() {
 fn gradient_descent_on_a_learned_step_lowers_the_error() {
     // A scale that is initially 3 times too large is trained to reconstruct gaussian values with 3 bits.
     let values = golden::gaussian(2000);
-    let (config, shape) = (FakeQuantConfig::signed(3, true).unwrap(), [2000]);
+    let (config, shape) = (FakeQuantConfig::signed(3, QuantMode::Symmetric).unwrap(), [2000]);
     let mut learned =
         LearnedFakeQuantize::with_parameters(config, QuantGranularity::PerTensor, vec![2.0], vec![0.0]).unwrap();
     let error = |learned: &LearnedFakeQuantize| -> f64 {
@@ -398,7 +395,7 @@ fn every_fake() -> Vec<FakeQuantize> {
 }
 
 fn every_learned() -> Vec<LearnedFakeQuantize> {
-    let config = FakeQuantConfig::signed(4, true).unwrap();
+    let config = FakeQuantConfig::signed(4, QuantMode::Symmetric).unwrap();
     let granularities = [QuantGranularity::PerTensor, QuantGranularity::PerChannel { axis: 0 }];
     granularities
         .map(|granularity| LearnedFakeQuantize::new(config, granularity, &golden::gaussian(24), &[4, 6]).unwrap())

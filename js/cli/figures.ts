@@ -8,9 +8,9 @@ import type { Report, ReportedTensor } from '../model/quantize/quantize.js';
 export const FIGURES = ['>weight error %', '>SQNR dB', '>cosine', '>max error'];
 
 /** An error in the cells of a table; empty cells if nothing has changed. */
-export function figureCells({ relativeRmse, sqnrDb, cosine, maxError }: ErrorFigures): string[] {
+export function figureCells({ relativeRmse, sqnrDb, cosineSimilarity, maxError }: ErrorFigures): string[] {
   if (maxError === 0) return ['0', '', '1', '0'];
-  return [percent(relativeRmse), sqnrDb.toFixed(2), cosine.toFixed(6), maxError.toPrecision(3)];
+  return [percent(relativeRmse), sqnrDb.toFixed(2), cosineSimilarity.toFixed(6), maxError.toPrecision(3)];
 }
 
 /** The weight error of a file as text. */

@@ -49,7 +49,7 @@ function* asText(file: string, model: Model, all: boolean): Generator<string> {
   const size = `${bytes(source.size)} (${source.size} bytes)`;
   yield `${printable(shown(file))}: ${kind}, ${size}${container === 'gguf' ? `, alignment ${alignment}` : ''}\n`;
   yield `${tensors.length} tensors, ${weights} weights${perWeight}\n\n`;
-  const pairs = [...metadata].map(([key, value]) => [printable(key), value.type, all ? '' : valueText(value)]);
+  const pairs = [...metadata].map(([key, value]) => [printable(key), typeText(value), all ? '' : valueText(value)]);
   if (all) yield* wholeValues(metadata);
   else yield* tableLines(['metadata', 'type', 'value'], pairs);
   yield '\n';
@@ -72,14 +72,19 @@ function tensorRow(tensor: TensorInfo | undefined): string[] {
 /** Every value in full: a string on one line, an array with one element per line. */
 function* wholeValues(metadata: Model['metadata']): Generator<string> {
   for (const [key, value] of metadata) {
-    yield `  ${printable(key)} (${value.type})`;
-    if (!('slice' in value)) {
+    yield `  ${printable(key)} (${typeText(value)})`;
+    if (value.type !== 'array') {
       yield ` ${scalarText(value, Infinity)}\n`;
       continue;
     }
     yield ` ${value.length} elements\n`;
     for (const element of value) yield `    ${elementText(element, Infinity)}\n`;
   }
+}
+
+/** The type of a value in a word: `uint32`, and of an array `string[]`. */
+function typeText(value: MetadataValue): string {
+  return value.type === 'array' ? `${value.of}[]` : value.type;
 }
 
 function bitsOf({ bytes, weights }: Total): string {
@@ -91,7 +96,7 @@ const [SHORT, BEGUN] = [64, 4];
 
 /** A value on one line; a long array by its first elements and its length. */
 export function valueText(value: MetadataValue): string {
-  if (!('slice' in value)) return scalarText(value, 100);
+  if (value.type !== 'array') return scalarText(value, 100);
   const { length } = value;
   if (length <= SHORT) return `[${value.value.map((element) => elementText(element, 40)).join(', ')}]`;
   const begun = value.slice(0, BEGUN).map((element: unknown) => elementText(element, 40));
@@ -99,7 +104,7 @@ export function valueText(value: MetadataValue): string {
 }
 
 function scalarText({ type, value }: MetadataScalar, longest: number): string {
-  return printable(String(type === 'f32' ? shortest(value) : value), longest);
+  return printable(String(type === 'float32' ? shortest(value) : value), longest);
 }
 
 /** The shortest number that is the same f32: 0.1, not 0.10000000149011612. */

@@ -14,6 +14,12 @@ export function expectFloats(name: string, value: unknown): asserts value is Flo
   expectAttached(name, value as Float32Array);
 }
 
+/** Rejects all but a `Float64Array`, of any realm. */
+export function expectDoubles(name: string, value: unknown): asserts value is Float64Array {
+  if (typedArrayKind(value) !== 'Float64Array') throw wrongType(name, 'a Float64Array', value);
+  expectAttached(name, value as Float64Array);
+}
+
 /** Rejects all but a `Uint8Array`, of any realm. */
 export function expectBytes(name: string, value: unknown): asserts value is Uint8Array {
   if (typedArrayKind(value) !== 'Uint8Array') throw wrongType(name, 'a Uint8Array', value);
@@ -36,7 +42,7 @@ export function expectCodes(name: string, value: unknown): Uint8Array {
 }
 
 /** Rejects an array whose memory was transferred to another thread: it no longer has elements. */
-function expectAttached(name: string, array: Float32Array | Int32Array | Uint8Array | Int8Array): void {
+function expectAttached(name: string, array: Float32Array | Float64Array | Int32Array | Uint8Array | Int8Array): void {
   if (array.length > 0) return;
   try {
     new Uint8Array(array.buffer);
@@ -148,6 +154,12 @@ export function readSize(name: string, value: unknown): number {
   const size = Math.floor(Number(number) * 1000 ** UNITS.indexOf(unit.toUpperCase()));
   if (number !== undefined && Number.isSafeInteger(size)) return size;
   throw wrongType(name, 'a size such as 500MB or 2G', value);
+}
+
+/** Rejects another length than the one that is needed. */
+export function expectLength(name: string, actual: number, expected: number): void {
+  if (actual === expected) return;
+  throw new QuantpressError('LENGTH', `${name} has length ${actual}; it must be ${expected}`, { actual, expected });
 }
 
 /** The error of a value of another type. */

@@ -10,6 +10,7 @@ import {
   expectBytes,
   expectChoice,
   expectCount,
+  expectDoubles,
   expectFlag,
   expectFloats,
   expectFunction,
@@ -86,10 +87,18 @@ function likely(name: string, known: readonly string[]): string | undefined {
   return alike.length === 1 ? alike[0] : undefined;
 }
 
-/** The tables for the kinds of a union; all fields are required. */
+/** Reads a field that may be absent from a value with a `kind`; it is `undefined` then. */
+export function optional<T>(reader: Reader<T>): Reader<T | undefined> {
+  return (name, value) => (value === undefined ? undefined : reader(name, value));
+}
+
+/** The tables for the kinds of a union; all fields are required except those that are {@link optional}. */
 export type KindTable<T extends { kind: string }> = {
-  readonly [K in T['kind']]: ReaderTable<Omit<Extract<T, { kind: K }>, 'kind'>>;
+  readonly [K in T['kind']]: FieldTable<Omit<Extract<T, { kind: K }>, 'kind'>>;
 };
+
+/** Readers of required and of optional fields. */
+type FieldTable<T> = { readonly [K in keyof T]-?: Reader<T[K]> };
 
 /**
  * A value of a union, by its `kind`: as strict as options are.
@@ -103,7 +112,8 @@ export function readKind<T extends { kind: string }>(table: KindTable<T>, name: 
   expectChoice(`${name}.kind`, kind, kinds);
   const readers = table[kind as T['kind']] as ReaderTable<Record<string, unknown>>;
   expectKnown(`${name} of kind '${String(kind)}'`, ['kind', ...Object.keys(readers)], value);
-  return { kind, ...readFields(readers, name, value) } as unknown as T;
+  const fields = Object.entries(readFields(readers, name, value)).filter(([, field]) => field !== undefined);
+  return { kind, ...Object.fromEntries(fields) } as unknown as T;
 }
 
 /**
@@ -125,6 +135,13 @@ export const floats: Reader<Float32Array> = (name, value) => {
   expectFloats(name, value);
   const { buffer, byteOffset, length } = value;
   return value instanceof Float32Array ? value : new Float32Array(buffer, byteOffset, length);
+};
+
+/** A `Float64Array`, as one of this realm. */
+export const doubles: Reader<Float64Array> = (name, value) => {
+  expectDoubles(name, value);
+  const { buffer, byteOffset, length } = value;
+  return value instanceof Float64Array ? value : new Float64Array(buffer, byteOffset, length);
 };
 
 /** A `Uint8Array`, as one of this realm. */

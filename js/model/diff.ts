@@ -12,12 +12,22 @@ import { ReadAhead } from '../io/source/read-ahead.js';
 import { readExactly } from '../io/source/source.js';
 import { call, compiledModule } from '../engine/wasm.js';
 
+/** The argument of `onProgress` of {@link diffModels}. */
+export interface DiffProgress {
+  /** The tensor of the last step. */
+  tensor: string;
+  /** Completed steps. */
+  done: number;
+  /** All steps. */
+  total: number;
+}
+
 /** Options of {@link diffModels}. */
 export interface DiffOptions extends RunnerOptions {
   /** Stops the work at once. */
   signal?: AbortSignal | undefined;
   /** Called after every step. */
-  onProgress?: ((progress: { tensor: string; done: number; total: number }) => void) | undefined;
+  onProgress?: ((progress: DiffProgress) => void) | undefined;
 }
 
 const OPTIONS: ReaderTable<DiffOptions> = { ...RUNNER_OPTIONS, signal: signalReader, onProgress: callback };
@@ -50,7 +60,7 @@ export interface TensorDiff {
   status: 'same' | 'type' | 'weights' | 'shape' | 'missing';
   /** Its type and shape in each file that has it. */
   types: [a: SourceType | undefined, b: SourceType | undefined];
-  shapes: [a: number[] | undefined, b: number[] | undefined];
+  shapes: [a: readonly number[] | undefined, b: readonly number[] | undefined];
   /**
    * The error of the second relative to the first; absent for tensors that are missing, of another shape, or of types
    * without weights.
@@ -170,8 +180,8 @@ function sharedTypes(): (a: SourceType | undefined, b: SourceType | undefined) =
 type Shapes = TensorDiff['shapes'];
 
 /** Creates pairs of shapes. Tensors whose shapes are the same arrays share one pair. */
-function sharedShapes(): (a: number[] | undefined, b: number[] | undefined) => Shapes {
-  const known = new Map<number[] | undefined, Shapes>();
+function sharedShapes(): (a: readonly number[] | undefined, b: readonly number[] | undefined) => Shapes {
+  const known = new Map<readonly number[] | undefined, Shapes>();
   return (a, b) => {
     let shapes = known.get(a);
     if (shapes && shapes[1] === b) return shapes;

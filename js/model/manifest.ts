@@ -3,6 +3,7 @@
 import { expectArray, expectObject, expectOffset, expectText } from '../engine/check.js';
 import { QuantpressError } from '../engine/error.js';
 import { jsonLines } from '../io/json-text.js';
+import type { SourceType } from './model.js';
 import type { Report } from './quantize/quantize.js';
 
 /** The hashes of a file, all in hexadecimal. */
@@ -23,7 +24,7 @@ export interface Manifest {
 /** The hashes of a tensor's bytes, without padding. */
 export interface ManifestTensor {
   name: string;
-  type: string;
+  type: SourceType;
   bytes: number;
   sha256: string;
   xxh64: string;

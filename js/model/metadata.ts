@@ -4,27 +4,62 @@ import type { ModelHeader, SafetensorsModel } from '../engine/bindings.js';
 import { QuantpressError } from '../engine/error.js';
 import { call } from '../engine/wasm.js';
 
-/** A metadata value, discriminated by `type`; the values of a {@link MetadataArray} can be read in parts. */
+/**
+ * A metadata value, discriminated by `type`, which has the names of the GGUF specification. The element type of an array
+ * is `of`, and its elements can be read in parts.
+ *
+ * ```ts
+ * const name = model.metadata.get('general.name');
+ * if (name?.type === 'string') console.log(name.value.trim());
+ * const tokens = model.metadata.get('tokenizer.ggml.tokens');
+ * if (tokens?.type === 'array' && tokens.of === 'string') console.log(tokens.length, tokens.head);
+ * ```
+ */
 export type MetadataValue = MetadataScalar | MetadataArray;
+
+/** The types whose values are JavaScript numbers. */
+export type MetadataNumberType = 'uint8' | 'int8' | 'uint16' | 'int16' | 'uint32' | 'int32' | 'float32' | 'float64';
 
 /** A single value. A long string is decoded when `value` is read. */
 export type MetadataScalar =
-  | { readonly type: 'u8' | 'i8' | 'u16' | 'i16' | 'u32' | 'i32' | 'f32' | 'f64'; readonly value: number }
-  | { readonly type: 'u64' | 'i64'; readonly value: number | bigint }
+  | { readonly type: MetadataNumberType; readonly value: number }
+  /** A `bigint` only where a number would not be exact: beyond 2^53 - 1. */
+  | { readonly type: 'uint64' | 'int64'; readonly value: number | bigint }
   | { readonly type: 'bool'; readonly value: boolean }
-  | { readonly type: 'str'; readonly value: string };
+  | { readonly type: 'string'; readonly value: string };
 
 /** An array of one type. */
 export type MetadataArray =
-  | MetadataArrayOf<'u8[]' | 'i8[]' | 'u16[]' | 'i16[]' | 'u32[]' | 'i32[]' | 'f32[]' | 'f64[]', number>
-  | MetadataArrayOf<'u64[]' | 'i64[]', number | bigint>
-  | MetadataArrayOf<'bool[]', boolean>
-  | MetadataArrayOf<'str[]', string>
-  | MetadataArrayOf<'arr[]', { type: string; value: unknown[] }>;
+  | MetadataArrayOf<MetadataNumberType, number>
+  | MetadataArrayOf<'uint64' | 'int64', number | bigint>
+  | MetadataArrayOf<'bool', boolean>
+  | MetadataArrayOf<'string', string>
+  | MetadataArrayOf<'array', NestedArray>;
+
+/** The type of a metadata value, or of the elements of an array. */
+export type MetadataType = MetadataArray['of'];
+
+/** An array that is an element of another; it is read whole. */
+export type NestedArray =
+  | NestedArrayOf<MetadataNumberType, number>
+  | NestedArrayOf<'uint64' | 'int64', number | bigint>
+  | NestedArrayOf<'bool', boolean>
+  | NestedArrayOf<'string', string>
+  | NestedArrayOf<'array', NestedArray>;
+
+/** One kind of {@link NestedArray}. */
+export interface NestedArrayOf<Of extends string, Element> {
+  readonly type: 'array';
+  /** The type of the elements. */
+  readonly of: Of;
+  readonly value: readonly Element[];
+}
 
 /** An array of any length, which can be read whole, in parts, or by iteration. */
-export interface MetadataArrayOf<Type extends string, Element> extends Iterable<Element> {
-  readonly type: Type;
+export interface MetadataArrayOf<Of extends string, Element> extends Iterable<Element> {
+  readonly type: 'array';
+  /** The type of the elements. */
+  readonly of: Of;
   /** The number of elements. */
   readonly length: number;
   /** All elements. A large array (a vocabulary) is read from the file's header each time. */
@@ -41,7 +76,7 @@ const STEP = 4096;
 /** The number of elements of `head`. */
 const HEAD = 64;
 
-type Element = string | number | bigint | boolean | { type: string; value: unknown[] };
+type Element = string | number | bigint | boolean | NestedArray;
 
 /** The header of an open model; throws if it has been closed. */
 type Opened = () => ModelHeader | SafetensorsModel;
@@ -105,14 +140,15 @@ class Pair {
 }
 
 class LazyArray implements MetadataArrayOf<string, Element> {
-  readonly type: string;
+  readonly type = 'array';
+  readonly of: string;
   declare readonly value: Element[];
   readonly #pair: Pair;
   readonly #length: number;
   readonly #small: Element[] | undefined;
 
-  constructor(pair: Pair, type: string, length: number, small: Element[] | undefined) {
-    this.type = type;
+  constructor(pair: Pair, of: string, length: number, small: Element[] | undefined) {
+    this.of = of;
     this.#pair = pair;
     this.#length = length;
     this.#small = small;

@@ -1,6 +1,6 @@
 /** A model file: its metadata and tensors, and the weights of any of its rows. */
 
-import { expectArray, expectOffset, expectText } from '../engine/check.js';
+import { expectArray, expectFloats, expectLength, expectOffset, expectText } from '../engine/check.js';
 import { tensorsOf, type Columns } from '../engine/columns.js';
 import { release } from '../engine/dispose.js';
 import type { ModelHeader, SafetensorsModel } from '../engine/bindings.js';
@@ -27,14 +27,14 @@ export interface TensorInfo {
    * The dimensions, at least one; the first is the length of a row, even if the file lists it last. Frozen, because
    * tensors share it.
    */
-  shape: number[];
+  shape: readonly number[];
   /** The offset of its bytes in the file. */
   offset: number;
   /** The number of its bytes. */
   bytes: number;
 }
 
-/** Options of {@link Model.readTensor}. */
+/** Options of {@link Model.readTensor} and {@link Model.readTensorInto}. */
 export interface ReadTensorOptions {
   /** The rows to read: from the first number up to but not including the second. All rows by default. */
   rows?: readonly [from: number, to: number] | undefined;
@@ -62,6 +62,16 @@ function makeFloats(length: number, tensor: string): Float32Array<ArrayBuffer> {
     const message = `the ${length} weights of tensor '${tensor}' do not fit in memory; read fewer rows`;
     throw new QuantpressError('TOO_LARGE', message, { tensor, weights: length });
   }
+}
+
+/** A range of rows of a tensor, and the number of its weights. */
+interface Rows {
+  tensor: TensorInfo;
+  /** Of the whole tensor. */
+  rows: number;
+  from: number;
+  rowBytes: number;
+  length: number;
 }
 
 /** An open model file, returned by {@link openModel}. */
@@ -126,17 +136,46 @@ export class Model {
    */
   async readTensor(name: string, options: ReadTensorOptions = {}): Promise<Float32Array<ArrayBuffer>> {
     const given = readOptions('readTensor', READ_OPTIONS, options);
+    const rows = this.#rows(name, given);
+    const weights = makeFloats(rows.length, name);
+    await this.#readRows(rows, weights, given.signal);
+    return weights;
+  }
+
+  /**
+   * {@link readTensor} into the caller's memory: `shape[0]` weights for each row.
+   *
+   * @throws {@link QuantpressError} as {@link readTensor}, and `LENGTH` if `out` has another length. After an error of reading
+   * a part of `out` may be written.
+   */
+  async readTensorInto(name: string, out: Float32Array, options: ReadTensorOptions = {}): Promise<void> {
+    const given = readOptions('readTensorInto', READ_OPTIONS, options);
+    expectFloats('out', out);
+    const rows = this.#rows(name, given);
+    expectLength('out', out.length, rows.length);
+    await this.#readRows(rows, out, given.signal);
+  }
+
+  /** The rows that are asked for. */
+  #rows(name: string, options: ReadTensorOptions): Rows {
     const tensor = this.tensor(name);
     const rows = tensor.shape.slice(1).reduce((product, n) => product * n, 1);
-    const [from, to] = given.rows ?? [0, rows];
+    const [from, to] = options.rows ?? [0, rows];
     if (!Number.isInteger(from) || !Number.isInteger(to) || from < 0 || to < from || to > rows) {
       const message = `tensor '${name}' has rows 0 to ${rows}, but ${from} to ${to} were requested`;
       throw new QuantpressError('RANGE', message, { tensor: name, rows, from, to });
     }
     const rowBytes = rows === 0 ? 0 : tensor.bytes / rows;
+    return { tensor, rows, from, rowBytes, length: (to - from) * (rowBytes === 0 ? 0 : (tensor.shape[0] ?? 0)) };
+  }
+
+  async #readRows(
+    { tensor, rows, from, rowBytes }: Rows,
+    weights: Float32Array,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
     const { type } = tensor;
     const format = formatOf(type);
-    const weights = makeFloats((to - from) * (rowBytes === 0 ? 0 : (tensor.shape[0] ?? 0)), name);
     // The bytes and weights of one block; reads cover whole blocks.
     const [blockBytes, blockWeights] = format
       ? [format.bytes, format.weights]
@@ -147,12 +186,11 @@ export class Model {
       const at = block * blockWeights;
       const count = Math.min(step * blockWeights, weights.length - at);
       const length = (count / blockWeights) * blockBytes;
-      const bytes = await readExactly(this.source, start + block * blockBytes, length, given.signal);
+      const bytes = await readExactly(this.source, start + block * blockBytes, length, signal);
       const part = weights.subarray(at, at + count);
       if (format) dequantizeInto(bytes, format.name, part);
       else part.set(call((engine) => engine.widen(bytes, type)));
     }
-    return weights;
   }
 
   /** Closes the source and frees the engine's memory: large metadata values can no longer be read. */

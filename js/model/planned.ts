@@ -13,7 +13,7 @@ export interface PlannedTensor {
   to: FormatName;
   /** The rule or fallback that decided. */
   why: string;
-  shape: number[];
+  shape: readonly number[];
   rows: number;
   rowLength: number;
   /** Rows of one attention head whose halves the conversion interleaves; 0 if rows stay in order. */

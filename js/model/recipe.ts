@@ -60,51 +60,51 @@ export interface Recipe {
    */
   preset: PresetName | FourBitPreset;
   /** One type for all tensors, without the preset's mix. */
-  pure?: boolean;
+  pure?: boolean | undefined;
   /** Does not quantize `output.weight`. */
-  leaveOutputTensor?: boolean;
+  leaveOutputTensor?: boolean | undefined;
   /** The type of `output.weight`. */
-  outputTensorType?: FormatName;
+  outputTensorType?: FormatName | undefined;
   /** The type of `token_embd.weight`. */
-  tokenEmbeddingType?: FormatName;
+  tokenEmbeddingType?: FormatName | undefined;
   /**
    * Types for tensors whose names match a regular expression; the first match decides. `why` is the reason shown in
    * plans and reports.
    */
-  tensorTypes?: readonly { pattern: string; type: FormatName; why?: string }[];
+  tensorTypes?: readonly { pattern: string; type: FormatName; why?: string | undefined }[] | undefined;
   /** Allows requantizing quantized tensors, which costs quality. */
-  allowRequantize?: boolean;
+  allowRequantize?: boolean | undefined;
   /** The importance matrix is used only for tensors whose names contain one of these. */
-  includeWeights?: readonly string[];
+  includeWeights?: readonly string[] | undefined;
   /** The importance matrix is not used for tensors whose names contain one of these. */
-  excludeWeights?: readonly string[];
+  excludeWeights?: readonly string[] | undefined;
   /** Metadata to set: `KEY=TYPE:VALUE`. */
-  overrideKv?: readonly string[];
+  overrideKv?: readonly string[] | undefined;
   /** Layers to remove. */
-  pruneLayers?: readonly number[];
+  pruneLayers?: readonly number[] | undefined;
   /** Writes as many files as were read, each with the same tensors. */
-  keepSplit?: boolean;
+  keepSplit?: boolean | undefined;
   /**
    * Writes files of at most this many bytes, split as by `llama-gguf-split`: headers do not count, and a larger tensor
    * gets its own file. A number of bytes, or `500MB`, `2G` (units of 1000). Browsers load shards below 2 GB.
    */
-  splitMaxSize?: number | string;
+  splitMaxSize?: number | string | undefined;
   /** `NF4` and `FP4`: stores the scales in 8 bits, like `bnb_4bit_use_double_quant`. */
-  doubleQuant?: boolean;
+  doubleQuant?: boolean | undefined;
   /** `NF4` and `FP4`: modules that are not quantized, by their names or parts of them (`lm_head` never is). */
-  excludeModules?: readonly string[];
+  excludeModules?: readonly string[] | undefined;
   /** The value of `quantize.imatrix.file`; by default the name of the importance matrix's source. */
-  imatrixFile?: string;
+  imatrixFile?: string | undefined;
   /**
    * The value of `tokenizer.ggml.pre`, such as `llama-bpe`: only for language models from safetensors whose files do
    * not determine it.
    */
-  preTokenizer?: string;
+  preTokenizer?: string | undefined;
   /**
    * Writes a plain container from a safetensors model: every tensor under its own name, and the architecture `plain`,
    * which no program runs. Otherwise a model that cannot be converted is rejected.
    */
-  plain?: boolean;
+  plain?: boolean | undefined;
 }
 
 type Rule = NonNullable<Recipe['tensorTypes']>[number];

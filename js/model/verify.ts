@@ -11,6 +11,16 @@ import { breathe } from '../engine/platform.js';
 import { ReadAhead } from '../io/source/read-ahead.js';
 import { call } from '../engine/wasm.js';
 
+/** The argument of `onProgress` of {@link verifyModel}. */
+export interface VerifyProgress {
+  /** Bytes of the model that have been read. */
+  bytesDone: number;
+  /** All bytes of the model. */
+  bytesTotal: number;
+  /** The tensor that was read last. */
+  tensor: string;
+}
+
 /** Options of {@link verifyModel}. */
 export interface VerifyOptions {
   /** The expected hashes: {@link parseManifest} reads them. */
@@ -18,7 +28,7 @@ export interface VerifyOptions {
   /** Stops the work. */
   signal?: AbortSignal | undefined;
   /** Called from time to time. */
-  onProgress?: ((progress: { bytesDone: number; bytesTotal: number; tensor: string }) => void) | undefined;
+  onProgress?: ((progress: VerifyProgress) => void) | undefined;
 }
 
 const expectedHashes: Reader<ExpectedHashes> = (name, value) => {

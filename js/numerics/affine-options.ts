@@ -1,6 +1,7 @@
 /** The options, granularities and parameters of affine quantization: their types and readers. */
 
-import { expectBits, expectChoice, expectCount, expectWhole } from '../engine/check.js';
+import { expectBits, expectChoice, expectCount, expectLength, expectWhole } from '../engine/check.js';
+import { QuantpressError } from '../engine/error.js';
 import {
   bytes,
   floats,
@@ -151,16 +152,32 @@ export function readGranularity(name: string, value: unknown, shape?: readonly n
   return { kind: 'perChannel', axis: axis < 0 ? axis + dimensions : axis };
 }
 
+/** The codes of a name, at a width. */
+const RANGES: Readonly<Record<QuantRangeName, (bits: number) => QuantRange>> = {
+  signed: (bits) => ({ qmin: -(2 ** (bits - 1)), qmax: 2 ** (bits - 1) - 1 }),
+  narrow: (bits) => ({ qmin: 1 - 2 ** (bits - 1), qmax: 2 ** (bits - 1) - 1 }),
+  unsigned: (bits) => ({ qmin: 0, qmax: 2 ** bits - 1 }),
+};
+
+/** Codes, by their name or both ends; by default those that are usual for the mode. */
+export function rangeOf(bits: number, mode: QuantMode, range?: QuantRangeName | QuantRange): QuantRange {
+  if (typeof range === 'object') return range;
+  return RANGES[range ?? (mode === 'symmetric' ? 'narrow' : 'unsigned')](bits);
+}
+
+/** Codes, by their name or both ends. */
+export const namedRangeReader: Reader<QuantRangeName | QuantRange> = (name, value) => {
+  if (typeof value !== 'string') return rangeReader(name, value);
+  expectChoice<QuantRangeName>(name, value, ['signed', 'narrow', 'unsigned']);
+  return value;
+};
+
 const QUANT_OPTIONS: ReaderTable<QuantOptions> = {
   bits: bitsReader,
   mode: modeReader,
   // It is read when the shape is known.
   granularity: (_, value) => value as QuantGranularity,
-  range: (name, value) => {
-    if (typeof value !== 'string') return rangeReader(name, value);
-    expectChoice<QuantRangeName>(name, value, ['signed', 'narrow', 'unsigned']);
-    return value;
-  },
+  range: namedRangeReader,
   rule: ruleReader,
 };
 
@@ -183,6 +200,44 @@ const PARAMS: ReaderTable<QuantParamsFields> = {
 
 /** Parameters in the form of the engine. */
 export const readParams = (value: unknown, name = 'params'): QuantParamsFields => readFields(PARAMS, name, value);
+
+/** The smallest normal number of single precision: no scale is smaller. */
+const SMALLEST = 2 ** -126;
+
+/**
+ * Rejects parameters that contradict themselves, as the engine does again wherever they are used: a test compares the two.
+ *
+ * @throws {@link QuantpressError} `RANGE`, `LENGTH`.
+ */
+export function checkParams({ scales, zeroPoints, bits, range }: QuantParamsFields): void {
+  const { qmin, qmax } = range;
+  const all = rangeOf(bits, 'symmetric', qmin < 0 ? 'signed' : 'unsigned');
+  if (!(qmin >= all.qmin && qmin <= 0 && qmax >= 0 && qmax <= all.qmax && qmin < qmax)) {
+    const message =
+      `the codes ${qmin} to ${qmax} are invalid for ${bits} bits: there must be more than one code, including 0, ` +
+      `within ${all.qmin} to ${all.qmax}`;
+    throw new QuantpressError('RANGE', message, { qmin, qmax, bits });
+  }
+  const wrongScale = (index: number, wanted: string) => {
+    const scale = scales[index] ?? 0;
+    const message = `scale ${index} is ${scale}, and must be ${wanted}`;
+    return new QuantpressError('RANGE', message, { index, scale });
+  };
+  const small = scales.findIndex((scale) => !(Number.isFinite(scale) && scale >= SMALLEST));
+  if (small >= 0) throw wrongScale(small, 'finite and at least 2^-126');
+  if (zeroPoints.length > 0) expectLength('the list of zero points', zeroPoints.length, scales.length);
+  const outside = zeroPoints.findIndex((zeroPoint) => zeroPoint < qmin || zeroPoint > qmax);
+  if (outside >= 0) {
+    const zeroPoint = zeroPoints[outside] ?? 0;
+    const message = `zero point ${outside} is ${zeroPoint}, and must be from ${qmin} to ${qmax}`;
+    throw new QuantpressError('RANGE', message, { index: outside, zeroPoint });
+  }
+  const large = scales.findIndex((scale, index) => {
+    const zeroPoint = zeroPoints[index] ?? 0;
+    return !Number.isFinite(Math.fround(scale * Math.max(qmax - zeroPoint, zeroPoint - qmin)));
+  });
+  if (large >= 0) throw wrongScale(large, `small enough for codes ${qmin} to ${qmax}`);
+}
 
 const TENSOR: ReaderTable<QuantizedTensorFields> = {
   data: bytes,

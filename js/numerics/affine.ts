@@ -13,6 +13,7 @@ import {
   expectShape,
 } from '../engine/check.js';
 import {
+  checkParams,
   modeReader,
   readGranularity,
   readParams,
@@ -48,13 +49,13 @@ export class QuantParams implements QuantParamsFields {
   readonly range: QuantRange;
 
   /**
-   * Creates it from its fields, which are checked.
+   * Creates it from its fields, which are checked, without `init`.
    *
    * @throws {@link QuantpressError} `RANGE` for invalid bits, codes, scales or zero points, `LENGTH`, `ARGUMENT`.
    */
   constructor(fields: QuantParamsFields) {
     const params = readParams(fields);
-    call((engine) => engine.checkParams(params));
+    checkParams(params);
     ({
       scales: this.scales,
       zeroPoints: this.zeroPoints,
@@ -205,7 +206,11 @@ export function quantizeWithParams(
   return given.range.qmin < 0 ? new Int8Array(codes.buffer, codes.byteOffset, codes.length) : codes;
 }
 
-/** {@link quantizeWithParams} into the caller's memory, one code per value. */
+/**
+ * {@link quantizeWithParams} into the caller's memory, one code per value.
+ *
+ * @throws {@link QuantpressError} as {@link quantizeWithParams}, and `LENGTH` if `out` has another length than `values`.
+ */
 export function quantizeWithParamsInto(
   values: Float32Array,
   shape: readonly number[],
@@ -236,7 +241,11 @@ export function dequantizeWithParams(
   return call((engine) => engine.dequantizeWithParams(bytes, shape, given)) as Float32Array<ArrayBuffer>;
 }
 
-/** {@link dequantizeWithParams} into the caller's memory, one value per code. */
+/**
+ * {@link dequantizeWithParams} into the caller's memory, one value per code.
+ *
+ * @throws {@link QuantpressError} as {@link dequantizeWithParams}, and `LENGTH` if `out` has another length than `codes`.
+ */
 export function dequantizeWithParamsInto(
   codes: Int8Array | Uint8Array,
   shape: readonly number[],
@@ -287,7 +296,7 @@ export function dequantizeTensor(tensor: QuantizedTensorFields): Float32Array<Ar
   return call((engine) => engine.dequantizeTensor(given)) as Float32Array<ArrayBuffer>;
 }
 
-/** {@link dequantizeTensor} into the caller's memory. */
+/** {@link dequantizeTensor} into the caller's memory, as many values as the shape has. */
 export function dequantizeTensorInto(tensor: QuantizedTensorFields, out: Float32Array): void {
   expectFloats('out', out);
   const given = readTensor(tensor);
@@ -336,10 +345,23 @@ export function packedLength(count: number, bits: number): number {
  * @throws {@link QuantpressError} `RANGE` unless `bits` is 2 to 8, and with the index of the first code that takes more bits.
  */
 export function packCodes(codes: Int8Array | Uint8Array, bits: number): Uint8Array<ArrayBuffer> {
+  expectCodes('codes', codes);
+  const out = new Uint8Array(packedLength(codes.length, bits));
+  packCodesInto(codes, bits, out);
+  return out;
+}
+
+/**
+ * {@link packCodes} into the caller's memory: `packedLength(codes.length, bits)` bytes, which may be those of `codes`.
+ *
+ * @throws {@link QuantpressError} as {@link packCodes}, and `LENGTH` for another length. After an error `out` is unchanged.
+ */
+export function packCodesInto(codes: Int8Array | Uint8Array, bits: number, out: Uint8Array): void {
   expectBits(bits);
   const bytes = expectCodes('codes', codes);
+  expectBytes('out', out);
   const signed = typedArrayKind(codes) === 'Int8Array';
-  return call((engine) => engine.packCodes(bytes, bits, signed)) as Uint8Array<ArrayBuffer>;
+  call((engine) => engine.packCodesInto(bytes, bits, signed, out));
 }
 
 /**
@@ -360,4 +382,19 @@ export function unpackCodes(
   expectFlag('signed', signed);
   const codes = call((engine) => engine.unpackCodes(packed, bits, signed, count)) as Uint8Array<ArrayBuffer>;
   return signed ? new Int8Array(codes.buffer, codes.byteOffset, codes.length) : codes;
+}
+
+/**
+ * {@link unpackCodes} into the caller's memory, one byte for each code there is: an `Int8Array` for signed codes, a
+ * `Uint8Array` for unsigned ones. It may be the memory of `packed`.
+ *
+ * @throws {@link QuantpressError} `RANGE` unless `bits` is 2 to 8, `LENGTH` if `packed` does not have the bytes of `out.length`
+ * codes. After an error `out` is unchanged.
+ */
+export function unpackCodesInto(packed: Uint8Array, bits: number, out: Int8Array | Uint8Array): void {
+  expectBytes('packed', packed);
+  expectBits(bits);
+  const codes = expectCodes('out', out);
+  const signed = typedArrayKind(out) === 'Int8Array';
+  call((engine) => engine.unpackCodesInto(packed, bits, signed, codes));
 }

@@ -21,7 +21,7 @@ import type { ErrorAccumulator as EngineAccumulator } from '../engine/bindings.j
 import type { FormatName, QuantizeOptions } from './format.js';
 import { blockSizeReader, dataTypeReader, QUANTIZE_OPTIONS } from './codec-options.js';
 import type { BlockSize4Bit, DataType4Bit } from './nf4.js';
-import { flag, number, readFields, readOptions, type Reader, type ReaderTable } from '../engine/options.js';
+import { flag, floats, number, readFields, readOptions, type Reader, type ReaderTable } from '../engine/options.js';
 import { readScheme, type Scheme } from './scheme.js';
 import { call } from '../engine/wasm.js';
 
@@ -78,6 +78,14 @@ export function rmse(stats: QuantErrorStats): number {
 
 const MSE: ReaderTable<Pick<QuantErrorStats, 'mse'>> = { mse: statistic };
 
+/** Options of the functions that measure errors. */
+export interface ErrorStatsOptions {
+  /** An absolute error above it counts as an outlier, in the unit of the values; 0 by default. */
+  outlierThreshold?: number | undefined;
+}
+
+const ERROR_OPTIONS: ReaderTable<ErrorStatsOptions> = { outlierThreshold: number };
+
 /**
  * Gathers {@link QuantErrorStats} over any number of tiles in constant memory.
  *
@@ -86,9 +94,8 @@ const MSE: ReaderTable<Pick<QuantErrorStats, 'mse'>> = { mse: statistic };
 export class ErrorAccumulator {
   readonly #engine: EngineAccumulator;
 
-  /** An absolute error above `outlierThreshold` counts as an outlier. */
-  constructor(outlierThreshold = 0) {
-    expectNumber('outlierThreshold', outlierThreshold);
+  constructor(options: ErrorStatsOptions = {}) {
+    const { outlierThreshold = 0 } = readOptions('ErrorAccumulator', ERROR_OPTIONS, options);
     this.#engine = call((engine) => new engine.ErrorAccumulator(outlierThreshold));
   }
 
@@ -143,15 +150,19 @@ export class ErrorAccumulator {
  *
  * @throws `LENGTH`, `NON_FINITE` with `details.index`, `NO_DATA` for no values.
  */
-export function compareError(original: Float32Array, decoded: Float32Array, outlierThreshold = 0): QuantErrorStats {
+export function compareError(
+  original: Float32Array,
+  decoded: Float32Array,
+  options: ErrorStatsOptions = {},
+): QuantErrorStats {
   expectFloats('original', original);
   expectFloats('decoded', decoded);
-  expectNumber('outlierThreshold', outlierThreshold);
+  const { outlierThreshold = 0 } = readOptions('compareError', ERROR_OPTIONS, options);
   return call((engine) => engine.compareError(original, decoded, outlierThreshold)) as QuantErrorStats;
 }
 
 /**
- * The error of affine parameters on a row-major tensor; absolute errors above `outlierThreshold` count as outliers.
+ * The error of affine parameters on a row-major tensor.
  *
  * @throws `LENGTH` and `RANGE` for parameters that do not match, `NON_FINITE`, `NO_DATA` for no values.
  */
@@ -159,23 +170,20 @@ export function analyzeError(
   original: Float32Array,
   shape: readonly number[],
   params: QuantParamsFields,
-  outlierThreshold = 0,
+  options: ErrorStatsOptions = {},
 ): QuantErrorStats {
   expectFloats('original', original);
   expectShape(shape);
-  expectNumber('outlierThreshold', outlierThreshold);
+  const { outlierThreshold = 0 } = readOptions('analyzeError', ERROR_OPTIONS, options);
   const dimensions = Uint32Array.from(shape);
   const given = readParams(params);
   return call((engine) => engine.analyzeError(original, dimensions, given, outlierThreshold)) as QuantErrorStats;
 }
 
 /** Options of {@link analyzeErrorFormat}. */
-export interface AnalyzeFormatOptions extends QuantizeOptions {
-  /** An absolute error above it counts as an outlier. */
-  outlierThreshold?: number | undefined;
-}
+export interface AnalyzeFormatOptions extends QuantizeOptions, ErrorStatsOptions {}
 
-const FORMAT_OPTIONS: ReaderTable<AnalyzeFormatOptions> = { ...QUANTIZE_OPTIONS, outlierThreshold: number };
+const FORMAT_OPTIONS: ReaderTable<AnalyzeFormatOptions> = { ...QUANTIZE_OPTIONS, ...ERROR_OPTIONS };
 
 /**
  * The error of a GGUF block format.
@@ -197,22 +205,20 @@ export function analyzeErrorFormat(
 }
 
 /** Options of {@link analyzeError4bit}. */
-export interface AnalyzeError4bitOptions {
-  /** NF4 by default. */
+export interface AnalyzeError4bitOptions extends ErrorStatsOptions {
+  /** The meaning of the codes; `nf4` by default. */
   dataType?: DataType4Bit | undefined;
-  /** Weights per absmax, 64 by default. */
+  /** Weights per block; 64 by default. */
   blockSize?: BlockSize4Bit | undefined;
-  /** Whether the absmax values are also quantized. */
-  double?: boolean | undefined;
-  /** An absolute error above it counts as an outlier. */
-  outlierThreshold?: number | undefined;
+  /** Whether the absmax values are also quantized; `false` by default. */
+  doubleQuant?: boolean | undefined;
 }
 
 const FOUR_BIT_OPTIONS: ReaderTable<AnalyzeError4bitOptions> = {
   dataType: dataTypeReader,
   blockSize: blockSizeReader,
-  double: flag,
-  outlierThreshold: number,
+  doubleQuant: flag,
+  ...ERROR_OPTIONS,
 };
 
 /**
@@ -223,13 +229,8 @@ const FOUR_BIT_OPTIONS: ReaderTable<AnalyzeError4bitOptions> = {
 export function analyzeError4bit(original: Float32Array, options: AnalyzeError4bitOptions = {}): QuantErrorStats {
   expectFloats('original', original);
   const given = readOptions('analyzeError4bit', FOUR_BIT_OPTIONS, options);
-  const { dataType = 'nf4', blockSize = 64, double = false, outlierThreshold = 0 } = given;
-  return analyzeErrorScheme(
-    original,
-    [original.length],
-    { kind: 'fourBit', dataType, blockSize, double },
-    outlierThreshold,
-  );
+  const { outlierThreshold, ...scheme } = given;
+  return analyzeErrorScheme(original, [original.length], { kind: 'fourBit', ...scheme }, { outlierThreshold });
 }
 
 /**
@@ -241,15 +242,23 @@ export function analyzeErrorScheme(
   original: Float32Array,
   shape: readonly number[],
   scheme: Scheme,
-  outlierThreshold = 0,
+  options: ErrorStatsOptions = {},
 ): QuantErrorStats {
   expectFloats('original', original);
   expectShape(shape);
-  expectNumber('outlierThreshold', outlierThreshold);
+  const { outlierThreshold = 0 } = readOptions('analyzeErrorScheme', ERROR_OPTIONS, options);
   const dimensions = Uint32Array.from(shape);
   const given = readScheme(scheme, shape);
   return call((engine) => engine.analyzeErrorScheme(original, dimensions, given, outlierThreshold)) as QuantErrorStats;
 }
+
+/** Options of {@link roundTrip}. */
+export interface RoundTripOptions {
+  /** One non-negative weight for each column; for block formats, see {@link QuantizeOptions}. */
+  importance?: Float32Array | undefined;
+}
+
+const ROUND_TRIP_OPTIONS: ReaderTable<RoundTripOptions> = { importance: floats };
 
 /**
  * Quantizes and decodes a row-major tensor by any {@link Scheme}.
@@ -260,14 +269,44 @@ export function roundTrip(
   original: Float32Array,
   shape: readonly number[],
   scheme: Scheme,
-  importance?: Float32Array,
+  options: RoundTripOptions = {},
 ): Float32Array<ArrayBuffer> {
   expectFloats('original', original);
+  const out = new Float32Array(original.length);
+  intoRoundTrip('roundTrip', original, shape, scheme, out, options);
+  return out;
+}
+
+/**
+ * {@link roundTrip} into the caller's memory, which may be `original` itself.
+ *
+ * @throws As {@link roundTrip}, and `LENGTH` if `out` has another length than `original`. After an error `out` is unchanged.
+ */
+export function roundTripInto(
+  original: Float32Array,
+  shape: readonly number[],
+  scheme: Scheme,
+  out: Float32Array,
+  options: RoundTripOptions = {},
+): void {
+  expectFloats('original', original);
+  expectFloats('out', out);
+  intoRoundTrip('roundTripInto', original, shape, scheme, out, options);
+}
+
+function intoRoundTrip(
+  owner: string,
+  original: Float32Array,
+  shape: readonly number[],
+  scheme: Scheme,
+  out: Float32Array,
+  options: RoundTripOptions,
+): void {
   expectShape(shape);
-  if (importance !== undefined) expectFloats('importance', importance);
+  const { importance } = readOptions(owner, ROUND_TRIP_OPTIONS, options);
   const dimensions = Uint32Array.from(shape);
   const given = readScheme(scheme, shape);
-  return call((engine) => engine.roundTrip(original, dimensions, given, importance)) as Float32Array<ArrayBuffer>;
+  call((engine) => engine.roundTripInto(original, dimensions, given, importance, out));
 }
 
 /**
@@ -332,13 +371,21 @@ export function scaleSensitivity(
   return call((engine) => engine.scaleSensitivity(values, dimensions, given, perturbation)) as ScaleSensitivity;
 }
 
+/** The error with scales multiplied by one factor. */
+export interface ScaleError {
+  /** What every scale was multiplied by. */
+  factor: number;
+  /** The error. */
+  stats: QuantErrorStats;
+}
+
 /** The error with every scale multiplied by each of `factors`: below 1 more is clipped, above 1 the steps are coarser. */
 export function scaleSweep(
   values: Float32Array,
   shape: readonly number[],
   params: QuantParamsFields,
   factors: readonly number[],
-): { factor: number; stats: QuantErrorStats }[] {
+): ScaleError[] {
   expectFloats('values', values);
   expectShape(shape);
   expectArray('factors', factors);

@@ -17,7 +17,7 @@ import {
 import { dispose, release } from '../engine/dispose.js';
 import type { AccuracyBenchmark as EngineBenchmark } from '../engine/bindings.js';
 import { count, offset, readOptions, type ReaderTable } from '../engine/options.js';
-import { readScheme, type Scheme } from './scheme.js';
+import { readScheme, type CompleteScheme, type Scheme } from './scheme.js';
 import { call } from '../engine/wasm.js';
 
 /**
@@ -35,6 +35,19 @@ export function generateGaussianWeights(n: number, mean = 0, stdDev = 1, seed?: 
 }
 
 /**
+ * {@link generateGaussianWeights} into the caller's memory: all of `out`, the same weights as for `n = out.length`.
+ *
+ * @throws As {@link generateGaussianWeights}. After an error `out` is unchanged.
+ */
+export function generateGaussianWeightsInto(out: Float32Array, mean = 0, stdDev = 1, seed?: number): void {
+  expectFloats('out', out);
+  expectNumber('mean', mean, true);
+  expectNumber('stdDev', stdDev, true);
+  expectSeed(seed);
+  call((engine) => engine.generateGaussianWeightsInto(out, mean, stdDev, seed));
+}
+
+/**
  * `n` values uniform in `min..max`.
  *
  * @throws `RANGE` unless `min <= max` are finite.
@@ -45,6 +58,19 @@ export function generateUniformWeights(n: number, min = -1, max = 1, seed?: numb
   expectNumber('max', max, true);
   expectSeed(seed);
   return call((engine) => engine.generateUniformWeights(n, min, max, seed)) as Float32Array<ArrayBuffer>;
+}
+
+/**
+ * {@link generateUniformWeights} into the caller's memory: all of `out`.
+ *
+ * @throws As {@link generateUniformWeights}. After an error `out` is unchanged.
+ */
+export function generateUniformWeightsInto(out: Float32Array, min = -1, max = 1, seed?: number): void {
+  expectFloats('out', out);
+  expectNumber('min', min, true);
+  expectNumber('max', max, true);
+  expectSeed(seed);
+  call((engine) => engine.generateUniformWeightsInto(out, min, max, seed));
 }
 
 /**
@@ -69,6 +95,24 @@ export function generateWeightsWithOutliers(
 }
 
 /**
+ * {@link generateWeightsWithOutliers} into the caller's memory: all of `out`.
+ *
+ * @throws As {@link generateWeightsWithOutliers}. After an error `out` is unchanged.
+ */
+export function generateWeightsWithOutliersInto(
+  out: Float32Array,
+  outlierRatio = 0.01,
+  outlierMagnitude = 10,
+  seed?: number,
+): void {
+  expectFloats('out', out);
+  expectNumber('outlierRatio', outlierRatio);
+  expectNumber('outlierMagnitude', outlierMagnitude, true);
+  expectSeed(seed);
+  call((engine) => engine.generateWeightsWithOutliersInto(out, outlierRatio, outlierMagnitude, seed));
+}
+
+/**
  * `numChannels` rows of `featuresPerChannel` normal values, row `c` of standard deviation
  * `1 + scaleVariance * c / numChannels`.
  *
@@ -89,12 +133,31 @@ export function generateMultiChannelWeights(
   ) as Float32Array<ArrayBuffer>;
 }
 
+/**
+ * {@link generateMultiChannelWeights} into the caller's memory: `numChannels` rows of `out.length / numChannels`.
+ *
+ * @throws As {@link generateMultiChannelWeights}, and `LENGTH` if `out` cannot be divided into so many rows. After an error
+ * `out` is unchanged.
+ */
+export function generateMultiChannelWeightsInto(
+  out: Float32Array,
+  numChannels: number,
+  scaleVariance = 5,
+  seed?: number,
+): void {
+  expectFloats('out', out);
+  expectCount('numChannels', numChannels);
+  expectNumber('scaleVariance', scaleVariance, true);
+  expectSeed(seed);
+  call((engine) => engine.generateMultiChannelWeightsInto(out, numChannels, scaleVariance, seed));
+}
+
 /** One scheme on one tensor. */
 export interface QuantBenchmarkResult {
   /** The name of data and scheme, for display. */
   name: string;
-  /** The scheme. */
-  scheme: Scheme;
+  /** The scheme, with nothing left out. */
+  scheme: CompleteScheme;
   /** Values quantized. */
   numElements: number;
   /** Bytes stored: codes, scales, zero points. */

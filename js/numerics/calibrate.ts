@@ -1,16 +1,16 @@
 /** Observers that find the range of a tensor from batches of it: `src/calibrate/` for JavaScript. */
 
-import { QuantParams, type QuantMode, type QuantRange, type SymmetricRule } from './affine.js';
-import { bitsReader, codeReader, modeReader, rangeReader, ruleReader } from './affine-options.js';
+import { QuantParams, type QuantMode, type QuantRange, type QuantRangeName, type SymmetricRule } from './affine.js';
 import {
-  expectBits,
-  expectBytes,
-  expectChoice,
-  expectFlag,
-  expectFloats,
-  expectInstance,
-  expectNumber,
-} from '../engine/check.js';
+  bitsReader,
+  codeReader,
+  modeReader,
+  namedRangeReader,
+  rangeOf,
+  rangeReader,
+  ruleReader,
+} from './affine-options.js';
+import { expectBits, expectBytes, expectChoice, expectFloats, expectInstance, expectNumber } from '../engine/check.js';
 import { dispose, release } from '../engine/dispose.js';
 import type { Calibrator as EngineCalibrator } from '../engine/bindings.js';
 import { count, number, offset, readFields, readOptions, type ReaderTable } from '../engine/options.js';
@@ -23,10 +23,10 @@ export type { CalibrationMethod, EntropyVariant } from './codec-options.js';
 /** Options that every {@link Calibrator} has. */
 export interface CalibratorOptions {
   /**
-   * The codes, if they differ from the default for the bits: `-(2^(bits-1) - 1)` to `2^(bits-1) - 1` symmetric, `0` to
-   * `2^bits - 1` asymmetric. PyTorch's `quant_min` and `quant_max`.
+   * The codes, by name or by both ends (PyTorch's `quant_min` and `quant_max`): `narrow` by default in symmetric mode, `unsigned`
+   * in asymmetric mode.
    */
-  range?: QuantRange | undefined;
+  range?: QuantRangeName | QuantRange | undefined;
   /** How a symmetric scale follows from the range; `span` by default. */
   rule?: SymmetricRule | undefined;
   /** How to treat NaN and infinity: reject the batch (the default), or skip and count them. */
@@ -41,7 +41,7 @@ export interface CalibratorOptions {
 }
 
 const OPTIONS: ReaderTable<CalibratorOptions> = {
-  range: rangeReader,
+  range: namedRangeReader,
   rule: ruleReader,
   nonFinite: (name, value) => {
     expectChoice<'error' | 'skip'>(name, value, ['error', 'skip']);
@@ -84,7 +84,7 @@ const RESULT: ReaderTable<Pick<CalibrationResult, 'scale' | 'zeroPoint' | 'mode'
  * toBytes} allows a run to be resumed.
  *
  * ```ts
- * const calibrator = Calibrator.percentile(8, false, 0.1, 99.9);
+ * const calibrator = Calibrator.percentile(8, 'asymmetric', 0.1, 99.9);
  * for (const batch of batches) calibrator.observe(batch);
  * const { scale, zeroPoint } = calibrator.compute();
  * ```
@@ -97,51 +97,57 @@ export class Calibrator {
   /**
    * @param method - How the range is chosen.
    * @param bits - 2 to 8.
-   * @param symmetric - Whether the zero point is the middle of the codes.
+   * @param mode - Whether the zero point is the middle of the codes (`symmetric`) or follows from the range.
    * @throws `RANGE` for numbers that the method or the codes do not allow, `ARGUMENT` for an unknown method.
    */
-  constructor(method: CalibrationMethod, bits: number, symmetric: boolean, options: CalibratorOptions = {}) {
+  constructor(method: CalibrationMethod, bits: number, mode: QuantMode = 'symmetric', options: CalibratorOptions = {}) {
     const chosen = methodReader('method', method);
     expectBits(bits);
-    expectFlag('symmetric', symmetric);
-    const given = readOptions('Calibrator', OPTIONS, options);
-    this.#engine = call((engine) => new engine.Calibrator(chosen, { ...given, bits, symmetric }));
+    modeReader('mode', mode);
+    const { range, ...given } = readOptions('Calibrator', OPTIONS, options);
+    const codes = range === undefined ? {} : { range: rangeOf(bits, mode, range) };
+    this.#engine = call((engine) => new engine.Calibrator(chosen, { ...given, ...codes, bits, mode }));
   }
 
   /** From the smallest value to the largest. */
-  static minMax(bits: number, symmetric: boolean, options?: CalibratorOptions): Calibrator {
-    return new Calibrator({ kind: 'minMax' }, bits, symmetric, options);
+  static minMax(bits: number, mode: QuantMode = 'symmetric', options?: CalibratorOptions): Calibrator {
+    return new Calibrator({ kind: 'minMax' }, bits, mode, options);
   }
 
   /** From one percentile, 0 to 100, to another. */
   static percentile(
     bits: number,
-    symmetric: boolean,
+    mode: QuantMode,
     lower: number,
     upper: number,
     options?: CalibratorOptions,
   ): Calibrator {
-    return new Calibrator({ kind: 'percentile', lower, upper }, bits, symmetric, options);
+    return new Calibrator({ kind: 'percentile', lower, upper }, bits, mode, options);
   }
 
   /** Exponential averages of the batches' extremes; `momentum` is the weight of a new batch. */
-  static movingAverage(bits: number, symmetric: boolean, momentum = 0.01, options?: CalibratorOptions): Calibrator {
-    return new Calibrator({ kind: 'movingAverage', momentum }, bits, symmetric, options);
+  static movingAverage(
+    bits: number,
+    mode: QuantMode = 'symmetric',
+    momentum = 0.01,
+    options?: CalibratorOptions,
+  ): Calibrator {
+    return new Calibrator({ kind: 'movingAverage', momentum }, bits, mode, options);
   }
 
   /** Minimises the Kullback-Leibler divergence over 2048 bins. */
   static entropy(
     bits: number,
-    symmetric: boolean,
+    mode: QuantMode = 'symmetric',
     variant: EntropyVariant = 'tensorrt',
     options?: CalibratorOptions,
   ): Calibrator {
-    return new Calibrator({ kind: 'entropy', variant, bins: 2048, levels: 128 }, bits, symmetric, options);
+    return new Calibrator({ kind: 'entropy', variant, bins: 2048, levels: 128 }, bits, mode, options);
   }
 
   /** Minimises the squared error over 2048 bins. */
-  static mse(bits: number, symmetric: boolean, options?: CalibratorOptions): Calibrator {
-    return new Calibrator({ kind: 'mse', bins: 2048 }, bits, symmetric, options);
+  static mse(bits: number, mode: QuantMode = 'symmetric', options?: CalibratorOptions): Calibrator {
+    return new Calibrator({ kind: 'mse', bins: 2048 }, bits, mode, options);
   }
 
   /**
@@ -152,7 +158,7 @@ export class Calibrator {
   static fromBytes(bytes: Uint8Array): Calibrator {
     expectBytes('bytes', bytes);
     const engine = call((engine) => engine.Calibrator.fromBytes(bytes));
-    const calibrator = new Calibrator({ kind: 'minMax' }, 8, true);
+    const calibrator = new Calibrator({ kind: 'minMax' }, 8);
     release(calibrator.#engine);
     calibrator.#engine = engine;
     return calibrator;
@@ -244,11 +250,11 @@ export class Calibrator {
  *
  * @throws `RANGE` for bits, `NON_FINITE` with `details.index`, `NO_DATA` for no values.
  */
-export function calibrateMinMax(values: Float32Array, bits: number, symmetric: boolean): CalibrationResult {
+export function calibrateMinMax(values: Float32Array, bits: number, mode: QuantMode = 'symmetric'): CalibrationResult {
   expectFloats('values', values);
   expectBits(bits);
-  expectFlag('symmetric', symmetric);
-  return call((engine) => engine.calibrateMinMax(values, bits, symmetric)) as CalibrationResult;
+  modeReader('mode', mode);
+  return call((engine) => engine.calibrateMinMax(values, bits, mode)) as CalibrationResult;
 }
 
 /**
@@ -259,16 +265,16 @@ export function calibrateMinMax(values: Float32Array, bits: number, symmetric: b
 export function calibratePercentile(
   values: Float32Array,
   bits: number,
-  symmetric: boolean,
+  mode: QuantMode,
   lower: number,
   upper: number,
 ): CalibrationResult {
   expectFloats('values', values);
   expectBits(bits);
-  expectFlag('symmetric', symmetric);
+  modeReader('mode', mode);
   expectNumber('lower', lower);
   expectNumber('upper', upper);
-  return call((engine) => engine.calibratePercentile(values, bits, symmetric, lower, upper)) as CalibrationResult;
+  return call((engine) => engine.calibratePercentile(values, bits, mode, lower, upper)) as CalibrationResult;
 }
 
 /**

@@ -15,7 +15,7 @@ export interface ErrorFigures {
   /** Signal to quantization noise, `10 log10(sum x^2 / sum e^2)` dB; `Infinity` only if nothing changed. */
   sqnrDb: number;
   /** `sum x y / sqrt(sum x^2 sum y^2)`; 1 if both are all zeros, 0 if one is. */
-  cosine: number;
+  cosineSimilarity: number;
   /** The largest `|e|`. */
   maxError: number;
   /** `sqrt(sum w e^2 / sum w x^2)`: {@link relativeRmse} weighted by importance; only with an importance matrix. */
@@ -41,10 +41,11 @@ export function errorFigures(tiles: readonly ErrorSums[], weighted: boolean): Er
 
 /** Reads the engine's figures: in order, and last whether the weighted error was measured. */
 export function figuresOf(values: Float64Array): ErrorFigures {
-  const [rmse = 0, relativeRmse = 0, sqnrDb = 0, cosine = 0, maxError = 0, weightedError = 0, weighted = 0] = values;
+  const [rmse = 0, relativeRmse = 0, sqnrDb = 0, cosineSimilarity = 0, maxError = 0, weightedError = 0, weighted = 0] =
+    values;
   // Not spread: that would double the size of the object.
-  if (weighted === 0) return { rmse, relativeRmse, sqnrDb, cosine, maxError };
-  return { rmse, relativeRmse, sqnrDb, cosine, maxError, weightedError };
+  if (weighted === 0) return { rmse, relativeRmse, sqnrDb, cosineSimilarity, maxError };
+  return { rmse, relativeRmse, sqnrDb, cosineSimilarity, maxError, weightedError };
 }
 
 /**

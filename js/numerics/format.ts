@@ -95,8 +95,8 @@ export function quantize(
 
 /**
  * {@link quantize} into the caller's memory: nothing is allocated in JavaScript, and the bytes are copied once.
+ * `out` may share memory with `weights`.
  *
- * @returns The number of bytes written, the length of `out`.
  * @throws {@link QuantpressError} as {@link quantize}, and `LENGTH` if `out` does not have exactly the required length.
  * After an error `out` is unchanged.
  */
@@ -105,11 +105,10 @@ export function quantizeInto(
   format: FormatName,
   out: Uint8Array,
   options: QuantizeOptions = {},
-): number {
+): void {
   const { rowLength, importance } = checked('quantizeInto', weights, format, options);
   expectBytes('out', out);
   call((engine) => engine.quantizeInto(weights, format, rowLength, importance, out));
-  return out.length;
 }
 
 /**
@@ -131,17 +130,16 @@ export function dequantize(bytes: Uint8Array, format: FormatName): Float32Array<
 
 /**
  * {@link dequantize} into the caller's memory: nothing is allocated in JavaScript, and the weights are copied once.
+ * `out` may share memory with `bytes`.
  *
- * @returns The number of weights written, the length of `out`.
- * @throws {@link QuantpressError} as {@link dequantize}, and `LENGTH` if `out` does not have exactly the required
- * length. After an error `out` is unchanged.
+ * @throws {@link QuantpressError} as {@link dequantize}, and `LENGTH` if `out` does not have exactly the required length.
+ * After an error `out` is unchanged.
  */
-export function dequantizeInto(bytes: Uint8Array, format: FormatName, out: Float32Array): number {
+export function dequantizeInto(bytes: Uint8Array, format: FormatName, out: Float32Array): void {
   expectBytes('bytes', bytes);
   expectText('format', format);
   expectFloats('out', out);
   call((engine) => engine.dequantizeInto(bytes, format, out));
-  return out.length;
 }
 
 /**

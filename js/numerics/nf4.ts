@@ -1,6 +1,14 @@
 /** QLoRA's 4-bit block-wise formats with double quantization: `src/nf4/` for JavaScript. */
 
-import { expectArray, expectBytes, expectFloats, expectNumber, expectShape, expectText } from '../engine/check.js';
+import {
+  expectArray,
+  expectBytes,
+  expectFloats,
+  expectLength,
+  expectNumber,
+  expectShape,
+  expectText,
+} from '../engine/check.js';
 import { QuantpressError } from '../engine/error.js';
 import {
   bytes,
@@ -109,16 +117,39 @@ const DOUBLE: ReaderTable<DoubleQuantized4BitFields> = {
 const readSingle = (tensor: unknown): Quantized4BitFields => readFields(SINGLE, 'tensor', tensor);
 const readDouble = (tensor: unknown): DoubleQuantized4BitFields => readFields(DOUBLE, 'tensor', tensor);
 
+/** The dtypes of safetensors files. */
+export type SafetensorsDtype =
+  | 'BOOL'
+  | 'U8'
+  | 'I8'
+  | 'F8_E5M2'
+  | 'F8_E4M3'
+  | 'I16'
+  | 'U16'
+  | 'F16'
+  | 'BF16'
+  | 'I32'
+  | 'U32'
+  | 'F32'
+  | 'F64'
+  | 'I64'
+  | 'U64';
+
 /** One tensor of a state dict, as in safetensors. */
 export interface StateTensor {
   /** The full name. */
   name: string;
   /** The dtype's name in safetensors; 4-bit weights use `U8` and `F32`. */
-  dtype: string;
+  dtype: SafetensorsDtype;
   /** The shape. */
   shape: number[];
   /** The bytes, little-endian. */
   data: Uint8Array;
+}
+
+/** A tensor of a file: its dtype may be one that is not known here. */
+export interface AnyStateTensor extends Omit<StateTensor, 'dtype'> {
+  dtype: string;
 }
 
 /** The type bitsandbytes decodes a weight to. */
@@ -134,7 +165,7 @@ export interface LoadedState {
   dtype: StateDtype;
 }
 
-const STATE: ReaderTable<StateTensor> = { name: text, dtype: text, shape: shape as Reader<number[]>, data: bytes };
+const STATE: ReaderTable<AnyStateTensor> = { name: text, dtype: text, shape: shape as Reader<number[]>, data: bytes };
 
 interface Sizes {
   memoryBytes: number;
@@ -348,7 +379,7 @@ export function dequantize4bit(tensor: Quantized4BitFields): Float32Array<ArrayB
   return call((engine) => engine.dequantize4bit(fields)) as Float32Array<ArrayBuffer>;
 }
 
-/** {@link dequantize4bit} into the caller's memory. */
+/** {@link dequantize4bit} into the caller's memory, `tensor.length` values. */
 export function dequantize4bitInto(tensor: Quantized4BitFields, out: Float32Array): void {
   expectFloats('out', out);
   const fields = readSingle(tensor);
@@ -400,11 +431,7 @@ export function quantize4bitDoubleInto(
     ['nestedAbsmax', nestedAbsmax, tensor.nestedAbsmax],
   ] as const;
   // All outputs are checked before any is written.
-  for (const [name, out, made] of outputs) {
-    if (out.length === made.length) continue;
-    const details = { actual: out.length, expected: made.length };
-    throw new QuantpressError('LENGTH', `${name} has length ${out.length}; it must be ${made.length}`, details);
-  }
+  for (const [name, out, made] of outputs) expectLength(name, out.length, made.length);
   for (const [, out, made] of outputs) out.set(made);
   return tensor.offset;
 }
@@ -415,7 +442,7 @@ export function dequantize4bitDouble(tensor: DoubleQuantized4BitFields): Float32
   return call((engine) => engine.dequantize4bitDouble(fields)) as Float32Array<ArrayBuffer>;
 }
 
-/** {@link dequantize4bitDouble} into the caller's memory. */
+/** {@link dequantize4bitDouble} into the caller's memory, `tensor.length` values. */
 export function dequantize4bitDoubleInto(tensor: DoubleQuantized4BitFields, out: Float32Array): void {
   expectFloats('out', out);
   const fields = readDouble(tensor);
@@ -428,7 +455,7 @@ export function dequantize4bitDoubleInto(tensor: DoubleQuantized4BitFields, out:
  * @throws {@link QuantpressError} `ARGUMENT` if a part is missing, `MALFORMED`, `UNSUPPORTED` for a code table that is
  * not bitsandbytes' own, `LENGTH` for parts that do not match.
  */
-export function fromStateDict(tensors: readonly StateTensor[], name: string): LoadedState {
+export function fromStateDict(tensors: readonly AnyStateTensor[], name: string): LoadedState {
   expectArray('tensors', tensors);
   expectText('name', name);
   // Other tensors of the file may have any type.

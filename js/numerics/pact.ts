@@ -1,7 +1,29 @@
 /** PACT, a trained clipping level: `src/qat/learned.rs` for JavaScript. */
 
 import { expectBits, expectBytes, expectFloats, expectNumber } from '../engine/check.js';
+import { QuantpressError } from '../engine/error.js';
 import { call } from '../engine/wasm.js';
+
+/** What {@link Pact.backward} returns. */
+export interface PactGradients {
+  /** The gradient of every input value. */
+  input: Float32Array<ArrayBuffer>;
+  /** The gradient of the clipping level. */
+  alpha: number;
+}
+
+/** The smallest normal number of single precision. */
+const SMALLEST = 2 ** -126;
+
+/** Rejects a level that single precision cannot divide by the number of codes; the engine does so again, where it is used. */
+function expectLevel(alpha: number, bits: number): void {
+  const levels = 2 ** bits - 1;
+  const level = Math.fround(alpha);
+  const [up, down] = [Math.fround(levels / level), Math.fround(level / levels)];
+  if (level > 0 && Number.isFinite(up) && down >= SMALLEST) return;
+  const message = `alpha is ${alpha}, and must be positive and large enough to be divided by ${levels}`;
+  throw new QuantpressError('RANGE', message, { alpha });
+}
 
 /**
  * PACT: a trained clipping level for activations, with unsigned codes below it.
@@ -22,15 +44,22 @@ export class Pact {
   /** The weight of `alpha^2` in the loss. */
   readonly decay: number;
 
-  /** @throws {@link QuantpressError} `RANGE` for bits other than 2 to 8, a level that is not positive, a negative decay. */
+  /**
+   * It does not need `init`.
+   *
+   * @throws {@link QuantpressError} `RANGE` for bits other than 2 to 8, a level that is not positive, a negative decay.
+   */
   constructor(alpha: number, bits: number, decay = 0) {
     expectNumber('alpha', alpha, true);
     expectBits(bits);
     expectNumber('decay', decay, true);
+    if (decay < 0) {
+      throw new QuantpressError('RANGE', `decay is ${decay}, and must be at least 0`, { decay });
+    }
+    expectLevel(alpha, bits);
     this.alpha = alpha;
     this.bits = bits;
     this.decay = decay;
-    this.backward(new Float32Array(0), new Float32Array(0));
   }
 
   /**
@@ -54,18 +83,44 @@ export class Pact {
   /** The clipped, quantized values. */
   forward(input: Float32Array): Float32Array<ArrayBuffer> {
     expectFloats('input', input);
+    const out = new Float32Array(input.length);
+    this.forwardInto(input, out);
+    return out;
+  }
+
+  /**
+   * {@link Pact.forward} into the caller's memory, `input.length` values; it may be `input` itself.
+   *
+   * @throws {@link QuantpressError} `LENGTH` if `out` has another length, `NON_FINITE`, `RANGE` for a level that is no longer
+   * positive. After an error `out` is unchanged.
+   */
+  forwardInto(input: Float32Array, out: Float32Array): void {
+    expectFloats('input', input);
+    expectFloats('out', out);
     const { alpha, bits } = this.#level();
-    return call((engine) => engine.pactForward(input, alpha, bits)) as Float32Array<ArrayBuffer>;
+    call((engine) => engine.pactForwardInto(input, alpha, bits, out));
   }
 
   /** The gradient of every input value, and of the level. */
-  backward(gradient: Float32Array, input: Float32Array): { input: Float32Array<ArrayBuffer>; alpha: number } {
+  backward(gradient: Float32Array, input: Float32Array): PactGradients {
+    expectFloats('input', input);
+    const out = new Float32Array(input.length);
+    const alpha = this.backwardInto(gradient, input, out);
+    return { input: out, alpha };
+  }
+
+  /**
+   * {@link Pact.backward} into the caller's memory, `input.length` values; it may be `gradient` or `input` itself.
+   *
+   * @returns The gradient of the level.
+   * @throws {@link QuantpressError} `LENGTH` for other lengths, `NON_FINITE`. After an error `out` is unchanged.
+   */
+  backwardInto(gradient: Float32Array, input: Float32Array, out: Float32Array): number {
     expectFloats('gradient', gradient);
     expectFloats('input', input);
-    const level = new Float64Array(1);
+    expectFloats('out', out);
     const { alpha, bits, decay } = this.#level();
-    const result = call((engine) => engine.pactBackward(gradient, input, alpha, bits, decay, level));
-    return { input: result as Float32Array<ArrayBuffer>, alpha: level[0] ?? 0 };
+    return call((engine) => engine.pactBackwardInto(gradient, input, alpha, bits, decay, out));
   }
 
   /** The caller trains the level. */

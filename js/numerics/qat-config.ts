@@ -1,10 +1,10 @@
 /** The configuration of fake quantization: the codes to train for, and the observer. */
 
-import type { QuantGranularity } from './affine.js';
-import { bitsReader, codeReader, readGranularity } from './affine-options.js';
-import { expectBits, expectFlag } from '../engine/check.js';
+import type { QuantGranularity, QuantMode, QuantRange, QuantRangeName } from './affine.js';
+import { bitsReader, modeReader, rangeOf, rangeReader, readGranularity } from './affine-options.js';
+import { expectBits } from '../engine/check.js';
 import {
-  flag,
+  doubles,
   floats,
   number,
   readFields,
@@ -13,55 +13,45 @@ import {
   type Reader,
   type ReaderTable,
 } from '../engine/options.js';
-import { call } from '../engine/wasm.js';
 
-/** The codes to train for. */
+/** The codes to train for: the same fields, with the same meaning, as in {@link QuantParams}. */
 export interface FakeQuantConfig {
   /** Bits per code, 2 to 8. */
   bits: number;
   /** Whether the zero point is fixed in the middle of the codes. */
-  symmetric: boolean;
-  /** The smallest code. */
-  qmin: number;
-  /** The largest code. */
-  qmax: number;
-  /** Whether there are as many codes below zero as above. */
-  narrowRange: boolean;
+  mode: QuantMode;
+  /** The codes that may be used. */
+  range: QuantRange;
 }
 
-const CONFIG: ReaderTable<FakeQuantConfig> = {
-  bits: bitsReader,
-  symmetric: flag,
-  qmin: codeReader,
-  qmax: codeReader,
-  narrowRange: flag,
-};
+const CONFIG: ReaderTable<FakeQuantConfig> = { bits: bitsReader, mode: modeReader, range: rangeReader };
 
 /** @internal A configuration in the form of the engine. */
 export const readConfig = (config: unknown): FakeQuantConfig => readFields(CONFIG, 'config', config);
 
-type Convention = 'symmetric' | 'asymmetric' | 'signed' | 'unsigned';
-
-function configOf(convention: Convention, bits: number, symmetric: boolean): FakeQuantConfig {
+function configOf(bits: number, mode: QuantMode, range?: QuantRangeName): FakeQuantConfig {
   expectBits(bits);
-  expectFlag('symmetric', symmetric);
-  return call((engine) => engine.fakeQuantConfig(convention, bits, symmetric)) as FakeQuantConfig;
+  modeReader('mode', mode);
+  return { bits, mode, range: rangeOf(bits, mode, range) };
 }
 
-/** Common configurations. Each throws a {@link QuantpressError} `RANGE` unless `bits` is 2 to 8. */
+/**
+ * Common configurations, as plain objects; they do not need `init`. Each throws a {@link QuantpressError} `RANGE` unless
+ * `bits` is 2 to 8.
+ */
 export const FakeQuantConfig = {
   /** Symmetric around 0 with a narrow range: -127 to 127 at 8 bits. */
-  symmetric: (bits: number): FakeQuantConfig => configOf('symmetric', bits, true),
+  symmetric: (bits: number): FakeQuantConfig => configOf(bits, 'symmetric'),
   /** Asymmetric over unsigned codes: 0 to 255 at 8 bits. */
-  asymmetric: (bits: number): FakeQuantConfig => configOf('asymmetric', bits, false),
+  asymmetric: (bits: number): FakeQuantConfig => configOf(bits, 'asymmetric'),
   /** All signed codes, -128 to 127 at 8 bits: PyTorch's `qint8`. */
-  signed: (bits: number, symmetric: boolean): FakeQuantConfig => configOf('signed', bits, symmetric),
-  /** All unsigned codes, 0 to 255 at 8 bits: PyTorch's `quint8`. */
-  unsigned: (bits: number, symmetric: boolean): FakeQuantConfig => configOf('unsigned', bits, symmetric),
+  signed: (bits: number, mode: QuantMode = 'symmetric'): FakeQuantConfig => configOf(bits, mode, 'signed'),
+  /** All unsigned codes, 0 to 255 at 8 bits: PyTorch's `quint8`. The zero point is 128 if symmetric. */
+  unsigned: (bits: number, mode: QuantMode = 'asymmetric'): FakeQuantConfig => configOf(bits, mode, 'unsigned'),
   /** `symmetric(4)`. */
-  q4Symmetric: (): FakeQuantConfig => configOf('symmetric', 4, true),
+  q4Symmetric: (): FakeQuantConfig => configOf(4, 'symmetric'),
   /** `symmetric(8)`. */
-  q8Symmetric: (): FakeQuantConfig => configOf('symmetric', 8, true),
+  q8Symmetric: (): FakeQuantConfig => configOf(8, 'symmetric'),
 };
 
 /**
@@ -101,6 +91,15 @@ const LEARNED: ReaderTable<LearnedFields> = {
   scales: floats,
   zeroPoints: floats,
 };
+
+const GRADIENTS: ReaderTable<{ input: Float32Array; scales: Float64Array; zeroPoints: Float64Array }> = {
+  input: floats,
+  scales: doubles,
+  zeroPoints: doubles,
+};
+
+/** @internal Memory for gradients, in the form of the engine. */
+export const readGradients = (out: unknown): object => readFields(GRADIENTS, 'out', out);
 
 /** @internal Steps that the caller trains, in the form of the engine. */
 export const readLearned = (learned: unknown): LearnedFields => readFields(LEARNED, 'learned', learned);

@@ -3,14 +3,15 @@
  * arrays.
  */
 
-import { type QuantGranularity, QuantParams, type QuantParamsFields } from './affine.js';
-import { readGranularity } from './affine-options.js';
+import { type QuantGranularity, type QuantMode, QuantParams, type QuantParamsFields } from './affine.js';
+import { checkParams, modeReader, readGranularity } from './affine-options.js';
 import {
   expectBits,
   expectBytes,
   expectFlag,
   expectFloats,
   expectIntegers,
+  expectLength,
   expectObject,
   expectShape,
 } from '../engine/check.js';
@@ -21,6 +22,7 @@ import {
   FAKE_QUANTIZE_OPTIONS,
   FakeQuantConfig,
   readConfig,
+  readGradients,
   readLearned,
   type FakeQuantizeOptions,
 } from './qat-config.js';
@@ -131,11 +133,12 @@ export class FakeQuantize {
    */
   forward(input: Float32Array, shape: readonly number[] = [input?.length]): Float32Array<ArrayBuffer> {
     expectFloats('input', input);
-    expectShape(shape);
-    return call(() => this.#state.forward(input, shape)) as Float32Array<ArrayBuffer>;
+    const out = new Float32Array(input.length);
+    this.forwardInto(input, out, shape);
+    return out;
   }
 
-  /** {@link FakeQuantize.forward} into the caller's memory. */
+  /** {@link FakeQuantize.forward} into the caller's memory, `input.length` values; it may be `input` itself. */
   forwardInto(input: Float32Array, out: Float32Array, shape: readonly number[] = [input?.length]): void {
     expectFloats('input', input);
     expectShape(shape);
@@ -146,13 +149,32 @@ export class FakeQuantize {
   /** A training step: observes if observing is on, then {@link FakeQuantize.forward}. */
   forwardWithCalibration(input: Float32Array, shape: readonly number[] = [input?.length]): Float32Array<ArrayBuffer> {
     expectFloats('input', input);
+    const out = new Float32Array(input.length);
+    this.forwardWithCalibrationInto(input, out, shape);
+    return out;
+  }
+
+  /**
+   * {@link FakeQuantize.forwardWithCalibration} into the caller's memory, `input.length` values; it may be `input`
+   * itself.
+   *
+   * @throws {@link QuantpressError} `LENGTH` if `out` has another length; then nothing was observed.
+   */
+  forwardWithCalibrationInto(input: Float32Array, out: Float32Array, shape: readonly number[] = [input?.length]): void {
+    expectFloats('input', input);
     expectShape(shape);
-    return call(() => this.#state.forwardWithCalibration(input, shape)) as Float32Array<ArrayBuffer>;
+    expectFloats('out', out);
+    call(() => this.#state.forwardWithCalibrationInto(input, shape, out));
   }
 
   /** The straight-through estimator: the gradient unchanged. */
   backward(gradient: Float32Array): Float32Array<ArrayBuffer> {
     return steBackward(gradient);
+  }
+
+  /** {@link FakeQuantize.backward} into the caller's memory, `gradient.length` values. */
+  backwardInto(gradient: Float32Array, out: Float32Array): void {
+    steBackwardInto(gradient, out);
   }
 
   /** The gradient for inputs whose code, including the zero point, is in range, and 0 for clamped ones. */
@@ -161,13 +183,16 @@ export class FakeQuantize {
     input: Float32Array,
     shape: readonly number[] = [input?.length],
   ): Float32Array<ArrayBuffer> {
-    expectFloats('gradient', gradient);
     expectFloats('input', input);
-    expectShape(shape);
-    return call(() => this.#state.backwardClamped(gradient, input, shape)) as Float32Array<ArrayBuffer>;
+    const out = new Float32Array(input.length);
+    this.backwardClampedInto(gradient, input, out, shape);
+    return out;
   }
 
-  /** {@link FakeQuantize.backwardClamped} into the caller's memory. */
+  /**
+   * {@link FakeQuantize.backwardClamped} into the caller's memory, `input.length` values; it may be `gradient` or
+   * `input` itself.
+   */
   backwardClampedInto(
     gradient: Float32Array,
     input: Float32Array,
@@ -266,20 +291,24 @@ interface Settings {
  *
  * @throws {@link QuantpressError} `RANGE` unless `bits` is 2 to 8, `NO_DATA`, `NON_FINITE`.
  */
-export function fakeQuantize(values: Float32Array, bits: number, symmetric: boolean): Float32Array<ArrayBuffer> {
+export function fakeQuantize(
+  values: Float32Array,
+  bits: number,
+  mode: QuantMode = 'symmetric',
+): Float32Array<ArrayBuffer> {
   expectFloats('values', values);
-  expectBits(bits);
-  expectFlag('symmetric', symmetric);
-  return call((engine) => engine.fakeQuantize(values, bits, symmetric)) as Float32Array<ArrayBuffer>;
+  const out = new Float32Array(values.length);
+  fakeQuantizeInto(values, bits, mode, out);
+  return out;
 }
 
-/** {@link fakeQuantize} into the caller's memory. */
-export function fakeQuantizeInto(values: Float32Array, bits: number, symmetric: boolean, out: Float32Array): void {
+/** {@link fakeQuantize} into the caller's memory, `values.length` values; it may be `values` itself. */
+export function fakeQuantizeInto(values: Float32Array, bits: number, mode: QuantMode, out: Float32Array): void {
   expectFloats('values', values);
   expectBits(bits);
-  expectFlag('symmetric', symmetric);
+  modeReader('mode', mode);
   expectFloats('out', out);
-  call((engine) => engine.fakeQuantizeInto(values, bits, symmetric, out));
+  call((engine) => engine.fakeQuantizeInto(values, bits, mode, out));
 }
 
 /**
@@ -291,18 +320,15 @@ export function steBackward(gradient: Float32Array): Float32Array<ArrayBuffer> {
   return new Float32Array(gradient);
 }
 
-/** {@link steBackward} into the caller's memory. */
+/** {@link steBackward} into the caller's memory, `gradient.length` values. */
 export function steBackwardInto(gradient: Float32Array, out: Float32Array): void {
   expectFloats('gradient', gradient);
   expectFloats('out', out);
-  if (out.length !== gradient.length) {
-    const details = { actual: out.length, expected: gradient.length };
-    throw new QuantpressError('LENGTH', `out has length ${out.length}; it must be ${gradient.length}`, details);
-  }
+  expectLength('out', out.length, gradient.length);
   out.set(gradient);
 }
 
-/** What {@link LearnedFakeQuantize.backward} returns. */
+/** What {@link LearnedFakeQuantize.backward} returns, and {@link LearnedFakeQuantize.backwardInto} writes to. */
 export interface LearnedGradients {
   /** The gradient of every input value. */
   input: Float32Array<ArrayBuffer>;
@@ -364,7 +390,11 @@ export class LearnedFakeQuantize {
     return new LearnedFakeQuantize(given, shared, steps);
   }
 
-  /** Creates it with given steps and zero points, one of each per channel. */
+  /**
+   * Creates it with copies of given steps and zero points, one of each per channel, without `init`.
+   *
+   * @throws {@link QuantpressError} `RANGE`, `LENGTH`, and `NON_FINITE` for a zero point that is NaN or infinite.
+   */
   static withParameters(
     config: FakeQuantConfig,
     scales: Float32Array,
@@ -375,9 +405,9 @@ export class LearnedFakeQuantize {
     expectFloats('zeroPoints', zeroPoints);
     const steps = { scales: new Float32Array(scales), zeroPoints: new Float32Array(zeroPoints) };
     const shared = readGranularity('granularity', granularity);
-    const learned = new LearnedFakeQuantize(readConfig(config), shared, steps);
-    learned.toParams();
-    return learned;
+    const given = readConfig(config);
+    checkParams({ ...given, granularity: shared, scales: steps.scales, zeroPoints: rounded(steps.zeroPoints, given) });
+    return new LearnedFakeQuantize(given, shared, steps);
   }
 
   /**
@@ -403,16 +433,53 @@ export class LearnedFakeQuantize {
   /** Returns the values that a quantized network would see. */
   forward(input: Float32Array, shape: readonly number[] = [input?.length]): Float32Array<ArrayBuffer> {
     expectFloats('input', input);
+    const out = new Float32Array(input.length);
+    this.forwardInto(input, out, shape);
+    return out;
+  }
+
+  /**
+   * {@link LearnedFakeQuantize.forward} into the caller's memory, `input.length` values; it may be `input` itself.
+   *
+   * @throws {@link QuantpressError} `LENGTH` if `out` has another length. After an error `out` is unchanged.
+   */
+  forwardInto(input: Float32Array, out: Float32Array, shape: readonly number[] = [input?.length]): void {
+    expectFloats('input', input);
     expectShape(shape);
-    return call((engine) => engine.learnedForward(readLearned(this), input, shape)) as Float32Array<ArrayBuffer>;
+    expectFloats('out', out);
+    call((engine) => engine.learnedForwardInto(readLearned(this), input, shape, out));
   }
 
   /** The gradients of input, steps and zero points. */
   backward(gradient: Float32Array, input: Float32Array, shape: readonly number[] = [input?.length]): LearnedGradients {
+    expectFloats('input', input);
+    const { length } = this.scales;
+    const gradients: LearnedGradients = {
+      input: new Float32Array(input.length),
+      scales: new Float64Array(length),
+      zeroPoints: new Float64Array(length),
+    };
+    this.backwardInto(gradient, input, gradients, shape);
+    return gradients;
+  }
+
+  /**
+   * {@link LearnedFakeQuantize.backward} into the caller's memory, which is overwritten: `out.input` of `input.length`
+   * values, `out.scales` and `out.zeroPoints` of as many as there are steps. `out.input` may be `gradient` or `input` itself.
+   *
+   * @throws {@link QuantpressError} `LENGTH` for other lengths. After an error `out` is unchanged.
+   */
+  backwardInto(
+    gradient: Float32Array,
+    input: Float32Array,
+    out: LearnedGradients,
+    shape: readonly number[] = [input?.length],
+  ): void {
     expectFloats('gradient', gradient);
     expectFloats('input', input);
     expectShape(shape);
-    return call((engine) => engine.learnedBackward(readLearned(this), gradient, input, shape)) as LearnedGradients;
+    const given = readGradients(out);
+    call((engine) => engine.learnedBackwardInto(readLearned(this), gradient, input, shape, given));
   }
 
   /**
@@ -433,6 +500,16 @@ export class LearnedFakeQuantize {
   toParams(): QuantParams {
     return new QuantParams(call((engine) => engine.learnedParams(readLearned(this))) as QuantParamsFields);
   }
+}
+
+/** Zero points as integers among the codes, for a check of the parameters. */
+function rounded(zeroPoints: Float32Array, { range: { qmin, qmax } }: FakeQuantConfig): Int32Array {
+  const index = zeroPoints.findIndex((zeroPoint) => !Number.isFinite(zeroPoint));
+  if (index >= 0) {
+    const message = `zero point ${index} is ${zeroPoints[index]}, and must be a finite number`;
+    throw new QuantpressError('NON_FINITE', message, { index });
+  }
+  return Int32Array.from(zeroPoints, (zeroPoint) => Math.min(Math.max(Math.round(zeroPoint), qmin), qmax));
 }
 
 interface Steps {

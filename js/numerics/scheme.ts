@@ -3,33 +3,56 @@
 import type { QuantGranularity, QuantMode } from './affine.js';
 import { bitsReader, modeReader, readGranularity } from './affine-options.js';
 import type { FormatName } from './format.js';
-import type { DataType4Bit } from './nf4.js';
+import type { BlockSize4Bit, DataType4Bit } from './nf4.js';
 import { blockSizeReader, dataTypeReader } from './codec-options.js';
-import { flag, readKind, text, type KindTable } from '../engine/options.js';
+import { flag, optional, readKind, text, type KindTable } from '../engine/options.js';
 
-/** A quantization and its parameters. */
+/** A quantization and its parameters. What is left out has the default of the function that quantizes so. */
 export type Scheme =
-  /** Integers of 2 to 8 bits with a scale. */
+  /** Integers of 2 to 8 bits with a scale, as `quantizeTensor`: `symmetric` and per tensor by default. */
+  | {
+      kind: 'affine';
+      bits: number;
+      mode?: QuantMode | undefined;
+      granularity?: QuantGranularity | undefined;
+    }
+  /**
+   * A codebook of 16 numbers, as `quantize4bit`: `nf4` in blocks of 64 by default. `doubleQuant` quantizes the absmax values too,
+   * as `quantize4bitDouble`.
+   */
+  | {
+      kind: 'fourBit';
+      dataType?: DataType4Bit | undefined;
+      blockSize?: BlockSize4Bit | undefined;
+      doubleQuant?: boolean | undefined;
+    }
+  /** A GGUF block format, as `quantize`. */
+  | { kind: 'block'; format: FormatName };
+
+/** A scheme in results: nothing is left out. */
+export type CompleteScheme =
   | { kind: 'affine'; bits: number; mode: QuantMode; granularity: QuantGranularity }
-  /** A codebook of 16 numbers, as in bitsandbytes; `double` also quantizes the absmax values. */
-  | { kind: 'fourBit'; dataType: DataType4Bit; blockSize: number; double: boolean }
-  /** A GGUF block format. */
+  | { kind: 'fourBit'; dataType: DataType4Bit; blockSize: BlockSize4Bit; doubleQuant: boolean }
   | { kind: 'block'; format: FormatName };
 
 const SCHEMES: KindTable<Scheme> = {
   affine: {
     bits: bitsReader,
-    mode: modeReader,
+    mode: optional(modeReader),
     // It is read when the shape is known.
-    granularity: (_, value) => value as QuantGranularity,
+    granularity: (_, value) => value as QuantGranularity | undefined,
   },
-  fourBit: { dataType: dataTypeReader, blockSize: blockSizeReader, double: flag },
+  fourBit: {
+    dataType: optional(dataTypeReader),
+    blockSize: optional(blockSizeReader),
+    doubleQuant: optional(flag),
+  },
   block: { format: text },
 };
 
 /** @internal A scheme for tensors of a shape. */
 export function readScheme(value: unknown, shape: readonly number[]): Scheme {
   const scheme = readKind(SCHEMES, 'scheme', value);
-  if (scheme.kind !== 'affine') return scheme;
+  if (scheme.kind !== 'affine' || scheme.granularity === undefined) return scheme;
   return { ...scheme, granularity: readGranularity('scheme.granularity', scheme.granularity, shape) };
 }

@@ -33,8 +33,8 @@ pub enum Scheme {
         data_type: DataType4Bit,
         /// Weights per absmax, 64 to 4096.
         block_size: usize,
-        /// Whether the absmax values are quantized too (double quantization).
-        double: bool,
+        /// Whether the absmax values are quantized too (double quantization); not by default when it is read.
+        double_quant: bool,
     },
     /// A GGUF block format.
     Block {
@@ -43,7 +43,8 @@ pub enum Scheme {
     },
 }
 
-/// The serialized form of a scheme.
+/// The serialized form of a scheme. What is missing has the defaults of the functions: symmetric, per tensor; NF4,
+/// blocks of 64, no double quantization.
 #[cfg(feature = "serde")]
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -54,7 +55,7 @@ struct Fields {
     granularity: Option<QuantGranularity>,
     data_type: Option<DataType4Bit>,
     block_size: Option<usize>,
-    double: Option<bool>,
+    double_quant: Option<bool>,
     format: Option<String>,
 }
 
@@ -63,17 +64,17 @@ impl TryFrom<Fields> for Scheme {
     type Error = String;
 
     fn try_from(fields: Fields) -> Result<Self, String> {
-        let Fields { kind, bits, mode, granularity, data_type, block_size, double, format } = fields;
+        let Fields { kind, bits, mode, granularity, data_type, block_size, double_quant, format } = fields;
         Ok(match &*kind {
             "affine" => Scheme::Affine {
                 bits: needed(&kind, "bits", bits)?,
-                mode: needed(&kind, "mode", mode)?,
-                granularity: needed(&kind, "granularity", granularity)?,
+                mode: mode.unwrap_or_default(),
+                granularity: granularity.unwrap_or_default(),
             },
             "fourBit" => Scheme::FourBit {
-                data_type: needed(&kind, "dataType", data_type)?,
-                block_size: needed(&kind, "blockSize", block_size)?,
-                double: needed(&kind, "double", double)?,
+                data_type: data_type.unwrap_or_default(),
+                block_size: block_size.unwrap_or(Quantize4BitOptions::default().block_size),
+                double_quant: double_quant.unwrap_or_default(),
             },
             "block" => Scheme::Block { format: needed(&kind, "format", format)? },
             _ => return unknown(&kind, &["affine", "fourBit", "block"]),
@@ -120,9 +121,9 @@ impl Scheme {
                 };
                 format!("int{bits} {mode}, {shared}")
             }
-            Scheme::FourBit { data_type, block_size, double } => {
+            Scheme::FourBit { data_type, block_size, double_quant } => {
                 let name = format!("{data_type:?}").to_uppercase();
-                format!("{name}{}, blocks of {block_size}", if *double { " double" } else { "" })
+                format!("{name}{}, blocks of {block_size}", if *double_quant { " double" } else { "" })
             }
             Scheme::Block { format } => format.clone(),
         }
@@ -139,9 +140,9 @@ impl Scheme {
             &Scheme::Affine { bits, mode, granularity } => {
                 affine::quantize_tensor(values, shape, granularity, mode, bits).map(Encoded::Affine)
             }
-            &Scheme::FourBit { data_type, block_size, double } => {
+            &Scheme::FourBit { data_type, block_size, double_quant } => {
                 let options = Quantize4BitOptions { data_type, block_size };
-                if double {
+                if double_quant {
                     nf4::quantize_4bit_double(values, &options).map(Encoded::Double)
                 } else {
                     nf4::quantize_4bit(values, &options).map(Encoded::FourBit)

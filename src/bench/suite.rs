@@ -187,10 +187,10 @@ fn every_scheme() -> Vec<Scheme> {
             schemes.extend(granularities.map(|granularity| Scheme::Affine { bits, mode, granularity }));
         }
     }
-    for (data_type, double) in
+    for (data_type, double_quant) in
         [(DataType4Bit::Nf4, false), (DataType4Bit::Nf4, true), (DataType4Bit::Fp4, false), (DataType4Bit::Int4, false)]
     {
-        schemes.push(Scheme::FourBit { data_type, block_size: 64, double });
+        schemes.push(Scheme::FourBit { data_type, block_size: 64, double_quant });
     }
     let written = formats().iter().filter(|codec| codec.can_encode() && !codec.needs_importance && codec.weights > 1);
     schemes.extend(written.map(|codec| Scheme::block(codec.name)));

@@ -32,8 +32,7 @@ impl CalibratorOptions {
         CalibratorOptions { scheme, non_finite: NonFinite::Error, max_samples: DEFAULT_SAMPLES, seed: 0 }
     }
 
-    fn of_bits(bits: u8, symmetric: bool) -> Result<Self> {
-        let mode = if symmetric { QuantMode::Symmetric } else { QuantMode::Asymmetric };
+    fn of_bits(bits: u8, mode: QuantMode) -> Result<Self> {
         Ok(Self::new(QuantScheme::new(bits, mode)?))
     }
 }
@@ -81,8 +80,8 @@ impl Calibrator {
     ///
     /// # Errors
     /// [`Code::RANGE`] for `bits`.
-    pub fn min_max(bits: u8, symmetric: bool) -> Result<Self> {
-        Self::of(CalibrationMethod::MinMax, bits, symmetric)
+    pub fn min_max(bits: u8, mode: QuantMode) -> Result<Self> {
+        Self::of(CalibrationMethod::MinMax, bits, mode)
     }
 
     /// Creates a percentile calibrator: the range is between two percentiles (0 to 100) of a uniform sample of at most
@@ -90,8 +89,8 @@ impl Calibrator {
     ///
     /// # Errors
     /// [`Code::RANGE`] for `bits`, the percentiles or `max_samples`.
-    pub fn percentile(bits: u8, symmetric: bool, lower: f64, upper: f64, max_samples: usize) -> Result<Self> {
-        let options = CalibratorOptions { max_samples, ..CalibratorOptions::of_bits(bits, symmetric)? };
+    pub fn percentile(bits: u8, mode: QuantMode, lower: f64, upper: f64, max_samples: usize) -> Result<Self> {
+        let options = CalibratorOptions { max_samples, ..CalibratorOptions::of_bits(bits, mode)? };
         Self::new(CalibrationMethod::Percentile { lower, upper }, options)
     }
 
@@ -100,8 +99,8 @@ impl Calibrator {
     ///
     /// # Errors
     /// [`Code::RANGE`] for `bits` or `momentum`.
-    pub fn moving_average(bits: u8, symmetric: bool, momentum: f64) -> Result<Self> {
-        Self::of(CalibrationMethod::MovingAverage { momentum }, bits, symmetric)
+    pub fn moving_average(bits: u8, mode: QuantMode, momentum: f64) -> Result<Self> {
+        Self::of(CalibrationMethod::MovingAverage { momentum }, bits, mode)
     }
 
     /// Creates an entropy calibrator: minimises the Kullback-Leibler divergence over 2048 bins with either reference's
@@ -109,20 +108,20 @@ impl Calibrator {
     ///
     /// # Errors
     /// [`Code::RANGE`] for `bits`.
-    pub fn entropy(bits: u8, symmetric: bool, variant: EntropyVariant) -> Result<Self> {
-        Self::of(CalibrationMethod::Entropy { variant, bins: 2048, levels: 128 }, bits, symmetric)
+    pub fn entropy(bits: u8, mode: QuantMode, variant: EntropyVariant) -> Result<Self> {
+        Self::of(CalibrationMethod::Entropy { variant, bins: 2048, levels: 128 }, bits, mode)
     }
 
     /// Creates an MSE calibrator: minimises the squared error over a histogram with 2048 bins.
     ///
     /// # Errors
     /// [`Code::RANGE`] for `bits`.
-    pub fn mse(bits: u8, symmetric: bool) -> Result<Self> {
-        Self::of(CalibrationMethod::MSE, bits, symmetric)
+    pub fn mse(bits: u8, mode: QuantMode) -> Result<Self> {
+        Self::of(CalibrationMethod::MSE, bits, mode)
     }
 
-    fn of(method: CalibrationMethod, bits: u8, symmetric: bool) -> Result<Self> {
-        Self::new(method, CalibratorOptions::of_bits(bits, symmetric)?)
+    fn of(method: CalibrationMethod, bits: u8, mode: QuantMode) -> Result<Self> {
+        Self::new(method, CalibratorOptions::of_bits(bits, mode)?)
     }
 
     /// Observes a batch. A batch without values, or without finite values under [`NonFinite::Skip`], is not counted.
@@ -312,8 +311,8 @@ fn read_method(input: &mut Reader<'_>) -> Result<CalibrationMethod> {
 ///
 /// # Errors
 /// [`Code::RANGE`] for `bits`, [`Code::NON_FINITE`], [`Code::NO_DATA`] if there are no values.
-pub fn calibrate_min_max(values: &[f32], bits: u8, symmetric: bool) -> Result<CalibrationResult> {
-    let mut calibrator = Calibrator::min_max(bits, symmetric)?;
+pub fn calibrate_min_max(values: &[f32], bits: u8, mode: QuantMode) -> Result<CalibrationResult> {
+    let mut calibrator = Calibrator::min_max(bits, mode)?;
     calibrator.observe(values)?;
     calibrator.compute()
 }
@@ -325,12 +324,12 @@ pub fn calibrate_min_max(values: &[f32], bits: u8, symmetric: bool) -> Result<Ca
 pub fn calibrate_percentile(
     values: &[f32],
     bits: u8,
-    symmetric: bool,
+    mode: QuantMode,
     lower: f64,
     upper: f64,
 ) -> Result<CalibrationResult> {
     let samples = values.len().clamp(1, super::reservoir::MAX_SAMPLES);
-    let mut calibrator = Calibrator::percentile(bits, symmetric, lower, upper, samples)?;
+    let mut calibrator = Calibrator::percentile(bits, mode, lower, upper, samples)?;
     calibrator.observe(values)?;
     calibrator.compute()
 }

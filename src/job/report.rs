@@ -174,7 +174,7 @@ pub struct ErrorFigures {
     /// Signal-to-quantization-noise ratio `10 log10(sum x^2 / sum e^2)` in dB; infinite only if nothing changed.
     pub sqnr_db: f64,
     /// Cosine similarity `sum x y / sqrt(sum x^2 sum y^2)`; 1 if both are all zeros, 0 if only one is.
-    pub cosine: f64,
+    pub cosine_similarity: f64,
     /// The largest `|e|`.
     pub max_error: f64,
     /// `sqrt(sum w e^2 / sum w x^2)`, if there is importance.
@@ -186,7 +186,7 @@ impl ErrorFigures {
     pub fn of(sums: &ErrorSums, weighted: bool) -> Self {
         let ErrorSums { count, error, original, decoded, product, largest, .. } = *sums;
         let share = |error: f64, original: f64| if error == 0.0 { 0.0 } else { (error / original).sqrt() };
-        let cosine = match (original == 0.0, decoded == 0.0) {
+        let cosine_similarity = match (original == 0.0, decoded == 0.0) {
             (false, false) => (product / (original.sqrt() * decoded.sqrt())).clamp(-1.0, 1.0),
             (a, b) => f64::from(u8::from(a == b)),
         };
@@ -194,7 +194,7 @@ impl ErrorFigures {
             rmse: if count == 0.0 { 0.0 } else { (error / count).sqrt() },
             relative_rmse: share(error, original),
             sqnr_db: if error == 0.0 { f64::INFINITY } else { 10.0 * libm::log10(original / error) },
-            cosine,
+            cosine_similarity,
             max_error: largest,
             weighted_error: weighted.then(|| share(sums.weighted_error, sums.weighted_original)),
         }

@@ -1,7 +1,9 @@
 //! The configuration of a fake quantization: bits, range of codes, symmetric or asymmetric.
 
 use crate::affine::{QuantMode, QuantRange, QuantScheme};
-use crate::error::{Code, Error, Result};
+#[cfg(doc)]
+use crate::error::Code;
+use crate::error::Result;
 use crate::serialization::{Reader, Writer};
 
 /// The integer codes to train for.
@@ -13,13 +15,9 @@ pub struct FakeQuantConfig {
     /// Bits per code, 2..=8.
     pub bits: u8,
     /// Whether the zero point is fixed in the middle of the codes.
-    pub symmetric: bool,
-    /// The smallest code.
-    pub qmin: i32,
-    /// The largest code.
-    pub qmax: i32,
-    /// Whether the range is narrow: as many codes below zero as above (`qmin = -qmax`).
-    pub narrow_range: bool,
+    pub mode: QuantMode,
+    /// The codes that may be used.
+    pub range: QuantRange,
 }
 
 impl FakeQuantConfig {
@@ -28,7 +26,7 @@ impl FakeQuantConfig {
     /// # Errors
     /// [`Code::RANGE`] unless `bits` is 2..=8.
     pub fn symmetric(bits: u8) -> Result<Self> {
-        Ok(Self::of(bits, true, QuantRange::narrow(bits)?))
+        Ok(Self::of(bits, QuantMode::Symmetric, QuantRange::narrow(bits)?))
     }
 
     /// Asymmetric with unsigned codes: `0..=255` at 8 bits.
@@ -36,78 +34,84 @@ impl FakeQuantConfig {
     /// # Errors
     /// [`Code::RANGE`] unless `bits` is 2..=8.
     pub fn asymmetric(bits: u8) -> Result<Self> {
-        Ok(Self::of(bits, false, QuantRange::unsigned(bits)?))
+        Ok(Self::of(bits, QuantMode::Asymmetric, QuantRange::unsigned(bits)?))
+    }
+
+    /// The usual codes of a mode: [`symmetric`](Self::symmetric) or [`asymmetric`](Self::asymmetric).
+    ///
+    /// # Errors
+    /// [`Code::RANGE`] unless `bits` is 2..=8.
+    pub fn of_mode(bits: u8, mode: QuantMode) -> Result<Self> {
+        match mode {
+            QuantMode::Symmetric => Self::symmetric(bits),
+            QuantMode::Asymmetric => Self::asymmetric(bits),
+        }
     }
 
     /// The full signed range, `-128..=127` at 8 bits: PyTorch's `qint8`.
     ///
     /// # Errors
     /// [`Code::RANGE`] unless `bits` is 2..=8.
-    pub fn signed(bits: u8, symmetric: bool) -> Result<Self> {
-        Ok(Self::of(bits, symmetric, QuantRange::signed(bits)?))
+    pub fn signed(bits: u8, mode: QuantMode) -> Result<Self> {
+        Ok(Self::of(bits, mode, QuantRange::signed(bits)?))
     }
 
     /// The full unsigned range, `0..=255` at 8 bits: PyTorch's `quint8`. The zero point is 128 if symmetric.
     ///
     /// # Errors
     /// [`Code::RANGE`] unless `bits` is 2..=8.
-    pub fn unsigned(bits: u8, symmetric: bool) -> Result<Self> {
-        Ok(Self::of(bits, symmetric, QuantRange::unsigned(bits)?))
+    pub fn unsigned(bits: u8, mode: QuantMode) -> Result<Self> {
+        Ok(Self::of(bits, mode, QuantRange::unsigned(bits)?))
     }
 
     /// `symmetric(4)`.
     pub const fn q4_symmetric() -> Self {
-        Self::of(4, true, QuantRange { qmin: -7, qmax: 7 })
+        Self::of(4, QuantMode::Symmetric, QuantRange { qmin: -7, qmax: 7 })
     }
 
     /// `symmetric(8)`.
     pub const fn q8_symmetric() -> Self {
-        Self::of(8, true, QuantRange { qmin: -127, qmax: 127 })
+        Self::of(8, QuantMode::Symmetric, QuantRange { qmin: -127, qmax: 127 })
     }
 
-    const fn of(bits: u8, symmetric: bool, QuantRange { qmin, qmax }: QuantRange) -> Self {
-        FakeQuantConfig { bits, symmetric, qmin, qmax, narrow_range: qmin == -qmax }
+    const fn of(bits: u8, mode: QuantMode, range: QuantRange) -> Self {
+        FakeQuantConfig { bits, mode, range }
     }
 
     /// The number of codes.
     pub fn num_levels(&self) -> usize {
-        self.range().levels()
-    }
-
-    /// The range of codes.
-    pub const fn range(&self) -> QuantRange {
-        QuantRange { qmin: self.qmin, qmax: self.qmax }
+        self.range.levels()
     }
 
     /// Converts to a scheme of integer quantization.
     ///
     /// # Errors
-    /// [`Code::RANGE`] if the codes do not fit the bits, [`Code::ARGUMENT`] if `narrow_range` is set but the range is
-    /// not narrow.
+    /// [`Code::RANGE`] if the codes do not fit the bits.
     pub fn scheme(&self) -> Result<QuantScheme> {
-        let FakeQuantConfig { bits, symmetric, qmin, qmax, narrow_range } = *self;
-        if narrow_range && i64::from(qmin) != -i64::from(qmax) {
-            let message =
-                format!("a narrow range must have as many codes below zero as above, but {qmin} to {qmax} does not");
-            return Err(Error::new(Code::ARGUMENT, message)
-                .with("qmin", f64::from(qmin))
-                .with("qmax", f64::from(qmax)));
-        }
-        let mode = if symmetric { QuantMode::Symmetric } else { QuantMode::Asymmetric };
-        QuantScheme::new(bits, mode)?.with_range(self.range())
+        QuantScheme::new(self.bits, self.mode)?.with_range(self.range)
     }
 
     pub(super) fn write(&self, out: &mut Writer) {
-        let FakeQuantConfig { bits, symmetric, qmin, qmax, narrow_range } = *self;
-        out.u8(bits).bool(symmetric).i32(qmin).i32(qmax).bool(narrow_range);
+        let FakeQuantConfig { bits, mode, range: QuantRange { qmin, qmax } } = *self;
+        // The last byte says that the range is narrow, which follows from its ends.
+        out.u8(bits).bool(mode == QuantMode::Symmetric).i32(qmin).i32(qmax).bool(is_narrow(qmin, qmax));
     }
 
     /// Reads a configuration written by [`write`](Self::write), and checks it like [`scheme`](Self::scheme).
     pub(super) fn read(input: &mut Reader<'_>) -> Result<Self> {
         let (bits, symmetric, qmin, qmax) = (input.u8()?, input.bool()?, input.i32()?, input.i32()?);
-        let config = FakeQuantConfig { bits, symmetric, qmin, qmax, narrow_range: input.bool()? };
+        if input.bool()? && !is_narrow(qmin, qmax) {
+            return Err(input.malformed(format!("a narrow range of codes {qmin} to {qmax}")));
+        }
+        let mode = if symmetric { QuantMode::Symmetric } else { QuantMode::Asymmetric };
+        let config = FakeQuantConfig { bits, mode, range: QuantRange { qmin, qmax } };
         config.scheme().map(|_| config)
     }
+}
+
+/// Whether as many codes are below zero as above.
+fn is_narrow(qmin: i32, qmax: i32) -> bool {
+    i64::from(qmin) == -i64::from(qmax)
 }
 
 impl Default for FakeQuantConfig {

@@ -3,7 +3,7 @@
 use super::config::FakeQuantConfig;
 use super::observer::{RangeRule, Ranges};
 use crate::affine::kernel::Affine;
-use crate::affine::{GroupRanges, Prepared, QuantGranularity, QuantMode, QuantParams};
+use crate::affine::{GroupRanges, Prepared, QuantGranularity, QuantParams};
 use crate::error::{Code, Error, Result};
 use crate::serialization::{Reader, Writer};
 use crate::validation;
@@ -126,9 +126,8 @@ impl FakeQuantize {
     /// # Errors
     /// As for [`QuantParams::check`].
     pub fn set_parameters(&mut self, scales: Vec<f32>, zero_points: Vec<i32>) -> Result<()> {
-        let FakeQuantConfig { bits, symmetric, .. } = self.config;
-        let mode = if symmetric { QuantMode::Symmetric } else { QuantMode::Asymmetric };
-        let (granularity, range) = (self.granularity, self.config.range());
+        let FakeQuantConfig { bits, mode, .. } = self.config;
+        let (granularity, range) = (self.granularity, self.config.range);
         let params = QuantParams { scales, zero_points, granularity, mode, bits, range };
         params.check()?;
         self.params = Some(params);
@@ -170,6 +169,7 @@ impl FakeQuantize {
     /// # Errors
     /// As for [`observe`](Self::observe) and [`forward_into`](Self::forward_into).
     pub fn forward_with_calibration_into(&mut self, input: &[f32], shape: &[usize], out: &mut [f32]) -> Result<()> {
+        validation::length("the output", out.len(), input.len())?;
         if self.observing {
             self.observe(input, shape)?;
         }

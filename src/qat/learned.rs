@@ -65,7 +65,7 @@ impl LearnedFakeQuantize {
             zero_points.push(zero_point as f32);
             Ok(())
         })?;
-        if config.symmetric {
+        if config.mode == QuantMode::Symmetric {
             let mut sums = vec![(0.0f64, 0usize); scales.len()];
             for run in layout.runs(0..layout.len()) {
                 for (i, &x) in values[run.range].iter().enumerate() {
@@ -74,7 +74,7 @@ impl LearnedFakeQuantize {
                     *count += 1;
                 }
             }
-            let positive = f64::from(config.qmax - config.range().middle()).max(1.0);
+            let positive = f64::from(config.range.qmax - config.range.middle()).max(1.0);
             for (scale, (sum, count)) in scales.iter_mut().zip(sums) {
                 *scale = ((2.0 * sum / count as f64 / positive.sqrt()) as f32).max(f32::MIN_POSITIVE);
             }
@@ -115,7 +115,7 @@ impl LearnedFakeQuantize {
                 *scale = f32::MIN_POSITIVE;
             }
         }
-        let (low, high) = (self.config.qmin as f32, self.config.qmax as f32);
+        let (low, high) = (self.config.range.qmin as f32, self.config.range.qmax as f32);
         for zero_point in &mut self.zero_points {
             *zero_point = zero_point.clamp(low, high);
         }
@@ -185,16 +185,16 @@ impl LearnedFakeQuantize {
     /// # Errors
     /// [`Code::NON_FINITE`] for a NaN or infinite zero point, and as for [`QuantParams::check`].
     pub fn to_params(&self) -> Result<QuantParams> {
-        let FakeQuantConfig { bits, symmetric, qmin, qmax, .. } = self.config;
+        let FakeQuantConfig { bits, mode, range } = self.config;
         validation::finite(&self.zero_points, "zero point")?;
-        let rounded = |z: &f32| (z.round_ties_even() as i32).clamp(qmin, qmax);
+        let rounded = |z: &f32| (z.round_ties_even() as i32).clamp(range.qmin, range.qmax);
         let params = QuantParams {
             scales: self.scales.clone(),
             zero_points: self.zero_points.iter().map(rounded).collect(),
             granularity: self.granularity,
-            mode: if symmetric { QuantMode::Symmetric } else { QuantMode::Asymmetric },
+            mode,
             bits,
-            range: self.config.range(),
+            range,
         };
         params.check().map(|()| params)
     }
@@ -259,7 +259,7 @@ impl LearnedFakeQuantize {
                 *gradient = sums[group].add(prepared.affine(group), x, *gradient);
             }
         }
-        let positive = f64::from(self.config.qmax).max(1.0);
+        let positive = f64::from(self.config.range.qmax).max(1.0);
         for ((scale, zero_point), sums) in gradients.scales.iter_mut().zip(&mut gradients.zero_points).zip(sums) {
             let factor = 1.0 / (sums.count.max(1.0) * positive).sqrt();
             (*scale, *zero_point) = (sums.scale * factor, sums.zero_point * factor);

@@ -20,6 +20,7 @@ pub(crate) use learned::{pact_bytes, pact_parts};
 pub use observer::RangeRule;
 pub use straight_through::{ste_backward, ste_backward_into};
 
+use crate::affine::QuantMode;
 use crate::error::Result;
 use crate::validation;
 
@@ -27,9 +28,9 @@ use crate::validation;
 ///
 /// # Errors
 /// As for [`fake_quantize_into`].
-pub fn fake_quantize(values: &[f32], bits: u8, symmetric: bool) -> Result<Vec<f32>> {
+pub fn fake_quantize(values: &[f32], bits: u8, mode: QuantMode) -> Result<Vec<f32>> {
     let mut out = validation::zeros(values.len())?;
-    fake_quantize_into(values, bits, symmetric, &mut out)?;
+    fake_quantize_into(values, bits, mode, &mut out)?;
     Ok(out)
 }
 
@@ -39,7 +40,7 @@ pub fn fake_quantize(values: &[f32], bits: u8, symmetric: bool) -> Result<Vec<f3
 /// [`Code::RANGE`](crate::Code::RANGE) unless `bits` is 2..=8, [`Code::NO_DATA`](crate::Code::NO_DATA) if there are no
 /// values, [`Code::NON_FINITE`](crate::Code::NON_FINITE) with the index of the first NaN or infinite value,
 /// [`Code::LENGTH`](crate::Code::LENGTH) if `out` has a different length.
-pub fn fake_quantize_into(values: &[f32], bits: u8, symmetric: bool, out: &mut [f32]) -> Result<()> {
-    let config = if symmetric { FakeQuantConfig::symmetric(bits)? } else { FakeQuantConfig::asymmetric(bits)? };
+pub fn fake_quantize_into(values: &[f32], bits: u8, mode: QuantMode, out: &mut [f32]) -> Result<()> {
+    let config = FakeQuantConfig::of_mode(bits, mode)?;
     FakeQuantize::new(config)?.forward_with_calibration_into(values, &[values.len()], out)
 }

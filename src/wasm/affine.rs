@@ -1,7 +1,7 @@
 //! JavaScript bindings of `affine/`.
 
 use super::fields::{Fields, bytes, counts, floats, from_js, integers, object};
-use super::tiles::{Array as _, Input, Output, for_each_tile, map_tiles, tiles};
+use super::tiles::{Array as _, Input, Output, fill, for_each_tile, map_tiles, tiles};
 use crate::affine::{
     self, GroupRanges, Prepared, QuantGranularity, QuantMode, QuantParams, QuantRange, QuantScheme, QuantizedTensor,
     SymmetricRule,
@@ -240,11 +240,12 @@ pub fn compare_granularities(
     Ok(to_js(&errors.into_iter().map(report).collect::<Vec<_>>()))
 }
 
-/// See [`affine::pack_codes`]; if `signed`, the codes must fit as signed integers.
-#[wasm_bindgen(js_name = packCodes)]
-pub fn pack_codes(codes: &[u8], bits: u8, signed: bool) -> Result<Vec<u8>, Error> {
+/// See [`affine::pack_codes_into`]; if `signed`, the codes must fit as signed integers.
+#[wasm_bindgen(js_name = packCodesInto)]
+pub fn pack_codes_into(codes: &[u8], bits: u8, signed: bool, out: &Uint8Array) -> Result<(), Error> {
     affine::check_width(codes, bits, signed.then_some(true))?;
-    affine::pack_codes(codes, bits)
+    let len = affine::packed_len(codes.len(), bits);
+    fill("the packed output", out, len, |out| affine::pack_codes_into(codes, bits, out))
 }
 
 /// See [`affine::unpack_codes`].
@@ -253,10 +254,10 @@ pub fn unpack_codes(packed: &[u8], bits: u8, signed: bool, count: usize) -> Resu
     affine::unpack_codes(packed, bits, signed, count)
 }
 
-/// See [`QuantParams::check`].
-#[wasm_bindgen(js_name = checkParams)]
-pub fn check_params(params: &JsValue) -> Result<(), Error> {
-    params_from_js(params)?.check()
+/// See [`affine::unpack_codes_into`].
+#[wasm_bindgen(js_name = unpackCodesInto)]
+pub fn unpack_codes_into(packed: &[u8], bits: u8, signed: bool, out: &Uint8Array) -> Result<(), Error> {
+    fill("the output", out, out.len(), |out| affine::unpack_codes_into(packed, bits, signed, out))
 }
 
 /// See [`QuantParams::to_bytes`].

@@ -2,7 +2,7 @@
 
 use super::affine::params_from_js;
 use super::plain::{read, write};
-use super::tiles::for_each_tile;
+use super::tiles::{fill, for_each_tile};
 use crate::analysis::{self, Histogram, QuantErrorStats, Scheme};
 use crate::error::Error;
 use crate::validation;
@@ -93,16 +93,19 @@ pub fn analyze_error_scheme(
     write(&analysis::analyze_error_scheme(original, &shape(of_shape), &scheme, outlier_threshold)?)
 }
 
-/// The dequantized values of a tensor and its encoded size. See [`Scheme::round_trip`].
-#[wasm_bindgen(js_name = roundTrip)]
-pub fn round_trip(
+/// The dequantized values of a tensor. See [`Scheme::encode`].
+#[wasm_bindgen(js_name = roundTripInto)]
+pub fn round_trip_into(
     original: &[f32],
     of_shape: &[u32],
     scheme: JsValue,
     importance: Option<Box<[f32]>>,
-) -> Result<Vec<f32>, Error> {
+    out: &Float32Array,
+) -> Result<(), Error> {
     let scheme: Scheme = read("scheme", scheme)?;
-    scheme.round_trip(original, &shape(of_shape), importance.as_deref()).map(|(decoded, _)| decoded)
+    fill("the output", out, original.len(), |out| {
+        scheme.encode(original, &shape(of_shape), importance.as_deref())?.decode_into(out)
+    })
 }
 
 /// See [`analysis::theoretical_sqnr`].

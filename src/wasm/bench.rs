@@ -1,6 +1,7 @@
 //! JavaScript bindings of `bench/`.
 
 use super::plain::{read, write};
+use super::tiles::{Array as _, fill};
 use crate::analysis::Scheme;
 use crate::bench::digits::{self, Digits};
 use crate::bench::{self, QuantBenchmarkResult};
@@ -44,6 +45,54 @@ pub fn generate_multi_channel_weights(
     with_seed: Option<f64>,
 ) -> Result<Vec<f32>, Error> {
     bench::generate_multi_channel_weights(num_channels, features_per_channel, scale_variance, seed(with_seed))
+}
+
+/// See [`bench::generate_gaussian_weights_into`].
+#[wasm_bindgen(js_name = generateGaussianWeightsInto)]
+pub fn generate_gaussian_weights_into(
+    out: &Float32Array,
+    mean: f32,
+    std_dev: f32,
+    with_seed: Option<f64>,
+) -> Result<(), Error> {
+    fill("out", out, out.len(), |out| bench::generate_gaussian_weights_into(out, mean, std_dev, seed(with_seed)))
+}
+
+/// See [`bench::generate_uniform_weights_into`].
+#[wasm_bindgen(js_name = generateUniformWeightsInto)]
+pub fn generate_uniform_weights_into(
+    out: &Float32Array,
+    min: f32,
+    max: f32,
+    with_seed: Option<f64>,
+) -> Result<(), Error> {
+    fill("out", out, out.len(), |out| bench::generate_uniform_weights_into(out, min, max, seed(with_seed)))
+}
+
+/// See [`bench::generate_weights_with_outliers_into`].
+#[wasm_bindgen(js_name = generateWeightsWithOutliersInto)]
+pub fn generate_weights_with_outliers_into(
+    out: &Float32Array,
+    outlier_ratio: f64,
+    outlier_magnitude: f32,
+    with_seed: Option<f64>,
+) -> Result<(), Error> {
+    fill("out", out, out.len(), |out| {
+        bench::generate_weights_with_outliers_into(out, outlier_ratio, outlier_magnitude, seed(with_seed))
+    })
+}
+
+/// See [`bench::generate_multi_channel_weights_into`].
+#[wasm_bindgen(js_name = generateMultiChannelWeightsInto)]
+pub fn generate_multi_channel_weights_into(
+    out: &Float32Array,
+    num_channels: usize,
+    scale_variance: f32,
+    with_seed: Option<f64>,
+) -> Result<(), Error> {
+    fill("out", out, out.len(), |out| {
+        bench::generate_multi_channel_weights_into(out, num_channels, scale_variance, seed(with_seed))
+    })
 }
 
 fn result_to_js(result: &QuantBenchmarkResult) -> Result<JsValue, Error> {

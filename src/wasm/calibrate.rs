@@ -14,7 +14,8 @@ use wasm_bindgen::prelude::*;
 #[serde(rename_all = "camelCase")]
 struct Options {
     bits: u8,
-    symmetric: bool,
+    #[serde(default)]
+    mode: QuantMode,
     range: Option<QuantRange>,
     #[serde(default)]
     rule: SymmetricRule,
@@ -27,8 +28,7 @@ struct Options {
 
 impl Options {
     fn into_options(self) -> Result<CalibratorOptions, Error> {
-        let mode = if self.symmetric { QuantMode::Symmetric } else { QuantMode::Asymmetric };
-        let scheme = QuantScheme::new(self.bits, mode)?.with_rule(self.rule);
+        let scheme = QuantScheme::new(self.bits, self.mode)?.with_rule(self.rule);
         let scheme = self.range.map_or(Ok(scheme), |range| scheme.with_range(range))?;
         let usual = CalibratorOptions::new(scheme);
         let max_samples = self.max_samples.unwrap_or(usual.max_samples);
@@ -103,8 +103,8 @@ impl Calibrator {
 
 /// See [`calibrate::calibrate_min_max`].
 #[wasm_bindgen(js_name = calibrateMinMax)]
-pub fn calibrate_min_max(values: &Float32Array, bits: u8, symmetric: bool) -> Result<JsValue, Error> {
-    let mut calibrator = calibrate::Calibrator::min_max(bits, symmetric)?;
+pub fn calibrate_min_max(values: &Float32Array, bits: u8, mode: JsValue) -> Result<JsValue, Error> {
+    let mut calibrator = calibrate::Calibrator::min_max(bits, read("mode", mode)?)?;
     if values.length() > 0 {
         let mut ranges = GroupRanges::new(QuantGranularity::PerTensor.layout(&[values.length() as usize])?);
         for_each_tile(values, |values| ranges.add(values))?;
@@ -115,14 +115,8 @@ pub fn calibrate_min_max(values: &Float32Array, bits: u8, symmetric: bool) -> Re
 
 /// See [`calibrate::calibrate_percentile`].
 #[wasm_bindgen(js_name = calibratePercentile)]
-pub fn calibrate_percentile(
-    values: &[f32],
-    bits: u8,
-    symmetric: bool,
-    lower: f64,
-    upper: f64,
-) -> Result<JsValue, Error> {
-    write(&calibrate::calibrate_percentile(values, bits, symmetric, lower, upper)?)
+pub fn calibrate_percentile(values: &[f32], bits: u8, mode: JsValue, lower: f64, upper: f64) -> Result<JsValue, Error> {
+    write(&calibrate::calibrate_percentile(values, bits, read("mode", mode)?, lower, upper)?)
 }
 
 /// See [`calibrate::percentile`].

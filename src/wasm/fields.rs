@@ -3,7 +3,7 @@
 use super::object::Object;
 use crate::error::{Code, Error, Result};
 use crate::validation;
-use js_sys::{Array, Float32Array, Float64Array, Int32Array, Reflect, Uint8Array};
+use js_sys::{Array, Float32Array, Int32Array, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
 
 /// Creates an object with these fields.
@@ -19,11 +19,6 @@ pub fn bytes(values: &[u8]) -> JsValue {
 /// Creates a `Float32Array`.
 pub fn floats(values: &[f32]) -> JsValue {
     Float32Array::from(values).into()
-}
-
-/// Creates a `Float64Array`.
-pub fn doubles(values: &[f64]) -> JsValue {
-    Float64Array::from(values).into()
 }
 
 /// Creates an `Int32Array`.

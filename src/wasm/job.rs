@@ -299,9 +299,9 @@ impl ModelReport {
 
 /// The error figures in order; the last number is whether the one before it was measured.
 fn figures_of(figures: &ErrorFigures) -> [f64; 7] {
-    let ErrorFigures { rmse, relative_rmse, sqnr_db, cosine, max_error, weighted_error } = *figures;
+    let ErrorFigures { rmse, relative_rmse, sqnr_db, cosine_similarity, max_error, weighted_error } = *figures;
     let measured = f64::from(u8::from(weighted_error.is_some()));
-    [rmse, relative_rmse, sqnr_db, cosine, max_error, weighted_error.unwrap_or_default(), measured]
+    [rmse, relative_rmse, sqnr_db, cosine_similarity, max_error, weighted_error.unwrap_or_default(), measured]
 }
 
 /// Calculates the figures of tiles from their [sums](ErrorSums), one after the other in the order of the tensor; in the order of

@@ -14,14 +14,15 @@ const SMALL: usize = 4096;
 #[wasm_bindgen]
 impl ModelHeader {
     /// `[key, type, length, value]` for every pair, in file order, as one flat array. `length` is undefined except for
-    /// arrays; `value` is undefined if it is large, to be read with [`Self::text`] or [`Self::items`].
+    /// arrays, whose `type` is that of their elements; `value` is undefined if it is large, to be read with
+    /// [`Self::text`] or [`Self::items`].
     pub fn metadata(&self) -> js_sys::Array {
         let pairs = js_sys::Array::new();
         for pair in self.header.metadata() {
             let value = pair.value();
             let (kind, length) = match value {
-                Value::Array(array) => (format!("{}[]", array.element.name), JsValue::from(array.len as f64)),
-                _ => (value.value_type().name.to_owned(), JsValue::UNDEFINED),
+                Value::Array(array) => (array.element.name, JsValue::from(array.len as f64)),
+                _ => (value.value_type().name, JsValue::UNDEFINED),
             };
             let small = pair.raw.len() <= SMALL;
             for part in [pair.key.into(), kind.into(), length, if small { plain(&value) } else { JsValue::UNDEFINED }] {
@@ -100,11 +101,11 @@ fn plain(value: &Value) -> JsValue {
     }
 }
 
-/// The elements of an array; for nested arrays `{ type, value }` each.
+/// The elements of an array; for nested arrays `{ type: 'array', of, value }` each.
 fn items(array: &Array) -> JsValue {
     let item = |item: Value| match item {
         Value::Array(inner) => {
-            let object = Object::new().value("type", format!("{}[]", inner.element.name));
+            let object = Object::new().value("type", ValueType::ARRAY.name).value("of", inner.element.name);
             object.value("value", items(&inner)).done()
         }
         item => plain(&item),

@@ -1,10 +1,10 @@
 //! JavaScript bindings of `qat/`.
 
 use super::affine::{params_to_js, shape_from_js};
-use super::fields::{Fields, doubles, floats, from_js, object};
-use super::tiles::{Array as _, Input, Output, for_each_tile, map_tiles, tiles};
-use crate::affine::{GroupRanges, QuantGranularity};
-use crate::error::{Code, Error};
+use super::fields::{Fields, floats, from_js, object};
+use super::tiles::{Array as _, Input, Output, fill, for_each_tile, map_tiles, tiles};
+use crate::affine::{GroupRanges, QuantGranularity, QuantMode, QuantRange};
+use crate::error::Error;
 use crate::qat::{self, FakeQuantConfig, LearnedFakeQuantize, Pact, RangeRule};
 use crate::validation;
 use js_sys::{Float32Array, Float64Array};
@@ -13,36 +13,25 @@ use wasm_bindgen::prelude::*;
 
 /// A [`FakeQuantConfig`] as an object.
 #[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
 struct Config {
     bits: u8,
-    symmetric: bool,
-    qmin: i32,
-    qmax: i32,
-    narrow_range: bool,
+    mode: QuantMode,
+    range: QuantRange,
 }
 
 fn config_from_js(value: JsValue) -> Result<FakeQuantConfig, Error> {
-    let Config { bits, symmetric, qmin, qmax, narrow_range } = from_js("config", value)?;
-    Ok(FakeQuantConfig { bits, symmetric, qmin, qmax, narrow_range })
-}
-
-/// The configuration of a convention: "symmetric", "asymmetric", "signed" or "unsigned".
-#[wasm_bindgen(js_name = fakeQuantConfig)]
-pub fn fake_quant_config(convention: &str, bits: u8, symmetric: bool) -> Result<JsValue, JsValue> {
-    let config = match convention {
-        "symmetric" => FakeQuantConfig::symmetric(bits),
-        "asymmetric" => FakeQuantConfig::asymmetric(bits),
-        "signed" => FakeQuantConfig::signed(bits, symmetric),
-        "unsigned" => FakeQuantConfig::unsigned(bits, symmetric),
-        other => Err(Error::new(Code::UNKNOWN_NAME, format!("unknown convention '{other}'"))),
-    }?;
-    config_to_js(config)
+    let Config { bits, mode, range } = from_js("config", value)?;
+    Ok(FakeQuantConfig { bits, mode, range })
 }
 
 fn config_to_js(config: FakeQuantConfig) -> Result<JsValue, JsValue> {
-    let FakeQuantConfig { bits, symmetric, qmin, qmax, narrow_range } = config;
-    Ok(serde_wasm_bindgen::to_value(&Config { bits, symmetric, qmin, qmax, narrow_range })?)
+    let FakeQuantConfig { bits, mode, range } = config;
+    Ok(serde_wasm_bindgen::to_value(&Config { bits, mode, range })?)
+}
+
+/// A mode from its name.
+fn mode_from_js(mode: JsValue) -> Result<QuantMode, Error> {
+    from_js("mode", mode)
 }
 
 /// A [`qat::FakeQuantize`] with its state.
@@ -76,27 +65,22 @@ impl FakeQuantizeState {
         self.0.set_parameters(scales, zero_points)
     }
 
-    /// See [`qat::FakeQuantize::forward`].
-    pub fn forward(&self, input: &[f32], shape: &JsValue) -> Result<Vec<f32>, Error> {
-        self.0.forward(input, &shape_from_js(shape)?)
-    }
-
     /// See [`qat::FakeQuantize::forward_into`].
     #[wasm_bindgen(js_name = forwardInto)]
     pub fn forward_into(&self, input: &Float32Array, shape: &JsValue, out: &Float32Array) -> Result<(), Error> {
         forward_into(&self.0, input, &shape_from_js(shape)?, out)
     }
 
-    /// See [`qat::FakeQuantize::forward_with_calibration`].
-    #[wasm_bindgen(js_name = forwardWithCalibration)]
-    pub fn forward_with_calibration(&mut self, input: &[f32], shape: &JsValue) -> Result<Vec<f32>, Error> {
-        self.0.forward_with_calibration(input, &shape_from_js(shape)?)
-    }
-
-    /// See [`qat::FakeQuantize::backward_clamped`].
-    #[wasm_bindgen(js_name = backwardClamped)]
-    pub fn backward_clamped(&self, gradient: &[f32], input: &[f32], shape: &JsValue) -> Result<Vec<f32>, Error> {
-        self.0.backward_clamped(gradient, input, &shape_from_js(shape)?)
+    /// See [`qat::FakeQuantize::forward_with_calibration_into`].
+    #[wasm_bindgen(js_name = forwardWithCalibrationInto)]
+    pub fn forward_with_calibration_into(
+        &mut self,
+        input: &[f32],
+        shape: &JsValue,
+        out: &Float32Array,
+    ) -> Result<(), Error> {
+        let shape = shape_from_js(shape)?;
+        fill("the output", out, input.len(), |out| self.0.forward_with_calibration_into(input, &shape, out))
     }
 
     /// See [`qat::FakeQuantize::backward_clamped_into`].
@@ -214,16 +198,10 @@ fn forward_into(
     map_tiles(input, out, |start, input, out| qat::forward_part(prepared.as_ref(), input, start, out))
 }
 
-/// See [`qat::fake_quantize`].
-#[wasm_bindgen(js_name = fakeQuantize)]
-pub fn fake_quantize(values: &[f32], bits: u8, symmetric: bool) -> Result<Vec<f32>, Error> {
-    qat::fake_quantize(values, bits, symmetric)
-}
-
 /// See [`qat::fake_quantize_into`].
 #[wasm_bindgen(js_name = fakeQuantizeInto)]
-pub fn fake_quantize_into(values: &Float32Array, bits: u8, symmetric: bool, out: &Float32Array) -> Result<(), Error> {
-    let config = if symmetric { FakeQuantConfig::symmetric(bits)? } else { FakeQuantConfig::asymmetric(bits)? };
+pub fn fake_quantize_into(values: &Float32Array, bits: u8, mode: JsValue, out: &Float32Array) -> Result<(), Error> {
+    let config = FakeQuantConfig::of_mode(bits, mode_from_js(mode)?)?;
     let (mut fake, shape) = (qat::FakeQuantize::new(config)?, [values.len()]);
     let mut ranges = GroupRanges::new(QuantGranularity::PerTensor.layout(&shape)?);
     for_each_tile(values, |values| ranges.add(values))?;
@@ -251,21 +229,40 @@ pub fn learned_steps(config: JsValue, granularity: JsValue, values: &[f32], shap
     Ok(steps_to_js(&learned))
 }
 
-/// See [`LearnedFakeQuantize::forward`].
-#[wasm_bindgen(js_name = learnedForward)]
-pub fn learned_forward(learned: &JsValue, input: &[f32], shape: &JsValue) -> Result<Vec<f32>, Error> {
-    learned_from_js(learned)?.forward(input, &shape_from_js(shape)?)
+/// See [`LearnedFakeQuantize::forward_into`].
+#[wasm_bindgen(js_name = learnedForwardInto)]
+pub fn learned_forward_into(
+    learned: &JsValue,
+    input: &[f32],
+    shape: &JsValue,
+    out: &Float32Array,
+) -> Result<(), Error> {
+    let (learned, shape) = (learned_from_js(learned)?, shape_from_js(shape)?);
+    fill("the output", out, input.len(), |out| learned.forward_into(input, &shape, out))
 }
 
-/// See [`LearnedFakeQuantize::backward`]; returns `{ input, scales, zeroPoints }`.
-#[wasm_bindgen(js_name = learnedBackward)]
-pub fn learned_backward(learned: &JsValue, gradient: &[f32], input: &[f32], shape: &JsValue) -> Result<JsValue, Error> {
-    let gradients = learned_from_js(learned)?.backward(gradient, input, &shape_from_js(shape)?)?;
-    Ok(object(&[
-        ("input", floats(&gradients.input)),
-        ("scales", doubles(&gradients.scales)),
-        ("zeroPoints", doubles(&gradients.zero_points)),
-    ]))
+/// See [`LearnedFakeQuantize::backward`]; `out` is `{ input, scales, zeroPoints }`.
+#[wasm_bindgen(js_name = learnedBackwardInto)]
+pub fn learned_backward_into(
+    learned: &JsValue,
+    gradient: &[f32],
+    input: &[f32],
+    shape: &JsValue,
+    out: &JsValue,
+) -> Result<(), Error> {
+    let (learned, fields) = (learned_from_js(learned)?, Fields(out));
+    let of_input = fields.typed::<Float32Array>("input", "a Float32Array")?;
+    let of_scales = fields.typed::<Float64Array>("scales", "a Float64Array")?;
+    let of_zero_points = fields.typed::<Float64Array>("zeroPoints", "a Float64Array")?;
+    // All lengths are checked before anything is written.
+    validation::length("the gradient of the input", of_input.len(), input.len())?;
+    validation::length("the gradient of the scales", of_scales.len(), learned.scales.len())?;
+    validation::length("the gradient of the zero points", of_zero_points.len(), learned.scales.len())?;
+    let gradients = learned.backward(gradient, input, &shape_from_js(shape)?)?;
+    of_input.copy_from(&gradients.input);
+    of_scales.copy_from(&gradients.scales);
+    of_zero_points.copy_from(&gradients.zero_points);
+    Ok(())
 }
 
 /// See [`LearnedFakeQuantize::clamp_parameters`]; returns `{ scales, zeroPoints }`.
@@ -315,23 +312,27 @@ pub fn pact_from_bytes(bytes: &[u8]) -> Result<Vec<f64>, Error> {
     Ok(vec![alpha, f64::from(bits), decay])
 }
 
-/// See [`Pact::forward`].
-#[wasm_bindgen(js_name = pactForward)]
-pub fn pact_forward(input: &[f32], alpha: f32, bits: u8) -> Result<Vec<f32>, Error> {
-    Pact::new(alpha, bits, 0.0)?.forward(input)
+/// See [`Pact::forward_into`].
+#[wasm_bindgen(js_name = pactForwardInto)]
+pub fn pact_forward_into(input: &[f32], alpha: f32, bits: u8, out: &Float32Array) -> Result<(), Error> {
+    let pact = Pact::new(alpha, bits, 0.0)?;
+    fill("the output", out, input.len(), |out| pact.forward_into(input, out))
 }
 
-/// See [`Pact::backward_into`]; the gradient of the level is written to `alpha_gradient[0]`.
-#[wasm_bindgen(js_name = pactBackward)]
-pub fn pact_backward(
+/// See [`Pact::backward_into`]; returns the gradient of the level.
+#[wasm_bindgen(js_name = pactBackwardInto)]
+pub fn pact_backward_into(
     gradient: &[f32],
     input: &[f32],
     alpha: f32,
     bits: u8,
     decay: f32,
-    alpha_gradient: &Float64Array,
-) -> Result<Vec<f32>, Error> {
-    let (out, level) = Pact::new(alpha, bits, decay)?.backward(gradient, input)?;
-    alpha_gradient.set_index(0, level);
-    Ok(out)
+    out: &Float32Array,
+) -> Result<f64, Error> {
+    let (pact, mut level) = (Pact::new(alpha, bits, decay)?, 0.0);
+    fill("the output", out, input.len(), |out| {
+        level = pact.backward_into(gradient, input, out)?;
+        Ok(())
+    })?;
+    Ok(level)
 }

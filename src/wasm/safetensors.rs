@@ -110,11 +110,11 @@ impl SafetensorsModel {
         columns.done()
     }
 
-    /// Like [`ModelHeader`](super::model::ModelHeader)'s: `[key, "str", undefined, value]` per entry, as one flat
+    /// Like [`ModelHeader`](super::model::ModelHeader)'s: `[key, "string", undefined, value]` per entry, as one flat
     /// array.
     pub fn metadata(&self) -> js_sys::Array {
         let pairs = self.folder.metadata().iter();
-        pairs.flat_map(|(key, value)| [key.into(), "str".into(), JsValue::UNDEFINED, value.into()]).collect()
+        pairs.flat_map(|(key, value)| [key.into(), "string".into(), JsValue::UNDEFINED, value.into()]).collect()
     }
 
     /// Plans the conversion to GGUF, see [`Source`], or to one of bitsandbytes' formats; `imatrix_name` is the name of

@@ -3,7 +3,7 @@
 
 use crate::error::Result;
 use crate::validation;
-use js_sys::{Float32Array, Object, Uint8Array};
+use js_sys::{Float32Array, Float64Array, Object, Uint8Array};
 use std::ops::Range;
 use wasm_bindgen::JsValue;
 
@@ -57,7 +57,7 @@ macro_rules! array {
         }
     )+};
 }
-array! { Float32Array: f32, Uint8Array: u8 }
+array! { Float32Array: f32, Float64Array: f64, Uint8Array: u8 }
 
 /// An array that is read tile by tile.
 pub struct Input<'a, A: Array> {
@@ -121,6 +121,20 @@ pub fn map_blocks<I: Array, O: Array>(
         let values = tile.read(range.start * from..range.end * from);
         out.write(range.start * to..range.end * to, |out| make(values, out))
     })
+}
+
+/// Fills an array of `len` elements, named `what` in messages. The inputs of `make` have been copied, so it may be one
+/// of them.
+///
+/// # Errors
+/// [`Code::LENGTH`](crate::Code::LENGTH) for another length and the errors of `make`; then nothing is written.
+pub fn fill<A: Array>(
+    what: &str,
+    array: &A,
+    len: usize,
+    make: impl FnOnce(&mut [A::Item]) -> Result<()>,
+) -> Result<()> {
+    Output::new(what, array, len)?.write(0..len, make)
 }
 
 /// An array that is written tile by tile.

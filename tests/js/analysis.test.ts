@@ -32,10 +32,13 @@ beforeAll(() => init());
 
 test('statistics of tiles add up to those of the whole tensor', () => {
   const [x, y] = [Float32Array.of(1, -2, 3, 0), Float32Array.of(1.5, -2, 2, 0.25)];
-  const whole = compareError(x, y, 0.4);
+  const whole = compareError(x, y, { outlierThreshold: 0.4 });
   expect(whole).toMatchObject({ mse: 1.3125 / 4, mae: 1.75 / 4, maxError: 1, outlierRate: 0.5, numSamples: 4 });
   expect(rmse(whole)).toBe(Math.sqrt(1.3125 / 4));
-  const [first, second] = [new ErrorAccumulator(0.4), new ErrorAccumulator(0.4)];
+  const [first, second] = [
+    new ErrorAccumulator({ outlierThreshold: 0.4 }),
+    new ErrorAccumulator({ outlierThreshold: 0.4 }),
+  ];
   first.add(x.subarray(0, 1), y.subarray(0, 1));
   second.add(x.subarray(1), y.subarray(1));
   first.merge(second);
@@ -65,8 +68,8 @@ test('every scheme is measured by the same definitions', () => {
 
 test('affine parameters stay within their error bounds, and sensitivity measures each change', () => {
   const weights = generateGaussianWeights(1000, 0, 1, 4);
-  const params = calibrationParams(calibrateMinMax(weights, 4, true));
-  const stats = analyzeError(weights, [1000], params, 0.01);
+  const params = calibrationParams(calibrateMinMax(weights, 4, 'symmetric'));
+  const stats = analyzeError(weights, [1000], params, { outlierThreshold: 0.01 });
   expect(theoreticalMaxError(params)).toBe(params.scales[0]! / 2);
   expect(errorWithinBounds(stats, params)).toBe(true);
   expect(worstErrorInSteps(weights, [1000], params)).toBeLessThanOrEqual(0.50001);

@@ -49,7 +49,13 @@ describe('every weight', () => {
       expect(result.bitsPerWeight).toBe((8 * bytes.length) / weights.length);
       expectFigures(result, figures(weights, dequantize(bytes, name), rowLength, importance));
     }
-    expect(of(tensor, 'F16')).toMatchObject({ rmse: 0, relativeRmse: 0, sqnrDb: Infinity, cosine: 1, maxError: 0 });
+    expect(of(tensor, 'F16')).toMatchObject({
+      rmse: 0,
+      relativeRmse: 0,
+      sqnrDb: Infinity,
+      cosineSimilarity: 1,
+      maxError: 0,
+    });
     expect(of(tensor, 'Q6_K').weightedError === undefined).toBe(imatrix === undefined);
   });
 });

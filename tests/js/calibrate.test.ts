@@ -42,7 +42,7 @@ describe('Calibrator', () => {
     const file = golden('onnxruntime');
     for (const { data, options, range } of file.batch_by_batch.cases) {
       const { num_bins: bins, num_quantized_bins: levels } = options;
-      const calibrator = new Calibrator({ kind: 'entropy', variant: 'onnxruntime', bins, levels }, 8, true);
+      const calibrator = new Calibrator({ kind: 'entropy', variant: 'onnxruntime', bins, levels }, 8, 'symmetric');
       for (const batch of file.data[data]) calibrator.observe(floats(batch));
       const { observedMin, observedMax } = calibrator.compute();
       expect([observedMin, observedMax], `${data} ${bins}`).toEqual(range);
@@ -54,7 +54,9 @@ describe('Calibrator', () => {
     for (const item of golden('torch-observers').cases) {
       if (item.observer !== 'histogram_mse') continue;
       const range = { qmin: item.quant_min, qmax: item.quant_max };
-      const calibrator = Calibrator.mse(8, item.qscheme === 'per_tensor_symmetric', { range });
+      const calibrator = Calibrator.mse(8, item.qscheme === 'per_tensor_symmetric' ? 'symmetric' : 'asymmetric', {
+        range,
+      });
       for (const batch of item.batches) calibrator.observe(floats(batch));
       const { scale, zeroPoint } = calibrator.compute();
       expect(Math.abs(scale / item.scale - 1)).toBeLessThan(5e-7);
@@ -64,7 +66,7 @@ describe('Calibrator', () => {
   });
 
   test.each(methods)('$kind streams, merges, resumes and resets', (method) => {
-    const [whole, first, second] = [0, 1, 2].map(() => new Calibrator(method, 8, false)) as Calibrator[];
+    const [whole, first, second] = [0, 1, 2].map(() => new Calibrator(method, 8, 'asymmetric')) as Calibrator[];
     for (const part of [wave(300, 2), wave(500, 2)]) whole!.observe(part);
     first!.observe(wave(300, 2));
     second!.observe(wave(500, 2));
@@ -83,14 +85,14 @@ describe('Calibrator', () => {
   });
 
   test('a NaN or infinity is rejected with its index, or skipped and counted', () => {
-    const refusing = Calibrator.minMax(8, true);
+    const refusing = Calibrator.minMax(8, 'symmetric');
     refusing.observe(Float32Array.of(-3, 1));
     const batch = Float32Array.of(1, 2, Number.NaN, 9);
     expect(() => refusing.observe(batch)).toThrow(
       expect.objectContaining({ code: 'NON_FINITE', details: expect.objectContaining({ index: 2 }) }),
     );
     expect(refusing.compute().observedMax).toBe(1);
-    const skipping = Calibrator.minMax(8, true, { nonFinite: 'skip' });
+    const skipping = Calibrator.minMax(8, 'symmetric', { nonFinite: 'skip' });
     skipping.observe(batch);
     expect([skipping.numSkipped, skipping.compute().observedMax]).toEqual([1, 9]);
     refusing.free();
@@ -99,24 +101,24 @@ describe('Calibrator', () => {
 
   test('arguments out of range are rejected', () => {
     for (const bits of [0, 1, 9, 258, 2.5]) {
-      expect(() => Calibrator.minMax(bits, true)).toThrow(expect.objectContaining({ code: 'RANGE' }));
-      expect(() => calibrateMinMax(wave(9, 1), bits, true)).toThrow(expect.objectContaining({ code: 'RANGE' }));
+      expect(() => Calibrator.minMax(bits, 'symmetric')).toThrow(expect.objectContaining({ code: 'RANGE' }));
+      expect(() => calibrateMinMax(wave(9, 1), bits, 'symmetric')).toThrow(expect.objectContaining({ code: 'RANGE' }));
     }
-    expect(() => Calibrator.percentile(8, true, 99, 1)).toThrow(expect.objectContaining({ code: 'RANGE' }));
-    expect(() => new Calibrator({ kind: 'psychic' } as never, 8, true)).toThrow(
+    expect(() => Calibrator.percentile(8, 'symmetric', 99, 1)).toThrow(expect.objectContaining({ code: 'RANGE' }));
+    expect(() => new Calibrator({ kind: 'psychic' } as never, 8, 'symmetric')).toThrow(
       expect.objectContaining({ code: 'ARGUMENT' }),
     );
     expect(() => Calibrator.fromBytes(Uint8Array.of(1, 2, 3))).toThrow(expect.objectContaining({ kind: 'Format' }));
-    expect(() => Calibrator.minMax(8, true).observe([1, 2] as never)).toThrow(
+    expect(() => Calibrator.minMax(8, 'symmetric').observe([1, 2] as never)).toThrow(
       expect.objectContaining({ code: 'ARGUMENT' }),
     );
   });
 
   test('calibrate() gives the same result in one call', () => {
-    const result = calibrateMinMax(Float32Array.of(10, 11), 8, false);
+    const result = calibrateMinMax(Float32Array.of(10, 11), 8, 'asymmetric');
     expect([result.zeroPoint, result.range]).toEqual([0, { qmin: 0, qmax: 255 }]);
     expect(result.scale).toBe(Math.fround(11 / 255));
-    expect(calibratePercentile(wave(1000, 1), 8, true, 1, 99).scale).toBeLessThan(1 / 127);
+    expect(calibratePercentile(wave(1000, 1), 8, 'symmetric', 1, 99).scale).toBeLessThan(1 / 127);
     expect(calibrationParams(result)).toMatchObject({
       bits: 8,
       mode: 'asymmetric',

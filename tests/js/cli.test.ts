@@ -267,9 +267,9 @@ describe('inspect', () => {
     const { code, stdout } = await quantpress(['inspect', WHALE]);
     expect(code).toBe(0);
     expect(stdout).toContain('GGUF version 3, 7.38 MB (7379552 bytes), alignment 32');
-    expect(stdout).toMatch(/general\.architecture +str +llama\n/);
-    expect(stdout).toMatch(/layer_norm_rms_epsilon +f32 +0\.00001\n/);
-    expect(stdout).toMatch(/tokenizer\.ggml\.tokens +str\[\] +\[.*\.\.\.\] \(1024\)\n/);
+    expect(stdout).toMatch(/general\.architecture +string +llama\n/);
+    expect(stdout).toMatch(/layer_norm_rms_epsilon +float32 +0\.00001\n/);
+    expect(stdout).toMatch(/tokenizer\.ggml\.tokens +string\[\] +\[.*\.\.\.\] \(1024\)\n/);
     expect(stdout).toMatch(/token_embd\.weight +F16 +256 x 1024 +524288 +\d+\n/);
     expect(stdout).toMatch(/F16 +\d+ +\d+ +\d+ +16\.0000\n/);
   });
@@ -279,7 +279,7 @@ describe('inspect', () => {
     expect(code).toBe(0);
     const content = JSON.parse(stdout);
     expect(content).toMatchObject({ size: 7_379_552, container: 'gguf', version: 3, alignment: 32 });
-    expect(content.metadata['general.architecture']).toEqual({ type: 'str', value: 'llama' });
+    expect(content.metadata['general.architecture']).toEqual({ type: 'string', value: 'llama' });
     expect(content.tensors).toContainEqual(expect.objectContaining({ name: 'token_embd.weight', type: 'F16' }));
     expect(content.totals.map(({ type }: { type: string }) => type).sort()).toEqual(['F16', 'F32']);
   });

@@ -100,7 +100,7 @@ describe('two models', () => {
       'c.weight missing',
       'd.weight missing',
     ]);
-    expect(tensors[1]?.error).toMatchObject({ rmse: 0, sqnrDb: Infinity, cosine: 1 });
+    expect(tensors[1]?.error).toMatchObject({ rmse: 0, sqnrDb: Infinity, cosineSimilarity: 1 });
     expect(tensors[3]).toMatchObject({ types: [undefined, 'F32'], shapes: [undefined, [32]] });
     expectFigures(tensors[0]?.error ?? {}, figures(weights, await b.readTensor('a.weight'), 256));
   });
@@ -127,7 +127,7 @@ describe('two models', () => {
       a,
       await opened([large(1), integers(1), floats('shape', [4, 8], wave)], { 'a.b': 7 }),
     );
-    expect(other.metadata).toEqual([{ key: 'a.b', values: [undefined, { type: 'u32', value: 7 }] }]);
+    expect(other.metadata).toEqual([{ key: 'a.b', values: [undefined, { type: 'uint32', value: 7 }] }]);
     expect(other.equal).toBe(false);
   });
 

@@ -71,7 +71,7 @@ describe('sizes that cannot fit are TOO_LARGE before anything is allocated', () 
     dequantize: () => dequantize(bytes, 'Q4_0'),
     validate: () => validate(bytes, 'F16'),
     quantize4bit: () => quantize4bit(large),
-    fakeQuantize: () => fakeQuantize(large, 8, true),
+    fakeQuantize: () => fakeQuantize(large, 8, 'symmetric'),
     quantizeTensor: () => quantizeTensor(large, [large.length], { bits: 8 }),
     packCodes: () => packCodes(bytes, 4),
     compareError: () => compareError(large, large),
@@ -81,12 +81,12 @@ describe('sizes that cannot fit are TOO_LARGE before anything is allocated', () 
     'Q4_0.fromBytes': () => Q4_0.fromBytes(bytes, 32),
     'QuantParams.fromBytes': () => QuantParams.fromBytes(bytes),
     'Calibrator.fromBytes': () => Calibrator.fromBytes(bytes),
-    'Calibrator.observe': () => Calibrator.minMax(8, true).observe(large),
+    'Calibrator.observe': () => Calibrator.minMax(8, 'symmetric').observe(large),
     'FakeQuantize.calibrate': () => FakeQuantize.q8().calibrate(large),
   };
 
   test.each(Object.entries(calls))('%s', (_, call) => {
-    const before = Calibrator.minMax(8, true);
+    const before = Calibrator.minMax(8, 'symmetric');
     expect(thrown(call)).toMatchObject({ name: 'QuantpressError', code: 'TOO_LARGE', kind: 'Limit' });
     // The engine was not replaced: nothing was lost.
     before.observe(Float32Array.of(1, 2));
@@ -96,7 +96,7 @@ describe('sizes that cannot fit are TOO_LARGE before anything is allocated', () 
 });
 
 test('exhausted memory is NO_MEMORY, and existing objects stay valid', () => {
-  const calibrator = Calibrator.minMax(8, true);
+  const calibrator = Calibrator.minMax(8, 'symmetric');
   calibrator.observe(Float32Array.of(-3, 4));
   const count = 1 << 22;
   expect(thrown(() => generateGaussianWeights(count))).toMatchObject({
@@ -125,7 +125,7 @@ describe('after memory has run out', () => {
   });
 
   test('objects of the stopped engine are STALE, also as arguments, and their free() does nothing', async () => {
-    const [calibrator, other] = [Calibrator.minMax(8, true), Calibrator.minMax(8, true)];
+    const [calibrator, other] = [Calibrator.minMax(8, 'symmetric'), Calibrator.minMax(8, 'symmetric')];
     const fake = FakeQuantize.q8();
     const accumulator = new ErrorAccumulator();
     const model = await openModel(gguf(LLAMA, [floats('blk.0.ffn_up.weight', [256, 4], wave)]));
@@ -133,7 +133,7 @@ describe('after memory has run out', () => {
     fake.calibrate(weights);
     exhaust();
     // Objects of the new engine have the addresses of old ones.
-    const [fresh, another] = [Calibrator.minMax(8, true), Calibrator.minMax(4, true)];
+    const [fresh, another] = [Calibrator.minMax(8, 'symmetric'), Calibrator.minMax(4, 'symmetric')];
     fresh.observe(weights);
     const stale = { name: 'QuantpressError', code: 'STALE', kind: 'Internal' };
     expect(thrown(() => calibrator.observe(weights))).toMatchObject(stale);

@@ -18,6 +18,7 @@ import {
   type Model,
   type QuantizeModelOptions,
   type Recipe,
+  type SafetensorsDtype,
   type StateTensor,
 } from 'quantpress';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
@@ -55,7 +56,10 @@ function tensorsOf(file: Uint8Array): Map<string, StateTensor & { start: number 
       },
     ]) => {
       const start = 8 + length + from;
-      return [name, { name, dtype, shape, start, data: file.slice(start, 8 + length + to) }] as const;
+      return [
+        name,
+        { name, dtype: dtype as SafetensorsDtype, shape, start, data: file.slice(start, 8 + length + to) },
+      ] as const;
     },
   );
   return new Map(entries);
@@ -143,7 +147,12 @@ describe.each([
     const file = await made(model, recipe, { workers: 2 });
     const written = tensorsOf(file);
     for (const { name, dtype, start } of written.values()) {
-      const size = { F32: 4, I64: 8, F16: 2 }[dtype] ?? 1;
+      const size =
+        new Map([
+          ['F32', 4],
+          ['I64', 8],
+          ['F16', 2],
+        ]).get(dtype) ?? 1;
       expect([name, start % size]).toEqual([name, 0]);
     }
     expect(written.get('flag')).toMatchObject({ dtype: 'U8', shape: [] });
@@ -214,7 +223,7 @@ test.each([
   const written = [...tensorsOf(target.bytes as Uint8Array).values()];
   for (const { name, error } of report.tensors) {
     if (name === 'norm.weight') {
-      expect(error).toMatchObject({ rmse: 0, maxError: 0, cosine: 1, sqnrDb: Infinity });
+      expect(error).toMatchObject({ rmse: 0, maxError: 0, cosineSimilarity: 1, sqnrDb: Infinity });
       continue;
     }
     const { tensor } = fromStateDict(written, name);

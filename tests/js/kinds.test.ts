@@ -86,7 +86,7 @@ describe('the command line', () => {
     expect([made.code, made.stdout]).toEqual([0, expect.stringContaining('A plain container')]);
     expect(JSON.parse(readFileSync(place.file('report.json'), 'utf8'))).toMatchObject({ plain: true });
     const model = await open(place.file('out.gguf'));
-    expect(model.metadata.get('general.architecture')).toEqual({ type: 'str', value: 'plain' });
+    expect(model.metadata.get('general.architecture')).toEqual({ type: 'string', value: 'plain' });
   });
 
   test('reports names that llama.cpp cannot read in inspect and verify', async () => {
@@ -147,7 +147,7 @@ describe('the API', () => {
     const report = await quantizeModel(model, target, 'Q8_0', { workers: 0 });
     expect(report.plain).toBeUndefined();
     const made = await open(target.bytes as Uint8Array<ArrayBuffer>);
-    expect(made.metadata.get('general.architecture')).toEqual({ type: 'str', value: 'flux' });
+    expect(made.metadata.get('general.architecture')).toEqual({ type: 'string', value: 'flux' });
     expect(made.tensors.map(({ name }) => name).sort()).toEqual([`${stem}.norm.key_norm.scale`, `${stem}.proj.weight`]);
     expect((await verifyModel(made)).problems).toEqual([]);
   });

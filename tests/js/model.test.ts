@@ -20,10 +20,10 @@ describe('openModel', () => {
   test('reads metadata and tensors', async () => {
     const model = await open(WHALE);
     expect(model).toMatchObject({ container: 'gguf', version: 3, alignment: 32 });
-    expect(model.metadata.get('general.architecture')).toEqual({ type: 'str', value: 'llama' });
-    expect(model.metadata.get('llama.block_count')).toEqual({ type: 'u32', value: 4 });
+    expect(model.metadata.get('general.architecture')).toEqual({ type: 'string', value: 'llama' });
+    expect(model.metadata.get('llama.block_count')).toEqual({ type: 'uint32', value: 4 });
     const tokens = model.metadata.get('tokenizer.ggml.tokens');
-    expect(tokens).toMatchObject({ type: 'str[]', length: 1024 });
+    expect(tokens).toMatchObject({ type: 'array', of: 'string', length: 1024 });
     expect(tokens && 'head' in tokens && tokens.head).toHaveLength(64);
     expect(model.tensor('token_embd.weight')).toMatchObject({ type: 'F16', shape: [256, 1024], bytes: 2 * 256 * 1024 });
     expect(model.tensors.length).toBeGreaterThan(30);

@@ -50,17 +50,32 @@ const calls: Call[] = [
   },
   { name: 'calibrateTensor', needs: { bits: 8 }, call: (o) => quantpress.calibrateTensor(values, [8, 8], o) },
   { name: 'quantizeTensor', needs: { bits: 8 }, call: (o) => quantpress.quantizeTensor(values, [8, 8], o) },
+  { name: 'ErrorAccumulator', call: (o) => freed(new quantpress.ErrorAccumulator(o)) },
+  { name: 'compareError', call: (o) => quantpress.compareError(values, values, o) },
+  {
+    name: 'analyzeError',
+    call: (o) => quantpress.analyzeError(values, [64], quantpress.calibratePerTensor(values, 8), o),
+  },
+  {
+    name: 'analyzeErrorScheme',
+    call: (o) => quantpress.analyzeErrorScheme(values, [64], { kind: 'fourBit' }, o),
+  },
+  { name: 'roundTrip', call: (o) => quantpress.roundTrip(values, [64], { kind: 'block', format: 'Q8_0' }, o) },
+  {
+    name: 'roundTripInto',
+    call: (o) => quantpress.roundTripInto(values, [64], { kind: 'block', format: 'Q8_0' }, new Float32Array(64), o),
+  },
   { name: 'analyzeErrorFormat', call: (o) => quantpress.analyzeErrorFormat(values, 'Q8_0', o) },
   { name: 'analyzeError4bit', call: (o) => quantpress.analyzeError4bit(values, o) },
-  { name: 'Calibrator', call: (o) => freed(new quantpress.Calibrator({ kind: 'minMax' }, 8, true, o)) },
-  { name: 'Calibrator.minMax', call: (o) => freed(quantpress.Calibrator.minMax(8, true, o)) },
-  { name: 'Calibrator.percentile', call: (o) => freed(quantpress.Calibrator.percentile(8, true, 1, 99, o)) },
-  { name: 'Calibrator.movingAverage', call: (o) => freed(quantpress.Calibrator.movingAverage(8, true, 0.1, o)) },
-  { name: 'Calibrator.entropy', call: (o) => freed(quantpress.Calibrator.entropy(8, true, 'tensorrt', o)) },
-  { name: 'Calibrator.mse', call: (o) => freed(quantpress.Calibrator.mse(8, true, o)) },
+  { name: 'Calibrator', call: (o) => freed(new quantpress.Calibrator({ kind: 'minMax' }, 8, 'symmetric', o)) },
+  { name: 'Calibrator.minMax', call: (o) => freed(quantpress.Calibrator.minMax(8, 'symmetric', o)) },
+  { name: 'Calibrator.percentile', call: (o) => freed(quantpress.Calibrator.percentile(8, 'symmetric', 1, 99, o)) },
+  { name: 'Calibrator.movingAverage', call: (o) => freed(quantpress.Calibrator.movingAverage(8, 'symmetric', 0.1, o)) },
+  { name: 'Calibrator.entropy', call: (o) => freed(quantpress.Calibrator.entropy(8, 'symmetric', 'tensorrt', o)) },
+  { name: 'Calibrator.mse', call: (o) => freed(quantpress.Calibrator.mse(8, 'symmetric', o)) },
   {
     name: 'FakeQuantize',
-    call: (o) => freed(new quantpress.FakeQuantize(quantpress.FakeQuantConfig.signed(4, true), o)),
+    call: (o) => freed(new quantpress.FakeQuantize(quantpress.FakeQuantConfig.signed(4, 'symmetric'), o)),
   },
   {
     name: 'AccuracyBenchmark',
@@ -82,6 +97,13 @@ const calls: Call[] = [
   { name: 'openImportance', call: async (o) => freed(await quantpress.openImportance(WHALE_IMATRIX, o)) },
   { name: 'openModel', call: (o) => closed(quantpress.openModel(WHALE, o)) },
   { name: 'Model.readTensor', call: (o) => model.readTensor(model.tensors[0]?.name ?? '', o) },
+  {
+    name: 'Model.readTensorInto',
+    call: (o) => {
+      const { name = '', shape = [] } = model.tensors[0] ?? {};
+      return model.readTensorInto(name, new Float32Array(shape.reduce((product, n) => product * n, 1)), o);
+    },
+  },
   { name: 'analyzeModel', needs: { workers: 0, sample: 32 }, call: (o) => quantpress.analyzeModel(model, o) },
   {
     name: 'tensorHistogram',
@@ -131,13 +153,13 @@ const others: Call[] = [
   },
   {
     name: 'a scheme',
-    needs: { kind: 'fourBit', dataType: 'nf4', blockSize: 64, double: false },
+    needs: { kind: 'fourBit', dataType: 'nf4', blockSize: 64, doubleQuant: false },
     call: (o) => quantpress.roundTrip(values, [64], o),
   },
   {
     name: 'a method',
     needs: { kind: 'mse', bins: 64 },
-    call: (o) => freed(new quantpress.Calibrator(o, 8, true)),
+    call: (o) => freed(new quantpress.Calibrator(o, 8, 'symmetric')),
   },
   {
     name: 'an observer',

@@ -74,7 +74,7 @@ const analyses = new Map<string, TensorAnalysis>(
     .filter((_, at) => at % 100 === 7)
     .map(({ name }, at) => {
       const figures = { relativeRmse: at % 2 === 0 ? 3 / 32 : 5 / 32, sampled: 512, bytes: 288, bitsPerWeight: 4.5 };
-      const formats = [{ format: 'Q4_K' as const, ...figures, rmse: 1, sqnrDb: 20, cosine: 1, maxError: 1 }];
+      const formats = [{ format: 'Q4_K' as const, ...figures, rmse: 1, sqnrDb: 20, cosineSimilarity: 1, maxError: 1 }];
       return [name, { name, type: 'F16', shape: [256, 2], weights: 512, bytes: 1024, sampled: 512, formats }];
     }),
 );

@@ -51,7 +51,7 @@ const of = (kind: Case['kind']): Case[] => reference.fake_quantize.filter((found
 
 function config(qmin: number, qmax: number, symmetric = false): FakeQuantConfig {
   const width = Math.ceil(Math.log2(qmin < 0 ? 2 * Math.max(-qmin, qmax + 1) : qmax + 1));
-  return { bits: width, symmetric, qmin, qmax, narrowRange: false };
+  return { bits: width, mode: symmetric ? 'symmetric' : 'asymmetric', range: { qmin, qmax } };
 }
 
 describe('as PyTorch', () => {
@@ -132,32 +132,23 @@ describe('FakeQuantize', () => {
   });
 
   test("has PyTorch's code ranges", () => {
-    expect(FakeQuantConfig.q8Symmetric()).toEqual({
-      bits: 8,
-      symmetric: true,
-      qmin: -127,
-      qmax: 127,
-      narrowRange: true,
-    });
+    expect(FakeQuantConfig.q8Symmetric()).toEqual({ bits: 8, mode: 'symmetric', range: { qmin: -127, qmax: 127 } });
     expect(FakeQuantConfig.q4Symmetric()).toEqual(FakeQuantConfig.symmetric(4));
-    expect(FakeQuantConfig.asymmetric(3)).toEqual({ bits: 3, symmetric: false, qmin: 0, qmax: 7, narrowRange: false });
-    expect(FakeQuantConfig.signed(2, true)).toEqual({
-      bits: 2,
-      symmetric: true,
-      qmin: -2,
-      qmax: 1,
-      narrowRange: false,
+    expect(FakeQuantConfig.asymmetric(3)).toEqual({ bits: 3, mode: 'asymmetric', range: { qmin: 0, qmax: 7 } });
+    expect(FakeQuantConfig.signed(2)).toEqual({ bits: 2, mode: 'symmetric', range: { qmin: -2, qmax: 1 } });
+    expect(FakeQuantConfig.unsigned(8, 'symmetric')).toMatchObject({
+      mode: 'symmetric',
+      range: { qmin: 0, qmax: 255 },
     });
-    expect(FakeQuantConfig.unsigned(8, true).qmax).toBe(255);
   });
 });
 
 test('the one-call functions give the same results', () => {
   const x = Float32Array.of(10, 11);
-  const y = fakeQuantize(x, 8, false);
+  const y = fakeQuantize(x, 8, 'asymmetric');
   expect(Math.abs((y[0] ?? 0) - 10)).toBeLessThan(0.022);
   const out = new Float32Array(2);
-  fakeQuantizeInto(x, 8, false, out);
+  fakeQuantizeInto(x, 8, 'asymmetric', out);
   expect(out).toEqual(y);
   steBackwardInto(x, out);
   expect([out, steBackward(x)]).toEqual([x, x]);
@@ -165,7 +156,7 @@ test('the one-call functions give the same results', () => {
 
 test('a learned step is trained', () => {
   const values = Float32Array.from({ length: 500 }, (_, index) => Math.sin(index * 1.3) * Math.cos(index * 0.4));
-  const learned = LearnedFakeQuantize.fromValues(FakeQuantConfig.signed(3, true), values);
+  const learned = LearnedFakeQuantize.fromValues(FakeQuantConfig.signed(3, 'symmetric'), values);
   const error = () => learned.forward(values).reduce((sum, y, index) => sum + (y - (values[index] ?? 0)) ** 2, 0);
   learned.scales[0] = (learned.scales[0] ?? 0) * 3;
   const before = error();
@@ -203,7 +194,7 @@ describe('training that is saved and resumed gives identical results', () => {
   });
 
   test('LearnedFakeQuantize, also between a step of the optimizer and the clamp', () => {
-    const straight = LearnedFakeQuantize.fromValues(FakeQuantConfig.signed(3, true), batch(1));
+    const straight = LearnedFakeQuantize.fromValues(FakeQuantConfig.signed(3, 'symmetric'), batch(1));
     straight.scales[0] = -0.25;
     const resumed = LearnedFakeQuantize.fromBytes(straight.toBytes());
     expect([resumed.config, resumed.granularity]).toEqual([straight.config, straight.granularity]);
@@ -241,9 +232,13 @@ test('PACT clips, and its gradients equal those of the paper', () => {
 
 test.each<[string, () => unknown, string]>([
   ['before anything was observed', () => FakeQuantize.q8().forward(new Float32Array(1)), 'NO_DATA'],
-  ['9 bits', () => fakeQuantize(new Float32Array(1), 9, true), 'RANGE'],
+  ['9 bits', () => fakeQuantize(new Float32Array(1), 9, 'symmetric'), 'RANGE'],
   ['257 bits', () => FakeQuantConfig.symmetric(257), 'RANGE'],
-  ['codes that do not fit', () => new FakeQuantize({ ...FakeQuantConfig.q4Symmetric(), qmax: 9 }), 'ARGUMENT'],
+  [
+    'codes that do not fit',
+    () => new FakeQuantize({ ...FakeQuantConfig.q4Symmetric(), range: { qmin: -7, qmax: 9 } }),
+    'RANGE',
+  ],
   ['no configuration', () => new FakeQuantize(undefined as unknown as FakeQuantConfig), 'ARGUMENT'],
   ['a momentum', () => new FakeQuantize(config(0, 7), { observer: { kind: 'movingAverage', momentum: 0 } }), 'RANGE'],
   [

@@ -30,15 +30,12 @@ async function quantized(
   recipe: Recipe | Recipe['preset'],
   options?: QuantizeModelOptions,
 ): Promise<Uint8Array> {
-  const target = new MemoryTarget();
-  await convert(input, target, recipe, options);
-  if (!target.bytes) throw new Error('the target was not closed');
-  return target.bytes;
+  return (await convert(input, new MemoryTarget(), recipe, options)).bytes;
 }
 
-async function convert(
+async function convert<T extends string | Target>(
   input: SourceInput,
-  target: string | Target,
+  target: T,
   recipe: Recipe | Recipe['preset'],
   options?: QuantizeModelOptions,
 ) {
@@ -48,6 +45,44 @@ async function convert(
   } finally {
     await model.close();
   }
+}
+
+describe('the result has what was written', () => {
+  test('to memory, without a copy, beside the report of any target', async () => {
+    const { file } = folder();
+    const target = new MemoryTarget();
+    const { bytes, ...report } = await convert(WHALE, target, 'Q4_K_M', { workers: 0 });
+    expect(sha256(bytes)).toBe(WHALE_SHA256.Q4_K_M);
+    expect(bytes).toBe(target.bytes);
+    const { blob, ...ofBlob } = await convert(WHALE, new BlobTarget(), 'Q4_K_M', { workers: 0 });
+    expect(sha256(new Uint8Array(await blob.arrayBuffer()))).toBe(WHALE_SHA256.Q4_K_M);
+    const ofFile = await convert(WHALE, file('a.gguf'), 'Q4_K_M', { workers: 0 });
+    expect(Object.keys(ofFile)).toEqual(Object.keys(report));
+    expect([ofBlob, ofFile].map((other) => ({ ...other, seconds: 0 }))).toEqual([
+      { ...report, seconds: 0 },
+      { ...report, seconds: 0 },
+    ]);
+    // What looks like a target in memory and is not: its bytes are its own affair.
+    const own = { ...counting(), bytes: 'mine' };
+    expect(Object.keys(await convert(WHALE, own, 'Q4_K_M', { workers: 0 }))).toEqual(Object.keys(report));
+  });
+
+  test('to several targets, with each shard', async () => {
+    const model = await openModel(WHALE);
+    const recipe: Recipe = { preset: 'Q4_K_M', splitMaxSize: '1MB' };
+    const split = await quantizeModel(model, () => new MemoryTarget(), recipe, { workers: 0, hashes: true });
+    expect(split.bytes).toBeUndefined();
+    expect(split.shards?.map(({ bytes }) => sha256(bytes))).toEqual(split.shards?.map(({ sha256 }) => sha256));
+    expect(split.shards).toHaveLength(3);
+    const whole = await quantizeModel(model, async () => new BlobTarget(), 'Q4_K_M', { workers: 0 });
+    expect([whole.shards, whole.blob?.size]).toEqual([undefined, whole.size]);
+    await model.close();
+  });
+});
+
+/** A target that only takes. */
+function counting(): Target {
+  return { write: async () => {}, close: async () => {}, abort: async () => {} };
 }
 
 describe('the bytes of llama_model_quantize', () => {

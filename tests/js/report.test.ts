@@ -17,7 +17,7 @@ import { WHALE, WHALE_IMATRIX } from './support/whale.js';
 
 beforeAll(() => init());
 
-const UNCHANGED = { rmse: 0, relativeRmse: 0, sqnrDb: Infinity, cosine: 1, maxError: 0 };
+const UNCHANGED = { rmse: 0, relativeRmse: 0, sqnrDb: Infinity, cosineSimilarity: 1, maxError: 0 };
 
 async function convert(
   target: string | MemoryTarget,

@@ -17,7 +17,7 @@ describe('a safetensors file', () => {
   it('is recognised by its content, and its tensors can be read', async () => {
     const model = await openModel(file);
     expect(model).toMatchObject({ container: 'safetensors', version: 0 });
-    expect(model.metadata.get('format')).toEqual({ type: 'str', value: 'pt' });
+    expect(model.metadata.get('format')).toEqual({ type: 'string', value: 'pt' });
     expect(model.tensors.map(({ name, type, shape }) => [name, type, shape])).toEqual([
       ['a.weight', 'F32', [64, 8]],
       ['b.weight', 'F8_E4M3', [32, 2]],

@@ -50,16 +50,16 @@ describe('numbers', () => {
         }),
     ],
     ['analyzeOutlierImpact', (bits) => quantpress.analyzeOutlierImpact(values, 99, bits)],
-    ['Calibrator', (bits) => quantpress.Calibrator.minMax(bits, true)],
-    ['calibrateMinMax', (bits) => quantpress.calibrateMinMax(values, bits, true)],
-    ['calibratePercentile', (bits) => quantpress.calibratePercentile(values, bits, true, 1, 99)],
+    ['Calibrator', (bits) => quantpress.Calibrator.minMax(bits, 'symmetric')],
+    ['calibrateMinMax', (bits) => quantpress.calibrateMinMax(values, bits, 'symmetric')],
+    ['calibratePercentile', (bits) => quantpress.calibratePercentile(values, bits, 'symmetric', 1, 99)],
     ['calibrationParams', (bits) => quantpress.calibrationParams({ ...result, bits } as never)],
-    ['fakeQuantize', (bits) => quantpress.fakeQuantize(values, bits, true)],
-    ['fakeQuantizeInto', (bits) => quantpress.fakeQuantizeInto(values, bits, true, new Float32Array(64))],
+    ['fakeQuantize', (bits) => quantpress.fakeQuantize(values, bits, 'symmetric')],
+    ['fakeQuantizeInto', (bits) => quantpress.fakeQuantizeInto(values, bits, 'symmetric', new Float32Array(64))],
     ['FakeQuantConfig.symmetric', (bits) => FakeQuantConfig.symmetric(bits)],
     ['FakeQuantConfig.asymmetric', (bits) => FakeQuantConfig.asymmetric(bits)],
-    ['FakeQuantConfig.signed', (bits) => FakeQuantConfig.signed(bits, true)],
-    ['FakeQuantConfig.unsigned', (bits) => FakeQuantConfig.unsigned(bits, true)],
+    ['FakeQuantConfig.signed', (bits) => FakeQuantConfig.signed(bits, 'symmetric')],
+    ['FakeQuantConfig.unsigned', (bits) => FakeQuantConfig.unsigned(bits, 'symmetric')],
     ['FakeQuantize', (bits) => new quantpress.FakeQuantize({ ...FakeQuantConfig.symmetric(8), bits })],
     [
       'LearnedFakeQuantize',
@@ -253,7 +253,7 @@ describe('wrong values', () => {
       }
     }
     for (const dataType of ['nf4', 'fp4', 'int4'] as const) {
-      schemes.push({ kind: 'fourBit', dataType, blockSize: 64, double: false });
+      schemes.push({ kind: 'fourBit', dataType, blockSize: 64, doubleQuant: false });
     }
     for (const scheme of schemes) {
       const decoded = quantpress.roundTrip(largest, [64], scheme);
@@ -264,8 +264,8 @@ describe('wrong values', () => {
       expect(quantpress.dequantizeTensor(tensor).every(Number.isFinite), rule).toBe(true);
     }
     for (const bits of [2, 4, 8]) {
-      expect(quantpress.fakeQuantize(largest, bits, true).every(Number.isFinite)).toBe(true);
-      expect(quantpress.fakeQuantize(largest, bits, false).every(Number.isFinite)).toBe(true);
+      expect(quantpress.fakeQuantize(largest, bits, 'symmetric').every(Number.isFinite)).toBe(true);
+      expect(quantpress.fakeQuantize(largest, bits, 'asymmetric').every(Number.isFinite)).toBe(true);
       expect(new quantpress.Pact(3.4028234663852886e38, bits).forward(largest).every(Number.isFinite)).toBe(true);
     }
   });
@@ -286,7 +286,7 @@ describe('objects of the engine', () => {
     errors.merge(errors);
     expect(errors.length).toBe(128);
     expect(errors.stats().mse).toBeCloseTo(1, 6);
-    const calibrator = quantpress.Calibrator.percentile(8, false, 1, 99);
+    const calibrator = quantpress.Calibrator.percentile(8, 'asymmetric', 1, 99);
     calibrator.observe(values);
     const before = calibrator.compute();
     calibrator.merge(calibrator);
@@ -300,7 +300,7 @@ describe('objects of the engine', () => {
     const importance = await quantpress.openImportance(WHALE_IMATRIX);
     const objects: { free(): void; [Symbol.dispose](): void }[] = [
       accumulator(),
-      quantpress.Calibrator.minMax(8, true),
+      quantpress.Calibrator.minMax(8, 'symmetric'),
       quantpress.FakeQuantize.q8(),
       new quantpress.AccuracyBenchmark(digits, { epochs: 1 }),
       await quantpress.planModel(model, 'Q8_0'),

@@ -96,6 +96,20 @@ export class BlobTarget implements Target {
   }
 }
 
+/** What a target holds once it is complete: the bytes of a {@link MemoryTarget}, the Blob of a {@link BlobTarget}. */
+export type Written<T> = T extends MemoryTarget
+  ? { bytes: Uint8Array<ArrayBuffer> }
+  : T extends BlobTarget
+    ? { blob: Blob }
+    : unknown;
+
+/** What is in memory of a complete target; nothing of one that writes elsewhere. */
+export function writtenTo(target: Target | undefined): { bytes?: Uint8Array<ArrayBuffer>; blob?: Blob } {
+  if (target instanceof MemoryTarget) return { bytes: target.bytes };
+  if (target instanceof BlobTarget) return { blob: target.blob };
+  return {};
+}
+
 function incomplete(): QuantpressError {
   const message = 'the target is not complete; await quantizeModel() first';
   return new QuantpressError('NO_DATA', message);

@@ -61,13 +61,21 @@ export interface TargetShard {
  */
 export type TargetSet = (shard: TargetShard) => TargetInput | Promise<TargetInput>;
 
+/** The targets of a plan: all files as one target, and the target of each file. */
+export interface OpenTargets {
+  whole: Target;
+  files: readonly Target[];
+}
+
 /** The target of everything a plan writes. A path is that of a single file, or the prefix of the names of several. */
 export async function openTargets(
   input: TargetInput | TargetSet,
   { shards, split }: { shards: readonly { size: number }[]; split: boolean },
-): Promise<Target> {
-  if (typeof input !== 'function' && (!split || (typeof input !== 'string' && shards.length === 1)))
-    return openTarget(input);
+): Promise<OpenTargets> {
+  if (typeof input !== 'function' && (!split || (typeof input !== 'string' && shards.length === 1))) {
+    const whole = await openTarget(input);
+    return { whole, files: [whole] };
+  }
   if (typeof input !== 'function' && typeof input !== 'string') {
     const message = `the model is written to ${shards.length} files: the target must be a path or a function that returns a target for each`;
     throw new QuantpressError('ARGUMENT', message, { shards: shards.length });
@@ -81,6 +89,7 @@ export async function openTargets(
     const suffix = split ? `${shardSuffix(index, count)}.gguf` : '.gguf';
     parts.push({ target: await openTarget(await set({ index, count, suffix, size })), size });
   }
-  const [only] = parts;
-  return only && count === 1 ? only.target : joinTargets(parts);
+  const files = parts.map(({ target }) => target);
+  const [only] = files;
+  return { whole: only && count === 1 ? only : joinTargets(parts), files };
 }

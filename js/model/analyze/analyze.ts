@@ -76,7 +76,7 @@ export interface TensorAnalysis {
   name: string;
   /** Its stored type. */
   type: SourceType;
-  shape: number[];
+  shape: readonly number[];
   /** The number of its weights, and its stored bytes. */
   weights: number;
   bytes: number;

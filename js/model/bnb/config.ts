@@ -6,16 +6,17 @@ import type { ModelPlan } from '../../engine/bindings.js';
 import { QuantpressError } from '../../engine/error.js';
 import { call } from '../../engine/wasm.js';
 import type { Model } from '../model.js';
-import { engineRecipe, isFourBit, readRecipe, type Recipe } from '../recipe.js';
+import { engineRecipe, isFourBit, readRecipe, type FourBitPreset, type Recipe } from '../recipe.js';
 
 /**
  * Returns the `config.json` for a model quantized with the preset `NF4` or `FP4`: the model's own with the
  * `quantization_config` that `transformers` needs.
  *
+ * @param recipe - `NF4` or `FP4`, or a recipe with one of them.
  * @throws {@link QuantpressError} `NOT_FOUND` if the model was opened without its `config.json`, `MALFORMED` if that is
  * not a JSON object, `ARGUMENT` if it says that the model is already quantized, and errors of planning.
  */
-export function fourBitConfig(model: Model, recipe: Recipe): string {
+export function fourBitConfig(model: Model, recipe: Recipe | FourBitPreset): string {
   expectObject('model', model);
   const given = readRecipe('fourBitConfig', recipe);
   if (!(model.files instanceof Map) || !isFourBit(given)) {

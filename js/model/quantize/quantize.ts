@@ -11,6 +11,7 @@ import { filesOf, refuseSharedFiles, usesOf, type FileUse } from '../../io/file-
 import { concatenated } from '../../io/concatenated.js';
 import { ReadAhead } from '../../io/source/read-ahead.js';
 import { openTargets, type TargetInput, type TargetSet } from '../../io/target/open.js';
+import { writtenTo, type Written } from '../../io/target/memory.js';
 import type { SideFile } from '../../io/target/side-file.js';
 import { InOrder, type Target } from '../../io/target/target.js';
 import { createRunner, RUNNER_OPTIONS, type Runner, type RunnerOptions } from '../../pool/pool.js';
@@ -19,10 +20,21 @@ import type { Model } from '../model.js';
 import { makeEnginePlan, PLAN_OPTIONS, type PlanFacts, type PlanOptions } from '../plan.js';
 import type { Recipe } from '../recipe.js';
 import { SpeedMeter, type Progress } from './progress.js';
-import { readReport, type Report } from './report.js';
+import { readReport, type Report, type ReportedShard } from './report.js';
 import { Journal, resumable, stateOf } from './resume.js';
 
 export type { Report, ReportedShard, ReportedTensor } from './report.js';
+
+/**
+ * What {@link quantizeModel} returns for a target: the report, and what was written where that is in memory. A `MemoryTarget`
+ * gives `bytes`, a `BlobTarget` a `blob`; a function that returns such targets gives them for each of `shards`, or for the one
+ * file where the recipe does not split the output.
+ */
+export type QuantizeResult<T = TargetInput | TargetSet> = T extends (...args: never[]) => infer Each
+  ? Omit<Report, 'shards'> & {
+      shards?: (ReportedShard & Written<Awaited<Each>>)[];
+    } & Partial<Written<Awaited<Each>>>
+  : Report & Written<T>;
 
 /** Options of {@link quantizeModel}. */
 export interface QuantizeModelOptions extends PlanOptions, RunnerOptions {
@@ -61,6 +73,9 @@ const OPTIONS: ReaderTable<QuantizeModelOptions> = {
  * (`model.gguf` gives `model-00001-of-00003.gguf`), and a function returns the target of each file. A symbolic link
  * stays: the file it points to is replaced or created.
  * @param recipe - A preset's name, or a preset and options.
+ * @returns The report, with the result if the target is in memory: `bytes` (a `Uint8Array`) for a `MemoryTarget`, `blob`
+ * for a `BlobTarget`. They are not copied. To keep the report without them, or to write it as JSON, separate the two:
+ * `const { bytes, ...report } = await quantizeModel(...)`.
  * @throws {@link QuantpressError} as {@link planModel}; `SAME_FILE`, before anything is written, if a file of the
  * target is also an input (of the model, a sidecar file, or the importance matrix) or occurs twice; `NEEDS_IMPORTANCE`;
  * `NON_FINITE` or `UNREPRESENTABLE` with the tensor, row and column; `CHANGED` if the source changed, or if the partial
@@ -70,16 +85,17 @@ const OPTIONS: ReaderTable<QuantizeModelOptions> = {
  * ```ts
  * const model = await openModel('model-f16.gguf');
  * await quantizeModel(model, 'model-Q4_K_M.gguf', 'Q4_K_M', { onProgress: ({ bytesDone }) => console.log(bytesDone) });
+ * const { bytes } = await quantizeModel(model, new MemoryTarget(), 'Q4_0');
  * await model.close();
  * ```
  */
-export function quantizeModel(
+export function quantizeModel<T extends TargetInput | TargetSet>(
   model: Model,
-  target: TargetInput | TargetSet,
+  target: T,
   recipe: Recipe | Recipe['preset'],
   options: QuantizeModelOptions = {},
-): Promise<Report> {
-  return quantizeAmong(model, target, recipe, options, ALONE);
+): Promise<QuantizeResult<T>> {
+  return quantizeAmong(model, target, recipe, options, ALONE) as Promise<QuantizeResult<T>>;
 }
 
 /** @internal The other files of a job, and the name of the model's files in error messages. */
@@ -113,7 +129,7 @@ export async function quantizeAmong(
   let held: { free(): void } = plan;
   try {
     const shards = call(() => plan.files()) as { size: number }[];
-    const output = await openTargets(target, { shards, split: facts.split });
+    const { whole: output, files } = await openTargets(target, { shards, split: facts.split });
     await refuseSharedFiles(
       [...usesOf(others.roles.model, model.reads), ...usesOf(others.roles.imatrix, facts.reads), ...others.reads],
       [
@@ -132,10 +148,17 @@ export async function quantizeAmong(
     const job = await conversion.run(size);
     const finished = call(() => job.finish());
     held = finished;
-    return await readReport(finished, factsOf(model, facts, given, (performance.now() - started) / 1000));
+    const report = await readReport(finished, factsOf(model, facts, given, (performance.now() - started) / 1000));
+    return withWritten(report, files);
   } finally {
     release(held);
   }
+}
+
+/** Adds the result to a report if it is in memory. */
+function withWritten(report: Report, files: readonly Target[]): Report {
+  if (report.shards === undefined) return { ...report, ...writtenTo(files[0]) };
+  return { ...report, shards: report.shards.map((shard, index) => ({ ...shard, ...writtenTo(files[index]) })) };
 }
 
 /** The engine's job for a plan, which it consumes. */

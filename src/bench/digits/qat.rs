@@ -18,7 +18,7 @@ impl Learned {
     /// LSQ's initial scale, `2 mean|x| / sqrt(qmax)`, also for activations: their minimum is 0, so the zero point is 0.
     fn new(config: FakeQuantConfig, values: &[f32]) -> Result<Self> {
         let mean = values.iter().map(|x| f64::from(x.abs())).sum::<f64>() / values.len().max(1) as f64;
-        let scale = ((2.0 * mean / f64::from(config.qmax).sqrt()) as f32).max(f32::MIN_POSITIVE);
+        let scale = ((2.0 * mean / f64::from(config.range.qmax).sqrt()) as f32).max(f32::MIN_POSITIVE);
         let granularity = QuantGranularity::PerTensor;
         let quantizer = LearnedFakeQuantize::with_parameters(config, granularity, vec![scale], vec![0.0])?;
         let gradients = LearnedGradients { input: Vec::new(), scales: vec![0.0], zero_points: vec![0.0] };

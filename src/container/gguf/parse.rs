@@ -295,7 +295,7 @@ fn text<'a>(bytes: &'a [u8], what: &str, index: u64) -> Result<&'a str> {
 fn check_alignment(header: &Header) -> Result<u32> {
     let bad = |message: String| Err(Error::new(Code::MALFORMED, message).with("key", ALIGNMENT_KEY));
     match header.stated_alignment() {
-        Err(other) => bad(format!("{ALIGNMENT_KEY} must be a u32, but has type {}", other.value_type().name)),
+        Err(other) => bad(format!("{ALIGNMENT_KEY} must be a uint32, but has type {}", other.value_type().name)),
         Ok(alignment) if !alignment.is_power_of_two() => {
             bad(format!("{ALIGNMENT_KEY} is {alignment}, but must be a power of two"))
         }

@@ -9,7 +9,7 @@ use crate::error::{Code, Error, Result};
 pub struct ValueType {
     /// The number in GGUF files.
     pub id: u32,
-    /// The name, as llama.cpp prints it.
+    /// The name, as the GGUF specification spells it, in lower case.
     pub name: &'static str,
     /// Bytes per value; `None` for strings and arrays, whose length is stored with the value.
     pub bytes: Option<u64>,
@@ -27,19 +27,19 @@ macro_rules! value_types {
 }
 
 value_types! {
-    U8      0 "u8"   Some(1);
-    I8      1 "i8"   Some(1);
-    U16     2 "u16"  Some(2);
-    I16     3 "i16"  Some(2);
-    U32     4 "u32"  Some(4);
-    I32     5 "i32"  Some(4);
-    F32     6 "f32"  Some(4);
-    BOOL    7 "bool" Some(1);
-    STRING  8 "str"  None;
-    ARRAY   9 "arr"  None;
-    U64    10 "u64"  Some(8);
-    I64    11 "i64"  Some(8);
-    F64    12 "f64"  Some(8);
+    U8      0 "uint8"   Some(1);
+    I8      1 "int8"    Some(1);
+    U16     2 "uint16"  Some(2);
+    I16     3 "int16"   Some(2);
+    U32     4 "uint32"  Some(4);
+    I32     5 "int32"   Some(4);
+    F32     6 "float32" Some(4);
+    BOOL    7 "bool"    Some(1);
+    STRING  8 "string"  None;
+    ARRAY   9 "array"   None;
+    U64    10 "uint64"  Some(8);
+    I64    11 "int64"   Some(8);
+    F64    12 "float64" Some(8);
 }
 
 impl ValueType {

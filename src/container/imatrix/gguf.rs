@@ -59,7 +59,7 @@ fn datasets(header: &Header) -> Vec<String> {
 fn chunks(header: &Header) -> Result<Option<i32>> {
     match header.get(CHUNKS) {
         Some(Value::U32(chunks)) => Ok(Some(chunks as i32)),
-        _ => Err(Error::new(Code::MALFORMED, format!("'{CHUNKS}' must be a u32")).with("key", CHUNKS)),
+        _ => Err(Error::new(Code::MALFORMED, format!("'{CHUNKS}' must be a uint32")).with("key", CHUNKS)),
     }
 }
 

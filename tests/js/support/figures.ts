@@ -20,7 +20,7 @@ export function figures(x: Float32Array, y: Float32Array, columns: number, impor
     rmse: Math.sqrt(sums.ee / x.length),
     relativeRmse: Math.sqrt(sums.ee / sums.xx),
     sqnrDb: 10 * Math.log10(sums.xx / sums.ee),
-    cosine: sums.xy / Math.sqrt(sums.xx * sums.yy),
+    cosineSimilarity: sums.xy / Math.sqrt(sums.xx * sums.yy),
     maxError: sums.max,
     ...(importance && { weightedError: Math.sqrt(sums.wee / sums.wxx) }),
   };

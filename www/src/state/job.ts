@@ -65,7 +65,7 @@ export async function shrink(): Promise<void> {
     const place = await folder();
     if (!place) {
       const target = new BlobTarget();
-      return { target, finished: async () => target.blob ?? new Blob() };
+      return { target, finished: async () => target.blob };
     }
     const free = await room();
     if (free !== undefined && free < size) {

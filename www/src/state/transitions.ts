@@ -48,13 +48,16 @@ export interface Convertible {
 /** Why a model cannot be converted by a recipe: with `plain` any safetensors model becomes a plain container. */
 export function obstacleTo(
   model: Convertible | undefined,
-  { plain }: { readonly plain?: boolean },
+  { plain }: { readonly plain?: boolean | undefined },
 ): string | undefined {
   return model?.plainly && plain ? undefined : model?.obstacle;
 }
 
 /** A recipe as it applies to a model: with `plain` only if the model cannot be converted otherwise. */
-export function recipeFor<R extends { readonly plain?: boolean }>(model: Convertible | undefined, recipe: R): R {
+export function recipeFor<R extends { readonly plain?: boolean | undefined }>(
+  model: Convertible | undefined,
+  recipe: R,
+): R {
   if (!recipe.plain || model?.plainly) return recipe;
   const { plain: _, ...others } = recipe;
   return others as R;
@@ -67,8 +70,8 @@ export function consentsOf({ allowRequantize, plain }: Consents): Consents {
 
 /** The options of a recipe that are consents. */
 export interface Consents {
-  readonly allowRequantize?: boolean;
-  readonly plain?: boolean;
+  readonly allowRequantize?: boolean | undefined;
+  readonly plain?: boolean | undefined;
 }
 
 /** What to do about a requested mix. */
@@ -101,7 +104,7 @@ export interface Session<R> {
   /** The name of the importance matrix, which was measured on the model. */
   readonly imatrix: string | undefined;
   /** Whether the model was written as a plain container. */
-  readonly plain?: boolean;
+  readonly plain?: boolean | undefined;
 }
 
 /** What is kept, and the message about the rest. */

@@ -11,9 +11,9 @@ import { MOST } from './runnable.ts';
  */
 export async function originalFiles({ model, files }: Opened, signal: AbortSignal): Promise<readonly Blob[]> {
   if (files) return files;
-  const target = new BlobTarget();
-  await quantizeModel(model, target, await preciseIn(model), { workerUrl: await worker, signal });
-  return [target.blob ?? new Blob()];
+  const options = { workerUrl: await worker, signal };
+  const { blob } = await quantizeModel(model, new BlobTarget(), await preciseIn(model), options);
+  return [blob];
 }
 
 async function preciseIn(model: Model): Promise<'F16' | 'F32'> {

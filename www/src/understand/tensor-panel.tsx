@@ -48,7 +48,7 @@ function Inside({ tensor }: { tensor: Damage }) {
         {figures && (
           <>
             <dt>Cosine</dt>
-            <dd class="number">{figures.cosine.toFixed(6)}</dd>
+            <dd class="number">{figures.cosineSimilarity.toFixed(6)}</dd>
             <dt>Largest error</dt>
             <dd class="number">{figures.maxError.toPrecision(3)}</dd>
           </>
