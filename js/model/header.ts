@@ -77,7 +77,7 @@ async function parsed(parser: HeaderParser): Promise<ModelHeader | number> {
   }
 }
 
-/** How much of a file to read, where `read` bytes of it are not enough and `needed` are. */
+/** The number of bytes to read next, if `read` bytes of the file are not enough and `needed` are required. */
 function nextSize({ size }: Source, read: number, needed: number): number {
   if (needed > read && needed <= size) return Math.min(Math.max(needed, read * 2), size);
   throw new QuantpressError('TRUNCATED', `the header needs ${needed} bytes, and the file has ${size}`, {
