@@ -128,6 +128,25 @@ test('two recipes are compared side by side', async () => {
   await expect.poll(() => new URLSearchParams(new URL(page.url()).hash.slice(3)).get('vs')).toBe('preset=Q5_K_M');
 });
 
+test('the selected preset stays in view when the result makes the list shorter', async () => {
+  const { page } = app;
+  await page.setViewportSize({ width: 1280, height: 800 });
+  const list = page.locator('.presets');
+  await measured(page);
+  await page.locator('.preset [value="Q4_0"]').check();
+  const height = await list.evaluate((box) => box.clientHeight);
+  await page.getByRole('button', { name: 'Shrink to Q4_0' }).click();
+  await page.getByRole('link', { name: 'Save the file' }).waitFor();
+  await expect.poll(() => list.evaluate((box) => box.clientHeight)).toBeLessThan(height);
+  const isInside = (box: HTMLElement | SVGElement) => {
+    const [outer, row] = [box, box.querySelector('.preset:has(:checked)') ?? box].map((of) =>
+      of.getBoundingClientRect(),
+    );
+    return outer && row && row.top >= outer.top && row.bottom <= outer.bottom;
+  };
+  await expect.poll(() => list.evaluate(isInside)).toBe(true);
+});
+
 test('the recipe of a link is shown as selected, and its button is in view', async () => {
   const { page, browser, url } = app;
   const other = await browser.newPage({ viewport: { width: 1280, height: 800 } });

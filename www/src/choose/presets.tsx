@@ -12,16 +12,16 @@ export function Presets() {
   const list = useRef<HTMLFieldSetElement>(null);
   const { preset } = recipe.value;
   const listed = useRef(choices.value);
-  // Scroll the selected preset into view, however it was selected.
+  // Scroll the selected preset into view, however it was selected, and when the list becomes shorter.
   useEffect(() => {
-    const row = list.current?.querySelector<HTMLElement>('.preset:has(:checked)');
-    if (!list.current || !row) return;
-    const above = row.offsetTop - list.current.scrollTop;
-    const outside = above < 0 || above + row.offsetHeight > list.current.clientHeight;
-    if (outside || listed.current !== choices.value)
-      list.current.scrollTop = row.offsetTop - list.current.clientHeight / 2;
+    showSelected(list.current, listed.current !== choices.value);
     listed.current = choices.value;
   }, [preset, choices.value]);
+  useEffect(() => {
+    const observer = new ResizeObserver(() => showSelected(list.current, false));
+    if (list.current) observer.observe(list.current);
+    return () => observer.disconnect();
+  }, []);
   return (
     <fieldset ref={list} class="presets" disabled={busy.value}>
       <legend class="visually-hidden">Preset</legend>
@@ -30,6 +30,15 @@ export function Presets() {
       ))}
     </fieldset>
   );
+}
+
+/** Scrolls the selected preset to the middle of the list, if it is out of view or `always`. */
+function showSelected(list: HTMLElement | null, always: boolean): void {
+  const row = list?.querySelector<HTMLElement>('.preset:has(:checked)');
+  if (!list || !row) return;
+  const above = row.offsetTop - list.scrollTop;
+  const outside = above < 0 || above + row.offsetHeight > list.clientHeight;
+  if (outside || always) list.scrollTop = row.offsetTop - (list.clientHeight - row.offsetHeight) / 2;
 }
 
 function Row({ choice, size, error }: { choice: Choice; size: number; error: number | undefined }) {
