@@ -189,7 +189,7 @@ export class Model {
       const bytes = await readExactly(this.source, start + block * blockBytes, length, signal);
       const part = weights.subarray(at, at + count);
       if (format) dequantizeInto(bytes, format.name, part);
-      else part.set(call((engine) => engine.widen(bytes, type)));
+      else part.set(call((engine) => engine.decodeToF32(bytes, type)));
     }
   }
 

@@ -121,7 +121,7 @@ function analyze(bytes: Uint8Array, task: AnalyzeTask): Results['analyze'] {
 function roundTrip(bytes: Uint8Array, task: RoundTripTask): Results['roundTrip'] {
   const { from, to, columns, importance, meanSquare } = task;
   return call((engine) => {
-    const original = engine.widen(bytes, from);
+    const original = engine.decodeToF32(bytes, from);
     if (to === undefined) return { original };
     const encoded = engine.encodeTile(bytes, from, to, columns, importance, meanSquare, 0);
     return { original, decoded: engine.dequantize(encoded, to) };

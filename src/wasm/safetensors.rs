@@ -159,7 +159,7 @@ pub fn index_files(text: &[u8]) -> Result<js_sys::Array, Error> {
 }
 
 /// Decodes the weights of a tensor of any dtype to f32.
-#[wasm_bindgen]
+#[wasm_bindgen(js_name = decodeToF32)]
 pub fn decode_to_f32(bytes: &[u8], from: &str) -> Result<Vec<f32>, Error> {
     recipe::decode_to_f32(bytes, TensorType::by_name(from)?)
 }
