@@ -25,6 +25,7 @@ mod job;
 mod lanes;
 mod language;
 mod long_rows;
+mod model_analysis;
 mod nf4;
 mod plan;
 mod properties;

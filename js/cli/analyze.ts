@@ -12,8 +12,8 @@ import { openModel } from '../model/model.js';
 
 /** Runs the command. */
 export async function analyze(args: string[], signal: AbortSignal): Promise<void> {
-  const { file, formats: wanted, imatrix, sample, threads, json, quiet } = readAnalyze(args, formats());
-  const model = await openModel(file, { signal });
+  const { file, formats: wanted, imatrix, sample, threads, json, quiet, url } = readAnalyze(args, formats());
+  const model = await openModel(file, { ...url, signal });
   const display = createDisplay(process.stderr, quiet);
   try {
     const onProgress = display.step.bind(display);

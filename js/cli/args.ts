@@ -8,6 +8,7 @@ import type { Format, FormatName } from '../numerics/format.js';
 import { FOUR_BIT_PRESETS, isFourBit } from '../model/recipe.js';
 import type { Preset, Recipe } from '../model/plan.js';
 import { nearest } from '../engine/nearest.js';
+import type { UrlOptions } from '../io/source/url-options.js';
 
 /** A wrong command line: exit code 2. */
 export class UsageError extends Error {
@@ -18,6 +19,37 @@ export class UsageError extends Error {
   ) {
     super(message);
   }
+}
+
+/** How often and how long a model at a URL is tried. */
+export type UrlLimits = Pick<UrlOptions, 'attempts' | 'maxWait' | 'idleTimeout'>;
+
+/** The options for models at URLs, of every command. */
+const URL_LIMITS = {
+  attempts: { type: 'string' },
+  'idle-timeout': { type: 'string' },
+  'max-wait': { type: 'string' },
+} as const satisfies ParseArgsConfig['options'];
+
+function readUrlLimits(values: { [K in keyof typeof URL_LIMITS]?: string | undefined }, help: string): UrlLimits {
+  const { attempts } = values;
+  if (attempts !== undefined && !/^[1-9]\d{0,3}$/.test(attempts)) {
+    throw new UsageError(`--attempts is '${attempts}', and must be a whole number from 1 to 9999`, help);
+  }
+  return {
+    attempts: attempts === undefined ? undefined : Number(attempts),
+    idleTimeout: readSeconds('--idle-timeout', values['idle-timeout'], help),
+    maxWait: readSeconds('--max-wait', values['max-wait'], help),
+  };
+}
+
+/** A time in seconds, or `none` for no limit; returned in milliseconds. */
+function readSeconds(name: string, text: string | undefined, help: string): number | undefined {
+  if (text === undefined) return undefined;
+  if (text === 'none') return Number.POSITIVE_INFINITY;
+  const milliseconds = /^\d{1,7}(\.\d{1,3})?$/.test(text) ? 1000 * Number(text) : 0;
+  if (milliseconds >= 1) return milliseconds;
+  throw new UsageError(`${name} is '${text}', and must be a number of seconds above 0, or none`, help);
 }
 
 /** The parsed arguments of `quantpress quantize`. */
@@ -31,6 +63,7 @@ export interface QuantizeRequest {
   imatrix: string | undefined;
   tensorTypeFile: string | undefined;
   threads: number | undefined;
+  url: UrlLimits;
   report: string | undefined;
   manifest: string | undefined;
   resume: boolean;
@@ -41,6 +74,7 @@ export interface QuantizeRequest {
 const TRY_HELP = "Run 'quantpress quantize --help' for the options.";
 
 const QUANTIZE_OPTIONS = {
+  ...URL_LIMITS,
   'allow-requantize': { type: 'boolean' },
   'double-quant': { type: 'boolean' },
   'dry-run': { type: 'boolean' },
@@ -108,6 +142,7 @@ export function readQuantize(args: string[], presets: readonly Preset[]): Quanti
     imatrix: values.imatrix,
     tensorTypeFile: values['tensor-type-file'],
     threads: readThreads(values.threads ?? threads),
+    url: readUrlLimits(values, TRY_HELP),
     report: values.report,
     manifest: values.manifest,
     resume: values.resume ?? false,
@@ -117,19 +152,24 @@ export function readQuantize(args: string[], presets: readonly Preset[]): Quanti
 }
 
 /** Reads the arguments of `inspect`. */
-export function readInspect(args: string[]): { file: string; json: boolean; all: boolean } {
+export function readInspect(args: string[]) {
   const help = "Run 'quantpress inspect --help' for help.";
-  const { values, positionals } = read(args, { all: { type: 'boolean' }, json: { type: 'boolean' } }, help);
+  const { values, positionals } = read(
+    args,
+    { ...URL_LIMITS, all: { type: 'boolean' }, json: { type: 'boolean' } },
+    help,
+  );
   const [file, ...others] = positionals;
   if (file === undefined) throw new UsageError('inspect needs a FILE', help);
   if (others.length > 0) throw new UsageError(`inspect takes only one FILE; '${others[0]}' is a second`, help);
-  return { file, json: values.json === true, all: values.all === true };
+  return { file, json: values.json === true, all: values.all === true, url: readUrlLimits(values, help) };
 }
 
 /** Reads the arguments of `verify`. */
 export function readVerify(args: string[]) {
   const help = "Run 'quantpress verify --help' for help.";
   const options = {
+    ...URL_LIMITS,
     manifest: { type: 'string' },
     quiet: { type: 'boolean', short: 'q' },
     write: { type: 'string' },
@@ -138,13 +178,15 @@ export function readVerify(args: string[]) {
   const [file, ...others] = positionals;
   if (file === undefined) throw new UsageError('verify needs a FILE', help);
   if (others.length > 0) throw new UsageError(`verify takes only one FILE; '${others[0]}' is a second`, help);
-  return { file, manifest: values.manifest, write: values.write, quiet: values.quiet === true };
+  const url = readUrlLimits(values, help);
+  return { file, manifest: values.manifest, write: values.write, quiet: values.quiet === true, url };
 }
 
 /** Reads the arguments of `analyze`. */
 export function readAnalyze(args: string[], formats: readonly Format[]) {
   const help = "Run 'quantpress analyze --help' for help.";
   const options = {
+    ...URL_LIMITS,
     formats: { type: 'string' },
     imatrix: { type: 'string' },
     json: { type: 'boolean' },
@@ -162,6 +204,7 @@ export function readAnalyze(args: string[], formats: readonly Format[]) {
     imatrix: values.imatrix,
     sample: readSample(values.sample, help),
     threads: readThreads(values.threads),
+    url: readUrlLimits(values, help),
     json: values.json === true,
     quiet: values.quiet === true,
   };
@@ -187,6 +230,7 @@ function readSample(text: string | undefined, help: string): number | 'all' | un
 export function readDiff(args: string[]) {
   const help = "Run 'quantpress diff --help' for help.";
   const options = {
+    ...URL_LIMITS,
     json: { type: 'boolean' },
     quiet: { type: 'boolean', short: 'q' },
     threads: { type: 'string' },
@@ -195,7 +239,8 @@ export function readDiff(args: string[]) {
   const [a, b, extra] = positionals;
   if (a === undefined || b === undefined) throw new UsageError('diff needs two files, A and B', help);
   if (extra !== undefined) throw new UsageError(`diff takes only two files; '${extra}' is a third`, help);
-  return { a, b, json: values.json === true, quiet: values.quiet === true, threads: readThreads(values.threads) };
+  const [threads, url] = [readThreads(values.threads), readUrlLimits(values, help)];
+  return { a, b, json: values.json === true, quiet: values.quiet === true, threads, url };
 }
 
 /** `REGEX=TYPE`. */

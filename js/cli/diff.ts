@@ -11,10 +11,10 @@ import { openModel, type Model } from '../model/model.js';
 
 /** Runs the command; returns 1 if the files differ. */
 export async function diff(args: string[], signal: AbortSignal): Promise<number> {
-  const { a, b, json, quiet, threads } = readDiff(args);
+  const { a, b, json, quiet, threads, url } = readDiff(args);
   const models: Model[] = [];
   try {
-    for (const file of [a, b]) models.push(await openModel(file, { signal }));
+    for (const file of [a, b]) models.push(await openModel(file, { ...url, signal }));
     const [first, second] = models as [Model, Model];
     const display = createDisplay(process.stderr, quiet);
     const options = { workers: threads, signal, onProgress: display.step.bind(display) };

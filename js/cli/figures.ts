@@ -2,7 +2,7 @@
 
 import { printable, tableLines } from './text.js';
 import type { ErrorFigures } from '../numerics/distortion.js';
-import type { Report, ReportedTensor } from '../model/quantize/quantize.js';
+import type { LazyReport, ReportedTensor } from '../model/quantize/report.js';
 
 /** The headings of {@link figureCells}. */
 export const FIGURES = ['>weight error %', '>SQNR dB', '>cosine', '>max error'];
@@ -24,8 +24,9 @@ export function percent(share: number): string {
 }
 
 /** Each tensor's new type, error and reason, line by line. */
-export function* reportText({ tensors, weightError }: Report): Generator<string> {
-  const weighted = tensors.some(({ error }) => error?.weightedError !== undefined);
+export function* reportText({ tensors, weightError }: LazyReport): Generator<string> {
+  let weighted = false;
+  for (const { error } of tensors) weighted ||= error?.weightedError !== undefined;
   const row = ({ name, from, to, bytes, error, why }: ReportedTensor) => [
     ...[printable(name), from, to, String(bytes)],
     ...(error ? figureCells(error) : FIGURES.map(() => '')),
@@ -33,6 +34,6 @@ export function* reportText({ tensors, weightError }: Report): Generator<string>
     printable(why),
   ];
   const headings = ['tensor', 'from', 'to', '>bytes', ...FIGURES, ...(weighted ? ['>weighted %'] : []), 'why'];
-  yield* tableLines(headings, { length: tensors.length, at: (index) => row(tensors[index] as ReportedTensor) });
+  yield* tableLines(headings, { length: tensors.length, at: (index) => row(tensors.at(index)) });
   yield `\n${weightErrorText(weightError)}\n\n`;
 }

@@ -1,5 +1,15 @@
 /** The text of `--help`. */
 
+/** The options for models at URLs, with the column in which their descriptions begin. */
+function urlOptions(column: number): string {
+  const lines = [
+    ['--attempts N', 'tries per request to a URL (default: 5)'],
+    ['--idle-timeout S', 'seconds that a server may be silent before a retry, or none (default: 30)'],
+    ['--max-wait S', 'the longest pause in seconds before a retry (default: 60)'],
+  ] as const;
+  return lines.map(([option, text]) => `  ${option.padEnd(column)}${text}`).join('\n');
+}
+
 const QUANTIZE = `Usage: quantpress quantize [options] IN [OUT] PRESET [THREADS]
        quantpress quantize --target-size SIZE [options] IN OUT [THREADS]
 
@@ -46,6 +56,7 @@ Options (the names are llama-quantize's):
                                OUT.manifest.json), FILE.sha256 for sha256sum -c, FILE.hashes for llama-gguf-hash -c
   --resume                     continue an interrupted run of the same command; if this run is interrupted, keep its partial
                                file
+${urlOptions(29)}
   --quiet                      print nothing unless the command fails`;
 
 const INSPECT = `Usage: quantpress inspect [--all] [--json] FILE
@@ -54,7 +65,9 @@ Shows the metadata and tensors of a model file, and how many bytes each type tak
 
   FILE    a GGUF or safetensors file, or its http(s) URL; a folder, an index or a first shard for a model in several files
   --all   print metadata values in full: by default long strings and arrays are cut
-  --json  print everything as JSON`;
+  --json  print everything as JSON
+
+${urlOptions(18)}`;
 
 const ANALYZE = `Usage: quantpress analyze [options] FILE
 
@@ -67,6 +80,7 @@ Options:
   --imatrix FILE      importance matrix: the encoders use it, and errors are weighted by it
   --sample N          weights to sample per tensor, or all (default: 262144; an eighth for slow formats)
   --threads N         number of workers; 0 runs without workers
+${urlOptions(20)}
   --json              print all figures as JSON
   --quiet             do not show progress`;
 
@@ -78,9 +92,10 @@ they are equal, 1 if they differ, and 2 if they cannot be compared.
   A, B         GGUF or safetensors files, or http(s) URLs; errors are those of B relative to A
 
 Options:
-  --threads N  number of workers; 0 runs without workers
-  --json       print JSON
-  --quiet      print nothing; only set the exit code`;
+  --threads N       number of workers; 0 runs without workers
+${urlOptions(18)}
+  --json            print JSON
+  --quiet           print nothing; only set the exit code`;
 
 const VERIFY = `Usage: quantpress verify [options] FILE
 
@@ -93,6 +108,7 @@ Options:
   --manifest FILE  hashes written by quantize --manifest, sha256sum or llama-gguf-hash (default: FILE.manifest.json
                    if it exists)
   --write FILE     write the hashes of FILE: as JSON, or in the form of the extension .sha256 or .hashes
+${urlOptions(17)}
   --quiet          print only problems`;
 
 /** The help of each command. */

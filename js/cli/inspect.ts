@@ -6,12 +6,13 @@ import { writeOut } from './output.js';
 import { bytes, jsonPieces, printable, tableLines } from './text.js';
 import type { MetadataScalar, MetadataValue } from '../model/metadata.js';
 import { openModel, type Model, type TensorInfo } from '../model/model.js';
+import { weightsIn } from '../model/shape.js';
 import { unreadable } from '../model/verify.js';
 
 /** Runs the command. */
 export async function inspect(args: string[], signal: AbortSignal): Promise<void> {
-  const { file, json, all } = readInspect(args);
-  const model = await openModel(file, { signal });
+  const { file, json, all, url } = readInspect(args);
+  const model = await openModel(file, { ...url, signal });
   try {
     await writeOut(json ? asJson(file, model) : asText(file, model, all), signal);
   } finally {
@@ -32,7 +33,7 @@ function totalsOf({ tensors }: Model): Total[] {
   for (const { type, shape, bytes } of tensors) {
     const total = totals.get(type) ?? { type, tensors: 0, weights: 0, bytes: 0 };
     total.tensors += 1;
-    total.weights += shape.reduce((product, n) => product * n, 1);
+    total.weights += weightsIn(shape);
     total.bytes += bytes;
     totals.set(type, total);
   }

@@ -11,12 +11,13 @@ import { createDisplay } from './progress.js';
 import { bytes, printable, table } from './text.js';
 import { filesOf, refuseSharedFiles, usesOf, type FileUse } from '../io/file-identity.js';
 import { jsonLines } from '../io/json-text.js';
-import { manifestOf, manifestPieces } from '../model/manifest.js';
+import { manifestOfLazy } from '../model/manifest.js';
 import { planModel, presets, type Plan, type Recipe } from '../model/plan.js';
-import { openModel, type Model } from '../model/model.js';
+import { openUnlisted, type Model } from '../model/model.js';
 import { isFourBit } from '../model/recipe.js';
-import { quantizeAmong, type Report } from '../model/quantize/quantize.js';
+import { quantizeAmong } from '../model/quantize/quantize.js';
 import type { Progress } from '../model/quantize/progress.js';
+import type { LazyReport } from '../model/quantize/report.js';
 import { SideFile } from '../io/target/side-file.js';
 import { readTextFile } from '../io/source/file.js';
 import { openTarget } from '../io/target/open.js';
@@ -31,7 +32,7 @@ const MAX_LIST_BYTES = 1 << 24;
 export async function quantize(args: string[], signal: AbortSignal): Promise<void> {
   const request = readQuantize(args, presets());
   await addTensorTypes(request);
-  const model = await openModel(request.input, { signal });
+  const model = await openUnlisted(request.input, { ...request.url, signal });
   try {
     const { preset, target, options } = request;
     if (target && !request.dryRun) await checkFiles(model, request);
@@ -62,19 +63,17 @@ async function convert(model: Model, request: QuantizeRequest, recipe: Recipe, s
     signal,
     onProgress: (progress: Progress) => display.show(progress),
   };
-  let report: Report;
+  const files = { reads: readBy(request), beside, roles: ROLES };
   try {
-    report = await quantizeAmong(model, place.target, recipe, options, {
-      reads: readBy(request),
-      beside,
-      roles: ROLES,
+    await quantizeAmong(model, place.target, recipe, options, files, async (report) => {
+      display.clear();
+      await reportFile?.save(() => jsonLines(report));
+      await manifestFile?.save(() => manifestOfLazy(report, basename(place.path), request.manifest ?? ''));
+      if (request.quiet) return;
+      if (reportFile) await writeOut(reportText(report));
+      process.stdout.write(`${summary(place.path, report)}\n`);
+      if (report.plain) process.stdout.write(`${PLAIN}\n`);
     });
-    display.clear();
-    await reportFile?.save(() => jsonLines(report));
-    if (manifestFile) {
-      const manifest = manifestOf(report, basename(place.path));
-      await manifestFile.save(() => manifestPieces(manifest, request.manifest ?? ''));
-    }
   } catch (error) {
     display.clear();
     for (const file of beside) await file.abort();
@@ -83,10 +82,6 @@ async function convert(model: Model, request: QuantizeRequest, recipe: Recipe, s
     }
     throw error;
   }
-  if (request.quiet) return;
-  if (reportFile) await writeOut(reportText(report));
-  process.stdout.write(`${summary(place.path, report)}\n`);
-  if (report.plain) process.stdout.write(`${PLAIN}\n`);
 }
 
 /** The files that are written in addition to the model. */
@@ -143,7 +138,7 @@ function totals(input: string, { source }: Model, { size }: Plan): string {
   return `${printable(shown(input))}: ${source.size} bytes would become ${size} (${share(size, source.size)})`;
 }
 
-function summary(output: string, { sourceSize, size, seconds }: Report): string {
+function summary(output: string, { sourceSize, size, seconds }: LazyReport): string {
   const change = `${bytes(sourceSize)} -> ${bytes(size)} (${share(size, sourceSize)})`;
   return `${printable(output)}: ${change} in ${seconds.toFixed(1)} s`;
 }

@@ -15,9 +15,9 @@ import { verifyModel } from '../model/verify.js';
 
 /** Runs the command. It fails if anything is wrong with the file. */
 export async function verify(args: string[], signal: AbortSignal): Promise<void> {
-  const { file, manifest, write, quiet } = readVerify(args);
+  const { file, manifest, write, quiet, url } = readVerify(args);
   const expected = await readManifest(file, manifest);
-  const model = await openModel(file, { signal });
+  const model = await openModel(file, { ...url, signal });
   const output = write === undefined ? undefined : await SideFile.at('--write', write);
   const display = createDisplay(process.stderr, quiet);
   try {

@@ -16,6 +16,9 @@ interface Listed {
 /** The number of tensors in a piece, which takes some milliseconds. */
 const STEP = 4096;
 
+/** A list as the engine gives it. */
+export type ColumnArrays = [texts: string[], numbers: Float64Array];
+
 /** Reads the columns of a list, in their order. */
 export class Columns {
   readonly #texts: string[];
@@ -24,7 +27,7 @@ export class Columns {
   #text = 0;
   #number = 0;
 
-  constructor([texts, numbers]: [texts: string[], numbers: Float64Array], lists = new Lists()) {
+  constructor([texts, numbers]: ColumnArrays, lists = new Lists()) {
     this.#lists = lists;
     this.#texts = texts;
     this.#numbers = numbers;
@@ -75,15 +78,50 @@ class Lists {
 /** The number of lists that are compared with each new one. */
 const LATEST = 16;
 
-/** Creates an object for each tensor of `listed`, and yields to the event loop between pieces. */
-export async function tensorsOf<T>(listed: Listed, make: (columns: Columns) => T): Promise<T[]> {
+/** The tensors of `listed`, created on access: for lists that are read once or twice. */
+export class LazyTensors<T> implements Iterable<T> {
+  readonly length: number;
+  readonly #listed: Listed;
+  readonly #make: (columns: Columns) => T;
+  /** The latest piece, and the index of its first tensor. */
+  #latest: T[] = [];
+  #from = 0;
+
+  constructor(listed: Listed, make: (columns: Columns) => T) {
+    this.#listed = listed;
+    this.#make = make;
+    this.length = call(() => listed.tensorCount);
+  }
+
+  /** The tensor at `index`, which is within the list. */
+  at(index: number): T {
+    if (!(index >= this.#from && index < this.#from + this.#latest.length)) {
+      this.#from = index - (index % STEP);
+      this.#latest = this.slice(this.#from, this.#from + STEP);
+    }
+    return this.#latest[index - this.#from] as T;
+  }
+
+  slice(from: number, to: number): T[] {
+    const end = Math.min(to, this.length);
+    const columns = new Columns(call(() => this.#listed.tensors(from, end)) as ColumnArrays);
+    return Array.from({ length: Math.max(0, end - from) }, () => this.#make(columns));
+  }
+
+  *[Symbol.iterator](): Generator<T> {
+    for (let from = 0; from < this.length; from += STEP) yield* this.slice(from, from + STEP);
+  }
+}
+
+/** Creates an object for each tensor of `listed`, and yields to the event loop between pieces of `step` tensors. */
+export async function tensorsOf<T>(listed: Listed, make: (columns: Columns) => T, step = STEP): Promise<T[]> {
   const count = call(() => listed.tensorCount);
   const tensors: T[] = [];
   const lists = new Lists();
-  for (let from = 0; from < count; from += STEP) {
+  for (let from = 0; from < count; from += step) {
     if (from > 0) await breathe();
-    const to = Math.min(from + STEP, count);
-    const columns = new Columns(call(() => listed.tensors(from, to)) as [string[], Float64Array], lists);
+    const to = Math.min(from + step, count);
+    const columns = new Columns(call(() => listed.tensors(from, to)) as ColumnArrays, lists);
     for (let index = from; index < to; index++) tensors.push(make(columns));
   }
   return tensors;

@@ -3,6 +3,16 @@
 /** The number of elements that are converted at once. */
 const STEP = 1024;
 
+/** A long list, whose elements may be made when they are asked for. */
+interface Sliced {
+  readonly length: number;
+  slice(from: number, to: number): unknown[];
+}
+
+function isSliced(value: unknown): value is Sliced {
+  return typeof value === 'object' && value !== null && 'slice' in value && 'length' in value;
+}
+
 /** `JSON.stringify(value, null, 2)`, piece by piece. The lists that `value` has as properties can be long. */
 export function* jsonText(value: object): Generator<string> {
   let separator = '{';
@@ -10,8 +20,8 @@ export function* jsonText(value: object): Generator<string> {
     if (part === undefined) continue;
     yield `${separator}\n  ${JSON.stringify(key)}: `;
     separator = ',';
-    if (Array.isArray(part) && part.length > 0) yield* listText(part);
-    else yield indented(JSON.stringify(part, null, 2));
+    if (isSliced(part) && part.length > 0) yield* listText(part);
+    else yield indented(JSON.stringify(isSliced(part) ? [] : part, null, 2));
   }
   yield separator === '{' ? '{}' : '\n}';
 }
@@ -22,7 +32,7 @@ export function* jsonLines(value: object): Generator<string> {
   yield '\n';
 }
 
-function* listText(list: readonly unknown[]): Generator<string> {
+function* listText(list: Sliced): Generator<string> {
   for (let at = 0; at < list.length; at += STEP) {
     // Without the brackets of the part.
     const elements = JSON.stringify(list.slice(at, at + STEP), null, 2).slice(1, -2);

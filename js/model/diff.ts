@@ -2,10 +2,11 @@
 
 import { expectInstance } from '../engine/check.js';
 import { QuantpressError } from '../engine/error.js';
-import { errorFigures, weightErrorOf, type ErrorFigures, type ErrorSums } from '../numerics/distortion.js';
+import { errorFigures, type ErrorFigures, type ErrorSums } from '../numerics/distortion.js';
 import type { MetadataValue } from './metadata.js';
 import { Model, type SourceType, type TensorInfo } from './model.js';
-import { inLanes } from '../pool/concurrent.js';
+import { weightsIn } from './shape.js';
+import { inLanes, nextOf } from '../pool/concurrent.js';
 import { callback, readOptions, signal as signalReader, type ReaderTable } from '../engine/options.js';
 import { createRunner, RUNNER_OPTIONS, type Runner, type RunnerOptions } from '../pool/pool.js';
 import { ReadAhead } from '../io/source/read-ahead.js';
@@ -116,7 +117,7 @@ export async function diffModels(a: Model, b: Model, options: DiffOptions = {}):
   }
   const runner = createRunner(a.source, compiledModule(), runnerOptions);
   const sides = [new ReadAhead(a.source), new ReadAhead(b.source)] as const;
-  await inLanes(runner, steps(), signal, async ({ place, pair, index }, signal) => {
+  await inLanes(runner, nextOf(steps()), signal, async ({ place, pair, index }, signal) => {
     await pair.compare(index, runner, sides, b, signal);
     if (pair.isComplete) tensors[place] = pair.result();
     done += 1;
@@ -124,16 +125,14 @@ export async function diffModels(a: Model, b: Model, options: DiffOptions = {}):
   });
   await Promise.all([a.source.check?.(), b.source.check?.()]);
   const metadata = a.container === b.container ? metadataDiff(a, b) : [];
-  let compared = false;
-  function* errors() {
-    for (const [index, { error }] of tensors.entries()) {
-      if (!error) continue;
-      compared = true;
-      yield { weights: weightsOf(a.tensors[index]), relativeRmse: error.relativeRmse };
-    }
+  const errors = new Float64Array(2 * tensors.length);
+  let at = 0;
+  for (const [index, { error }] of tensors.entries()) {
+    if (!error) continue;
+    errors[at++] = weightsOf(a.tensors[index]);
+    errors[at++] = error.relativeRmse;
   }
-  const together = weightErrorOf(errors());
-  const error = compared ? together : undefined;
+  const error = at > 0 ? call((engine) => engine.weightError(errors.subarray(0, at))) : undefined;
   return {
     equal: metadata.length === 0 && tensors.every(({ status }) => status === 'same'),
     tensors,
@@ -203,7 +202,7 @@ interface Shared {
 }
 
 function weightsOf(tensor: TensorInfo | undefined): number {
-  return tensor?.shape.reduce((product, n) => product * n, 1) ?? 0;
+  return tensor ? weightsIn(tensor.shape) : 0;
 }
 
 /** A tensor of both files, or of one. */

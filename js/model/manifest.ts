@@ -4,7 +4,7 @@ import { expectArray, expectObject, expectOffset, expectText } from '../engine/c
 import { QuantpressError } from '../engine/error.js';
 import { jsonLines } from '../io/json-text.js';
 import type { SourceType } from './model.js';
-import type { Report } from './quantize/quantize.js';
+import type { LazyReport, Report, ReportedTensor } from './quantize/report.js';
 
 /** The hashes of a file, all in hexadecimal. */
 export interface Manifest {
@@ -39,7 +39,7 @@ export interface ManifestTensor {
 export function manifestOf(report: Report, file: string): Manifest {
   expectObject('report', report);
   expectText('file', file);
-  const { sha256, size, tensors } = report;
+  const { sha256, tensors } = report;
   if (sha256 === undefined) {
     throw new QuantpressError(
       'ARGUMENT',
@@ -47,24 +47,43 @@ export function manifestOf(report: Report, file: string): Manifest {
       {},
     );
   }
-  const lines = tensors.map(({ name, to, bytes, sha256 = '', xxh64 = '' }) => ({
-    name,
-    type: to,
-    bytes,
-    sha256,
-    xxh64,
-  }));
+  return { ...fileOf({ ...report, sha256 }, file), tensors: tensors.map(lineOf) };
+}
+
+function lineOf({ name, to, bytes, sha256 = '', xxh64 = '' }: ReportedTensor): ManifestTensor {
+  return { name, type: to, bytes, sha256, xxh64 };
+}
+
+/** @internal The text of the manifest of a report that is gone through once, piece by piece, for a file called `name`. */
+export function manifestOfLazy(report: LazyReport, file: string, name: string): Iterable<string> {
+  const { sha256 = '', tensors } = report;
+  const lines = {
+    length: tensors.length,
+    slice: (from: number, to: number) => tensors.slice(from, to).map(lineOf),
+    *[Symbol.iterator]() {
+      for (const tensor of tensors) yield lineOf(tensor);
+    },
+  };
+  return piecesOf({ ...fileOf({ ...report, sha256 }, file), tensors: lines }, name);
+}
+
+/** What a manifest says of the file, or of the files. */
+function fileOf(report: Pick<Report, 'shards' | 'size'> & { sha256: string }, file: string): Omit<Manifest, 'tensors'> {
+  const { sha256, size } = report;
   const stem = file.replace(/\.gguf$/i, '');
   const files = report.shards?.map((shard) => ({
     file: `${stem}${shard.suffix}`,
     size: shard.size,
     sha256: shard.sha256 ?? '',
   }));
-  return { file, size, sha256, ...(files && { files }), tensors: lines };
+  return { file, size, sha256, ...(files && { files }) };
 }
 
+/** A manifest whose tensors may be created on access. */
+type Listed = Omit<Manifest, 'tensors'> & { tensors: Iterable<ManifestTensor> };
+
 /** The format of a manifest by the extension of its file; any other is JSON. */
-const FORMS: Record<string, (manifest: Manifest) => Iterable<string>> = {
+const FORMS: Record<string, (manifest: Listed) => Iterable<string>> = {
   sha256: ({ file, sha256, files = [{ file, sha256 }] }) => files.map((each) => `${each.sha256}  ${each.file}\n`),
   hashes: function* ({ file, tensors }) {
     for (const { name, sha256, xxh64 } of tensors) {
@@ -85,14 +104,19 @@ export function manifestText(manifest: Manifest, name: string): string {
 export function manifestPieces(manifest: Manifest, name: string): Iterable<string> {
   expectObject('manifest', manifest);
   expectText('name', name);
-  const ending = /\.([a-z0-9]+)$/i.exec(name)?.[1]?.toLowerCase() ?? '';
-  const form = Object.hasOwn(FORMS, ending) ? FORMS[ending] : undefined;
   const { file, size, sha256, files, tensors } = manifest;
   expectText('manifest.file', file);
   expectOffset('manifest.size', size);
   expectText('manifest.sha256', sha256);
   expectArray('manifest.tensors', tensors);
   if (files !== undefined) expectArray('manifest.files', files);
+  return piecesOf(manifest, name);
+}
+
+function piecesOf(manifest: Listed, name: string): Iterable<string> {
+  const ending = /\.([a-z0-9]+)$/i.exec(name)?.[1]?.toLowerCase() ?? '';
+  const form = Object.hasOwn(FORMS, ending) ? FORMS[ending] : undefined;
+  const { file, size, sha256, files, tensors } = manifest;
   return form ? form(manifest) : jsonLines({ file, size, sha256, files, tensors });
 }
 

@@ -1,13 +1,14 @@
 /** A model file: its metadata and tensors, and the weights of any of its rows. */
 
 import { expectArray, expectFloats, expectLength, expectOffset, expectText } from '../engine/check.js';
-import { tensorsOf, type Columns } from '../engine/columns.js';
+import { LazyTensors, tensorsOf, type Columns } from '../engine/columns.js';
 import { release } from '../engine/dispose.js';
 import type { ModelHeader, SafetensorsModel } from '../engine/bindings.js';
 import { QuantpressError } from '../engine/error.js';
 import type { FileReference } from '../io/file-identity.js';
 import { dequantizeInto, formats, type Format, type FormatName } from '../numerics/format.js';
 import { readMetadata, type MetadataValue } from './metadata.js';
+import { rowsIn } from './shape.js';
 import { openFiles, type ModelInput, type OpenedModel } from './files.js';
 import { readOptions, signal, type ReaderTable } from '../engine/options.js';
 import { URL_OPTIONS, type UrlOptions } from '../io/source/url-options.js';
@@ -86,8 +87,6 @@ export class Model {
   readonly headerBytes: number;
   /** The metadata, in the order of the file. */
   readonly metadata: ReadonlyMap<string, MetadataValue>;
-  /** The tensors, in the order of the file. */
-  readonly tensors: readonly TensorInfo[];
   /** Its source: the concatenated files, if there are several. */
   readonly source: Source;
   /** The other files of a safetensors model, by name: `config.json`, `tokenizer.json` and the like. */
@@ -97,11 +96,12 @@ export class Model {
   /** @internal Its header in the engine. */
   readonly header: ModelHeader | SafetensorsModel;
 
+  #tensors: readonly TensorInfo[] | undefined;
   #byName: ReadonlyMap<string, TensorInfo> | undefined;
   #closed = false;
 
   /** @internal */
-  constructor(opened: OpenedModel, tensors: readonly TensorInfo[]) {
+  constructor(opened: OpenedModel, tensors?: readonly TensorInfo[]) {
     const { source, container, header, version, alignment, headerBytes, files, reads } = opened;
     this.source = source;
     this.files = files;
@@ -112,7 +112,13 @@ export class Model {
     this.alignment = alignment;
     this.headerBytes = headerBytes;
     this.metadata = readMetadata(() => this.#open());
-    this.tensors = tensors;
+    this.#tensors = tensors;
+  }
+
+  /** The tensors, in the order of the file. */
+  get tensors(): readonly TensorInfo[] {
+    this.#tensors ??= [...new LazyTensors(this.#open(), readerOf(this.container))];
+    return this.#tensors;
   }
 
   /**
@@ -159,7 +165,7 @@ export class Model {
   /** The rows that are asked for. */
   #rows(name: string, options: ReadTensorOptions): Rows {
     const tensor = this.tensor(name);
-    const rows = tensor.shape.slice(1).reduce((product, n) => product * n, 1);
+    const rows = rowsIn(tensor.shape);
     const [from, to] = options.rows ?? [0, rows];
     if (!Number.isInteger(from) || !Number.isInteger(to) || from < 0 || to < from || to > rows) {
       const message = `tensor '${name}' has rows 0 to ${rows}, but ${from} to ${to} were requested`;
@@ -233,14 +239,22 @@ export async function openModel(input: ModelInput, options: UrlOptions = {}): Pr
   const opened = await openFiles(input, readOptions('openModel', URL_OPTIONS, options));
   const { header, source } = opened;
   try {
-    const inFolder = opened.container === 'safetensors';
-    return new Model(opened, await tensorsOf(header, inFolder ? folderTensor : tensorOf));
+    return new Model(opened, await tensorsOf(header, readerOf(opened.container)));
   } catch (error) {
     // Nothing owns what was opened.
     release(header);
     if (source !== input) await source.close?.();
     throw error;
   }
+}
+
+/** @internal {@link openModel} for work that may not need the list of tensors, which is created on access. */
+export async function openUnlisted(input: ModelInput, options: UrlOptions = {}): Promise<Model> {
+  return new Model(await openFiles(input, readOptions('openModel', URL_OPTIONS, options)));
+}
+
+function readerOf(container: Model['container']): (columns: Columns) => TensorInfo {
+  return container === 'safetensors' ? folderTensor : tensorOf;
 }
 
 function tensorOf(columns: Columns): TensorInfo {

@@ -6,6 +6,7 @@ import { validate } from '../numerics/format.js';
 import { hashesOf, sha256, xxh64, type Hasher } from '../engine/hash.js';
 import type { ExpectedHashes, Manifest, ManifestTensor } from './manifest.js';
 import { formatOf, isFormat, Model, type TensorInfo } from './model.js';
+import { weightsIn } from './shape.js';
 import { callback, readOptions, signal as signalReader, type Reader, type ReaderTable } from '../engine/options.js';
 import { breathe } from '../engine/platform.js';
 import { ReadAhead } from '../io/source/read-ahead.js';
@@ -140,7 +141,7 @@ class TensorCheck {
 
   constructor(tensor: TensorInfo) {
     this.#tensor = tensor;
-    const weights = tensor.shape.reduce((product, n) => product * n, 1);
+    const weights = weightsIn(tensor.shape);
     this.#rate = weights / tensor.bytes;
     const block = formatOf(tensor.type)?.bytes ?? 1;
     this.step = Math.floor(PIECE / block) * block;

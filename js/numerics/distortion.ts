@@ -1,5 +1,6 @@
 /** Sums of errors, merged tile by tile, and the resulting figures. `src/analysis/distortion.rs` computes them. */
 
+import { Columns } from '../engine/columns.js';
 import { call } from '../engine/wasm.js';
 import { expectArray, expectObject, expectOffset, wrongType } from '../engine/check.js';
 
@@ -36,13 +37,14 @@ export function errorFigures(tiles: readonly ErrorSums[], weighted: boolean): Er
     sums.set(tile, at);
     at += tile.length;
   }
-  return figuresOf(call((engine) => engine.errorFigures(sums, weighted)));
+  return figuresOf(new Columns([[], call((engine) => engine.errorFigures(sums, weighted))]));
 }
 
 /** Reads the engine's figures: in order, and last whether the weighted error was measured. */
-export function figuresOf(values: Float64Array): ErrorFigures {
-  const [rmse = 0, relativeRmse = 0, sqnrDb = 0, cosineSimilarity = 0, maxError = 0, weightedError = 0, weighted = 0] =
-    values;
+export function figuresOf(columns: { number(): number }): ErrorFigures {
+  const [rmse, relativeRmse, sqnrDb] = [columns.number(), columns.number(), columns.number()];
+  const [cosineSimilarity, maxError, weightedError] = [columns.number(), columns.number(), columns.number()];
+  const weighted = columns.number();
   // Not spread: that would double the size of the object.
   if (weighted === 0) return { rmse, relativeRmse, sqnrDb, cosineSimilarity, maxError };
   return { rmse, relativeRmse, sqnrDb, cosineSimilarity, maxError, weightedError };
@@ -56,7 +58,7 @@ export function figuresOf(values: Float64Array): ErrorFigures {
  * Tensors whose error is unknown (`undefined`) count as the mean square of those that have one above 0; if there are
  * none, the result is `undefined`. Without any weights it is 0. The importance of columns is not used.
  *
- * @throws A `QuantpressError` `ARGUMENT` or `RANGE` for other values.
+ * @throws A `QuantpressError` `ARGUMENT` or `RANGE` for other values, `NOT_READY` before `init()`.
  * @example
  * ```ts
  * const error = weightError([{ weights: 4096, relativeRmse: 0.07 }, { weights: 64, relativeRmse: 0 }]);
@@ -66,30 +68,16 @@ export function weightError(
   tensors: readonly { readonly weights: number; readonly relativeRmse: number | undefined }[],
 ): number | undefined {
   expectArray('tensors', tensors);
-  return weightErrorOf(tensors);
-}
-
-/** @internal {@link weightError} of tensors that need not be in memory together. */
-export function weightErrorOf(
-  tensors: Iterable<{ readonly weights: number; readonly relativeRmse: number | undefined }>,
-): number | undefined {
-  let [all, squares, changed, unknown] = [0, 0, 0, 0];
-  for (const tensor of tensors) {
+  const numbers = new Float64Array(2 * tensors.length);
+  for (const [index, tensor] of tensors.entries()) {
     expectObject('a tensor', tensor);
     const { weights, relativeRmse } = tensor;
     expectOffset('weights', weights);
     // Infinite for an all-zero tensor that is not zero afterwards.
     if (relativeRmse !== undefined && !(typeof relativeRmse === 'number' && relativeRmse >= 0))
       throw wrongType('relativeRmse', 'a number from 0 up, or undefined', relativeRmse);
-    all += weights;
-    if (relativeRmse === undefined) {
-      unknown += weights;
-    } else if (relativeRmse > 0) {
-      squares += weights * relativeRmse ** 2;
-      changed += weights;
-    }
+    numbers[2 * index] = weights;
+    numbers[2 * index + 1] = relativeRmse ?? Number.NaN;
   }
-  if (unknown > 0 && changed === 0) return undefined;
-  if (squares === 0) return 0;
-  return Math.sqrt((squares * (1 + unknown / changed)) / all);
+  return call((engine) => engine.weightError(numbers));
 }

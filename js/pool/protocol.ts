@@ -23,39 +23,11 @@ export interface ConvertTask {
   passes: boolean;
 }
 
-/** Try formats on rows, or on a piece of one. */
-export interface AnalyzeTask {
-  kind: 'analyze';
+/** A measurement of some rows, which only the engine reads. */
+export interface MeasureTask {
+  kind: 'measure';
   input: TaskInput;
-  from: string;
-  columns: number;
-  formats: string[];
-  /** One weight per column. */
-  importance?: Float32Array | undefined;
-  /** The mean square of the whole row, if this is a piece of one. */
-  meanSquare?: number | undefined;
-}
-
-/** Add the squares of the next piece of a row to the sum of those before it. */
-export interface SquaresTask {
-  kind: 'squares';
-  input: TaskInput;
-  from: string;
-  sum: number;
-}
-
-/** Decode rows, or a piece of one, and encode and decode them in a format. */
-export interface RoundTripTask {
-  kind: 'roundTrip';
-  input: TaskInput;
-  from: string;
-  /** The format; absent if only the weights are needed. */
-  to: string | undefined;
-  columns: number;
-  /** One weight per column. */
-  importance?: Float32Array | undefined;
-  /** The mean square of the whole row, if this is a piece of one. */
-  meanSquare?: number | undefined;
+  measure: Uint8Array<ArrayBuffer>;
 }
 
 /** Compare weights with those of another file. */
@@ -68,19 +40,15 @@ export interface CompareTask {
 }
 
 /** A task. */
-export type Task = ConvertTask | AnalyzeTask | SquaresTask | RoundTripTask | CompareTask;
+export type Task = ConvertTask | MeasureTask | CompareTask;
 
 /** The results of the kinds of tasks. */
 export interface Results {
   /** The bytes of the output, and a record of them for the engine. */
   convert: { bytes: Uint8Array<ArrayBuffer>; found: Uint8Array<ArrayBuffer> };
-  /** The sums of each format's errors, or the reason why the rows cannot have it. */
-  analyze: (ErrorSums | PostedError)[];
-  /** The sum. */
-  squares: number;
-  /** The original and the decoded rows. */
-  roundTrip: { original: Float32Array<ArrayBuffer>; decoded?: Float32Array<ArrayBuffer> };
-  /** The sums of the difference; if the weights cannot be subtracted, only whether they differ. */
+  /** What was measured, which only the engine reads. */
+  measure: Uint8Array<ArrayBuffer>;
+  /** The sums of the difference; where the weights cannot be subtracted, only whether there is one. */
   compare: ErrorSums | 'same' | 'differs';
   /** The result of a call of `worker-opfs.ts`. */
   opfs: Uint8Array<ArrayBuffer>;

@@ -5,17 +5,7 @@ import { readInto, type Source } from '../io/source/source.js';
 import { QuantpressError } from '../engine/error.js';
 import type { ErrorSums } from '../numerics/distortion.js';
 import { call } from '../engine/wasm.js';
-import {
-  packError,
-  type AnalyzeTask,
-  type ByteRange,
-  type CompareTask,
-  type ConvertTask,
-  type Results,
-  type RoundTripTask,
-  type Task,
-  type TaskInput,
-} from './protocol.js';
+import type { ByteRange, CompareTask, ConvertTask, Results, Task, TaskInput } from './protocol.js';
 
 /** Runs the tasks of one thread; it keeps the source and the buffers. */
 export class Workbench {
@@ -105,28 +95,10 @@ function rangesOf(input: Exclude<TaskInput, Uint8Array>): readonly ByteRange[] {
 
 const TASKS: { [K in Task['kind']]: (bench: Workbench, task: Extract<Task, { kind: K }>) => Promise<Results[K]> } = {
   convert: (bench, task) => bench.convert(task),
-  analyze: (bench, task) => bench.withInput(task.input, (bytes) => analyze(bytes, task)),
-  squares: (bench, { input, from, sum }) =>
-    bench.withInput(input, (bytes) => call((engine) => engine.addRowSquares(sum, bytes, from))),
-  roundTrip: (bench, task) => bench.withInput(task.input, (bytes) => roundTrip(bytes, task)),
+  measure: (bench, { input, measure }) =>
+    bench.withInput(input, (bytes) => call((engine) => engine.measure(measure, bytes)) as Results['measure']),
   compare: (bench, task) => bench.withInput(task.input, (bytes) => compare(bytes, task)),
 };
-
-function analyze(bytes: Uint8Array, task: AnalyzeTask): Results['analyze'] {
-  const { from, columns, formats, importance, meanSquare } = task;
-  const results = call((engine) => engine.analyzeRows(bytes, from, columns, formats, importance, meanSquare));
-  return results.map((result) => (result instanceof Float64Array ? (result as ErrorSums) : packError(result)));
-}
-
-function roundTrip(bytes: Uint8Array, task: RoundTripTask): Results['roundTrip'] {
-  const { from, to, columns, importance, meanSquare } = task;
-  return call((engine) => {
-    const original = engine.decodeToF32(bytes, from);
-    if (to === undefined) return { original };
-    const encoded = engine.encodeTile(bytes, from, to, columns, importance, meanSquare, 0);
-    return { original, decoded: engine.dequantize(encoded, to) };
-  }) as Results['roundTrip'];
-}
 
 function compare(bytes: Uint8Array, { from, other, otherType }: CompareTask): Results['compare'] {
   try {

@@ -46,11 +46,31 @@ impl Histogram {
     /// [`Code::NO_DATA`] if there are no values, [`Code::NON_FINITE`], [`Code::RANGE`] for the number of bins.
     pub fn of(values: &[f32], bins: usize) -> Result<Self> {
         let (low, high) = crate::affine::min_max(values)?;
-        let (low, high) = (f64::from(low), f64::from(high));
-        let (low, high) = if low < high { (low, high) } else { (low - 0.5, high + 0.5) };
+        let (low, high) = Histogram::range(low.into(), high.into());
         let mut histogram = Histogram::new(low, high, bins)?;
         histogram.add(values)?;
         Ok(histogram)
+    }
+
+    /// The edges of the histogram of values from `low` to `high`; a width of 1 if both are equal.
+    pub fn range(low: f64, high: f64) -> (f64, f64) {
+        if low < high { (low, high) } else { (low - 0.5, high + 0.5) }
+    }
+
+    /// The edges of the histogram of errors whose largest absolute value is `largest`.
+    pub fn error_range(largest: f64) -> (f64, f64) {
+        let reach = if largest > 0.0 { largest } else { 0.5 };
+        (-reach, reach)
+    }
+
+    /// Counts `decoded - original` for more values.
+    ///
+    /// # Errors
+    /// [`Code::LENGTH`] for different lengths.
+    pub fn add_errors(&mut self, original: &[f32], decoded: &[f32]) -> Result<()> {
+        validation::length("the decoded tensor", decoded.len(), original.len())?;
+        original.iter().zip(decoded).for_each(|(&x, &y)| self.count(f64::from(y) - f64::from(x)));
+        Ok(())
     }
 
     /// Counts more values.
@@ -88,10 +108,8 @@ impl Histogram {
 /// [`Code::LENGTH`], [`Code::NO_DATA`], [`Code::NON_FINITE`], [`Code::RANGE`] for the number of bins.
 pub fn error_histogram(original: &[f32], decoded: &[f32], bins: usize) -> Result<Histogram> {
     let largest = super::stats::compare(original, decoded, 0.0)?.max_error;
-    let reach = if largest > 0.0 { largest } else { 0.5 };
-    let mut histogram = Histogram::new(-reach, reach, bins)?;
-    for (&x, &y) in original.iter().zip(decoded) {
-        histogram.count(f64::from(y) - f64::from(x));
-    }
+    let (low, high) = Histogram::error_range(largest);
+    let mut histogram = Histogram::new(low, high, bins)?;
+    histogram.add_errors(original, decoded)?;
     Ok(histogram)
 }

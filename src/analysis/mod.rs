@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`ErrorAccumulator`], [`QuantErrorStats`] | the statistics, accumulated over tiles in double precision |
 //! | [`ErrorSums`] | the error of encoded tiles, as sums that can be merged |
+//! | [`WeightError`] | the error of a whole file, from those of its tensors |
 //! | [`analyze_error`], [`analyze_error_4bit`], [`analyze_error_format`] | the error of affine parameters, of NF4 / FP4 / INT4, of any block format |
 //! | [`Scheme`] | any of the three as a value, for comparing them |
 //! | [`Histogram`] | histograms of weights and of errors |
@@ -21,6 +22,7 @@ mod scheme;
 mod sensitivity;
 mod stats;
 mod theory;
+mod weight_error;
 
 #[cfg(target_arch = "wasm32")]
 pub(crate) use analyze::AffineErrors;
@@ -36,3 +38,4 @@ pub use sensitivity::{
 };
 pub use stats::{ErrorAccumulator, QuantErrorStats, compare};
 pub use theory::{Signal, error_within_bounds, theoretical_max_error, theoretical_sqnr, worst_error_in_steps};
+pub use weight_error::WeightError;

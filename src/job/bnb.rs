@@ -71,5 +71,5 @@ impl Scales {
 
 /// The number of blocks of a tensor.
 fn blocks_of(tensor: &PlannedTensor) -> u64 {
-    tensor.rows.saturating_mul(tensor.row_length).div_ceil(BLOCK)
+    tensor.weights().div_ceil(BLOCK)
 }

@@ -27,8 +27,10 @@
 //! journal        the file format of the journal, and the identity of a job
 //! digest         hashes of files and tensors whose pieces arrive in any order
 //! report         the dtype, the error and the hashes of each tensor
+//! analysis       which rows of a model an analysis reads, and the figures of each tensor
 //! ```
 
+mod analysis;
 mod bnb;
 mod buffer;
 mod digest;
@@ -43,6 +45,10 @@ mod state;
 mod task;
 mod tiles;
 
+pub use analysis::{
+    Analysis, AnalysisOptions, AnalyzedTensor, Bins, DEFAULT_SAMPLE, Extent, FormatAnalysis, FormatErrors, Histograms,
+    Measure, Measured, NextStep, Refusal, Rows, Step as AnalysisStep, TensorAnalysis, TensorHistograms,
+};
 pub use buffer::Buffer;
 pub use journal::{Identity, Journal, JournalReader, JournalTile, MAX_JOURNAL_BYTES};
 pub use protocol::{File, JobOptions, Next, Progress, Step, Write};

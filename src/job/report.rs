@@ -1,6 +1,6 @@
 //! The report of a conversion.
 
-use crate::analysis::ErrorSums;
+use crate::analysis::{ErrorSums, WeightError};
 use crate::interning::Name;
 use crate::recipe::PlannedTensor;
 use serde::{Serialize, Serializer};
@@ -19,6 +19,8 @@ pub struct Report {
     pub bytes_resumed: u64,
     /// SHA-256 of the concatenated output files in hexadecimal, if hashes were requested.
     pub sha256: Option<String>,
+    /// The weight error of the output, see [`WeightError`], if errors were requested.
+    pub weight_error: Option<f64>,
     /// The files, in order.
     pub shards: Vec<ReportedShard>,
     /// The tensors, in the order of the output.
@@ -147,12 +149,21 @@ impl Finished {
             from: tensor.from.name,
             to: tensor.to.name,
             why: tensor.why.clone(),
-            weights: tensor.rows.saturating_mul(tensor.row_length),
+            weights: tensor.weights(),
             source_bytes: tensor.source_bytes,
             bytes: tensor.place.bytes,
             error: self.sums.get(index).map(|sums| ErrorFigures::of(sums, tensor.has_importance)),
             hashes: self.hashes.get(index).cloned(),
         })
+    }
+
+    /// The weight error of the output, if errors were requested.
+    pub(super) fn weight_error(tensors: &[PlannedTensor], sums: &[ErrorSums]) -> Option<f64> {
+        let mut error = WeightError::default();
+        for (tensor, sums) in tensors.iter().zip(sums) {
+            error.add(tensor.weights() as f64, Some(ErrorFigures::of(sums, false).relative_rmse));
+        }
+        error.value()
     }
 
     /// The whole report.

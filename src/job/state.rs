@@ -484,6 +484,7 @@ impl<B: Buffer> Job<B> {
             size: self.plan.size,
             bytes_resumed: self.bytes_resumed,
             sha256,
+            weight_error: self.options.errors.then(|| Finished::weight_error(&self.plan.tensors, &self.sums)).flatten(),
             shards: shards.collect(),
             tensors: Vec::new(),
         };

@@ -70,7 +70,7 @@ type Parts = Box<dyn Iterator<Item = Part> + Send>;
 pub fn tiles(tensor: &PlannedTensor, index: usize) -> Box<dyn Iterator<Item = Tile> + Send> {
     let (from, to) = (tensor.from, tensor.to);
     let (source, place) = (tensor.source_offset, tensor.place);
-    let weights = tensor.rows.saturating_mul(tensor.row_length);
+    let weights = tensor.weights();
     let mut first_weight = 0;
     Box::new(parts(tensor, most_weights(to)).map(move |part| {
         let at = |weights: u64| source.saturating_add(bytes_of(from, weights));

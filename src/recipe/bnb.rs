@@ -1,8 +1,10 @@
 //! The presets of bitsandbytes' formats in recipes, and the options they support.
 
 use super::options::Recipe;
+use super::plan::FourBit;
 use crate::container::gguf::TensorType;
 use crate::error::{Code, Error, Result};
+use crate::json::{self, quoted};
 use crate::nf4::DataType4Bit;
 
 /// The presets whose output is a safetensors file for `transformers`.
@@ -64,5 +66,64 @@ pub fn four_bit_data_type(dtype: TensorType) -> Option<DataType4Bit> {
         TensorType::NF4 => Some(DataType4Bit::Nf4),
         TensorType::FP4 => Some(DataType4Bit::Fp4),
         _ => None,
+    }
+}
+
+impl FourBit {
+    /// The `config.json` for the output: the model's own, followed by what tells `transformers` how the weights are
+    /// quantized.
+    ///
+    /// # Errors
+    /// [`Code::MALFORMED`] if `config` is not a JSON object.
+    pub fn config(&self, config: &[u8]) -> Result<String> {
+        let parsed = json::parse(config, "config.json")?;
+        let text = std::str::from_utf8(config).ok().filter(|_| parsed.as_object().is_some());
+        let Some(body) = text.and_then(|text| text.trim_end().strip_suffix('}')) else {
+            return Err(Error::new(Code::MALFORMED, "config.json is not a JSON object"));
+        };
+        let dtype = ["dtype", "torch_dtype"].into_iter().find_map(|name| parsed.get(name)?.as_str());
+        let modules: Vec<String> = self.skipped.iter().map(|name| format!("\n      {}", quoted(name))).collect();
+        let end = if modules.is_empty() { "" } else { "\n    " };
+        let members = [
+            ("load_in_4bit", "true".to_owned()),
+            ("load_in_8bit", "false".to_owned()),
+            ("_load_in_4bit", "true".to_owned()),
+            ("_load_in_8bit", "false".to_owned()),
+            ("bnb_4bit_compute_dtype", quoted(dtype.unwrap_or("float32"))),
+            ("bnb_4bit_quant_storage", quoted("uint8")),
+            ("bnb_4bit_quant_type", quoted(self.layout.data_type.name())),
+            ("bnb_4bit_use_double_quant", self.layout.double_quant.to_string()),
+            ("llm_int8_skip_modules", format!("[{}{end}]", modules.join(","))),
+            ("quant_method", quoted("bitsandbytes")),
+        ];
+        let members: Vec<String> = members.iter().map(|(name, value)| format!("    \"{name}\": {value}")).collect();
+        // Added to the text, which keeps numbers such as 10000.0 as Python wrote them.
+        let body = body.trim_end();
+        let comma = if body.ends_with('{') { "" } else { "," };
+        Ok(format!("{body}{comma}\n  \"quantization_config\": {{\n{}\n  }}\n}}\n", members.join(",\n")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nf4::TailLayout;
+
+    #[test]
+    fn the_configuration_follows_the_text_of_the_model() {
+        let layout = TailLayout { data_type: DataType4Bit::Nf4, double_quant: true };
+        let plan = FourBit { layout, skipped: vec!["lm_head".to_owned(), "a\"b".to_owned()] };
+        let text = plan.config(b"{\n  \"torch_dtype\": \"bfloat16\",\n  \"rope_theta\": 10000.0\n}\n").unwrap();
+        let head = "{\n  \"torch_dtype\": \"bfloat16\",\n  \"rope_theta\": 10000.0,\n  \"quantization_config\": {\n";
+        assert!(text.starts_with(head), "{text}");
+        assert!(text.contains("    \"llm_int8_skip_modules\": [\n      \"lm_head\",\n      \"a\\\"b\"\n    ],\n"));
+        let parsed = json::parse(text.as_bytes(), "it").unwrap();
+        let of = |name: &str| parsed.get("quantization_config").unwrap().get(name).unwrap().clone();
+        assert_eq!(of("bnb_4bit_compute_dtype").as_str(), Some("bfloat16"));
+        assert_eq!(of("bnb_4bit_quant_type").as_str(), Some("nf4"));
+        assert_eq!(of("bnb_4bit_use_double_quant").as_bool(), Some(true));
+        let bare = FourBit { layout, skipped: Vec::new() }.config(b"{}").unwrap();
+        assert!(json::parse(bare.as_bytes(), "it").is_ok(), "{bare}");
+        assert_eq!(plan.config(b"[1]").unwrap_err().code(), Code::MALFORMED);
     }
 }

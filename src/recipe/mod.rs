@@ -45,7 +45,7 @@ mod tile;
 
 pub use crate::container::gguf::Place;
 pub use best_mix::{
-    Analysis, Budget, FormatError, Measured, Mix, MixModel, MixedTensor, NearestPreset, best_mix, experts_in_use,
+    Analysis, Budget, FormatError, Mix, MixModel, MixedTensor, NearestPreset, best_mix, experts_in_use,
 };
 pub use bnb::{check_four_bit_options, four_bit_data_type, four_bit_dtype, four_bit_type};
 pub use options::{KvOverride, OverrideValue, Recipe, TensorTypeRule};

@@ -67,6 +67,11 @@ pub struct PlannedTensor {
 }
 
 impl PlannedTensor {
+    /// The number of weights.
+    pub fn weights(&self) -> u64 {
+        self.rows.saturating_mul(self.row_length)
+    }
+
     /// The number of weights per matrix: all of them, unless the tensor is a stack of matrices (experts).
     pub fn weights_per_matrix(&self) -> u64 {
         rows_per_matrix(&self.shape, self.rows).saturating_mul(self.row_length)
@@ -74,7 +79,7 @@ impl PlannedTensor {
 
     /// Size of the data in the output in bytes, without padding.
     pub(super) fn target_bytes(&self) -> u64 {
-        self.to.size_of(self.rows.saturating_mul(self.row_length)).unwrap_or(0)
+        self.to.size_of(self.weights()).unwrap_or(0)
     }
 
     /// A tensor under its own name, without importance. Its position is set when all sizes are known.

@@ -93,6 +93,15 @@ pub fn analyze_error_scheme(
     write(&analysis::analyze_error_scheme(original, &shape(of_shape), &scheme, outlier_threshold)?)
 }
 
+/// See [`analysis::WeightError`]; `tensors` has the number of weights and the error of each, NaN if that is unknown.
+#[wasm_bindgen(js_name = weightError)]
+pub fn weight_error(tensors: &[f64]) -> Option<f64> {
+    let mut error = analysis::WeightError::default();
+    let (pairs, _) = tensors.as_chunks();
+    pairs.iter().for_each(|[weights, relative]| error.add(*weights, (!relative.is_nan()).then_some(*relative)));
+    error.value()
+}
+
 /// The dequantized values of a tensor. See [`Scheme::encode`].
 #[wasm_bindgen(js_name = roundTripInto)]
 pub fn round_trip_into(

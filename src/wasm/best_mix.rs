@@ -7,10 +7,8 @@ use super::safetensors::SafetensorsModel;
 use crate::container::gguf::DEFAULT_ALIGNMENT;
 use crate::container::imatrix::ImportanceMatrix;
 use crate::error::{Code, Error};
-use crate::recipe::{
-    self, Analysis, Budget, FormatError, Measured, Mix, MixModel, Plan, Recipe, best_mix, experts_in_use,
-};
-use js_sys::{Array, Float64Array};
+use crate::recipe::{self, Analysis, Budget, FormatError, Mix, MixModel, Plan, Recipe, best_mix, experts_in_use};
+use js_sys::Array;
 use std::collections::HashMap;
 use std::rc::Rc;
 use wasm_bindgen::prelude::*;
@@ -66,7 +64,7 @@ impl Request {
 
 #[wasm_bindgen]
 impl ModelHeader {
-    /// See [`best_mix`]; returns `{ preset, rules, size, objective, bound, tensors, measured, nearest }`.
+    /// See [`best_mix`]; returns `{ preset, rules, size, objective, bound, tensors, weightError, nearest }`.
     #[wasm_bindgen(js_name = bestMix)]
     pub fn best_mix(
         &self,
@@ -124,15 +122,9 @@ fn mix_to_js(mix: &Mix) -> JsValue {
         .collect();
     let nearest = mix.nearest.as_ref().map_or(JsValue::UNDEFINED, |nearest| {
         let object = Object::new().value("name", nearest.name).value("size", nearest.size);
-        object.value("objective", nearest.objective).value("measured", measured_to_js(&nearest.measured)).done()
+        object.value("objective", nearest.objective).value("weightError", nearest.weight_error).done()
     });
     let object = Object::new().value("preset", mix.preset).value("rules", rules).value("size", mix.size);
     let object = object.value("objective", mix.objective).value("bound", mix.bound).value("tensors", tensors);
-    object.value("measured", measured_to_js(&mix.measured)).value("nearest", nearest).done()
-}
-
-/// Weights and errors as one flat array.
-fn measured_to_js(measured: &[Measured]) -> Float64Array {
-    let numbers: Vec<f64> = measured.iter().flat_map(|(weights, error)| [*weights as f64, *error]).collect();
-    Float64Array::from(numbers.as_slice())
+    object.value("weightError", mix.weight_error).value("nearest", nearest).done()
 }

@@ -257,6 +257,12 @@ impl ModelReport {
         self.0.summary().sha256.clone()
     }
 
+    /// The weight error of the output, if errors were requested.
+    #[wasm_bindgen(getter, js_name = weightError)]
+    pub fn weight_error(&self) -> Option<f64> {
+        self.0.summary().weight_error
+    }
+
     /// `[{ size, sha256 }]`.
     pub fn shards(&self) -> Array {
         let shards = self.0.summary().shards.iter();
@@ -275,7 +281,7 @@ impl ModelReport {
     }
 
     /// Tensors `from` up to `to`, as columns: name, from, to, why, and SHA-256 and XXH64 if hashes were requested;
-    /// weights, source size, output size, and if errors were requested the error figures in order, with a flag for
+    /// source size, output size, and if errors were requested the error figures in order, with a flag for
     /// whether the last one was measured.
     pub fn tensors(&self, from: usize, to: usize) -> Array {
         let mut columns = Columns::default();
@@ -284,7 +290,7 @@ impl ModelReport {
             columns.shared(tensor.from);
             columns.shared(tensor.to);
             columns.shared(&tensor.why);
-            columns.numbers([tensor.weights, tensor.source_bytes, tensor.bytes]);
+            columns.numbers([tensor.source_bytes, tensor.bytes]);
             if let Some(hashes) = &tensor.hashes {
                 columns.text(&hashes.sha256.to_string());
                 columns.text(&hashes.xxh64.to_string());
@@ -298,7 +304,7 @@ impl ModelReport {
 }
 
 /// The error figures in order; the last number is whether the one before it was measured.
-fn figures_of(figures: &ErrorFigures) -> [f64; 7] {
+pub(super) fn figures_of(figures: &ErrorFigures) -> [f64; 7] {
     let ErrorFigures { rmse, relative_rmse, sqnr_db, cosine_similarity, max_error, weighted_error } = *figures;
     let measured = f64::from(u8::from(weighted_error.is_some()));
     [rmse, relative_rmse, sqnr_db, cosine_similarity, max_error, weighted_error.unwrap_or_default(), measured]

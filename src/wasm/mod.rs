@@ -16,6 +16,7 @@ mod instance;
 mod job;
 mod metadata;
 mod model;
+mod model_analysis;
 mod nf4;
 mod object;
 mod plain;

@@ -1,14 +1,11 @@
-//! JavaScript bindings of `container/` and `recipe/`: open a model, plan its conversion, convert one tile.
+//! JavaScript bindings of `container/` and `recipe/`: open a model, plan its conversion.
 
 use super::columns::Columns;
 use super::object::{Object, count, given, integer};
-use crate::analysis::ErrorSums;
-use crate::container::gguf::{self, Cursor, Header, TensorType};
+use crate::container::gguf::{self, Cursor, Header};
 use crate::container::imatrix;
 use crate::error::{Code, Error};
-use crate::format::{self, Codec};
-use crate::recipe::{self, Plan, Recipe, Tile};
-use js_sys::Float64Array;
+use crate::recipe::{self, Plan, Recipe};
 use serde::Serialize;
 use std::cell::Cell;
 use std::rc::Rc;
@@ -255,10 +252,10 @@ impl ModelPlan {
             .collect()
     }
 
-    /// For a plan in bitsandbytes' formats, the modules that are not quantized, as listed in `config.json`.
-    #[wasm_bindgen(js_name = skippedModules)]
-    pub fn skipped_modules(&self) -> Option<Vec<String>> {
-        self.plan.four_bit.as_ref().map(|four_bit| four_bit.skipped.clone())
+    /// For a plan in bitsandbytes' formats, see [`recipe::FourBit::config`].
+    #[wasm_bindgen(js_name = fourBitConfig)]
+    pub fn four_bit_config(&self, config: &[u8]) -> Result<Option<String>, Error> {
+        self.plan.four_bit.as_ref().map(|four_bit| four_bit.config(config)).transpose()
     }
 
     /// The number of tensors.
@@ -293,99 +290,10 @@ impl ModelPlan {
     }
 }
 
-/// See [`recipe::Tile::encode`]; `errors` receives the eight [error sums](ErrorSums).
-#[wasm_bindgen(js_name = encodeTile)]
-#[allow(clippy::too_many_arguments)] // one call across the boundary for each tile, without an object to be read
-pub fn encode_tile(
-    bytes: &[u8],
-    from: &str,
-    to: &str,
-    columns: usize,
-    importance: Option<Box<[f32]>>,
-    #[wasm_bindgen(js_name = meanSquare)] mean_square: Option<f32>,
-    #[wasm_bindgen(js_name = headRows)] permuted_head_rows: usize,
-    errors: Option<Float64Array>,
-) -> Result<Vec<u8>, Error> {
-    let mut sums = errors.as_ref().map(|_| ErrorSums::default());
-    let (from, to, importance) = (TensorType::by_name(from)?, TensorType::by_name(to)?, importance.as_deref());
-    let encoded =
-        Tile { bytes, from, to, columns, importance, mean_square, permuted_head_rows }.encode(sums.as_mut())?;
-    if let (Some(errors), Some(sums)) = (errors, sums) {
-        errors.copy_from(&sums.to_array());
-    }
-    Ok(encoded)
-}
-
-/// Whether a format, with importance, needs the mean square of the whole row; see [`Codec::weighs_by_row`].
-/// Whether an analysis tries a format only on some of a tensor's strata: see [`format::Effort`].
-#[wasm_bindgen(js_name = isSlow)]
-pub fn is_slow(name: &str) -> bool {
-    format::Effort::of(name) > format::Effort::Low
-}
-
-/// See [`recipe::Sampled::strata`]: of each stratum its columns, the first of them, rows, matrix, whether slow formats are tried on
-/// it, and its ranges: their number, and the offset and length of each. Without a `budget` the strata are all rows.
-#[wasm_bindgen]
-pub fn strata(
-    shape: &[f64],
-    offset: f64,
-    bytes: f64,
-    #[wasm_bindgen(js_name = headRows)] permuted_head_rows: f64,
-    budget: Option<f64>,
-) -> Result<Vec<f64>, Error> {
-    let shape = shape.iter().map(|n| count(*n, "shape")).collect::<Result<Vec<u64>, Error>>()?;
-    let (offset, bytes) = (count(offset, "offset")?, count(bytes, "bytes")?);
-    let tensor =
-        recipe::Sampled { shape: &shape, offset, bytes, permuted_head_rows: count(permuted_head_rows, "headRows")? };
-    let budget = budget.map(|budget| count(budget, "budget")).transpose()?;
-    let mut numbers = Vec::new();
-    for stratum in tensor.strata(budget) {
-        let recipe::Stratum { columns, column, rows, matrix, slow, ranges } = stratum;
-        numbers.extend([columns, column, rows, matrix, slow.into(), ranges.len() as u64].map(|n| n as f64));
-        numbers.extend(ranges.iter().flat_map(|(offset, length)| [*offset as f64, *length as f64]));
-    }
-    Ok(numbers)
-}
-
-#[wasm_bindgen(js_name = weighsByRow)]
-pub fn weighs_by_row(format: &str) -> bool {
-    Codec::by_name(format).is_ok_and(|codec| codec.weighs_by_row)
-}
-
-/// See [`recipe::add_row_squares`].
-#[wasm_bindgen(js_name = addRowSquares)]
-pub fn add_row_squares(sum: f32, bytes: &[u8], from: &str) -> Result<f32, Error> {
-    recipe::add_row_squares(sum, bytes, from)
-}
-
-/// See [`format::mean_square`].
-#[wasm_bindgen(js_name = meanSquare)]
-pub fn mean_square(sum: f32, len: f64) -> Result<f32, Error> {
-    Ok(format::mean_square(sum, count(len, "len")?))
-}
-
-/// The eight [error sums](ErrorSums) of a difference. See [`recipe::compare_rows`].
+/// The eight [error sums](crate::analysis::ErrorSums) of a difference. See [`recipe::compare_rows`].
 #[wasm_bindgen(js_name = compareRows)]
 pub fn compare_rows(bytes: &[u8], from: &str, other: &[u8], other_type: &str) -> Result<Vec<f64>, Error> {
     recipe::compare_rows(bytes, from, other, other_type).map(|sums| sums.to_array().to_vec())
-}
-
-/// The eight [error sums](ErrorSums) of each format, or its error. See [`recipe::analyze_rows`].
-#[wasm_bindgen(js_name = analyzeRows)]
-pub fn analyze_rows(
-    bytes: &[u8],
-    from: &str,
-    #[wasm_bindgen(js_name = rowLength)] row_length: usize,
-    formats: Vec<String>,
-    importance: Option<Box<[f32]>>,
-    #[wasm_bindgen(js_name = meanSquare)] mean_square: Option<f32>,
-) -> Result<js_sys::Array, Error> {
-    let results = recipe::analyze_rows(bytes, from, row_length, &formats, importance.as_deref(), mean_square)?;
-    let value = |result: Result<ErrorSums, Error>| match result {
-        Ok(sums) => Float64Array::from(&sums.to_array()[..]).into(),
-        Err(error) => JsValue::from(error),
-    };
-    Ok(results.into_iter().map(value).collect())
 }
 
 #[derive(Serialize)]

@@ -10,7 +10,6 @@ import {
 } from 'quantpress';
 import { tensorHistogram, type FormatError, type TensorAnalysis } from 'quantpress';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { strataOf } from '../../dist/model/analyze/sample.js';
 import { failure } from './support/failure.js';
 import { expectFigures, figures } from './support/figures.js';
 import { floats, gguf, LLAMA, TYPE, wave } from './support/gguf.js';
@@ -79,38 +78,6 @@ describe('a sample', () => {
       expect(of(tensor, 'IQ4_NL').sampled).toBeLessThanOrEqual(tensor.sampled / 4);
       expect(of(tensor, 'Q4_K').relativeRmse / of(all, 'Q4_K').relativeRmse).toBeCloseTo(1, 1);
     }
-  });
-
-  test('takes rows from the whole tensor, each run inside one matrix, and is bounded', () => {
-    const info = { name: 'x', type: 'F16', offset: 7, bytes: 2 * 512 * 4096 * 8, shape: [512, 4096, 8] } as const;
-    const tensor = { ...info, shape: [...info.shape] };
-    const strata = strataOf(tensor, 1 << 18);
-    expect(strata).toHaveLength(16);
-    const starts = strata.map(({ ranges: [input] }) => ((input?.offset ?? 0) - 7) / 1024);
-    for (const [index, { rows, matrix, columns, ranges }] of strata.entries()) {
-      const start = starts[index] ?? 0;
-      expect(Number.isInteger(start) && columns === 512).toBe(true);
-      expect(ranges.map(({ length }) => length)).toEqual([rows * 1024]);
-      expect([Math.floor(start / 4096), Math.floor((start + rows - 1) / 4096)]).toEqual([matrix, matrix]);
-      expect(Math.floor(start / 2048)).toBe(index);
-    }
-    expect(new Set(starts.map((start) => start % 128)).size).toBeGreaterThan(8);
-    const all = strataOf(tensor, Infinity);
-    expect(all.reduce((sum, { rows }) => sum + rows, 0)).toBe(4096 * 8);
-    expect(Math.max(...all.map(({ rows, columns }) => rows * columns))).toBeLessThanOrEqual(1 << 20);
-    // Very long rows: pieces of them, in whole blocks.
-    const endless = { ...tensor, shape: [2 ** 32, 2], bytes: 2 ** 34 };
-    const pieces = strataOf(endless, 1 << 18);
-    expect(pieces.map(({ columns, rows }) => columns * rows)).toEqual(Array(16).fill(1 << 14));
-    expect(pieces.map(({ ranges: [input], column }) => ((input?.offset ?? 0) - 7) / 2 - column)).toEqual([
-      ...Array(8).fill(0),
-      ...Array(8).fill(2 ** 32),
-    ]);
-    expect(pieces.every(({ column }) => column % 256 === 0 && column + (1 << 14) <= 2 ** 32)).toBe(true);
-    const every = strataOf(endless, Infinity);
-    expect(every.reduce((sum, { columns, rows }) => sum + columns * rows, 0)).toBe(2 ** 33);
-    expect(Math.max(...every.map(({ columns, rows }) => columns * rows))).toBe(1 << 20);
-    expect(strataOf({ ...tensor, shape: [512, 0], bytes: 0 }, 100)).toEqual([]);
   });
 });
 

@@ -1,4 +1,6 @@
 import { spawn } from 'node:child_process';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { readFileSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { CLI, expectSentence, quantpress } from './support/cli.js';
@@ -120,6 +122,12 @@ describe('an invalid command line exits with 2', () => {
       ['quantize', '--prune-layers', '1,x', 'a', 'b', 'Q4_0'],
       "--prune-layers has 'x', and must be numbers of layers such as 3,4",
     ],
+    [
+      'a time that is not a number',
+      ['inspect', '--idle-timeout', 'long', 'a'],
+      "--idle-timeout is 'long', and must be a number of seconds above 0, or none",
+    ],
+    ['no tries', ['verify', '--attempts', '0', 'a'], "--attempts is '0', and must be a whole number from 1 to 9999"],
     ['inspect without a file', ['inspect'], 'inspect needs a FILE'],
     ['inspect with two files', ['inspect', 'a', 'b'], "'b' is a second"],
   ])('%s', async (_, args, sentence) => {
@@ -295,7 +303,45 @@ describe('inspect', () => {
   });
 });
 
+test('every command limits the time and the tries of a silent server', async () => {
+  let requests = 0;
+  const server = createServer(() => {
+    requests += 1;
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/model.gguf`;
+  const limits = ['--attempts', '2', '--idle-timeout', '0.2', '--max-wait', '0.01'];
+  const commands = [
+    ['inspect', url],
+    ['verify', url],
+    ['analyze', url],
+    ['diff', url, url],
+    ['quantize', url, 'o', 'Q8_0'],
+  ];
+  try {
+    for (const [index, [command = '', ...files]] of commands.entries()) {
+      const outcome = await quantpress([command, ...limits, ...files]);
+      expectSentence(outcome);
+      expect(outcome.stderr).toContain('127.0.0.1');
+      expect([command, outcome.code, requests]).toEqual([command, command === 'diff' ? 2 : 1, 2 * (index + 1)]);
+    }
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
+});
+
 describe('help', () => {
+  test.each(['quantize', 'inspect', 'analyze', 'diff', 'verify'])(
+    'of %s lists the limits for URLs',
+    async (command) => {
+      const { stdout } = await quantpress([command, '--help']);
+      for (const option of ['--attempts N', '--idle-timeout S', '--max-wait S'])
+        expect(stdout).toContain(`  ${option} `);
+      expect(stdout.split('\n').filter((line) => line.length > 120)).toEqual([]);
+    },
+  );
+
   test.each([
     [['--help'], 'Usage: quantpress COMMAND'],
     [['help', 'inspect'], 'Usage: quantpress inspect'],

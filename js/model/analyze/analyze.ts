@@ -1,14 +1,17 @@
-/** Measures the error of every format on a sample of the rows of every tensor; nothing is written. */
+/** Measures the error of every format on a sample of the rows of every tensor; `src/job/analysis/` decides which. */
 
-import { rangesOf, strataOf, type Stratum } from './sample.js';
-import { analyzedTensors, type AnalyzedTensor } from './tensors.js';
-import { expectArray, expectInstance, expectText, expectWhole } from '../../engine/check.js';
-import { QuantpressError, type ErrorCode } from '../../engine/error.js';
-import { errorFigures, type ErrorFigures, type ErrorSums } from '../../numerics/distortion.js';
-import { formats, type Format, type FormatName } from '../../numerics/format.js';
-import { openImportance, type Importance, type ImportanceInput } from '../importance.js';
-import { formatOf, Model, type SourceType, type TensorInfo } from '../model.js';
-import { inLanes } from '../../pool/concurrent.js';
+import { runSteps } from './steps.js';
+import { analyzedTensors, columnsOf } from './tensors.js';
+import type { ModelAnalysisJob } from '../../engine/bindings.js';
+import { expectInstance, expectWhole } from '../../engine/check.js';
+import { Columns, tensorsOf, type ColumnArrays } from '../../engine/columns.js';
+import { release } from '../../engine/dispose.js';
+import { breathe } from '../../engine/platform.js';
+import type { ErrorCode } from '../../engine/error.js';
+import { figuresOf, type ErrorFigures } from '../../numerics/distortion.js';
+import type { FormatName } from '../../numerics/format.js';
+import { openImportance, type ImportanceInput } from '../importance.js';
+import { Model, type SourceType } from '../model.js';
 import {
   callback,
   readOptions,
@@ -18,10 +21,7 @@ import {
   type ReaderTable,
 } from '../../engine/options.js';
 import { createRunner, RUNNER_OPTIONS, type Runner, type RunnerOptions } from '../../pool/pool.js';
-import { meanSquareOf, needsMeanSquare } from './long-rows.js';
-import { breathe } from '../../engine/platform.js';
 import { call, compiledModule } from '../../engine/wasm.js';
-import type { Results } from '../../pool/protocol.js';
 
 /** Options of {@link analyzeModel}. */
 export interface AnalyzeModelOptions extends RunnerOptions {
@@ -107,18 +107,6 @@ export interface FormatRefusal {
   refusal: { code: ErrorCode; message: string };
 }
 
-const SAMPLE = 1 << 18;
-
-/** Tensors that are prepared, and names that are looked up, before other tasks of the thread have a turn. */
-const JOBS = 256;
-const NAMES = 8192;
-
-/** Errors of the weights themselves, whatever the format. */
-const OF_WEIGHTS = new Set<ErrorCode>(['NON_FINITE', 'INVALID_BLOCK']);
-
-/** Types that can be converted. Integers are copied. */
-const FLOATS = new Set<SourceType>(['F32', 'F16', 'BF16', 'F64', 'F8_E4M3', 'F8_E5M2']);
-
 /**
  * Measures the size and error of every format on every tensor of a model. It uses a pool of workers and a sample of
  * rows, so that a model of gigabytes takes seconds. The same model and options give the same figures, whatever the
@@ -138,207 +126,67 @@ const FLOATS = new Set<SourceType>(['F32', 'F16', 'BF16', 'F64', 'F8_E4M3', 'F8_
 export async function analyzeModel(model: Model, options: AnalyzeModelOptions = {}): Promise<ModelAnalysis> {
   expectInstance('model', Model, model);
   const given = readOptions('analyzeModel', OPTIONS, options);
-  const wanted = chosenFormats(given.formats);
-  const budget = sampleOf(given.sample);
+  const sample = sampleOf(given.sample);
   given.signal?.throwIfAborted();
   const importance = given.imatrix === undefined ? undefined : await openImportance(given.imatrix);
+  let job: ModelAnalysisJob | undefined;
   try {
-    const tensors = await chosenTensors(await analyzedTensors(model), given.tensors);
-    const quick = wanted.filter(({ name }) => !call((engine) => engine.isSlow(name)));
-    const jobs: TensorJob[] = [];
-    for (const [index, tensor] of tensors.entries()) {
-      if (index % JOBS === JOBS - 1) await breathe();
-      jobs.push(new TensorJob(tensor, wanted, quick, budget, importance));
+    const [formats, tensors] = [given.formats, given.tensors].map((names) => names && [...names]);
+    const made = call((e) => new e.ModelAnalysisJob(formats, sample, tensors, importance?.matrix));
+    job = made;
+    const all = await analyzedTensors(model);
+    for (let at = 0; at < all.length; at += PREPARED) {
+      if (at > 0) await breathe();
+      call(() => made.add(...columnsOf(all.slice(at, at + PREPARED))));
     }
+    call(() => made.checkNames());
     given.signal?.throwIfAborted();
-    await runJobs(createRunner(model.source, compiledModule(), given), jobs, given);
+    await run(made, createRunner(model.source, compiledModule(), given), given);
     await model.source.check?.();
-    return { tensors: jobs.map((job) => job.result()) };
+    return { tensors: await tensorsOf(made, analysisOf, READ) };
   } finally {
+    if (job) release(job);
     if (importance !== given.imatrix) importance?.free();
   }
 }
 
-async function chosenTensors(
-  all: readonly AnalyzedTensor[],
-  names: readonly string[] | undefined,
-): Promise<readonly AnalyzedTensor[]> {
-  if (names === undefined) return all;
-  expectArray('tensors', names);
-  const wanted = new Set(names);
-  const chosen: AnalyzedTensor[] = [];
-  for (const [index, tensor] of all.entries()) {
-    if (index % NAMES === NAMES - 1) await breathe();
-    if (wanted.delete(tensor.name)) chosen.push(tensor);
-  }
-  const [unknown] = wanted;
-  if (unknown === undefined) return chosen;
-  expectText('a name of tensors', unknown);
-  throw new QuantpressError('UNKNOWN_NAME', `the model has no tensor '${unknown}' to analyze`, { tensor: unknown });
-}
+/** Tensors that are prepared at once, and whose results are read at once: a few milliseconds. */
+const PREPARED = 1024;
+const READ = 128;
 
-async function runJobs(runner: Runner, jobs: TensorJob[], { signal, onProgress }: AnalyzeModelOptions): Promise<void> {
-  const total = jobs.reduce((sum, { strata }) => sum + strata.length, 0);
+async function run(job: ModelAnalysisJob, runner: Runner, { signal, onProgress }: AnalyzeModelOptions): Promise<void> {
+  const { total } = job;
   let done = 0;
-  function* steps() {
-    for (const job of jobs) for (const index of job.strata.keys()) yield { job, index };
-  }
-  await inLanes(runner, steps(), signal, async ({ job, index }, signal) => {
-    await job.run(index, runner, signal);
-    done += 1;
-    onProgress?.({ tensor: job.tensor.name, done, total, ...(job.left === 0 && { finished: job.result() }) });
-  });
-}
-
-/** One tensor: its strata and their results. */
-class TensorJob {
-  readonly tensor: AnalyzedTensor;
-  readonly strata: Stratum[];
-  /** Strata that are not done. */
-  left: number;
-  readonly #formats: readonly Format[];
-  /** The formats that are tried on every stratum. */
-  readonly #quick: readonly Format[];
-  readonly #whole: boolean;
-  readonly #importance: Importance | undefined;
-  #weighted = false;
-  /** The total over all strata. It is kept, because summing up thousands of tensors at once takes a second. */
-  #result: TensorAnalysis | undefined;
-  /** The mean square of the long row that was started last. */
-  #mean: { offset: number; mean: Promise<number | undefined> } | undefined;
-  readonly #results: Results['analyze'][] = [];
-
-  constructor(
-    tensor: AnalyzedTensor,
-    wanted: readonly Format[],
-    quick: readonly Format[],
-    budget: number,
-    importance: Importance | undefined,
-  ) {
-    this.tensor = tensor;
-    this.strata = isQuantizable(tensor) ? strataOf(tensor, budget) : [];
-    this.left = this.strata.length;
-    this.#formats = wanted;
-    this.#quick = quick;
-    this.#whole = budget === Infinity;
-    this.#importance = importance;
-  }
-
-  async run(index: number, runner: Runner, signal: AbortSignal): Promise<void> {
-    const stratum = this.strata[index];
+  await runSteps(job, runner, signal, (stratum) => {
     if (!stratum) return;
-    const { columns, column } = stratum;
-    const input = rangesOf(stratum);
-    const values = importanceOf(this.tensor, this.#importance);
-    this.#weighted = values !== undefined;
-    const start = stratum.matrix * (this.tensor.shape[0] ?? 0) + column;
-    const importance = values?.slice(start, start + columns);
-    const from = this.tensor.type;
-    const names = this.#formatsOf(stratum).map(({ name }) => name);
-    const meanSquare = importance && (await this.#meanSquare(stratum, runner, signal));
-    const task = { kind: 'analyze', input, from, columns, formats: names, importance, meanSquare } as const;
-    this.#results[index] = await runner.run(task, signal);
-    this.left -= 1;
-  }
-
-  result(): TensorAnalysis {
-    this.#result ??= this.#summed();
-    return this.#result;
-  }
-
-  #summed(): TensorAnalysis {
-    const { name, type, shape, bytes } = this.tensor;
-    const weights = shape.reduce((product, n) => product * n, 1);
-    const looked = this.strata.length > 0;
-    return {
-      name,
-      type,
-      shape,
-      weights,
-      bytes,
-      sampled: this.strata.reduce((sum, { rows, columns }) => sum + rows * columns, 0),
-      formats: looked ? this.#formats.map((format) => this.#resultOf(format, weights)) : [],
-    };
-  }
-
-  #resultOf(format: Format, weights: number): FormatAnalysis {
-    const tiles: ErrorSums[] = [];
-    for (const [index, stratum] of this.strata.entries()) {
-      const result = this.#results[index]?.[this.#formatsOf(stratum).indexOf(format)];
-      if (result === undefined) continue;
-      if (!(result instanceof Float64Array)) {
-        return { format: format.name, refusal: { code: result.code, message: result.message } };
-      }
-      tiles.push(result);
-    }
-    return {
-      format: format.name,
-      bytes: (weights / format.weights) * format.bytes,
-      bitsPerWeight: format.bitsPerWeight,
-      sampled: tiles.reduce((sum, [weights = 0]) => sum + weights, 0),
-      ...errorFigures(tiles, this.#weighted),
-    };
-  }
-
-  /**
-   * The mean square of the row that a stratum is a piece of, if a format needs it. Computing it needs the whole row, so
-   * in a sample the piece is treated as the row.
-   */
-  async #meanSquare({ ranges, column, columns }: Stratum, runner: Runner, signal: AbortSignal) {
-    const { shape, bytes, type } = this.tensor;
-    const [rowLength = columns] = shape;
-    if (!this.#whole || !this.#formats.some(({ name }) => needsMeanSquare(name, columns, rowLength))) return undefined;
-    const rate = bytes / shape.reduce((product, n) => product * n, 1);
-    const offset = (ranges[0]?.offset ?? 0) - column * rate;
-    if (this.#mean?.offset !== offset) {
-      const row = { from: type, offset, bytes: rowLength * rate, weights: rowLength };
-      // Every format rejects non-finite weights, with a better message.
-      const mean = meanSquareOf(row, runner, signal).catch((error: unknown) => {
-        if (error instanceof QuantpressError && OF_WEIGHTS.has(error.code)) return undefined;
-        throw error;
-      });
-      this.#mean = { offset, mean };
-    }
-    return await this.#mean.mean;
-  }
-
-  #formatsOf({ slow }: Stratum): readonly Format[] {
-    return slow ? this.#formats : this.#quick;
-  }
-}
-
-/** Whether a tensor may be quantized as far as its shape and type say. */
-function isQuantizable({ shape, type }: TensorInfo): boolean {
-  return shape.length > 1 && (FLOATS.has(type) || (formatOf(type)?.weights ?? 0) > 1);
-}
-
-/**
- * @internal The importance of a tensor's columns, for every matrix of a stack in turn. That of a token embedding never
- * fits.
- */
-export function importanceOf(tensor: TensorInfo, importance: Importance | undefined): Float32Array | undefined {
-  const { name, shape } = tensor;
-  return importance && call(() => importance.matrix.ofTensor(name, Float64Array.from(shape)));
-}
-
-function chosenFormats(names: readonly FormatName[] | undefined): Format[] {
-  const known = formats();
-  if (names === undefined) {
-    return known.filter(({ name, weights, canEncode }) => canEncode && (weights > 1 || /F16$/.test(name)));
-  }
-  expectArray('formats', names);
-  return names.map((name) => {
-    expectText('a format', name);
-    const format = known.find((candidate) => candidate.name === name);
-    if (format) return format;
-    const message = `unknown format '${name}'; the known formats are ${known.map(({ name }) => name).join(', ')}`;
-    throw new QuantpressError('UNKNOWN_NAME', message, { format: name });
+    done += 1;
+    const { index, tensor, finished } = stratum;
+    if (!onProgress) return;
+    const result = finished && analysisOf(new Columns(call(() => job.tensors(index, index + 1)) as ColumnArrays));
+    onProgress({ tensor, done, total, ...(result && { finished: result }) });
   });
 }
 
-/** @internal The number of weights to sample per tensor. */
-export function sampleOf(sample: number | 'all' = SAMPLE): number {
+/** One tensor of the engine's analysis. */
+function analysisOf(columns: Columns): TensorAnalysis {
+  const [name, type, shape] = [columns.text(), columns.text() as SourceType, columns.list()];
+  const [weights, bytes, sampled] = [columns.number(), columns.number(), columns.number()];
+  const formats = Array.from({ length: columns.number() }, () => formatOf(columns));
+  return { name, type, shape, weights, bytes, sampled, formats };
+}
+
+function formatOf(columns: Columns): FormatAnalysis {
+  const format = columns.text() as FormatName;
+  if (columns.number() !== 0) {
+    return { format, refusal: { code: columns.text() as ErrorCode, message: columns.text() } };
+  }
+  const [bytes, bitsPerWeight, sampled] = [columns.number(), columns.number(), columns.number()];
+  return { format, bytes, bitsPerWeight, sampled, ...figuresOf(columns) };
+}
+
+/** @internal How many weights of each tensor to look at: `undefined` for the engine's own number. */
+export function sampleOf(sample: number | 'all' | undefined): number | undefined {
   if (sample === 'all') return Infinity;
-  expectWhole('sample', sample, 1, Number.MAX_SAFE_INTEGER);
+  if (sample !== undefined) expectWhole('sample', sample, 1, Number.MAX_SAFE_INTEGER);
   return sample;
 }

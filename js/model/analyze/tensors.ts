@@ -42,3 +42,14 @@ async function find(model: Model): Promise<readonly AnalyzedTensor[]> {
     throw error;
   }
 }
+
+/** Tensors as the engine reads them: names and types, and for each the shape after its length, offset, bytes and rows per head. */
+export function columnsOf(tensors: readonly AnalyzedTensor[]): [texts: string[], numbers: Float64Array] {
+  const texts: string[] = [];
+  const numbers: number[] = [];
+  for (const { name, type, shape, offset, bytes, headRows = 0 } of tensors) {
+    texts.push(name, type);
+    numbers.push(shape.length, ...shape, offset, bytes, headRows);
+  }
+  return [texts, Float64Array.from(numbers)];
+}

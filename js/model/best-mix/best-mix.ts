@@ -4,7 +4,6 @@ import { expectArray, expectInstance, expectObject, expectText, readSize } from 
 import { QuantpressError } from '../../engine/error.js';
 import { number, readNamedOptions, readOptions, unchecked, type ReaderTable } from '../../engine/options.js';
 import { call } from '../../engine/wasm.js';
-import { weightError } from '../../numerics/distortion.js';
 import type { FormatName } from '../../numerics/format.js';
 import type { FormatError, ModelAnalysis } from '../analyze/analyze.js';
 import { openImportance, type ImportanceInput } from '../importance.js';
@@ -106,7 +105,7 @@ export async function bestMix(
     return {
       recipe: { ...recipe, preset, tensorTypes: [...(recipe.tensorTypes ?? []), ...rules] },
       size,
-      ...errorOf(mix.measured),
+      ...(mix.weightError !== undefined && { weightError: mix.weightError }),
       objective,
       bound,
       tensors,
@@ -114,7 +113,7 @@ export async function bestMix(
         nearestPreset: {
           name: nearest.name,
           size: nearest.size,
-          ...errorOf(nearest.measured),
+          ...(nearest.weightError !== undefined && { weightError: nearest.weightError }),
           objective: nearest.objective,
         },
       }),
@@ -132,19 +131,8 @@ interface EngineMix {
   objective: number;
   bound: number;
   tensors: MixedTensor[];
-  /** The weights and relative errors of all tensors of the file; NaN if unknown. */
-  measured: Float64Array;
-  nearest?: { name: PresetName; size: number; objective: number; measured: Float64Array };
-}
-
-/** The weight error of a file, if the errors of all tensors are known. */
-function errorOf(measured: Float64Array): { weightError?: number } {
-  const tensors = Array.from({ length: measured.length / 2 }, (_, index) => ({
-    weights: measured[2 * index] ?? 0,
-    relativeRmse: measured[2 * index + 1] ?? Number.NaN,
-  }));
-  const error = tensors.some(({ relativeRmse }) => Number.isNaN(relativeRmse)) ? undefined : weightError(tensors);
-  return error === undefined ? {} : { weightError: error };
+  weightError?: number;
+  nearest?: { name: PresetName; size: number; objective: number; weightError?: number };
 }
 
 function checked(target: MixTarget): { targetSize: number | undefined; targetBpw: number } {

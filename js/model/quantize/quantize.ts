@@ -1,6 +1,6 @@
 /** Converts a whole model. The engine decides (`src/job/`); this module reads, runs workers, writes and aborts. */
 
-import type { ModelJob, ModelPlan } from '../../engine/bindings.js';
+import type { ModelJob, ModelPlan, ModelReport } from '../../engine/bindings.js';
 import { release } from '../../engine/dispose.js';
 import { QuantpressError } from '../../engine/error.js';
 import { sha256 } from '../../engine/hash.js';
@@ -20,7 +20,14 @@ import type { Model } from '../model.js';
 import { makeEnginePlan, PLAN_OPTIONS, type PlanFacts, type PlanOptions } from '../plan.js';
 import type { Recipe } from '../recipe.js';
 import { SpeedMeter, type Progress } from './progress.js';
-import { readReport, type Report, type ReportedShard } from './report.js';
+import {
+  lazyReport,
+  readReport,
+  type LazyReport,
+  type Report,
+  type ReportedShard,
+  type ReportFacts,
+} from './report.js';
 import { Journal, resumable, stateOf } from './resume.js';
 
 export type { Report, ReportedShard, ReportedTensor } from './report.js';
@@ -95,7 +102,9 @@ export function quantizeModel<T extends TargetInput | TargetSet>(
   recipe: Recipe | Recipe['preset'],
   options: QuantizeModelOptions = {},
 ): Promise<QuantizeResult<T>> {
-  return quantizeAmong(model, target, recipe, options, ALONE) as Promise<QuantizeResult<T>>;
+  return convert(model, target, recipe, options, ALONE, async (engine, facts, files) => {
+    return withWritten(await readReport(engine, facts), files);
+  }) as Promise<QuantizeResult<T>>;
 }
 
 /** @internal The other files of a job, and the name of the model's files in error messages. */
@@ -113,14 +122,29 @@ const ALONE: JobFiles = {
   roles: { model: 'the model', imatrix: 'the importance matrix', target: 'the target' },
 };
 
-/** @internal {@link quantizeModel}, with a check that none of its files is one of the `others`. */
-export async function quantizeAmong(
+/**
+ * @internal {@link quantizeModel}, with a check that none of its files is one of the `others`. `use` receives the report,
+ * which is freed afterwards.
+ */
+export function quantizeAmong<T>(
   model: Model,
   target: TargetInput | TargetSet,
   recipe: Recipe | Recipe['preset'],
   options: QuantizeModelOptions,
   others: JobFiles,
-): Promise<Report> {
+  use: (report: LazyReport) => Promise<T>,
+): Promise<T> {
+  return convert(model, target, recipe, options, others, (engine, facts) => use(lazyReport(engine, facts)));
+}
+
+async function convert<T>(
+  model: Model,
+  target: TargetInput | TargetSet,
+  recipe: Recipe | Recipe['preset'],
+  options: QuantizeModelOptions,
+  others: JobFiles,
+  use: (report: ModelReport, facts: ReportFacts, files: readonly Target[]) => Promise<T>,
+): Promise<T> {
   const given = readOptions('quantizeModel', OPTIONS, options);
   given.signal?.throwIfAborted();
   const started = performance.now();
@@ -148,8 +172,7 @@ export async function quantizeAmong(
     const job = await conversion.run(size);
     const finished = call(() => job.finish());
     held = finished;
-    const report = await readReport(finished, factsOf(model, facts, given, (performance.now() - started) / 1000));
-    return withWritten(report, files);
+    return await use(finished, factsOf(model, facts, given, (performance.now() - started) / 1000), files);
   } finally {
     release(held);
   }
@@ -168,7 +191,7 @@ function jobOf(plan: ModelPlan, options: QuantizeModelOptions, journal: boolean,
   return call(() => plan.job(hashes, report, journal, window, system));
 }
 
-function factsOf({ source }: Model, facts: PlanFacts, options: QuantizeModelOptions, seconds: number) {
+function factsOf({ source }: Model, facts: PlanFacts, options: QuantizeModelOptions, seconds: number): ReportFacts {
   const { hashes = false, report = false } = options;
   return { sourceSize: source.size, seconds, split: facts.split, plain: facts.plain, hashes, errors: report };
 }

@@ -1,10 +1,10 @@
 /** The report of a conversion, read from the engine. */
 
 import type { ModelReport } from '../../engine/bindings.js';
-import { tensorsOf } from '../../engine/columns.js';
+import { LazyTensors, tensorsOf, type Columns } from '../../engine/columns.js';
 import { call } from '../../engine/wasm.js';
 import { shardSuffix } from '../../io/file-names.js';
-import { figuresOf, weightErrorOf, type ErrorFigures } from '../../numerics/distortion.js';
+import { figuresOf, type ErrorFigures } from '../../numerics/distortion.js';
 import type { FormatName } from '../../numerics/format.js';
 import type { SourceType } from '../model.js';
 
@@ -64,31 +64,25 @@ export interface ReportFacts {
   errors: boolean;
 }
 
+/** A report whose tensors are created on access. */
+export type LazyReport = Omit<Report, 'tensors'> & { tensors: LazyTensors<ReportedTensor> };
+
+/** Reads a report of the engine tensor by tensor, for a file. */
+export function lazyReport(engine: ModelReport, facts: ReportFacts): LazyReport {
+  return { ...summaryOf(engine, facts), tensors: new LazyTensors(engine, (columns) => plainTensor(columns, facts)) };
+}
+
 /** Reads a report of the engine. */
 export async function readReport(engine: ModelReport, facts: ReportFacts): Promise<Report> {
-  const { sourceSize, seconds, split, plain, hashes, errors } = facts;
-  const weightsOf: number[] = [];
+  const details = facts.hashes || facts.errors ? new Details(engine.tensorCount, facts) : undefined;
   const tensors = await tensorsOf(engine, (columns): ReportedTensor => {
-    const [name, from, to] = [columns.text(), columns.text() as SourceType, columns.text() as FormatName];
-    const why = columns.text();
-    const [weights, sourceBytes, bytes] = [columns.number(), columns.number(), columns.number()];
-    const [sha256, xxh64 = ''] = hashes ? [columns.text(), columns.text()] : [];
-    const figures = errors ? Float64Array.from({ length: FIGURES }, () => columns.number()) : undefined;
-    if (figures) weightsOf.push(weights);
-    const error = figures && figuresOf(figures);
-    // Not spread: that makes an object twice the size.
-    if (error && sha256 !== undefined) return { name, from, to, why, sourceBytes, bytes, error, sha256, xxh64 };
-    if (error) return { name, from, to, why, sourceBytes, bytes, error };
-    if (sha256 !== undefined) return { name, from, to, why, sourceBytes, bytes, sha256, xxh64 };
-    return { name, from, to, why, sourceBytes, bytes };
+    return details ? new DetailedTensor(columns, details) : plainTensor(columns, facts);
   });
-  const { size, bytesResumed, sha256 } = engine;
-  function* changes() {
-    for (const [index, weights] of weightsOf.entries()) {
-      yield { weights, relativeRmse: tensors[index]?.error?.relativeRmse };
-    }
-  }
-  const error = errors ? weightErrorOf(changes()) : undefined;
+  return { ...summaryOf(engine, facts), tensors };
+}
+
+function summaryOf(engine: ModelReport, { sourceSize, seconds, split, plain }: ReportFacts): Omit<Report, 'tensors'> {
+  const { size, bytesResumed, sha256, weightError } = engine;
   return {
     sourceSize,
     size,
@@ -97,13 +91,123 @@ export async function readReport(engine: ModelReport, facts: ReportFacts): Promi
     ...(sha256 !== undefined && { sha256 }),
     ...(plain && { plain: true }),
     ...(split && { shards: shardsOf(engine) }),
-    ...(error !== undefined && { weightError: error }),
-    tensors,
+    ...(weightError !== undefined && { weightError }),
   };
 }
 
-/** The number of figures of an error. */
+function plainTensor(columns: Columns, { hashes, errors }: ReportFacts): ReportedTensor {
+  const [name, from, to] = [columns.text(), columns.text() as SourceType, columns.text() as FormatName];
+  const why = columns.text();
+  const [sourceBytes, bytes] = [columns.number(), columns.number()];
+  const [sha256, xxh64 = ''] = hashes ? [columns.text(), columns.text()] : [];
+  const error = errors ? figuresOf(columns) : undefined;
+  return { name, from, to, why, sourceBytes, bytes, ...(error && { error }), ...(sha256 && { sha256, xxh64 }) };
+}
+
+/** Numbers of an error: {@link ErrorFigures}, and whether the last one was measured. */
 const FIGURES = 7;
+
+/** Bytes of a SHA-256 and of an XXH64. */
+const SHA256 = 32;
+const XXH64 = 8;
+
+/** Errors and hashes of many tensors: as numbers and bytes they take a third of the memory of objects and texts. */
+class Details {
+  /** The properties of a tensor in addition to names and sizes. */
+  readonly properties: PropertyDescriptorMap;
+  readonly #figures: Float64Array;
+  readonly #hashes: Uint8Array;
+  #count = 0;
+
+  constructor(count: number, { hashes, errors }: ReportFacts) {
+    this.#figures = new Float64Array(errors ? count * FIGURES : 0);
+    this.#hashes = new Uint8Array(hashes ? count * (SHA256 + XXH64) : 0);
+    this.properties = { ...(errors && { error: ERROR }), ...(hashes && { sha256: OF_SHA256, xxh64: OF_XXH64 }) };
+  }
+
+  /** Stores those of the next tensor; returns its row. */
+  add(columns: Columns): number {
+    const row = this.#count++;
+    if (this.#hashes.length > 0) {
+      this.#setHex(row * (SHA256 + XXH64), columns.text());
+      this.#setHex(row * (SHA256 + XXH64) + SHA256, columns.text());
+    }
+    if (this.#figures.length > 0) {
+      for (let at = row * FIGURES; at < (row + 1) * FIGURES; at++) this.#figures[at] = columns.number();
+    }
+    return row;
+  }
+
+  figures(row: number): ErrorFigures {
+    let at = row * FIGURES;
+    return figuresOf({ number: () => this.#figures[at++] ?? 0 });
+  }
+
+  hash(row: number, from: number, length: number): string {
+    const start = row * (SHA256 + XXH64) + from;
+    const bytes = this.#hashes.subarray(start, start + length);
+    return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+  }
+
+  #setHex(at: number, hex: string): void {
+    for (let i = 0; 2 * i < hex.length; i++) this.#hashes[at + i] = Number.parseInt(hex.slice(2 * i, 2 * i + 2), 16);
+  }
+}
+
+/** A tensor whose error and hashes are created on access. They are its own properties, so copies and JSON have them too. */
+class DetailedTensor implements ReportedTensor {
+  readonly name: string;
+  readonly from: SourceType;
+  readonly to: FormatName;
+  readonly why: string;
+  readonly sourceBytes: number;
+  readonly bytes: number;
+  declare readonly error?: ErrorFigures;
+  declare readonly sha256?: string;
+  declare readonly xxh64?: string;
+  readonly #details: Details;
+  readonly #row: number;
+
+  constructor(columns: Columns, details: Details) {
+    this.name = columns.text();
+    this.from = columns.text() as SourceType;
+    this.to = columns.text() as FormatName;
+    this.why = columns.text();
+    this.sourceBytes = columns.number();
+    this.bytes = columns.number();
+    this.#details = details;
+    this.#row = details.add(columns);
+    Object.defineProperties(this, details.properties);
+  }
+
+  static errorOf(tensor: DetailedTensor): ErrorFigures {
+    return tensor.#details.figures(tensor.#row);
+  }
+
+  static hashOf(tensor: DetailedTensor, from: number, length: number): string {
+    return tensor.#details.hash(tensor.#row, from, length);
+  }
+}
+
+// All objects share these getters, and so their hidden class.
+const ERROR: PropertyDescriptor & ThisType<DetailedTensor> = {
+  enumerable: true,
+  get() {
+    return DetailedTensor.errorOf(this);
+  },
+};
+const OF_SHA256: PropertyDescriptor & ThisType<DetailedTensor> = {
+  enumerable: true,
+  get() {
+    return DetailedTensor.hashOf(this, 0, SHA256);
+  },
+};
+const OF_XXH64: PropertyDescriptor & ThisType<DetailedTensor> = {
+  enumerable: true,
+  get() {
+    return DetailedTensor.hashOf(this, SHA256, XXH64);
+  },
+};
 
 function shardsOf(engine: ModelReport): ReportedShard[] {
   const shards = call(() => engine.shards()) as { size: number; sha256?: string }[];

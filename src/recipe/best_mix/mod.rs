@@ -10,6 +10,7 @@ use super::hparams::Lookup;
 use super::options::{Recipe, TensorTypeRule};
 use super::plan::{Plan, PlannedTensor};
 use super::preset::{Preset, presets};
+use crate::analysis::WeightError;
 use crate::container::gguf::{Header, TensorType};
 use crate::error::{Code, Error, Result};
 use crate::format::formats;
@@ -53,9 +54,6 @@ pub enum Budget {
     BitsPerWeight(f64),
 }
 
-/// A tensor's number of weights and its relative error; NaN if unknown.
-pub type Measured = (u64, f64);
-
 /// The resulting mix.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mix {
@@ -71,8 +69,8 @@ pub struct Mix {
     pub bound: f64,
     /// The tensors whose format was selected, in output order.
     pub tensors: Vec<MixedTensor>,
-    /// All tensors of the file.
-    pub measured: Vec<Measured>,
+    /// The weight error of the file; `None` if the analysis lacks a tensor that the recipe changes.
+    pub weight_error: Option<f64>,
     /// The best preset that fits, if there is one.
     pub nearest: Option<NearestPreset>,
 }
@@ -99,8 +97,8 @@ pub struct NearestPreset {
     pub size: f64,
     /// See [`Mix::objective`].
     pub objective: f64,
-    /// All tensors of the file.
-    pub measured: Vec<Measured>,
+    /// See [`Mix::weight_error`].
+    pub weight_error: Option<f64>,
 }
 
 /// A dtype that a tensor can have.
@@ -153,7 +151,7 @@ impl Search<'_> {
         let mut items = Vec::new();
         let mut others: Vec<Measured> = Vec::new();
         let padded: u64 = one.tensors.iter().map(|tensor| tensor.place.padded).sum();
-        let weights: u64 = one.tensors.iter().map(weights_of).sum();
+        let weights: u64 = one.tensors.iter().map(PlannedTensor::weights).sum();
         let mut fixed = one.size;
         for (index, planned) in one.tensors.iter().enumerate() {
             let results = self.results(planned);
@@ -188,11 +186,11 @@ impl Search<'_> {
             let message = format!("no mix makes a file of {budget} bytes or less: the smallest has {smallest}");
             return Err(Error::new(Code::RANGE, message).with("smallest", smallest).with("target", budget));
         };
-        let measured_of = |picks: &[usize]| -> Vec<Measured> {
+        let of_picks = |picks: &[usize]| {
             let chosen = items.iter().zip(picks).filter_map(|(item, pick)| {
-                item.candidates.get(*pick).map(|candidate| (weights_of(item.planned), candidate.relative_rmse))
+                item.candidates.get(*pick).map(|candidate| (item.planned.weights(), candidate.relative_rmse))
             });
-            chosen.chain(others.iter().copied()).collect()
+            weight_error_of(chosen.chain(others.iter().copied()))
         };
         let chosen: Vec<(&PlannedTensor, &Candidate)> = items
             .iter()
@@ -209,7 +207,7 @@ impl Search<'_> {
         });
         let nearest = nearest.map(|index| {
             let (preset, picks) = known.swap_remove(index);
-            NearestPreset { measured: measured_of(&picks), ..preset }
+            NearestPreset { weight_error: of_picks(&picks), ..preset }
         });
         let tensor = |(planned, candidate): (&PlannedTensor, &Candidate)| {
             let Candidate { dtype, bytes, error, .. } = *candidate;
@@ -221,7 +219,7 @@ impl Search<'_> {
             size,
             objective: solution.loss,
             bound: solution.bound.min(solution.loss),
-            measured: measured_of(&solution.picks),
+            weight_error: of_picks(&solution.picks),
             tensors: chosen.into_iter().map(tensor).collect(),
             nearest,
         })
@@ -262,7 +260,7 @@ impl Search<'_> {
             if from.is_quantized() && dtype != from && !self.options.allow_requantize {
                 return None;
             }
-            let bytes = dtype.size_of(weights_of(planned))?;
+            let bytes = dtype.size_of(planned.weights())?;
             let cost = bytes.next_multiple_of(self.model.alignment.max(1)) as f64;
             Some(Candidate { dtype, bytes, cost, error, relative_rmse: *relative_rmse })
         };
@@ -306,7 +304,7 @@ impl Search<'_> {
             };
             let Some(picks) = items.iter().map(pick).collect::<Option<Vec<usize>>>() else { continue };
             let objective = loss_of(choices, &picks);
-            known.push((NearestPreset { name, size: plan.size as f64, objective, measured: Vec::new() }, picks));
+            known.push((NearestPreset { name, size: plan.size as f64, objective, weight_error: None }, picks));
         }
         Ok(known)
     }
@@ -344,12 +342,23 @@ fn types_of(plan: &Plan) -> impl Fn(&str) -> Option<TensorType> {
     move |name| places.get(name).map(|index| plan.tensors[*index].to)
 }
 
-fn weights_of(tensor: &PlannedTensor) -> u64 {
-    tensor.rows.saturating_mul(tensor.row_length)
-}
-
 fn lacks_importance(plan: &Plan) -> bool {
     plan.tensors.iter().any(|tensor| tensor.needs_importance && !tensor.has_importance && tensor.from != tensor.to)
+}
+
+/// A tensor's number of weights and its relative error; NaN if unknown.
+type Measured = (u64, f64);
+
+/// The weight error of a file, if that of every tensor is known.
+fn weight_error_of(tensors: impl Iterator<Item = Measured>) -> Option<f64> {
+    let mut sum = WeightError::default();
+    for (weights, error) in tensors {
+        if error.is_nan() {
+            return None;
+        }
+        sum.add(weights as f64, Some(error));
+    }
+    sum.value()
 }
 
 /// A tensor without a choice, with the error of its dtype.
@@ -357,7 +366,7 @@ fn measured(planned: &PlannedTensor, results: Option<&[FormatError]>) -> Measure
     let found = results.and_then(|results| results.iter().find(|result| result.format == planned.to.name));
     let copied = planned.from == planned.to || planned.to == TensorType::F32;
     let error = if copied { 0.0 } else { found.map_or(f64::NAN, |found| found.relative_rmse) };
-    (weights_of(planned), error)
+    (planned.weights(), error)
 }
 
 /// The factor of a tensor's squared error. In models without a separate output the token embedding is the output.
@@ -378,7 +387,7 @@ fn influence_of(tensor: &PlannedTensor, tied: bool, experts_in_use: f64) -> f64 
     };
     let experts = tensor.shape.get(2).copied().unwrap_or(1) as f64;
     let share = if experts > 1.0 { (experts_in_use / experts).min(1.0) } else { 1.0 };
-    factor * weights_of(tensor) as f64 * share
+    factor * tensor.weights() as f64 * share
 }
 
 /// The preset determines the file type, which is that of the dtype with the most bytes. Float presets have no rules.
