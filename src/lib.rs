@@ -32,7 +32,7 @@
 //! |---|---|---|
 //! | `fs` | `fs`: whole files by path, with threads | yes |
 //! | `bench` | `bench`: weight generators, the benchmark suite | yes |
-//! | `models` | `convert`, `recipe`, `job`: whole models, without I/O | with `fs` |
+//! | `models` | `convert`, `recipe`, `inference`, `job`: whole models, without I/O | with `fs` |
 //! | `serde` | `Serialize` and `Deserialize` for options and results | with each of them |
 //!
 //! Without features the crate has the codecs: block formats, 4-bit, integers, calibration, fake quantization, error statistics, and
@@ -46,7 +46,7 @@
 //! wasm   fs                                    JavaScript bindings (wasm32); files and threads (feature `fs`)
 //! job                                          a conversion as a sans-I/O state machine: tasks, journal, hashes, report
 //! convert                                      Hugging Face and diffusion models to GGUF: tensors, metadata, tokenizers
-//! recipe   bench                               presets and the planner; the benchmark suite
+//! recipe   inference   bench                   presets and the planner; the forward pass; the benchmark suite
 //! analysis   qat   block_tensor                error statistics; fake quantization; Q4_0 and Q8_0 tensors
 //! format   calibrate                           GGUF block formats; observers
 //! container   nf4   affine   search            file parsers and writers; 4-bit; integers; scale searches
@@ -85,6 +85,8 @@ pub mod qat;
 pub mod bench;
 #[cfg(feature = "models")]
 pub mod convert;
+#[cfg(feature = "models")]
+pub mod inference;
 #[cfg(feature = "models")]
 pub mod recipe;
 

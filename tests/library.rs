@@ -21,6 +21,8 @@ mod format_pages;
 mod formats;
 mod four_bit;
 mod imatrix;
+mod inference;
+mod inference_text;
 mod job;
 mod lanes;
 mod language;

@@ -17,6 +17,7 @@
 mod errors;
 mod file_identity;
 mod folder;
+mod inference;
 mod model;
 mod open;
 mod partial_file;
@@ -25,6 +26,7 @@ mod target;
 mod threads;
 
 pub use errors::{ABORTED, SAME_FILE};
+pub use inference::RunnableModel;
 
 use crate::container::imatrix::ImportanceMatrix;
 use crate::error::{Code, Error, Kind, Result};

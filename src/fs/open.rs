@@ -29,9 +29,26 @@ pub fn open(path: &Path) -> Result<Model> {
     if is_safetensors(&source)? {
         return folder::open_file(path, source);
     }
-    let header = gguf_header(&source)?;
+    let header = join_shards(path, &mut source)?;
+    Ok(Model::of_gguf(source, header))
+}
+
+/// Opens a GGUF file, or the shards whose first it is.
+///
+/// # Errors
+/// I/O errors, and those of the parser.
+pub fn open_gguf(path: &Path) -> Result<(Source, Header)> {
+    let mut source = Source::default();
+    source.add(path)?;
+    let header = join_shards(path, &mut source)?;
+    Ok((source, header))
+}
+
+/// Reads the header of an open file. If it is the first of several shards, adds the others to the source.
+fn join_shards(path: &Path, source: &mut Source) -> Result<Header> {
+    let header = gguf_header(source)?;
     if header.split_count() <= 1 || header.split_number() != 0 {
-        return Ok(Model::of_gguf(source, header));
+        return Ok(header);
     }
     let mut headers = vec![header];
     for shard in shard_paths(path, headers[0].split_count())?.iter().skip(1) {
@@ -41,7 +58,7 @@ pub fn open(path: &Path) -> Result<Model> {
         headers.push(gguf_header(&alone).map_err(place)?);
         source.add(shard)?;
     }
-    Ok(Model::of_gguf(source, gguf::join(headers)?))
+    gguf::join(headers)
 }
 
 fn gguf_header(source: &Source) -> Result<Header> {

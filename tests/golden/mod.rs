@@ -24,6 +24,11 @@ impl Json {
         self.get(name).as_str().unwrap()
     }
 
+    /// A member that is an object.
+    pub fn part(&self, name: &str) -> Json {
+        Json(self.get(name).clone())
+    }
+
     /// A number.
     pub fn number(&self, name: &str) -> f64 {
         self.get(name).as_f64().unwrap()

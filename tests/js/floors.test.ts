@@ -83,7 +83,7 @@ const CRATE = [
   ['affine', 'container', 'nf4', 'search'],
   ['block_tensor', 'calibrate', 'format'],
   ['analysis', 'qat'],
-  ['bench', 'recipe'],
+  ['bench', 'inference', 'recipe'],
   ['convert'],
   ['job'],
   ['fs', 'wasm'],

@@ -1,0 +1,686 @@
+//! The forward pass as a state machine without I/O. It requests rows of one tensor after the other, decodes them,
+//! multiplies, and drops them.
+//!
+//! ```text
+//! loop {
+//!     match forward.next()? {
+//!         Next::Read(request) => forward.supply(&file[request.offset..][..request.length])?,
+//!         Next::Logits => use(forward.logits()),
+//!         Next::Finished => break,
+//!     }
+//! }
+//! ```
+
+use super::architecture::Activation;
+use super::attention::{Inputs, attend};
+use super::experts::{Use, route};
+use super::importance::Importance;
+use super::math::{Gelu, rms_norm, silu, soft_cap};
+use super::matmul::{Packed, Width, multiply};
+use super::model::{Linear, Model, Slot, Step};
+use super::rope::rotate;
+use crate::error::{Code, Error, Result};
+use crate::half::{f16_from_f32, f16_to_f32};
+use crate::lanes::Lanes;
+use crate::sort::sorted;
+use crate::validation::zeros;
+use std::mem::take;
+use std::ops::Range;
+
+/// Weights that are decoded at once, if a row is not longer.
+const TILE: usize = 1 << 20;
+/// Logits that are in memory at once, if a row is not longer.
+const LOGITS: usize = 1 << 24;
+
+/// What a forward pass computes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// The positions in each sequence whose logits are wanted.
+    pub logits: Range<usize>,
+    /// The length of the context, which selects the factors of RoPE in phi3 models. 0 is the longest sequence.
+    pub context: usize,
+    /// Whether keys and values are rounded to F16, in which llama.cpp's tools keep them by default.
+    pub f16_cache: bool,
+    /// Whether to accumulate an importance matrix.
+    pub importance: bool,
+    /// Whether the importance matrix has an entry for `output.weight` too.
+    pub process_output: bool,
+}
+
+/// Bytes to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// The index of the tensor in the file's header.
+    pub tensor: usize,
+    /// The first row, and the number of rows; rows are those of all dimensions but the first.
+    pub rows: (usize, usize),
+    /// Where the rows begin in the file.
+    pub offset: u64,
+    /// Their size in bytes.
+    pub length: usize,
+}
+
+/// What [`Forward::next`] calls for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// These bytes, which [`Forward::supply`] takes.
+    Read(Request),
+    /// Logits are ready: [`Forward::logits`].
+    Logits,
+    /// Nothing: the pass is complete.
+    Finished,
+}
+
+/// Logits of some tokens.
+#[derive(Clone, Copy, Debug)]
+pub struct Logits<'a> {
+    /// The sequence and the position of each token.
+    pub places: &'a [(usize, usize)],
+    /// A row of the length of the vocabulary for each token.
+    pub values: &'a [f32],
+}
+
+/// A forward pass of several sequences, with `L` lanes.
+///
+/// Memory is that of the activations of all tokens and of a tile of weights, whatever the size of the model.
+pub struct Forward<'m, L: Lanes = Width> {
+    model: &'m Model,
+    options: Options,
+    tokens: Vec<u32>,
+    sequences: Vec<Range<usize>>,
+    /// Tokens and their places, sorted by token: embeddings are read once per token.
+    embedded: Vec<(u32, usize)>,
+    /// The sequence and position, and the place among all tokens, of each token whose logits are wanted.
+    wanted: Vec<((usize, usize), usize)>,
+    places: Vec<(usize, usize)>,
+    step: usize,
+    /// A norm or bias of the current step that has been read.
+    vector: Option<Vec<f32>>,
+    /// The bias of the last step, which needs a norm too.
+    bias: Option<Vec<f32>>,
+    factors: Option<Vec<f32>>,
+    /// The next row of the current step.
+    row: usize,
+    /// The next token whose logits are computed.
+    next_logits: usize,
+    request: Option<Request>,
+    buffers: [Vec<f32>; 9],
+    tile: Vec<f32>,
+    packed: Packed,
+    gelu: Option<Gelu>,
+    uses: Vec<Vec<Use>>,
+    expert: Expert,
+    logits: Vec<f32>,
+    importance: Option<Importance>,
+    lanes: std::marker::PhantomData<L>,
+}
+
+/// The expert that is being computed.
+#[derive(Default)]
+struct Expert {
+    index: usize,
+    matrix: Matrix,
+    inputs: Vec<f32>,
+    gate: Vec<f32>,
+    up: Vec<f32>,
+    outputs: Vec<f32>,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Matrix {
+    #[default]
+    Gate,
+    Up,
+    Down,
+}
+
+impl<'m> Forward<'m> {
+    /// Starts a pass over sequences of tokens, each of which begins at position 0.
+    ///
+    /// # Errors
+    /// [`Code::RANGE`] for a token that is not in the vocabulary, [`Code::NO_DATA`] if there are no tokens,
+    /// [`Code::NO_MEMORY`].
+    pub fn new(model: &'m Model, sequences: &[&[u32]], options: Options) -> Result<Self> {
+        Forward::with_lanes(model, sequences, options)
+    }
+}
+
+impl<'m, L: Lanes> Forward<'m, L> {
+    /// As [`Forward::new`], with a given number of lanes. It does not change any bit.
+    ///
+    /// # Errors
+    /// As for [`Forward::new`].
+    pub fn with_lanes(model: &'m Model, sequences: &[&[u32]], options: Options) -> Result<Self> {
+        let tokens = sequences.concat();
+        if tokens.is_empty() {
+            return Err(Error::new(Code::NO_DATA, "there are no tokens"));
+        }
+        if let Some(index) = tokens.iter().position(|token| *token as usize >= model.vocabulary) {
+            let (token, count) = (tokens[index], model.vocabulary);
+            let message = format!("token {index} is {token}, but the vocabulary has only {count} tokens");
+            return Err(Error::new(Code::RANGE, message).with("index", index));
+        }
+        let pairs: Vec<_> = tokens.iter().copied().enumerate().map(|(place, token)| (token, place)).collect();
+        let mut ranges = Vec::with_capacity(sequences.len());
+        let mut wanted = Vec::new();
+        let mut start = 0;
+        for (index, sequence) in sequences.iter().enumerate() {
+            ranges.push(start..start + sequence.len());
+            let positions = options.logits.start.min(sequence.len())..options.logits.end.min(sequence.len());
+            wanted.extend(positions.map(|position| ((index, position), start + position)));
+            start += sequence.len();
+        }
+        let gelu = (model.parameters.architecture.activation == Activation::Gelu).then(Gelu::new);
+        let importance = options.importance.then(Importance::default);
+        Ok(Forward {
+            model,
+            options,
+            embedded: sorted(&pairs, Ord::cmp),
+            tokens,
+            sequences: ranges,
+            wanted,
+            places: Vec::new(),
+            step: 0,
+            vector: None,
+            bias: None,
+            factors: None,
+            row: 0,
+            next_logits: 0,
+            request: None,
+            buffers: Default::default(),
+            tile: Vec::new(),
+            packed: Packed::default(),
+            gelu,
+            uses: Vec::new(),
+            expert: Expert::default(),
+            logits: Vec::new(),
+            importance,
+            lanes: std::marker::PhantomData,
+        })
+    }
+
+    /// Continues until bytes are needed, logits are ready or the pass is complete. If bytes are needed, it returns the
+    /// same request until they have been supplied.
+    ///
+    /// # Errors
+    /// [`Code::NO_MEMORY`].
+    #[allow(clippy::should_implement_trait)] // it returns an error, and does not end with the last request
+    pub fn next(&mut self) -> Result<Next> {
+        let model = self.model;
+        self.places.clear();
+        while let Some(step) = model.steps.get(self.step) {
+            if self.request.is_none() {
+                self.request = self.wanted_by(step)?;
+            }
+            if let Some(request) = self.request {
+                return Ok(Next::Read(request));
+            }
+            if self.finish(step)? {
+                return Ok(Next::Logits);
+            }
+        }
+        Ok(Next::Finished)
+    }
+
+    /// Takes the bytes of the last request.
+    ///
+    /// # Errors
+    /// [`Code::LENGTH`] for another number of bytes, [`Code::ARGUMENT`] without a request.
+    pub fn supply(&mut self, bytes: &[u8]) -> Result<()> {
+        let model = self.model;
+        let Some((request, step)) = self.request.zip(model.steps.get(self.step)) else {
+            return Err(Error::new(Code::ARGUMENT, "the forward pass has not requested any bytes"));
+        };
+        let weight = &model.weights[request.tensor];
+        let mut tile = take(&mut self.tile);
+        tile.resize(request.rows.1 * weight.columns, 0.0);
+        weight.codec.decode(bytes, &mut tile).map_err(|error| error.within(&format!("tensor '{}'", weight.name)))?;
+        let done = self.apply(step, &request, &mut tile);
+        self.tile = tile;
+        self.request = None;
+        done
+    }
+
+    /// The logits of the tokens for which [`Next::Logits`] was returned.
+    pub fn logits(&self) -> Logits<'_> {
+        Logits { places: &self.places, values: &self.logits }
+    }
+
+    /// The importance matrix, if the options ask for one. It is complete when the pass is.
+    pub fn importance(&self) -> Option<&Importance> {
+        self.importance.as_ref()
+    }
+
+    /// Continues an importance matrix of earlier sequences.
+    pub fn continue_importance(&mut self, earlier: Importance) {
+        self.importance = Some(earlier);
+    }
+
+    /// Ends the pass and returns the importance matrix.
+    pub fn into_importance(self) -> Option<Importance> {
+        self.importance
+    }
+
+    /// The number of values of a row of a buffer.
+    fn width(&self, slot: Slot) -> usize {
+        let p = &self.model.parameters;
+        match slot {
+            Slot::Residual | Slot::Output => p.width,
+            // The input of `attn_output` has the width of all heads.
+            Slot::Input => p.width.max(p.heads * p.value_length),
+            Slot::Queries => p.heads * p.key_length,
+            Slot::Keys => p.key_heads * p.key_length,
+            Slot::Values => p.key_heads * p.value_length,
+            Slot::Gate | Slot::Up => p.hidden,
+            Slot::Router => p.experts,
+        }
+    }
+
+    /// Takes a buffer of `width` values per token out of the state.
+    fn take(&mut self, slot: Slot, width: usize) -> Result<Vec<f32>> {
+        let mut buffer = take(&mut self.buffers[slot as usize]);
+        let len = self.tokens.len() * width;
+        if buffer.capacity() < len {
+            buffer = zeros(self.tokens.len() * self.width(slot))?;
+        }
+        buffer.resize(len, 0.0);
+        Ok(buffer)
+    }
+
+    fn put(&mut self, slot: Slot, buffer: Vec<f32>) {
+        self.buffers[slot as usize] = buffer;
+    }
+
+    /// The request for rows of a tensor, as many as fit in a tile and at most `limit`.
+    fn rows(&self, tensor: usize, first: usize, limit: usize) -> Option<Request> {
+        let weight = &self.model.weights[tensor];
+        let count = (TILE / weight.columns.max(1)).max(1).min(limit);
+        let offset = weight.offset + first as u64 * weight.row_bytes as u64;
+        Some(Request { tensor, rows: (first, count), offset, length: count * weight.row_bytes })
+    }
+
+    /// The next bytes that a step needs; `None` if it has all.
+    fn wanted_by(&mut self, step: &Step) -> Result<Option<Request>> {
+        let model = self.model;
+        Ok(match *step {
+            Step::Embed => match self.embedded.get(self.row) {
+                Some((token, _)) => self.rows(model.embedding(), *token as usize, 1),
+                None => None,
+            },
+            Step::Norm { weight, .. } if self.vector.is_none() => self.rows(weight, 0, 1),
+            Step::Linear(Linear { bias: Some(bias), .. }) if self.vector.is_none() => self.rows(bias, 0, 1),
+            Step::Linear(Linear { weight, ref to, .. }) => {
+                // A tile ends where the rows of another buffer begin.
+                let ends = to.iter().scan(0, |end, (_, rows)| {
+                    *end += rows;
+                    Some(*end)
+                });
+                ends.into_iter().find(|end| *end > self.row).and_then(|end| self.rows(weight, self.row, end - self.row))
+            }
+            Step::Attention { .. } if self.factors.is_none() => match self.chosen_factors() {
+                Some(factors) => self.rows(factors, 0, 1),
+                None => None,
+            },
+            Step::Experts { gate, up, down } => self.wanted_by_experts([gate, up, down])?,
+            Step::Logits { norm, .. } if self.vector.is_none() => self.rows(norm, 0, 1),
+            Step::Logits { bias: Some(bias), .. } if self.bias.is_none() => self.rows(bias, 0, 1),
+            Step::Logits { weight, .. } if self.next_logits < self.wanted.len() && self.row < model.vocabulary => {
+                self.rows(weight, self.row, model.vocabulary - self.row)
+            }
+            _ => None,
+        })
+    }
+
+    fn chosen_factors(&self) -> Option<usize> {
+        let longest = self.sequences.iter().map(Range::len).max().unwrap_or(0);
+        let context = if self.options.context == 0 { longest } else { self.options.context };
+        self.model.factors[usize::from(context as u64 > self.model.parameters.original_context)]
+    }
+
+    /// Uses decoded rows.
+    fn apply(&mut self, step: &Step, request: &Request, tile: &mut [f32]) -> Result<()> {
+        let columns = self.model.weights[request.tensor].columns;
+        match step {
+            Step::Embed => {
+                let p = &self.model.parameters;
+                if p.architecture.scaled_embedding {
+                    let factor = (p.width as f32).sqrt();
+                    tile.iter_mut().for_each(|x| *x *= factor);
+                }
+                let mut residual = self.take(Slot::Residual, columns)?;
+                let token = self.embedded[self.row].0;
+                while let Some((_, place)) = self.embedded.get(self.row).filter(|(other, _)| *other == token) {
+                    residual[place * columns..][..columns].copy_from_slice(tile);
+                    self.row += 1;
+                }
+                self.put(Slot::Residual, residual);
+            }
+            Step::Linear(linear) if request.tensor == linear.weight => self.apply_linear(linear, request, tile)?,
+            Step::Experts { .. } => self.apply_expert(request, tile),
+            Step::Logits { weight, norm, .. } if request.tensor == *weight && self.vector.is_some() => {
+                debug_assert_ne!(weight, norm);
+                let inputs = take(&mut self.buffers[Slot::Input as usize]);
+                let vocabulary = self.model.vocabulary;
+                self.packed.pack(tile, columns);
+                multiply::<L>(&inputs, &mut self.packed, &mut self.logits, vocabulary, request.rows.0);
+                self.put(Slot::Input, inputs);
+                self.row += request.rows.1;
+                return Ok(());
+            }
+            Step::Logits { .. } if self.vector.is_some() => self.bias = Some(tile.to_vec()),
+            Step::Attention { .. } => self.factors = Some(tile.to_vec()),
+            _ => self.vector = Some(tile.to_vec()),
+        }
+        if matches!(step, Step::Logits { .. }) {
+            self.prepare_logits()?;
+        }
+        Ok(())
+    }
+
+    fn apply_linear(&mut self, linear: &Linear, request: &Request, tile: &[f32]) -> Result<()> {
+        let columns = self.model.weights[linear.weight].columns;
+        let (mut slot, mut first) = (Slot::Output, self.row);
+        for (to, rows) in &linear.to {
+            slot = *to;
+            if first < *rows {
+                break;
+            }
+            first -= rows;
+        }
+        let inputs = self.take(linear.from, columns)?;
+        let stride = self.width(slot);
+        let mut out = self.take(slot, stride)?;
+        self.packed.pack(tile, columns);
+        multiply::<L>(&inputs, &mut self.packed, &mut out, stride, first);
+        self.put(slot, out);
+        self.put(linear.from, inputs);
+        self.row += request.rows.1;
+        Ok(())
+    }
+
+    /// Completes a step whose bytes have all been supplied. Returns whether logits are ready.
+    fn finish(&mut self, step: &Step) -> Result<bool> {
+        match *step {
+            Step::Embed => {}
+            Step::Norm { from, to, width, .. } => {
+                let weight = self.vector.take().unwrap_or_default();
+                self.normalize(&weight, from, to, width)?;
+            }
+            Step::Linear(ref linear) => {
+                let bias = self.vector.take();
+                self.finish_linear(linear, bias.as_deref())?;
+            }
+            Step::Attention { layer } => self.attention(layer)?,
+            Step::Activate => {
+                let width = self.width(Slot::Gate);
+                let (mut gate, up) = (self.take(Slot::Gate, width)?, self.take(Slot::Up, width)?);
+                activate(self.gelu.as_ref(), &mut gate, &up);
+                self.put(Slot::Gate, gate);
+                self.put(Slot::Up, up);
+            }
+            Step::Route => {
+                let p = &self.model.parameters;
+                let mut logits = self.take(Slot::Router, p.experts)?;
+                self.uses = route(&mut logits, p.experts, p.experts_used);
+                self.put(Slot::Router, logits);
+                self.expert = Expert::default();
+                let mut output = self.take(Slot::Output, p.width)?;
+                output.fill(0.0);
+                self.put(Slot::Output, output);
+            }
+            Step::Experts { .. } => {}
+            Step::Add => {
+                let width = self.width(Slot::Residual);
+                let (mut residual, output) = (self.take(Slot::Residual, width)?, self.take(Slot::Output, width)?);
+                residual.iter_mut().zip(&output).for_each(|(x, y)| *x += y);
+                self.put(Slot::Residual, residual);
+                self.put(Slot::Output, output);
+            }
+            Step::Logits { .. } => {
+                if self.next_logits < self.wanted.len() {
+                    self.finish_logits();
+                    self.prepare_logits()?;
+                    return Ok(true);
+                }
+                self.logits = Vec::new();
+            }
+        }
+        self.row = 0;
+        self.vector = None;
+        self.step += 1;
+        Ok(false)
+    }
+
+    fn finish_linear(&mut self, linear: &Linear, bias: Option<&[f32]>) -> Result<()> {
+        let mut first = 0;
+        for (slot, rows) in &linear.to {
+            if let Some(bias) = bias {
+                let mut out = self.take(*slot, *rows)?;
+                for row in out.chunks_exact_mut(*rows) {
+                    row.iter_mut().zip(&bias[first..]).for_each(|(x, bias)| *x += bias);
+                }
+                self.put(*slot, out);
+            }
+            first += rows;
+        }
+        let weight = &self.model.weights[linear.weight];
+        let inputs = self.take(linear.from, weight.columns)?;
+        if let Some(importance) = &mut self.importance {
+            importance.add(&weight.name, weight.columns, [0, 1], &inputs);
+        }
+        self.put(linear.from, inputs);
+        Ok(())
+    }
+
+    fn normalize(&mut self, weight: &[f32], from: Slot, to: Slot, width: usize) -> Result<()> {
+        let values = self.width(from);
+        let input = self.take(from, values)?;
+        let mut out = if from == to { zeros(input.len())? } else { self.take(to, values)? };
+        let epsilon = self.model.parameters.epsilon;
+        for (row, out) in input.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
+            rms_norm(row, weight, epsilon, out);
+        }
+        if from != to {
+            self.put(from, input);
+        }
+        self.put(to, out);
+        Ok(())
+    }
+
+    fn attention(&mut self, layer: usize) -> Result<()> {
+        let p = &self.model.parameters;
+        let windowed = p.windowed[layer];
+        let (rope, window) = if windowed { (p.window_rope, p.window) } else { (p.rope, 0) };
+        let period = p.architecture.no_rope_period as usize;
+        let widths = [Slot::Queries, Slot::Keys, Slot::Values].map(|slot| self.width(slot));
+        let mut queries = self.take(Slot::Queries, widths[0])?;
+        let mut keys = self.take(Slot::Keys, widths[1])?;
+        let mut values = self.take(Slot::Values, widths[2])?;
+        if period == 0 || !(layer + 1).is_multiple_of(period) {
+            let mut angles = Vec::new();
+            let longest = self.sequences.iter().map(Range::len).max().unwrap_or(0);
+            for position in 0..longest {
+                rope.angles(position, self.factors.as_deref(), &mut angles);
+                for sequence in self.sequences.iter().filter(|sequence| position < sequence.len()) {
+                    let at = sequence.start + position;
+                    let pairing = p.architecture.pairing;
+                    rotate(&mut queries[at * widths[0]..][..widths[0]], p.key_length, pairing, &angles);
+                    rotate(&mut keys[at * widths[1]..][..widths[1]], p.key_length, pairing, &angles);
+                }
+            }
+        }
+        if self.options.f16_cache {
+            keys.iter_mut().chain(&mut values).for_each(|x| *x = f16_to_f32(f16_from_f32(*x)));
+        }
+        let width = p.heads * p.value_length;
+        let mut out = self.take(Slot::Input, width)?;
+        for range in &self.sequences {
+            let part = |width: usize| range.start * width..range.end * width;
+            let inputs = Inputs {
+                queries: &queries[part(widths[0])],
+                keys: &keys[part(widths[1])],
+                values: &values[part(widths[2])],
+            };
+            attend::<L>(p, &inputs, window, &mut out[part(width)])?;
+        }
+        self.put(Slot::Queries, queries);
+        self.put(Slot::Keys, keys);
+        self.put(Slot::Values, values);
+        self.put(Slot::Input, out);
+        Ok(())
+    }
+
+    /// Normalizes the next tokens whose logits are wanted, and makes room for their logits.
+    fn prepare_logits(&mut self) -> Result<()> {
+        let (Some(Step::Logits { weight, bias, .. }), Some(norm)) =
+            (self.model.steps.get(self.step), self.vector.take())
+        else {
+            return Ok(());
+        };
+        if bias.is_some() && self.bias.is_none() {
+            self.vector = Some(norm);
+            return Ok(());
+        }
+        let p = &self.model.parameters;
+        let residual = self.take(Slot::Residual, p.width)?;
+        let own = &self.model.weights[*weight];
+        if self.options.process_output && own.name.as_str() == "output.weight" && self.next_logits == 0 {
+            let mut row = zeros(p.width)?;
+            if let Some(importance) = &mut self.importance {
+                for input in residual.chunks_exact(p.width) {
+                    rms_norm(input, &norm, p.epsilon, &mut row);
+                    importance.add(&own.name, p.width, [0, 1], &row);
+                }
+            }
+        }
+        let vocabulary = self.model.vocabulary;
+        let count = (LOGITS / vocabulary.max(1)).max(1).min(self.wanted.len() - self.next_logits);
+        let mut inputs = take(&mut self.buffers[Slot::Input as usize]);
+        inputs.resize(count * p.width, 0.0);
+        for (out, (_, place)) in inputs.chunks_exact_mut(p.width).zip(&self.wanted[self.next_logits..]) {
+            rms_norm(&residual[place * p.width..][..p.width], &norm, p.epsilon, out);
+        }
+        if self.logits.len() < count * vocabulary {
+            self.logits = zeros(count * vocabulary)?;
+        }
+        self.put(Slot::Residual, residual);
+        self.put(Slot::Input, inputs);
+        self.row = 0;
+        self.vector = Some(norm);
+        Ok(())
+    }
+
+    /// Adds the bias, caps the logits, and tells whose they are.
+    fn finish_logits(&mut self) {
+        let p = &self.model.parameters;
+        let vocabulary = self.model.vocabulary;
+        let count = self.buffers[Slot::Input as usize].len() / p.width;
+        self.logits.truncate(count * vocabulary);
+        if let Some(bias) = &self.bias {
+            for row in self.logits.chunks_exact_mut(vocabulary) {
+                row.iter_mut().zip(bias).for_each(|(x, bias)| *x += bias);
+            }
+        }
+        if p.soft_caps[1] != 0.0 {
+            soft_cap(&mut self.logits, p.soft_caps[1]);
+        }
+        self.places.extend(self.wanted[self.next_logits..][..count].iter().map(|(place, _)| *place));
+        self.next_logits += count;
+    }
+
+    /// The next rows of the experts; an expert that no token uses is not read.
+    fn wanted_by_experts(&mut self, [gate, up, down]: [usize; 3]) -> Result<Option<Request>> {
+        let model = self.model;
+        let p = &model.parameters;
+        if let Some(importance) = &mut self.importance {
+            for tensor in [gate, up, down] {
+                let weight = &model.weights[tensor];
+                importance.entry(&weight.name, weight.columns, p.experts);
+            }
+        }
+        while self.expert.index < p.experts && self.uses[self.expert.index].is_empty() {
+            self.expert.index += 1;
+        }
+        if self.expert.index == p.experts {
+            return Ok(None);
+        }
+        if self.expert.matrix == Matrix::Gate && self.row == 0 {
+            self.gather(gate, up)?;
+        }
+        let (tensor, rows) = match self.expert.matrix {
+            Matrix::Gate => (gate, p.hidden),
+            Matrix::Up => (up, p.hidden),
+            Matrix::Down => (down, p.width),
+        };
+        Ok(self.rows(tensor, self.expert.index * rows + self.row, rows - self.row))
+    }
+
+    /// Collects the inputs of the current expert.
+    fn gather(&mut self, gate: usize, up: usize) -> Result<()> {
+        let model = self.model;
+        let p = &model.parameters;
+        let uses = &self.uses[self.expert.index];
+        let source = if p.architecture.norm_before { Slot::Input } else { Slot::Residual };
+        let all = &self.buffers[source as usize];
+        let mut inputs = Vec::new();
+        crate::validation::room_for(&mut inputs, uses.len() * p.width)?;
+        for used in uses {
+            inputs.extend_from_slice(&all[used.token * p.width..][..p.width]);
+        }
+        if let Some(importance) = &mut self.importance {
+            for tensor in [gate, up] {
+                importance.add(&model.weights[tensor].name, p.width, [self.expert.index, p.experts], &inputs);
+            }
+        }
+        self.expert.gate = zeros(uses.len() * p.hidden)?;
+        self.expert.up = zeros(uses.len() * p.hidden)?;
+        self.expert.outputs = zeros(uses.len() * p.width)?;
+        self.expert.inputs = inputs;
+        Ok(())
+    }
+
+    fn apply_expert(&mut self, request: &Request, tile: &[f32]) {
+        let model = self.model;
+        let p = &model.parameters;
+        let weight = &model.weights[request.tensor];
+        self.packed.pack(tile, weight.columns);
+        let expert = &mut self.expert;
+        let (inputs, out, rows) = match expert.matrix {
+            Matrix::Gate => (&expert.inputs, &mut expert.gate, p.hidden),
+            Matrix::Up => (&expert.inputs, &mut expert.up, p.hidden),
+            Matrix::Down => (&expert.gate, &mut expert.outputs, p.width),
+        };
+        multiply::<L>(inputs, &mut self.packed, out, rows, self.row);
+        self.row += request.rows.1;
+        if self.row < rows {
+            return;
+        }
+        self.row = 0;
+        match expert.matrix {
+            Matrix::Gate => expert.matrix = Matrix::Up,
+            Matrix::Up => {
+                activate(self.gelu.as_ref(), &mut expert.gate, &expert.up);
+                expert.matrix = Matrix::Down;
+            }
+            Matrix::Down => {
+                if let Some(importance) = &mut self.importance {
+                    importance.add(&weight.name, p.hidden, [expert.index, p.experts], &expert.gate);
+                }
+                let output = &mut self.buffers[Slot::Output as usize];
+                for (used, row) in self.uses[expert.index].iter().zip(expert.outputs.chunks_exact(p.width)) {
+                    let out = &mut output[used.token * p.width..][..p.width];
+                    out.iter_mut().zip(row).for_each(|(out, x)| *out += x * used.weight);
+                }
+                expert.matrix = Matrix::Gate;
+                expert.index += 1;
+            }
+        }
+    }
+}
+
+fn activate(gelu: Option<&Gelu>, gate: &mut [f32], up: &[f32]) {
+    match gelu {
+        None => gate.iter_mut().zip(up).for_each(|(x, up)| *x = silu(*x) * up),
+        Some(gelu) => gate.iter_mut().zip(up).for_each(|(x, up)| *x = gelu.of(*x) * up),
+    }
+}
