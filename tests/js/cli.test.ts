@@ -336,20 +336,12 @@ describe('help', () => {
     'of %s lists the limits for URLs',
     async (command) => {
       const { stdout } = await quantpress([command, '--help']);
-      for (const option of ['--attempts N', '--idle-timeout S', '--max-wait S'])
-        expect(stdout).toContain(`  ${option} `);
-      expect(stdout.split('\n').filter((line) => line.length > 120)).toEqual([]);
+      for (const option of ['--attempts N', '--idle-timeout S', '--max-wait S']) {
+        const [line = ''] = stdout.split('\n').filter((line) => line.startsWith(`  ${option} `));
+        expect(line).toMatch(/^.{40,120}$/);
+      }
     },
   );
-
-  test.each([
-    [['--help'], 'Usage: quantpress COMMAND'],
-    [['help', 'inspect'], 'Usage: quantpress inspect'],
-    [['quantize', '--help'], 'Usage: quantpress quantize [options] IN [OUT] PRESET [THREADS]'],
-    [['inspect', '-h'], 'Usage: quantpress inspect [--all] [--json] FILE'],
-  ])('%j prints the help', async (args, text) => {
-    expect(await quantpress(args)).toMatchObject({ code: 0, stderr: '', stdout: expect.stringContaining(text) });
-  });
 
   test('--version prints the version', async () => {
     const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));

@@ -151,7 +151,7 @@ export async function analyzeModel(model: Model, options: AnalyzeModelOptions = 
 }
 
 /** Tensors that are prepared at once, and whose results are read at once: a few milliseconds. */
-const PREPARED = 1024;
+const PREPARED = 256;
 const READ = 128;
 
 async function run(job: ModelAnalysisJob, runner: Runner, { signal, onProgress }: AnalyzeModelOptions): Promise<void> {
