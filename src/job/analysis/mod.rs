@@ -30,6 +30,7 @@ use crate::error::{Code, Error, Result};
 use crate::format::{Codec, Effort, formats, mean_square};
 use crate::recipe::Stratum;
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 use std::rc::Rc;
 
 /// Weights of each tensor to look at by default.
@@ -227,8 +228,8 @@ impl Analysis {
         let mut rows = entry.tensor.rows(&stratum, self.importance.as_deref())?;
         if rows.importance.is_some() && self.needs_row(tensor, stratum.columns) {
             match self.row_step(tensor, &stratum) {
-                Ok(mean_square) => rows.mean_square = mean_square,
-                Err(next) => return Ok(next),
+                ControlFlow::Continue(mean_square) => rows.mean_square = mean_square,
+                ControlFlow::Break(next) => return Ok(next),
             }
         }
         self.rest.next();
@@ -259,7 +260,7 @@ impl Analysis {
     }
 
     /// The mean square of the row of a stratum, or the step that sums its next piece.
-    fn row_step(&mut self, tensor: usize, stratum: &Stratum) -> std::result::Result<Option<f32>, NextStep> {
+    fn row_step(&mut self, tensor: usize, stratum: &Stratum) -> ControlFlow<NextStep, Option<f32>> {
         let AnalyzedTensor { from, ref shape, .. } = self.entries[tensor].tensor;
         let row_length = shape.first().copied().unwrap_or(0);
         let first = stratum.ranges.first().map_or(0, |(offset, _)| *offset);
@@ -267,20 +268,20 @@ impl Analysis {
         if self.row.as_ref().is_none_or(|row| (row.tensor, row.offset) != (tensor, offset)) {
             self.row = Some(LongRow { tensor, offset, summed: 0, sum: Some(0.0), under_way: false });
         }
-        let Some(row) = &mut self.row else { return Ok(None) };
-        let Some(sum) = row.sum else { return Ok(None) };
+        let Some(row) = &mut self.row else { return ControlFlow::Continue(None) };
+        let Some(sum) = row.sum else { return ControlFlow::Continue(None) };
         if row.under_way {
-            return Err(NextStep::Wait);
+            return ControlFlow::Break(NextStep::Wait);
         }
         let weights = TILE_WEIGHTS.min(row_length - row.summed);
         if weights == 0 {
-            return Ok(Some(mean_square(sum, row_length)));
+            return ControlFlow::Continue(Some(mean_square(sum, row_length)));
         }
         row.under_way = true;
         let ranges = vec![(offset + bytes_of(from, row.summed), bytes_of(from, weights))];
         let measure = Measure::Squares { from: from.name.to_owned(), sum };
         let id = self.begin(UnderWay::Row { weights });
-        Err(NextStep::Step(Step { id, tensor, ranges, measure }))
+        ControlFlow::Break(NextStep::Step(Step { id, tensor, ranges, measure }))
     }
 
     /// Adds the result of a step. Returns its tensor and whether that is complete now, if the step was a stratum.
