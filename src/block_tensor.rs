@@ -3,6 +3,7 @@
 //! The bytes are ggml's. This is a thin layer over [`format`](mod@format), which has all other formats, rows and
 //! importance weights.
 
+use crate::allocation;
 use crate::error::{Code, Error, Result};
 use crate::format::{self, BlockEncoder, BlockFormat, Codec};
 use crate::validation;
@@ -93,7 +94,7 @@ impl<B: BlockEncoder> BlockTensor<B> {
     /// # Errors
     /// As for [`Codec::encode_rows`].
     pub fn quantize(values: &[f32]) -> Result<Self> {
-        let mut bytes = validation::zeros(values.len().div_ceil(B::WEIGHTS) * size_of::<B>())?;
+        let mut bytes = allocation::zeros(values.len().div_ceil(B::WEIGHTS) * size_of::<B>())?;
         Self::quantize_into(values, &mut bytes)?;
         Ok(BlockTensor { bytes, len: values.len(), format: PhantomData })
     }
@@ -124,7 +125,7 @@ impl<B: BlockEncoder> BlockTensor<B> {
     /// # Errors
     /// As for [`dequantize_into`](Self::dequantize_into).
     pub fn dequantize(&self) -> Result<Vec<f32>> {
-        let mut out = validation::zeros(self.len)?;
+        let mut out = allocation::zeros(self.len)?;
         self.dequantize_into(&mut out)?;
         Ok(out)
     }

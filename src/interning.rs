@@ -96,20 +96,20 @@ impl<'de> serde::Deserialize<'de> for Name {
 
 /// Deduplicates values: equal values share one allocation.
 #[derive(Debug)]
-pub(crate) struct Pool<T: ?Sized> {
+pub(crate) struct Interner<T: ?Sized> {
     known: HashSet<Shared<T>>,
     last: Option<Shared<T>>,
 }
 
-impl<T: ?Sized> Default for Pool<T> {
+impl<T: ?Sized> Default for Interner<T> {
     fn default() -> Self {
-        Pool { known: HashSet::new(), last: None }
+        Interner { known: HashSet::new(), last: None }
     }
 }
 
-impl<T: ?Sized + Eq + Hash> Pool<T> {
+impl<T: ?Sized + Eq + Hash> Interner<T> {
     /// A reference to the value equal to `value`.
-    pub fn share(&mut self, value: &T) -> Shared<T>
+    pub fn intern(&mut self, value: &T) -> Shared<T>
     where
         for<'a> Arc<T>: From<&'a T>,
     {
@@ -132,11 +132,11 @@ mod tests {
 
     #[test]
     fn a_pool_stores_equal_values_once() {
-        let mut pool = Pool::<[u64]>::default();
-        let shapes = [&[32, 2][..], &[64], &[32, 2], &[32, 2]].map(|shape| pool.share(shape));
+        let mut interner = Interner::<[u64]>::default();
+        let shapes = [&[32, 2][..], &[64], &[32, 2], &[32, 2]].map(|shape| interner.intern(shape));
         assert_eq!(shapes[0], [32, 2]);
         assert!(Arc::ptr_eq(&shapes[0].0, &shapes[2].0) && Arc::ptr_eq(&shapes[0].0, &shapes[3].0));
-        assert_eq!(pool.known.len(), 2);
+        assert_eq!(interner.known.len(), 2);
     }
 
     #[test]

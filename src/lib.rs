@@ -52,9 +52,10 @@
 //! container   nf4   affine   search            file parsers and writers; 4-bit; integers; scale searches
 //! half   error   json   lanes   round   hash   small floats, errors, JSON, SIMD lanes, rounding, hashes
 //! validation   serialization   sort            argument checks; structures as bytes; one sort for cold code
-//! interning   tagged_enum                      shared strings and shapes; deserializing enums with fields
+//! allocation   interning   tagged_enum         fallible allocation; shared strings; deserializing enums with fields
 //! ```
 
+pub mod allocation;
 pub mod error;
 pub mod half;
 #[cfg(feature = "models")]

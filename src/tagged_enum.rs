@@ -4,11 +4,11 @@
 //! WebAssembly for four such enums.
 
 /// Returns a field that `kind` requires.
-pub fn needed<T>(kind: &str, name: &str, value: Option<T>) -> Result<T, String> {
+pub fn required<T>(kind: &str, name: &str, value: Option<T>) -> Result<T, String> {
     value.ok_or_else(|| format!("{kind} needs {name}"))
 }
 
 /// The error for an unknown kind.
-pub fn unknown<T>(kind: &str, known: &[&str]) -> Result<T, String> {
+pub fn unknown_kind<T>(kind: &str, known: &[&str]) -> Result<T, String> {
     Err(format!("unknown kind '{kind}'; the known kinds are {}", known.join(", ")))
 }

@@ -97,7 +97,7 @@ fn entropy_ranges_equal_modelopts() {
         let mode = if unsigned { QuantMode::Asymmetric } else { QuantMode::Symmetric };
         let codes = QuantScheme::new(number(&case["bits"]) as u8, mode).unwrap();
         let calibrator = observed(calibrator(CalibrationMethod::ENTROPY_TENSORRT, codes), &batches);
-        let (all, result) = (calibrator.extent().unwrap(), calibrator.compute().unwrap());
+        let (all, result) = (calibrator.observed().unwrap(), calibrator.compute().unwrap());
         let want = (number(&case["amax"]) as f32).min(all.max);
         // modelopt's edges are single-precision sums of bin widths, ours are products: they differ by a thousandth of a
         // bin.
@@ -194,7 +194,7 @@ fn a_sample_is_uniform_over_the_stream() {
     let stream: Vec<f32> = (0..64).map(|i| i as f32).collect();
     let mut counts = [0u32; 64];
     for seed in 0..4000 {
-        let mut sample = Sample::new(16, seed).unwrap();
+        let mut sample = Reservoir::new(16, seed).unwrap();
         stream.chunks(10).for_each(|chunk| sample.extend(chunk));
         assert_eq!((sample.values().len(), sample.seen()), (16, 64));
         sample.values().iter().for_each(|x| counts[*x as usize] += 1);
@@ -327,9 +327,9 @@ fn a_range_that_grows_keeps_the_clip_of_one_batch() {
             let small: Vec<f32> = stream(5_000, 2).iter().map(|x| x / divisor).collect();
             let batches = [small.clone(), large.clone()];
             let [first, second] = batches.clone().map(|batch| observed(calibrator(method, int8()), &[batch]));
-            let growth = second.extent().unwrap().magnitude() / first.extent().unwrap().magnitude();
+            let growth = second.observed().unwrap().magnitude() / first.observed().unwrap().magnitude();
             let whole = observed(calibrator(method, int8()), &[batches.concat()]);
-            let (all, one) = (whole.extent().unwrap(), whole.compute().unwrap().observed_max);
+            let (all, one) = (whole.observed().unwrap(), whole.compute().unwrap().observed_max);
             assert!(one < 0.9 * all.magnitude(), "this data is meant to be clipped, and is not at {one}");
 
             let mut merged = first.clone();

@@ -169,7 +169,7 @@ fn every_type_equals_the_choice_of_comfyui_ggufs_quantizer() {
         let most = if title.contains(" bf16 ") { "BF16" } else { "F16" };
         let recipe = |preset: &str| Recipe { preset: preset.to_owned(), dry_run: true, ..Recipe::default() };
         let wide = plan(&folder, &recipe(most), None).unwrap();
-        let gguf::Parsed::Header(header) = gguf::parse(&wide.header, wide.size).unwrap() else { panic!() };
+        let gguf::Parsed::Header(header) = gguf::parse(wide.header(), wide.size).unwrap() else { panic!() };
         for (at, preset) in presets.iter().enumerate() {
             let column = |line: &&str| line.split(' ').nth(at + 1).unwrap().to_owned();
             if columns.iter().all(|line| column(line) == "!") {
@@ -236,7 +236,7 @@ fn five_dimensional_kernels_are_kept() {
     let (title, lines) = sections(&text).find(|(title, _)| title.starts_with("wan ")).unwrap();
     let recipe = |preset: &str| Recipe { preset: preset.to_owned(), ..Recipe::default() };
     let made = plan(&layers(title, &lines), &recipe("Q4_0"), None).unwrap();
-    let gguf::Parsed::Header(header) = gguf::parse(&made.header, made.size).unwrap() else { panic!() };
+    let gguf::Parsed::Header(header) = gguf::parse(made.header(), made.size).unwrap() else { panic!() };
     let kernel = header.tensors().iter().find(|tensor| tensor.name == "patch_embedding.weight").unwrap();
     assert_eq!((kernel.dtype.name, &*kernel.shape), ("F32", &[2, 2, 1, 36 * 5120][..]));
     let note = header.get("comfy.gguf.orig_shape.patch_embedding.weight").unwrap();

@@ -12,7 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The files other than the weights in the test folders.
-const BESIDE: &[&str] = &[
+const SIDECARS: &[&str] = &[
     "config.json",
     "generation_config.json",
     "tokenizer.json",
@@ -92,7 +92,7 @@ fn open(name: &str, files: &[Vec<u8>], from: &Path) -> Folder {
         let Parsed::Header(header) = parse(bytes, bytes.len() as u64).unwrap() else { panic!() };
         folder.add(*header, bytes.len() as u64).unwrap();
     }
-    for file in BESIDE {
+    for file in SIDECARS {
         if let Ok(bytes) = fs::read(from.join(file)) {
             folder.add_file(file, bytes);
         }
@@ -117,7 +117,7 @@ fn recipe(preset: &str) -> Recipe {
 
 /// The whole output of a plan.
 fn written(plan: &Plan, source: &[u8]) -> Vec<u8> {
-    let mut out = plan.header.clone();
+    let mut out = plan.header().to_vec();
     for (index, tensor) in plan.tensors.iter().enumerate() {
         let at = tensor.source_offset as usize;
         let bytes = &source[at..at + tensor.source_bytes as usize];
@@ -247,7 +247,7 @@ fn each_kind_of_damage_to_a_folder_has_its_error() {
     folder.add_file(TOKENIZER, text(TOKENIZER).replace("\\p{N}{1,3}", "\\p{N}{1,4}").into_bytes());
     let named = Recipe { pre_tokenizer: Some("llama-bpe".to_owned()), ..recipe("F16") };
     let as_known = open("llama-3", &files, &from);
-    assert_eq!(plan(&folder, &named, None).unwrap().header, plan(&as_known, &recipe("F16"), None).unwrap().header);
+    assert_eq!(plan(&folder, &named, None).unwrap().header(), plan(&as_known, &recipe("F16"), None).unwrap().header());
 }
 
 /// Files that would change the script's output and are not supported are rejected rather than ignored.
@@ -305,7 +305,7 @@ fn labels_have_ids_and_names() {
         let mut folder = open("masked-bert", &files, &from);
         let (start, end) = (config.find("\"id2label\"").unwrap(), config.find("\"label2id\"").unwrap());
         folder.add_file("config.json", format!("{}{labels},{}", &config[..start], &config[end..]).into_bytes());
-        plan(&folder, &recipe("F16"), None).map(|plan| String::from_utf8_lossy(&plan.header).into_owned())
+        plan(&folder, &recipe("F16"), None).map(|plan| String::from_utf8_lossy(plan.header()).into_owned())
     };
     for (labels, words) in [
         (r#""num_labels": 3"#, "num_labels is 3, but id2label has 2 names"),
@@ -328,7 +328,7 @@ fn model_card_fields_are_parsed_as_yaml() {
     let header = |card: &str| {
         let mut folder = open("qwen3", &files, &from);
         folder.add_file("README.md", card.as_bytes().to_vec());
-        plan(&folder, &recipe("F16"), None).map(|plan| String::from_utf8_lossy(&plan.header).into_owned())
+        plan(&folder, &recipe("F16"), None).map(|plan| String::from_utf8_lossy(plan.header()).into_owned())
     };
     for (card, said) in [
         ("name:\nmodel_name: Foo", "Foo"),
@@ -354,7 +354,7 @@ fn model_card_fields_are_parsed_as_yaml() {
 fn truncated_or_changed_files_never_panic() {
     for name in ["Qwen2.5-0.5B-Instruct", "mini-bert-L2-v1", "ranker", "codellama"] {
         let (files, from) = (shards(name), golden().join(name));
-        for file in BESIDE {
+        for file in SIDECARS {
             let Ok(bytes) = fs::read(from.join(file)) else { continue };
             let step = bytes.len() / 40 + 1;
             for at in (0..bytes.len()).step_by(step) {
@@ -413,7 +413,7 @@ fn a_tokenizer_without_template_processing_has_another_pre_tokenizer() {
             changed["post_processor"] = serde_json::from_str(processor).unwrap();
             folder.add_file("tokenizer.json", serde_json::to_vec(&changed).unwrap());
         }
-        let header = plan(&folder, &recipe("F16"), None).unwrap().header;
+        let header = plan(&folder, &recipe("F16"), None).unwrap().header().to_vec();
         let at = header.windows(18).position(|bytes| bytes == b"tokenizer.ggml.pre").unwrap();
         assert!(header[at + 30..].starts_with(pre.as_bytes()), "{pre}");
     }

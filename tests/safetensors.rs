@@ -229,7 +229,7 @@ fn each_diffusion_architecture_is_recognised_by_its_keys() {
             let tensors: Vec<(&str, &[usize])> =
                 names.iter().map(|name| (name.as_str(), [64, 64].as_slice())).collect();
             let planned = plan(&model("BF16", 2, &tensors), &recipe("BF16"), None).unwrap();
-            let gguf::Parsed::Header(header) = gguf::parse(&planned.header, planned.size).unwrap() else { panic!() };
+            let gguf::Parsed::Header(header) = gguf::parse(planned.header(), planned.size).unwrap() else { panic!() };
             assert_eq!(header.get("general.architecture").unwrap().as_str(), Some(*architecture));
             assert!(header.tensors().iter().all(|tensor| keys.contains(&tensor.name.as_str())));
         }
@@ -248,7 +248,7 @@ fn small_precise_and_odd_tensors_follow_comfyui_ggufs_rules() {
         ("a.five.weight", &[2, 8, 1, 2, 256]),
     ];
     let planned = plan(&model("F32", 4, tensors), &recipe("F16"), None).unwrap();
-    let gguf::Parsed::Header(header) = gguf::parse(&planned.header, planned.size).unwrap() else { panic!() };
+    let gguf::Parsed::Header(header) = gguf::parse(planned.header(), planned.size).unwrap() else { panic!() };
     let found: Vec<_> = header.tensors().iter().map(|t| (t.dtype.name, t.shape.to_vec())).collect();
     let want = [
         ("F16", vec![256, 16]),
@@ -272,7 +272,7 @@ fn a_plain_container_is_written_only_on_request() {
     let error = plan(&folder, &recipe("F16"), None).unwrap_err();
     assert!(error.code() == Code::UNSUPPORTED && error.message().contains("--plain"), "{error}");
     let planned = plan(&folder, &plain("F16"), None).unwrap();
-    let gguf::Parsed::Header(header) = gguf::parse(&planned.header, planned.size).unwrap() else { panic!() };
+    let gguf::Parsed::Header(header) = gguf::parse(planned.header(), planned.size).unwrap() else { panic!() };
     assert_eq!(header.get("general.architecture").unwrap().as_str(), Some("plain"));
     let dtypes: Vec<_> = planned.tensors.iter().map(|t| (t.from.name, t.to.name)).collect();
     assert_eq!(dtypes, [("F8_E4M3", "F16"), ("F8_E4M3", "F32")]);

@@ -81,8 +81,7 @@ export class Plan {
 
   /** The files that are written: one, unless the recipe splits the output. */
   shards(): PlannedShard[] {
-    const further = call(() => this.#plan.further()) as PlannedShard[];
-    return [{ offset: 0, size: further[0]?.offset ?? this.size, header: this.header() }, ...further];
+    return call(() => this.#plan.shards()) as PlannedShard[];
   }
 
   /** The whole header of the output file, or of the first of several. */

@@ -3,7 +3,7 @@
 use crate::error::{Code, Error, Result};
 use crate::serialization::{Reader, Writer};
 #[cfg(feature = "serde")]
-use crate::tagged_enum::{needed, unknown};
+use crate::tagged_enum::{required, unknown_kind};
 use crate::validation;
 #[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
@@ -46,9 +46,9 @@ impl TryFrom<Fields> for QuantGranularity {
     fn try_from(Fields { kind, axis, size }: Fields) -> Result<Self, String> {
         Ok(match &*kind {
             "perTensor" => QuantGranularity::PerTensor,
-            "perChannel" => QuantGranularity::PerChannel { axis: needed(&kind, "axis", axis)? },
-            "perGroup" => QuantGranularity::PerGroup { size: needed(&kind, "size", size)? },
-            _ => return unknown(&kind, &["perTensor", "perChannel", "perGroup"]),
+            "perChannel" => QuantGranularity::PerChannel { axis: required(&kind, "axis", axis)? },
+            "perGroup" => QuantGranularity::PerGroup { size: required(&kind, "size", size)? },
+            _ => return unknown_kind(&kind, &["perTensor", "perChannel", "perGroup"]),
         })
     }
 }

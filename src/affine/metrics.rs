@@ -3,6 +3,7 @@
 use super::granularity::QuantGranularity;
 use super::quantize::{dequantize_tensor_into, quantize_tensor};
 use super::scheme::QuantMode;
+use crate::allocation;
 use crate::error::{Code, Error, Result};
 use crate::validation;
 
@@ -62,7 +63,7 @@ pub fn compare_granularities(
     mode: QuantMode,
     granularities: &[QuantGranularity],
 ) -> Result<Vec<GranularityError>> {
-    let mut decoded = validation::zeros(values.len())?;
+    let mut decoded = allocation::zeros(values.len())?;
     let compare = |&granularity: &QuantGranularity| {
         let tensor = quantize_tensor(values, shape, granularity, mode, bits)?;
         dequantize_tensor_into(&tensor, &mut decoded)?;

@@ -4,6 +4,7 @@
 //! ONNX's INT4 and UINT4 and in torchao's `int4`; with 8 bits each byte is one code. Signed codes are in two's
 //! complement with `bits` bits.
 
+use crate::allocation;
 use crate::error::{Code, Error, Result};
 use crate::validation;
 
@@ -32,7 +33,7 @@ pub fn pack_codes_into(codes: &[u8], bits: u8, packed: &mut [u8]) -> Result<()> 
 /// As for [`pack_codes_into`].
 pub fn pack_codes(codes: &[u8], bits: u8) -> Result<Vec<u8>> {
     validation::within("bits", bits, 2, 8)?;
-    let mut packed = validation::zeros(packed_len(codes.len(), bits))?;
+    let mut packed = allocation::zeros(packed_len(codes.len(), bits))?;
     pack_codes_into(codes, bits, &mut packed)?;
     Ok(packed)
 }
@@ -79,7 +80,7 @@ pub fn unpack_codes(packed: &[u8], bits: u8, signed: bool, count: usize) -> Resu
     // Checked before allocating, so that a count larger than the data costs nothing.
     validation::within("bits", bits, 2, 8)?;
     validation::length("the packed input", packed.len(), packed_len(count, bits))?;
-    let mut codes = validation::zeros(count)?;
+    let mut codes = allocation::zeros(count)?;
     unpack(packed, bits, signed, &mut codes);
     Ok(codes)
 }

@@ -6,6 +6,7 @@ use super::kernel;
 use super::packing::{self, packed_len};
 use super::params::QuantParams;
 use super::scheme::{QuantMode, QuantScheme};
+use crate::allocation;
 use crate::error::Result;
 use crate::serialization::{Reader, Writer};
 use crate::validation;
@@ -71,7 +72,7 @@ impl QuantizedTensor {
 /// # Errors
 /// As for [`quantize_with_params_into`].
 pub fn quantize_with_params(values: &[f32], shape: &[usize], params: &QuantParams) -> Result<Vec<u8>> {
-    let mut codes = validation::zeros(values.len())?;
+    let mut codes = allocation::zeros(values.len())?;
     quantize_with_params_into(values, shape, params, &mut codes)?;
     Ok(codes)
 }
@@ -98,7 +99,7 @@ pub fn quantize_with_params_into(
 /// # Errors
 /// As for [`dequantize_with_params_into`].
 pub fn dequantize_with_params(codes: &[u8], shape: &[usize], params: &QuantParams) -> Result<Vec<f32>> {
-    let mut out = validation::zeros(codes.len())?;
+    let mut out = allocation::zeros(codes.len())?;
     dequantize_with_params_into(codes, shape, params, &mut out)?;
     Ok(out)
 }
@@ -153,7 +154,7 @@ pub fn quantize_tensor_with(
     scheme: &QuantScheme,
 ) -> Result<QuantizedTensor> {
     let params = calibrate(values, shape, granularity, scheme)?;
-    let mut data = validation::zeros(packed_len(values.len(), params.bits))?;
+    let mut data = allocation::zeros(packed_len(values.len(), params.bits))?;
     quantize_packed_into(values, shape, &params, &mut data)?;
     Ok(QuantizedTensor { data, params, shape: shape.to_vec() })
 }
@@ -174,7 +175,7 @@ pub fn quantize_packed_into(values: &[f32], shape: &[usize], params: &QuantParam
 /// As for [`dequantize_tensor_into`].
 pub fn dequantize_tensor(tensor: &QuantizedTensor) -> Result<Vec<f32>> {
     // The structure is checked before its shape determines the size of an allocation.
-    let mut out = validation::zeros(tensor.check()?.len())?;
+    let mut out = allocation::zeros(tensor.check()?.len())?;
     dequantize_tensor_into(tensor, &mut out)?;
     Ok(out)
 }

@@ -1,5 +1,6 @@
 //! Histograms of weights and of errors.
 
+use crate::allocation;
 use crate::error::{Code, Error, Result};
 use crate::validation;
 #[cfg(feature = "serde")]
@@ -36,7 +37,7 @@ impl Histogram {
             let message = format!("a histogram from {min} to {max} has no positive width");
             return Err(Error::new(Code::RANGE, message).with("min", min).with("max", max));
         }
-        Ok(Histogram { min, max, counts: validation::zeros(bins)?, below: 0, above: 0 })
+        Ok(Histogram { min, max, counts: allocation::zeros(bins)?, below: 0, above: 0 })
     }
 
     /// The histogram of values from their minimum to their maximum. If all are equal, the bins span a width of 1 around

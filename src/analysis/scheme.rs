@@ -1,11 +1,12 @@
 //! Quantization schemes as values, so that all of them can be measured in the same way.
 
 use crate::affine::{self, QuantGranularity, QuantMode, QuantizedTensor};
+use crate::allocation;
 use crate::error::Result;
 use crate::format::Codec;
 use crate::nf4::{self, DataType4Bit, DoubleQuantized4Bit, Quantize4BitOptions, Quantized4Bit};
 #[cfg(feature = "serde")]
-use crate::tagged_enum::{needed, unknown};
+use crate::tagged_enum::{required, unknown_kind};
 use crate::validation;
 #[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
@@ -67,7 +68,7 @@ impl TryFrom<Fields> for Scheme {
         let Fields { kind, bits, mode, granularity, data_type, block_size, double_quant, format } = fields;
         Ok(match &*kind {
             "affine" => Scheme::Affine {
-                bits: needed(&kind, "bits", bits)?,
+                bits: required(&kind, "bits", bits)?,
                 mode: mode.unwrap_or_default(),
                 granularity: granularity.unwrap_or_default(),
             },
@@ -76,8 +77,8 @@ impl TryFrom<Fields> for Scheme {
                 block_size: block_size.unwrap_or(Quantize4BitOptions::default().block_size),
                 double_quant: double_quant.unwrap_or_default(),
             },
-            "block" => Scheme::Block { format: needed(&kind, "format", format)? },
-            _ => return unknown(&kind, &["affine", "fourBit", "block"]),
+            "block" => Scheme::Block { format: required(&kind, "format", format)? },
+            _ => return unknown_kind(&kind, &["affine", "fourBit", "block"]),
         })
     }
 }
@@ -151,7 +152,7 @@ impl Scheme {
             Scheme::Block { format } => {
                 let codec = Codec::by_name(format)?;
                 let row = shape.last().copied().unwrap_or(1);
-                let mut bytes = validation::zeros(codec.encoded_len(values.len(), row)?)?;
+                let mut bytes = allocation::zeros(codec.encoded_len(values.len(), row)?)?;
                 codec.encode_rows(values, row, importance, &mut bytes)?;
                 Ok(Encoded::Block(codec, bytes))
             }
@@ -164,7 +165,7 @@ impl Scheme {
     /// As for [`encode`](Self::encode).
     pub fn round_trip(&self, values: &[f32], shape: &[usize], importance: Option<&[f32]>) -> Result<(Vec<f32>, usize)> {
         let encoded = self.encode(values, shape, importance)?;
-        let mut decoded = validation::zeros(values.len())?;
+        let mut decoded = allocation::zeros(values.len())?;
         encoded.decode_into(&mut decoded)?;
         Ok((decoded, encoded.memory_bytes()))
     }

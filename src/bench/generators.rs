@@ -4,8 +4,8 @@
 //! bits, the ziggurat of `rand_distr` the normal distribution, and `libm` its tails. Without a seed, one is drawn from
 //! the system's entropy. The generator is not cryptographic, which would take as long as everything else together.
 
+use crate::allocation;
 use crate::error::{Code, Error, Result};
-use crate::validation;
 use rand_distr::{Distribution, StandardNormal, StandardUniform};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
@@ -59,7 +59,7 @@ impl Random {
 /// # Errors
 /// [`Code::RANGE`] for a NaN or infinite mean or standard deviation, or a negative one.
 pub fn generate_gaussian_weights(n: usize, mean: f32, std_dev: f32, seed: Option<u64>) -> Result<Vec<f32>> {
-    let mut out = validation::zeros(n)?;
+    let mut out = allocation::zeros(n)?;
     generate_gaussian_weights_into(&mut out, mean, std_dev, seed)?;
     Ok(out)
 }
@@ -81,7 +81,7 @@ pub fn generate_gaussian_weights_into(out: &mut [f32], mean: f32, std_dev: f32, 
 /// # Errors
 /// [`Code::RANGE`] unless `min <= max` are finite.
 pub fn generate_uniform_weights(n: usize, min: f32, max: f32, seed: Option<u64>) -> Result<Vec<f32>> {
-    let mut out = validation::zeros(n)?;
+    let mut out = allocation::zeros(n)?;
     generate_uniform_weights_into(&mut out, min, max, seed)?;
     Ok(out)
 }
@@ -117,7 +117,7 @@ pub fn generate_weights_with_outliers(
     outlier_magnitude: f32,
     seed: Option<u64>,
 ) -> Result<Vec<f32>> {
-    let mut out = validation::zeros(n)?;
+    let mut out = allocation::zeros(n)?;
     generate_weights_with_outliers_into(&mut out, outlier_ratio, outlier_magnitude, seed)?;
     Ok(out)
 }
@@ -160,7 +160,7 @@ pub fn generate_multi_channel_weights(
     scale_variance: f32,
     seed: Option<u64>,
 ) -> Result<Vec<f32>> {
-    let mut out = validation::zeros(crate::validation::elements(&[num_channels, features_per_channel])?)?;
+    let mut out = allocation::zeros(crate::validation::elements(&[num_channels, features_per_channel])?)?;
     generate_multi_channel_weights_into(&mut out, num_channels, scale_variance, seed)?;
     Ok(out)
 }

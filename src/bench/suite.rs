@@ -4,12 +4,12 @@ use super::generators::{
     generate_gaussian_weights, generate_multi_channel_weights, generate_uniform_weights, generate_weights_with_outliers,
 };
 use crate::affine::{QuantGranularity, QuantMode};
+use crate::allocation;
 use crate::analysis::{Scheme, compare, compare_bit_widths};
 use crate::error::{Code, Error, Result};
 use crate::format::formats;
 use crate::nf4::DataType4Bit;
 use crate::sort::sorted;
-use crate::validation;
 use serde::{Deserialize, Serialize};
 
 /// The result of one scheme on one tensor.
@@ -94,7 +94,7 @@ pub fn run_benchmark(
     clock: &mut dyn FnMut() -> f64,
 ) -> Result<QuantBenchmarkResult> {
     let (encoded, encode_ms) = fastest(clock, || scheme.encode(values, shape, None))?;
-    let mut decoded = validation::zeros(values.len())?;
+    let mut decoded = allocation::zeros(values.len())?;
     let ((), decode_ms) = fastest(clock, || encoded.decode_into(&mut decoded))?;
     let stats = compare(values, &decoded, 0.0)?;
     let memory_bytes = encoded.memory_bytes();

@@ -1,9 +1,9 @@
 //! The calibrator: observes batches and computes a scale and zero point.
 
 use super::method::{CalibrationMethod, EntropyVariant};
-use super::min_max::{Extent, NonFinite, finite};
+use super::min_max::{MinMax, NonFinite, finite};
 use super::result::CalibrationResult;
-use super::state::{State, read_extent, write_extent};
+use super::state::{State, read_min_max, write_min_max};
 use crate::affine::{QuantMode, QuantRange, QuantScheme, SymmetricRule};
 use crate::error::{Code, Error, Result};
 use crate::serialization::{Reader, Writer};
@@ -53,7 +53,7 @@ impl CalibratorOptions {
 pub struct Calibrator {
     method: CalibrationMethod,
     options: CalibratorOptions,
-    extent: Option<Extent>,
+    min_max: Option<MinMax>,
     batches: u64,
     skipped: u64,
     state: State,
@@ -73,7 +73,7 @@ impl Calibrator {
     pub fn new(method: CalibrationMethod, options: CalibratorOptions) -> Result<Self> {
         method.check()?;
         let state = State::new(method, options.max_samples, options.seed)?;
-        Ok(Calibrator { method, options, extent: None, batches: 0, skipped: 0, state })
+        Ok(Calibrator { method, options, min_max: None, batches: 0, skipped: 0, state })
     }
 
     /// Creates a min-max calibrator: the range is from the minimum to the maximum. `bits` is 2 to 8.
@@ -131,9 +131,9 @@ impl Calibrator {
     /// if the method cannot represent the magnitude. After an error the state is unchanged.
     pub fn observe(&mut self, batch: &[f32]) -> Result<()> {
         let values = finite(batch, self.options.non_finite)?;
-        if let Some(extent) = Extent::of(&values) {
-            self.state.observe(&values, extent)?;
-            self.extent = Some(self.extent.map_or(extent, |all| all.union(extent)));
+        if let Some(min_max) = MinMax::of(&values) {
+            self.state.observe(&values, min_max)?;
+            self.min_max = Some(self.min_max.map_or(min_max, |all| all.union(min_max)));
             self.batches += 1;
         }
         self.skipped += (batch.len() - values.len()) as u64;
@@ -143,9 +143,9 @@ impl Calibrator {
     /// [`observe`](Self::observe) for a batch of which only the minimum and maximum are known, which is enough for some
     /// methods.
     #[cfg(target_arch = "wasm32")]
-    pub(crate) fn observe_extent(&mut self, extent: Extent) -> Result<()> {
-        self.state.observe(&[], extent)?;
-        self.extent = Some(self.extent.map_or(extent, |all| all.union(extent)));
+    pub(crate) fn observe_min_max(&mut self, min_max: MinMax) -> Result<()> {
+        self.state.observe(&[], min_max)?;
+        self.min_max = Some(self.min_max.map_or(min_max, |all| all.union(min_max)));
         self.batches += 1;
         Ok(())
     }
@@ -155,7 +155,7 @@ impl Calibrator {
     /// # Errors
     /// [`Code::NO_DATA`] if nothing was observed.
     pub fn compute(&self) -> Result<CalibrationResult> {
-        let Some(all) = self.extent else {
+        let Some(all) = self.min_max else {
             return Err(Error::new(Code::NO_DATA, "the calibrator has not observed any batches"));
         };
         let scheme = &self.options.scheme;
@@ -183,8 +183,8 @@ impl Calibrator {
     }
 
     /// The minimum and maximum of all finite values observed, regardless of the method.
-    pub fn extent(&self) -> Option<Extent> {
-        self.extent
+    pub fn observed(&self) -> Option<MinMax> {
+        self.min_max
     }
 
     /// Whether any batch was observed.
@@ -223,7 +223,7 @@ impl Calibrator {
             return Err(Error::new(Code::ARGUMENT, message).with("method", a).with("other", b));
         }
         self.state.merge(&later.state)?;
-        self.extent = match (self.extent, later.extent) {
+        self.min_max = match (self.min_max, later.min_max) {
             (Some(a), Some(b)) => Some(a.union(b)),
             (a, b) => a.or(b),
         };
@@ -240,8 +240,8 @@ impl Calibrator {
         out.u8(scheme.bits()).u8(scheme.mode() as u8).i32(scheme.range().qmin).i32(scheme.range().qmax);
         out.u8(scheme.rule() as u8).u8(non_finite as u8).count(max_samples).u64(seed);
         out.u64(self.batches).u64(self.skipped);
-        if let Some(extent) = self.extent {
-            write_extent(extent, &mut out);
+        if let Some(min_max) = self.min_max {
+            write_min_max(min_max, &mut out);
             self.state.write(&mut out);
         }
         out.finish()
@@ -269,7 +269,7 @@ impl Calibrator {
         calibrator.batches = input.u64()?;
         calibrator.skipped = input.u64()?;
         if calibrator.batches > 0 {
-            calibrator.extent = Some(read_extent(&mut input)?);
+            calibrator.min_max = Some(read_min_max(&mut input)?);
             calibrator.state.read(&mut input)?;
         }
         input.finish()?;

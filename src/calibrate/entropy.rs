@@ -10,7 +10,7 @@
 //! smallest estimate, far wider than any rounding error, are then computed as in the reference and can win.
 
 use super::histogram::{MagnitudeHistogram, SymmetricHistogram};
-use super::min_max::Extent;
+use super::min_max::MinMax;
 use std::ops::Range;
 
 /// The largest magnitude to keep by TensorRT's algorithm, as published in nvidia-modelopt; 0 if all values are zero.
@@ -168,7 +168,7 @@ fn divergence_from_zero(counts: &[f64], outside: f64, squeezed: &mut [f64]) -> f
 /// expanded; zeros of both distributions replaced by 0.0001, with the other bins lowered to compensate; single
 /// precision; the first candidate wins a tie. Source: ONNX Runtime `quantization/calibrate.py`, `get_entropy_threshold`
 /// (MIT).
-pub fn onnx_runtime(histogram: &SymmetricHistogram, levels: usize) -> Extent {
+pub fn onnx_runtime(histogram: &SymmetricHistogram, levels: usize) -> MinMax {
     let (counts, edges) = (&histogram.counts, histogram.edges());
     let bins = counts.len();
     let middle = bins / 2;
@@ -194,8 +194,8 @@ pub fn onnx_runtime(histogram: &SymmetricHistogram, levels: usize) -> Extent {
         }
     }
     match best.map(|(_, half)| within(half)) {
-        Some(bins) => Extent { min: edges[bins.start], max: edges[bins.end] },
-        None => Extent { min: -histogram.threshold, max: histogram.threshold },
+        Some(bins) => MinMax { min: edges[bins.start], max: edges[bins.end] },
+        None => MinMax { min: -histogram.threshold, max: histogram.threshold },
     }
 }
 
@@ -342,7 +342,7 @@ mod tests {
                     prefix[i + 1] = prefix[i] + n;
                 }
                 let sums = RunningSums::of(&counts.iter().map(|&n| n as f64).collect::<Vec<_>>());
-                let mut best: Option<(f32, Extent)> = None;
+                let mut best: Option<(f32, MinMax)> = None;
                 for half in levels / 2..=middle {
                     let within = middle - half..(middle + half + 1).min(bins);
                     let (p, q) = distributions(&counts, &prefix, within.clone(), levels);
@@ -351,7 +351,7 @@ mod tests {
                         _ => f32::INFINITY,
                     };
                     if best.is_none_or(|(least, _)| divergence < least) {
-                        best = Some((divergence, Extent { min: edges[within.start], max: edges[within.end] }));
+                        best = Some((divergence, MinMax { min: edges[within.start], max: edges[within.end] }));
                     }
                     let estimate = estimate_of_halves(&sums, &prefix, within, levels);
                     let off = (estimate - f64::from(divergence)).abs();

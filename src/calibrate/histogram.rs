@@ -5,7 +5,7 @@
 //! range, and the old bins are moved there by their centres.
 
 use super::method::MAX_BINS;
-use super::min_max::Extent;
+use super::min_max::MinMax;
 use super::numpy;
 
 /// Equal-width bins from `-threshold` to `threshold`, extended when a batch exceeds that range.
@@ -40,9 +40,9 @@ impl SymmetricHistogram {
         numpy::symmetric_edges(self.threshold, self.counts.len())
     }
 
-    /// Adds a batch; `extent` is its minimum and maximum.
-    pub fn observe(&mut self, values: &[f32], extent: Extent) {
-        self.reach(extent.magnitude());
+    /// Adds a batch; `min_max` is its minimum and maximum.
+    pub fn observe(&mut self, values: &[f32], min_max: MinMax) {
+        self.reach(min_max.magnitude());
         if self.threshold > 0.0 {
             numpy::count(values, &self.edges(), &mut self.counts);
         } else {
@@ -133,9 +133,9 @@ impl MagnitudeHistogram {
         MagnitudeHistogram { counts, width, ..*self }
     }
 
-    /// Adds a batch; `extent` is its minimum and maximum.
-    pub fn observe(&mut self, values: &[f32], extent: Extent) {
-        self.reach(f64::from(extent.magnitude()));
+    /// Adds a batch; `min_max` is its minimum and maximum.
+    pub fn observe(&mut self, values: &[f32], min_max: MinMax) {
+        self.reach(f64::from(min_max.magnitude()));
         let (last, width) = (self.counts.len() - 1, self.width);
         for x in values {
             // 0 / 0 is NaN, which casts to 0.
@@ -193,7 +193,7 @@ pub struct SpanHistogram {
     /// Values per bin; fractional after the range has grown.
     pub counts: Vec<f64>,
     /// The range, once there are values.
-    pub extent: Option<Extent>,
+    pub min_max: Option<MinMax>,
 }
 
 /// The number of parts that an old bin is divided into when it is redistributed: PyTorch's `upsample_rate`.
@@ -202,14 +202,14 @@ const UPSAMPLE: usize = 16;
 impl SpanHistogram {
     /// Creates an empty histogram.
     pub fn new(bins: usize) -> Self {
-        SpanHistogram { counts: vec![0.0; bins], extent: None }
+        SpanHistogram { counts: vec![0.0; bins], min_max: None }
     }
 
-    /// Adds a batch; `extent` is its minimum and maximum.
-    pub fn observe(&mut self, values: &[f32], extent: Extent) {
-        let extent = self.stretch(extent);
-        let (bins, min) = (self.counts.len(), f64::from(extent.min));
-        let width = (f64::from(extent.max) - min) / bins as f64;
+    /// Adds a batch; `min_max` is its minimum and maximum.
+    pub fn observe(&mut self, values: &[f32], min_max: MinMax) {
+        let min_max = self.stretch(min_max);
+        let (bins, min) = (self.counts.len(), f64::from(min_max.min));
+        let width = (f64::from(min_max.max) - min) / bins as f64;
         for &x in values {
             // A range of a single value has width 0: 0 / 0 is NaN, which casts to 0.
             let at = ((f64::from(x) - min) / width) as usize;
@@ -219,10 +219,10 @@ impl SpanHistogram {
 
     /// Adds another histogram.
     pub fn merge(&mut self, other: &Self) {
-        if let Some(extent) = other.extent {
+        if let Some(min_max) = other.min_max {
             let mut other = other.clone();
-            let extent = self.stretch(extent);
-            other.stretch(extent);
+            let min_max = self.stretch(min_max);
+            other.stretch(min_max);
             for (mine, theirs) in self.counts.iter_mut().zip(&other.counts) {
                 *mine += theirs;
             }
@@ -230,9 +230,9 @@ impl SpanHistogram {
     }
 
     /// Extends the range to include `more`, and returns the new range.
-    fn stretch(&mut self, more: Extent) -> Extent {
-        let Some(old) = self.extent else {
-            self.extent = Some(more);
+    fn stretch(&mut self, more: MinMax) -> MinMax {
+        let Some(old) = self.min_max else {
+            self.min_max = Some(more);
             return more;
         };
         let new = old.union(more);
@@ -250,7 +250,7 @@ impl SpanHistogram {
                 }
             }
             self.counts = spread;
-            self.extent = Some(new);
+            self.min_max = Some(new);
         }
         new
     }

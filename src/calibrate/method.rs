@@ -2,7 +2,7 @@
 
 use crate::error::{Code, Error, Result};
 #[cfg(feature = "serde")]
-use crate::tagged_enum::{needed, unknown};
+use crate::tagged_enum::{required, unknown_kind};
 #[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
 
@@ -70,8 +70,8 @@ impl TryFrom<Fields> for CalibrationMethod {
 
     fn try_from(fields: Fields) -> Result<Self, String> {
         let Fields { kind, lower, upper, momentum, variant, bins, levels } = fields;
-        let number = |name, value| needed(&kind, name, value);
-        let count = |name, value| needed(&kind, name, value);
+        let number = |name, value| required(&kind, name, value);
+        let count = |name, value| required(&kind, name, value);
         Ok(match &*kind {
             "minMax" => CalibrationMethod::MinMax,
             "percentile" => {
@@ -79,12 +79,12 @@ impl TryFrom<Fields> for CalibrationMethod {
             }
             "movingAverage" => CalibrationMethod::MovingAverage { momentum: number("momentum", momentum)? },
             "entropy" => CalibrationMethod::Entropy {
-                variant: needed(&kind, "variant", variant)?,
+                variant: required(&kind, "variant", variant)?,
                 bins: count("bins", bins)?,
                 levels: count("levels", levels)?,
             },
             "mse" => CalibrationMethod::Mse { bins: count("bins", bins)? },
-            _ => return unknown(&kind, &["minMax", "percentile", "movingAverage", "entropy", "mse"]),
+            _ => return unknown_kind(&kind, &["minMax", "percentile", "movingAverage", "entropy", "mse"]),
         })
     }
 }

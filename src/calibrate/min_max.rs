@@ -22,14 +22,14 @@ pub enum NonFinite {
 /// A closed interval with finite ends, `min <= max`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
-pub struct Extent {
+pub struct MinMax {
     /// The minimum.
     pub min: f32,
     /// The maximum.
     pub max: f32,
 }
 
-impl Extent {
+impl MinMax {
     /// The minimum and maximum of finite `values`; `None` if there are none.
     pub fn of(values: &[f32]) -> Option<Self> {
         if values.is_empty() {
@@ -47,19 +47,19 @@ impl Extent {
         }
         let min = low.iter().chain(tail).copied().fold(f32::INFINITY, f32::min);
         let max = high.iter().chain(tail).copied().fold(f32::NEG_INFINITY, f32::max);
-        Some(Extent { min, max })
+        Some(MinMax { min, max })
     }
 
     /// The smallest interval that contains both.
     #[must_use]
     pub fn union(self, other: Self) -> Self {
-        Extent { min: self.min.min(other.min), max: self.max.max(other.max) }
+        MinMax { min: self.min.min(other.min), max: self.max.max(other.max) }
     }
 
     /// The intersection with `other`, which must overlap.
     #[must_use]
     pub fn clip(self, other: Self) -> Self {
-        Extent { min: self.min.max(other.min), max: self.max.min(other.max) }
+        MinMax { min: self.min.max(other.min), max: self.max.min(other.max) }
     }
 
     /// The largest magnitude.

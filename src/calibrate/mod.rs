@@ -10,7 +10,7 @@
 //! |---|---|---|---|
 //! | [`MinMax`](CalibrationMethod::MinMax) | two numbers | minimum to maximum | PyTorch `MinMaxObserver` |
 //! | [`MovingAverage`](CalibrationMethod::MovingAverage) | four numbers | exponential averages of the batches' minima and maxima | PyTorch `MovingAverageMinMaxObserver` |
-//! | [`Percentile`](CalibrationMethod::Percentile) | a uniform sample ([`Sample`]) | two percentiles | NumPy `percentile`, method "linear" |
+//! | [`Percentile`](CalibrationMethod::Percentile) | a uniform sample ([`Reservoir`]) | two percentiles | NumPy `percentile`, method "linear" |
 //! | [`Entropy`](CalibrationMethod::Entropy) | a growing histogram | the smallest Kullback-Leibler divergence | ONNX Runtime, TensorRT / modelopt |
 //! | [`Mse`](CalibrationMethod::Mse) | a histogram of fixed size | the smallest squared error | PyTorch `HistogramObserver` |
 
@@ -29,7 +29,7 @@ mod state;
 
 pub use calibrator::{Calibrator, CalibratorOptions, calibrate_min_max, calibrate_percentile};
 pub use method::{CalibrationMethod, EntropyVariant};
-pub use min_max::{Extent, NonFinite};
+pub use min_max::{MinMax, NonFinite};
 pub use percentile::percentile;
-pub use reservoir::Sample;
+pub use reservoir::Reservoir;
 pub use result::CalibrationResult;

@@ -1,13 +1,13 @@
 //! MSE calibration: the clipping range of a histogram with the smallest squared quantization error.
 
 use super::histogram::SpanHistogram;
-use super::min_max::Extent;
+use super::min_max::MinMax;
 
 /// Searches the range to keep. Quantile bounds move inwards from both ends, 0.00001 of the mass at a time, on the side
 /// where that skips more bins. The search ends when the error starts to increase.
 ///
 /// Source: PyTorch `HistogramObserver._non_linear_param_search` (BSD-3-Clause), here in double precision.
-pub fn search(histogram: &SpanHistogram, extent: Extent, levels: usize) -> Extent {
+pub fn search(histogram: &SpanHistogram, min_max: MinMax, levels: usize) -> MinMax {
     const STEP: f64 = 1e-5;
     let counts = &histogram.counts;
     let total: f64 = counts.iter().sum();
@@ -50,9 +50,9 @@ pub fn search(histogram: &SpanHistogram, extent: Extent, levels: usize) -> Exten
         least = error;
         (start, end) = (next_start, next_end);
     }
-    let min = f64::from(extent.min);
-    let width = (f64::from(extent.max) - min) / counts.len() as f64;
-    Extent { min: (min + width * start as f64) as f32, max: (min + width * (end + 1) as f64) as f32 }
+    let min = f64::from(min_max.min);
+    let width = (f64::from(min_max.max) - min) / counts.len() as f64;
+    MinMax { min: (min + width * start as f64) as f32, max: (min + width * (end + 1) as f64) as f32 }
 }
 
 /// The squared error of quantizing bins `start..=end` to `levels` levels and clipping the others, with the values of a

@@ -10,7 +10,7 @@ use crate::validation;
 /// reservoirs, two samples can be merged exactly: the smallest keys of both are the sample of the joint stream. A
 /// stream that fits is kept completely. ("Bottom-k" or KMV sampling; Cohen and Kaplan 2007.)
 #[derive(Clone, Debug)]
-pub struct Sample {
+pub struct Reservoir {
     capacity: usize,
     seed: u64,
     seen: u64,
@@ -25,9 +25,9 @@ pub struct Sample {
 pub const MAX_SAMPLES: usize = 1 << 20;
 
 /// Compares the samples without the surplus.
-impl PartialEq for Sample {
+impl PartialEq for Reservoir {
     fn eq(&self, other: &Self) -> bool {
-        let of = |sample: &Sample| (sample.capacity, sample.seed, sample.seen);
+        let of = |sample: &Reservoir| (sample.capacity, sample.seed, sample.seen);
         of(self) == of(other) && self.entries() == other.entries()
     }
 }
@@ -40,21 +40,21 @@ fn key(entry: u128) -> u64 {
     (entry >> 32) as u64
 }
 
-impl Sample {
+impl Reservoir {
     /// Creates an empty sample. Equal seeds and equal streams give equal samples.
     ///
     /// # Errors
     /// [`Code::RANGE`] unless `capacity` is 1 to 1,048,576.
     pub fn new(capacity: usize, seed: u64) -> Result<Self> {
         validation::within("maxSamples", capacity as f64, 1.0, MAX_SAMPLES as f64)?;
-        Ok(Sample { capacity, seed, seen: 0, kept: Vec::new(), bound: u64::MAX })
+        Ok(Reservoir { capacity, seed, seen: 0, kept: Vec::new(), bound: u64::MAX })
     }
 
     /// A sample from its serialized parts; `None` if `seen` values cannot leave this many.
     pub(super) fn from_parts(capacity: usize, seed: u64, seen: u64, kept: Vec<(u64, f32)>) -> Option<Self> {
         let kept: Vec<_> = kept.into_iter().map(|(key, value)| entry(key, value)).collect();
         let whole = kept.len() as u64 == seen.min(capacity as u64);
-        let mut sample = Sample { kept, seen, ..Sample::new(capacity, seed).ok()? };
+        let mut sample = Reservoir { kept, seen, ..Reservoir::new(capacity, seed).ok()? };
         sample.trim();
         whole.then_some(sample)
     }
@@ -77,7 +77,7 @@ impl Sample {
     ///
     /// # Errors
     /// [`Code::ARGUMENT`] if the capacities differ.
-    pub fn merge(&mut self, other: &Sample) -> Result<()> {
+    pub fn merge(&mut self, other: &Reservoir) -> Result<()> {
         if self.capacity != other.capacity {
             let message = format!("samples with capacities {} and {} cannot be merged", self.capacity, other.capacity);
             return Err(Error::new(Code::ARGUMENT, message));
@@ -165,7 +165,7 @@ mod tests {
         // Keys as generated, all in one bucket, many equal, all equal. Among equal keys the later entry is the smaller
         // one.
         for spread in [|key: u64| key, |key: u64| key >> 30, |key: u64| key >> 59, |_| 7] {
-            let (mut sample, mut all) = (Sample::new(1000, 0).unwrap(), Vec::new());
+            let (mut sample, mut all) = (Reservoir::new(1000, 0).unwrap(), Vec::new());
             for (key, value) in (0..8000u64).map(|i| (spread(mix(i)), (8000 - i) as f32)) {
                 all.push((key, value));
                 if key < sample.bound {

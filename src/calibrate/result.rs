@@ -32,7 +32,7 @@ pub struct CalibrationResult {
 
 impl CalibrationResult {
     /// Computes the scale and zero point of a range with [`QuantScheme::parameters`].
-    pub(super) fn new(range: super::min_max::Extent, method: CalibrationMethod, scheme: &QuantScheme) -> Result<Self> {
+    pub(super) fn new(range: super::min_max::MinMax, method: CalibrationMethod, scheme: &QuantScheme) -> Result<Self> {
         let (scale, zero_point) = scheme.parameters(range.min, range.max)?;
         let (bits, mode, codes) = (scheme.bits(), scheme.mode(), scheme.range());
         let (observed_min, observed_max) = (range.min, range.max);

@@ -3,11 +3,11 @@
 use super::entropy;
 use super::histogram::{MagnitudeHistogram, SpanHistogram, SymmetricHistogram};
 use super::method::{CalibrationMethod, EntropyVariant, MAX_BINS};
-use super::min_max::Extent;
-use super::moving_average::Moving;
+use super::min_max::MinMax;
+use super::moving_average::MovingAverage;
 use super::mse;
 use super::percentile::percentile;
-use super::reservoir::Sample;
+use super::reservoir::Reservoir;
 use crate::affine::QuantRange;
 use crate::error::{Code, Error, Result};
 use crate::serialization::{Reader, Writer};
@@ -16,8 +16,8 @@ use crate::serialization::{Reader, Writer};
 #[derive(Clone, Debug, PartialEq)]
 pub enum State {
     MinMax,
-    Moving { momentum: f32, averages: Option<Moving> },
-    Percentile { lower: f64, upper: f64, sample: Sample },
+    Moving { momentum: f32, averages: Option<MovingAverage> },
+    Percentile { lower: f64, upper: f64, sample: Reservoir },
     Symmetric { levels: usize, histogram: SymmetricHistogram },
     Magnitude(MagnitudeHistogram),
     Span(SpanHistogram),
@@ -33,7 +33,7 @@ impl State {
                 State::Moving { momentum: momentum as f32, averages: None }
             }
             CalibrationMethod::Percentile { lower, upper } => {
-                State::Percentile { lower, upper, sample: Sample::new(max_samples, seed)? }
+                State::Percentile { lower, upper, sample: Reservoir::new(max_samples, seed)? }
             }
             CalibrationMethod::Entropy { variant: EntropyVariant::OnnxRuntime, bins, levels } => {
                 State::Symmetric { levels, histogram: SymmetricHistogram::new(bins) }
@@ -45,50 +45,50 @@ impl State {
         })
     }
 
-    /// Adds finite values; `extent` is their minimum and maximum.
-    pub fn observe(&mut self, values: &[f32], extent: Extent) -> Result<()> {
+    /// Adds finite values; `min_max` is their minimum and maximum.
+    pub fn observe(&mut self, values: &[f32], min_max: MinMax) -> Result<()> {
         match self {
             State::MinMax => {}
-            State::Moving { averages: Some(averages), momentum } => averages.observe(extent, *momentum),
-            State::Moving { averages, .. } => *averages = Some(Moving::begin(extent)),
+            State::Moving { averages: Some(averages), momentum } => averages.observe(min_max, *momentum),
+            State::Moving { averages, .. } => *averages = Some(MovingAverage::begin(min_max)),
             State::Percentile { sample, .. } => sample.extend(values),
             State::Symmetric { histogram, .. } => {
                 // Beyond this the reference's single-precision bin edges overflow.
                 const MOST: f32 = f32::MAX / 4.0;
-                if extent.magnitude() > MOST {
+                if min_max.magnitude() > MOST {
                     let message = format!(
                         "a magnitude of {:e} exceeds {MOST:e}, the maximum of ONNX Runtime's histogram",
-                        extent.magnitude()
+                        min_max.magnitude()
                     );
-                    return Err(Error::new(Code::RANGE, message).with("value", extent.magnitude()).with("max", MOST));
+                    return Err(Error::new(Code::RANGE, message).with("value", min_max.magnitude()).with("max", MOST));
                 }
-                histogram.observe(values, extent);
+                histogram.observe(values, min_max);
             }
-            State::Magnitude(histogram) => histogram.observe(values, extent),
-            State::Span(histogram) => histogram.observe(values, extent),
+            State::Magnitude(histogram) => histogram.observe(values, min_max),
+            State::Span(histogram) => histogram.observe(values, min_max),
         }
         Ok(())
     }
 
     /// The range determined by the method; `all` is the minimum and maximum of everything observed.
-    pub fn range(&self, all: Extent, codes: QuantRange) -> Extent {
+    pub fn range(&self, all: MinMax, codes: QuantRange) -> MinMax {
         match self {
             State::MinMax => all,
             State::Moving { averages, .. } => averages.as_ref().map_or(all, |averages| averages.now),
             State::Percentile { lower, upper, sample } => {
                 let mut values = sample.values();
                 let mut at = |percent, end| percentile(&mut values, percent).map_or(end, |x| x as f32);
-                Extent { min: at(*lower, all.min), max: at(*upper, all.max) }
+                MinMax { min: at(*lower, all.min), max: at(*upper, all.max) }
             }
             State::Symmetric { levels, histogram } => entropy::onnx_runtime(histogram, *levels).clip(all),
             State::Magnitude(histogram) => {
                 // Magnitudes use half of the codes if the codes are signed.
                 let levels = if codes.is_signed() { codes.levels().div_ceil(2) } else { codes.levels() };
                 let most = entropy::tensorrt(histogram, levels) as f32;
-                Extent { min: all.min.clamp(-most, most), max: all.max.clamp(-most, most) }
+                MinMax { min: all.min.clamp(-most, most), max: all.max.clamp(-most, most) }
             }
             State::Span(histogram) => {
-                histogram.extent.map_or(all, |extent| mse::search(histogram, extent, codes.levels()))
+                histogram.min_max.map_or(all, |min_max| mse::search(histogram, min_max, codes.levels()))
             }
         }
     }
@@ -116,8 +116,8 @@ impl State {
             State::MinMax => {}
             State::Moving { averages, .. } => {
                 out.u64(averages.map_or(0, |moving| moving.batches));
-                for extent in averages.iter().flat_map(|moving| [moving.now, moving.first]) {
-                    write_extent(extent, out);
+                for min_max in averages.iter().flat_map(|moving| [moving.now, moving.first]) {
+                    write_min_max(min_max, out);
                 }
             }
             State::Percentile { sample, .. } => {
@@ -133,7 +133,7 @@ impl State {
             }
             State::Span(histogram) => {
                 // A histogram without values is written with an impossible range.
-                write_extent(histogram.extent.unwrap_or(Extent { min: 1.0, max: -1.0 }), out);
+                write_min_max(histogram.min_max.unwrap_or(MinMax { min: 1.0, max: -1.0 }), out);
                 out.u64s(&histogram.counts.iter().map(|n| n.to_bits()).collect::<Vec<_>>());
             }
         }
@@ -146,14 +146,14 @@ impl State {
             State::Moving { averages, .. } => {
                 let batches = input.u64()?;
                 if batches > 0 {
-                    *averages = Some(Moving { now: read_extent(input)?, first: read_extent(input)?, batches });
+                    *averages = Some(MovingAverage { now: read_min_max(input)?, first: read_min_max(input)?, batches });
                 }
             }
             State::Percentile { sample, .. } => {
                 let (seed, seen, keys, values) = (input.u64()?, input.u64()?, input.u64s()?, input.f32s()?);
                 let fits = keys.len() == values.len() && values.iter().all(|x| x.is_finite());
                 let kept = keys.into_iter().zip(values).collect();
-                *sample = Sample::from_parts(sample.capacity(), seed, seen, kept)
+                *sample = Reservoir::from_parts(sample.capacity(), seed, seen, kept)
                     .filter(|_| fits)
                     .ok_or_else(|| input.malformed(format!("a sample that cannot be from {seen} values")))?;
             }
@@ -173,29 +173,29 @@ impl State {
             }
             State::Span(histogram) => {
                 let (min, max) = (input.f32()?, input.f32()?);
-                let extent = (min <= max && min.is_finite() && max.is_finite()).then_some(Extent { min, max });
+                let min_max = (min <= max && min.is_finite() && max.is_finite()).then_some(MinMax { min, max });
                 let counts: Vec<f64> = input.u64s()?.into_iter().map(f64::from_bits).collect();
                 // NaN is not in any range.
                 if counts.len() != histogram.counts.len() || !counts.iter().all(|n| (0.0..1e18).contains(n)) {
                     return Err(input.malformed(format!("{} counts that do not match the histogram", counts.len())));
                 }
-                *histogram = SpanHistogram { counts, extent };
+                *histogram = SpanHistogram { counts, min_max };
             }
         }
         Ok(())
     }
 }
 
-/// Writes an extent for [`read_extent`].
-pub fn write_extent(extent: Extent, out: &mut Writer) {
-    out.f32(extent.min).f32(extent.max);
+/// Writes a minimum and a maximum for [`read_min_max`].
+pub fn write_min_max(min_max: MinMax, out: &mut Writer) {
+    out.f32(min_max.min).f32(min_max.max);
 }
 
-/// Reads an extent and checks that it is valid.
-pub fn read_extent(input: &mut Reader<'_>) -> Result<Extent> {
+/// Reads a minimum and a maximum and checks that they are valid.
+pub fn read_min_max(input: &mut Reader<'_>) -> Result<MinMax> {
     let (min, max) = (input.f32()?, input.f32()?);
     if min <= max && min.is_finite() && max.is_finite() {
-        return Ok(Extent { min, max });
+        return Ok(MinMax { min, max });
     }
     Err(input.malformed(format!("a range from {min} to {max}")))
 }

@@ -13,29 +13,29 @@ const FLOATS: &[TensorType] = &[TensorType::F32, TensorType::F16, TensorType::BF
 /// How a recipe imports a model as GGUF. It is the same for most recipes, and importing a language model takes as long
 /// as reading its vocabulary.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Source {
+pub struct ImportSpec {
     float: Float,
     /// Whether the result is written as it is, without quantizing it.
-    whole: bool,
+    pass_through: bool,
     pre_tokenizer: Option<String>,
     /// Whether to write a plain container for any model.
     plain: bool,
 }
 
-impl Source {
+impl ImportSpec {
     /// F32, F16 and BF16 convert a model to that dtype. Every other preset quantizes the result of a conversion that
     /// keeps each tensor's own precision, so nothing is rounded twice.
     ///
     /// # Errors
     /// [`Code::ARGUMENT`] for options of bitsandbytes' formats.
-    pub fn of(recipe: &Recipe) -> Result<Source> {
-        recipe::check_four_bit_options(recipe, false)?;
+    pub fn from_recipe(recipe: &Recipe) -> Result<ImportSpec> {
+        recipe::check_bnb_options(recipe, false)?;
         let (pre_tokenizer, plain) = (recipe.pre_tokenizer.clone(), recipe.plain);
         Ok(match FLOATS.iter().find(|dtype| dtype.name.eq_ignore_ascii_case(&recipe.preset)) {
             Some(dtype) if asks_no_more(recipe) => {
-                Source { float: Float::Of(*dtype), whole: true, pre_tokenizer, plain }
+                ImportSpec { float: Float::Of(*dtype), pass_through: true, pre_tokenizer, plain }
             }
-            _ => Source { float: Float::Source, whole: false, pre_tokenizer, plain },
+            _ => ImportSpec { float: Float::Source, pass_through: false, pre_tokenizer, plain },
         })
     }
 
@@ -58,21 +58,25 @@ impl Source {
     /// # Errors
     /// As for [`recipe::plan`].
     pub fn plan(&self, header: &Header, recipe: &Recipe, importance: Option<&ImportanceMatrix>) -> Result<Plan> {
-        if self.whole { recipe::plan_pass_through(header, recipe) } else { recipe::plan(header, recipe, importance) }
+        if self.pass_through {
+            recipe::plan_pass_through(header, recipe)
+        } else {
+            recipe::plan(header, recipe, importance)
+        }
     }
 }
 
-/// Plans the conversion of a model to GGUF or to bitsandbytes' formats, combining [`Source::header`] and
-/// [`Source::plan`].
+/// Plans the conversion of a model to GGUF or to bitsandbytes' formats, combining [`ImportSpec::header`] and
+/// [`ImportSpec::plan`].
 ///
 /// # Errors
-/// As for [`Source::header`] and [`Source::plan`], and as for planning bitsandbytes' formats.
+/// As for [`ImportSpec::header`] and [`ImportSpec::plan`], and as for planning bitsandbytes' formats.
 pub fn plan(folder: &Folder, recipe: &Recipe, importance: Option<&ImportanceMatrix>) -> Result<Plan> {
-    if let Some(dtype) = recipe::four_bit_type(recipe) {
+    if let Some(dtype) = recipe::bnb_type(recipe) {
         return bnb::plan(folder, dtype, recipe, importance.is_some());
     }
-    let source = Source::of(recipe)?;
-    source.plan(&source.header(folder)?, recipe, importance)
+    let import = ImportSpec::from_recipe(recipe)?;
+    import.plan(&import.header(folder)?, recipe, importance)
 }
 
 /// Whether the recipe consists only of a preset, splitting, a pre-tokenizer and the plain option.

@@ -81,13 +81,13 @@ impl BlockEncoder for Iq1M {
 fn encode<L: Lanes>(x: &Super, importance: Option<&Super>) -> Iq1M {
     let mut block = Iq1M::new_zeroed();
     let w = weigh(x, importance);
-    let Some(fits) = grid::TERNARY.fit::<L, 16>(x, &w, 1e-7, cut_halves) else {
+    let Some(fits) = grid::SEARCH_IQ1.fit::<L, 16>(x, &w, 1e-7, cut_halves) else {
         block.set_d(grid::NAN);
         return block;
     };
     for (i, fit) in fits.iter().enumerate() {
         for k in 0..2 {
-            let number = grid::TERNARY.number(fit.points[k]);
+            let number = grid::SEARCH_IQ1.number(fit.points[k]);
             block.qs[2 * i + k] = number as u8;
             block.qh[i] |= ((number >> 8) << (4 * k)) as u8;
         }
@@ -104,7 +104,7 @@ fn encode<L: Lanes>(x: &Super, importance: Option<&Super>) -> Iq1M {
         let s = nearest_int(0.5 * (inverse * fit.scale - 1.0)).clamp(0, 7) as u16;
         scales[i / 4] |= s << (3 * (i % 4));
         block.qh[i] |= (fit.minus & 1) << 3 | (fit.minus >> 1 & 1) << 7;
-        sums = grid::TERNARY.sums(fit, x, w, f32::from(2 * s + 1), sums);
+        sums = grid::SEARCH_IQ1.sums(fit, x, w, f32::from(2 * s + 1), sums);
     }
     block.scales = scales.map(u16::to_le_bytes);
     let (sumqx, sumq2) = sums;

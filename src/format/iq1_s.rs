@@ -67,7 +67,7 @@ impl BlockEncoder for Iq1S {
 
 fn encode<L: Lanes>(x: &Super, importance: Option<&Super>) -> Iq1S {
     let mut block = Iq1S::new_zeroed();
-    let Some(fits) = grid::TERNARY.fit::<L, 32>(x, &weigh(x, importance), 1e-12, cut_whole) else {
+    let Some(fits) = grid::SEARCH_IQ1.fit::<L, 32>(x, &weigh(x, importance), 1e-12, cut_whole) else {
         block.d = grid::NAN;
         return block;
     };
@@ -78,7 +78,7 @@ fn encode<L: Lanes>(x: &Super, importance: Option<&Super>) -> Iq1S {
     for (i, fit) in fits[..8].iter().enumerate() {
         let mut qh = 0;
         for (k, &point) in fit.points.iter().enumerate() {
-            let number = grid::TERNARY.number(point);
+            let number = grid::SEARCH_IQ1.number(point);
             block.qs[i][k] = number as u8;
             qh |= (number >> 8) << (3 * k);
         }

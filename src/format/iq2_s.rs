@@ -77,7 +77,7 @@ impl BlockEncoder for Iq2S {
 
 fn encode<L: Lanes>(x: &Super, importance: Option<&Super>) -> Iq2S {
     let mut block = Iq2S::new_zeroed();
-    let Some(codes) = grid::ODD_IQ2_S.encode::<L, 16>(&RULES, x, importance) else {
+    let Some(codes) = grid::SEARCH_IQ2_S.encode::<L, 16>(&RULES, x, importance) else {
         block.d = grid::NAN;
         return block;
     };

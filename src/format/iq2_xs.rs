@@ -76,7 +76,7 @@ impl BlockEncoder for Iq2Xs {
 
 fn encode<L: Lanes>(x: &Super, importance: Option<&Super>) -> Iq2Xs {
     let mut block = Iq2Xs::new_zeroed();
-    let Some(codes) = grid::ODD_IQ2_XS.encode::<L, 16>(&RULES, x, importance) else {
+    let Some(codes) = grid::SEARCH_IQ2_XS.encode::<L, 16>(&RULES, x, importance) else {
         block.d = grid::NAN;
         return block;
     };

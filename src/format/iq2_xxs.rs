@@ -83,7 +83,7 @@ impl BlockEncoder for Iq2Xxs {
 
 fn encode<L: Lanes>(x: &Super, importance: Option<&Super>) -> Iq2Xxs {
     let mut block = Iq2Xxs::new_zeroed();
-    let Some(codes) = grid::ODD_IQ2_XXS.encode::<L, 32>(&RULES, x, importance) else {
+    let Some(codes) = grid::SEARCH_IQ2_XXS.encode::<L, 32>(&RULES, x, importance) else {
         block.d = grid::NAN;
         return block;
     };

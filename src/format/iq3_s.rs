@@ -76,7 +76,7 @@ impl BlockEncoder for Iq3S {
 
 fn encode<L: Lanes>(x: &Super, importance: Option<&Super>) -> Iq3S {
     let mut block = Iq3S::new_zeroed();
-    let Some(codes) = grid::ODD_IQ3_S.encode::<L, 32>(&RULES, x, importance) else {
+    let Some(codes) = grid::SEARCH_IQ3_S.encode::<L, 32>(&RULES, x, importance) else {
         block.d = grid::NAN;
         return block;
     };

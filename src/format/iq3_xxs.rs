@@ -71,7 +71,7 @@ impl BlockEncoder for Iq3Xxs {
 
 fn encode<L: Lanes>(x: &Super, importance: Option<&Super>) -> Iq3Xxs {
     let mut block = Iq3Xxs::new_zeroed();
-    let Some(codes) = grid::ODD_IQ3_XXS.encode::<L, 32>(&RULES, x, importance) else {
+    let Some(codes) = grid::SEARCH_IQ3_XXS.encode::<L, 32>(&RULES, x, importance) else {
         block.d = grid::NAN;
         return block;
     };

@@ -116,9 +116,9 @@ pub use q8_k::Q8K;
 pub use tq1_0::Tq1_0;
 pub use tq2_0::Tq2_0;
 
+use crate::allocation;
 use crate::error::{Code, Error, Result};
 use crate::lanes::{Best, Lanes};
-use crate::validation;
 
 /// All formats, in the order of their ids. A test compares the TypeScript list of names with this table.
 const fn table<L: Lanes>() -> &'static [Codec] {
@@ -206,7 +206,7 @@ impl Codec {
 /// As for [`quantize_into`].
 pub fn quantize(weights: &[f32], format: &str, row_length: usize, importance: Option<&[f32]>) -> Result<Vec<u8>> {
     let codec = Codec::by_name(format)?;
-    let mut out = validation::zeros(codec.encoded_len(weights.len(), row_length)?)?;
+    let mut out = allocation::zeros(codec.encoded_len(weights.len(), row_length)?)?;
     codec.encode_rows(weights, row_length, importance, &mut out)?;
     Ok(out)
 }
@@ -231,7 +231,7 @@ pub fn quantize_into(
 /// As for [`dequantize_into`].
 pub fn dequantize(bytes: &[u8], format: &str) -> Result<Vec<f32>> {
     let codec = Codec::by_name(format)?;
-    let mut out = validation::zeros(codec.decoded_len(bytes.len())?)?;
+    let mut out = allocation::zeros(codec.decoded_len(bytes.len())?)?;
     codec.decode(bytes, &mut out)?;
     Ok(out)
 }

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A file and its role: "the model", "the output".
-pub struct Use {
+pub struct FileUse {
     /// The role.
     pub role: &'static str,
     /// Its path.
@@ -17,8 +17,8 @@ pub struct Use {
 ///
 /// # Errors
 /// `SAME_FILE` with both files and their roles.
-pub fn refuse_shared(reads: &[Use], writes: &[Use]) -> Result<()> {
-    let keys: Vec<(String, &Use)> = reads.iter().chain(writes).map(|file| (key(&file.path), file)).collect();
+pub fn refuse_shared(reads: &[FileUse], writes: &[FileUse]) -> Result<()> {
+    let keys: Vec<(String, &FileUse)> = reads.iter().chain(writes).map(|file| (key(&file.path), file)).collect();
     for (index, (written, b)) in keys.iter().enumerate().skip(reads.len()) {
         let Some((_, a)) = keys[..index].iter().find(|(other, _)| other == written) else { continue };
         let (first, second) = (a.path.display().to_string(), b.path.display().to_string());

@@ -12,7 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Files next to the tensors of a safetensors model that describe it.
-const BESIDE: &[&str] = &[
+const SIDECARS: &[&str] = &[
     "config.json",
     "generation_config.json",
     "tokenizer.json",
@@ -34,7 +34,7 @@ const BESIDE: &[&str] = &[
 ];
 
 /// Maximum size of such a file. The largest vocabularies as JSON have 40 MB.
-const MAX_BESIDE_BYTES: u64 = 1 << 28;
+const MAX_SIDECAR_BYTES: u64 = 1 << 28;
 
 /// Whether a path is that of an index, which assigns tensors to files.
 pub fn is_index(path: &Path) -> bool {
@@ -106,7 +106,7 @@ pub fn open_file(path: &Path, source: Source) -> Result<Model> {
     build(folder_of(path), &[path.to_owned()], None, name.starts_with("model"))
 }
 
-fn build(path: &Path, files: &[PathBuf], index: Option<(&Path, &[u8])>, with_beside: bool) -> Result<Model> {
+fn build(path: &Path, files: &[PathBuf], index: Option<(&Path, &[u8])>, with_sidecars: bool) -> Result<Model> {
     let (mut source, mut folder, mut header_bytes) = (Source::default(), Folder::default(), 0);
     for file in files {
         let mut alone = Source::default();
@@ -119,21 +119,21 @@ fn build(path: &Path, files: &[PathBuf], index: Option<(&Path, &[u8])>, with_bes
         folder.add(header, alone.size())?;
         source.add(file)?;
     }
-    let mut beside = Vec::new();
+    let mut sidecars = Vec::new();
     if let Some((path, index)) = index {
         folder.check_index(&parse_index(index)?)?;
-        beside.push(path.to_owned());
+        sidecars.push(path.to_owned());
     }
     let templates = fs::read_dir(path.join("additional_chat_templates")).into_iter().flatten().flatten();
     let templates =
         templates.filter_map(|entry| entry.file_name().into_string().ok()).filter(|name| name.ends_with(".jinja"));
     let templates: Vec<String> = templates.map(|name| format!("additional_chat_templates/{name}")).collect();
-    let names = BESIDE.iter().copied().chain(templates.iter().map(String::as_str));
-    for name in names.filter(|_| with_beside) {
+    let names = SIDECARS.iter().copied().chain(templates.iter().map(String::as_str));
+    for name in names.filter(|_| with_sidecars) {
         let file = path.join(name);
         if file.is_file() {
             folder.add_file(name, read_small(&file)?);
-            beside.push(file);
+            sidecars.push(file);
         }
     }
     let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
@@ -143,14 +143,14 @@ fn build(path: &Path, files: &[PathBuf], index: Option<(&Path, &[u8])>, with_bes
         made.push(source.read(&ByteRange { offset, length, second: None })?);
     }
     made.into_iter().filter(|bytes| !bytes.is_empty()).for_each(|bytes| source.add_bytes(bytes));
-    Ok(Model::of_folder(source, folder, header_bytes, beside))
+    Ok(Model::of_folder(source, folder, header_bytes, sidecars))
 }
 
 fn read_small(path: &Path) -> Result<Vec<u8>> {
     let size = fs::metadata(path).map_err(|error| system(&error, "cannot read", path))?.len();
-    if size > MAX_BESIDE_BYTES {
-        let message = format!("'{}' has {size} bytes; the limit is {MAX_BESIDE_BYTES}", path.display());
-        return Err(Error::new(Code::TOO_LARGE, message).with("size", size).with("limit", MAX_BESIDE_BYTES));
+    if size > MAX_SIDECAR_BYTES {
+        let message = format!("'{}' has {size} bytes; the limit is {MAX_SIDECAR_BYTES}", path.display());
+        return Err(Error::new(Code::TOO_LARGE, message).with("size", size).with("limit", MAX_SIDECAR_BYTES));
     }
     fs::read(path).map_err(|error| system(&error, "cannot read", path))
 }

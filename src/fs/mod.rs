@@ -33,7 +33,7 @@ use crate::error::{Code, Error, Kind, Result};
 use crate::hash::Hasher;
 use crate::job::{ByteRange, Identity, Job, JobOptions, Journal, Progress, Report};
 use crate::recipe::Recipe;
-use file_identity::{Use, refuse_shared};
+use file_identity::{FileUse, refuse_shared};
 use model::Model;
 use source::Source;
 use std::num::NonZero;
@@ -187,14 +187,14 @@ fn output_files(output: &Path, job: &Job, recipe: &Recipe) -> Result<Vec<(PathBu
 }
 
 fn refuse_shared_files(model: &Model, options: &QuantizeOptions<'_>, files: &[(PathBuf, u64)]) -> Result<()> {
-    let uses = |role: &'static str, paths: Vec<PathBuf>| paths.into_iter().map(move |path| Use { role, path });
+    let uses = |role: &'static str, paths: Vec<PathBuf>| paths.into_iter().map(move |path| FileUse { role, path });
     let reads = uses("the model", model.source.paths().map(Path::to_owned).collect());
-    let reads = reads.chain(uses("a file of the model", model.beside.clone()));
-    let reads: Vec<Use> =
+    let reads = reads.chain(uses("a file of the model", model.sidecars.clone()));
+    let reads: Vec<FileUse> =
         reads.chain(uses("the importance matrix", options.imatrix.iter().cloned().collect())).collect();
     let outputs: Vec<PathBuf> = files.iter().map(|(path, _)| path.clone()).collect();
     let temporary = outputs.iter().flat_map(|path| target::unfinished_names(path)).collect();
-    let writes: Vec<Use> =
+    let writes: Vec<FileUse> =
         uses("the output", outputs).chain(uses("a temporary file of the output", temporary)).collect();
     refuse_shared(&reads, &writes)
 }

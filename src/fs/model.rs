@@ -25,18 +25,18 @@ pub struct Model {
     pub source: Source,
     container: Container,
     /// Other files that were read.
-    pub beside: Vec<PathBuf>,
+    pub sidecars: Vec<PathBuf>,
 }
 
 impl Model {
     /// A GGUF model from its open files.
     pub fn of_gguf(source: Source, header: Header) -> Model {
-        Model { source, container: Container::Gguf(Box::new(header)), beside: Vec::new() }
+        Model { source, container: Container::Gguf(Box::new(header)), sidecars: Vec::new() }
     }
 
     /// A safetensors model from its open files.
-    pub fn of_folder(source: Source, folder: Folder, header_bytes: u64, beside: Vec<PathBuf>) -> Model {
-        Model { source, container: Container::Safetensors { folder: Box::new(folder), header_bytes }, beside }
+    pub fn of_folder(source: Source, folder: Folder, header_bytes: u64, sidecars: Vec<PathBuf>) -> Model {
+        Model { source, container: Container::Safetensors { folder: Box::new(folder), header_bytes }, sidecars }
     }
 
     /// Plans a conversion.

@@ -16,7 +16,7 @@ const FOREIGN_PATIENCE: Duration = Duration::from_secs(60);
 pub const HEARTBEAT: Duration = Duration::from_secs(10);
 
 /// The owner of files that were left on purpose.
-pub const NOBODY: &str = "interrupted";
+pub const INTERRUPTED: &str = "interrupted";
 
 /// A unique owner name for one target of this process: the machine, the process, its start time, and a number.
 pub fn new_owner() -> String {
@@ -33,7 +33,7 @@ pub fn is_owner(text: &str) -> bool {
     let digits =
         |text: &str, most: usize| (1..=most).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
     let hex = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    let [machine, pid, start, number] = text.split('-').collect::<Vec<_>>()[..] else { return text == NOBODY };
+    let [machine, pid, start, number] = text.split('-').collect::<Vec<_>>()[..] else { return text == INTERRUPTED };
     let (counter, random) = number.split_at_checked(number.len().saturating_sub(4)).unwrap_or(("", ""));
     machine.len() == 8 && hex(machine) && digits(pid, 10) && digits(start, 20) && digits(counter, 10) && hex(random)
 }
@@ -42,7 +42,9 @@ pub fn is_owner(text: &str) -> bool {
 pub fn is_alive(owner: &str, idle: Duration) -> bool {
     let mut parts = owner.split('-');
     let (whose, pid, start) = (parts.next(), parts.next().and_then(|pid| pid.parse().ok()), parts.next());
-    let (Some(pid), true) = (pid, whose == Some(machine())) else { return owner != NOBODY && idle < FOREIGN_PATIENCE };
+    let (Some(pid), true) = (pid, whose == Some(machine())) else {
+        return owner != INTERRUPTED && idle < FOREIGN_PATIENCE;
+    };
     if !Path::new("/proc/self/stat").exists() {
         return pid == std::process::id() || idle < FOREIGN_PATIENCE;
     }
@@ -101,7 +103,7 @@ mod tests {
     #[test]
     fn an_owner_is_alive_while_its_process_is() {
         let owner = new_owner();
-        assert!(is_owner(&owner) && is_owner(NOBODY), "{owner}");
+        assert!(is_owner(&owner) && is_owner(INTERRUPTED), "{owner}");
         assert!(is_alive(&owner, Duration::from_secs(1000)));
         let [machine, _, start, number] = owner.split('-').collect::<Vec<_>>()[..] else { panic!("{owner}") };
         // A process id that does not exist, and this process with another start time.
@@ -110,7 +112,7 @@ mod tests {
         for dead in others {
             assert!(is_owner(&dead) && !is_alive(&dead, Duration::from_secs(1000)), "{dead}");
         }
-        assert!(!is_alive(NOBODY, Duration::ZERO));
+        assert!(!is_alive(INTERRUPTED, Duration::ZERO));
         for other in ["", "a-b-c-d", "0123456z-1-1-0abcd", "01234567-1-1-abcd"] {
             assert!(!is_owner(other), "{other}");
         }

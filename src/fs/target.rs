@@ -5,7 +5,7 @@
 
 use super::errors::system;
 use super::file_identity::{destination, folder_of};
-use super::partial_file::{NOBODY, is_alive, is_owner, new_owner, short_name};
+use super::partial_file::{INTERRUPTED, is_alive, is_owner, new_owner, short_name};
 use crate::error::{Code, Error, Result};
 use crate::job::{MAX_JOURNAL_BYTES, Write};
 use std::ffi::OsStr;
@@ -44,8 +44,8 @@ struct Leftover {
 impl Unfinished {
     fn of(last: &Path, owner: &str) -> Self {
         let name = last.file_name().unwrap_or_default();
-        let beside = |ending: &str| last.with_file_name(format!(".{}.{owner}.{ending}", short_name(name)));
-        Unfinished { part: beside("part"), journal: beside("journal"), old: beside("old") }
+        let sidecars = |ending: &str| last.with_file_name(format!(".{}.{owner}.{ending}", short_name(name)));
+        Unfinished { part: sidecars("part"), journal: sidecars("journal"), old: sidecars("old") }
     }
 
     /// Takes over the files of another owner; if several try, only one succeeds.
@@ -78,7 +78,7 @@ fn leftovers(last: &Path) -> Vec<Leftover> {
         let found = [&files.part, &files.journal, &files.old].into_iter().find_map(|path| fs::metadata(path).ok())?;
         let modified = found.modified().unwrap_or(SystemTime::UNIX_EPOCH);
         let idle = SystemTime::now().duration_since(modified).unwrap_or(Duration::ZERO);
-        Some(Leftover { alive: owner != NOBODY && is_alive(&owner, idle), files, modified })
+        Some(Leftover { alive: owner != INTERRUPTED && is_alive(&owner, idle), files, modified })
     });
     found.collect()
 }
@@ -323,7 +323,7 @@ impl Targets {
         for target in &self.0 {
             // The owner is alive as long as this process, but has finished with the file, so the file is given to
             // nobody.
-            let _ = Unfinished::of(&target.last, NOBODY).take(&target.unfinished);
+            let _ = Unfinished::of(&target.last, INTERRUPTED).take(&target.unfinished);
         }
     }
 }

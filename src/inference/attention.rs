@@ -3,9 +3,9 @@
 use super::math::{soft_cap, softmax};
 use super::matmul::{Packed, multiply_part};
 use super::parameters::Parameters;
+use crate::allocation::zeros;
 use crate::error::Result;
 use crate::lanes::Lanes;
-use crate::validation::zeros;
 
 /// Queries whose scores are in memory at once.
 const QUERIES: usize = 64;

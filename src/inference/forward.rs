@@ -19,11 +19,11 @@ use super::math::{Gelu, rms_norm, silu, soft_cap};
 use super::matmul::{Packed, Width, multiply};
 use super::model::{Linear, Model, Slot, Step};
 use super::rope::rotate;
+use crate::allocation::zeros;
 use crate::error::{Code, Error, Result};
 use crate::half::{f16_from_f32, f16_to_f32};
 use crate::lanes::Lanes;
 use crate::sort::sorted;
-use crate::validation::zeros;
 use std::mem::take;
 use std::ops::Range;
 
@@ -623,7 +623,7 @@ impl<'m, L: Lanes> Forward<'m, L> {
         let source = if p.architecture.norm_before { Slot::Input } else { Slot::Residual };
         let all = &self.buffers[source as usize];
         let mut inputs = Vec::new();
-        crate::validation::room_for(&mut inputs, uses.len() * p.width)?;
+        crate::allocation::reserve(&mut inputs, uses.len() * p.width)?;
         for used in uses {
             inputs.extend_from_slice(&all[used.token * p.width..][..p.width]);
         }

@@ -4,7 +4,7 @@
 use super::tiles::Tile;
 use crate::error::{Code, Error, Result};
 use crate::nf4::{BLOCK_SIZE, DataType4Bit, Quantize4BitOptions, Tail, TailLayout};
-use crate::recipe::{PlannedTensor, four_bit_dtype};
+use crate::recipe::{PlannedTensor, bnb_compute_dtype};
 
 /// Weights per block.
 pub const BLOCK: u64 = BLOCK_SIZE as u64;
@@ -64,7 +64,7 @@ impl Scales {
         let size = (tensor.place.padded - tensor.place.bytes) as usize;
         let shape: Vec<usize> = tensor.shape.iter().rev().map(|extent| *extent as usize).collect();
         layout
-            .tail(self.absmax, &shape, four_bit_dtype(tensor.from), size)
+            .tail(self.absmax, &shape, bnb_compute_dtype(tensor.from), size)
             .map_err(|error| error.within(&format!("tensor '{}'", tensor.name)).with("tensor", tensor.name.as_str()))
     }
 }

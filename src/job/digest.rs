@@ -2,7 +2,7 @@
 
 use super::buffer::Buffer;
 use super::report::TensorHashes;
-use super::small_map::Map;
+use super::small_map::SmallMap;
 use crate::hash::Hasher;
 
 /// A piece that arrived before its turn.
@@ -23,7 +23,7 @@ pub struct Digest<B: Buffer> {
     tensors: Vec<TensorHashes>,
     /// The hash states of the current tensor.
     now: Option<(B::Sha256, Hasher)>,
-    waiting: Map<u64, Piece<B>>,
+    waiting: SmallMap<u64, Piece<B>>,
     position: u64,
 }
 
@@ -39,7 +39,7 @@ impl<B: Buffer> Digest<B> {
             tensors: vec![nothing; tensors.len()],
             left: tensors,
             now: None,
-            waiting: Map::new(),
+            waiting: SmallMap::new(),
             position: 0,
             hashing,
         }

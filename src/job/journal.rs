@@ -54,7 +54,7 @@ impl Identity {
         for tensors in plan.tensors.chunks(PLACES) {
             text.update(list(tensors.iter().map(place)).as_bytes());
         }
-        let recipe = format!("{} {}", sha256(&plan.header), text.hex());
+        let recipe = format!("{} {}", sha256(plan.header()), text.hex());
         Identity { engine: env!("CARGO_PKG_VERSION").to_owned(), source, imatrix, recipe }
     }
 

@@ -54,5 +54,5 @@ pub use journal::{Identity, Journal, JournalReader, JournalTile, MAX_JOURNAL_BYT
 pub use protocol::{File, JobOptions, Next, Progress, Step, Write};
 pub use report::{ErrorFigures, Finished, HashValue, Report, ReportedShard, ReportedTensor, TensorHashes};
 pub use state::Job;
-pub use task::{Done, Found, Pass, Read, Task, Work};
+pub use task::{Done, Findings, Pass, Read, Task, Work};
 pub use tiles::{ByteRange, Tile, tiles};

@@ -2,8 +2,8 @@
 
 use super::bnb::Scales;
 use super::protocol::Next;
-use super::small_map::Map;
-use super::task::{Found, Read, Task, Work};
+use super::small_map::SmallMap;
+use super::task::{Findings, Read, Task, Work};
 use super::tiles::{ByteRange, TILE_WEIGHTS, Tile, bytes_of, tiles};
 use crate::container::gguf::TensorType;
 use crate::error::Result;
@@ -11,7 +11,7 @@ use crate::format::mean_square;
 use crate::recipe::{Plan, PlannedTensor};
 
 /// A row longer than a tile, in a format whose error weighting depends on the mean square of the row.
-pub struct LongRow {
+pub struct RowPrescan {
     tensor: usize,
     /// The number of weights of the tensor before the row.
     first_weight: u64,
@@ -21,17 +21,17 @@ pub struct LongRow {
     summed: u64,
     sum: f32,
     /// The task that sums the next piece, and its number of weights.
-    under_way: Option<(u64, u64)>,
+    in_flight: Option<(u64, u64)>,
     /// The tile that waits for the mean square.
     held: Option<Tile>,
 }
 
-impl LongRow {
+impl RowPrescan {
     /// The row of a tile that starts in `column`.
     pub fn new(from: TensorType, column: u64, first_weight: u64, tile: Tile) -> Self {
         let offset = tile.input.offset - bytes_of(from, column);
-        let (tensor, summed, sum, under_way) = (tile.tensor, 0, 0.0, None);
-        LongRow { tensor, first_weight, offset, summed, sum, under_way, held: Some(tile) }
+        let (tensor, summed, sum, in_flight) = (tile.tensor, 0, 0.0, None);
+        RowPrescan { tensor, first_weight, offset, summed, sum, in_flight, held: Some(tile) }
     }
 
     /// Whether a tile waits for the mean square.
@@ -47,7 +47,7 @@ impl LongRow {
     /// The task for the next piece, or the waiting tile once the sum is complete.
     pub fn next(&mut self, last_id: &mut u64, plan: &Plan) -> std::result::Result<Next, Tile> {
         let tensor = &plan.tensors[self.tensor];
-        if self.under_way.is_some() {
+        if self.in_flight.is_some() {
             return Ok(Next::Wait);
         }
         let count = TILE_WEIGHTS.min(tensor.row_length - self.summed);
@@ -55,7 +55,7 @@ impl LongRow {
             return self.held.take().map_or(Ok(Next::Wait), Err);
         }
         *last_id += 1;
-        self.under_way = Some((*last_id, count));
+        self.in_flight = Some((*last_id, count));
         let (from, summed) = (tensor.from, self.summed);
         let (offset, length) = (self.offset + bytes_of(from, summed), bytes_of(from, count));
         Ok(Next::Task(Task {
@@ -69,8 +69,8 @@ impl LongRow {
     }
 
     /// Adds a result; returns whether it was the sum of a piece of this row.
-    pub fn complete(&mut self, id: u64, found: &Found) -> bool {
-        let Some((_, count)) = self.under_way.take_if(|(piece, _)| *piece == id) else { return false };
+    pub fn complete(&mut self, id: u64, found: &Findings) -> bool {
+        let Some((_, count)) = self.in_flight.take_if(|(piece, _)| *piece == id) else { return false };
         if let Some(sum) = found.sum {
             (self.sum, self.summed) = (sum, self.summed + count);
         }
@@ -87,20 +87,25 @@ impl LongRow {
 }
 
 /// A tensor with double quantization, for which the error of a tile can only be computed once all scales are known.
-pub struct Scan {
+pub struct TensorPrescan {
     /// Its index in the plan.
     pub tensor: usize,
     /// The scales known so far.
     pub scales: Scales,
     rest: Box<dyn Iterator<Item = Tile> + Send>,
     /// The first weight of each tile in flight, by task.
-    under_way: Map<u64, u64>,
+    in_flight: SmallMap<u64, u64>,
 }
 
-impl Scan {
+impl TensorPrescan {
     /// Starts with no tiles.
     pub fn new(index: usize, tensor: &PlannedTensor) -> Self {
-        Scan { tensor: index, scales: Scales::new(tensor), rest: tiles(tensor, index), under_way: Map::new() }
+        TensorPrescan {
+            tensor: index,
+            scales: Scales::new(tensor),
+            rest: tiles(tensor, index),
+            in_flight: SmallMap::new(),
+        }
     }
 
     /// The task for the next tile.
@@ -108,7 +113,7 @@ impl Scan {
         let tensor = &plan.tensors[self.tensor];
         let Some(tile) = self.rest.next() else { return Next::Wait };
         *last_id += 1;
-        self.under_way.insert(*last_id, tile.first_weight);
+        self.in_flight.insert(*last_id, tile.first_weight);
         Next::Task(Task {
             id: *last_id,
             read: Read::Source(tile.input),
@@ -123,8 +128,8 @@ impl Scan {
     ///
     /// # Errors
     /// As for [`Scales::add`].
-    pub fn complete(&mut self, id: u64, found: &Found) -> Result<bool> {
-        let Some(first_weight) = self.under_way.remove(id) else { return Ok(false) };
+    pub fn complete(&mut self, id: u64, found: &Findings) -> Result<bool> {
+        let Some(first_weight) = self.in_flight.remove(id) else { return Ok(false) };
         self.scales.add(first_weight, found.absmax.as_deref().unwrap_or_default())?;
         Ok(true)
     }

@@ -1,6 +1,6 @@
 //! Serialized tasks and findings, which drivers with workers without shared memory pass on unread.
 
-use super::task::{Found, Read, Task, Work};
+use super::task::{Findings, Read, Task, Work};
 use super::tiles::ByteRange;
 use crate::error::Result;
 use crate::serialization::{Reader, Writer};
@@ -74,10 +74,10 @@ impl Task {
     }
 }
 
-impl Found {
+impl Findings {
     /// Serializes the findings.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let Found { hash, errors, intact, sum, absmax } = self;
+        let Findings { hash, errors, intact, sum, absmax } = self;
         let mut out = Writer::new(FOUND, VERSION);
         out.bool(*intact).option(hash.as_ref(), |out, hash| {
             out.text(hash);
@@ -96,7 +96,7 @@ impl Found {
     ///
     /// # Errors
     /// As for [`Reader`].
-    pub fn from_bytes(bytes: &[u8]) -> Result<Found> {
+    pub fn from_bytes(bytes: &[u8]) -> Result<Findings> {
         let mut input = Reader::new(bytes, FOUND, VERSION, "the result of a task")?;
         let intact = input.bool()?;
         let hash = input.option(Reader::text)?;
@@ -110,7 +110,7 @@ impl Found {
         let sum = input.option(Reader::f32s)?.and_then(|values| values.first().copied());
         let absmax = input.option(Reader::f32s)?;
         input.finish()?;
-        Ok(Found { hash, errors, intact, sum, absmax })
+        Ok(Findings { hash, errors, intact, sum, absmax })
     }
 }
 

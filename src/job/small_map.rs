@@ -2,18 +2,18 @@
 //! the standard library's maps, and a tenth of that with this one.
 
 /// A sorted list of keys and values: lookup takes logarithmic time; insertion and removal move the later entries.
-pub struct Map<K, V>(Vec<(K, V)>);
+pub struct SmallMap<K, V>(Vec<(K, V)>);
 
-impl<K, V> Default for Map<K, V> {
+impl<K, V> Default for SmallMap<K, V> {
     fn default() -> Self {
-        Map(Vec::new())
+        SmallMap(Vec::new())
     }
 }
 
-impl<K: Copy + Ord, V> Map<K, V> {
+impl<K: Copy + Ord, V> SmallMap<K, V> {
     /// An empty map.
     pub fn new() -> Self {
-        Map::default()
+        SmallMap::default()
     }
 
     /// The number of entries.
@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn values_are_found_by_key_and_iterated_in_key_order() {
-        let mut map = Map::new();
+        let mut map = SmallMap::new();
         for key in [5, 1, 4, 1, 3] {
             map.insert(key, key * 10);
         }

@@ -4,31 +4,31 @@ use super::bnb::Scales;
 use super::buffer::Buffer;
 use super::digest::Digest;
 use super::journal::{Identity, Journal, JournalTile};
-use super::prescan::{LongRow, Scan};
+use super::prescan::{RowPrescan, TensorPrescan};
 use super::protocol::{File, JobOptions, Next, Progress, Step, Write};
 use super::report::{Finished, Report, ReportedShard};
-use super::small_map::Map;
-use super::task::{Done, Found, Read, Task, Work};
+use super::small_map::SmallMap;
+use super::task::{Done, Findings, Read, Task, Work};
 use super::tiles::{ByteRange, Tile, tiles};
 use crate::analysis::ErrorSums;
 use crate::error::{Code, Error, Result};
 use crate::format::Codec;
-use crate::recipe::{Plan, four_bit_data_type};
+use crate::recipe::{Plan, bnb_data_type};
 use std::collections::{BTreeMap, VecDeque};
 
 /// A tile in flight.
-struct UnderWay {
+struct InFlight {
     tile: Tile,
     /// The journal entry of the tile, if it is being checked.
     known: Option<JournalTile>,
 }
 
 /// A tensor with some but not all of its tiles done.
-struct Begun {
+struct PartialTensor {
     /// Remaining bytes of the source.
     left: u64,
     /// The error sums of its tiles, by first weight.
-    sums: Map<u64, ErrorSums>,
+    sums: SmallMap<u64, ErrorSums>,
     /// The scales, for bitsandbytes' formats.
     scales: Option<Scales>,
     /// The decoded scales, if the error with double quantization is measured.
@@ -36,7 +36,7 @@ struct Begun {
 }
 
 /// A tile whose bytes are being written.
-struct Written {
+struct WrittenTile {
     tensor: usize,
     /// Bytes of the source.
     bytes: u64,
@@ -52,22 +52,22 @@ pub struct Job<B: Buffer = Vec<u8>> {
     next_tensor: usize,
     rest: Box<dyn Iterator<Item = Tile> + Send>,
     /// Tiles of an earlier run that did not match the journal.
-    again: VecDeque<Tile>,
-    under_way: Map<u64, UnderWay>,
+    retries: VecDeque<Tile>,
+    in_flight: SmallMap<u64, InFlight>,
     /// The latest long row.
-    row: Option<LongRow>,
+    row: Option<RowPrescan>,
     /// The tensor whose scales are being determined first.
-    scan: Option<Scan>,
+    prescan: Option<TensorPrescan>,
     last_id: u64,
     earlier: BTreeMap<u64, JournalTile>,
     digest: Option<Digest<B>>,
-    begun: Map<usize, Begun>,
+    partial: SmallMap<usize, PartialTensor>,
     /// The error sums of each completed tensor, if errors are requested.
     sums: Vec<ErrorSums>,
     /// Writes that wait for earlier ones, by offset, and the offset of the next one.
-    waiting: Map<u64, B>,
+    waiting: SmallMap<u64, B>,
     position: u64,
-    written: Map<u64, Written>,
+    written: SmallMap<u64, WrittenTile>,
     /// For each tensor, the number of source bytes not yet written.
     left: Vec<u64>,
     bytes_total: u64,
@@ -111,9 +111,8 @@ impl<B: Buffer> Job<B> {
                 "ordered output cannot have a journal, because it cannot be resumed",
             ));
         }
-        let first = plan.further.first().map_or(plan.size, |shard| shard.offset);
-        let further = plan.further.iter().map(|shard| File { offset: shard.offset, size: shard.size });
-        let files: Vec<File> = std::iter::once(File { offset: 0, size: first }).chain(further).collect();
+        let files: Vec<File> =
+            plan.shards.iter().map(|shard| File { offset: shard.offset, size: shard.size }).collect();
         let lengths = plan.tensors.iter().map(|tensor| tensor.place.bytes).collect();
         let digest = options.hashes.then(|| Digest::new(hashing, lengths, files.iter().map(|file| file.offset)));
         let left: Vec<u64> = plan.tensors.iter().map(|tensor| tensor.source_bytes).collect();
@@ -121,18 +120,18 @@ impl<B: Buffer> Job<B> {
             files,
             next_tensor: 0,
             rest: Box::new(std::iter::empty()),
-            again: VecDeque::new(),
-            under_way: Map::new(),
+            retries: VecDeque::new(),
+            in_flight: SmallMap::new(),
             row: None,
-            scan: None,
+            prescan: None,
             last_id: 0,
             earlier: BTreeMap::new(),
             digest,
-            begun: Map::new(),
+            partial: SmallMap::new(),
             sums: if options.errors { vec![ErrorSums::default(); plan.tensors.len()] } else { Vec::new() },
-            waiting: Map::new(),
+            waiting: SmallMap::new(),
             position: 0,
-            written: Map::new(),
+            written: SmallMap::new(),
             bytes_total: left.iter().sum(),
             tensors_done: left.iter().filter(|bytes| **bytes == 0).count(),
             left,
@@ -166,10 +165,8 @@ impl<B: Buffer> Job<B> {
     /// Returns the headers to be written.
     pub fn start(&mut self) -> Vec<Write<B>> {
         let mut writes = Vec::new();
-        let header = std::mem::take(&mut self.plan.header);
-        self.write(0, B::of(header), None, &mut writes);
-        for index in 0..self.plan.further.len() {
-            let shard = &mut self.plan.further[index];
+        for index in 0..self.plan.shards.len() {
+            let shard = &mut self.plan.shards[index];
             let (offset, header) = (shard.offset, std::mem::take(&mut shard.header));
             self.write(offset, B::of(header), None, &mut writes);
         }
@@ -179,24 +176,24 @@ impl<B: Buffer> Job<B> {
     /// Returns the next action. Any number of tasks may be in flight, and they can be completed in any order.
     #[allow(clippy::should_implement_trait)] // an iterator has an end, and this waits
     pub fn next(&mut self) -> Next {
-        if self.row.as_ref().is_some_and(LongRow::holds_tile) {
+        if self.row.as_ref().is_some_and(RowPrescan::holds_tile) {
             return self.next_of_row();
         }
-        if let Some(tile) = self.again.pop_front() {
+        if let Some(tile) = self.retries.pop_front() {
             return self.encode_or_hold(tile);
         }
-        let full = self.under_way.len() + self.waiting_tiles() >= self.options.window;
-        if full && (self.digest.is_some() || self.options.ordered) && !self.under_way.is_empty() {
+        let full = self.in_flight.len() + self.waiting_tiles() >= self.options.window;
+        if full && (self.digest.is_some() || self.options.ordered) && !self.in_flight.is_empty() {
             return Next::Wait;
         }
-        if self.scan.is_none()
+        if self.prescan.is_none()
             && let Some(tile) = self.next_tile()
         {
             return self.task(tile);
         }
-        match &mut self.scan {
+        match &mut self.prescan {
             Some(scan) => scan.next(&mut self.last_id, &self.plan),
-            None if self.under_way.is_empty() => Next::Finished,
+            None if self.in_flight.is_empty() => Next::Finished,
             None => Next::Wait,
         }
     }
@@ -215,9 +212,9 @@ impl<B: Buffer> Job<B> {
             let (index, tensor) = (self.next_tensor, self.plan.tensors.get(self.next_tensor)?);
             self.rest = tiles(tensor, index);
             self.next_tensor += 1;
-            let double = self.plan.four_bit.as_ref().is_some_and(|four_bit| four_bit.layout.double_quant);
-            if double && self.options.errors && four_bit_data_type(tensor.to).is_some() && tensor.source_bytes > 0 {
-                self.scan = Some(Scan::new(index, tensor));
+            let double = self.plan.bnb.as_ref().is_some_and(|bnb| bnb.layout.double_quant);
+            if double && self.options.errors && bnb_data_type(tensor.to).is_some() && tensor.source_bytes > 0 {
+                self.prescan = Some(TensorPrescan::new(index, tensor));
                 return None;
             }
         }
@@ -227,7 +224,7 @@ impl<B: Buffer> Job<B> {
     fn task(&mut self, tile: Tile) -> Next {
         let tensor = &self.plan.tensors[tile.tensor];
         // The scales of bitsandbytes' formats are not in the journal.
-        let known = self.earlier.remove(&tile.offset).filter(|_| four_bit_data_type(tensor.to).is_none());
+        let known = self.earlier.remove(&tile.offset).filter(|_| bnb_data_type(tensor.to).is_none());
         let measured = |known: &JournalTile| {
             !self.options.errors || tensor.from == tensor.to || known.errors.is_some_and(|sums| sums.is_finite())
         };
@@ -235,7 +232,7 @@ impl<B: Buffer> Job<B> {
         let Some(known) = known else { return self.encode_or_hold(tile) };
         let work = Work::Check { hash: known.hash.clone(), length: known.length };
         let read = Read::Output(ByteRange { offset: tile.offset, length: tile.length, second: None });
-        Next::Task(self.begin(UnderWay { tile, known: Some(known) }, read, work))
+        Next::Task(self.begin(InFlight { tile, known: Some(known) }, read, work))
     }
 
     /// The task for encoding a tile; first one that sums squares, if the tile is a piece of a row whose mean square is
@@ -250,7 +247,7 @@ impl<B: Buffer> Job<B> {
         if !piece || !weighs || known {
             return Next::Task(self.encode(tile));
         }
-        self.row = Some(LongRow::new(tensor.from, column, first_weight, tile));
+        self.row = Some(RowPrescan::new(tensor.from, column, first_weight, tile));
         self.next_of_row()
     }
 
@@ -277,12 +274,12 @@ impl<B: Buffer> Job<B> {
             hash: self.options.journal,
         };
         let read = Read::Source(tile.input);
-        self.begin(UnderWay { tile, known: None }, read, work)
+        self.begin(InFlight { tile, known: None }, read, work)
     }
 
-    fn begin(&mut self, under_way: UnderWay, read: Read, work: Work) -> Task {
+    fn begin(&mut self, in_flight: InFlight, read: Read, work: Work) -> Task {
         self.last_id += 1;
-        let tile = &under_way.tile;
+        let tile = &in_flight.tile;
         let tensor = &self.plan.tensors[tile.tensor];
         let task = Task {
             id: self.last_id,
@@ -292,7 +289,7 @@ impl<B: Buffer> Job<B> {
             first_weight: tile.first_weight,
             row_length: tensor.row_length,
         };
-        self.under_way.insert(task.id, under_way);
+        self.in_flight.insert(task.id, in_flight);
         task
     }
 
@@ -308,13 +305,17 @@ impl<B: Buffer> Job<B> {
 
     /// The decoded scales of a tile's blocks, if they are known before it is encoded.
     fn scales(&self, tile: &Tile) -> Option<Vec<f32>> {
-        self.begun.get(tile.tensor)?.decoded.as_deref().map(|all| Scales::of_tile(all, tile))
+        self.partial.get(tile.tensor)?.decoded.as_deref().map(|all| Scales::of_tile(all, tile))
     }
 
-    fn begun<'a>(begun: &'a mut Map<usize, Begun>, plan: &Plan, tensor: usize) -> &'a mut Begun {
+    fn partial<'a>(
+        partial: &'a mut SmallMap<usize, PartialTensor>,
+        plan: &Plan,
+        tensor: usize,
+    ) -> &'a mut PartialTensor {
         let left = plan.tensors[tensor].source_bytes;
-        let nothing = || Begun { left, sums: Map::new(), scales: None, decoded: None };
-        begun.get_or_insert_with(tensor, nothing)
+        let nothing = || PartialTensor { left, sums: SmallMap::new(), scales: None, decoded: None };
+        partial.get_or_insert_with(tensor, nothing)
     }
 
     /// Adds the result of a task.
@@ -324,14 +325,14 @@ impl<B: Buffer> Job<B> {
     /// planned length.
     pub fn complete(&mut self, done: Done<B>) -> Result<Step<B>> {
         let Done { id, bytes, found } = done;
-        if self.row.as_mut().is_some_and(|row| row.complete(id, &found)) || self.complete_scan(id, &found)? {
+        if self.row.as_mut().is_some_and(|row| row.complete(id, &found)) || self.complete_prescan(id, &found)? {
             return Ok(Step::default());
         }
-        let Some(UnderWay { tile, known }) = self.under_way.remove(id) else {
+        let Some(InFlight { tile, known }) = self.in_flight.remove(id) else {
             return Err(Error::new(Code::ARGUMENT, format!("task {id} is not in flight")).with("id", id));
         };
         if !found.intact {
-            self.again.push_back(tile);
+            self.retries.push_back(tile);
             return Ok(Step::default());
         }
         let tensor = &self.plan.tensors[tile.tensor];
@@ -357,20 +358,20 @@ impl<B: Buffer> Job<B> {
             let place = self.plan.tensors[tile.tensor].place;
             self.write(place.offset + place.bytes, B::of(end), None, &mut step.writes);
         }
-        self.written.insert(id, Written { tensor: tile.tensor, bytes: tile.input.length, resumed });
+        self.written.insert(id, WrittenTile { tensor: tile.tensor, bytes: tile.input.length, resumed });
         Ok(step)
     }
 
     /// Adds a result of the scan; returns whether it was one. The last one determines the decoded scales.
-    fn complete_scan(&mut self, id: u64, found: &Found) -> Result<bool> {
-        let Some(scan) = &mut self.scan else { return Ok(false) };
+    fn complete_prescan(&mut self, id: u64, found: &Findings) -> Result<bool> {
+        let Some(scan) = &mut self.prescan else { return Ok(false) };
         if !scan.complete(id, found)? {
             return Ok(false);
         }
-        let Some(scan) = self.scan.take_if(|scan| scan.scales.is_complete()) else { return Ok(true) };
-        if let Some(four_bit) = &self.plan.four_bit {
-            let tail = scan.scales.tail(&self.plan.tensors[scan.tensor], four_bit.layout)?;
-            Self::begun(&mut self.begun, &self.plan, scan.tensor).decoded = tail.decoded;
+        let Some(scan) = self.prescan.take_if(|scan| scan.scales.is_complete()) else { return Ok(true) };
+        if let Some(bnb) = &self.plan.bnb {
+            let tail = scan.scales.tail(&self.plan.tensors[scan.tensor], bnb.layout)?;
+            Self::partial(&mut self.partial, &self.plan, scan.tensor).decoded = tail.decoded;
         }
         Ok(true)
     }
@@ -383,19 +384,19 @@ impl<B: Buffer> Job<B> {
         absmax: Option<Vec<f32>>,
     ) -> Result<Option<Vec<u8>>> {
         let index = tile.tensor;
-        let begun = Self::begun(&mut self.begun, &self.plan, index);
-        begun.left = begun.left.saturating_sub(tile.input.length);
-        let complete = begun.left == 0;
+        let partial = Self::partial(&mut self.partial, &self.plan, index);
+        partial.left = partial.left.saturating_sub(tile.input.length);
+        let complete = partial.left == 0;
         if let Some(sums) = errors {
-            begun.sums.insert(tile.first_weight, sums);
+            partial.sums.insert(tile.first_weight, sums);
         }
         if let Some(absmax) = absmax {
             let new = || Scales::new(&self.plan.tensors[index]);
-            begun.scales.get_or_insert_with(new).add(tile.first_weight, &absmax)?;
+            partial.scales.get_or_insert_with(new).add(tile.first_weight, &absmax)?;
         }
         let scales = if complete {
-            let begun = self.begun.remove(index);
-            let (sums, scales) = begun.map(|begun| (begun.sums, begun.scales)).unwrap_or_default();
+            let partial = self.partial.remove(index);
+            let (sums, scales) = partial.map(|partial| (partial.sums, partial.scales)).unwrap_or_default();
             if let Some(all) = self.sums.get_mut(index) {
                 // In file order, because the order of a sum affects its last bits.
                 sums.values().for_each(|sums| all.append(sums));
@@ -404,11 +405,11 @@ impl<B: Buffer> Job<B> {
         } else {
             None
         };
-        match (scales, &self.plan.four_bit) {
-            (Some(scales), Some(four_bit)) => {
-                scales.tail(&self.plan.tensors[index], four_bit.layout).map(|tail| Some(tail.bytes))
+        match (scales, &self.plan.bnb) {
+            (Some(scales), Some(bnb)) => {
+                scales.tail(&self.plan.tensors[index], bnb.layout).map(|tail| Some(tail.bytes))
             }
-            _ if tile.padding > 0 && four_bit_data_type(self.plan.tensors[index].to).is_none() => {
+            _ if tile.padding > 0 && bnb_data_type(self.plan.tensors[index].to).is_none() => {
                 Ok(Some(vec![0; tile.padding as usize]))
             }
             _ => Ok(None),
@@ -442,7 +443,7 @@ impl<B: Buffer> Job<B> {
 
     /// Records that the result of a task has been written; returns the progress, if it was a tile.
     pub fn written(&mut self, id: u64) -> Option<Progress> {
-        let Written { tensor, bytes, resumed } = self.written.remove(id)?;
+        let WrittenTile { tensor, bytes, resumed } = self.written.remove(id)?;
         self.bytes_done += bytes;
         self.bytes_resumed += if resumed { bytes } else { 0 };
         self.left[tensor] = self.left[tensor].saturating_sub(bytes);

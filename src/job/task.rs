@@ -9,7 +9,7 @@ use crate::format::Codec;
 use crate::hash::Hasher;
 use crate::interning::Name;
 use crate::nf4::{DataType4Bit, Quantized4Bit, block_absmax, dequantize_4bit, quantize_4bit};
-use crate::recipe::{self, four_bit_data_type};
+use crate::recipe::{self, bnb_data_type};
 use crate::validation;
 use serde::{Deserialize, Serialize};
 
@@ -101,13 +101,13 @@ pub struct Done<B = Vec<u8>> {
     /// The bytes of the output.
     pub bytes: B,
     /// The findings about the bytes.
-    pub found: Found,
+    pub found: Findings,
 }
 
 /// The findings of a task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Found {
+pub struct Findings {
     /// The XXH64 of the bytes, if it was requested.
     pub hash: Option<String>,
     /// The error sums, if they were measured.
@@ -120,9 +120,9 @@ pub struct Found {
     pub absmax: Option<Vec<f32>>,
 }
 
-impl Default for Found {
+impl Default for Findings {
     fn default() -> Self {
-        Found { hash: None, errors: None, intact: true, sum: None, absmax: None }
+        Findings { hash: None, errors: None, intact: true, sum: None, absmax: None }
     }
 }
 
@@ -141,23 +141,23 @@ impl Task {
         Ok(Done { id: self.id, bytes, found })
     }
 
-    fn work(&self, bytes: Vec<u8>) -> Result<(Vec<u8>, Found)> {
+    fn work(&self, bytes: Vec<u8>) -> Result<(Vec<u8>, Findings)> {
         match &self.work {
-            Work::Check { .. } => Ok((bytes, Found::default())),
+            Work::Check { .. } => Ok((bytes, Findings::default())),
             Work::Squares { from, sum } => {
                 let sum = Some(recipe::add_row_squares(*sum, &bytes, from)?);
-                Ok((Vec::new(), Found { sum, ..Found::default() }))
+                Ok((Vec::new(), Findings { sum, ..Findings::default() }))
             }
             Work::Absmax { from, to } => {
                 let weights = recipe::decode_to_f32(&bytes, TensorType::by_name(from)?)?;
                 let absmax = data_type(to).map(|kind| block_absmax(&weights, &options_of(kind))).transpose()?;
-                Ok((Vec::new(), Found { absmax, ..Found::default() }))
+                Ok((Vec::new(), Findings { absmax, ..Findings::default() }))
             }
             Work::Encode { measure, hash, .. } => {
                 let mut sums = measure.then(ErrorSums::default);
                 let (bytes, absmax) = self.encode(bytes, sums.as_mut())?;
                 let hash = hash.then(|| xxh64(&bytes));
-                Ok((bytes, Found { hash, errors: sums.map(ErrorSums::to_array), absmax, ..Found::default() }))
+                Ok((bytes, Findings { hash, errors: sums.map(ErrorSums::to_array), absmax, ..Findings::default() }))
             }
         }
     }
@@ -169,7 +169,7 @@ impl Task {
         };
         let from = TensorType::by_name(from)?;
         if let Some(data_type) = data_type(to) {
-            let (codes, absmax) = encode_four_bit(&bytes, from, data_type, scales.as_deref(), errors)?;
+            let (codes, absmax) = encode_bnb(&bytes, from, data_type, scales.as_deref(), errors)?;
             return Ok((codes, Some(absmax)));
         }
         let (to, columns, permuted_head_rows) =
@@ -254,24 +254,24 @@ impl Pass<'_> {
     }
 
     /// Returns the findings.
-    pub fn finish(self) -> Found {
+    pub fn finish(self) -> Findings {
         let hash = self.hasher.map(|hasher| hasher.hex());
         match self.known {
-            None => Found { hash, ..Found::default() },
+            None => Findings { hash, ..Findings::default() },
             Some((known, length)) => {
                 let intact = self.bytes == length && hash.as_deref() == Some(known);
-                Found { intact, ..Found::default() }
+                Findings { intact, ..Findings::default() }
             }
         }
     }
 }
 
 fn data_type(name: &str) -> Option<DataType4Bit> {
-    [TensorType::NF4, TensorType::FP4].into_iter().find(|kind| kind.name == name).and_then(four_bit_data_type)
+    [TensorType::NF4, TensorType::FP4].into_iter().find(|kind| kind.name == name).and_then(bnb_data_type)
 }
 
 /// The codes and scales of a tile: whole blocks, except for the tensor's last one.
-fn encode_four_bit(
+fn encode_bnb(
     bytes: &[u8],
     from: TensorType,
     data_type: DataType4Bit,

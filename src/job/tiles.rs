@@ -3,7 +3,7 @@
 
 use crate::container::gguf::TensorType;
 use crate::format::Effort;
-use crate::recipe::{PlannedTensor, four_bit_data_type};
+use crate::recipe::{PlannedTensor, bnb_data_type};
 use serde::{Deserialize, Serialize};
 
 /// Weights per tile: 4 MiB as F32, so that eight threads with two tiles each fit in a browser tab on a phone.
@@ -115,7 +115,7 @@ fn parts(tensor: &PlannedTensor, most: u64) -> Parts {
         };
     }
     // NF4 and FP4 have blocks of 64 regardless of rows, and copies without blocks have neither.
-    let regardless = four_bit_data_type(to).is_some() || from == to && from.weights == 1;
+    let regardless = bnb_data_type(to).is_some() || from == to && from.weights == 1;
     if row_length > most && !regardless {
         return Box::new((0..rows).flat_map(move |row| pieces(row * row_length, row_length, most)));
     }

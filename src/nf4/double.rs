@@ -5,6 +5,7 @@ use super::dynamic_map;
 use super::single::{
     Quantize4BitOptions, Quantized4Bit, compression_ratio, decode_blocks, quantize_4bit, quantize_4bit_into,
 };
+use crate::allocation;
 use crate::error::{Error, Result};
 use crate::serialization::{Reader, Writer};
 use crate::validation;
@@ -48,8 +49,8 @@ impl DoubleQuantized4Bit {
     pub fn from_single(tensor: Quantized4Bit, offset: Option<f32>) -> Result<Self> {
         tensor.check()?;
         let offset = offset.unwrap_or_else(|| mean(&tensor.absmax));
-        let mut absmax_codes = validation::zeros(tensor.absmax.len())?;
-        let mut nested_absmax = validation::zeros(tensor.absmax.len().div_ceil(DOUBLE_QUANT_BLOCK_SIZE))?;
+        let mut absmax_codes = allocation::zeros(tensor.absmax.len())?;
+        let mut nested_absmax = allocation::zeros(tensor.absmax.len().div_ceil(DOUBLE_QUANT_BLOCK_SIZE))?;
         quantize_absmax(tensor.absmax, offset, &mut absmax_codes, &mut nested_absmax)?;
         let Quantized4Bit { codes, len, block_size, data_type, .. } = tensor;
         Ok(DoubleQuantized4Bit { codes, absmax_codes, nested_absmax, offset, len, block_size, data_type })
@@ -150,8 +151,8 @@ impl DoubleQuantized4Bit {
 pub fn double_absmax(absmax: Vec<f32>) -> Result<(Vec<u8>, Vec<f32>, f32)> {
     validation::finite(&absmax, "absmax")?;
     let offset = mean(&absmax);
-    let mut codes = validation::zeros(absmax.len())?;
-    let mut nested = validation::zeros(absmax.len().div_ceil(DOUBLE_QUANT_BLOCK_SIZE))?;
+    let mut codes = allocation::zeros(absmax.len())?;
+    let mut nested = allocation::zeros(absmax.len().div_ceil(DOUBLE_QUANT_BLOCK_SIZE))?;
     quantize_absmax(absmax, offset, &mut codes, &mut nested)?;
     Ok((codes, nested, offset))
 }
@@ -210,7 +211,7 @@ pub fn quantize_4bit_double_into(
     let blocks = options.blocks(values.len())?;
     validation::length("the output of absmax codes", absmax_codes.len(), blocks)?;
     validation::length("the output of nested absmax", nested_absmax.len(), blocks.div_ceil(DOUBLE_QUANT_BLOCK_SIZE))?;
-    let mut absmax = validation::zeros(blocks)?;
+    let mut absmax = allocation::zeros(blocks)?;
     quantize_4bit_into(values, options, codes, &mut absmax)?;
     let offset = mean(&absmax);
     quantize_absmax(absmax, offset, absmax_codes, nested_absmax)?;
@@ -223,7 +224,7 @@ pub fn quantize_4bit_double_into(
 /// As for [`DoubleQuantized4Bit::check`].
 pub fn dequantize_4bit_double(tensor: &DoubleQuantized4Bit) -> Result<Vec<f32>> {
     tensor.check()?;
-    let mut out = validation::zeros(tensor.len)?;
+    let mut out = allocation::zeros(tensor.len)?;
     dequantize_4bit_double_into(tensor, &mut out)?;
     Ok(out)
 }

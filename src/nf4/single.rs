@@ -2,6 +2,7 @@
 
 use super::codebook::DataType4Bit;
 use super::kernel;
+use crate::allocation;
 use crate::error::{Code, Error, Result};
 use crate::serialization::{Reader, Writer};
 use crate::validation;
@@ -143,8 +144,8 @@ pub(super) fn compression_ratio(len: usize, bytes: usize) -> Result<f64> {
 /// As for [`quantize_4bit_into`].
 pub fn quantize_4bit(values: &[f32], options: &Quantize4BitOptions) -> Result<Quantized4Bit> {
     let Quantize4BitOptions { data_type, block_size } = *options;
-    let mut codes = validation::zeros(options.codes_len(values.len()))?;
-    let mut absmax = validation::zeros(options.blocks(values.len())?)?;
+    let mut codes = allocation::zeros(options.codes_len(values.len()))?;
+    let mut absmax = allocation::zeros(options.blocks(values.len())?)?;
     quantize_4bit_into(values, options, &mut codes, &mut absmax)?;
     Ok(Quantized4Bit { codes, absmax, len: values.len(), block_size, data_type })
 }
@@ -172,7 +173,7 @@ pub fn quantize_4bit_into(
 /// As for [`quantize_4bit_into`].
 pub fn block_absmax(values: &[f32], options: &Quantize4BitOptions) -> Result<Vec<f32>> {
     let Quantize4BitOptions { data_type, block_size } = *options;
-    let mut absmax = validation::zeros(options.blocks(values.len())?)?;
+    let mut absmax = allocation::zeros(options.blocks(values.len())?)?;
     for (index, (block, absmax)) in values.chunks(block_size).zip(&mut absmax).enumerate() {
         let largest = largest_of(block, index * block_size)?;
         *absmax = kernel::stored(largest, block.len() == block_size, data_type);
@@ -214,7 +215,7 @@ pub(crate) fn quantize_blocks(
 pub fn dequantize_4bit(tensor: &Quantized4Bit) -> Result<Vec<f32>> {
     // The structure is checked before its length determines the size of an allocation.
     tensor.check()?;
-    let mut out = validation::zeros(tensor.len)?;
+    let mut out = allocation::zeros(tensor.len)?;
     decode_blocks(&tensor.codes, &tensor.absmax, &tensor.options(), &mut out);
     Ok(out)
 }

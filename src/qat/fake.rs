@@ -4,6 +4,7 @@ use super::config::FakeQuantConfig;
 use super::observer::{RangeRule, Ranges};
 use crate::affine::kernel::Affine;
 use crate::affine::{GroupRanges, Prepared, QuantGranularity, QuantParams};
+use crate::allocation;
 use crate::error::{Code, Error, Result};
 use crate::serialization::{Reader, Writer};
 use crate::validation;
@@ -139,7 +140,7 @@ impl FakeQuantize {
     /// # Errors
     /// As for [`forward_into`](Self::forward_into).
     pub fn forward(&self, input: &[f32], shape: &[usize]) -> Result<Vec<f32>> {
-        let mut out = validation::zeros(input.len())?;
+        let mut out = allocation::zeros(input.len())?;
         self.forward_into(input, shape, &mut out)?;
         Ok(out)
     }
@@ -159,7 +160,7 @@ impl FakeQuantize {
     /// # Errors
     /// As for [`observe`](Self::observe) and [`forward_into`](Self::forward_into).
     pub fn forward_with_calibration(&mut self, input: &[f32], shape: &[usize]) -> Result<Vec<f32>> {
-        let mut out = validation::zeros(input.len())?;
+        let mut out = allocation::zeros(input.len())?;
         self.forward_with_calibration_into(input, shape, &mut out)?;
         Ok(out)
     }
@@ -186,7 +187,7 @@ impl FakeQuantize {
     /// # Errors
     /// As for [`backward_clamped_into`](Self::backward_clamped_into).
     pub fn backward_clamped(&self, grad_output: &[f32], input: &[f32], shape: &[usize]) -> Result<Vec<f32>> {
-        let mut out = validation::zeros(input.len())?;
+        let mut out = allocation::zeros(input.len())?;
         self.backward_clamped_into(grad_output, input, shape, &mut out)?;
         Ok(out)
     }

@@ -3,6 +3,7 @@
 use super::config::FakeQuantConfig;
 use crate::affine::kernel::Affine;
 use crate::affine::{Prepared, QuantGranularity, QuantMode, QuantParams, for_each_range};
+use crate::allocation;
 use crate::error::{Code, Error, Result};
 use crate::serialization::{Reader, Writer};
 use crate::validation;
@@ -204,7 +205,7 @@ impl LearnedFakeQuantize {
     /// # Errors
     /// As for [`forward_into`](Self::forward_into).
     pub fn forward(&self, input: &[f32], shape: &[usize]) -> Result<Vec<f32>> {
-        let mut out = validation::zeros(input.len())?;
+        let mut out = allocation::zeros(input.len())?;
         self.forward_into(input, shape, &mut out)?;
         Ok(out)
     }
@@ -224,9 +225,9 @@ impl LearnedFakeQuantize {
     pub fn backward(&self, grad_output: &[f32], input: &[f32], shape: &[usize]) -> Result<LearnedGradients> {
         let groups = self.scales.len();
         let mut gradients = LearnedGradients {
-            input: validation::zeros(input.len())?,
-            scales: validation::zeros(groups)?,
-            zero_points: validation::zeros(groups)?,
+            input: allocation::zeros(input.len())?,
+            scales: allocation::zeros(groups)?,
+            zero_points: allocation::zeros(groups)?,
         };
         self.backward_into(grad_output, input, shape, &mut gradients)?;
         Ok(gradients)
@@ -355,7 +356,7 @@ impl Pact {
     /// # Errors
     /// As for [`forward_into`](Self::forward_into).
     pub fn forward(&self, input: &[f32]) -> Result<Vec<f32>> {
-        let mut out = validation::zeros(input.len())?;
+        let mut out = allocation::zeros(input.len())?;
         self.forward_into(input, &mut out)?;
         Ok(out)
     }
@@ -380,7 +381,7 @@ impl Pact {
     /// # Errors
     /// As for [`backward_into`](Self::backward_into).
     pub fn backward(&self, grad_output: &[f32], input: &[f32]) -> Result<(Vec<f32>, f64)> {
-        let mut out = validation::zeros(input.len())?;
+        let mut out = allocation::zeros(input.len())?;
         let alpha = self.backward_into(grad_output, input, &mut out)?;
         Ok((out, alpha))
     }

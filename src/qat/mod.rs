@@ -21,15 +21,15 @@ pub use observer::RangeRule;
 pub use straight_through::{ste_backward, ste_backward_into};
 
 use crate::affine::QuantMode;
+use crate::allocation;
 use crate::error::Result;
-use crate::validation;
 
 /// Fake quantization with the range of the input: narrow symmetric codes, or asymmetric unsigned codes.
 ///
 /// # Errors
 /// As for [`fake_quantize_into`].
 pub fn fake_quantize(values: &[f32], bits: u8, mode: QuantMode) -> Result<Vec<f32>> {
-    let mut out = validation::zeros(values.len())?;
+    let mut out = allocation::zeros(values.len())?;
     fake_quantize_into(values, bits, mode, &mut out)?;
     Ok(out)
 }

@@ -1,27 +1,27 @@
 //! The presets of bitsandbytes' formats in recipes, and the options they support.
 
 use super::options::Recipe;
-use super::plan::FourBit;
+use super::plan::BnbLayout;
 use crate::container::gguf::TensorType;
 use crate::error::{Code, Error, Result};
 use crate::json::{self, quoted};
 use crate::nf4::DataType4Bit;
 
 /// The presets whose output is a safetensors file for `transformers`.
-pub const FOUR_BIT_PRESETS: &[TensorType] = &[TensorType::NF4, TensorType::FP4];
+pub const BNB_PRESETS: &[TensorType] = &[TensorType::NF4, TensorType::FP4];
 
 /// The format of a recipe, if it is one of bitsandbytes'.
-pub fn four_bit_type(recipe: &Recipe) -> Option<TensorType> {
-    FOUR_BIT_PRESETS.iter().find(|dtype| dtype.name.eq_ignore_ascii_case(&recipe.preset)).copied()
+pub fn bnb_type(recipe: &Recipe) -> Option<TensorType> {
+    BNB_PRESETS.iter().find(|dtype| dtype.name.eq_ignore_ascii_case(&recipe.preset)).copied()
 }
 
 /// Rejects options that the recipe's preset does not support.
 ///
 /// # Errors
 /// [`Code::ARGUMENT`] with the option.
-pub fn check_four_bit_options(recipe: &Recipe, importance: bool) -> Result<()> {
+pub fn check_bnb_options(recipe: &Recipe, importance: bool) -> Result<()> {
     let Recipe { double_quant, exclude_modules, preset, .. } = recipe;
-    let Some(dtype) = four_bit_type(recipe) else {
+    let Some(dtype) = bnb_type(recipe) else {
         if double_quant.is_none() && exclude_modules.is_none() {
             return Ok(());
         }
@@ -52,7 +52,7 @@ pub fn check_four_bit_options(recipe: &Recipe, importance: bool) -> Result<()> {
 }
 
 /// bitsandbytes' name of the dtype to dequantize to.
-pub fn four_bit_dtype(dtype: TensorType) -> &'static str {
+pub fn bnb_compute_dtype(dtype: TensorType) -> &'static str {
     match dtype {
         TensorType::F16 => "float16",
         TensorType::BF16 => "bfloat16",
@@ -61,7 +61,7 @@ pub fn four_bit_dtype(dtype: TensorType) -> &'static str {
 }
 
 /// The 4-bit data type of a planned tensor, if it is one of bitsandbytes'.
-pub fn four_bit_data_type(dtype: TensorType) -> Option<DataType4Bit> {
+pub fn bnb_data_type(dtype: TensorType) -> Option<DataType4Bit> {
     match dtype {
         TensorType::NF4 => Some(DataType4Bit::Nf4),
         TensorType::FP4 => Some(DataType4Bit::Fp4),
@@ -69,7 +69,7 @@ pub fn four_bit_data_type(dtype: TensorType) -> Option<DataType4Bit> {
     }
 }
 
-impl FourBit {
+impl BnbLayout {
     /// The `config.json` for the output: the model's own, followed by what tells `transformers` how the weights are
     /// quantized.
     ///
@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn the_configuration_follows_the_text_of_the_model() {
         let layout = TailLayout { data_type: DataType4Bit::Nf4, double_quant: true };
-        let plan = FourBit { layout, skipped: vec!["lm_head".to_owned(), "a\"b".to_owned()] };
+        let plan = BnbLayout { layout, skipped: vec!["lm_head".to_owned(), "a\"b".to_owned()] };
         let text = plan.config(b"{\n  \"torch_dtype\": \"bfloat16\",\n  \"rope_theta\": 10000.0\n}\n").unwrap();
         let head = "{\n  \"torch_dtype\": \"bfloat16\",\n  \"rope_theta\": 10000.0,\n  \"quantization_config\": {\n";
         assert!(text.starts_with(head), "{text}");
@@ -122,7 +122,7 @@ mod tests {
         assert_eq!(of("bnb_4bit_compute_dtype").as_str(), Some("bfloat16"));
         assert_eq!(of("bnb_4bit_quant_type").as_str(), Some("nf4"));
         assert_eq!(of("bnb_4bit_use_double_quant").as_bool(), Some(true));
-        let bare = FourBit { layout, skipped: Vec::new() }.config(b"{}").unwrap();
+        let bare = BnbLayout { layout, skipped: Vec::new() }.config(b"{}").unwrap();
         assert!(json::parse(bare.as_bytes(), "it").is_ok(), "{bare}");
         assert_eq!(plan.config(b"[1]").unwrap_err().code(), Code::MALFORMED);
     }

@@ -9,7 +9,7 @@ use super::options::Options;
 use super::preset::Preset;
 use crate::container::gguf::{Tensor, TensorType};
 use crate::error::{Code, Error, Result};
-use crate::interning::{Name, Pool};
+use crate::interning::{Interner, Name};
 
 /// The type of a tensor, with the reason.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,7 +29,7 @@ pub(super) struct DtypeSelector<'a> {
     value_tensors: u64,
     counts: Counts,
     image: Option<DiffusionMix>,
-    reasons: Pool<str>,
+    reasons: Interner<str>,
 }
 
 /// The number of tensors per category so far.
@@ -68,7 +68,7 @@ impl<'a> DtypeSelector<'a> {
             value_tensors += u64::from(category.is_values());
         }
         let image = DiffusionMix::of(&hparams.architecture, preset.ftype);
-        let (counts, reasons) = (Counts::default(), Pool::default());
+        let (counts, reasons) = (Counts::default(), Interner::default());
         DtypeSelector { preset, options, hparams, has_importance, tied, value_tensors, counts, image, reasons }
     }
 
@@ -121,7 +121,7 @@ impl<'a> DtypeSelector<'a> {
     }
 
     fn decided(&mut self, dtype: TensorType, why: &str) -> Result<SelectedDtype> {
-        Ok(SelectedDtype { dtype, why: self.reasons.share(why) })
+        Ok(SelectedDtype { dtype, why: self.reasons.intern(why) })
     }
 
     fn kept(&self, tensor: &Tensor, name: &str) -> Option<&'static str> {

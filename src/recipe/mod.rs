@@ -47,10 +47,10 @@ pub use crate::container::gguf::Place;
 pub use best_mix::{
     Analysis, Budget, FormatError, Mix, MixModel, MixedTensor, NearestPreset, best_mix, experts_in_use,
 };
-pub use bnb::{check_four_bit_options, four_bit_data_type, four_bit_dtype, four_bit_type};
+pub use bnb::{bnb_compute_dtype, bnb_data_type, bnb_type, check_bnb_options};
 pub use options::{KvOverride, OverrideValue, Recipe, TensorTypeRule};
 pub use pass_through::plan_pass_through;
-pub use plan::{FourBit, Plan, PlannedTensor, Shard};
+pub use plan::{BnbLayout, Plan, PlannedTensor, Shard};
 pub use planner::plan;
 pub use preset::{Preset, presets};
 pub use reader_limits::unreadable;

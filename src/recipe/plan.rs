@@ -9,24 +9,22 @@ use crate::nf4::TailLayout;
 /// The plan of a conversion: everything that is decided before the first weight is read.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// The final header, padded to where tensor data begins. It can be written first, because it never changes later.
-    pub header: Vec<u8>,
-    /// The files after the first, if the output is split. Tensor offsets are relative to the concatenation of all
-    /// files.
-    pub further: Vec<Shard>,
+    /// The files of the output with their final headers: one, unless it is split. Tensor offsets are relative to the
+    /// concatenation of all files.
+    pub shards: Vec<Shard>,
     /// The tensors in output order.
     pub tensors: Vec<PlannedTensor>,
     /// The size of the whole output.
     pub size: u64,
     /// For bitsandbytes' formats: what their readers need in addition to dtypes and positions.
-    pub four_bit: Option<FourBit>,
+    pub bnb: Option<BnbLayout>,
     /// The importance that applies, after including and excluding weights.
     pub(super) importance: Option<ImportanceMatrix>,
 }
 
 /// The additional part of a plan for bitsandbytes' formats.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FourBit {
+pub struct BnbLayout {
     /// The data that follows the codes of each quantized tensor.
     pub layout: TailLayout,
     /// The modules that are not quantized, as listed in `config.json`.
@@ -105,8 +103,14 @@ impl PlannedTensor {
 
 impl Plan {
     /// A plan for a file in bitsandbytes' formats.
-    pub(crate) fn of_four_bit(header: Vec<u8>, tensors: Vec<PlannedTensor>, size: u64, four_bit: FourBit) -> Plan {
-        Plan { header, further: Vec::new(), tensors, size, four_bit: Some(four_bit), importance: None }
+    pub(crate) fn of_bnb(header: Vec<u8>, tensors: Vec<PlannedTensor>, size: u64, bnb: BnbLayout) -> Plan {
+        let shards = vec![Shard { header, offset: 0, size }];
+        Plan { shards, tensors, size, bnb: Some(bnb), importance: None }
+    }
+
+    /// The header of the first file, which has all metadata.
+    pub fn header(&self) -> &[u8] {
+        self.shards.first().map_or(&[], |shard| &shard.header)
     }
 
     /// The importance of a tensor's columns: one value per column, for each expert (`shape[2]`) in turn.
@@ -117,10 +121,10 @@ impl Plan {
     }
 }
 
-/// A file after the first.
+/// One file of the output.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Shard {
-    /// The header, padded to where its tensors begin.
+    /// The header, padded to where tensor data begins. It can be written first, because it never changes later.
     pub header: Vec<u8>,
     /// Start of the file in the concatenation of all files.
     pub offset: u64,

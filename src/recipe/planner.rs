@@ -1,6 +1,6 @@
 //! The planner: from a header, a recipe and importance to the output's tensors, positions and final header.
 
-use super::bnb::{check_four_bit_options, four_bit_type};
+use super::bnb::{bnb_type, check_bnb_options};
 use super::diffusion::is_diffusion;
 use super::dtype_selection::DtypeSelector;
 use super::hparams::{HParams, Lookup};
@@ -15,7 +15,7 @@ use crate::container::gguf::{Header, Tensor, TensorType};
 use crate::container::imatrix::ImportanceMatrix;
 use crate::error::{Code, Error, Result};
 use crate::format::Codec;
-use crate::interning::{Name, Pool};
+use crate::interning::{Interner, Name};
 use crate::sort::sorted;
 use std::collections::HashSet;
 
@@ -33,8 +33,8 @@ use std::collections::HashSet;
 /// - [`Code::UNSUPPORTED`]: a dtype cannot be read or written, or none fits; or the header is only one of several
 ///   shards.
 pub fn plan(header: &Header, recipe: &Recipe, importance: Option<&ImportanceMatrix>) -> Result<Plan> {
-    check_four_bit_options(recipe, importance.is_some())?;
-    if let Some(dtype) = four_bit_type(recipe) {
+    check_bnb_options(recipe, importance.is_some())?;
+    if let Some(dtype) = bnb_type(recipe) {
         let message = format!("{} is made of safetensors models, and this is gguf", dtype.name);
         return Err(Error::new(Code::UNSUPPORTED, message).with("preset", dtype.name));
     }
@@ -55,7 +55,7 @@ pub fn plan(header: &Header, recipe: &Recipe, importance: Option<&ImportanceMatr
     let mut selector = DtypeSelector::new(preset, &options, &hparams, importance.is_some(), names);
     let stated = if preset.is_copy() { stated_ftype(header, &options, &written) } else { preset.ftype };
     let mut tensors = Vec::with_capacity(written.len());
-    let mut shapes = Pool::default();
+    let mut shapes = Interner::default();
     for (tensor, name) in written {
         let placed = |error: Error| error.within(&format!("tensor '{name}'"));
         let selected = selector.choose(tensor, &name).map_err(placed)?;
@@ -67,7 +67,7 @@ pub fn plan(header: &Header, recipe: &Recipe, importance: Option<&ImportanceMatr
         };
         if !is_diffusion(&hparams.architecture) {
             // As ggml does; other programs may write trailing dimensions of one.
-            planned.shape = shapes.share(tensor.shape.get(..tensor.dimensions()).unwrap_or(&tensor.shape));
+            planned.shape = shapes.intern(tensor.shape.get(..tensor.dimensions()).unwrap_or(&tensor.shape));
         }
         limits.check(&name, planned.shape.len()).map_err(placed)?;
         if tensor.stored_dtype == tensor.dtype || selected.dtype != tensor.dtype {

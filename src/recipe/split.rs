@@ -80,9 +80,7 @@ impl Split {
             let message = format!("the files would have {size} bytes in total");
             return Err(Error::new(Code::TOO_LARGE, message).with("size", size));
         }
-        let mut shards = shards.into_iter();
-        let header = shards.next().map(|first| first.header).unwrap_or_default();
-        Ok(Plan { header, further: shards.collect(), tensors, size, four_bit: None, importance: None })
+        Ok(Plan { shards, tensors, size, bnb: None, importance: None })
     }
 }
 

@@ -1,5 +1,6 @@
 //! Converts one tile of a tensor from one dtype to another.
 
+use crate::allocation;
 use crate::analysis::ErrorSums;
 use crate::container::gguf::TensorType;
 use crate::error::{Code, Error, Result};
@@ -67,7 +68,7 @@ impl Tile<'_> {
 
     /// Encodes finite weights, checking that the format can represent them.
     pub(super) fn encode_weights(&self, weights: &[f32], target: &Codec) -> Result<Vec<u8>> {
-        let mut out = validation::zeros(target.encoded_len(weights.len(), self.columns)?)?;
+        let mut out = allocation::zeros(target.encoded_len(weights.len(), self.columns)?)?;
         match self.mean_square {
             None => target.encode_rows(weights, self.columns, self.importance, &mut out)?,
             mean => target.encode_piece(weights, self.importance, mean, &mut out)?,
@@ -123,7 +124,7 @@ pub(super) fn finite_weights(bytes: &[u8], from: TensorType) -> Result<Vec<f32>>
 pub fn decode_to_f32(bytes: &[u8], from: TensorType) -> Result<Vec<f32>> {
     let byte = |decode_to_f32: fn(u8) -> f32| {
         let mut weights = Vec::new();
-        validation::room_for(&mut weights, bytes.len())?;
+        allocation::reserve(&mut weights, bytes.len())?;
         weights.extend(bytes.iter().map(|&byte| decode_to_f32(byte)));
         Ok(weights)
     };
@@ -136,7 +137,7 @@ pub fn decode_to_f32(bytes: &[u8], from: TensorType) -> Result<Vec<f32>> {
         _ => {
             let source = codec(from)?;
             source.validate(bytes)?;
-            let mut weights = validation::zeros(source.decoded_len(bytes.len())?)?;
+            let mut weights = allocation::zeros(source.decoded_len(bytes.len())?)?;
             source.decode(bytes, &mut weights)?;
             Ok(weights)
         }

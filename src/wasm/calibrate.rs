@@ -3,7 +3,7 @@
 use super::plain::{read, write};
 use super::tiles::for_each_tile;
 use crate::affine::{GroupRanges, QuantGranularity, QuantMode, QuantRange, QuantScheme, SymmetricRule};
-use crate::calibrate::{self, CalibrationMethod, CalibratorOptions, Extent, NonFinite};
+use crate::calibrate::{self, CalibrationMethod, CalibratorOptions, MinMax, NonFinite};
 use crate::error::Error;
 use crate::validation;
 use js_sys::Float32Array;
@@ -72,7 +72,7 @@ impl Calibrator {
     }
 
     pub fn extent(&self) -> Result<JsValue, Error> {
-        write::<Option<Extent>>(&self.0.extent())
+        write::<Option<MinMax>>(&self.0.observed())
     }
 
     pub fn reset(&mut self) {
@@ -108,7 +108,7 @@ pub fn calibrate_min_max(values: &Float32Array, bits: u8, mode: JsValue) -> Resu
     if values.length() > 0 {
         let mut ranges = GroupRanges::new(QuantGranularity::PerTensor.layout(&[values.length() as usize])?);
         for_each_tile(values, |values| ranges.add(values))?;
-        ranges.for_each(|_, min, max| calibrator.observe_extent(Extent { min, max }))?;
+        ranges.for_each(|_, min, max| calibrator.observe_min_max(MinMax { min, max }))?;
     }
     write(&calibrator.compute()?)
 }

@@ -1,8 +1,8 @@
 //! Plain objects with typed arrays; each field is copied once, in or out.
 
 use super::object::Object;
+use crate::allocation;
 use crate::error::{Code, Error, Result};
-use crate::validation;
 use js_sys::{Array, Float32Array, Int32Array, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
 
@@ -50,7 +50,7 @@ impl Fields<'_> {
     /// A `Uint8Array`.
     pub fn bytes(self, name: &str) -> Result<Vec<u8>> {
         let array = self.typed::<Uint8Array>(name, "a Uint8Array")?;
-        let mut values = validation::zeros(array.length() as usize)?;
+        let mut values = allocation::zeros(array.length() as usize)?;
         array.copy_to(&mut values);
         Ok(values)
     }
@@ -58,7 +58,7 @@ impl Fields<'_> {
     /// A `Float32Array`.
     pub fn floats(self, name: &str) -> Result<Vec<f32>> {
         let array = self.typed::<Float32Array>(name, "a Float32Array")?;
-        let mut values = validation::zeros(array.length() as usize)?;
+        let mut values = allocation::zeros(array.length() as usize)?;
         array.copy_to(&mut values);
         Ok(values)
     }
@@ -66,7 +66,7 @@ impl Fields<'_> {
     /// An `Int32Array`.
     pub fn integers(self, name: &str) -> Result<Vec<i32>> {
         let array = self.typed::<Int32Array>(name, "an Int32Array")?;
-        let mut values = validation::zeros(array.length() as usize)?;
+        let mut values = allocation::zeros(array.length() as usize)?;
         array.copy_to(&mut values);
         Ok(values)
     }

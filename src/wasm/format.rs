@@ -1,6 +1,7 @@
 //! JavaScript bindings of `format/`.
 
 use super::tiles::{Array as _, Input, Output, map_blocks, tiles_of};
+use crate::allocation;
 use crate::error::Error;
 use crate::format::{self, Codec};
 use crate::validation;
@@ -64,11 +65,11 @@ pub fn quantize_into(
 ) -> Result<(), Error> {
     let codec = Codec::by_name(format)?;
     let importance = importance.as_deref();
-    let mut bytes = validation::zeros(out.length() as usize)?;
+    let mut bytes = allocation::zeros(out.length() as usize)?;
     if encode_tiles(codec, weights, row_length, importance, &mut bytes).is_err() {
         // Encode again as a whole for the right error: its index counts from the first weight, and a NaN takes
         // precedence over weights that cannot be represented.
-        let mut whole = validation::zeros(weights.len())?;
+        let mut whole = allocation::zeros(weights.len())?;
         weights.copy_to(&mut whole);
         codec.encode_rows(&whole, row_length, importance, &mut bytes)?;
     }

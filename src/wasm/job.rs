@@ -10,7 +10,8 @@ use crate::analysis::ErrorSums;
 use crate::error::{Code, Error};
 use crate::hash::Hasher;
 use crate::job::{
-    Buffer, ByteRange, Done, ErrorFigures, Finished, Found, Identity, Job, JobOptions, JournalReader, Next, Read, Task,
+    Buffer, ByteRange, Done, ErrorFigures, Findings, Finished, Identity, Job, JobOptions, JournalReader, Next, Read,
+    Task,
 };
 use crate::recipe::Recipe;
 use js_sys::{Array, Function, Uint8Array};
@@ -95,7 +96,7 @@ fn each_piece(bytes: &Uint8Array, most: usize, mut each: impl FnMut(&[u8])) {
 #[wasm_bindgen(js_name = runTask)]
 pub fn run_task(task: &[u8], bytes: &Uint8Array) -> Result<JsValue, Error> {
     let task = Task::from_bytes(task)?;
-    let result = |found: Found| Object::new().value("found", Uint8Array::from(found.to_bytes().as_slice()));
+    let result = |found: Findings| Object::new().value("found", Uint8Array::from(found.to_bytes().as_slice()));
     let Some(mut pass) = task.pass()? else {
         let Done { bytes, found, .. } = task.run(bytes.to_vec())?;
         return Ok(result(found).value("bytes", Uint8Array::from(bytes.as_slice())).done());
@@ -204,7 +205,7 @@ impl ModelJob {
     /// See [`Job::complete`]; returns `{ writes: [{ offset, bytes }], entry }`.
     pub fn complete(&mut self, id: f64, found: &[u8], bytes: Option<Uint8Array>) -> Result<JsValue, Error> {
         let bytes = Kept(bytes.unwrap_or_else(|| Uint8Array::new_with_length(0)));
-        let step = self.job.complete(Done { id: id as u64, bytes, found: Found::from_bytes(found)? })?;
+        let step = self.job.complete(Done { id: id as u64, bytes, found: Findings::from_bytes(found)? })?;
         let entry = step.entry.map_or(JsValue::UNDEFINED, |entry| Uint8Array::from(entry.as_slice()).into());
         Ok(Object::new().value("writes", self.placed(step.writes)).value("entry", entry).done())
     }

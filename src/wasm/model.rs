@@ -229,20 +229,18 @@ impl ModelPlan {
 
     /// The complete final header, padded to where tensor data begins.
     pub fn header(&self) -> js_sys::Uint8Array {
-        js_sys::Uint8Array::from(self.plan.header.as_slice())
+        js_sys::Uint8Array::from(self.plan.header())
     }
 
     /// `[{ offset, size }]`: the files that are written.
     pub fn files(&self) -> js_sys::Array {
-        let further = &self.plan.further;
-        let first = (0, further.first().map_or(self.plan.size, |shard| shard.offset));
-        let files = std::iter::once(first).chain(further.iter().map(|shard| (shard.offset, shard.size)));
-        files.map(|(offset, size)| Object::new().number("offset", offset).number("size", size).done()).collect()
+        let files = self.plan.shards.iter();
+        files.map(|file| Object::new().number("offset", file.offset).number("size", file.size).done()).collect()
     }
 
-    /// `[{ header, offset, size }]`: the files after the first, if the output is split.
-    pub fn further(&self) -> js_sys::Array {
-        let shards = self.plan.further.iter();
+    /// `[{ header, offset, size }]`: the files of the output.
+    pub fn shards(&self) -> js_sys::Array {
+        let shards = self.plan.shards.iter();
         shards
             .map(|shard| {
                 let header = js_sys::Uint8Array::from(shard.header.as_slice());
@@ -252,10 +250,10 @@ impl ModelPlan {
             .collect()
     }
 
-    /// For a plan in bitsandbytes' formats, see [`recipe::FourBit::config`].
+    /// For a plan in bitsandbytes' formats, see [`recipe::BnbLayout::config`].
     #[wasm_bindgen(js_name = fourBitConfig)]
     pub fn four_bit_config(&self, config: &[u8]) -> Result<Option<String>, Error> {
-        self.plan.four_bit.as_ref().map(|four_bit| four_bit.config(config)).transpose()
+        self.plan.bnb.as_ref().map(|bnb| bnb.config(config)).transpose()
     }
 
     /// The number of tensors.

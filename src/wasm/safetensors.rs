@@ -7,7 +7,7 @@ use super::plain;
 use crate::container::gguf::{Header, TensorType};
 use crate::container::imatrix::ImportanceMatrix;
 use crate::container::safetensors::{self, Parsed};
-use crate::convert::{self, Folder, Source};
+use crate::convert::{self, Folder, ImportSpec};
 use crate::error::Error;
 use crate::recipe::{self, Plan, Recipe};
 use std::cell::RefCell;
@@ -20,7 +20,7 @@ use wasm_bindgen::prelude::*;
 pub struct SafetensorsModel {
     folder: Folder,
     /// The model as GGUF for the last plan, because most plans need the same.
-    made: RefCell<Option<(Source, Header)>>,
+    made: RefCell<Option<(ImportSpec, Header)>>,
 }
 
 #[wasm_bindgen]
@@ -117,7 +117,7 @@ impl SafetensorsModel {
         pairs.flat_map(|(key, value)| [key.into(), "string".into(), JsValue::UNDEFINED, value.into()]).collect()
     }
 
-    /// Plans the conversion to GGUF, see [`Source`], or to one of bitsandbytes' formats; `imatrix_name` is the name of
+    /// Plans the conversion to GGUF, see [`ImportSpec`], or to one of bitsandbytes' formats; `imatrix_name` is the name of
     /// the importance matrix if the recipe does not state one.
     pub fn plan(
         &self,
@@ -135,10 +135,10 @@ impl SafetensorsModel {
 impl SafetensorsModel {
     /// The plan of a recipe.
     pub(super) fn plan_of(&self, recipe: &Recipe, imatrix: Option<&ImportanceMatrix>) -> Result<Plan, Error> {
-        if recipe::four_bit_type(recipe).is_some() {
+        if recipe::bnb_type(recipe).is_some() {
             return convert::plan(&self.folder, recipe, imatrix);
         }
-        let source = Source::of(recipe)?;
+        let source = ImportSpec::from_recipe(recipe)?;
         let made = self.made.take().filter(|(known, _)| *known == source);
         let header = made.map_or_else(|| source.header(&self.folder), |(_, header)| Ok(header))?;
         let plan = source.plan(&header, recipe, imatrix);

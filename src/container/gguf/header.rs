@@ -4,7 +4,7 @@ use super::limits::{ALIGNMENT_KEY, DEFAULT_ALIGNMENT};
 use super::tensor_type::TensorType;
 use super::value::{Value, ValueType, read, whole};
 use crate::container::reader::Reader;
-use crate::interning::{Name, Pool, Shape};
+use crate::interning::{Interner, Name, Shape};
 use std::ops::Range;
 
 /// A parsed header, together with the bytes it was parsed from.
@@ -95,8 +95,8 @@ impl Tensor {
 impl Header {
     /// Builds a header for a model from another container. Tensor offsets refer to that container.
     pub fn imported(pairs: &[(String, Value)], mut tensors: Vec<Tensor>, file_size: u64) -> Header {
-        let mut shapes = Pool::default();
-        tensors.iter_mut().for_each(|tensor| tensor.shape = shapes.share(&tensor.shape));
+        let mut shapes = Interner::default();
+        tensors.iter_mut().for_each(|tensor| tensor.shape = shapes.intern(&tensor.shape));
         let mut bytes = Vec::new();
         let pairs = pairs.iter().map(|(key, value)| {
             let start = bytes.len();

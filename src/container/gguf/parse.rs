@@ -9,7 +9,7 @@ use super::tensor_type::TensorType;
 use super::value::{ValueType, read, read_string};
 use crate::container::reader::{Read, Reader, Stop};
 use crate::error::{Code, Error, Result};
-use crate::interning::{Name, Pool};
+use crate::interning::{Interner, Name};
 use crate::sort::sorted;
 use std::collections::HashSet;
 
@@ -67,7 +67,7 @@ pub struct Parser {
     tensor_count: u64,
     keys: HashSet<String>,
     names: HashSet<Name>,
-    shapes: Pool<[u64]>,
+    shapes: Interner<[u64]>,
     /// The start of the tensor records.
     records: usize,
     header: Header,
@@ -103,7 +103,7 @@ impl Parser {
             tensor_count: 0,
             keys: HashSet::new(),
             names: HashSet::new(),
-            shapes: Pool::default(),
+            shapes: Interner::default(),
             records: 0,
             header,
         }
@@ -202,7 +202,7 @@ impl Parser {
         if left > most {
             return Ok(());
         }
-        (self.names, self.shapes) = (HashSet::new(), Pool::default());
+        (self.names, self.shapes) = (HashSet::new(), Interner::default());
         self.header.data_start = align(self.at as u64, self.header.alignment);
         self.stage = Stage::Places;
         Ok(())
@@ -309,7 +309,7 @@ fn check_alignment(header: &Header) -> Result<u32> {
     }
 }
 
-fn record(reader: &mut Reader, shapes: &mut Pool<[u64]>) -> Read<Tensor> {
+fn record(reader: &mut Reader, shapes: &mut Interner<[u64]>) -> Read<Tensor> {
     let name = text(read_string(reader, MAX_NAME_BYTES, "a tensor's name")?, "a tensor's name, at byte", {
         reader.position() as u64
     })?;
@@ -320,7 +320,7 @@ fn record(reader: &mut Reader, shapes: &mut Pool<[u64]>) -> Read<Tensor> {
 }
 
 /// Everything after the name.
-fn rest_of_record(reader: &mut Reader, name: &str, shapes: &mut Pool<[u64]>) -> Read<Tensor> {
+fn rest_of_record(reader: &mut Reader, name: &str, shapes: &mut Interner<[u64]>) -> Read<Tensor> {
     let dims = reader.u32()?;
     if dims > MAX_READ_DIMS {
         let message = format!("it claims {dims} dimensions; the limit is {MAX_READ_DIMS}");
@@ -335,7 +335,7 @@ fn rest_of_record(reader: &mut Reader, name: &str, shapes: &mut Pool<[u64]>) -> 
     let dtype = TensorType::by_id(reader.u32()?)?;
     let offset = reader.u64()?;
     let bytes = size(shape, dtype)?;
-    let (name, shape) = (Name::from(name), shapes.share(shape));
+    let (name, shape) = (Name::from(name), shapes.intern(shape));
     Ok(Tensor { name, shape, dtype, stored_dtype: dtype, permuted_head_rows: 0, offset, bytes })
 }
 

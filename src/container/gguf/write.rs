@@ -18,7 +18,7 @@ pub struct Record<'a> {
 
 /// A complete header and the positions of all tensors.
 #[derive(Clone, Debug)]
-pub struct Writer {
+pub struct HeaderLayout {
     /// The header's bytes, padded to where tensor data begins.
     pub header: Vec<u8>,
     /// For each record, the position of its data in the file.
@@ -55,14 +55,14 @@ pub fn encode_pair(key: &str, value: &Value) -> Vec<u8> {
 /// # Errors
 /// [`Code::LENGTH`] for rows that are not a multiple of the block size, [`Code::TOO_LARGE`] for a file of 2^63 bytes or
 /// more.
-pub fn write_header(pairs: &[impl AsRef<[u8]>], records: &[Record], alignment: u32) -> Result<Writer> {
+pub fn write_header(pairs: &[impl AsRef<[u8]>], records: &[Record], alignment: u32) -> Result<HeaderLayout> {
     let mut writer = HeaderWriter::new(pairs, records.iter().cloned(), alignment);
     let mut places = records.iter().map(|record| writer.add(record)).collect::<Result<Vec<_>>>()?;
     let (header, size) = writer.finish()?;
     for place in &mut places {
         place.offset = place.offset.saturating_add(header.len() as u64);
     }
-    Ok(Writer { header, places, size })
+    Ok(HeaderLayout { header, places, size })
 }
 
 /// Writes a header record by record, without a list of all records or places.

@@ -2,7 +2,7 @@
 
 use crate::container::gguf::TensorType;
 use crate::error::{Code, Error, Result};
-use crate::interning::{Name, Pool, Shape};
+use crate::interning::{Interner, Name, Shape};
 use crate::json::{self, Value};
 use crate::sort::sorted;
 use std::collections::HashSet;
@@ -90,7 +90,7 @@ pub fn parse(prefix: &[u8], file_size: u64) -> Result<Parsed> {
     }
     let mut header = SafetensorsHeader { metadata: Vec::new(), tensors: Vec::new(), data_start };
     let mut names = HashSet::new();
-    let mut shapes = Pool::default();
+    let mut shapes = Interner::default();
     json::each_member(text, "the header", &mut |name, value| {
         let name = Name::from(name);
         if !names.insert(name.clone()) {
@@ -120,7 +120,7 @@ fn metadata(value: &Value) -> Result<Vec<(String, String)>> {
     texts.collect::<Option<_>>().ok_or_else(|| malformed("__metadata__ contains a value that is not a string"))
 }
 
-fn tensor(name: &Name, value: &Value, data_start: u64, shapes: &mut Pool<[u64]>) -> Result<SafetensorsTensor> {
+fn tensor(name: &Name, value: &Value, data_start: u64, shapes: &mut Interner<[u64]>) -> Result<SafetensorsTensor> {
     if name.is_empty() {
         return Err(malformed("it has no name"));
     }
@@ -152,7 +152,7 @@ fn tensor(name: &Name, value: &Value, data_start: u64, shapes: &mut Pool<[u64]>)
     Ok(SafetensorsTensor {
         name: name.clone(),
         dtype,
-        shape: shapes.share(&shape),
+        shape: shapes.intern(&shape),
         offset: data_start.saturating_add(begin),
         bytes,
     })

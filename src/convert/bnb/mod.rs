@@ -14,10 +14,10 @@ use super::folder::Folder;
 use crate::container::gguf::{Place, TensorType};
 use crate::container::safetensors::SafetensorsTensor;
 use crate::error::{Code, Error, Result};
-use crate::interning::{Name, Pool};
+use crate::interning::{Interner, Name};
 use crate::json::{self, quoted};
 use crate::nf4::{BLOCK_SIZE, DataType4Bit, StateDtype, TailLayout};
-use crate::recipe::{FourBit, Plan, PlannedTensor, Recipe, check_four_bit_options, four_bit_dtype};
+use crate::recipe::{BnbLayout, Plan, PlannedTensor, Recipe, bnb_compute_dtype, check_bnb_options};
 use crate::sort::sorted;
 use modules::{Choice, ModelKind, choose};
 
@@ -30,7 +30,7 @@ const ALIGNMENT: usize = 8;
 /// [`Code::ARGUMENT`] for options of other presets, and for a model that is already quantized; [`Code::MALFORMED`] for
 /// a `config.json` that is not a JSON object; [`Code::UNSUPPORTED`] for weights that are codes or transposed.
 pub fn plan(folder: &Folder, dtype: TensorType, recipe: &Recipe, importance: bool) -> Result<Plan> {
-    check_four_bit_options(recipe, importance)?;
+    check_bnb_options(recipe, importance)?;
     let quantized = folder.tensors().iter().find(|tensor| tensor.name.contains(".quant_state.bitsandbytes__"));
     if let Some(SafetensorsTensor { name, .. }) = quantized {
         let message = format!("the model is quantized by bitsandbytes already (tensor '{name}')");
@@ -87,14 +87,14 @@ impl Records {
 fn lay(all: &[SafetensorsTensor], dtype: TensorType, layout: TailLayout, choice: Choice) -> Result<Plan> {
     let Choice { kept, skipped } = choice;
     let mut records = Records::default();
-    let mut reasons = Pool::default();
+    let mut reasons = Interner::default();
     let mut tensors = Vec::with_capacity(all.len());
     let (stay, change): (Vec<&SafetensorsTensor>, Vec<_>) =
         all.iter().partition(|tensor| kept.contains_key(&tensor.name));
     for tensor in sorted(&stay, |a, b| b.dtype.bytes.cmp(&a.dtype.bytes)) {
         let place = Place { offset: records.at, bytes: tensor.bytes, padded: tensor.bytes };
         let why = kept.get(&tensor.name).copied().unwrap_or_default();
-        tensors.push(placed(tensor, tensor.dtype, reasons.share(why), place));
+        tensors.push(placed(tensor, tensor.dtype, reasons.intern(why), place));
         records.add(&tensor.name, tensor.dtype.name, &tensor.shape, tensor.bytes);
     }
     for tensor in change {
@@ -103,20 +103,20 @@ fn lay(all: &[SafetensorsTensor], dtype: TensorType, layout: TailLayout, choice:
         let (bytes, blocks) = (weights.div_ceil(2), weights.div_ceil(BLOCK_SIZE as u64));
         records.add(&tensor.name, "U8", &[bytes, 1], bytes);
         let shape: Vec<usize> = tensor.shape.iter().map(|extent| *extent as usize).collect();
-        for part in layout.parts(&shape, four_bit_dtype(tensor.dtype), blocks, records.at)? {
+        for part in layout.parts(&shape, bnb_compute_dtype(tensor.dtype), blocks, records.at)? {
             let size = if part.dtype == StateDtype::F32 { 4 } else { 1 };
             let name = format!("{}{}", tensor.name, part.suffix);
             records.add(&name, part.dtype.name(), &[part.count], size * part.count);
         }
         let place = Place { offset, bytes, padded: records.at - offset };
-        tensors.push(placed(tensor, dtype, reasons.share("a linear layer"), place));
+        tensors.push(placed(tensor, dtype, reasons.intern("a linear layer"), place));
     }
     let header = records.header();
     for tensor in &mut tensors {
         tensor.place.offset = tensor.place.offset.saturating_add(header.len() as u64);
     }
     let size = records.at.saturating_add(header.len() as u64);
-    Ok(Plan::of_four_bit(header, tensors, size, FourBit { layout, skipped }))
+    Ok(Plan::of_bnb(header, tensors, size, BnbLayout { layout, skipped }))
 }
 
 fn placed(tensor: &SafetensorsTensor, to: TensorType, why: Name, place: Place) -> PlannedTensor {

@@ -4,7 +4,7 @@
 
 use super::files::{Files, bad};
 use super::tokenizer::{SETTINGS, TOKENIZER, content, settings};
-use super::tokenizer_class::Class;
+use super::tokenizer_class::TokenizerClass;
 use crate::error::{Code, Result};
 use crate::json::Value;
 use std::collections::HashMap;
@@ -24,7 +24,7 @@ fn added<'a>(token: &'a Value, id: Option<u64>) -> Option<Added<'a>> {
 ///
 /// # Errors
 /// [`Code::UNSUPPORTED`] with the file that disagrees.
-pub(super) fn check(files: &Files, tokenizer: &Value, class: Class) -> Result<()> {
+pub(super) fn check(files: &Files, tokenizer: &Value, class: TokenizerClass) -> Result<()> {
     let refuse = |file: &str, message: String| Err(bad(file, Code::UNSUPPORTED, message));
     if !class.known {
         return refuse(SETTINGS, format!("tokenizer_class {} is not supported", class.name()));

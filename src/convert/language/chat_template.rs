@@ -4,7 +4,7 @@
 //! order varies between runs; here they are in file order.
 
 use super::files::{Files, bad};
-use super::metadata::Pairs;
+use super::metadata::MetadataBuilder;
 use super::tokenizer::{SETTINGS, settings};
 use crate::error::{Code, Result};
 use crate::json::Value;
@@ -16,7 +16,7 @@ const DEFAULT: &str = "default";
 ///
 /// # Errors
 /// [`Code::MALFORMED`] for a list of templates without names and texts.
-pub(super) fn write(files: &Files, out: &mut Pairs) -> Result<()> {
+pub(super) fn write(files: &Files, out: &mut MetadataBuilder) -> Result<()> {
     const JSON: &str = "chat_template.json";
     match (settings(files, "chat_template"), files.text("chat_template.jinja")) {
         (Some(stated), _) => write_stated(SETTINGS, stated, out),
@@ -37,7 +37,7 @@ pub(super) fn write(files: &Files, out: &mut Pairs) -> Result<()> {
 }
 
 /// Writes a text, or a list of names and texts; anything else is ignored.
-fn write_stated(file: &'static str, stated: &Value, out: &mut Pairs) -> Result<()> {
+fn write_stated(file: &'static str, stated: &Value, out: &mut MetadataBuilder) -> Result<()> {
     let Value::List(choices) = stated else {
         if let Value::Text(template) = stated {
             out.text(KEY, template);
@@ -61,7 +61,7 @@ fn write_stated(file: &'static str, stated: &Value, out: &mut Pairs) -> Result<(
 }
 
 /// Writes several templates, each with its name.
-pub(super) fn write_choices<'a>(choices: impl Iterator<Item = (&'a str, &'a str)>, out: &mut Pairs) {
+pub(super) fn write_choices<'a>(choices: impl Iterator<Item = (&'a str, &'a str)>, out: &mut MetadataBuilder) {
     let (mut names, mut default): (Vec<String>, Option<&str>) = (Vec::new(), None);
     for (name, template) in choices.filter(|(name, _)| !name.is_empty()) {
         let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();

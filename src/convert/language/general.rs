@@ -1,8 +1,8 @@
 //! `general.*`: the name and origin of the model, and its recommended sampling parameters.
 
 use super::files::{Files, bad};
-use super::metadata::Pairs;
-use super::model_card::Card;
+use super::metadata::MetadataBuilder;
+use super::model_card::ModelCard;
 use super::model_id::{Components, size_label, title};
 use crate::error::{Code, Result};
 use crate::json::Value;
@@ -45,11 +45,11 @@ const FIELDS: &[(&str, &[&str])] = &[
 ];
 
 /// Writes what the model card, config.json and the folder name state, in this order of precedence.
-pub(super) fn write(files: &Files, folder: &str, weights: u64, out: &mut Pairs) -> Result<()> {
+pub(super) fn write(files: &Files, folder: &str, weights: u64, out: &mut MetadataBuilder) -> Result<()> {
     if let Some(generation) = files.json(GENERATION) {
         write_sampling(generation, out)?;
     }
-    let card = files.text("README.md").map_or(Ok(Card::default()), Card::parse)?;
+    let card = files.text("README.md").map_or(Ok(ModelCard::default()), ModelCard::parse)?;
     let mut known: Vec<Option<String>> = Vec::with_capacity(FIELDS.len());
     for (field, keys) in FIELDS {
         let mut found = None;
@@ -98,7 +98,7 @@ pub(super) fn write(files: &Files, folder: &str, weights: u64, out: &mut Pairs) 
     Ok(())
 }
 
-fn write_sampling(generation: &Value, out: &mut Pairs) -> Result<()> {
+fn write_sampling(generation: &Value, out: &mut MetadataBuilder) -> Result<()> {
     let bad = |key: &str, what: &str| Err(bad(GENERATION, Code::MALFORMED, format!("{key} is not a {what}")));
     match generation.get("sequence").unwrap_or(&Value::Null) {
         Value::Null => {}
@@ -124,7 +124,7 @@ fn write_sampling(generation: &Value, out: &mut Pairs) -> Result<()> {
 }
 
 /// Writes the models or data sets from which this one was made.
-fn write_origins(kind: &str, names: &[&str], card: &Card, weights: u64, out: &mut Pairs) -> Result<()> {
+fn write_origins(kind: &str, names: &[&str], card: &ModelCard, weights: u64, out: &mut MetadataBuilder) -> Result<()> {
     const SITE: &str = "https://huggingface.co/";
     let Some(name) = names.iter().find(|name| card.has(name)) else { return Ok(()) };
     let ids = card.list(name)?;

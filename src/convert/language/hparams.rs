@@ -1,8 +1,8 @@
-//! config.json to the parameters of the model.
+//! config.json to the hyperparameters of the model.
 
 use super::architecture::{Architecture, Rotary};
 use super::files::{Files, bad};
-use super::metadata::Pairs;
+use super::metadata::MetadataBuilder;
 use crate::error::{Code, Result};
 use crate::json::Value;
 use crate::sort::sorted;
@@ -69,9 +69,9 @@ pub(super) struct Llama3 {
     pub length: f64,
 }
 
-/// The parameters against which tensors and tokens are checked.
+/// The hyperparameters against which tensors and tokens are checked.
 #[derive(Debug)]
-pub(super) struct Parameters<'a> {
+pub(super) struct HParams<'a> {
     config: &'a Value,
     pub architecture: &'static Architecture,
     /// The number of layers.
@@ -83,10 +83,10 @@ pub(super) struct Parameters<'a> {
     head_width: Option<u64>,
 }
 
-impl<'a> Parameters<'a> {
+impl<'a> HParams<'a> {
     pub fn read(config: &'a Value, architecture: &'static Architecture) -> Result<Self> {
         let mut read =
-            Parameters { config, architecture, layers: 0, tokens: 0, heads: 0, key_heads: None, head_width: None };
+            HParams { config, architecture, layers: 0, tokens: 0, heads: 0, key_heads: None, head_width: None };
         if read.given("quantization_config").is_some() {
             let message = "quantization_config: the weights are already quantized; open the original model";
             return Err(bad(FILE, Code::UNSUPPORTED, message));
@@ -181,7 +181,7 @@ impl<'a> Parameters<'a> {
     }
 
     /// Writes `ARCH.*` and the file type.
-    pub fn write(&self, file_type: u32, files: &Files, out: &mut Pairs) -> Result<()> {
+    pub fn write(&self, file_type: u32, files: &Files, out: &mut MetadataBuilder) -> Result<()> {
         let key = |name: &str| format!("{}.{name}", self.architecture.name);
         out.u32(&key("block_count"), self.layers as u32);
         for (name, from) in [
@@ -314,7 +314,7 @@ impl<'a> Parameters<'a> {
     }
 
     /// Writes the RoPE parameters and their scaling.
-    fn write_positions(&self, key: &impl Fn(&str) -> String, out: &mut Pairs) -> Result<()> {
+    fn write_positions(&self, key: &impl Fn(&str) -> String, out: &mut MetadataBuilder) -> Result<()> {
         let number = |name: &str| self.scaling_number(name);
         match self.scaling_kind() {
             "default" | "dynamic" => {}

@@ -16,9 +16,9 @@ enum Owned {
 /// Pairs in the order in which their keys were first set. Setting a key again replaces its value in place, like the
 /// dictionary of gguf-py.
 #[derive(Debug, Default)]
-pub(super) struct Pairs(Vec<(String, Owned)>);
+pub(super) struct MetadataBuilder(Vec<(String, Owned)>);
 
-impl Pairs {
+impl MetadataBuilder {
     fn set(&mut self, key: &str, value: Owned) {
         match self.0.iter_mut().find(|(known, _)| known == key) {
             Some((_, old)) => *old = value,

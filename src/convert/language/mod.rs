@@ -52,8 +52,8 @@ use crate::sort::sorted;
 use architecture::{Architecture, Row};
 pub(super) use architecture::{class, converts};
 use files::Files;
-use hparams::Parameters;
-use metadata::Pairs;
+use hparams::HParams;
+use metadata::MetadataBuilder;
 use reranker::Reranker;
 use std::collections::HashSet;
 
@@ -68,12 +68,12 @@ pub(super) fn header(folder: &Folder, float: Float, pre_tokenizer: Option<&str>)
     let files = &Files::read(folder, pre_tokenizer)?;
     let config = files.need(CONFIG)?;
     let architecture = Architecture::of(config)?;
-    let parameters = Parameters::read(config, architecture)?;
+    let hparams = HParams::read(config, architecture)?;
     let order: Vec<&SafetensorsTensor> = folder.tensors().iter().collect();
     // Sorted by name within each file, and by file.
     let order = sorted(&order, |a, b| (folder.file_of(a), &a.name).cmp(&(folder.file_of(b), &b.name)));
     let mut tensors = Vec::with_capacity(order.len());
-    if let Some(factors) = rope_scaling::factors(&parameters)? {
+    if let Some(factors) = rope_scaling::factors(&hparams)? {
         let (shape, bytes) = (vec![factors.len() as u64], (factors.len() as u64).saturating_mul(4));
         let (name, dtype, offset) = ("rope_freqs.weight".into(), TensorType::F32, folder.size());
         tensors.push(Tensor {
@@ -86,36 +86,36 @@ pub(super) fn header(folder: &Folder, float: Float, pre_tokenizer: Option<&str>)
             bytes,
         });
     }
-    let reranker = match reranker::is(files, folder, &parameters) {
-        true => Some(Reranker::of(files, folder, &parameters)?),
+    let reranker = match reranker::is(files, folder, &hparams) {
+        true => Some(Reranker::of(files, folder, &hparams)?),
         false => None,
     };
     for tensor in order {
         if let Some(reranker) = reranker.as_ref().filter(|reranker| reranker.head == Some(tensor)) {
             let rows = reranker.tensor(tensor, folder.size());
-            tensors.push(converted(&rows, Row::plain("cls.output.weight"), &parameters, float)?);
+            tensors.push(converted(&rows, Row::plain("cls.output.weight"), &hparams, float)?);
             if !reranker.tied {
                 continue;
             }
         }
-        if let Some(row) = architecture.place(&tensor.name, parameters.layers)? {
-            tensors.push(converted(tensor, row, &parameters, float)?);
+        if let Some(row) = architecture.place(&tensor.name, hparams.layers)? {
+            tensors.push(converted(tensor, row, &hparams, float)?);
         }
     }
     distinct(&tensors)?;
     let weights = tensors.iter().map(|tensor| tensor.shape.iter().product::<u64>()).sum();
     let dtypes = folder.tensors().iter().filter(|tensor| tensor.shape.len() > 1).map(|tensor| tensor.dtype);
 
-    let mut pairs = Pairs::default();
+    let mut pairs = MetadataBuilder::default();
     pairs.text("general.architecture", architecture.name);
     pairs.text("general.type", "model");
     general::write(files, folder.name(), weights, &mut pairs)?;
-    parameters.write(float.file_type(dtypes), files, &mut pairs)?;
+    hparams.write(float.file_type(dtypes), files, &mut pairs)?;
     if reranker.is_some() {
         reranker::write(&mut pairs);
     }
     pairs.u32("general.quantization_version", 2);
-    vocabulary::write(files, &parameters, &mut pairs)?;
+    vocabulary::write(files, &hparams, &mut pairs)?;
     Ok(Header::imported(&pairs.values(), tensors, folder.size()))
 }
 
@@ -134,7 +134,7 @@ pub(super) fn generated(folder: &Folder) -> Vec<u8> {
     let factors = || -> Result<Option<Vec<f32>>> {
         let files = Files::card(folder)?;
         let config = files.need(CONFIG)?;
-        rope_scaling::factors(&Parameters::read(config, Architecture::of(config)?)?)
+        rope_scaling::factors(&HParams::read(config, Architecture::of(config)?)?)
     };
     factors().ok().flatten().unwrap_or_default().iter().flat_map(|factor| factor.to_le_bytes()).collect()
 }
@@ -144,18 +144,18 @@ pub(super) fn repeated(folder: &Folder) -> Vec<(u64, u64)> {
     let ranges = || -> Result<Vec<(u64, u64)>> {
         let files = Files::card(folder)?;
         let config = files.need(CONFIG)?;
-        let parameters = Parameters::read(config, Architecture::of(config)?)?;
-        if !reranker::is(&files, folder, &parameters) {
+        let hparams = HParams::read(config, Architecture::of(config)?)?;
+        if !reranker::is(&files, folder, &hparams) {
             return Ok(Vec::new());
         }
-        Ok(Reranker::of(&Files::read(folder, None)?, folder, &parameters)?.ranges())
+        Ok(Reranker::of(&Files::read(folder, None)?, folder, &hparams)?.ranges())
     };
     ranges().unwrap_or_default()
 }
 
 /// Converts one tensor under its new name: norms, biases and other one-dimensional tensors to F32, the rest as `float`
 /// specifies.
-fn converted(tensor: &SafetensorsTensor, row: Row, parameters: &Parameters, float: Float) -> Result<Tensor> {
+fn converted(tensor: &SafetensorsTensor, row: Row, hparams: &HParams, float: Float) -> Result<Tensor> {
     let precise = row.precise || tensor.shape.len() <= 1 || row.name.ends_with("_norm.weight");
     let dtype = if precise || !row.name.ends_with(".weight") { TensorType::F32 } else { float.of(tensor.dtype) };
     let refuse = |message: String| {
@@ -169,7 +169,7 @@ fn converted(tensor: &SafetensorsTensor, row: Row, parameters: &Parameters, floa
             tensor.dtype.name
         ));
     }
-    let heads = parameters.heads_of(row.rotary);
+    let heads = hparams.heads_of(row.rotary);
     let rows = tensor.shape.first().copied().unwrap_or(0);
     let permuted_head_rows = rows.checked_div(heads).unwrap_or(0);
     if heads > 0 && (!rows.is_multiple_of(heads) || !permuted_head_rows.is_multiple_of(2)) {

@@ -27,19 +27,19 @@ enum Value {
 
 /// A parsed card.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Card(Vec<(String, Value)>);
+pub(super) struct ModelCard(Vec<(String, Value)>);
 
-impl Card {
+impl ModelCard {
     /// Parses the beginning of README.md. Without `---` lines the card is empty.
     ///
     /// # Errors
     /// [`Code::UNSUPPORTED`] for a line that is not a key, a list item or part of a nested value.
-    pub fn parse(text: &str) -> Result<Card> {
+    pub fn parse(text: &str) -> Result<ModelCard> {
         let mut lines = text.split(LINE_ENDS);
         if lines.next() != Some("---") {
-            return Ok(Card::default());
+            return Ok(ModelCard::default());
         }
-        let mut card = Card::default();
+        let mut card = ModelCard::default();
         // Collects the nested lines of a key.
         for line in lines.take_while(|line| *line != "---") {
             let line = &line.replace('\t', "  ");

@@ -9,56 +9,56 @@ use crate::json::Value;
 use std::fmt::Write;
 
 /// A known pre-tokenizer.
-struct Way {
+struct PreTokenizer {
     name: &'static str,
     /// The steps in the notation of [`steps`].
     steps: &'static str,
-    first: First,
+    first: FirstToken,
 }
 
 /// The token that the template puts before a text. It is among the tokens that the script hashes, which gives two names
 /// to the same steps.
-enum First {
+enum FirstToken {
     /// Any token, or none.
-    Whatever,
+    Any,
     /// No token.
-    Nothing,
+    Absent,
     Is(&'static str),
 }
 
-static WAYS: &[Way] = &[
-    Way { name: "gpt-2", steps: "ByteLevel+regex", first: First::Whatever },
-    Way { name: "smollm", steps: "Digits+single ByteLevel+regex", first: First::Whatever },
+static PRE_TOKENIZERS: &[PreTokenizer] = &[
+    PreTokenizer { name: "gpt-2", steps: "ByteLevel+regex", first: FirstToken::Any },
+    PreTokenizer { name: "smollm", steps: "Digits+single ByteLevel+regex", first: FirstToken::Any },
     // The hash of Llama 3's vocabulary without its first token. (Both hashes were computed from the script's text and
     // the vocabulary of llama3-tokenizer-js 1.2.0.)
-    Way {
+    PreTokenizer {
         name: "smaug-bpe",
         steps: r"Split((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+) ByteLevel",
-        first: First::Nothing,
+        first: FirstToken::Absent,
     },
-    Way {
+    PreTokenizer {
         name: "llama-bpe",
         steps: r"Split((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+) ByteLevel",
-        first: First::Whatever,
+        first: FirstToken::Any,
     },
-    Way {
+    PreTokenizer {
         name: "deepseek-r1-qwen",
         steps: r"Split((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+) ByteLevel",
-        first: First::Is("<\u{ff5c}begin\u{2581}of\u{2581}sentence\u{ff5c}>"),
+        first: FirstToken::Is("<\u{ff5c}begin\u{2581}of\u{2581}sentence\u{ff5c}>"),
     },
-    Way {
+    PreTokenizer {
         name: "qwen2",
         steps: r"Split((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+) ByteLevel",
-        first: First::Whatever,
+        first: FirstToken::Any,
     },
-    Way {
+    PreTokenizer {
         name: "tekken",
         steps: r"Split([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+) ByteLevel",
-        first: First::Whatever,
+        first: FirstToken::Any,
     },
     // The script's name for all vocabularies of bert-base-uncased; WordPiece splits text the same way whatever the
     // name.
-    Way { name: "jina-v2-en", steps: "BertPreTokenizer", first: First::Whatever },
+    PreTokenizer { name: "jina-v2-en", steps: "BertPreTokenizer", first: FirstToken::Any },
 ];
 
 /// The GGUF name of the pre-tokenizer. `given` is the caller's choice if the files do not determine it; `own` are the
@@ -75,13 +75,13 @@ pub(super) fn name(tokenizer: &Value, own: Option<&str>, given: Option<&str>) ->
         steps(step, &mut found, 0);
     }
     let first = first_token(tokenizer);
-    let way = WAYS.iter().filter(|way| way.steps == found).find(|way| match way.first {
-        First::Whatever => true,
-        First::Nothing => first.is_none(),
-        First::Is(token) => first == Some(token),
+    let known = PRE_TOKENIZERS.iter().filter(|known| known.steps == found).find(|known| match known.first {
+        FirstToken::Any => true,
+        FirstToken::Absent => first.is_none(),
+        FirstToken::Is(token) => first == Some(token),
     });
-    way.map(|way| way.name.to_owned()).ok_or_else(|| {
-        let names: Vec<_> = WAYS.iter().map(|way| way.name).collect();
+    known.map(|known| known.name.to_owned()).ok_or_else(|| {
+        let names: Vec<_> = PRE_TOKENIZERS.iter().map(|known| known.name).collect();
         let message = format!(
             "its pre_tokenizer ('{found}') is not one of the known ones ({}); specify its name (preTokenizer)",
             names.join(", ")

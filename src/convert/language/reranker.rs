@@ -5,8 +5,8 @@
 
 use super::chat_template;
 use super::files::{Files, bad};
-use super::hparams::Parameters;
-use super::metadata::Pairs;
+use super::hparams::HParams;
+use super::metadata::MetadataBuilder;
 use super::tokenizer::{TOKENIZER, id_of};
 use crate::container::safetensors::SafetensorsTensor;
 use crate::convert::folder::Folder;
@@ -34,8 +34,8 @@ pub(super) struct Reranker<'a> {
 
 /// Whether a model is a reranker, by its card or the name of its folder. Its name in config.json is ignored, because
 /// transformers, with which the script reads it, drops it.
-pub(super) fn is(files: &Files, folder: &Folder, parameters: &Parameters) -> bool {
-    if parameters.architecture.name != "qwen3" {
+pub(super) fn is(files: &Files, folder: &Folder, hparams: &HParams) -> bool {
+    if hparams.architecture.name != "qwen3" {
         return false;
     }
     let card = files.text("README.md").unwrap_or_default().to_ascii_lowercase();
@@ -49,8 +49,8 @@ impl<'a> Reranker<'a> {
     /// # Errors
     /// [`Code::UNSUPPORTED`] for a tokenizer without the two words, [`Code::MALFORMED`] if the output tensor does not
     /// have their rows.
-    pub fn of(files: &Files, folder: &'a Folder, parameters: &Parameters) -> Result<Self> {
-        let tied = parameters.flag("tie_word_embeddings");
+    pub fn of(files: &Files, folder: &'a Folder, hparams: &HParams) -> Result<Self> {
+        let tied = hparams.flag("tie_word_embeddings");
         let part = if tied { "embed_tokens" } else { "lm_head" };
         let head = folder.tensors().iter().find(|tensor| tensor.name.contains(part));
         let tokenizer = files.need(TOKENIZER)?;
@@ -89,7 +89,7 @@ impl<'a> Reranker<'a> {
 }
 
 /// Writes the metadata for using a reranker.
-pub(super) fn write(out: &mut Pairs) {
+pub(super) fn write(out: &mut MetadataBuilder) {
     out.u32("qwen3.pooling_type", POOLING_RANK);
     out.texts("qwen3.classifier.output_labels", ["yes", "no"].into_iter());
     chat_template::write_choices(std::iter::once(("rerank", TEMPLATE)), out);

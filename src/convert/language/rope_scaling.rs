@@ -4,13 +4,13 @@
 //! differ: the source uses torch's, which for some bases differ in the last bit from the correctly rounded ones here.
 //! For the base 500000 of all of Meta's models and heads of 64 and 128 there is no difference.
 
-use super::hparams::Parameters;
+use super::hparams::HParams;
 use crate::error::Result;
 use std::f32::consts::PI;
 
 /// One factor per pair of a head's columns, if the model has this RoPE scaling.
-pub(super) fn factors(parameters: &Parameters) -> Result<Option<Vec<f32>>> {
-    let Some(scaling) = parameters.llama3()? else { return Ok(None) };
+pub(super) fn factors(hparams: &HParams) -> Result<Option<Vec<f32>>> {
+    let Some(scaling) = hparams.llama3()? else { return Ok(None) };
     let [factor, low, high, length] = [scaling.factor, scaling.low, scaling.high, scaling.length].map(|x| x as f32);
     let (longest, shortest) = ((scaling.length / scaling.low) as f32, (scaling.length / scaling.high) as f32);
     let columns = (0..scaling.columns).step_by(2).map(|column| {

@@ -8,8 +8,8 @@
 //! Source: `_create_vocab_sentencepiece` and `LlamaHfVocab` of llama.cpp (MIT); `sentencepiece_model.proto` (Apache-2.0).
 
 use super::files::{Files, bad};
-use super::hparams::Parameters;
-use super::metadata::Pairs;
+use super::hparams::HParams;
+use super::metadata::MetadataBuilder;
 use super::tokenizer::{
     CONTROL, MAX_TOKENS, NORMAL, SETTINGS, TOKENIZER, UNUSED, USER_DEFINED, id_of, looks_special, settings,
 };
@@ -23,13 +23,13 @@ const BYTE: i32 = 6;
 
 /// Tokens with their scores and types.
 #[derive(Debug, Default)]
-pub(super) struct Pieces {
+pub(super) struct SentencePieceVocabulary {
     texts: Vec<String>,
     scores: Vec<f32>,
     types: Vec<i32>,
 }
 
-impl Pieces {
+impl SentencePieceVocabulary {
     fn push(&mut self, text: String, score: f32, kind: i32) {
         self.texts.push(text);
         self.scores.push(score);
@@ -50,7 +50,7 @@ impl Pieces {
     }
 
     /// Writes the tokens, scores and types.
-    pub fn write(&self, out: &mut Pairs) {
+    pub fn write(&self, out: &mut MetadataBuilder) {
         out.text("tokenizer.ggml.model", "llama");
         out.text("tokenizer.ggml.pre", "default");
         out.texts("tokenizer.ggml.tokens", self.texts.iter().map(String::as_str));
@@ -60,9 +60,9 @@ impl Pieces {
 }
 
 /// Reads the tokens of tokenizer.model, as many as the model has, and applies the added tokens.
-pub(super) fn of_model(bytes: &[u8], files: &Files, parameters: &Parameters) -> Result<Pieces> {
-    let count = parameters.tokens as usize;
-    let mut pieces = Pieces::default();
+pub(super) fn from_model(bytes: &[u8], files: &Files, hparams: &HParams) -> Result<SentencePieceVocabulary> {
+    let count = hparams.tokens as usize;
+    let mut pieces = SentencePieceVocabulary::default();
     for id in 0..count {
         pieces.push(format!("[PAD{id}]"), -10000.0, UNUSED);
     }
@@ -95,7 +95,7 @@ pub(super) fn of_model(bytes: &[u8], files: &Files, parameters: &Parameters) -> 
 }
 
 /// Whether a tokenizer.json has SentencePiece's tokens, as BPE with byte fallback.
-pub(super) fn are_in(tokenizer: &Value) -> bool {
+pub(super) fn is_used_by(tokenizer: &Value) -> bool {
     let model = tokenizer.get("model");
     let fallback = model.and_then(|model| model.get("byte_fallback")) == Some(&Value::Bool(true));
     let decoder = tokenizer.get("decoder").and_then(|decoder| decoder.get("type")).and_then(Value::as_str);
@@ -103,7 +103,7 @@ pub(super) fn are_in(tokenizer: &Value) -> bool {
 }
 
 /// Reads the tokens of such a tokenizer.json in order, followed by the added tokens.
-pub(super) fn of_json(tokenizer: &Value, files: &Files) -> Result<Pieces> {
+pub(super) fn from_json(tokenizer: &Value, files: &Files) -> Result<SentencePieceVocabulary> {
     let malformed = |message: &str| bad(TOKENIZER, Code::MALFORMED, message);
     let vocabulary = tokenizer.get("model").and_then(|model| model.get("vocab")).and_then(Value::as_object);
     let vocabulary = vocabulary.ok_or_else(|| malformed("its model has no vocab"))?;
@@ -120,7 +120,7 @@ pub(super) fn of_json(tokenizer: &Value, files: &Files) -> Result<Pieces> {
             format!("it contains token '{text}', which tokenizer.json does not have"),
         ));
     }
-    let mut pieces = Pieces::default();
+    let mut pieces = SentencePieceVocabulary::default();
     for text in base {
         let text = text.ok_or_else(|| malformed("two of its tokens have the same id"))?;
         let kind = if is_byte(text) {

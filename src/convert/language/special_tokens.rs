@@ -4,8 +4,8 @@
 
 use super::chat_template;
 use super::files::{Files, bad};
-use super::hparams::Parameters;
-use super::metadata::Pairs;
+use super::hparams::HParams;
+use super::metadata::MetadataBuilder;
 use super::tokenizer::{SETTINGS, TOKENIZER, content, settings};
 use crate::error::{Code, Result};
 use crate::json::Value;
@@ -154,23 +154,23 @@ impl<'a> Special<'a> {
 }
 
 /// Writes ids, flags, the chat template and the normalizer. Ids from `limit` on are omitted.
-pub(super) fn write(files: &Files, parameters: &Parameters, limit: Option<u64>, out: &mut Pairs) -> Result<()> {
-    write_kinds(files, parameters, USUAL.to_vec(), limit, &[], out)
+pub(super) fn write(files: &Files, hparams: &HParams, limit: Option<u64>, out: &mut MetadataBuilder) -> Result<()> {
+    write_kinds(files, hparams, USUAL.to_vec(), limit, &[], out)
 }
 
 /// Writes CodeLlama's additional tokens.
-pub(super) fn write_infill(files: &Files, parameters: &Parameters, out: &mut Pairs) -> Result<()> {
-    write_kinds(files, parameters, INFILL.iter().map(|(kind, _)| *kind).collect(), None, INFILL, out)
+pub(super) fn write_infill(files: &Files, hparams: &HParams, out: &mut MetadataBuilder) -> Result<()> {
+    write_kinds(files, hparams, INFILL.iter().map(|(kind, _)| *kind).collect(), None, INFILL, out)
 }
 
 /// Writes the requested kinds; `known` ids are used if no file states others.
 fn write_kinds(
     files: &Files,
-    parameters: &Parameters,
+    hparams: &HParams,
     kinds: Vec<&'static str>,
     limit: Option<u64>,
     known: &[(&'static str, u64)],
-    out: &mut Pairs,
+    out: &mut MetadataBuilder,
 ) -> Result<()> {
     let tokenizer = files.json(TOKENIZER).unwrap_or(&Value::Null);
     let has_settings =
@@ -210,7 +210,7 @@ fn write_kinds(
         }
     }
     for kind in &kinds {
-        match parameters.token_id(kind) {
+        match hparams.token_id(kind) {
             Some(id) if id < 0.0 => {
                 return Err(bad("config.json", Code::MALFORMED, format!("{kind}_token_id is {id}")));
             }

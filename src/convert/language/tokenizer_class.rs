@@ -5,7 +5,7 @@
 //! 5.24 (Apache-2.0).
 
 use super::files::Files;
-use super::hparams::Parameters;
+use super::hparams::HParams;
 use super::tokenizer::{SETTINGS, content, settings};
 use crate::json::Value;
 
@@ -33,7 +33,7 @@ const QWEN2_STEPS: &str = r"Split((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]
 
 /// A tokenizer class.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Class<'a> {
+pub(super) struct TokenizerClass<'a> {
     /// The name without `Fast`; `None` if no file names it.
     name: Option<&'a str>,
     defaults: &'static [(&'static str, &'static str)],
@@ -43,9 +43,9 @@ pub(super) struct Class<'a> {
     pub known: bool,
 }
 
-impl<'a> Class<'a> {
-    pub fn of(files: &'a Files, parameters: &Parameters) -> Class<'a> {
-        let kind = parameters.architecture.model_type;
+impl<'a> TokenizerClass<'a> {
+    pub fn of(files: &'a Files, hparams: &HParams) -> TokenizerClass<'a> {
+        let kind = hparams.architecture.model_type;
         let stated = settings(files, "tokenizer_class").and_then(Value::as_str);
         let stated = stated.or_else(|| files.json("config.json")?.get("tokenizer_class")?.as_str());
         // A class implemented by the folder's own code is not used, and then no other class is forced either.
@@ -58,7 +58,7 @@ impl<'a> Class<'a> {
         let generic = stated.is_some_and(|stated| GENERIC.contains(&stated)) && name != Some(QWEN2);
         let builder = BUILDERS.iter().find(|(known, _)| name == Some(*known));
         let known = generic || builder.is_some() || name.is_none();
-        Class { name, defaults: builder.map_or(&[], |(_, defaults)| *defaults), generic, known }
+        TokenizerClass { name, defaults: builder.map_or(&[], |(_, defaults)| *defaults), generic, known }
     }
 
     /// The name for error messages.
@@ -90,7 +90,7 @@ impl<'a> Class<'a> {
 
 /// The tokens that have a role. The padding token may be named where padding is configured, and a class may have a
 /// default.
-pub(super) fn named<'a>(files: &'a Files, tokenizer: &'a Value, class: Option<Class>) -> Vec<&'a str> {
+pub(super) fn named<'a>(files: &'a Files, tokenizer: &'a Value, class: Option<TokenizerClass>) -> Vec<&'a str> {
     const NAMES: &[&str] = &["bos", "eos", "unk", "sep", "pad", "cls", "mask"];
     let stated = |name: &str| settings(files, &format!("{name}_token")).and_then(content);
     let padding = || tokenizer.get("padding")?.get("pad_token")?.as_str();

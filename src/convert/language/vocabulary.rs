@@ -1,12 +1,12 @@
 //! tokenizer.json to tokens, their types and merges.
 
 use super::files::{Files, bad};
-use super::hparams::Parameters;
-use super::metadata::Pairs;
+use super::hparams::HParams;
+use super::metadata::MetadataBuilder;
 use super::tokenizer::{
     CONTROL, MAX_TOKENS, NORMAL, SETTINGS, TOKENIZER, UNUSED, USER_DEFINED, looks_special, settings,
 };
-use super::tokenizer_class::{Class, named};
+use super::tokenizer_class::{TokenizerClass, named};
 use super::{added_tokens, pre_tokenizer, sentencepiece, special_tokens};
 use crate::error::{Code, Result};
 use crate::json::Value;
@@ -26,46 +26,46 @@ struct Added<'a> {
 /// # Errors
 /// [`Code::UNSUPPORTED`] for a tokenizer other than byte-level BPE, SentencePiece or WordPiece, or with a pre-tokenizer
 /// that llama.cpp has no name for; [`Code::MALFORMED`] for one without tokens or with more tokens than the model.
-pub(super) fn write(files: &Files, parameters: &Parameters, out: &mut Pairs) -> Result<()> {
-    let architecture = parameters.architecture;
-    if parameters.tokens > MAX_TOKENS {
-        let message = format!("vocab_size is {}; the limit is {MAX_TOKENS}", parameters.tokens);
+pub(super) fn write(files: &Files, hparams: &HParams, out: &mut MetadataBuilder) -> Result<()> {
+    let architecture = hparams.architecture;
+    if hparams.tokens > MAX_TOKENS {
+        let message = format!("vocab_size is {}; the limit is {MAX_TOKENS}", hparams.tokens);
         return Err(bad("config.json", Code::TOO_LARGE, message).with("limit", MAX_TOKENS));
     }
     if architecture.encoder {
-        out.u32("tokenizer.ggml.token_type_count", parameters.token_types()? as u32);
+        out.u32("tokenizer.ggml.token_type_count", hparams.token_types()? as u32);
     } else if architecture.sized {
         write_space(files, out)?;
     }
     let limit = if let Some(model) = files.model.filter(|_| !architecture.encoder) {
-        let pieces = sentencepiece::of_model(model, files, parameters)?;
+        let pieces = sentencepiece::from_model(model, files, hparams)?;
         pieces.write(out);
         Some(pieces.len())
     } else {
         let tokenizer = files.need(TOKENIZER)?;
-        let class = Class::of(files, parameters);
+        let class = TokenizerClass::of(files, hparams);
         added_tokens::check(files, tokenizer, class)?;
-        if architecture.sized && sentencepiece::are_in(tokenizer) {
-            let pieces = sentencepiece::of_json(tokenizer, files)?;
+        if architecture.sized && sentencepiece::is_used_by(tokenizer) {
+            let pieces = sentencepiece::from_json(tokenizer, files)?;
             pieces.write(out);
             Some(pieces.len())
         } else {
-            let tokens = write_tokens(files, tokenizer, parameters, class, out)?;
+            let tokens = write_tokens(files, tokenizer, hparams, class, out)?;
             architecture.encoder.then_some(tokens)
         }
     };
-    special_tokens::write(files, parameters, limit, out)?;
-    if architecture.sized && parameters.tokens == 32016 {
-        special_tokens::write_infill(files, parameters, out)?; // the script recognizes CodeLlama by its number of tokens
+    special_tokens::write(files, hparams, limit, out)?;
+    if architecture.sized && hparams.tokens == 32016 {
+        special_tokens::write_infill(files, hparams, out)?; // the script recognizes CodeLlama by its number of tokens
     }
-    if architecture.sized && parameters.tokens == 49152 {
+    if architecture.sized && hparams.tokens == 49152 {
         out.bool("tokenizer.ggml.add_bos_token", false); // as in the script, for small Granite models
     }
     Ok(())
 }
 
 /// Writes whether a space is prepended to a text, and rejects tokenizers that the script reads differently.
-fn write_space(files: &Files, out: &mut Pairs) -> Result<()> {
+fn write_space(files: &Files, out: &mut MetadataBuilder) -> Result<()> {
     if settings(files, "tokenizer_class").and_then(Value::as_str) == Some("HybridDNATokenizer") {
         return Err(bad(SETTINGS, Code::UNSUPPORTED, "HybridDNATokenizer is not supported"));
     }
@@ -84,11 +84,11 @@ fn write_space(files: &Files, out: &mut Pairs) -> Result<()> {
 fn write_tokens(
     files: &Files,
     tokenizer: &Value,
-    parameters: &Parameters,
-    class: Class,
-    out: &mut Pairs,
+    hparams: &HParams,
+    class: TokenizerClass,
+    out: &mut MetadataBuilder,
 ) -> Result<u64> {
-    let word_pieces = parameters.architecture.encoder;
+    let word_pieces = hparams.architecture.encoder;
     let expected = if word_pieces { "WordPiece" } else { "BPE" };
     let model = tokenizer.get("model").filter(|model| model.get("type").and_then(Value::as_str) == Some(expected));
     let model = model.ok_or_else(|| bad(TOKENIZER, Code::UNSUPPORTED, format!("its model is not {expected}")))?;
@@ -96,7 +96,7 @@ fn write_tokens(
         let message = "it has SentencePiece's tokens (byte_fallback), which this architecture does not support";
         return Err(bad(TOKENIZER, Code::UNSUPPORTED, message));
     }
-    let (mut tokens, types) = tokens(files, tokenizer, class, model, parameters.tokens)?;
+    let (mut tokens, types) = tokens(files, tokenizer, class, model, hparams.tokens)?;
     if word_pieces {
         for (token, _) in tokens.iter_mut().zip(&types).filter(|(_, kind)| **kind != CONTROL) {
             // llama.cpp marks the start of words instead of their continuation.
@@ -116,7 +116,7 @@ fn write_tokens(
 /// Tokens and their types, by id.
 type Tokens = (Vec<String>, Vec<i32>);
 
-fn tokens(files: &Files, tokenizer: &Value, class: Class, model: &Value, count: u64) -> Result<Tokens> {
+fn tokens(files: &Files, tokenizer: &Value, class: TokenizerClass, model: &Value, count: u64) -> Result<Tokens> {
     let malformed = |message: String| bad(TOKENIZER, Code::MALFORMED, message);
     let vocabulary = model.get("vocab").and_then(Value::as_object);
     let vocabulary = vocabulary.ok_or_else(|| malformed("its model has no vocab".to_owned()))?;
@@ -191,7 +191,7 @@ fn byte_of(letter: char) -> Option<u8> {
     (0..=255u32).filter(|byte| !printable(*byte)).nth(index).map(|byte| byte as u8)
 }
 
-fn write_merges(files: &Files, model: &Value, out: &mut Pairs) -> Result<()> {
+fn write_merges(files: &Files, model: &Value, out: &mut MetadataBuilder) -> Result<()> {
     let malformed = |index: usize| bad(TOKENIZER, Code::MALFORMED, format!("merge {index} is not a pair of strings"));
     let merges = model.get("merges").and_then(Value::as_list).unwrap_or(&[]);
     let mut texts: Vec<String> = Vec::with_capacity(merges.len());

@@ -19,7 +19,7 @@ pub(in crate::format) const SHIFT: f32 = 0.125;
 const SHIFTED: [[f32; 3]; 2] = [[-1.0 + SHIFT, SHIFT, 1.0 + SHIFT], [-1.0 - SHIFT, -SHIFT, 1.0 - SHIFT]];
 
 /// The grid and the shifted levels of its digits.
-pub struct Ternary {
+pub struct Iq1Search {
     lattice: Lattice<4, 3>,
     levels: [Levels<4>; 2],
 }
@@ -65,11 +65,11 @@ pub fn weigh(x: &Super, importance: Option<&Super>) -> Super {
     )
 }
 
-impl Ternary {
+impl Iq1Search {
     /// Builds the grid of a set, with the neighbours at the `shells` smallest distances.
     pub fn new(set: &[u64], shells: usize) -> Self {
         let levels = SHIFTED.map(|levels| Lattice::<4, 3>::levels(|digit| levels[usize::from(digit)]));
-        Ternary { lattice: Lattice::new(set, shells), levels }
+        Iq1Search { lattice: Lattice::new(set, shells), levels }
     }
 
     /// The index of a point on the grid.

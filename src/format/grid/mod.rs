@@ -29,9 +29,9 @@ pub(super) use signs::{SignsAndScale, even_signs, write_signed};
 pub(super) use iq1_search::{SHIFT, cut_halves, cut_whole, weigh};
 
 use crate::lanes::{Best, Lanes};
-use iq1_search::Ternary;
+use iq1_search::Iq1Search;
 use points::{digits, keys};
-use search::Odd;
+use search::CodebookSearch;
 use std::sync::LazyLock;
 
 /// The `D` levels of each point of a grid. `N` is a power of two, so a masked index needs no bounds check. Floats can
@@ -53,18 +53,23 @@ pub(super) static IQ3_XXS: Levels<f32, 4, 256> =
 pub(super) static IQ3_S: Levels<f32, 4, 512> = LazyLock::new(|| levels(&points::IQ3_S, &[1, 3, 5, 7, 9, 11, 13, 15]));
 
 /// The IQ2_XXS grid for its encoder: 0.25 MB.
-pub(super) static ODD_IQ2_XXS: LazyLock<Odd<4, 3>> = LazyLock::new(|| Odd::new(&points::IQ2_XXS, 2));
+pub(super) static SEARCH_IQ2_XXS: LazyLock<CodebookSearch<4, 3>> =
+    LazyLock::new(|| CodebookSearch::new(&points::IQ2_XXS, 2));
 /// The IQ2_XS grid for its encoder: 0.4 MB.
-pub(super) static ODD_IQ2_XS: LazyLock<Odd<4, 3>> = LazyLock::new(|| Odd::new(&points::IQ2_XS, 2));
+pub(super) static SEARCH_IQ2_XS: LazyLock<CodebookSearch<4, 3>> =
+    LazyLock::new(|| CodebookSearch::new(&points::IQ2_XS, 2));
 /// The IQ2_S grid for its encoder: 0.1 MB.
-pub(super) static ODD_IQ2_S: LazyLock<Odd<4, 3>> = LazyLock::new(|| Odd::new(&points::IQ2_S, 1));
+pub(super) static SEARCH_IQ2_S: LazyLock<CodebookSearch<4, 3>> =
+    LazyLock::new(|| CodebookSearch::new(&points::IQ2_S, 1));
 /// The IQ3_XXS grid for its encoder: 0.1 MB.
-pub(super) static ODD_IQ3_XXS: LazyLock<Odd<2, 8>> = LazyLock::new(|| Odd::new(&points::IQ3_XXS, 2));
+pub(super) static SEARCH_IQ3_XXS: LazyLock<CodebookSearch<2, 8>> =
+    LazyLock::new(|| CodebookSearch::new(&points::IQ3_XXS, 2));
 /// The IQ3_S grid for its encoder: 0.1 MB.
-pub(super) static ODD_IQ3_S: LazyLock<Odd<2, 8>> = LazyLock::new(|| Odd::new(&points::IQ3_S, 3));
+pub(super) static SEARCH_IQ3_S: LazyLock<CodebookSearch<2, 8>> =
+    LazyLock::new(|| CodebookSearch::new(&points::IQ3_S, 3));
 
 /// The IQ1 grid for its encoders: 0.7 MB.
-pub(super) static TERNARY: LazyLock<Ternary> = LazyLock::new(|| Ternary::new(&points::IQ1, 3));
+pub(super) static SEARCH_IQ1: LazyLock<Iq1Search> = LazyLock::new(|| Iq1Search::new(&points::IQ1, 3));
 
 /// An F16 NaN, used as the scale of a block for whose weights no grid point is near.
 pub(super) const NAN: [u8; 2] = 0x7e00u16.to_le_bytes();

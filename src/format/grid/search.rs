@@ -32,8 +32,8 @@ pub struct Codes {
     pub live: [bool; SUPER / 16],
 }
 
-/// A grid whose levels are the odd numbers.
-pub struct Odd<const H: usize, const R: usize> {
+/// Searches a codebook whose levels are the odd numbers.
+pub struct CodebookSearch<const H: usize, const R: usize> {
     lattice: Lattice<H, R>,
     levels: Levels<H>,
     /// The neighbours in quads, for points with four digits.
@@ -46,8 +46,8 @@ struct Fit {
     points: [Point; POINTS],
 }
 
-impl<const H: usize, const R: usize> Odd<H, R> {
-    /// Builds the grid of a set, with the neighbours at the `shells` smallest distances.
+impl<const H: usize, const R: usize> CodebookSearch<H, R> {
+    /// Builds the search tables of a set, with the neighbours at the `shells` smallest distances.
     pub fn new(set: &[u64], shells: usize) -> Self {
         let levels = Lattice::<H, R>::levels(|digit| f32::from(2 * digit + 1));
         let lattice = Lattice::new(set, shells);
@@ -58,7 +58,7 @@ impl<const H: usize, const R: usize> Odd<H, R> {
                 [low[0], low[1], high[0], high[1]].map(|level| level as u8)
             })
         });
-        Odd { lattice, levels, quads }
+        CodebookSearch { lattice, levels, quads }
     }
 
     /// Encodes 256 weights, `W` per scale. `None` where ggml gives up because no point is near.

@@ -241,7 +241,7 @@ impl Rows {
         let Rows { columns, importance, mean_square, .. } = self;
         let (columns, importance, mean_square) = (*columns as usize, importance.as_deref(), *mean_square);
         let encoded = Tile { bytes, from, to, columns, importance, mean_square, permuted_head_rows: 0 }.encode(None)?;
-        let mut decoded = crate::validation::zeros(weights.len())?;
+        let mut decoded = crate::allocation::zeros(weights.len())?;
         codec.decode(&encoded, &mut decoded)?;
         Ok((weights, Some(decoded)))
     }

@@ -22,7 +22,7 @@ pub use measure::{Bins, Extent, Measure, Measured, Refusal, Rows};
 pub use tensor::{AnalyzedTensor, NextStep, Step};
 
 use super::report::ErrorFigures;
-use super::small_map::Map;
+use super::small_map::SmallMap;
 use super::tiles::{TILE_WEIGHTS, bytes_of};
 use crate::analysis::ErrorSums;
 use crate::container::imatrix::ImportanceMatrix;
@@ -93,11 +93,11 @@ struct Entry {
 }
 
 /// A tensor with strata in flight.
-struct Begun {
+struct PartialTensor {
     /// The number of strata that are not measured.
     left: usize,
     /// The results by stratum, and whether it was measured with slow formats.
-    results: Map<usize, (bool, Vec<Outcome>)>,
+    results: SmallMap<usize, (bool, Vec<Outcome>)>,
 }
 
 /// A row longer than a tile, whose mean square some formats need.
@@ -108,11 +108,11 @@ struct LongRow {
     summed: u64,
     /// `None` for a row with weights that are not finite.
     sum: Option<f32>,
-    under_way: bool,
+    in_flight: bool,
 }
 
 /// What a step in flight is part of.
-enum UnderWay {
+enum InFlight {
     Stratum {
         tensor: usize,
         index: usize,
@@ -138,8 +138,8 @@ pub struct Analysis {
     rest: std::iter::Peekable<std::iter::Enumerate<std::vec::IntoIter<Stratum>>>,
     row: Option<LongRow>,
     last_id: u64,
-    under_way: Map<u64, UnderWay>,
-    begun: Map<usize, Begun>,
+    in_flight: SmallMap<u64, InFlight>,
+    partial: SmallMap<usize, PartialTensor>,
 }
 
 impl Analysis {
@@ -161,8 +161,8 @@ impl Analysis {
             rest: Vec::new().into_iter().enumerate().peekable(),
             row: None,
             last_id: 0,
-            under_way: Map::new(),
-            begun: Map::new(),
+            in_flight: SmallMap::new(),
+            partial: SmallMap::new(),
         })
     }
 
@@ -214,8 +214,8 @@ impl Analysis {
             let Some(entry) = self.entries.get(self.next_tensor) else { return Ok(NextStep::Finished) };
             let strata = if entry.sampled > 0 { entry.tensor.strata(self.sample) } else { Vec::new() };
             if !strata.is_empty() {
-                let (left, results) = (strata.len(), Map::new());
-                self.begun.insert(self.next_tensor, Begun { left, results });
+                let (left, results) = (strata.len(), SmallMap::new());
+                self.partial.insert(self.next_tensor, PartialTensor { left, results });
             }
             self.rest = strata.into_iter().enumerate().peekable();
             self.next_tensor += 1;
@@ -238,13 +238,13 @@ impl Analysis {
         let slow = stratum.slow;
         let formats = self.codecs_of(slow).map(|codec| codec.name.to_owned()).collect();
         let measure = Measure::Errors(rows, formats);
-        let id = self.begin(UnderWay::Stratum { tensor, index, slow });
+        let id = self.begin(InFlight::Stratum { tensor, index, slow });
         Ok(NextStep::Step(Step { id, tensor, ranges: stratum.ranges, measure }))
     }
 
-    fn begin(&mut self, under_way: UnderWay) -> u64 {
+    fn begin(&mut self, in_flight: InFlight) -> u64 {
         self.last_id += 1;
-        self.under_way.insert(self.last_id, under_way);
+        self.in_flight.insert(self.last_id, in_flight);
         self.last_id
     }
 
@@ -266,21 +266,21 @@ impl Analysis {
         let first = stratum.ranges.first().map_or(0, |(offset, _)| *offset);
         let offset = first.saturating_sub(bytes_of(from, stratum.column));
         if self.row.as_ref().is_none_or(|row| (row.tensor, row.offset) != (tensor, offset)) {
-            self.row = Some(LongRow { tensor, offset, summed: 0, sum: Some(0.0), under_way: false });
+            self.row = Some(LongRow { tensor, offset, summed: 0, sum: Some(0.0), in_flight: false });
         }
         let Some(row) = &mut self.row else { return ControlFlow::Continue(None) };
         let Some(sum) = row.sum else { return ControlFlow::Continue(None) };
-        if row.under_way {
+        if row.in_flight {
             return ControlFlow::Break(NextStep::Wait);
         }
         let weights = TILE_WEIGHTS.min(row_length - row.summed);
         if weights == 0 {
             return ControlFlow::Continue(Some(mean_square(sum, row_length)));
         }
-        row.under_way = true;
+        row.in_flight = true;
         let ranges = vec![(offset + bytes_of(from, row.summed), bytes_of(from, weights))];
         let measure = Measure::Squares { from: from.name.to_owned(), sum };
-        let id = self.begin(UnderWay::Row { weights });
+        let id = self.begin(InFlight::Row { weights });
         ControlFlow::Break(NextStep::Step(Step { id, tensor, ranges, measure }))
     }
 
@@ -289,14 +289,14 @@ impl Analysis {
     /// # Errors
     /// [`Code::ARGUMENT`] for a step that is not in flight or another kind of result.
     pub fn complete(&mut self, id: u64, found: Measured) -> Result<Option<(usize, bool)>> {
-        match (self.under_way.remove(id), found) {
-            (Some(UnderWay::Row { weights }), Measured::Squares(sum)) => {
+        match (self.in_flight.remove(id), found) {
+            (Some(InFlight::Row { weights }), Measured::Squares(sum)) => {
                 if let Some(row) = &mut self.row {
-                    (row.sum, row.summed, row.under_way) = (sum, row.summed + weights, false);
+                    (row.sum, row.summed, row.in_flight) = (sum, row.summed + weights, false);
                 }
                 Ok(None)
             }
-            (Some(UnderWay::Stratum { tensor, index, slow }), Measured::Errors(outcomes)) => {
+            (Some(InFlight::Stratum { tensor, index, slow }), Measured::Errors(outcomes)) => {
                 Ok(Some((tensor, self.add_outcomes(tensor, index, slow, outcomes))))
             }
             _ => Err(Error::new(Code::ARGUMENT, format!("step {id} is not in flight")).with("id", id)),
@@ -305,16 +305,16 @@ impl Analysis {
 
     /// Adds the results of a stratum; returns whether it was the tensor's last one.
     fn add_outcomes(&mut self, tensor: usize, index: usize, slow: bool, outcomes: Vec<Outcome>) -> bool {
-        let Some(mut begun) = self.begun.remove(tensor) else { return false };
-        begun.results.insert(index, (slow, outcomes));
-        begun.left -= 1;
-        if begun.left > 0 {
-            self.begun.insert(tensor, begun);
+        let Some(mut partial) = self.partial.remove(tensor) else { return false };
+        partial.results.insert(index, (slow, outcomes));
+        partial.left -= 1;
+        if partial.left > 0 {
+            self.partial.insert(tensor, partial);
             return false;
         }
         let mut all: Vec<Outcome> = vec![Ok(ErrorSums::default()); self.codecs.len()];
         // In the order of the tensor, because the order of a sum affects its last bits.
-        for (slow, outcomes) in begun.results.values() {
+        for (slow, outcomes) in partial.results.values() {
             let measured = |codec: &&Codec| *slow || Effort::of(codec.name) <= Effort::Low;
             let places = self.codecs.iter().zip(&mut all).filter(|(codec, _)| measured(codec));
             for ((_, sum), outcome) in places.zip(outcomes) {
