@@ -261,3 +261,26 @@ fn rejects_unwritable_outputs_before_any_work() {
     quantize_file(&model, &long, &recipe("Q4_0"), &options(|_| {})).unwrap();
     assert!(long.is_file());
 }
+
+/// The disk is real where the test may mount one; elsewhere the unit tests of `src/fs/target.rs` have made-up ones.
+#[cfg(target_os = "linux")]
+#[test]
+fn rejects_an_output_larger_than_the_free_space_before_any_work() {
+    let folder = Folder::new();
+    let (model, disk) = (folder.model(), folder.at("disk"));
+    fs::create_dir(&disk).unwrap();
+    let mount = std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=2m", "none"]).arg(&disk).output();
+    let mounted = mount.is_ok_and(|output| output.status.success());
+    // The file of F32 has 16 MB; without a small disk it fits, and both outcomes are checked.
+    let out = disk.join("out.gguf");
+    let result = quantize_file(&model, &out, &recipe("F32"), &options(|options| options.resume = true));
+    let left = fs::read_dir(&disk).unwrap().count();
+    if mounted {
+        assert!(std::process::Command::new("umount").arg(&disk).status().unwrap().success());
+        let error = result.unwrap_err();
+        assert_eq!((error.code(), left), (Code::NO_SPACE, 0));
+        assert!(error.message().contains("bytes, but the disk has only"), "{error}");
+    } else {
+        assert_eq!((result.unwrap().size > 2 << 20, left), (true, 1));
+    }
+}

@@ -17,6 +17,7 @@
 mod errors;
 mod file_identity;
 mod folder;
+mod free_space;
 mod inference;
 mod model;
 mod open;

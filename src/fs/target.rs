@@ -5,6 +5,7 @@
 
 use super::errors::system;
 use super::file_identity::{destination, folder_of};
+use super::free_space;
 use super::partial_file::{INTERRUPTED, is_alive, is_owner, new_owner, short_name};
 use crate::error::{Code, Error, Result};
 use crate::job::{MAX_JOURNAL_BYTES, Write};
@@ -136,6 +137,11 @@ impl Target {
         journal.sync_data()
     }
 
+    /// The bytes of the partial file that already take space, not counting holes.
+    fn bytes_on_disk(&self) -> u64 {
+        self.part.metadata().map_or(0, |found| allocated(&found))
+    }
+
     fn flush(&self) -> Result<()> {
         let flush = || {
             // The file of the earlier run may be longer.
@@ -150,6 +156,18 @@ impl Target {
     fn place(&self) -> Result<()> {
         fs::rename(&self.unfinished.part, &self.last).map_err(|error| system(&error, "cannot complete", &self.path))
     }
+}
+
+#[cfg(unix)]
+fn allocated(found: &fs::Metadata) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    // In units of 512 bytes, whatever the block size of the file system is.
+    found.blocks().saturating_mul(512)
+}
+
+#[cfg(not(unix))]
+fn allocated(found: &fs::Metadata) -> u64 {
+    found.len()
 }
 
 /// Checks in advance for errors that would otherwise occur only at the final rename.
@@ -193,7 +211,8 @@ impl Targets {
     /// Prepares the output; with `resume`, takes over an interrupted run and returns its journal.
     ///
     /// # Errors
-    /// I/O errors; [`Code::BUSY`] if a live run is writing the file.
+    /// I/O errors; [`Code::BUSY`] if a live run is writing the file; [`Code::NO_SPACE`] if the files do not fit on the
+    /// disk.
     pub fn open(files: &[(PathBuf, u64)], resume: bool) -> Result<(Targets, Option<Vec<u8>>)> {
         let mut targets = Targets(Vec::new());
         match targets.open_all(files, resume) {
@@ -222,7 +241,21 @@ impl Targets {
             }
             self.0.push(taken.map_or_else(|| Target::create(path, *size), Ok)?);
         }
+        self.check_space(free_space::free_bytes)?;
         Ok(journal)
+    }
+
+    /// Checks that all files fit on their disks, given the free bytes of a folder.
+    fn check_space(&self, free_bytes: impl Fn(&Path) -> Option<u64>) -> Result<()> {
+        let mut needed: Vec<(&Path, &Path, u64)> = Vec::new();
+        for target in &self.0 {
+            let (folder, more) = (folder_of(&target.last), target.size.saturating_sub(target.bytes_on_disk()));
+            match needed.iter_mut().find(|(known, ..)| *known == folder) {
+                Some((.., sum)) => *sum = sum.saturating_add(more),
+                None => needed.push((folder, &target.path, more)),
+            }
+        }
+        needed.into_iter().try_for_each(|(folder, path, sum)| free_space::check(path, sum, free_bytes(folder)))
     }
 
     /// Discards what was taken over.
@@ -321,6 +354,11 @@ impl Targets {
     /// Releases the output, keeping what is done for a later run to resume.
     pub fn suspend(self) {
         for target in &self.0 {
+            if target.part.metadata().is_ok_and(|found| found.len() == 0) {
+                // Nothing is done yet.
+                target.unfinished.remove();
+                continue;
+            }
             // The owner is alive as long as this process, but has finished with the file, so the file is given to
             // nobody.
             let _ = Unfinished::of(&target.last, INTERRUPTED).take(&target.unfinished);
@@ -375,4 +413,33 @@ fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
         done += std::os::windows::fs::FileExt::seek_write(file, &bytes[done..], offset + done as u64)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_files_of_an_output_must_fit_together() {
+        let folder = std::env::temp_dir().join(format!("quantpress-target-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let files = [(folder.join("a"), 1 << 20), (folder.join("b"), 1 << 20)];
+        let (targets, _) = Targets::open(&files, false).unwrap();
+        assert!(targets.check_space(|_| Some(2 << 20)).is_ok() && targets.check_space(|_| None).is_ok());
+        let error = targets.check_space(|_| Some((2 << 20) - 1)).unwrap_err();
+        assert_eq!((error.code(), error.details()[1].clone()), (Code::NO_SPACE, ("needed", (2u64 << 20).into())));
+        // What is on disk already needs no more space.
+        let bytes = vec![1; 1 << 20];
+        targets.write(&Write { file: 0, offset: 0, bytes }).unwrap();
+        targets.0[0].part.sync_all().unwrap();
+        assert!(targets.check_space(|_| Some(1 << 20)).is_ok());
+        targets.abort();
+        for resume in [false, true] {
+            let huge = [(folder.join("a"), u64::MAX / 2)];
+            let Err(error) = Targets::open(&huge, resume) else { panic!("no disk has so much space") };
+            assert_eq!(error.code(), Code::NO_SPACE);
+            assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+        }
+        fs::remove_dir_all(&folder).unwrap();
+    }
 }
