@@ -4,6 +4,7 @@ use std::fmt;
 
 /// The category of an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Kind {
     /// The bytes of a file or of a serialized structure are invalid.
     Format,

@@ -55,7 +55,7 @@
 //! allocation   interning   tagged_enum         fallible allocation; shared strings; deserializing enums with fields
 //! ```
 
-pub mod allocation;
+mod allocation;
 pub mod error;
 pub mod half;
 #[cfg(feature = "models")]
@@ -64,11 +64,11 @@ pub mod interning;
 pub mod json;
 pub mod lanes;
 pub mod round;
-pub mod serialization;
+mod serialization;
 mod sort;
 #[cfg(feature = "serde")]
 mod tagged_enum;
-pub mod validation;
+mod validation;
 
 pub mod affine;
 pub mod container;

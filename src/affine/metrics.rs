@@ -43,6 +43,7 @@ pub fn quantization_mse(original: &[f32], decoded: &[f32]) -> Result<f64> {
 
 /// The error and size of one granularity.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct GranularityError {
     /// Which values shared a scale.
     pub granularity: QuantGranularity,

@@ -80,6 +80,7 @@ fn sum(values: impl Iterator<Item = f64>) -> f64 {
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "camelCase"))]
+#[non_exhaustive]
 pub struct OutlierImpact {
     /// The percentile above which magnitudes were clipped.
     pub threshold: f64,

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "camelCase"))]
+#[non_exhaustive]
 pub struct ScaleSensitivity {
     /// Mean squared error with the given parameters.
     pub original_mse: f64,
@@ -76,6 +77,7 @@ fn scaled(params: &QuantParams, factor: f64) -> Result<QuantParams> {
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "camelCase"))]
+#[non_exhaustive]
 pub struct BitWidthError {
     /// Bits per code.
     pub bits: u8,

@@ -200,6 +200,7 @@ fn every_scheme() -> Vec<Scheme> {
 /// The loss of one bit width compared with eight bits.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub struct BitWidthDegradation {
     /// Bits per code.
     pub bits: u8,

@@ -65,6 +65,7 @@ pub struct ReportedTensor {
 
 /// The hashes of a tensor's data in the output.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct TensorHashes {
     /// SHA-256.
     pub sha256: HashValue<32>,
@@ -177,6 +178,7 @@ impl Finished {
 /// column.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub struct ErrorFigures {
     /// RMS error `sqrt(mean e^2)`, in the unit of the weights.
     pub rmse: f64,

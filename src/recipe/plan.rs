@@ -8,6 +8,7 @@ use crate::nf4::TailLayout;
 
 /// The plan of a conversion: everything that is decided before the first weight is read.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Plan {
     /// The files of the output with their final headers: one, unless it is split. Tensor offsets are relative to the
     /// concatenation of all files.
@@ -24,6 +25,7 @@ pub struct Plan {
 
 /// The additional part of a plan for bitsandbytes' formats.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct BnbLayout {
     /// The data that follows the codes of each quantized tensor.
     pub layout: TailLayout,
@@ -123,6 +125,7 @@ impl Plan {
 
 /// One file of the output.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Shard {
     /// The header, padded to where tensor data begins. It can be written first, because it never changes later.
     pub header: Vec<u8>,

@@ -5,6 +5,7 @@ use crate::error::{Code, Error, Result};
 
 /// A preset.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Preset {
     /// The name in `llama-quantize`.
     pub name: &'static str,

@@ -15,6 +15,7 @@ pub struct Sampled<'a> {
 
 /// Neighbouring rows of one matrix of a tensor, or a piece of one row that is too long to be read at once.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Stratum {
     /// Offsets and lengths of their bytes in the source: several, where a conversion interleaves rows, since neighbours in its
     /// output are not neighbours in the source.

@@ -43,6 +43,7 @@ pub struct AccuracyBenchmark {
 /// Test accuracy after post-training quantization.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub struct PtqAccuracy {
     /// Bits of weights and activations.
     pub bits: u8,
@@ -57,6 +58,7 @@ pub struct PtqAccuracy {
 /// Test accuracy after quantization-aware training.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub struct QatAccuracy {
     /// Bits of weights and activations.
     pub bits: u8,
@@ -69,6 +71,7 @@ pub struct QatAccuracy {
 /// The result of the complete benchmark: the classifier, and its accuracy for each quantization.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub struct AccuracyReport {
     /// The number of training images.
     pub num_train: usize,

@@ -31,6 +31,7 @@ pub(super) struct Pair {
 
 /// One metadata pair.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct KeyValue<'a> {
     /// The key.
     pub key: &'a str,

@@ -18,6 +18,7 @@ pub struct Record<'a> {
 
 /// A complete header and the positions of all tensors.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct HeaderLayout {
     /// The header's bytes, padded to where tensor data begins.
     pub header: Vec<u8>,

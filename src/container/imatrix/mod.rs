@@ -29,6 +29,7 @@ pub struct ImportanceMatrix {
 
 /// The importance of one tensor's columns.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Entry {
     /// One importance per column, for each expert in turn.
     pub values: Vec<f32>,

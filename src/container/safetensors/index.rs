@@ -7,6 +7,7 @@ use crate::sort::sorted;
 
 /// The files of a model and the tensors in them.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Index {
     /// The file names, without duplicates, sorted.
     pub files: Vec<String>,

@@ -56,6 +56,7 @@ pub enum Budget {
 
 /// The resulting mix.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Mix {
     /// The preset of the recipe.
     pub preset: &'static str,
@@ -77,6 +78,7 @@ pub struct Mix {
 
 /// A tensor whose format was selected.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct MixedTensor {
     /// The name.
     pub name: String,
@@ -90,6 +92,7 @@ pub struct MixedTensor {
 
 /// The best preset that fits.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct NearestPreset {
     /// The name.
     pub name: &'static str,
