@@ -63,11 +63,13 @@ impl Writer {
     }
 
     /// A string, as a UTF-8 byte string.
+    #[cfg(feature = "models")]
     pub fn text(&mut self, text: &str) -> &mut Self {
         self.bytes(text.as_bytes())
     }
 
     /// An optional value, preceded by a boolean.
+    #[cfg(feature = "models")]
     pub fn option<T>(&mut self, value: Option<T>, write: impl FnOnce(&mut Self, T)) -> &mut Self {
         self.bool(value.is_some());
         if let Some(value) = value {
@@ -206,12 +208,14 @@ impl<'a> Reader<'a> {
     }
 
     /// Text.
+    #[cfg(feature = "models")]
     pub fn text(&mut self) -> Result<String> {
         let bytes = self.bytes()?;
         String::from_utf8(bytes).map_err(|_| self.malformed("text that is not UTF-8"))
     }
 
     /// A value, if there is one.
+    #[cfg(feature = "models")]
     pub fn option<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T>) -> Result<Option<T>> {
         if self.bool()? { read(self).map(Some) } else { Ok(None) }
     }

@@ -45,7 +45,7 @@ impl Task {
     /// Reads a serialized task.
     ///
     /// # Errors
-    /// As for [`Reader`].
+    /// `TRUNCATED`, `MAGIC`, `UNSUPPORTED` or `MALFORMED` for bytes of anything else.
     pub fn from_bytes(bytes: &[u8]) -> Result<Task> {
         let mut input = Reader::new(bytes, TASK, VERSION, "a task")?;
         let id = input.u64()?;
@@ -95,7 +95,7 @@ impl Findings {
     /// Reads serialized findings.
     ///
     /// # Errors
-    /// As for [`Reader`].
+    /// `TRUNCATED`, `MAGIC`, `UNSUPPORTED` or `MALFORMED` for bytes of anything else.
     pub fn from_bytes(bytes: &[u8]) -> Result<Findings> {
         let mut input = Reader::new(bytes, FOUND, VERSION, "the result of a task")?;
         let intact = input.bool()?;

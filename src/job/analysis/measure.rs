@@ -173,7 +173,7 @@ impl Measure {
     /// Reads a serialized measurement.
     ///
     /// # Errors
-    /// As for [`Reader`].
+    /// `TRUNCATED`, `MAGIC`, `UNSUPPORTED` or `MALFORMED` for bytes of anything else.
     pub fn from_bytes(bytes: &[u8]) -> Result<Measure> {
         let mut input = Reader::new(bytes, MEASURE, VERSION, "a measurement")?;
         let measure = match input.choice(&[0, 1, 2, 3], "kind of measurement")? {
@@ -284,7 +284,7 @@ impl Measured {
     /// Reads a serialized result.
     ///
     /// # Errors
-    /// As for [`Reader`].
+    /// `TRUNCATED`, `MAGIC`, `UNSUPPORTED` or `MALFORMED` for bytes of anything else.
     pub fn from_bytes(bytes: &[u8]) -> Result<Measured> {
         let mut input = Reader::new(bytes, MEASURED, VERSION, "the result of a measurement")?;
         let measured = match input.choice(&[0, 1, 2, 3], "kind of measurement")? {
