@@ -260,7 +260,7 @@ fn small_precise_and_odd_tensors_follow_comfyui_ggufs_rules() {
     assert_eq!(found, want);
     let shape = header.get("comfy.gguf.orig_shape.a.conv.weight").unwrap().as_array().unwrap();
     let dims: Vec<_> = shape.iter().map(|n| n.as_u64().unwrap()).collect();
-    assert_eq!((shape.element.name, dims), ("i32", vec![64, 4, 3, 3]));
+    assert_eq!((shape.element.name, dims), ("int32", vec![64, 4, 3, 3]));
     let five = header.get("comfy.gguf.orig_shape.a.five.weight").unwrap().as_array().unwrap();
     assert_eq!(five.len, 5);
 }
