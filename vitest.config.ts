@@ -41,7 +41,7 @@ export default defineConfig({
     // The tests import the package by name, like its users; internals are imported from ../../dist/.
     alias: [
       { find: /^quantpress$/, replacement: `${dist}node.js` },
-      { find: /^quantpress\/(slim|inline|worker)$/, replacement: `${dist}$1.js` },
+      { find: /^quantpress\/(slim|inline|bundle|worker)$/, replacement: `${dist}$1.js` },
     ],
   },
   test: {

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /**
- * The cost of the package before it does anything: size of the engine, and time until the first `quantize`.
+ * The cost of the package before it does anything: size of its modules, and time until the first `quantize`.
  *
  * `node benches/start.js` prints the results, `--record` writes them to `benches/results/start.md`. It measures dist/,
  * so run `npm run build` first. In Node each start is a separate process, compared with one that imports nothing; in
@@ -10,6 +10,7 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { brotliCompressSync } from 'node:zlib';
+import { MODULES } from '../tools/lib/engine.js';
 import { openPage } from './lib/chromium.js';
 import { report, table } from './lib/record.js';
 
@@ -17,7 +18,6 @@ const ROUNDS = 9;
 const WORK = `await quantpress.init();
   quantpress.quantize(new Float32Array(4096).fill(0.5), 'Q4_K');`;
 
-const wasm = readFileSync(new URL('../dist/quantpress.wasm', import.meta.url));
 const entry = new URL('../dist/node.js', import.meta.url).href;
 
 /** @param {number[]} values */
@@ -56,8 +56,10 @@ await browser.close();
 const kB = (/** @type {number} */ bytes) => `${(bytes / 1000).toFixed(0)} kB`;
 const ms = (/** @type {number} */ value) => `${value.toFixed(0)} ms`;
 const rows = [
-  ['engine', kB(wasm.length)],
-  ['engine after brotli', kB(brotliCompressSync(wasm).length)],
+  ...MODULES.map(({ name, file }) => {
+    const wasm = readFileSync(new URL(`../dist/${file}`, import.meta.url));
+    return [`module ${name}, after brotli`, `${kB(wasm.length)}, ${kB(brotliCompressSync(wasm).length)}`];
+  }),
   ['Node: to the first `quantize`, without the startup of Node', ms(median(node) - median(bare))],
   ['Node: startup alone', ms(median(bare))],
   ['Chromium: from `import()` to the first `quantize`', ms(median(chromium))],

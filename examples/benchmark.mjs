@@ -8,7 +8,7 @@ for (const result of runFullBenchmarkSuite(16_384, 1).sortedByQuality().slice(0,
   console.log(name.padEnd(48), `${bitsPerWeight.toFixed(3)} bits, ${sqnrDb.toFixed(2)} dB, ${encodeMs.toFixed(2)} ms`);
 }
 const digits = new Uint8Array(readFileSync(new URL('digits.bin', import.meta.url)));
-const report = runAccuracyBenchmark(digits);
+const report = await runAccuracyBenchmark(digits);
 const percent = (share) => `${(100 * share).toFixed(2)}%`;
 console.log(`digits: ${percent(report.originalAccuracy)} correct in floating point`);
 for (const { bits, accuracy } of report.qat) {

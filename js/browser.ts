@@ -1,7 +1,7 @@
-/** The entry for browsers and bundlers: the engine is in the same folder. */
+/** The entry for browsers and bundlers: the WebAssembly files are in the same folder. */
 
 import { readOptions } from './engine/options.js';
-import { INIT_OPTIONS, start, type InitOptions } from './engine/wasm.js';
+import { INIT_OPTIONS, placeOf, start, type InitOptions } from './engine/wasm.js';
 
 export * from './index.js';
 
@@ -11,6 +11,10 @@ export * from './index.js';
  * @throws {@link QuantpressError} if the WebAssembly file is not there or is something else.
  */
 export async function init(options: InitOptions = {}): Promise<void> {
-  const { wasm } = readOptions('init', INIT_OPTIONS, options);
-  return start(() => wasm ?? new URL('./quantpress.wasm', import.meta.url));
+  const { wasm, modules } = readOptions('init', INIT_OPTIONS, options);
+  return start(() => wasm ?? new URL('./quantpress.wasm', import.meta.url), {
+    model: placeOf(modules?.model ?? (() => new URL('./quantpress-model.wasm', import.meta.url))),
+    convert: placeOf(modules?.convert ?? (() => new URL('./quantpress-convert.wasm', import.meta.url))),
+    bench: placeOf(modules?.bench ?? (() => new URL('./quantpress-bench.wasm', import.meta.url))),
+  });
 }

@@ -8,7 +8,14 @@
  */
 
 export { QuantpressError, errorKinds, type ErrorCode, type ErrorDetails, type ErrorKind } from './engine/error.js';
-export { isReady, type InitOptions, type WasmInput } from './engine/wasm.js';
+export {
+  isReady,
+  type InitOptions,
+  type ModuleInput,
+  type ModuleInputs,
+  type WasmInput,
+  type WasmPlace,
+} from './engine/wasm.js';
 export * from './numerics/format.js';
 export {
   analyzeModel,

@@ -4,7 +4,7 @@
  * `wasm-unsafe-eval` and `worker-src blob:`.
  */
 
-import { wasm } from './inline-data.js';
+import { bench, convert, main, model } from './inline-data.js';
 import { worker } from './inline-worker.js';
 import { carryWorker } from './pool/thread.js';
 import { readOptions } from './engine/options.js';
@@ -16,5 +16,8 @@ export * from './index.js';
 export async function init(options: Record<string, never> = {}): Promise<void> {
   readOptions<object>('init', {}, options);
   carryWorker(worker);
-  return start(() => Uint8Array.from(atob(wasm), (char) => char.charCodeAt(0)));
+  return start(decoded(main), { model: decoded(model), convert: decoded(convert), bench: decoded(bench) });
 }
+
+/** A module from its text in base64. */
+const decoded = (text: string) => () => Uint8Array.from(atob(text), (char) => char.charCodeAt(0));

@@ -55,6 +55,12 @@
 //! allocation   interning   tagged_enum         fallible allocation; shared strings; deserializing enums with fields
 //! ```
 
+// The smaller WebAssembly modules export only some of the bindings that these items are for.
+#![cfg_attr(
+    any(feature = "bindings-model", feature = "bindings-convert", feature = "bindings-bench"),
+    allow(dead_code, unused_imports)
+)]
+
 mod allocation;
 pub mod error;
 pub mod half;
@@ -97,7 +103,10 @@ pub mod job;
 #[cfg(all(feature = "fs", not(target_arch = "wasm32")))]
 pub mod fs;
 
-#[cfg(all(feature = "bindings", target_arch = "wasm32"))]
+#[cfg(all(
+    any(feature = "bindings", feature = "bindings-model", feature = "bindings-convert", feature = "bindings-bench"),
+    target_arch = "wasm32"
+))]
 mod wasm;
 
 pub use affine::{dequantize_tensor, quantize_tensor};

@@ -2,13 +2,14 @@
 /**
  * Compares the size of the package with tests/package/size.json; `npm run size` updates that file.
  *
- * The list of files is compared exactly. Sizes may differ by one per cent; that of the engine by more with a different
+ * The list of files is compared exactly. Sizes may differ by one per cent; those of the modules by more with a different
  * compiler.
  */
 
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { brotliCompressSync, gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
+import { MODULES } from './lib/engine.js';
 import { at, output } from './lib/run.js';
 import { wasmToolchain } from './lib/rust.js';
 import { say, Stop, tool } from './lib/say.js';
@@ -25,20 +26,24 @@ const FILE = at('tests', 'package', 'size.json');
 /** @returns {Promise<Measures>} */
 async function measure() {
   const rustc = (await wasmToolchain()) === 'path' ? 'rustc' : '/usr/bin/rustc';
-  const wasm = readFileSync(at('dist', 'quantpress.wasm'));
   const listing = output('npm', ['pack', '--ignore-scripts', '--dry-run', '--json']);
   const [{ files }] = JSON.parse(listing ?? '[{}]');
   return {
     compiler: output(rustc, ['--version']) ?? '',
     sizes: {
-      'engine, raw': wasm.length,
-      'engine, brotli': brotliCompressSync(wasm).length,
+      ...Object.fromEntries(MODULES.flatMap(({ name, file }) => sizesOf(name, readFileSync(at('dist', file))))),
       "JavaScript of 'quantpress', minified, gzip": gzipSync(await bundle('browser.js')).length,
       "JavaScript of 'quantpress/worker', minified, gzip": gzipSync(await bundle('worker.js')).length,
     },
     files: files.map((/** @type {{ path: string }} */ { path }) => path).sort(),
   };
 }
+
+/** @param {string} name @param {Uint8Array} wasm */
+const sizesOf = (name, wasm) => [
+  [`module ${name}, raw`, wasm.length],
+  [`module ${name}, brotli`, brotliCompressSync(wasm).length],
+];
 
 /** @param {string} entry */
 async function bundle(entry) {
@@ -65,7 +70,7 @@ function compare(now) {
   ];
   for (const [name, size] of Object.entries(now.sizes)) {
     const before = known.sizes[name] ?? 0;
-    const tolerance = name.startsWith('engine') && known.compiler !== now.compiler ? 0.1 : 0.01;
+    const tolerance = name.startsWith('module') && known.compiler !== now.compiler ? 0.1 : 0.01;
     if (Math.abs(size - before) > before * tolerance) findings.push(`${name}: changed from ${before} to ${size} bytes`);
   }
   if (findings.length > 0) {

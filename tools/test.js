@@ -7,7 +7,7 @@
  * is there; the summary of the last runner ends the output.
  */
 
-import { buildEngine } from './lib/engine.js';
+import { buildEngine, MODULES } from './lib/engine.js';
 import { testInWasm } from './lib/engine-tests.js';
 import { buildJavaScript } from './lib/javascript.js';
 import { ensurePackages } from './lib/packages.js';
@@ -59,7 +59,11 @@ async function everything() {
   const deny = ['--', '--deny', 'warnings'];
   // Debian's compiler for WebAssembly comes without clippy, so the bindings are linted only with rustup's.
   const boundary =
-    (await wasmToolchain()) === 'path' ? [wasmClippy([...clippy, '--lib', '--features', 'bindings'], deny)] : [];
+    (await wasmToolchain()) === 'path'
+      ? MODULES.map(({ feature }) =>
+          wasmClippy([...clippy, '--lib', '--no-default-features', '--features', feature], deny),
+        )
+      : [];
   // Two chains with separate target folders, so that neither waits for the other's lock.
   const natively = [
     step('Rust format', 'cargo', ['fmt', '--check']),

@@ -4,7 +4,7 @@
  */
 
 import { breathe } from './platform.js';
-import { call } from './wasm.js';
+import { callModel } from './model.js';
 
 /** Objects of the engine that have a list of tensors. */
 interface Listed {
@@ -90,7 +90,7 @@ export class LazyTensors<T> implements Iterable<T> {
   constructor(listed: Listed, make: (columns: Columns) => T) {
     this.#listed = listed;
     this.#make = make;
-    this.length = call(() => listed.tensorCount);
+    this.length = callModel(() => listed.tensorCount);
   }
 
   /** The tensor at `index`, which is within the list. */
@@ -104,7 +104,7 @@ export class LazyTensors<T> implements Iterable<T> {
 
   slice(from: number, to: number): T[] {
     const end = Math.min(to, this.length);
-    const columns = new Columns(call(() => this.#listed.tensors(from, end)) as ColumnArrays);
+    const columns = new Columns(callModel(() => this.#listed.tensors(from, end)) as ColumnArrays);
     return Array.from({ length: Math.max(0, end - from) }, () => this.#make(columns));
   }
 
@@ -115,13 +115,13 @@ export class LazyTensors<T> implements Iterable<T> {
 
 /** Creates an object for each tensor of `listed`, and yields to the event loop between pieces of `step` tensors. */
 export async function tensorsOf<T>(listed: Listed, make: (columns: Columns) => T, step = STEP): Promise<T[]> {
-  const count = call(() => listed.tensorCount);
+  const count = callModel(() => listed.tensorCount);
   const tensors: T[] = [];
   const lists = new Lists();
   for (let from = 0; from < count; from += step) {
     if (from > 0) await breathe();
     const to = Math.min(from + step, count);
-    const columns = new Columns(call(() => listed.tensors(from, to)) as ColumnArrays, lists);
+    const columns = new Columns(callModel(() => listed.tensors(from, to)) as ColumnArrays, lists);
     for (let index = from; index < to; index++) tensors.push(make(columns));
   }
   return tensors;

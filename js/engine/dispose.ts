@@ -14,9 +14,9 @@ function symbolOf(name: 'dispose'): typeof Symbol.dispose {
 
 const released = /* @__PURE__ */ new WeakSet<object>();
 
-/** Frees an object of the engine; the second time nothing happens. */
-export function release(object: { free(): void }): void {
+/** Frees an object of the engine, or of the module that `within` calls; the second time nothing happens. */
+export function release(object: { free(): void }, within: (use: () => void) => void = call): void {
   if (released.has(object)) return;
   released.add(object);
-  call(() => object.free());
+  within(() => object.free());
 }

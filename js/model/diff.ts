@@ -12,6 +12,7 @@ import { createRunner, RUNNER_OPTIONS, type Runner, type RunnerOptions } from '.
 import { ReadAhead } from '../io/source/read-ahead.js';
 import { readExactly } from '../io/source/source.js';
 import { call, compiledModule } from '../engine/wasm.js';
+import { callModel } from '../engine/model.js';
 
 /** The argument of `onProgress` of {@link diffModels}. */
 export interface DiffProgress {
@@ -312,6 +313,6 @@ function placesOf({ metadata }: Model): Map<string, number> {
 /** Whether a value is bit-identical in both. */
 function isSameMetadata(a: Model, i: number, b: Model, j: number, key: string): boolean {
   const [x, y] = [a.header, b.header];
-  if ('sameMetadata' in x && 'sameMetadata' in y) return call(() => x.sameMetadata(i, y, j));
+  if ('sameMetadata' in x && 'sameMetadata' in y) return callModel(() => x.sameMetadata(i, y, j));
   return a.metadata.get(key)?.value === b.metadata.get(key)?.value;
 }

@@ -4,9 +4,10 @@
 
 import { addressOf, pathOf, plainPath, shown } from '../io/url.js';
 import { isBlob, isFileList, isUrl } from '../engine/brands.js';
-import type { ModelHeader, SafetensorsModel } from '../engine/bindings.js';
+import type { ModelHeader } from '../engine/model-bindings.js';
 import { QuantpressError } from '../engine/error.js';
 import type { FileReference } from '../io/file-identity.js';
+import { FolderModel } from './folder.js';
 import { readHeader, type FileHeader } from './header.js';
 import {
   BESIDE,
@@ -27,7 +28,7 @@ import { openInput, type SourceInput } from '../io/source/open.js';
 import type { UrlOptions } from '../io/source/url-options.js';
 import { readExactly, type Source } from '../io/source/source.js';
 import { systemError } from '../io/system-error.js';
-import { call } from '../engine/wasm.js';
+import { callModel, loadModelModule } from '../engine/model.js';
 
 /** Everything `openModel` takes: one file, several of one model in any order, or a folder. */
 export type ModelInput = SourceInput | readonly SourceInput[] | ChosenFiles | ChosenFolder;
@@ -51,7 +52,7 @@ export interface ChosenFolder {
 export interface OpenedModel {
   source: Source;
   container: FileHeader['container'];
-  header: ModelHeader | SafetensorsModel;
+  header: ModelHeader | FolderModel;
   version: number;
   alignment: number;
   headerBytes: number;
@@ -71,6 +72,7 @@ const NAMELESS = '';
 
 /** Opens the files of a model. If that fails, it closes everything it has opened. */
 export async function openFiles(input: ModelInput, options: UrlOptions): Promise<OpenedModel> {
+  await loadModelModule();
   const files = new Files(options, folderName(input));
   try {
     const folder = await candidatesOf(input);
@@ -92,7 +94,7 @@ class Files {
   readonly #beside = new Map<string, Uint8Array<ArrayBuffer>>();
   readonly #ggufs: { source: Source; header: ModelHeader }[] = [];
   readonly #safetensors: Source[] = [];
-  #folder: SafetensorsModel | undefined;
+  #folder: FolderModel | undefined;
   #headerBytes = 0;
 
   constructor(options: UrlOptions, name: string) {
@@ -113,8 +115,8 @@ class Files {
     const source = await this.#open(input);
     await this.#add(source);
     const [shard] = this.#ggufs;
-    const count = shard ? call(() => shard.header.splitCount) : 1;
-    if (name !== undefined && shard && count > 1 && call(() => shard.header.splitNumber) === 0) {
+    const count = shard ? callModel(() => shard.header.splitCount) : 1;
+    if (name !== undefined && shard && count > 1 && callModel(() => shard.header.splitNumber) === 0) {
       for (const other of shardNames(name, count).slice(1)) await this.#add(await this.#open(other));
     }
     // The names of other safetensors files do not show that the files next to them describe them.
@@ -168,11 +170,7 @@ class Files {
 
   /** Adds a file with tensors; `shard` says that it is known to belong to one model with others. */
   async #add(source: Source, shard = false): Promise<void> {
-    const folder = () => {
-      this.#folder ??= call((engine) => new engine.SafetensorsModel());
-      return this.#folder;
-    };
-    const header = await readHeader(source, folder, shard, this.#options.signal);
+    const header = await readHeader(source, () => this.#ofFolder(), shard, this.#options.signal);
     if (header.container === 'gguf') {
       this.#ggufs.push({ source, header: header.header });
     } else {
@@ -181,14 +179,21 @@ class Files {
     }
   }
 
+  /** The model that safetensors files are added to. */
+  async #ofFolder(): Promise<FolderModel> {
+    this.#folder ??= await FolderModel.create();
+    return this.#folder;
+  }
+
   /** The files that an index names, in its order. */
   async #addIndexed(index: Uint8Array, find: (file: string) => SourceInput): Promise<void> {
-    for (const file of call((engine) => engine.indexFiles(index)) as string[]) {
+    const folder = await this.#ofFolder();
+    for (const file of folder.indexFiles(index)) {
       await this.#add(await this.#open(find(file)), true).catch((error: unknown) => {
         throw ofFile(file, error);
       });
     }
-    call(() => this.#folder?.checkIndex(index));
+    folder.checkIndex(index);
   }
 
   /** The other files of a model's folder, if there are any. */
@@ -238,21 +243,21 @@ class Files {
   }
 
   #joinShards(): ModelHeader {
-    const numbered = this.#ggufs.map((shard) => ({ ...shard, number: call(() => shard.header.splitNumber) }));
+    const numbered = this.#ggufs.map((shard) => ({ ...shard, number: callModel(() => shard.header.splitNumber) }));
     const shards = numbered.sort((a, b) => a.number - b.number);
     // The engine takes ownership of the headers, whether it can join them or not.
     this.#ggufs.splice(0);
-    const header = call((engine) => engine.ModelHeader.join(shards.map((shard) => shard.header)));
+    const header = callModel((engine) => engine.ModelHeader.join(shards.map((shard) => shard.header)));
     this.#ggufs.push(...shards.map(({ source }) => ({ source, header })));
     return header;
   }
 
-  async #finishFolder(header: SafetensorsModel): Promise<OpenedModel> {
-    for (const [name, bytes] of this.#beside) call(() => header.addFile(name, bytes));
-    call(() => header.setName(this.#name));
+  async #finishFolder(header: FolderModel): Promise<OpenedModel> {
+    for (const [name, bytes] of this.#beside) header.addFile(name, bytes);
+    header.setName(this.#name);
     const files = join(this.#safetensors);
-    const made = [call(() => header.generated())];
-    const ranges = call(() => header.repeated());
+    const made = [header.generated()];
+    const ranges = header.repeated();
     for (let at = 0; at + 1 < ranges.length; at += 2) {
       made.push(await readExactly(files, ranges[at] ?? 0, ranges[at + 1] ?? 0, this.#options.signal));
     }

@@ -1,11 +1,12 @@
 /** Reads the header of one file of a model, as much as the engine asks for. */
 
-import type { HeaderParser, ModelHeader, SafetensorsModel } from '../engine/bindings.js';
+import type { HeaderParser, ModelHeader } from '../engine/model-bindings.js';
 import { release } from '../engine/dispose.js';
 import { QuantpressError } from '../engine/error.js';
 import { breathe } from '../engine/platform.js';
+import type { FolderModel } from './folder.js';
 import { readInto, type Source } from '../io/source/source.js';
-import { call } from '../engine/wasm.js';
+import { callModel } from '../engine/model.js';
 
 /** The size of the first read: enough for the header of a model with a small vocabulary. */
 const FIRST_READ = 1 << 18;
@@ -13,7 +14,7 @@ const FIRST_READ = 1 << 18;
 /** The engine's header of a file. A safetensors file has been added to the model it belongs to. */
 export type FileHeader =
   | { container: 'gguf'; header: ModelHeader }
-  | { container: 'safetensors'; header: SafetensorsModel; headerBytes: number };
+  | { container: 'safetensors'; header: FolderModel; headerBytes: number };
 
 /** Bytes that are copied to the engine at once, and tensors that it reads at once: some milliseconds. */
 const PIECE = 1 << 20;
@@ -26,7 +27,7 @@ const TENSORS = 8192;
  */
 export async function readHeader(
   source: Source,
-  folder: () => SafetensorsModel,
+  folder: () => Promise<FolderModel>,
   shard: boolean,
   signal?: AbortSignal,
 ): Promise<FileHeader> {
@@ -34,7 +35,7 @@ export async function readHeader(
   await readInto(source, start, 0, signal);
   if (!isSafetensors(start)) return { container: 'gguf', header: await readGguf(source, start, signal) };
   for (let prefix = start; ; ) {
-    const result = addSafetensors(folder(), prefix, source.size, shard);
+    const result = addSafetensors(await folder(), prefix, source.size, shard);
     if (typeof result !== 'number') return result;
     const longer = new Uint8Array(nextSize(source, prefix.length, result));
     longer.set(prefix);
@@ -44,7 +45,7 @@ export async function readHeader(
 }
 
 async function readGguf(source: Source, start: Uint8Array<ArrayBuffer>, signal?: AbortSignal): Promise<ModelHeader> {
-  const parser = call((engine) => new engine.HeaderParser(source.size));
+  const parser = callModel((engine) => new engine.HeaderParser(source.size));
   try {
     let bytes = start;
     for (let read = 0; ; ) {
@@ -56,22 +57,22 @@ async function readGguf(source: Source, start: Uint8Array<ArrayBuffer>, signal?:
       await readInto(source, bytes, read, signal);
     }
   } finally {
-    release(parser);
+    release(parser, callModel);
   }
 }
 
 async function add(parser: HeaderParser, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
-  call(() => parser.reserve(bytes.length));
+  callModel(() => parser.reserve(bytes.length));
   for (let at = 0; at < bytes.length; at += PIECE) {
     if (at > 0) await breathe();
-    call(() => parser.add(bytes.subarray(at, at + PIECE)));
+    callModel(() => parser.add(bytes.subarray(at, at + PIECE)));
   }
 }
 
 /** The header, or how many bytes of the file are needed for it. */
 async function parsed(parser: HeaderParser): Promise<ModelHeader | number> {
   for (;;) {
-    const result = call(() => parser.step(TENSORS)) as ModelHeader | number | undefined;
+    const result = callModel(() => parser.step(TENSORS)) as ModelHeader | number | undefined;
     if (result !== undefined) return result;
     await breathe();
   }
@@ -86,13 +87,8 @@ function nextSize({ size }: Source, read: number, needed: number): number {
   });
 }
 
-function addSafetensors(
-  header: SafetensorsModel,
-  prefix: Uint8Array,
-  size: number,
-  shard: boolean,
-): FileHeader | number {
-  const { needed, dataStart } = call(() => header.add(prefix, size, shard)) as { needed?: number; dataStart: number };
+function addSafetensors(header: FolderModel, prefix: Uint8Array, size: number, shard: boolean): FileHeader | number {
+  const { needed, dataStart } = header.add(prefix, size, shard);
   return needed ?? { container: 'safetensors', header, headerBytes: dataStart };
 }
 

@@ -4,7 +4,7 @@
  */
 
 import { expectText } from '../engine/check.js';
-import type { ImportanceMatrix } from '../engine/bindings.js';
+import type { ImportanceMatrix } from '../engine/model-bindings.js';
 import { QuantpressError } from '../engine/error.js';
 import type { FileReference } from '../io/file-identity.js';
 import { hashOf, sha256 } from '../engine/hash.js';
@@ -13,7 +13,7 @@ import { openInput, type SourceInput } from '../io/source/open.js';
 import { dispose, release } from '../engine/dispose.js';
 import { readExactly } from '../io/source/source.js';
 import { URL_OPTIONS, type UrlOptions } from '../io/source/url-options.js';
-import { call } from '../engine/wasm.js';
+import { callModel, loadModelModule } from '../engine/model.js';
 
 /** An open importance matrix, or anything that can be opened as one. */
 export type ImportanceInput = Importance | SourceInput;
@@ -53,18 +53,18 @@ export class Importance {
 
   /** The tensors it contains. */
   entries(): ImportanceEntry[] {
-    return call(() => this.matrix.entries()) as ImportanceEntry[];
+    return callModel(() => this.matrix.entries()) as ImportanceEntry[];
   }
 
   /** The vector of a tensor, or the vectors of a stack of matrices one after the other. */
   get(name: string): Float32Array<ArrayBuffer> | undefined {
     expectText('name', name);
-    return call(() => this.matrix.get(name)) as Float32Array<ArrayBuffer> | undefined;
+    return callModel(() => this.matrix.get(name)) as Float32Array<ArrayBuffer> | undefined;
   }
 
   /** Frees its memory in the engine; the matrix can no longer be used. A second call does nothing. */
   free(): void {
-    release(this.matrix);
+    release(this.matrix, callModel);
   }
 
   /** {@link free}, for `using`. */
@@ -87,6 +87,7 @@ const MAX_IMPORTANCE_BYTES = 2 ** 31 - 1;
 export async function openImportance(input: ImportanceInput, options: UrlOptions = {}): Promise<Importance> {
   const given = readOptions('openImportance', URL_OPTIONS, options);
   if (input instanceof Importance) return input;
+  await loadModelModule();
   const source = await openInput(input, given);
   try {
     const { size, name } = source;
@@ -97,7 +98,7 @@ export async function openImportance(input: ImportanceInput, options: UrlOptions
     const bytes = await readExactly(source, 0, size, given.signal);
     await source.check?.();
     return new Importance(
-      call((engine) => engine.ImportanceMatrix.parse(bytes)),
+      callModel((engine) => engine.ImportanceMatrix.parse(bytes)),
       hashOf(sha256(), bytes),
       (await source.files?.()) ?? [],
       name,

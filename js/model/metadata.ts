@@ -1,8 +1,9 @@
 /** Metadata of a model file: small values are loaded at once, large ones are read on access. */
 
-import type { ModelHeader, SafetensorsModel } from '../engine/bindings.js';
+import type { ModelHeader } from '../engine/model-bindings.js';
 import { QuantpressError } from '../engine/error.js';
-import { call } from '../engine/wasm.js';
+import { callModel } from '../engine/model.js';
+import type { FolderModel } from './folder.js';
 
 /**
  * A metadata value, discriminated by `type`, which has the names of the GGUF specification. The element type of an array
@@ -79,11 +80,11 @@ const HEAD = 64;
 type Element = string | number | bigint | boolean | NestedArray;
 
 /** The header of an open model; throws if it has been closed. */
-type Opened = () => ModelHeader | SafetensorsModel;
+type Opened = () => ModelHeader | FolderModel;
 
 /** @internal The metadata of a model, in the order of the file. */
 export function readMetadata(opened: Opened): Map<string, MetadataValue> {
-  const parts = call(() => opened().metadata()) as unknown[];
+  const parts = callModel(() => opened().metadata()) as unknown[];
   const metadata = new Map<string, MetadataValue>();
   for (let at = 0; at + 3 < parts.length; at += 4) {
     const [key, type, length, value] = parts.slice(at, at + 4) as [string, string, number | undefined, unknown];
@@ -116,11 +117,11 @@ class Pair {
   }
 
   text(): string {
-    return call(() => this.#header().metadataText(this.#index)) as string;
+    return callModel(() => this.#header().metadataText(this.#index)) as string;
   }
 
   items(from: number, to: number): Element[] {
-    const items = call(() => this.#header().metadataItems(this.#index, from, to)) as Element[] | Float64Array;
+    const items = callModel(() => this.#header().metadataItems(this.#index, from, to)) as Element[] | Float64Array;
     return items instanceof Float64Array ? Array.from(items) : items;
   }
 

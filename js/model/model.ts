@@ -3,17 +3,19 @@
 import { expectArray, expectFloats, expectLength, expectOffset, expectText } from '../engine/check.js';
 import { LazyTensors, tensorsOf, type Columns } from '../engine/columns.js';
 import { release } from '../engine/dispose.js';
-import type { ModelHeader, SafetensorsModel } from '../engine/bindings.js';
+import type { ModelHeader } from '../engine/model-bindings.js';
 import { QuantpressError } from '../engine/error.js';
 import type { FileReference } from '../io/file-identity.js';
 import { dequantizeInto, formats, type Format, type FormatName } from '../numerics/format.js';
 import { readMetadata, type MetadataValue } from './metadata.js';
 import { rowsIn } from './shape.js';
+import type { FolderModel } from './folder.js';
 import { openFiles, type ModelInput, type OpenedModel } from './files.js';
 import { readOptions, signal, type ReaderTable } from '../engine/options.js';
 import { URL_OPTIONS, type UrlOptions } from '../io/source/url-options.js';
 import { readExactly, type Source } from '../io/source/source.js';
 import { call } from '../engine/wasm.js';
+import { callModel } from '../engine/model.js';
 
 /** The type of stored weights: every format, and the types of safetensors files. */
 export type SourceType = FormatName | 'F8_E4M3' | 'F8_E5M2' | 'BOOL' | 'U8' | 'U16' | 'U32' | 'U64';
@@ -94,7 +96,7 @@ export class Model {
   /** @internal The files it was read from, including sidecar files. */
   readonly reads: readonly FileReference[];
   /** @internal Its header in the engine. */
-  readonly header: ModelHeader | SafetensorsModel;
+  readonly header: ModelHeader | FolderModel;
 
   #tensors: readonly TensorInfo[] | undefined;
   #byName: ReadonlyMap<string, TensorInfo> | undefined;
@@ -202,11 +204,11 @@ export class Model {
   /** Closes the source and frees the engine's memory: large metadata values can no longer be read. */
   async close(): Promise<void> {
     this.#closed = true;
-    release(this.header);
+    release(this.header, callModel);
     await this.source.close?.();
   }
 
-  #open(): ModelHeader | SafetensorsModel {
+  #open(): ModelHeader | FolderModel {
     if (!this.#closed) return this.header;
     throw new QuantpressError('ARGUMENT', 'the model is closed; read large metadata values before that', {});
   }
@@ -242,7 +244,7 @@ export async function openModel(input: ModelInput, options: UrlOptions = {}): Pr
     return new Model(opened, await tensorsOf(header, readerOf(opened.container)));
   } catch (error) {
     // Nothing owns what was opened.
-    release(header);
+    release(header, callModel);
     if (source !== input) await source.close?.();
     throw error;
   }

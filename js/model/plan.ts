@@ -3,7 +3,7 @@
 import { expectInstance } from '../engine/check.js';
 import { tensorsOf, type Columns } from '../engine/columns.js';
 import { dispose, release } from '../engine/dispose.js';
-import type { ModelPlan } from '../engine/bindings.js';
+import type { ModelPlan } from '../engine/model-bindings.js';
 import type { FileReference } from '../io/file-identity.js';
 import type { FormatName } from '../numerics/format.js';
 import { openImportance, type ImportanceInput } from './importance.js';
@@ -11,6 +11,7 @@ import { Model, type SourceType } from './model.js';
 import { readOptions, unchecked, type ReaderTable } from '../engine/options.js';
 import { engineRecipe, isFourBit, readRecipe, type PresetName, type Recipe } from './recipe.js';
 import { call } from '../engine/wasm.js';
+import { callModel } from '../engine/model.js';
 import type { PlannedShard, PlannedTensor } from './planned.js';
 
 export type { PlannedShard, PlannedTensor } from './planned.js';
@@ -81,23 +82,23 @@ export class Plan {
 
   /** The files that are written: one, unless the recipe splits the output. */
   shards(): PlannedShard[] {
-    return call(() => this.#plan.shards()) as PlannedShard[];
+    return callModel(() => this.#plan.shards()) as PlannedShard[];
   }
 
   /** The whole header of the output file, or of the first of several. */
   header(): Uint8Array<ArrayBuffer> {
-    return call(() => this.#plan.header()) as Uint8Array<ArrayBuffer>;
+    return callModel(() => this.#plan.header()) as Uint8Array<ArrayBuffer>;
   }
 
   /** The importance of a tensor's columns: one vector, or one for each matrix of a stack. */
   importance(index: number): Float32Array<ArrayBuffer> | undefined {
     if (!this.tensors[index]?.hasImportance) return undefined;
-    return call(() => this.#plan.importance(index)) as Float32Array<ArrayBuffer> | undefined;
+    return callModel(() => this.#plan.importance(index)) as Float32Array<ArrayBuffer> | undefined;
   }
 
   /** Frees its memory in the engine; the plan can no longer be used. A second call does nothing. */
   free(): void {
-    release(this.#plan);
+    release(this.#plan, callModel);
   }
 
   /** {@link free}, for `using`. */
@@ -134,7 +135,7 @@ export async function makePlan(
   try {
     return new Plan(plan, await tensorsOf(plan, plannedOf), facts);
   } catch (error) {
-    release(plan);
+    release(plan, callModel);
     throw error;
   }
 }
@@ -152,11 +153,11 @@ export async function makeEnginePlan(
   const whole = { ...engineRecipe(given), dryRun };
   const split = !isFourBit(given) && (given.splitMaxSize !== undefined || given.keepSplit === true);
   const facts = { split, plain: given.plain === true, imatrix: '', reads: [] };
-  if (options.imatrix === undefined) return { plan: call(() => model.header.plan(whole)), facts };
+  if (options.imatrix === undefined) return { plan: callModel(() => model.header.plan(whole)), facts };
   const importance = await openImportance(options.imatrix);
   try {
     const { matrix, name, hash, reads } = importance;
-    return { plan: call(() => model.header.plan(whole, matrix, name)), facts: { ...facts, imatrix: hash, reads } };
+    return { plan: callModel(() => model.header.plan(whole, matrix, name)), facts: { ...facts, imatrix: hash, reads } };
   } finally {
     if (importance !== options.imatrix) importance.free();
   }

@@ -10,7 +10,7 @@ import { weightsIn } from './shape.js';
 import { callback, readOptions, signal as signalReader, type Reader, type ReaderTable } from '../engine/options.js';
 import { breathe } from '../engine/platform.js';
 import { ReadAhead } from '../io/source/read-ahead.js';
-import { call } from '../engine/wasm.js';
+import { callModel } from '../engine/model.js';
 
 /** The argument of `onProgress` of {@link verifyModel}. */
 export interface VerifyProgress {
@@ -124,7 +124,7 @@ export async function verifyModel(model: Model, options: VerifyOptions = {}): Pr
 
 /** @internal The tensors of a model that the programs which run its architecture cannot read. */
 export function unreadable({ header }: Model): Problem[] {
-  return 'unreadable' in header ? (call(() => header.unreadable()) as Problem[]) : [];
+  return 'unreadable' in header ? (callModel(() => header.unreadable()) as Problem[]) : [];
 }
 
 /** One tensor, piece by piece. */

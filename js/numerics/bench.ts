@@ -15,7 +15,8 @@ import {
   wrongType,
 } from '../engine/check.js';
 import { dispose, release } from '../engine/dispose.js';
-import type { AccuracyBenchmark as EngineBenchmark } from '../engine/bindings.js';
+import { callBench, loadBench } from '../engine/bench.js';
+import type { AccuracyBenchmark as EngineBenchmark } from '../engine/bench-bindings.js';
 import { count, offset, readOptions, type ReaderTable } from '../engine/options.js';
 import { readScheme, type CompleteScheme, type Scheme } from './scheme.js';
 import { call } from '../engine/wasm.js';
@@ -346,42 +347,49 @@ export interface AccuracyReport {
 export class AccuracyBenchmark {
   readonly #engine: EngineBenchmark;
 
+  private constructor(engine: EngineBenchmark) {
+    this.#engine = engine;
+  }
+
   /**
+   * Trains the classifier. The first call loads the module `quantpress-bench.wasm`.
+   *
    * @param digits - The file `examples/digits.bin` of the repository.
    * @throws `MAGIC`, `TRUNCATED`, `MALFORMED` for another file, `RANGE` for options.
    */
-  constructor(digits: Uint8Array, options: AccuracyOptions = {}) {
+  static async train(digits: Uint8Array, options: AccuracyOptions = {}): Promise<AccuracyBenchmark> {
     expectBytes('digits', digits);
     const given = readOptions('AccuracyBenchmark', OPTIONS, options);
-    this.#engine = call((engine) => new engine.AccuracyBenchmark(digits, given));
+    await loadBench();
+    return new AccuracyBenchmark(callBench((engine) => new engine.AccuracyBenchmark(digits, given)));
   }
 
   /** Test accuracy in floating point. */
   get originalAccuracy(): number {
-    return call(() => this.#engine.originalAccuracy());
+    return callBench(() => this.#engine.originalAccuracy());
   }
 
   /** Quantizes the trained classifier without further training. */
   ptq(bits: number, method: CalibrationMethod): PtqAccuracy {
     expectBits(bits);
     const chosen = methodReader('method', method);
-    return call(() => this.#engine.ptq(bits, chosen)) as PtqAccuracy;
+    return callBench(() => this.#engine.ptq(bits, chosen)) as PtqAccuracy;
   }
 
   /** Continues training a copy of the classifier with fake quantization and learned steps. */
   qat(bits: number): QatAccuracy {
     expectBits(bits);
-    return call(() => this.#engine.qat(bits)) as QatAccuracy;
+    return callBench(() => this.#engine.qat(bits)) as QatAccuracy;
   }
 
   /** All bit widths, all methods. */
   report(): AccuracyReport {
-    return call(() => this.#engine.report()) as AccuracyReport;
+    return callBench(() => this.#engine.report()) as AccuracyReport;
   }
 
   /** Frees its memory in the engine; the benchmark can no longer be used. A second call does nothing. */
   free(): void {
-    release(this.#engine);
+    release(this.#engine, callBench);
   }
 
   /** {@link free}, for `using`. */
@@ -396,9 +404,9 @@ export function calibrationMethods(): CalibrationMethod[] {
 }
 
 /** Trains, quantizes in every way, and reports. Takes seconds. */
-export function runAccuracyBenchmark(digits: Uint8Array, options: AccuracyOptions = {}): AccuracyReport {
+export async function runAccuracyBenchmark(digits: Uint8Array, options: AccuracyOptions = {}): Promise<AccuracyReport> {
   const given = readOptions('runAccuracyBenchmark', OPTIONS, options);
-  const benchmark = new AccuracyBenchmark(digits, given);
+  const benchmark = await AccuracyBenchmark.train(digits, given);
   try {
     return benchmark.report();
   } finally {

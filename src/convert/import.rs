@@ -1,19 +1,35 @@
 //! Planning the conversion of a safetensors model with any preset.
+//!
+//! The two halves can run in different instances of the engine: [`ImportSpec::run`] needs the folder, [`Imported::plan`]
+//! needs only the serialized result.
 
 use super::bnb;
 use super::folder::{Float, Folder};
 use crate::container::gguf::{Header, TensorType};
 use crate::container::imatrix::ImportanceMatrix;
 use crate::error::{Code, Error, Result};
-use crate::recipe::{self, Plan, Recipe};
+use crate::recipe::{self, BnbRequest, Plan, Recipe};
+use crate::serialization::{Reader, Writer};
+
+const IMPORT: [u8; 4] = *b"QPIM";
+const VERSION: u8 = 1;
 
 /// The presets that only convert: the results of `convert_hf_to_gguf.py --outtype`.
 const FLOATS: &[TensorType] = &[TensorType::F32, TensorType::F16, TensorType::BF16];
 
-/// How a recipe imports a model as GGUF. It is the same for most recipes, and importing a language model takes as long
-/// as reading its vocabulary.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ImportSpec {
+/// What a recipe needs from a folder. It is the same for most recipes, and importing a language model takes as long as
+/// reading its vocabulary.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ImportSpec {
+    /// The model's header as GGUF.
+    Gguf(GgufImport),
+    /// A plan for bitsandbytes' formats.
+    Bnb(BnbRequest),
+}
+
+/// How a model is imported as GGUF.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GgufImport {
     float: Float,
     /// Whether the result is written as it is, without quantizing it.
     pass_through: bool,
@@ -22,61 +38,153 @@ pub struct ImportSpec {
     plain: bool,
 }
 
+/// The result of an [`ImportSpec`].
+#[derive(Clone, Debug)]
+pub enum Imported {
+    /// The model's header as GGUF; whether it is written as it is.
+    Gguf {
+        /// The header; tensor offsets refer to the safetensors files.
+        header: Box<Header>,
+        /// Whether the result is written as it is, without quantizing it.
+        pass_through: bool,
+    },
+    /// A plan for bitsandbytes' formats.
+    Bnb(Box<Plan>),
+}
+
 impl ImportSpec {
-    /// F32, F16 and BF16 convert a model to that dtype. Every other preset quantizes the result of a conversion that
+    /// F32, F16 and BF16 convert a model to that dtype. Every other GGUF preset quantizes the result of a conversion that
     /// keeps each tensor's own precision, so nothing is rounded twice.
     ///
     /// # Errors
-    /// [`Code::ARGUMENT`] for options of bitsandbytes' formats.
-    pub fn from_recipe(recipe: &Recipe) -> Result<ImportSpec> {
-        recipe::check_bnb_options(recipe, false)?;
+    /// [`Code::ARGUMENT`] for options that the preset does not have.
+    pub fn from_recipe(recipe: &Recipe, importance: bool) -> Result<ImportSpec> {
+        if let Some(request) = BnbRequest::of(recipe, importance)? {
+            return Ok(ImportSpec::Bnb(request));
+        }
         let (pre_tokenizer, plain) = (recipe.pre_tokenizer.clone(), recipe.plain);
-        Ok(match FLOATS.iter().find(|dtype| dtype.name.eq_ignore_ascii_case(&recipe.preset)) {
+        Ok(ImportSpec::Gguf(match FLOATS.iter().find(|dtype| dtype.name.eq_ignore_ascii_case(&recipe.preset)) {
             Some(dtype) if asks_no_more(recipe) => {
-                ImportSpec { float: Float::Of(*dtype), pass_through: true, pre_tokenizer, plain }
+                GgufImport { float: Float::Of(*dtype), pass_through: true, pre_tokenizer, plain }
             }
-            _ => ImportSpec { float: Float::Source, pass_through: false, pre_tokenizer, plain },
-        })
+            _ => GgufImport { float: Float::Source, pass_through: false, pre_tokenizer, plain },
+        }))
     }
 
-    /// Converts the model's header to GGUF.
+    /// Imports the model.
     ///
     /// # Errors
-    /// As for [`Folder::to_gguf`] or [`Folder::to_plain`]; [`Code::NO_DATA`] for a model without tensors.
-    pub fn header(&self, folder: &Folder) -> Result<Header> {
+    /// As for [`Folder::to_gguf`], [`Folder::to_plain`] and planning bitsandbytes' formats; [`Code::NO_DATA`] for a model
+    /// without tensors.
+    pub fn run(&self, folder: &Folder) -> Result<Imported> {
+        let GgufImport { float, pass_through, pre_tokenizer, plain } = match self {
+            ImportSpec::Bnb(request) => {
+                return Ok(Imported::Bnb(Box::new(bnb::plan(folder, request)?)));
+            }
+            ImportSpec::Gguf(import) => import,
+        };
         if folder.tensors().is_empty() {
             return Err(Error::new(Code::NO_DATA, "the model has no tensors"));
         }
-        if self.plain {
-            return folder.to_plain(self.float);
-        }
-        folder.to_gguf(self.float, self.pre_tokenizer.as_deref())
+        let header =
+            if *plain { folder.to_plain(*float)? } else { folder.to_gguf(*float, pre_tokenizer.as_deref())? };
+        Ok(Imported::Gguf { header: Box::new(header), pass_through: *pass_through })
     }
 
-    /// Plans the recipe for an imported header.
+    /// Serializes the request.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Writer::new(IMPORT, VERSION);
+        match self {
+            ImportSpec::Gguf(GgufImport { float, pass_through, pre_tokenizer, plain }) => {
+                let dtype = match float {
+                    Float::Source => None,
+                    Float::Of(dtype) => Some(dtype.index()),
+                };
+                out.u8(0).option(dtype, |out, dtype| {
+                    out.u8(dtype);
+                });
+                out.bool(*pass_through).bool(*plain).option(pre_tokenizer.as_ref(), |out, name| {
+                    out.text(name);
+                });
+            }
+            ImportSpec::Bnb(BnbRequest { dtype, double_quant, excluded }) => {
+                out.u8(1).u8(dtype.index()).bool(*double_quant).count(excluded.len());
+                excluded.iter().for_each(|module| {
+                    out.text(module);
+                });
+            }
+        }
+        out.finish()
+    }
+
+    /// Reads a serialized request.
     ///
     /// # Errors
-    /// As for [`recipe::plan`].
-    pub fn plan(&self, header: &Header, recipe: &Recipe, importance: Option<&ImportanceMatrix>) -> Result<Plan> {
-        if self.pass_through {
-            recipe::plan_pass_through(header, recipe)
+    /// As for [`Reader`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<ImportSpec> {
+        let mut input = Reader::new(bytes, IMPORT, VERSION, "an import")?;
+        let import = if input.choice(&[false, true], "kind of import")? {
+            let (dtype, double_quant, mut excluded) = (tensor_type(&mut input)?, input.bool()?, Vec::new());
+            for _ in 0..input.count()? {
+                excluded.push(input.text()?);
+            }
+            ImportSpec::Bnb(BnbRequest { dtype, double_quant, excluded })
         } else {
-            recipe::plan(header, recipe, importance)
-        }
+            let float = input.option(tensor_type)?.map_or(Float::Source, Float::Of);
+            let (pass_through, plain, pre_tokenizer) = (input.bool()?, input.bool()?, input.option(Reader::text)?);
+            ImportSpec::Gguf(GgufImport { float, pass_through, pre_tokenizer, plain })
+        };
+        input.finish()?;
+        Ok(import)
     }
 }
 
-/// Plans the conversion of a model to GGUF or to bitsandbytes' formats, combining [`ImportSpec::header`] and
-/// [`ImportSpec::plan`].
+fn tensor_type(input: &mut Reader<'_>) -> Result<TensorType> {
+    let index = input.u8()?;
+    TensorType::at(index).ok_or_else(|| input.malformed(format!("tensor type {index}")))
+}
+
+impl Imported {
+    /// Plans the recipe that was imported for.
+    ///
+    /// # Errors
+    /// As for [`recipe::plan`].
+    pub fn plan(&self, recipe: &Recipe, importance: Option<&ImportanceMatrix>) -> Result<Plan> {
+        match self {
+            Imported::Gguf { header, pass_through: true } => recipe::plan_pass_through(header, recipe),
+            Imported::Gguf { header, pass_through: false } => recipe::plan(header, recipe, importance),
+            Imported::Bnb(plan) => Ok(Plan::clone(plan)),
+        }
+    }
+
+    /// Serializes the result.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        match self {
+            Imported::Gguf { header, .. } => header.to_bytes(),
+            Imported::Bnb(plan) => plan.bnb_to_bytes().unwrap_or_default(),
+        }
+    }
+
+    /// Reads the serialized result of an import.
+    ///
+    /// # Errors
+    /// As for [`Reader`].
+    pub fn from_bytes(import: &ImportSpec, bytes: &[u8]) -> Result<Imported> {
+        Ok(match import {
+            ImportSpec::Gguf(GgufImport { pass_through, .. }) => {
+                Imported::Gguf { header: Box::new(Header::from_bytes(bytes)?), pass_through: *pass_through }
+            }
+            ImportSpec::Bnb(_) => Imported::Bnb(Box::new(Plan::bnb_from_bytes(bytes)?)),
+        })
+    }
+}
+
+/// Plans the conversion of a model to GGUF or to bitsandbytes' formats, combining [`ImportSpec::run`] and [`Imported::plan`].
 ///
 /// # Errors
-/// As for [`ImportSpec::header`] and [`ImportSpec::plan`], and as for planning bitsandbytes' formats.
+/// As for [`ImportSpec::from_recipe`], [`ImportSpec::run`] and [`Imported::plan`].
 pub fn plan(folder: &Folder, recipe: &Recipe, importance: Option<&ImportanceMatrix>) -> Result<Plan> {
-    if let Some(dtype) = recipe::bnb_type(recipe) {
-        return bnb::plan(folder, dtype, recipe, importance.is_some());
-    }
-    let import = ImportSpec::from_recipe(recipe)?;
-    import.plan(&import.header(folder)?, recipe, importance)
+    ImportSpec::from_recipe(recipe, importance.is_some())?.run(folder)?.plan(recipe, importance)
 }
 
 /// Whether the recipe consists only of a preset, splitting, a pre-tokenizer and the plain option.

@@ -51,6 +51,32 @@ pub fn check_bnb_options(recipe: &Recipe, importance: bool) -> Result<()> {
     Err(Error::new(Code::ARGUMENT, message).with("option", option))
 }
 
+/// What a recipe requests of bitsandbytes' formats.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BnbRequest {
+    /// The format.
+    pub dtype: TensorType,
+    /// Whether the scales are quantized too.
+    pub double_quant: bool,
+    /// Modules to keep, in addition to those that `transformers` keeps.
+    pub excluded: Vec<String>,
+}
+
+impl BnbRequest {
+    /// The request of a recipe; `None` if its preset is not one of bitsandbytes' formats.
+    ///
+    /// # Errors
+    /// As for [`check_bnb_options`].
+    pub fn of(recipe: &Recipe, importance: bool) -> Result<Option<BnbRequest>> {
+        check_bnb_options(recipe, importance)?;
+        Ok(bnb_type(recipe).map(|dtype| BnbRequest {
+            dtype,
+            double_quant: recipe.double_quant == Some(true),
+            excluded: recipe.exclude_modules.clone().unwrap_or_default(),
+        }))
+    }
+}
+
 /// bitsandbytes' name of the dtype to dequantize to.
 pub fn bnb_compute_dtype(dtype: TensorType) -> &'static str {
     match dtype {

@@ -39,6 +39,7 @@ mod preset;
 mod reader_limits;
 mod row_errors;
 mod row_sample;
+mod serial;
 mod split;
 mod tensor_names;
 mod tile;
@@ -47,7 +48,7 @@ pub use crate::container::gguf::Place;
 pub use best_mix::{
     Analysis, Budget, FormatError, Mix, MixModel, MixedTensor, NearestPreset, best_mix, experts_in_use,
 };
-pub use bnb::{bnb_compute_dtype, bnb_data_type, bnb_type, check_bnb_options};
+pub use bnb::{BnbRequest, bnb_compute_dtype, bnb_data_type, bnb_type, check_bnb_options};
 pub use options::{KvOverride, OverrideValue, Recipe, TensorTypeRule};
 pub use pass_through::plan_pass_through;
 pub use plan::{BnbLayout, Plan, PlannedTensor, Shard};

@@ -82,6 +82,34 @@ impl PlannedTensor {
         self.to.size_of(self.weights()).unwrap_or(0)
     }
 
+    /// A tensor of a plan for bitsandbytes' formats: its dtypes in the input and in the output, and its source offset
+    /// and size.
+    pub(crate) fn of_bnb(
+        name: Name,
+        [from, to]: [TensorType; 2],
+        why: Name,
+        shape: Shape,
+        [source_offset, source_bytes]: [u64; 2],
+        place: Place,
+    ) -> Self {
+        PlannedTensor {
+            source_name: name.clone(),
+            name,
+            from,
+            to,
+            why,
+            rows: shape.iter().skip(1).fold(1, |rows, n| rows.saturating_mul(*n)),
+            row_length: shape.first().copied().unwrap_or(1),
+            shape,
+            permuted_head_rows: 0,
+            source_offset,
+            source_bytes,
+            place,
+            needs_importance: false,
+            has_importance: false,
+        }
+    }
+
     /// A tensor under its own name, without importance. Its position is set when all sizes are known.
     pub(super) fn of(tensor: &Tensor, to: TensorType, why: Name) -> Self {
         PlannedTensor {

@@ -140,36 +140,6 @@ pub fn accuracy_retention(original_metric: f64, quantized_metric: f64) -> Result
     bench::accuracy_retention(original_metric, quantized_metric)
 }
 
-/// See [`digits::AccuracyBenchmark`].
-#[wasm_bindgen]
-pub struct AccuracyBenchmark(digits::AccuracyBenchmark);
-
-#[wasm_bindgen]
-impl AccuracyBenchmark {
-    #[wasm_bindgen(constructor)]
-    pub fn new(data: &[u8], options: JsValue) -> Result<Self, Error> {
-        let options = read("options", options)?;
-        digits::AccuracyBenchmark::new(&Digits::from_bytes(data)?, options).map(AccuracyBenchmark)
-    }
-
-    #[wasm_bindgen(js_name = originalAccuracy)]
-    pub fn original_accuracy(&self) -> f64 {
-        self.0.original_accuracy()
-    }
-
-    pub fn ptq(&self, bits: u8, method: JsValue) -> Result<JsValue, Error> {
-        write(&self.0.ptq(bits, read("method", method)?)?)
-    }
-
-    pub fn qat(&self, bits: u8) -> Result<JsValue, Error> {
-        write(&self.0.qat(bits)?)
-    }
-
-    pub fn report(&self) -> Result<JsValue, Error> {
-        write(&self.0.report()?)
-    }
-}
-
 /// See [`digits::calibration_methods`].
 #[wasm_bindgen(js_name = calibrationMethods)]
 pub fn calibration_methods() -> Result<JsValue, Error> {

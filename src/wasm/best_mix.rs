@@ -3,8 +3,6 @@
 use super::model::{ModelHeader, SharedMatrix, shared_matrix};
 use super::object::{Object, given};
 use super::plain;
-use super::safetensors::SafetensorsModel;
-use crate::container::gguf::DEFAULT_ALIGNMENT;
 use crate::container::imatrix::ImportanceMatrix;
 use crate::error::{Code, Error};
 use crate::recipe::{self, Analysis, Budget, FormatError, Mix, MixModel, Plan, Recipe, best_mix, experts_in_use};
@@ -14,17 +12,17 @@ use std::rc::Rc;
 use wasm_bindgen::prelude::*;
 
 /// The parsed arguments of a search.
-struct Request {
+pub(super) struct Request {
     analysis: Analysis,
     budget: Budget,
     recipe: Recipe,
-    imatrix: Option<Rc<ImportanceMatrix>>,
+    pub(super) imatrix: Option<Rc<ImportanceMatrix>>,
 }
 
 impl Request {
     /// `texts` and `numbers` are the tensors of the analysis: name and number of formats, and for each format its name,
     /// its error, and its error with importance or NaN.
-    fn read(
+    pub(super) fn read(
         (texts, numbers): (Vec<String>, &[f64]),
         target: (Option<f64>, f64),
         recipe: &JsValue,
@@ -49,7 +47,7 @@ impl Request {
         Ok(Request { analysis, budget, recipe, imatrix: shared_matrix(imatrix)? })
     }
 
-    fn run(
+    pub(super) fn run(
         &self,
         plan: &dyn Fn(&Recipe) -> Result<Plan, Error>,
         names: HashMap<u64, String>,
@@ -80,26 +78,6 @@ impl ModelHeader {
         let names = self.header.tensors().iter().map(|tensor| (tensor.offset, tensor.name.to_string())).collect();
         let plan = |recipe: &Recipe| recipe::plan(&self.header, recipe, request.imatrix.as_deref());
         request.run(&plan, names, self.header.alignment(), experts_in_use(&self.header))
-    }
-}
-
-#[wasm_bindgen]
-impl SafetensorsModel {
-    /// As for [`ModelHeader::best_mix`].
-    #[wasm_bindgen(js_name = bestMix)]
-    pub fn best_mix(
-        &self,
-        texts: Vec<String>,
-        numbers: &[f64],
-        #[wasm_bindgen(js_name = targetSize)] target_size: Option<f64>,
-        #[wasm_bindgen(js_name = targetBpw)] target_bpw: f64,
-        recipe: JsValue,
-        imatrix: Option<SharedMatrix>,
-    ) -> Result<JsValue, Error> {
-        let target = (target_size, target_bpw);
-        let request = Request::read((texts, numbers), target, &recipe, imatrix)?;
-        let plan = |recipe: &Recipe| self.plan_of(recipe, request.imatrix.as_deref());
-        request.run(&plan, self.names(), DEFAULT_ALIGNMENT, f64::INFINITY)
     }
 }
 

@@ -1,13 +1,13 @@
-//! JavaScript bindings of `job/`. The job is in the engine of the thread that reads and writes, and its tasks run in
-//! those of workers. The bytes of results stay in JavaScript's memory; only what is hashed passes through the engine,
+//! JavaScript bindings of `job/`. The job is in the thread that reads and writes, and its tasks run in workers: see
+//! `task.rs`. The bytes of results stay in JavaScript's memory; only what is hashed passes through the engine,
 //! piece by piece.
 
 use super::columns::Columns;
+use super::figures::figures_of;
 use super::model::ModelPlan;
 use super::object::Object;
-use super::tiles::TILE;
-use crate::analysis::ErrorSums;
-use crate::error::{Code, Error};
+use super::pieces::{PIECE, each_piece};
+use crate::error::Error;
 use crate::hash::Hasher;
 use crate::job::{
     Buffer, ByteRange, Done, ErrorFigures, Findings, Finished, Identity, Job, JobOptions, JournalReader, Next, Read,
@@ -66,7 +66,7 @@ impl Buffer for Kept {
             }
         }
         if !own.is_empty() {
-            each_piece(&self.0, TILE, |piece| own.iter_mut().for_each(|hasher| hasher.update(piece)));
+            each_piece(&self.0, PIECE, |piece| own.iter_mut().for_each(|hasher| hasher.update(piece)));
         }
     }
 
@@ -76,41 +76,6 @@ impl Buffer for Kept {
             Sha256::Engine(hasher) => hasher.hex(),
         }
     }
-}
-
-/// Copies bytes into the engine piece by piece.
-fn each_piece(bytes: &Uint8Array, most: usize, mut each: impl FnMut(&[u8])) {
-    let mut piece = vec![0; most.min(bytes.length() as usize)];
-    let mut at = 0;
-    while at < bytes.length() {
-        let end = bytes.length().min(at + most as u32);
-        let part = &mut piece[..(end - at) as usize];
-        bytes.subarray(at, end).copy_to(part);
-        each(part);
-        at = end;
-    }
-}
-
-/// Runs a task on the bytes that were read; returns `{ found, bytes, passes }`. Bytes that pass through unchanged are
-/// not copied out.
-#[wasm_bindgen(js_name = runTask)]
-pub fn run_task(task: &[u8], bytes: &Uint8Array) -> Result<JsValue, Error> {
-    let task = Task::from_bytes(task)?;
-    let result = |found: Findings| Object::new().value("found", Uint8Array::from(found.to_bytes().as_slice()));
-    let Some(mut pass) = task.pass()? else {
-        let Done { bytes, found, .. } = task.run(bytes.to_vec())?;
-        return Ok(result(found).value("bytes", Uint8Array::from(bytes.as_slice())).done());
-    };
-    if pass.is_needed() {
-        let mut checked = Ok(());
-        each_piece(bytes, pass.piece(TILE), |piece| {
-            if checked.is_ok() {
-                checked = pass.add(piece);
-            }
-        });
-        checked?;
-    }
-    Ok(result(pass.finish()).done())
 }
 
 /// A running conversion.
@@ -302,23 +267,4 @@ impl ModelReport {
         }
         columns.done()
     }
-}
-
-/// The error figures in order; the last number is whether the one before it was measured.
-pub(super) fn figures_of(figures: &ErrorFigures) -> [f64; 7] {
-    let ErrorFigures { rmse, relative_rmse, sqnr_db, cosine_similarity, max_error, weighted_error } = *figures;
-    let measured = f64::from(u8::from(weighted_error.is_some()));
-    [rmse, relative_rmse, sqnr_db, cosine_similarity, max_error, weighted_error.unwrap_or_default(), measured]
-}
-
-/// Calculates the figures of tiles from their [sums](ErrorSums), one after the other in the order of the tensor; in the order of
-/// [`ModelReport::tensors`].
-#[wasm_bindgen(js_name = errorFigures)]
-pub fn error_figures(sums: &[f64], weighted: bool) -> Result<Vec<f64>, Error> {
-    let (tiles, []) = sums.as_chunks() else {
-        return Err(Error::new(Code::LENGTH, "a tile has eight sums"));
-    };
-    let mut all = ErrorSums::default();
-    tiles.iter().for_each(|tile| all.append(&ErrorSums::from_array(*tile)));
-    Ok(figures_of(&ErrorFigures::of(&all, weighted)).to_vec())
 }

@@ -1,25 +1,71 @@
 //! The JavaScript bindings. They mirror the folders of the crate and contain no logic: typed arrays and plain objects
 //! in, typed arrays and plain objects out, and every error with its code.
+//!
+//! The package has several WebAssembly modules, so that a page downloads only what it uses. Each is this crate with one
+//! of these features:
+//!
+//! ```text
+//! bindings           quantpress.wasm          arrays, and the tasks that workers run
+//! bindings-model     quantpress-model.wasm    whole models: opened, planned, converted by tasks
+//! bindings-convert   quantpress-convert.wasm  safetensors models: listed, and imported as GGUF
+//! bindings-bench     quantpress-bench.wasm    the accuracy benchmark, which trains a classifier
+//! ```
 
-mod affine;
-mod analysis;
-mod bench;
-mod best_mix;
-mod block_tensor;
-mod calibrate;
+// The helpers serve all modules, and none uses all of them.
+#![allow(dead_code)]
+
 mod columns;
 mod error;
-mod fields;
-mod format;
-mod hash;
 mod instance;
-mod job;
-mod metadata;
-mod model;
-mod model_analysis;
-mod nf4;
 mod object;
+
+#[cfg(any(feature = "bindings", feature = "bindings-model", feature = "bindings-bench"))]
+mod fields;
+#[cfg(any(feature = "bindings", feature = "bindings-model"))]
+mod figures;
+#[cfg(any(feature = "bindings", feature = "bindings-model"))]
+mod pieces;
+#[cfg(any(feature = "bindings", feature = "bindings-model", feature = "bindings-bench"))]
 mod plain;
+
+#[cfg(feature = "bindings")]
+mod affine;
+#[cfg(feature = "bindings")]
+mod analysis;
+#[cfg(feature = "bindings")]
+mod bench;
+#[cfg(feature = "bindings")]
+mod block_tensor;
+#[cfg(feature = "bindings")]
+mod calibrate;
+#[cfg(feature = "bindings")]
+mod format;
+#[cfg(feature = "bindings")]
+mod hash;
+#[cfg(feature = "bindings")]
+mod nf4;
+#[cfg(feature = "bindings")]
 mod qat;
-mod safetensors;
+#[cfg(feature = "bindings")]
+mod task;
+#[cfg(feature = "bindings")]
 mod tiles;
+
+#[cfg(feature = "bindings-model")]
+mod best_mix;
+#[cfg(feature = "bindings-model")]
+mod imported;
+#[cfg(feature = "bindings-model")]
+mod job;
+#[cfg(feature = "bindings-model")]
+mod metadata;
+#[cfg(feature = "bindings-model")]
+mod model;
+#[cfg(feature = "bindings-model")]
+mod model_analysis;
+
+#[cfg(feature = "bindings-convert")]
+mod safetensors;
+
+#[cfg(feature = "bindings-bench")]
+mod digits;

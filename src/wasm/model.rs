@@ -1,4 +1,4 @@
-//! JavaScript bindings of `container/` and `recipe/`: open a model, plan its conversion.
+//! JavaScript bindings of `container/` and `recipe/`: open a model and plan its conversion.
 
 use super::columns::Columns;
 use super::object::{Object, count, given, integer};
@@ -6,7 +6,6 @@ use crate::container::gguf::{self, Cursor, Header};
 use crate::container::imatrix;
 use crate::error::{Code, Error};
 use crate::recipe::{self, Plan, Recipe};
-use serde::Serialize;
 use std::cell::Cell;
 use std::rc::Rc;
 use wasm_bindgen::prelude::*;
@@ -286,33 +285,4 @@ impl ModelPlan {
     pub fn importance(&self, index: usize) -> Option<Vec<f32>> {
         self.plan.importance(index).map(<[f32]>::to_vec)
     }
-}
-
-/// The eight [error sums](crate::analysis::ErrorSums) of a difference. See [`recipe::compare_rows`].
-#[wasm_bindgen(js_name = compareRows)]
-pub fn compare_rows(bytes: &[u8], from: &str, other: &[u8], other_type: &str) -> Result<Vec<f64>, Error> {
-    recipe::compare_rows(bytes, from, other, other_type).map(|sums| sums.to_array().to_vec())
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct PresetInfo {
-    name: &'static str,
-    ftype: u32,
-    description: &'static str,
-    needs_importance: bool,
-}
-
-/// All presets: `[{ name, ftype, description, needsImportance }]`.
-#[wasm_bindgen]
-pub fn presets() -> Result<JsValue, JsValue> {
-    let table: Vec<PresetInfo> = recipe::presets()
-        .map(|preset| PresetInfo {
-            name: preset.name,
-            ftype: preset.ftype,
-            description: preset.description,
-            needs_importance: preset.needs_importance(),
-        })
-        .collect();
-    Ok(serde_wasm_bindgen::to_value(&table)?)
 }

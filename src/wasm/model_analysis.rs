@@ -1,13 +1,13 @@
 //! JavaScript bindings of `job/analysis/`.
 
 use super::columns::Columns;
-use super::job::figures_of;
+use super::figures::figures_of;
 use super::model::{SharedMatrix, shared_matrix};
 use super::object::{Object, count};
 use super::plain::write;
 use crate::container::gguf::TensorType;
 use crate::error::{Code, Error};
-use crate::job::{Analysis, AnalysisOptions, AnalyzedTensor, DEFAULT_SAMPLE, Histograms, Measure, Measured, NextStep};
+use crate::job::{Analysis, AnalysisOptions, AnalyzedTensor, DEFAULT_SAMPLE, Histograms, Measured, NextStep};
 use js_sys::{Array, Uint8Array};
 use wasm_bindgen::prelude::*;
 
@@ -47,12 +47,6 @@ fn next_to_js(next: NextStep) -> JsValue {
     let ranges: Array = step.ranges.iter().map(range).collect();
     let measure = Uint8Array::from(step.measure.to_bytes().as_slice());
     Object::new().number("id", step.id).value("ranges", ranges).value("measure", measure).done()
-}
-
-/// Runs a measurement on the bytes that were read. See [`Measure::run`].
-#[wasm_bindgen]
-pub fn measure(measure: &[u8], bytes: &[u8]) -> Result<Vec<u8>, Error> {
-    Ok(Measure::from_bytes(measure)?.run(bytes)?.to_bytes())
 }
 
 /// See [`Analysis`].

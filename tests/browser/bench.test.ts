@@ -36,7 +36,7 @@ test('training, quantization and retraining on the digits give the same result i
     await init();
     return runAccuracyBenchmark(new Uint8Array(await (await fetch('/digits.bin')).arrayBuffer()));
   }, module);
-  expect(inPage).toEqual(quantpress.runAccuracyBenchmark(digits));
+  expect(inPage).toEqual(await quantpress.runAccuracyBenchmark(digits));
   // Every calibration method and QAT, at 8 to 2 bits.
   expect(inPage.ptq.length).toBe(7 * quantpress.calibrationMethods().length);
   expect(inPage.qat.map(({ bits }) => bits)).toEqual([8, 7, 6, 5, 4, 3, 2]);

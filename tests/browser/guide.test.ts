@@ -1,4 +1,4 @@
-/** The guide's page for a browser, unchanged: a file is selected, and the smaller one is saved. */
+/** The guide's pages for a browser, run as they are: a file is chosen and the smaller one saved; the package comes from a CDN. */
 
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs';
@@ -34,6 +34,31 @@ test('the page of the quick start writes the right file', async () => {
     expect(createHash('sha256').update(bytes).digest('hex')).toBe(WHALE_SHA256.Q4_K_M);
     expect(await page.title()).toBe('100%');
     expect(problems).toEqual([]);
+  } finally {
+    await browser.close();
+    await server.close();
+  }
+});
+
+test('the page of a CDN, from another origin, with one script and the engine', async () => {
+  const [block] = blocksOf('docs/deploying.md').filter(({ language }) => language === 'html');
+  const server = await serve(SITE, {
+    '/': { type: 'text/html', body: `<link rel="icon" href="data:,">${block?.code}` },
+  });
+  const browser = await launch();
+  try {
+    const page = await browser.newPage();
+    const asked: string[] = [];
+    await page.route('https://cdn.jsdelivr.net/**', (route) => {
+      const { pathname } = new URL(route.request().url());
+      asked.push(pathname);
+      const path = pathname.replace(`/npm/quantpress@${JSON.parse(readFileSync('package.json', 'utf8')).version}/`, '');
+      return route.fulfill({ path, headers: { 'access-control-allow-origin': '*' } });
+    });
+    const line = page.waitForEvent('console');
+    await page.goto(server.url);
+    expect((await line).text()).toBe('34');
+    expect(asked.map((path) => path.split('/').pop())).toEqual(['bundle.js', 'quantpress.wasm']);
   } finally {
     await browser.close();
     await server.close();

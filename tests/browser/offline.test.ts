@@ -49,7 +49,15 @@ test('the cache has exactly the files that the service worker lists', async () =
   const worker = await readFile('www/dist/sw.js', 'utf8');
   const files = JSON.parse(/FILES = .*?(\[[^\]]+\])/.exec(worker)?.[1] ?? '[]') as string[];
   expect(addresses.sort()).toEqual(files.sort());
-  for (const needed of [/^index\.html$/, /^url\.html$/, /\.wasm$/, /tiny-whale-f16.*\.gguf$/, /^assets\/worker/]) {
+  for (const needed of [
+    /^index\.html$/,
+    /^url\.html$/,
+    /quantpress-[\w-]{8}\.wasm$/,
+    /quantpress-model-.*\.wasm$/,
+    /quantpress-convert-.*\.wasm$/,
+    /tiny-whale-f16.*\.gguf$/,
+    /^assets\/worker/,
+  ]) {
     expect(
       files.some((file) => needed.test(file)),
       String(needed),

@@ -8,7 +8,8 @@ import { importIn, launch, open } from './support/browser.js';
 import { type Server, serve } from './support/server.js';
 
 const PAGE = `<!doctype html><link rel="icon" href="data:,"><script type="importmap">
-  { "imports": { "quantpress": "/browser.js", "quantpress/slim": "/slim.js", "quantpress/inline": "/inline.js" } }
+  { "imports": { "quantpress": "/browser.js", "quantpress/slim": "/slim.js", "quantpress/inline": "/inline.js",
+    "quantpress/bundle": "/bundle.js" } }
 </script>`;
 
 let browser: Browser;
@@ -30,7 +31,7 @@ afterAll(async () => {
   await server?.close();
 });
 
-describe.each(['quantpress', 'quantpress/inline'])('%s', (entry) => {
+describe.each(['quantpress', 'quantpress/inline', 'quantpress/bundle'])('%s', (entry) => {
   test('encodes every format to the same bytes as in Node', async () => {
     const { page, problems } = await open(browser, server.url);
     const module = await importIn<typeof quantpress>(page, entry);
@@ -56,6 +57,36 @@ describe.each(['quantpress', 'quantpress/inline'])('%s', (entry) => {
     }
     await page.close();
   });
+});
+
+test('quantpress/bundle is one file, whose modules are requested when they are needed', async () => {
+  const { page, problems } = await open(browser, server.url);
+  const requested: string[] = [];
+  page.on('request', (request) => requested.push(request.url()));
+  const module = await importIn<typeof import('quantpress/bundle')>(page, 'quantpress/bundle');
+  const size = await page.evaluate(async ({ init, openModel, quantizeModel }) => {
+    await init();
+    const tensor = { dtype: 'F32', shape: [2, 32], data_offsets: [0, 256] };
+    const header = new TextEncoder().encode(JSON.stringify({ 'a.weight': tensor }));
+    const file = new Uint8Array(8 + header.length + 256);
+    new DataView(file.buffer).setUint32(0, header.length, true);
+    file.set(header, 8);
+    const model = await openModel(file);
+    // In a worker, which is in the file.
+    let size = 0;
+    const stream = new WritableStream<Uint8Array>({
+      write: ({ length }) => {
+        size += length;
+      },
+    });
+    await quantizeModel(model, stream, { preset: 'Q8_0', plain: true }, { workers: 1 });
+    return size;
+  }, module);
+  expect(problems).toEqual([]);
+  expect(size).toBeGreaterThan(100);
+  const files = requested.filter((url) => url.startsWith(server.url)).map((url) => new URL(url).pathname);
+  expect(files).toEqual(['/bundle.js', '/quantpress.wasm', '/quantpress-model.wasm', '/quantpress-convert.wasm']);
+  await page.close();
 });
 
 describe('quantpress/slim', () => {

@@ -65,8 +65,8 @@ test('the digits data set is complete', () => {
   expect(() => readDigits(digits.subarray(0, 1000))).toThrow(expect.objectContaining({ code: 'TRUNCATED' }));
 });
 
-test('QAT beats the best PTQ at 2 and 3 bits', () => {
-  const report = runAccuracyBenchmark(digits);
+test('QAT beats the best PTQ at 2 and 3 bits', async () => {
+  const report = await runAccuracyBenchmark(digits);
   expect(report).toMatchObject({ numTrain: 1347, numTest: 450, numParameters: 2410 });
   expect(report.originalAccuracy).toBeGreaterThan(0.95);
   for (const bits of [2, 3]) {
@@ -79,15 +79,15 @@ test('QAT beats the best PTQ at 2 and 3 bits', () => {
   }
 });
 
-test('stepwise training gives the same report as one call', () => {
+test('stepwise training gives the same report as one call', async () => {
   const options = { epochs: 2, qatEpochs: 1, hidden: 8, seed: 3 };
-  const benchmark = new AccuracyBenchmark(digits, options);
-  const report = runAccuracyBenchmark(digits, options);
+  const benchmark = await AccuracyBenchmark.train(digits, options);
+  const report = await runAccuracyBenchmark(digits, options);
   expect(benchmark.originalAccuracy).toBe(report.originalAccuracy);
   const method = calibrationMethods()[0]!;
   expect(benchmark.ptq(3, method)).toEqual(report.ptq.find((row) => row.bits === 3));
   expect(benchmark.qat(3)).toEqual(report.qat.find((row) => row.bits === 3));
   expect(() => benchmark.qat(1)).toThrow(expect.objectContaining({ code: 'RANGE' }));
-  expect(() => new AccuracyBenchmark(digits, { epochs: 0 })).toThrow(expect.objectContaining({ code: 'RANGE' }));
+  await expect(AccuracyBenchmark.train(digits, { epochs: 0 })).rejects.toMatchObject({ code: 'RANGE' });
   benchmark.free();
 });

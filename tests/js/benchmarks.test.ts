@@ -8,11 +8,11 @@ import { COPY, type Kind, methodName, type Orders, QAT, type Rows, STEPS } from 
 
 beforeAll(() => init());
 
-function run<K extends Kind>(kind: K, order: Orders[K]): Rows[K][] {
+async function run<K extends Kind>(kind: K, order: Orders[K]): Promise<Rows[K][]> {
   const rows: Rows[K][] = [];
   let before = 0;
   let all = 0;
-  for (const { done, total, rows: made } of STEPS[kind](order)) {
+  for await (const { done, total, rows: made } of STEPS[kind](order)) {
     expect(done).toBe(before + 1);
     [before, all] = [done, total];
     rows.push(...made);
@@ -21,9 +21,9 @@ function run<K extends Kind>(kind: K, order: Orders[K]): Rows[K][] {
   return rows;
 }
 
-test('the suite in steps gives the same results as the suite', () => {
+test('the suite in steps gives the same results as the suite', async () => {
   const untimed = ({ encodeMs: _, decodeMs: __, ...result }: QuantBenchmarkResult) => result;
-  const stepped = run('suite', { size: 16_384, seed: 5 });
+  const stepped = await run('suite', { size: 16_384, seed: 5 });
   const plain = stepped.map(({ data, label, ...result }) => {
     expect(result.name).toBe(`${data}: ${label}`);
     return untimed(result as QuantBenchmarkResult);
@@ -31,10 +31,10 @@ test('the suite in steps gives the same results as the suite', () => {
   expect(plain).toEqual(runFullBenchmarkSuite(16_384, 5).results.map(untimed));
 });
 
-test('accuracy in steps gives the same report', () => {
+test('accuracy in steps gives the same report', async () => {
   const digits = new Uint8Array(readFileSync('examples/digits.bin'));
-  const rows = run('accuracy', { digits, seed: 1 });
-  const report = runAccuracyBenchmark(digits, { seed: 1 });
+  const rows = await run('accuracy', { digits, seed: 1 });
+  const report = await runAccuracyBenchmark(digits, { seed: 1 });
   const of = (method: string) => rows.filter((row) => row.method === method).map(({ accuracy }) => accuracy);
   expect(of('original')).toEqual([report.originalAccuracy]);
   expect(of(QAT)).toEqual(report.qat.map(({ accuracy }) => accuracy));
@@ -46,8 +46,8 @@ test('accuracy in steps gives the same report', () => {
   expect(rows.length).toBe(1 + report.qat.length + report.ptq.length);
 });
 
-test('speeds cover every writable block format and float type, and a copy', () => {
-  const rows = run('speed', { weights: 4096 });
+test('speeds cover every writable block format and float type, and a copy', async () => {
+  const rows = await run('speed', { weights: 4096 });
   const wanted = formats().filter(({ weights, canEncode }) => weights > 1 || canEncode);
   expect(rows.map(({ format }) => format)).toEqual([COPY, ...wanted.map(({ name }) => name)]);
   for (const { name, canEncode } of wanted) {

@@ -9,7 +9,6 @@ import {
   dequantizeTensor,
   ErrorAccumulator,
   FakeQuantize,
-  fakeQuantize,
   findOutliers,
   generateGaussianWeights,
   generateMultiChannelWeights,
@@ -30,7 +29,6 @@ import {
   validate,
 } from 'quantpress';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { failure } from './support/failure.js';
 import { floats, gguf, LLAMA, wave } from './support/gguf.js';
 import { limited } from './support/limited.js';
 
@@ -71,7 +69,6 @@ describe('sizes that cannot fit are TOO_LARGE before anything is allocated', () 
     dequantize: () => dequantize(bytes, 'Q4_0'),
     validate: () => validate(bytes, 'F16'),
     quantize4bit: () => quantize4bit(large),
-    fakeQuantize: () => fakeQuantize(large, 8, 'symmetric'),
     quantizeTensor: () => quantizeTensor(large, [large.length], { bits: 8 }),
     packCodes: () => packCodes(bytes, 4),
     compareError: () => compareError(large, large),
@@ -142,9 +139,9 @@ describe('after memory has run out', () => {
     expect(thrown(() => fresh.merge(other))).toMatchObject(stale);
     expect(thrown(() => fake.forward(weights))).toMatchObject(stale);
     expect(thrown(() => accumulator.add(weights, weights))).toMatchObject(stale);
-    expect(await failure(quantizeModel(model, new MemoryTarget(), 'Q8_0', { workers: 0 }))).toMatchObject({
-      code: 'STALE',
-    });
+    // A model is in a module of its own.
+    const converted = await quantizeModel(model, new MemoryTarget(), 'Q8_0', { workers: 0 });
+    expect(converted.tensors).toHaveLength(1);
     for (const object of [other, calibrator]) expect(thrown(() => object.free())).toBeUndefined();
     await model.close();
     // That neither freed nor changed objects of the new engine.

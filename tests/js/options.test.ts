@@ -78,15 +78,15 @@ const calls: Call[] = [
     call: (o) => freed(new quantpress.FakeQuantize(quantpress.FakeQuantConfig.signed(4, 'symmetric'), o)),
   },
   {
-    name: 'AccuracyBenchmark',
+    name: 'AccuracyBenchmark.train',
     needs: { hidden: 1, epochs: 1 },
-    call: (o) => freed(new quantpress.AccuracyBenchmark(digits, o)),
+    call: async (o) => freed(await quantpress.AccuracyBenchmark.train(digits, o)),
   },
   {
     name: 'runAccuracyBenchmark',
-    call: (o) => {
+    call: async (o) => {
       try {
-        quantpress.runAccuracyBenchmark(new Uint8Array(), o);
+        await quantpress.runAccuracyBenchmark(new Uint8Array(), o);
       } catch (error) {
         // Training takes seconds. Options are read before the digits, which are missing here.
         if (!(error instanceof QuantpressError) || error.kind !== 'Format') throw error;

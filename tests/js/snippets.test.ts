@@ -44,7 +44,10 @@ function ofPage(page: string): Snippet[] {
     const file = `${page.replace(/\W/g, '-')}-${line}.ts`;
     if (language === 'js') return [{ file, code: `${code}\nexport {};\n`, needs: needsOf(code) }];
     const [, script] = /<script type="module">\n([\s\S]*?)<\/script>/.exec(code) ?? [];
-    return language === 'html' && script ? [{ file, code: script, needs: 'dom' as const }] : [];
+    if (language !== 'html' || !script) return [];
+    // A script that a page loads from a CDN is the one of the package.
+    const local = script.replace(/'https:[^']*\/dist\/bundle\.js'/, "'quantpress/bundle'");
+    return [{ file, code: local, needs: 'dom' as const }];
   });
 }
 

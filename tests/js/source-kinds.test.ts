@@ -22,7 +22,7 @@ import {
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { sibling } from '../../dist/io/file-names.js';
 import { reopenSource } from '../../dist/io/source/open.js';
-import { call } from '../../dist/engine/wasm.js';
+import { callConvert, loadConvert } from '../../dist/engine/convert.js';
 import { expectSentence, quantpress } from './support/cli.js';
 import { failure } from './support/failure.js';
 import { folder, sha256 } from './support/files.js';
@@ -374,6 +374,7 @@ test('every file that an index can name is in the folder of the index', async ()
     'https://host:8443/a/b/model.safetensors.index.json?token=x/y',
     'http://host/model.safetensors.index.json',
   ];
+  await loadConvert();
   let followed = 0;
   const odd = fc.constantFrom(
     '.',
@@ -403,7 +404,7 @@ test('every file that an index can name is in the folder of the index', async ()
       const bytes = new TextEncoder().encode(index(name));
       let found: unknown[];
       try {
-        found = call((engine) => engine.indexFiles(bytes));
+        found = callConvert((engine) => engine.indexFiles(bytes));
       } catch (error) {
         expect(error).toMatchObject({ code: 'MALFORMED' });
         return;

@@ -302,7 +302,7 @@ describe('objects of the engine', () => {
       accumulator(),
       quantpress.Calibrator.minMax(8, 'symmetric'),
       quantpress.FakeQuantize.q8(),
-      new quantpress.AccuracyBenchmark(digits, { epochs: 1 }),
+      await quantpress.AccuracyBenchmark.train(digits, { epochs: 1 }),
       await quantpress.planModel(model, 'Q8_0'),
       importance,
     ];

@@ -20,8 +20,13 @@ beforeAll(async () => {
     'main.js': example,
     'bytes.js': printBytes('quantpress'),
     'inline.js': printBytes('quantpress/inline'),
-    'slim.js': `import { init as load, quantize } from 'quantpress/slim';
-      const init = () => load({ wasm: '/quantpress.wasm' });
+    'slim.js': `import { AccuracyBenchmark, init as load, openModel, planModel, quantize } from 'quantpress/slim';
+      const modules = {
+        model: '/quantpress-model.wasm',
+        convert: new URL('/quantpress-convert.wasm', location.href),
+        bench: () => fetch('/quantpress-bench.wasm'),
+      };
+      const init = () => load({ wasm: '/quantpress.wasm', modules });
       ${printBytes('quantpress').replace(/import .*/, '')}`,
     'thread.html': page('./thread.js'),
     'thread.js': `const worker = new Worker(new URL('./bytes.js', import.meta.url), { type: 'module' });
@@ -124,7 +129,14 @@ test('webpack 5 builds a page and a Web Worker', async () => {
   await expectBytes('webpack', '/thread.html', pages);
 });
 
-const wasm = () => readFileSync(join(consumer.folder, 'node_modules/quantpress/dist/quantpress.wasm'));
+/** The WebAssembly files of the package, as a server has them. */
+const engine = (): Pages =>
+  Object.fromEntries(
+    ['quantpress.wasm', 'quantpress-model.wasm', 'quantpress-convert.wasm', 'quantpress-bench.wasm'].map((name) => {
+      const body = readFileSync(join(consumer.folder, 'node_modules/quantpress/dist', name));
+      return [`/${name}`, { type: 'application/wasm', body }];
+    }),
+  );
 
 test.each(['inline', 'slim'])('esbuild bundles quantpress/%s', async (name) => {
   const { build } = await import('esbuild');
@@ -138,7 +150,7 @@ test.each(['inline', 'slim'])('esbuild bundles quantpress/%s', async (name) => {
   });
   await expectBytes('esbuild', '/', {
     '/': { type: 'text/html', body: page(`/${name}.js`) },
-    '/quantpress.wasm': { type: 'application/wasm', body: wasm() },
+    ...engine(),
   });
 });
 
@@ -162,7 +174,7 @@ test.each(['inline', 'slim'])('Rollup with only module resolution bundles quantp
   await bundle.write({ file: join(consumer.folder, 'rollup', `${name}.js`), format: 'es' });
   await expectBytes('rollup', '/', {
     '/': { type: 'text/html', body: page(`/${name}.js`) },
-    '/quantpress.wasm': { type: 'application/wasm', body: wasm() },
+    ...engine(),
   });
 });
 

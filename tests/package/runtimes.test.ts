@@ -74,7 +74,7 @@ test.skipIf(!workerd)('workerd runs the package with the engine as a separate mo
     plugins: [
       {
         name: 'wasm modules',
-        setup: (build) => build.onResolve({ filter: /\.wasm$/ }, () => ({ path: './quantpress.wasm', external: true })),
+        setup: (build) => build.onResolve({ filter: /\.wasm$/ }, ({ path }) => ({ path, external: true })),
       },
     ],
   });
@@ -83,7 +83,9 @@ test.skipIf(!workerd)('workerd runs the package with the engine as a separate mo
       const config :Workerd.Config = (
         services = [(name = "main", worker = (
           modules = [(name = "worker.mjs", esModule = embed "worker.mjs"),
-            (name = "quantpress.wasm", wasm = embed "node_modules/quantpress/dist/quantpress.wasm")],
+            ${['quantpress', 'quantpress-model', 'quantpress-convert', 'quantpress-bench']
+              .map((name) => `(name = "${name}.wasm", wasm = embed "node_modules/quantpress/dist/${name}.wasm")`)
+              .join(', ')}],
           compatibilityDate = "2025-01-01"))],
         sockets = [(name = "main", http = (), service = "main")]);`,
   });

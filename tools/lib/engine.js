@@ -1,4 +1,8 @@
-/** Builds the engine: Rust to WebAssembly, wasm-bindgen's glue code, and wasm-opt. The results are in .cache/engine. */
+/**
+ * Builds the engine: Rust to WebAssembly, wasm-bindgen's glue code, and wasm-opt. The results are in .cache/engine.
+ *
+ * The engine is several modules, each the same crate with the exports of one feature; see src/wasm/mod.rs.
+ */
 
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,11 +15,57 @@ import { digest, once } from './stamp.js';
 /** @typedef {'release' | 'dev'} Mode */
 
 const INPUTS = ['Cargo.toml', 'Cargo.lock', '.cargo/config.toml', 'src', 'tools/lib/engine.js', 'tools/lib/rust.js'];
+
+/**
+ * A WebAssembly module of the package.
+ * @typedef {object} Module
+ * @property {string} name how errors and `init({ modules })` name it
+ * @property {string} file its name in the package
+ * @property {string} glue the name of its glue code, without extension
+ * @property {string} feature the feature of the crate with its exports
+ * @property {string} profile how it is compiled for release
+ * @property {string} optimize the option of wasm-opt
+ */
+
+/** @type {readonly Module[]} */
+export const MODULES = [
+  {
+    name: 'main',
+    file: 'quantpress.wasm',
+    glue: 'bindings',
+    feature: 'bindings',
+    profile: 'release',
+    optimize: '-O3',
+  },
+  {
+    name: 'model',
+    file: 'quantpress-model.wasm',
+    glue: 'model-bindings',
+    feature: 'bindings-model',
+    profile: 'small',
+    optimize: '-Os',
+  },
+  {
+    name: 'convert',
+    file: 'quantpress-convert.wasm',
+    glue: 'convert-bindings',
+    feature: 'bindings-convert',
+    profile: 'small',
+    optimize: '-Os',
+  },
+  {
+    name: 'bench',
+    file: 'quantpress-bench.wasm',
+    glue: 'bench-bindings',
+    feature: 'bindings-bench',
+    profile: 'small',
+    optimize: '-Os',
+  },
+];
+
 /** The files of the engine. */
 export const OUTPUTS = [
-  'engine/bindings.js',
-  'engine/bindings.d.ts',
-  'quantpress.wasm',
+  ...MODULES.flatMap(({ file, glue }) => [`engine/${glue}.js`, `engine/${glue}.d.ts`, file]),
   'inline-data.js',
   'inline-data.d.ts',
 ];
@@ -38,32 +88,36 @@ export async function buildEngine(mode) {
   const value = digest(INPUTS, mode, toolchain, compiler, process.env.RUSTFLAGS ?? '');
   const outputs = OUTPUTS.map((name) => `.cache/engine/${name}`);
   return once('engine', value, outputs, async () => {
-    say(mode === 'dev' ? 'compiling the engine (dev)' : 'compiling the engine');
-    const profile = mode === 'dev' ? 'quick' : 'release';
-    // Only this build makes a WebAssembly module: a program that depends on the crate links no shared library.
-    const folder = await cargoWasm([
-      ...['rustc', '--quiet', '--lib', '--crate-type', 'cdylib', '--features', 'bindings'],
-      ...['--profile', profile],
-    ]);
-    await glue(join(folder, profile, 'quantpress.wasm'));
-    if (mode === 'release') await optimise();
+    rmSync(ENGINE, { recursive: true, force: true });
+    mkdirSync(join(ENGINE, 'engine'), { recursive: true });
+    for (const module of MODULES) await buildModule(module, mode);
     carryInline();
     writeFileSync(MODE, mode);
-    say(`the engine has ${statSync(join(ENGINE, 'quantpress.wasm')).size} bytes`);
   });
 }
 
-/** @param {string} module */
-async function glue(module) {
-  const bindgen = await wasmBindgen();
-  rmSync(ENGINE, { recursive: true, force: true });
+/** @param {Module} module @param {Mode} mode */
+async function buildModule(module, mode) {
+  say(mode === 'dev' ? `compiling the module '${module.name}' (dev)` : `compiling the module '${module.name}'`);
+  const profile = mode === 'dev' ? 'quick' : module.profile;
+  // Only this build makes a WebAssembly module: a program that depends on the crate links no shared library.
+  const folder = await cargoWasm([
+    ...['rustc', '--quiet', '--lib', '--crate-type', 'cdylib', '--no-default-features', '--features', module.feature],
+    ...['--profile', profile],
+  ]);
+  await glue(join(folder, profile, 'quantpress.wasm'), module);
+  if (mode === 'release') await optimize(module);
+  say(`${module.file} has ${statSync(join(ENGINE, module.file)).size} bytes`);
+}
+
+/** @param {string} compiled @param {Module} module */
+async function glue(compiled, { glue: name, file }) {
   const folder = join(ENGINE, 'engine');
-  mkdirSync(folder, { recursive: true });
-  await run(bindgen, [
-    module,
+  await run(await wasmBindgen(), [
+    compiled,
     '--target=web',
     `--out-dir=${folder}`,
-    '--out-name=bindings',
+    `--out-name=${name}`,
     // The entries know the location; with a path in the glue code, bundlers of ./slim and ./inline would look for the
     // file.
     '--omit-default-module-path',
@@ -71,9 +125,9 @@ async function glue(module) {
     '--remove-producers-section',
     '--ts-typed-array-buffers',
   ]);
-  renameSync(join(folder, 'bindings_bg.wasm'), join(ENGINE, 'quantpress.wasm'));
-  rmSync(join(folder, 'bindings_bg.wasm.d.ts'));
-  harden(join(folder, 'bindings.js'));
+  renameSync(join(folder, `${name}_bg.wasm`), join(ENGINE, file));
+  rmSync(join(folder, `${name}_bg.wasm.d.ts`));
+  harden(join(folder, `${name}.js`));
 }
 
 /**
@@ -122,18 +176,22 @@ function __checked_realloc(pointer, before, bytes, align) {
 }
 `;
 
-async function optimise() {
-  const module = join(ENGINE, 'quantpress.wasm');
-  say('optimizing the engine');
-  await run(npmBin('wasm-opt'), ['-O3', '--strip-debug', '--strip-producers', module, '-o', module]);
+/** @param {Module} module */
+async function optimize({ name, file, optimize }) {
+  const path = join(ENGINE, file);
+  say(`optimizing the module '${name}'`);
+  await run(npmBin('wasm-opt'), [optimize, '--strip-debug', '--strip-producers', path, '-o', path]);
 }
 
-/** The module as text, for the entry that embeds it. */
+/** The modules as text, for the entry that embeds them. */
 function carryInline() {
-  const text = readFileSync(join(ENGINE, 'quantpress.wasm'), 'base64');
-  writeFileSync(join(ENGINE, 'inline-data.js'), `export const wasm = '${text}';\n`);
+  const text = (/** @type {Module} */ { file }) => readFileSync(join(ENGINE, file), 'base64');
+  writeFileSync(
+    join(ENGINE, 'inline-data.js'),
+    MODULES.map((module) => `export const ${module.name} = '${text(module)}';\n`).join(''),
+  );
   writeFileSync(
     join(ENGINE, 'inline-data.d.ts'),
-    '/** quantpress.wasm in base64. */\nexport declare const wasm: string;\n',
+    MODULES.map(({ name, file }) => `/** ${file} in base64. */\nexport declare const ${name}: string;\n`).join(''),
   );
 }

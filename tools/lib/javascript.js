@@ -1,4 +1,4 @@
-/** Builds the JavaScript part: TypeScript to dist/, the engine next to it, and each worker as one file. */
+/** Builds the JavaScript part: TypeScript to dist/, the engine next to it, and as one file each the workers and `bundle.js`. */
 
 import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -26,6 +26,7 @@ export async function buildJavaScript() {
     nameLibraries();
     await bundleWorkers();
     await carryWorker();
+    await bundleEntry();
   });
 }
 
@@ -64,4 +65,19 @@ async function carryWorker() {
   const { transform } = await import('esbuild');
   const { code } = await transform(readFileSync(at('dist', 'worker.js'), 'utf8'), { minify: true });
   writeFileSync(at('dist', 'inline-worker.js'), `export const worker = ${JSON.stringify(code)};\n`);
+}
+
+/** The entry for CDNs as one file, so that a page makes two requests: this file and the engine. */
+async function bundleEntry() {
+  const { build } = await import('esbuild');
+  await build({
+    entryPoints: [at('dist', 'bundle.js')],
+    outfile: at('dist', 'bundle.js'),
+    allowOverwrite: true,
+    bundle: true,
+    minify: true,
+    format: 'esm',
+    target: 'es2022',
+    logLevel: 'warning',
+  });
 }

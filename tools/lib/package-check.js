@@ -5,6 +5,7 @@
 
 import { readdirSync, rmSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { MODULES } from './engine.js';
 import { at, exitCode, npmBin } from './run.js';
 import { step } from './steps.js';
 
@@ -27,8 +28,14 @@ export const packageSteps = () => [
   {
     name: 'package types',
     run: async () => {
-      // The .wasm has no types: it is an asset URL.
-      const options = ['--profile', 'esm-only', '--exclude-entrypoints', 'quantpress.wasm', '--no-emoji'];
+      // The .wasm files have no types: they are asset URLs.
+      const options = [
+        '--profile',
+        'esm-only',
+        '--exclude-entrypoints',
+        ...MODULES.map(({ file }) => file),
+        '--no-emoji',
+      ];
       return exitCode(npmBin('attw'), [await pack(), ...options]);
     },
   },

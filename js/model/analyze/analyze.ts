@@ -2,7 +2,7 @@
 
 import { runSteps } from './steps.js';
 import { analyzedTensors, columnsOf } from './tensors.js';
-import type { ModelAnalysisJob } from '../../engine/bindings.js';
+import type { ModelAnalysisJob } from '../../engine/model-bindings.js';
 import { expectInstance, expectWhole } from '../../engine/check.js';
 import { Columns, tensorsOf, type ColumnArrays } from '../../engine/columns.js';
 import { release } from '../../engine/dispose.js';
@@ -21,7 +21,8 @@ import {
   type ReaderTable,
 } from '../../engine/options.js';
 import { createRunner, RUNNER_OPTIONS, type Runner, type RunnerOptions } from '../../pool/pool.js';
-import { call, compiledModule } from '../../engine/wasm.js';
+import { compiledModule } from '../../engine/wasm.js';
+import { callModel } from '../../engine/model.js';
 
 /** Options of {@link analyzeModel}. */
 export interface AnalyzeModelOptions extends RunnerOptions {
@@ -132,20 +133,20 @@ export async function analyzeModel(model: Model, options: AnalyzeModelOptions = 
   let job: ModelAnalysisJob | undefined;
   try {
     const [formats, tensors] = [given.formats, given.tensors].map((names) => names && [...names]);
-    const made = call((e) => new e.ModelAnalysisJob(formats, sample, tensors, importance?.matrix));
+    const made = callModel((e) => new e.ModelAnalysisJob(formats, sample, tensors, importance?.matrix));
     job = made;
     const all = await analyzedTensors(model);
     for (let at = 0; at < all.length; at += PREPARED) {
       if (at > 0) await breathe();
-      call(() => made.add(...columnsOf(all.slice(at, at + PREPARED))));
+      callModel(() => made.add(...columnsOf(all.slice(at, at + PREPARED))));
     }
-    call(() => made.checkNames());
+    callModel(() => made.checkNames());
     given.signal?.throwIfAborted();
     await run(made, createRunner(model.source, compiledModule(), given), given);
     await model.source.check?.();
     return { tensors: await tensorsOf(made, analysisOf, READ) };
   } finally {
-    if (job) release(job);
+    if (job) release(job, callModel);
     if (importance !== given.imatrix) importance?.free();
   }
 }
@@ -162,7 +163,7 @@ async function run(job: ModelAnalysisJob, runner: Runner, { signal, onProgress }
     done += 1;
     const { index, tensor, finished } = stratum;
     if (!onProgress) return;
-    const result = finished && analysisOf(new Columns(call(() => job.tensors(index, index + 1)) as ColumnArrays));
+    const result = finished && analysisOf(new Columns(callModel(() => job.tensors(index, index + 1)) as ColumnArrays));
     onProgress({ tensor, done, total, ...(result && { finished: result }) });
   });
 }

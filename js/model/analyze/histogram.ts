@@ -4,7 +4,7 @@ import { sampleOf } from './analyze.js';
 import { runSteps } from './steps.js';
 import { analyzedTensors, columnsOf } from './tensors.js';
 import { release } from '../../engine/dispose.js';
-import type { HistogramsJob } from '../../engine/bindings.js';
+import type { HistogramsJob } from '../../engine/model-bindings.js';
 import type { Histogram } from '../../numerics/analysis.js';
 import { expectInstance, expectText } from '../../engine/check.js';
 import type { FormatName } from '../../numerics/format.js';
@@ -12,7 +12,8 @@ import { openImportance, type ImportanceInput } from '../importance.js';
 import { Model } from '../model.js';
 import { count, readOptions, signal as signalReader, text, unchecked, type ReaderTable } from '../../engine/options.js';
 import { createRunner, RUNNER_OPTIONS, type RunnerOptions } from '../../pool/pool.js';
-import { call, compiledModule } from '../../engine/wasm.js';
+import { callModel } from '../../engine/model.js';
+import { compiledModule } from '../../engine/wasm.js';
 
 /** Options of {@link tensorHistogram}. */
 export interface TensorHistogramOptions extends RunnerOptions {
@@ -70,15 +71,15 @@ export async function tensorHistogram(
   let job: HistogramsJob | undefined;
   try {
     const [texts, numbers] = columnsOf([tensor]);
-    const made = call((e) => new e.HistogramsJob(texts, numbers, format, bins, sample, matrix?.matrix));
+    const made = callModel((e) => new e.HistogramsJob(texts, numbers, format, bins, sample, matrix?.matrix));
     job = made;
     const runner = createRunner(model.source, compiledModule(), { ...given, workers: given.workers ?? 1 });
     await runSteps(made, runner, signal, () => {});
     job = undefined;
-    const { sampled, weights, errors } = call(() => made.finish()) as TensorHistogram;
+    const { sampled, weights, errors } = callModel(() => made.finish()) as TensorHistogram;
     return { sampled, weights, ...(errors && { errors }) };
   } finally {
-    if (job) release(job);
+    if (job) release(job, callModel);
     if (matrix !== given.imatrix) matrix?.free();
   }
 }

@@ -1,6 +1,6 @@
 /** Carries out what a job of the engine's asks for: reads rows and measures them, many at once. */
 
-import { call } from '../../engine/wasm.js';
+import { callModel } from '../../engine/model.js';
 import { inLanes } from '../../pool/concurrent.js';
 import type { Runner } from '../../pool/pool.js';
 import type { ByteRange } from '../../pool/protocol.js';
@@ -25,11 +25,11 @@ export async function runSteps<T>(
   signal: AbortSignal | undefined,
   each: (completed: T) => void,
 ): Promise<void> {
-  const next = () => call(() => job.next());
+  const next = () => callModel(() => job.next());
   await inLanes(runner, next, signal, async ({ id, ranges, measure }, signal) => {
     const [first, ...more] = ranges;
     const input = first && more.length === 0 ? first : ranges;
     const found = await runner.run({ kind: 'measure', input, measure }, signal);
-    each(call(() => job.complete(id, found)));
+    each(callModel(() => job.complete(id, found)));
   });
 }

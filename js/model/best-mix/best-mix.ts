@@ -3,7 +3,7 @@
 import { expectArray, expectInstance, expectObject, expectText, readSize } from '../../engine/check.js';
 import { QuantpressError } from '../../engine/error.js';
 import { number, readNamedOptions, readOptions, unchecked, type ReaderTable } from '../../engine/options.js';
-import { call } from '../../engine/wasm.js';
+import { callModel } from '../../engine/model.js';
 import type { FormatName } from '../../numerics/format.js';
 import type { FormatError, ModelAnalysis } from '../analyze/analyze.js';
 import { openImportance, type ImportanceInput } from '../importance.js';
@@ -98,7 +98,7 @@ export async function bestMix(
   try {
     const named = imatrix?.name === undefined ? recipe : { imatrixFile: imatrix.name, ...recipe };
     const whole = engineRecipe({ ...named, preset: '' });
-    const mix = call(() =>
+    const mix = callModel(() =>
       model.header.bestMix(texts, numbers, targetSize, targetBpw, whole, imatrix?.matrix),
     ) as EngineMix;
     const { preset, rules, size, objective, bound, tensors, nearest } = mix;

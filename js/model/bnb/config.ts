@@ -2,9 +2,9 @@
 
 import { release } from '../../engine/dispose.js';
 import { expectObject } from '../../engine/check.js';
-import type { ModelPlan } from '../../engine/bindings.js';
+import type { ModelPlan } from '../../engine/model-bindings.js';
 import { QuantpressError } from '../../engine/error.js';
-import { call } from '../../engine/wasm.js';
+import { callModel } from '../../engine/model.js';
 import type { Model } from '../model.js';
 import { engineRecipe, isFourBit, readRecipe, type FourBitPreset, type Recipe } from '../recipe.js';
 
@@ -29,10 +29,10 @@ export function fourBitConfig(model: Model, recipe: Recipe | FourBitPreset): str
   const text = model.files.get('config.json');
   if (!text)
     throw new QuantpressError('NOT_FOUND', 'the model was opened without its config.json; open its folder', {});
-  const plan = call(() => model.header.plan(engineRecipe(given))) as ModelPlan;
+  const plan = callModel(() => model.header.plan(engineRecipe(given))) as ModelPlan;
   try {
-    return call(() => plan.fourBitConfig(text)) ?? '';
+    return callModel(() => plan.fourBitConfig(text)) ?? '';
   } finally {
-    release(plan);
+    release(plan, callModel);
   }
 }

@@ -1,12 +1,13 @@
 /** Converts a whole model. The engine decides (`src/job/`); this module reads, runs workers, writes and aborts. */
 
-import type { ModelJob, ModelPlan, ModelReport } from '../../engine/bindings.js';
+import type { ModelJob, ModelPlan, ModelReport } from '../../engine/model-bindings.js';
 import { release } from '../../engine/dispose.js';
 import { QuantpressError } from '../../engine/error.js';
 import { sha256 } from '../../engine/hash.js';
 import { callback, flag, readOptions, signal as signalReader, type ReaderTable } from '../../engine/options.js';
 import { runtimeHash } from '../../engine/platform.js';
-import { call, compiledModule } from '../../engine/wasm.js';
+import { compiledModule } from '../../engine/wasm.js';
+import { callModel } from '../../engine/model.js';
 import { filesOf, refuseSharedFiles, usesOf, type FileUse } from '../../io/file-identity.js';
 import { concatenated } from '../../io/concatenated.js';
 import { ReadAhead } from '../../io/source/read-ahead.js';
@@ -152,7 +153,7 @@ async function convert<T>(
   /** The engine object to free: a plan, which becomes a job, which becomes a report. */
   let held: { free(): void } = plan;
   try {
-    const shards = call(() => plan.files()) as { size: number }[];
+    const shards = callModel(() => plan.files()) as { size: number }[];
     const { whole: output, files } = await openTargets(target, { shards, split: facts.split });
     await refuseSharedFiles(
       [...usesOf(others.roles.model, model.reads), ...usesOf(others.roles.imatrix, facts.reads), ...others.reads],
@@ -167,14 +168,14 @@ async function convert<T>(
     const conversion = new Conversion(model, output, given, (window) => {
       const job = jobOf(plan, given, resumable(output, given.resume ?? false) !== undefined, window);
       held = job;
-      return { job, head: call(() => job.identify(state, facts.imatrix)) as Uint8Array<ArrayBuffer> };
+      return { job, head: callModel(() => job.identify(state, facts.imatrix)) as Uint8Array<ArrayBuffer> };
     });
     const job = await conversion.run(size);
-    const finished = call(() => job.finish());
+    const finished = callModel(() => job.finish());
     held = finished;
     return await use(finished, factsOf(model, facts, given, (performance.now() - started) / 1000), files);
   } finally {
-    release(held);
+    release(held, callModel);
   }
 }
 
@@ -188,7 +189,7 @@ function withWritten(report: Report, files: readonly Target[]): Report {
 function jobOf(plan: ModelPlan, options: QuantizeModelOptions, journal: boolean, window: number): ModelJob {
   const { hashes = false, report = false } = options;
   const system = runtimeHash('sha256') && sha256;
-  return call(() => plan.job(hashes, report, journal, window, system));
+  return callModel(() => plan.job(hashes, report, journal, window, system));
 }
 
 function factsOf({ source }: Model, facts: PlanFacts, options: QuantizeModelOptions, seconds: number): ReportFacts {
@@ -303,7 +304,7 @@ class Conversion {
 
   /** The header comes first. Headers of further files wait for their turn if the target is ordered. */
   async #writeHeaders(): Promise<{ written: Promise<unknown> }> {
-    const [first, ...further] = call(() => this.#job.start()) as Write[];
+    const [first, ...further] = callModel(() => this.#job.start()) as Write[];
     if (first) await this.#target.write(first.offset, first.bytes);
     const written = Promise.all(further.map(({ offset, bytes }) => this.#target.write(offset, bytes)));
     return { written: written.catch((error: unknown) => this.#stop.abort(error)) };
@@ -321,7 +322,7 @@ class Conversion {
 
   async #work(): Promise<void> {
     while (!this.#stop.signal.aborted) {
-      const task = call(() => this.#job.next()) as JobTask | null | undefined;
+      const task = callModel(() => this.#job.next()) as JobTask | null | undefined;
       if (task === undefined) return;
       if (task) await this.#perform(task);
       else await new Promise<void>((resolve) => this.#idle.push(resolve));
@@ -335,11 +336,11 @@ class Conversion {
 
   async #perform(task: JobTask): Promise<void> {
     const { found, bytes } = await this.#run(task);
-    const step = call(() => this.#job.complete(task.id, found, bytes)) as { writes: Write[]; entry?: Uint8Array };
+    const step = callModel(() => this.#job.complete(task.id, found, bytes)) as { writes: Write[]; entry?: Uint8Array };
     this.#wake();
     for (const write of combined(step.writes)) await this.#target.write(write.offset, write.bytes);
     if (step.entry) this.#journal?.add(step.entry as Uint8Array<ArrayBuffer>);
-    const progress = call(() => this.#job.written(task.id)) as Progress | undefined;
+    const progress = callModel(() => this.#job.written(task.id)) as Progress | undefined;
     if (progress) this.#onProgress?.(this.#speed.of(progress));
   }
 

@@ -1,8 +1,8 @@
 /** The report of a conversion, read from the engine. */
 
-import type { ModelReport } from '../../engine/bindings.js';
+import type { ModelReport } from '../../engine/model-bindings.js';
 import { LazyTensors, tensorsOf, type Columns } from '../../engine/columns.js';
-import { call } from '../../engine/wasm.js';
+import { callModel } from '../../engine/model.js';
 import { shardSuffix } from '../../io/file-names.js';
 import { figuresOf, type ErrorFigures } from '../../numerics/distortion.js';
 import type { FormatName } from '../../numerics/format.js';
@@ -210,7 +210,7 @@ const OF_XXH64: PropertyDescriptor & ThisType<DetailedTensor> = {
 };
 
 function shardsOf(engine: ModelReport): ReportedShard[] {
-  const shards = call(() => engine.shards()) as { size: number; sha256?: string }[];
+  const shards = callModel(() => engine.shards()) as { size: number; sha256?: string }[];
   return shards.map(({ size, sha256 }, index, { length }) => {
     return { suffix: `${shardSuffix(index, length)}.gguf`, size, ...(sha256 !== undefined && { sha256 }) };
   });

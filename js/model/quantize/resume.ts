@@ -2,10 +2,10 @@
  * The journal of a conversion at a resumable target: an interrupted run leaves it, and the next one resumes from it.
  */
 
-import type { ModelJob } from '../../engine/bindings.js';
+import type { ModelJob } from '../../engine/model-bindings.js';
 import { QuantpressError } from '../../engine/error.js';
 import { hashOf, sha256 } from '../../engine/hash.js';
-import { call } from '../../engine/wasm.js';
+import { callModel } from '../../engine/model.js';
 import { concatenated } from '../../io/concatenated.js';
 import { readExactly } from '../../io/source/source.js';
 import { isResumable, type ResumableTarget, type Target } from '../../io/target/target.js';
@@ -82,10 +82,10 @@ export class Journal {
   /** Whether the job resumes with a journal. A journal of another job is rejected. */
   #takeOver(left: Uint8Array<ArrayBuffer>): boolean {
     for (let at = 0; at < left.length; at += PIECE) {
-      call(() => this.#job.addJournal(left.subarray(at, at + PIECE)));
+      callModel(() => this.#job.addJournal(left.subarray(at, at + PIECE)));
     }
     try {
-      return call(() => this.#job.resume());
+      return callModel(() => this.#job.resume());
     } catch (error) {
       this.#keep = true;
       throw error;

@@ -15,6 +15,8 @@
 mod header;
 mod limits;
 mod parse;
+#[cfg(feature = "models")]
+mod serial;
 mod shards;
 mod tensor_type;
 mod value;

@@ -153,6 +153,18 @@ impl TensorType {
         &TABLE[self.0 as usize]
     }
 
+    /// The index in the table, which identifies the type between instances of the same build.
+    #[cfg(feature = "models")]
+    pub(crate) const fn index(self) -> u8 {
+        self.0
+    }
+
+    /// The type at an index of the table.
+    #[cfg(feature = "models")]
+    pub(crate) fn at(index: u8) -> Option<TensorType> {
+        (usize::from(index) < TABLE.len()).then_some(TensorType(index))
+    }
+
     /// The type with this id.
     ///
     /// # Errors

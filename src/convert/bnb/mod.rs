@@ -17,7 +17,7 @@ use crate::error::{Code, Error, Result};
 use crate::interning::{Interner, Name};
 use crate::json::{self, quoted};
 use crate::nf4::{BLOCK_SIZE, DataType4Bit, StateDtype, TailLayout};
-use crate::recipe::{BnbLayout, Plan, PlannedTensor, Recipe, bnb_compute_dtype, check_bnb_options};
+use crate::recipe::{BnbLayout, BnbRequest, Plan, PlannedTensor, bnb_compute_dtype};
 use crate::sort::sorted;
 use modules::{Choice, ModelKind, choose};
 
@@ -27,10 +27,10 @@ const ALIGNMENT: usize = 8;
 /// Plans the conversion of a model to one of bitsandbytes' formats.
 ///
 /// # Errors
-/// [`Code::ARGUMENT`] for options of other presets, and for a model that is already quantized; [`Code::MALFORMED`] for
+/// [`Code::ARGUMENT`] for a model that is already quantized; [`Code::MALFORMED`] for
 /// a `config.json` that is not a JSON object; [`Code::UNSUPPORTED`] for weights that are codes or transposed.
-pub fn plan(folder: &Folder, dtype: TensorType, recipe: &Recipe, importance: bool) -> Result<Plan> {
-    check_bnb_options(recipe, importance)?;
+pub fn plan(folder: &Folder, request: &BnbRequest) -> Result<Plan> {
+    let BnbRequest { dtype, double_quant, ref excluded } = *request;
     let quantized = folder.tensors().iter().find(|tensor| tensor.name.contains(".quant_state.bitsandbytes__"));
     if let Some(SafetensorsTensor { name, .. }) = quantized {
         let message = format!("the model is quantized by bitsandbytes already (tensor '{name}')");
@@ -38,10 +38,9 @@ pub fn plan(folder: &Folder, dtype: TensorType, recipe: &Recipe, importance: boo
     }
     folder.refuse_codes()?;
     let model = folder.file("config.json").map(config).transpose()?.unwrap_or_default();
-    let excluded = recipe.exclude_modules.as_deref().unwrap_or_default();
     let choice = choose(folder.tensors(), &model, excluded)?;
     let data_type = if dtype == TensorType::NF4 { DataType4Bit::Nf4 } else { DataType4Bit::Fp4 };
-    let layout = TailLayout { data_type, double_quant: recipe.double_quant == Some(true) };
+    let layout = TailLayout { data_type, double_quant };
     lay(folder.tensors(), dtype, layout, choice)
 }
 
@@ -124,20 +123,6 @@ fn placed(tensor: &SafetensorsTensor, to: TensorType, why: Name, place: Place) -
     if shape.is_empty() {
         shape.push(1);
     }
-    PlannedTensor {
-        name: tensor.name.clone(),
-        source_name: tensor.name.clone(),
-        from: tensor.dtype,
-        to,
-        why,
-        rows: shape.iter().skip(1).product(),
-        row_length: shape[0],
-        shape: shape.into(),
-        permuted_head_rows: 0,
-        source_offset: tensor.offset,
-        source_bytes: tensor.bytes,
-        place,
-        needs_importance: false,
-        has_importance: false,
-    }
+    let (name, dtypes, source) = (tensor.name.clone(), [tensor.dtype, to], [tensor.offset, tensor.bytes]);
+    PlannedTensor::of_bnb(name, dtypes, why, shape.into(), source, place)
 }

@@ -8,28 +8,46 @@ export const example = /<!-- example -->\n```js\n([\s\S]+?)```/.exec(readFileSyn
 /** What it prints. */
 export const printed = /^2304 bytes, 4\.5 bits per weight, largest error 0\.00\d\d$/;
 
+/** What the modules say that are loaded on first use: the size of a planned safetensors model, and that digits are too short. */
+async function throughModules(
+  openModel: typeof import('quantpress').openModel,
+  planModel: typeof import('quantpress').planModel,
+  benchmark: typeof import('quantpress').AccuracyBenchmark,
+): Promise<string> {
+  const tensor = { dtype: 'F32', shape: [2, 32], data_offsets: [0, 256] };
+  const header = new TextEncoder().encode(JSON.stringify({ 'a.weight': tensor }));
+  const file = new Uint8Array(8 + header.length + 256);
+  new DataView(file.buffer).setUint32(0, header.length, true);
+  file.set(header, 8);
+  const { size } = await planModel(await openModel(file), { preset: 'Q8_0', plain: true });
+  const refused = await benchmark.train(new Uint8Array(3)).catch((error) => error.message);
+  return `${size} ${refused}`;
+}
+
 const WORK = `
   const weights = Float32Array.from({ length: 2048 }, (_, index) => Math.fround(((index * 7919) % 2003) / 997 - 1));
   const bytes = ['Q4_K', 'Q8_0', 'IQ4_XS'].flatMap((format) => [...quantize(weights, format, { rowLength: 512 })]);
-  const text = bytes.map((byte) => byte.toString(16).padStart(2, '0')).join('');`;
+  const hex = bytes.map((byte) => byte.toString(16).padStart(2, '0')).join('');
+  const text = hex + ' ' + await (${throughModules})(openModel, planModel, AccuracyBenchmark);`;
 
 /** A program that quantizes with one entry of the package and logs the bytes. */
 export const printBytes = (entry: string): string => `
-  import { init, quantize } from '${entry}';
+  import { AccuracyBenchmark, init, openModel, planModel, quantize } from '${entry}';
   await init();
   ${WORK}
   (globalThis.process?.stdout?.write ? (text) => process.stdout.write(text) : console.log)(text);`;
 
 /** A worker of workerd that answers with the same bytes. */
 export const answerBytes = `
-  import { init, quantize } from 'quantpress';
+  import { AccuracyBenchmark, init, openModel, planModel, quantize } from 'quantpress';
   export default { async fetch() { await init(); ${WORK} return new Response(text); } };`;
 
 /** The expected log of {@link printBytes}, computed here: tests/js compares `quantize` with the oracle. */
 export async function expectedBytes(): Promise<string> {
-  const { init, quantize } = await import('quantpress');
+  const { AccuracyBenchmark, init, openModel, planModel, quantize } = await import('quantpress');
   await init();
   const weights = Float32Array.from({ length: 2048 }, (_, index) => Math.fround(((index * 7919) % 2003) / 997 - 1));
   const formats = ['Q4_K', 'Q8_0', 'IQ4_XS'] as const;
-  return Buffer.concat(formats.map((format) => quantize(weights, format, { rowLength: 512 }))).toString('hex');
+  const hex = Buffer.concat(formats.map((format) => quantize(weights, format, { rowLength: 512 }))).toString('hex');
+  return `${hex} ${await throughModules(openModel, planModel, AccuracyBenchmark)}`;
 }

@@ -138,8 +138,8 @@ export interface AccuracyRow {
 
 export const WIDTHS = [8, 7, 6, 5, 4, 3, 2] as const;
 
-function* accuracy({ digits, seed }: Orders['accuracy']): Generator<Step<AccuracyRow>> {
-  const benchmark = new AccuracyBenchmark(digits, { seed });
+async function* accuracy({ digits, seed }: Orders['accuracy']): AsyncGenerator<Step<AccuracyRow>> {
+  const benchmark = await AccuracyBenchmark.train(digits, { seed });
   try {
     const methods = calibrationMethods();
     const total = 1 + WIDTHS.length * (methods.length + 1);
@@ -178,7 +178,9 @@ export function methodName(method: CalibrationMethod): string {
 }
 
 /** The steps of each benchmark. The engine must be loaded. */
-export const STEPS: { readonly [K in Kind]: (order: Orders[K]) => Generator<Step<Rows[K]>> } = {
+export const STEPS: {
+  readonly [K in Kind]: (order: Orders[K]) => Iterable<Step<Rows[K]>> | AsyncIterable<Step<Rows[K]>>;
+} = {
   suite,
   speed,
   accuracy,

@@ -20,8 +20,8 @@ const tell = (told: Told): void => postMessage(told);
 addEventListener('message', async ({ data }: MessageEvent<Order>) => {
   try {
     await init();
-    const steps = STEPS[data.kind] as (order: Orders[Kind]) => Generator<Step<Rows[Kind]>>;
-    for (const step of steps(data.order)) tell({ step });
+    const steps = STEPS[data.kind] as (order: Orders[Kind]) => AsyncIterable<Step<Rows[Kind]>>;
+    for await (const step of steps(data.order)) tell({ step });
     tell({ end: true });
   } catch (error) {
     tell({ failed: sentence(error) });

@@ -1,6 +1,15 @@
 /** Searches the best mix in a worker: for a large model it takes a while, and dragging must stay smooth. */
 
-import { bestMix, init, openModel, type Mix, type Model, type Recipe, type TensorAnalysis } from 'quantpress';
+import {
+  bestMix,
+  init,
+  type InitOptions,
+  openModel,
+  type Mix,
+  type Model,
+  type Recipe,
+  type TensorAnalysis,
+} from 'quantpress';
 import { type PackedInput, unpacked } from '../open/input.ts';
 
 /** The errors of some tensors, sent before the request they belong to: all in one message would block the page. */
@@ -12,8 +21,8 @@ export interface Figures {
 /** The request to this worker. */
 export interface Wanted {
   readonly id: number;
-  /** The URL of the engine: a script from a `blob:` has no folder. */
-  readonly wasm: string;
+  /** Where the engine's files are. */
+  readonly files: InitOptions;
   readonly input: PackedInput;
   /** Whether the input is the same as in the previous request. */
   readonly serial: number;
@@ -40,10 +49,10 @@ self.onmessage = async ({ data }: MessageEvent<Figures | Wanted>) => {
     return;
   }
   figures.delete(id);
-  const { wasm, input, serial, targetSize, imatrix, recipe } = data;
+  const { files, input, serial, targetSize, imatrix, recipe } = data;
   const answer = (found: Found): void => postMessage(found);
   try {
-    await init({ wasm });
+    await init(files);
     if (last?.serial !== serial) last = { serial, model: openModel(unpacked(input)) };
     const model = await last.model;
     answer({ id, mix: await bestMix(model, { tensors }, { targetSize }, { imatrix, recipe }) });

@@ -1,12 +1,12 @@
 /** Requests the best mix for a size from a worker, which is kept for the next request. */
 
 import type { Mix, TensorAnalysis } from 'quantpress';
-import wasmUrl from '../../../dist/quantpress.wasm?url';
 import scriptUrl from './mix-worker.ts?worker&url';
 import type { Figures, Found, Wanted } from './mix-worker.ts';
 import { packed } from '../open/input.ts';
 import { inTurns, type Pieces } from './derived.ts';
 import type { Opened } from './model.ts';
+import { engineFiles } from './engine.ts';
 import { fromBlob } from './workers.ts';
 
 let worker: Promise<Worker> | undefined;
@@ -34,11 +34,11 @@ export async function findMix(
   await inTurns(sent(thread, id, tensors));
   if (of !== opened) serial += 1;
   of = opened;
-  const wasm = new URL(wasmUrl, location.href).href;
+  const files = engineFiles();
   const targetSize = Math.floor(size);
   const wanted: Wanted = {
     id,
-    wasm,
+    files,
     input: packed(opened.input),
     serial,
     targetSize,

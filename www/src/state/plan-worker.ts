@@ -7,6 +7,7 @@ import {
   type ErrorCode,
   type FormatName,
   init,
+  type InitOptions,
   type Model,
   openModel,
   type PlannedTensor,
@@ -20,7 +21,8 @@ import { type Treatment, type Weights, weightsIn } from './tensors.ts';
 /** The request to this worker. */
 export interface Wanted {
   readonly id: number;
-  readonly wasm: string;
+  /** Where the engine's files are. */
+  readonly files: InitOptions;
   readonly input: PackedInput;
   /** Whether the input is the same as in the previous request. */
   readonly serial: number;
@@ -60,9 +62,9 @@ let last:
   | undefined;
 
 self.onmessage = async ({ data }: MessageEvent<Wanted>) => {
-  const { id, wasm, input, serial, imatrix, recipe, of } = data;
+  const { id, files, input, serial, imatrix, recipe, of } = data;
   try {
-    await init({ wasm });
+    await init(files);
     if (last?.serial !== serial) last = { serial, model: openModel(unpacked(input)) };
     const opened = last;
     const model = await opened.model;

@@ -1,7 +1,6 @@
 /** Plans of the open model as plain data: computed in this thread, or in a worker if that would block it noticeably. */
 
 import { planModel, QuantpressError, type FormatName, type Model, type ModelInput, type Recipe } from 'quantpress';
-import wasmUrl from '../../../dist/quantpress.wasm?url';
 import { packed } from '../open/input.ts';
 import type { Answer, Wanted } from './plan-worker.ts';
 import scriptUrl from './plan-worker.ts?worker&url';
@@ -15,6 +14,7 @@ import {
   type Treatment,
   weightsIn,
 } from './tensors.ts';
+import { engineFiles } from './engine.ts';
 import { fromBlob } from './workers.ts';
 
 /** The model to plan for, and its input. */
@@ -124,7 +124,7 @@ async function ask<R extends Reply | HeaderReply>(
   if (of !== input) serial += 1;
   of = input;
   const id = ++lastId;
-  const wasm = new URL(wasmUrl, location.href).href;
+  const files = engineFiles();
   const treatments: Treatment[] = [];
   const names: { readonly name: string; readonly sourceName: string }[] = [];
   return new Promise((resolve, reject) => {
@@ -146,7 +146,7 @@ async function ask<R extends Reply | HeaderReply>(
     thread.addEventListener('error', () => reject(new Error('The planning worker could not be started.')), {
       once: true,
     });
-    const wanted: Wanted = { id, wasm, input: packed(input), serial, ...question };
+    const wanted: Wanted = { id, files, input: packed(input), serial, ...question };
     thread.postMessage(wanted);
   });
 }

@@ -1,0 +1,107 @@
+/** A safetensors model: the module with the converters lists and imports it, the main one plans what was imported. */
+
+import type { ImportanceMatrix, ImportedModel, ModelPlan } from '../engine/model-bindings.js';
+import type { SafetensorsModel } from '../engine/convert-bindings.js';
+import { callConvert, loadConvert } from '../engine/convert.js';
+import { release } from '../engine/dispose.js';
+import { callModel } from '../engine/model.js';
+
+/** A safetensors model in both modules. It has what a GGUF header has, and the files that are added to it. */
+export class FolderModel {
+  readonly #folder: SafetensorsModel;
+  readonly #imported: ImportedModel;
+
+  private constructor() {
+    this.#folder = callConvert((engine) => new engine.SafetensorsModel());
+    this.#imported = callModel((engine) => new engine.ImportedModel());
+  }
+
+  /** A model without files. */
+  static async create(): Promise<FolderModel> {
+    await loadConvert();
+    return new FolderModel();
+  }
+
+  /** Adds the next file from its first bytes: where its tensor data begins, or how many bytes are needed. */
+  add(prefix: Uint8Array, size: number, shard: boolean): { needed?: number; dataStart: number } {
+    return callConvert(() => this.#folder.add(prefix, size, shard));
+  }
+
+  /** Adds a file other than the tensors, such as `config.json`. */
+  addFile(name: string, bytes: Uint8Array): void {
+    callConvert(() => this.#folder.addFile(name, bytes));
+  }
+
+  /** Names the folder. */
+  setName(name: string): void {
+    callConvert(() => this.#folder.setName(name));
+  }
+
+  /** The names of the files in an index. */
+  indexFiles(index: Uint8Array): string[] {
+    return callConvert((engine) => engine.indexFiles(index)) as string[];
+  }
+
+  /** Rejects an index that does not name exactly the tensors of the files. */
+  checkIndex(index: Uint8Array): void {
+    callConvert(() => this.#folder.checkIndex(index));
+  }
+
+  /** Computed data that follows the files. */
+  generated(): Uint8Array<ArrayBuffer> {
+    return callConvert(() => this.#folder.generated()) as Uint8Array<ArrayBuffer>;
+  }
+
+  /** Ranges of the files that are read again after {@link generated}: offset and size of each. */
+  repeated(): Float64Array {
+    return callConvert(() => this.#folder.repeated());
+  }
+
+  get tensorCount(): number {
+    return callConvert(() => this.#folder.tensorCount);
+  }
+
+  tensors(from: number, to: number): unknown[] {
+    return callConvert(() => this.#folder.tensors(from, to));
+  }
+
+  metadata(): unknown[] {
+    return callConvert(() => this.#folder.metadata());
+  }
+
+  /** Plans the conversion to GGUF or to one of bitsandbytes' formats. */
+  plan(recipe: unknown, matrix?: ImportanceMatrix, name?: string): ModelPlan {
+    this.#import(recipe, matrix !== undefined, false);
+    return callModel(() => this.#imported.plan(recipe, matrix, name));
+  }
+
+  /** See `bestMix` of `best-mix/best-mix.ts`. */
+  bestMix(
+    texts: string[],
+    numbers: Float64Array,
+    targetSize: number | undefined,
+    targetBpw: number,
+    recipe: unknown,
+    matrix?: ImportanceMatrix,
+  ): unknown {
+    this.#import(recipe, matrix !== undefined, true);
+    const [names, offsets] = callConvert(() => this.#folder.places()) as [string[], Float64Array];
+    return callModel(() =>
+      this.#imported.bestMix(texts, numbers, targetSize, targetBpw, recipe, matrix, names, offsets),
+    );
+  }
+
+  /** Imports what plans need and what has not been imported yet. */
+  #import(recipe: unknown, importance: boolean, mix: boolean): void {
+    for (const request of callModel(() => this.#imported.wanted(recipe, importance, mix))) {
+      const result = callConvert(() => this.#folder.import(request));
+      callModel(() => this.#imported.add(request, result));
+    }
+  }
+
+  /** Gives both modules their memory back. */
+  free(): void {
+    release(this.#folder, callConvert);
+    release(this.#imported, callModel);
+  }
+}

@@ -1,0 +1,88 @@
+//! JavaScript bindings of the tasks of `job/` and of whole-model analyses: everything that workers run.
+
+use super::figures::figures_of;
+use super::object::Object;
+use super::pieces::{PIECE, each_piece};
+use crate::analysis::ErrorSums;
+use crate::container::gguf::TensorType;
+use crate::error::{Code, Error};
+use crate::job::{Done, ErrorFigures, Findings, Measure, Task};
+use crate::recipe;
+use js_sys::Uint8Array;
+use serde::Serialize;
+use wasm_bindgen::prelude::*;
+
+/// Runs a task on the bytes that were read; returns `{ found, bytes, passes }`. Bytes that pass through unchanged are
+/// not copied out.
+#[wasm_bindgen(js_name = runTask)]
+pub fn run_task(task: &[u8], bytes: &Uint8Array) -> Result<JsValue, Error> {
+    let task = Task::from_bytes(task)?;
+    let result = |found: Findings| Object::new().value("found", Uint8Array::from(found.to_bytes().as_slice()));
+    let Some(mut pass) = task.pass()? else {
+        let Done { bytes, found, .. } = task.run(bytes.to_vec())?;
+        return Ok(result(found).value("bytes", Uint8Array::from(bytes.as_slice())).done());
+    };
+    if pass.is_needed() {
+        let mut checked = Ok(());
+        each_piece(bytes, pass.piece(PIECE), |piece| {
+            if checked.is_ok() {
+                checked = pass.add(piece);
+            }
+        });
+        checked?;
+    }
+    Ok(result(pass.finish()).done())
+}
+
+/// Runs a measurement on the bytes that were read. See [`Measure::run`].
+#[wasm_bindgen]
+pub fn measure(measure: &[u8], bytes: &[u8]) -> Result<Vec<u8>, Error> {
+    Ok(Measure::from_bytes(measure)?.run(bytes)?.to_bytes())
+}
+
+/// Calculates the figures of tiles from their [sums](ErrorSums), one after the other in the order of the tensor; in the order of
+/// the columns of a report.
+#[wasm_bindgen(js_name = errorFigures)]
+pub fn error_figures(sums: &[f64], weighted: bool) -> Result<Vec<f64>, Error> {
+    let (tiles, []) = sums.as_chunks() else {
+        return Err(Error::new(Code::LENGTH, "a tile has eight sums"));
+    };
+    let mut all = ErrorSums::default();
+    tiles.iter().for_each(|tile| all.append(&ErrorSums::from_array(*tile)));
+    Ok(figures_of(&ErrorFigures::of(&all, weighted)).to_vec())
+}
+
+/// The eight [error sums](ErrorSums) of a difference. See [`recipe::compare_rows`].
+#[wasm_bindgen(js_name = compareRows)]
+pub fn compare_rows(bytes: &[u8], from: &str, other: &[u8], other_type: &str) -> Result<Vec<f64>, Error> {
+    recipe::compare_rows(bytes, from, other, other_type).map(|sums| sums.to_array().to_vec())
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PresetInfo {
+    name: &'static str,
+    ftype: u32,
+    description: &'static str,
+    needs_importance: bool,
+}
+
+/// All presets: `[{ name, ftype, description, needsImportance }]`.
+#[wasm_bindgen]
+pub fn presets() -> Result<JsValue, JsValue> {
+    let table: Vec<PresetInfo> = recipe::presets()
+        .map(|preset| PresetInfo {
+            name: preset.name,
+            ftype: preset.ftype,
+            description: preset.description,
+            needs_importance: preset.needs_importance(),
+        })
+        .collect();
+    Ok(serde_wasm_bindgen::to_value(&table)?)
+}
+
+/// Decodes the weights of a tensor of any dtype to f32.
+#[wasm_bindgen(js_name = decodeToF32)]
+pub fn decode_to_f32(bytes: &[u8], from: &str) -> Result<Vec<f32>, Error> {
+    recipe::decode_to_f32(bytes, TensorType::by_name(from)?)
+}
