@@ -120,7 +120,7 @@ impl ImportSpec {
     /// Reads a serialized request.
     ///
     /// # Errors
-    /// As for [`Reader`].
+    /// `TRUNCATED`, `MAGIC`, `UNSUPPORTED` or `MALFORMED` for bytes of anything else.
     pub fn from_bytes(bytes: &[u8]) -> Result<ImportSpec> {
         let mut input = Reader::new(bytes, IMPORT, VERSION, "an import")?;
         let import = if input.choice(&[false, true], "kind of import")? {
@@ -168,7 +168,7 @@ impl Imported {
     /// Reads the serialized result of an import.
     ///
     /// # Errors
-    /// As for [`Reader`].
+    /// `TRUNCATED`, `MAGIC`, `UNSUPPORTED` or `MALFORMED` for bytes of anything else.
     pub fn from_bytes(import: &ImportSpec, bytes: &[u8]) -> Result<Imported> {
         Ok(match import {
             ImportSpec::Gguf(GgufImport { pass_through, .. }) => {

@@ -39,7 +39,7 @@ mod preset;
 mod reader_limits;
 mod row_errors;
 mod row_sample;
-mod serial;
+mod serialization;
 mod split;
 mod tensor_names;
 mod tile;

@@ -16,7 +16,7 @@ mod header;
 mod limits;
 mod parse;
 #[cfg(feature = "models")]
-mod serial;
+mod serialization;
 mod shards;
 mod tensor_type;
 mod value;

@@ -12,7 +12,7 @@ const TAG: [u8; 4] = *b"QPHD";
 const VERSION: u8 = 1;
 
 impl Header {
-    /// Serializes a header built by [`Header::made`].
+    /// Serializes a header built by [`Header::imported`].
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Writer::new(TAG, VERSION);
         out.u64(self.file_size).bytes(&self.bytes).count(self.pairs.len());
@@ -30,7 +30,7 @@ impl Header {
     /// Reads a serialized header.
     ///
     /// # Errors
-    /// As for [`Reader`].
+    /// `TRUNCATED`, `MAGIC`, `UNSUPPORTED` or `MALFORMED` for bytes of anything else.
     pub fn from_bytes(serialized: &[u8]) -> Result<Header> {
         let mut input = Reader::new(serialized, TAG, VERSION, "a header")?;
         let (file_size, bytes) = (input.u64()?, input.bytes()?);

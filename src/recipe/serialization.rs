@@ -31,7 +31,7 @@ impl Plan {
     /// Reads a serialized plan for bitsandbytes' formats.
     ///
     /// # Errors
-    /// As for [`Reader`].
+    /// `TRUNCATED`, `MAGIC`, `UNSUPPORTED` or `MALFORMED` for bytes of anything else.
     pub fn bnb_from_bytes(bytes: &[u8]) -> Result<Plan> {
         let mut input = Reader::new(bytes, TAG, VERSION, "a 4-bit plan")?;
         let (header, size, data_type) = (input.bytes()?, input.u64()?, input.text()?);
