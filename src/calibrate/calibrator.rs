@@ -40,8 +40,9 @@ impl CalibratorOptions {
 /// A streaming observer of one tensor. It keeps a summary of bounded size of the observed batches.
 ///
 /// ```
+/// use quantpress::affine::QuantMode;
 /// use quantpress::calibrate::Calibrator;
-/// let mut calibrator = Calibrator::percentile(8, false, 0.1, 99.9, 10_000)?;
+/// let mut calibrator = Calibrator::percentile(8, QuantMode::Asymmetric, 0.1, 99.9, 10_000)?;
 /// for batch in [[-1.0, 0.5, 2.0], [-0.5, 0.1, 3.0]] {
 ///     calibrator.observe(&batch)?;
 /// }
