@@ -72,7 +72,6 @@ const NAMELESS = '';
 
 /** Opens the files of a model. If that fails, it closes everything it has opened. */
 export async function openFiles(input: ModelInput, options: UrlOptions): Promise<OpenedModel> {
-  await loadModelModule();
   const files = new Files(options, folderName(input));
   try {
     const folder = await candidatesOf(input);
@@ -165,6 +164,8 @@ class Files {
     const source = await openInput(input, this.#options);
     if (source !== input) this.#ours.push(source);
     this.#reads.push(...((await source.files?.()) ?? []));
+    // After the input, whose error says more if there are two.
+    await loadModelModule();
     return source;
   }
 
