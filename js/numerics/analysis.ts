@@ -94,6 +94,11 @@ const ERROR_OPTIONS: ReaderTable<ErrorStatsOptions> = { outlierThreshold: number
 export class ErrorAccumulator {
   readonly #engine: EngineAccumulator;
 
+  /**
+   * An accumulator of no values.
+   *
+   * @throws `RANGE` if `outlierThreshold` is negative or not finite.
+   */
   constructor(options: ErrorStatsOptions = {}) {
     const { outlierThreshold = 0 } = readOptions('ErrorAccumulator', ERROR_OPTIONS, options);
     this.#engine = call((engine) => new engine.ErrorAccumulator(outlierThreshold));
