@@ -1,6 +1,7 @@
 /** Weight generators, the suite over every scheme, and what quantization costs a classifier: `src/bench/` for JavaScript. */
 
 import type { CalibrationMethod } from './calibrate.js';
+import { QuantpressError } from '../engine/error.js';
 import { methodReader } from './codec-options.js';
 import {
   expectBits,
@@ -348,6 +349,10 @@ export class AccuracyBenchmark {
   readonly #engine: EngineBenchmark;
 
   private constructor(engine: EngineBenchmark) {
+    // JavaScript can call it all the same.
+    if (typeof engine?.ptq !== 'function') {
+      throw new QuantpressError('ARGUMENT', 'AccuracyBenchmark is made by AccuracyBenchmark.train(digits)');
+    }
     this.#engine = engine;
   }
 

@@ -44,7 +44,7 @@ function holdMeasuring(): void {
     override postMessage(message: unknown, transfer?: Transferable[] | StructuredSerializeOptions): void {
       const go = () => super.postMessage(message, transfer as Transferable[]);
       const { task } = message as { task?: { kind: string } };
-      if (task?.kind === 'analyze' && ++begun > most) held.push(go);
+      if (task?.kind === 'measure' && ++begun > most) held.push(go);
       else go();
     }
   }

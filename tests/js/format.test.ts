@@ -61,10 +61,10 @@ describe('quantize() and dequantize()', () => {
   test("write into the caller's memory", () => {
     const weights = ramp(64);
     const bytes = new Uint8Array(68);
-    expect(quantizeInto(weights, 'Q8_0', bytes)).toBe(68);
+    quantizeInto(weights, 'Q8_0', bytes);
     expect(bytes).toEqual(quantize(weights, 'Q8_0'));
     const back = new Float32Array(64);
-    expect(dequantizeInto(bytes, 'Q8_0', back)).toBe(64);
+    dequantizeInto(bytes, 'Q8_0', back);
     expect(back).toEqual(dequantize(bytes, 'Q8_0'));
   });
 

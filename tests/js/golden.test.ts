@@ -97,7 +97,7 @@ describe.each(names)('%s', (name) => {
       }
       const theirs = bytes(wanted);
       expect(difference(quantize(one, name, options), theirs, format().bytes), `${about}, row ${row}`).toBe('');
-      expect(quantizeInto(one, name, into, options)).toBe(bytesPerRow);
+      quantizeInto(one, name, into, options);
       expect(difference(into, theirs, format().bytes), `${about}, row ${row}, into`).toBe('');
     }
   }
@@ -106,7 +106,7 @@ describe.each(names)('%s', (name) => {
     const encoded = bytes(golden.decode.bytes);
     const ours = dequantize(encoded, name);
     const into = new Float32Array(ours.length);
-    expect(dequantizeInto(encoded, name, into)).toBe(ours.length);
+    dequantizeInto(encoded, name, into);
     expect(difference(bits(into), bits(ours), format().weights)).toBe('');
     // The integers have no decoder in the reference.
     if (golden.decode.weights === undefined) return;

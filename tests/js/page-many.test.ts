@@ -1,13 +1,15 @@
 /** The playground with 300 000 tensors: no computation handles more than a few hundred before it pauses, and none makes an object of each. */
 
-import type { FormatName, TensorAnalysis } from 'quantpress';
-import { expect, test, vi } from 'vitest';
+import { init, type FormatName, type TensorAnalysis } from 'quantpress';
+import { beforeAll, expect, test, vi } from 'vitest';
 import { inTurns } from '../../www/src/state/derived.js';
 import { orderedNames, PlannedTensors, type Treatment, weightsIn } from '../../www/src/state/tensors.js';
 import { damageOf, differencesOf, errorOf, measuredIn, PIECE } from '../../www/src/understand/damage.js';
 import { listOf, ORDERS } from '../../www/src/understand/list.js';
 import { descendingKeys } from '../../www/src/understand/order.js';
 import type { Damages } from '../../www/src/understand/tensor-damage.js';
+
+beforeAll(() => init());
 
 const COUNT = 300_000;
 const [LAYERS, EXPERTS] = [1000, 300];
