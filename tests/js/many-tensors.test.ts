@@ -145,6 +145,7 @@ describe('300 000 tensors', () => {
       expect(compared.printed).toBe(`${count} ${nameOf(count - 1)}`);
       expect(compared.peak).toBeLessThan(limit);
     },
+    400_000,
   );
 
   test('the command line quantizes with a report and a manifest, and compares, in bounded memory', () => {
@@ -160,7 +161,7 @@ describe('300 000 tensors', () => {
     expect([reported.length, reported.at(-1)?.name, listed.length]).toEqual([count, nameOf(count - 1), count]);
     expect(listed.map(({ sha256 }) => sha256)).toEqual(reported.map(({ sha256 }) => sha256));
     expect(peakOf(['diff', '--quiet', '--threads', '0', other, path], 0)).toBeLessThan(TWO_MODULES);
-  });
+  }, 400_000);
 
   test('are listed by inspect, as text and as JSON', async () => {
     const path = folder().file('many.gguf');
