@@ -95,7 +95,14 @@ export class FolderModel {
   #import(recipe: unknown, importance: boolean, mix: boolean): void {
     for (const request of callModel(() => this.#imported.wanted(recipe, importance, mix))) {
       const result = callConvert(() => this.#folder.import(request));
-      callModel(() => this.#imported.add(request, result));
+      try {
+        for (let index = 0; index < callConvert(() => result.pieces); index += 1) {
+          const piece = callConvert(() => result.piece(index));
+          callModel(() => this.#imported.add(request, piece));
+        }
+      } finally {
+        release(result, callConvert);
+      }
     }
   }
 

@@ -5,7 +5,7 @@
 
 use super::bnb;
 use super::folder::{Float, Folder};
-use crate::container::gguf::{Header, TensorType};
+use crate::container::gguf::{Header, HeaderAssembler, TensorType};
 use crate::container::imatrix::ImportanceMatrix;
 use crate::error::{Code, Error, Result};
 use crate::recipe::{self, BnbRequest, Plan, Recipe};
@@ -157,25 +157,65 @@ impl Imported {
         }
     }
 
-    /// Serializes the result.
-    pub fn to_bytes(&self) -> Vec<u8> {
+    /// The number of pieces of the serialized result.
+    pub fn pieces(&self) -> usize {
         match self {
-            Imported::Gguf { header, .. } => header.to_bytes(),
-            Imported::Bnb(plan) => plan.bnb_to_bytes().unwrap_or_default(),
+            Imported::Gguf { header, .. } => header.pieces(),
+            Imported::Bnb(_) => 1,
         }
     }
 
-    /// Reads the serialized result of an import.
+    /// Serializes a piece of the result. [`ImportAssembler`] reads them.
+    pub fn piece(&self, index: usize) -> Vec<u8> {
+        match self {
+            Imported::Gguf { header, .. } => header.piece(index),
+            Imported::Bnb(plan) => plan.bnb_to_bytes().unwrap_or_default(),
+        }
+    }
+}
+
+/// Reads the result of an import from its serialized pieces in order.
+#[derive(Debug)]
+pub enum ImportAssembler {
+    /// A header that is not complete.
+    Gguf(Box<HeaderAssembler>, GgufImport),
+    /// The result.
+    Complete(Imported),
+}
+
+impl ImportAssembler {
+    /// Reads the first piece.
     ///
     /// # Errors
     /// `TRUNCATED`, `MAGIC`, `UNSUPPORTED` or `MALFORMED` for bytes of anything else.
-    pub fn from_bytes(import: &ImportSpec, bytes: &[u8]) -> Result<Imported> {
+    pub fn new(import: &ImportSpec, piece: &[u8]) -> Result<ImportAssembler> {
         Ok(match import {
-            ImportSpec::Gguf(GgufImport { pass_through, .. }) => {
-                Imported::Gguf { header: Box::new(Header::from_bytes(bytes)?), pass_through: *pass_through }
+            ImportSpec::Gguf(import) => {
+                ImportAssembler::Gguf(Box::new(HeaderAssembler::new(piece)?), import.clone()).checked()
             }
-            ImportSpec::Bnb(_) => Imported::Bnb(Box::new(Plan::bnb_from_bytes(bytes)?)),
+            ImportSpec::Bnb(_) => ImportAssembler::Complete(Imported::Bnb(Box::new(Plan::bnb_from_bytes(piece)?))),
         })
+    }
+
+    /// Reads the next piece.
+    ///
+    /// # Errors
+    /// As for [`ImportAssembler::new`]; [`Code::ARGUMENT`] if the result is complete.
+    pub fn with_piece(self, piece: &[u8]) -> Result<ImportAssembler> {
+        let ImportAssembler::Gguf(mut header, import) = self else {
+            return Err(Error::new(Code::ARGUMENT, "the import is complete"));
+        };
+        header.add(piece)?;
+        Ok(ImportAssembler::Gguf(header, import).checked())
+    }
+
+    fn checked(self) -> ImportAssembler {
+        match self {
+            ImportAssembler::Gguf(header, GgufImport { pass_through, .. }) if header.is_complete() => {
+                ImportAssembler::Complete(Imported::Gguf { header: Box::new(header.finish()), pass_through })
+            }
+            other => other,
+        }
     }
 }
 

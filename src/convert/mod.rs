@@ -23,4 +23,4 @@ mod plain;
 mod prequantized;
 
 pub use folder::{Float, Folder};
-pub use import::{GgufImport, ImportSpec, Imported, plan};
+pub use import::{GgufImport, ImportAssembler, ImportSpec, Imported, plan};

@@ -6,7 +6,7 @@ use super::object::given;
 use super::plain;
 use crate::container::gguf::DEFAULT_ALIGNMENT;
 use crate::container::imatrix::ImportanceMatrix;
-use crate::convert::{ImportSpec, Imported};
+use crate::convert::{ImportAssembler, ImportSpec, Imported};
 use crate::error::{Code, Error};
 use crate::recipe::{Plan, Recipe, presets};
 use js_sys::Uint8Array;
@@ -16,7 +16,11 @@ use wasm_bindgen::prelude::*;
 /// the converters, and [`ImportedModel::add`] receives the results.
 #[wasm_bindgen]
 #[derive(Debug, Default)]
-pub struct ImportedModel(Vec<(ImportSpec, Imported)>);
+pub struct ImportedModel {
+    complete: Vec<(ImportSpec, Imported)>,
+    /// The import whose pieces are being added.
+    partial: Option<(ImportSpec, ImportAssembler)>,
+}
 
 #[wasm_bindgen]
 impl ImportedModel {
@@ -39,16 +43,23 @@ impl ImportedModel {
                 wanted.push(import);
             }
         }
-        self.0.retain(|(known, _)| wanted.contains(known));
+        self.partial = None;
+        self.complete.retain(|(known, _)| wanted.contains(known));
         let missing = wanted.iter().filter(|import| self.find(import).is_none());
         Ok(missing.map(|import| Uint8Array::from(import.to_bytes().as_slice())).collect())
     }
 
-    /// Adds the result of an import, both serialized.
-    pub fn add(&mut self, import: &[u8], result: &[u8]) -> Result<(), Error> {
+    /// Adds the next piece of the result of an import, both serialized.
+    pub fn add(&mut self, import: &[u8], piece: &[u8]) -> Result<(), Error> {
         let import = ImportSpec::from_bytes(import)?;
-        let result = Imported::from_bytes(&import, result)?;
-        self.0.push((import, result));
+        let read = match self.partial.take_if(|(known, _)| *known == import) {
+            Some((_, partial)) => partial.with_piece(piece)?,
+            None => ImportAssembler::new(&import, piece)?,
+        };
+        match read {
+            ImportAssembler::Complete(imported) => self.complete.push((import, imported)),
+            partial => self.partial = Some((import, partial)),
+        }
         Ok(())
     }
 
@@ -90,7 +101,7 @@ impl ImportedModel {
 
 impl ImportedModel {
     fn find(&self, import: &ImportSpec) -> Option<&Imported> {
-        self.0.iter().find(|(known, _)| known == import).map(|(_, imported)| imported)
+        self.complete.iter().find(|(known, _)| known == import).map(|(_, imported)| imported)
     }
 
     fn plan_of(&self, recipe: &Recipe, imatrix: Option<&ImportanceMatrix>) -> Result<Plan, Error> {

@@ -3,7 +3,7 @@
 use super::columns::Columns;
 use super::object::{Object, count};
 use crate::container::safetensors::{self, Parsed};
-use crate::convert::{Folder, ImportSpec};
+use crate::convert::{Folder, ImportSpec, Imported};
 use crate::error::Error;
 use wasm_bindgen::prelude::*;
 
@@ -107,9 +107,28 @@ impl SafetensorsModel {
         pairs.flat_map(|(key, value)| [key.into(), "string".into(), JsValue::UNDEFINED, value.into()]).collect()
     }
 
-    /// See [`ImportSpec::run`]; both sides are serialized.
-    pub fn import(&self, request: &[u8]) -> Result<Vec<u8>, Error> {
-        Ok(ImportSpec::from_bytes(request)?.run(&self.0)?.to_bytes())
+    /// See [`ImportSpec::run`]; the request is serialized.
+    pub fn import(&self, request: &[u8]) -> Result<ImportResult, Error> {
+        Ok(ImportResult(ImportSpec::from_bytes(request)?.run(&self.0)?))
+    }
+}
+
+/// The result of an import, serialized in pieces: a whole one would take the memory of all tensors three more times.
+#[wasm_bindgen]
+#[derive(Debug)]
+pub struct ImportResult(Imported);
+
+#[wasm_bindgen]
+impl ImportResult {
+    /// The number of pieces.
+    #[wasm_bindgen(getter)]
+    pub fn pieces(&self) -> usize {
+        self.0.pieces()
+    }
+
+    /// See [`Imported::piece`].
+    pub fn piece(&self, index: usize) -> Vec<u8> {
+        self.0.piece(index)
     }
 }
 

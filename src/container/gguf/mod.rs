@@ -28,6 +28,8 @@ pub use limits::{
     MAX_NESTING, MAX_PAIRS, MAX_READ_DIMS, MAX_STRING_BYTES, MAX_TENSORS,
 };
 pub use parse::{Parsed, Parser, Step, parse};
+#[cfg(feature = "models")]
+pub use serialization::HeaderAssembler;
 pub use shards::{SPLIT_KEYS, join};
 pub use tensor_type::{TensorType, TypeRow};
 pub use value::{Array, Cursor, Items, Value, ValueType, array_items};
