@@ -91,7 +91,7 @@ export class Pact {
   /**
    * {@link Pact.forward} into the caller's memory, `input.length` values; it may be `input` itself.
    *
-   * @throws {@link QuantpressError} `LENGTH` if `out` has another length, `NON_FINITE`, `RANGE` for a level that is no longer
+   * @throws {@link QuantpressError} `LENGTH` if `out` has another length, `NON_FINITE`, `RANGE` if the level is no longer
    * positive. After an error `out` is unchanged.
    */
   forwardInto(input: Float32Array, out: Float32Array): void {

@@ -69,7 +69,7 @@ const SIZES: Readonly<Record<string, number>> = { 8: 1, 16: 2, 32: 4, 64: 8 };
 describe('unions of names', () => {
   test('are the tables of the engine', () => {
     const formats = quantpress.formats().map(({ name }) => name);
-    // A dtype of safetensors that is no format is a type of its own.
+    // A safetensors dtype that is not a format has its own type.
     const foreign = DTYPES.filter((name) => !(formats as string[]).includes(name));
     const blockSizes = Array.from({ length: 14 }, (_, power) => 2 ** power).filter((blockSize) => {
       try {
