@@ -22,9 +22,19 @@ export class FolderModel {
     return new FolderModel();
   }
 
-  /** Adds the next file from its first bytes: where its tensor data begins, or how many bytes are needed. */
-  add(prefix: Uint8Array, size: number, shard: boolean): { needed?: number; dataStart: number } {
-    return callConvert(() => this.#folder.add(prefix, size, shard));
+  /** Makes room for the next bytes of the file that is being added. */
+  reserve(length: number): void {
+    callConvert(() => this.#folder.reserve(length));
+  }
+
+  /** Adds the next bytes of a file, from its start. */
+  append(bytes: Uint8Array<ArrayBuffer>): void {
+    callConvert(() => this.#folder.append(bytes));
+  }
+
+  /** Adds the file whose first bytes were appended: where its tensor data begins, or how many bytes are needed. */
+  add(size: number, shard: boolean): { needed?: number; dataStart: number } {
+    return callConvert(() => this.#folder.add(size, shard));
   }
 
   /** Adds a file other than the tensors, such as `config.json`. */

@@ -16,6 +16,9 @@ export type FileHeader =
   | { container: 'gguf'; header: ModelHeader }
   | { container: 'safetensors'; header: FolderModel; headerBytes: number };
 
+/** Bytes of a header that are read at once after the first read. */
+const READ = 1 << 23;
+
 /** Bytes that are copied to the engine at once, and tensors that it reads at once: some milliseconds. */
 const PIECE = 1 << 20;
 const TENSORS = 8192;
@@ -34,35 +37,61 @@ export async function readHeader(
   const start = new Uint8Array(Math.min(FIRST_READ, source.size));
   await readInto(source, start, 0, signal);
   if (!isSafetensors(start)) return { container: 'gguf', header: await readGguf(source, start, signal) };
-  for (let prefix = start; ; ) {
-    const result = addSafetensors(await folder(), prefix, source.size, shard);
-    if (typeof result !== 'number') return result;
-    const longer = new Uint8Array(nextSize(source, prefix.length, result));
-    longer.set(prefix);
-    await readInto(source, longer.subarray(prefix.length), prefix.length, signal);
-    prefix = longer;
+  return await readSafetensors(source, start, await folder(), shard, signal);
+}
+
+async function readSafetensors(
+  source: Source,
+  start: Uint8Array<ArrayBuffer>,
+  header: FolderModel,
+  shard: boolean,
+  signal?: AbortSignal,
+): Promise<FileHeader> {
+  header.append(start);
+  for (let read = start.length; ; ) {
+    const { needed, dataStart } = header.add(source.size, shard);
+    if (needed === undefined) return { container: 'safetensors', header, headerBytes: dataStart };
+    const end = nextSize(source, read, needed);
+    header.reserve(end - read);
+    await readPieces(source, read, end, (bytes) => header.append(bytes), signal);
+    read = end;
   }
 }
 
 async function readGguf(source: Source, start: Uint8Array<ArrayBuffer>, signal?: AbortSignal): Promise<ModelHeader> {
   const parser = callModel((engine) => new engine.HeaderParser(source.size));
   try {
-    let bytes = start;
-    for (let read = 0; ; ) {
-      await add(parser, bytes);
-      read += bytes.length;
+    await add(parser, start);
+    for (let read = start.length; ; ) {
       const result = await parsed(parser);
       if (typeof result !== 'number') return result;
-      bytes = new Uint8Array(nextSize(source, read, result) - read);
-      await readInto(source, bytes, read, signal);
+      const end = nextSize(source, read, result);
+      callModel(() => parser.reserve(end - read));
+      await readPieces(source, read, end, (bytes) => add(parser, bytes), signal);
+      read = end;
     }
   } finally {
     release(parser, callModel);
   }
 }
 
+/** Reads a range in pieces into one buffer, so that only the engine holds all of a long header. */
+async function readPieces(
+  source: Source,
+  from: number,
+  to: number,
+  add: (bytes: Uint8Array<ArrayBuffer>) => void | Promise<void>,
+  signal?: AbortSignal,
+): Promise<void> {
+  const buffer = new Uint8Array(Math.min(READ, to - from));
+  for (let at = from; at < to; at += READ) {
+    const bytes = buffer.subarray(0, Math.min(READ, to - at));
+    await readInto(source, bytes, at, signal);
+    await add(bytes);
+  }
+}
+
 async function add(parser: HeaderParser, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
-  callModel(() => parser.reserve(bytes.length));
   for (let at = 0; at < bytes.length; at += PIECE) {
     if (at > 0) await breathe();
     callModel(() => parser.add(bytes.subarray(at, at + PIECE)));
@@ -85,11 +114,6 @@ function nextSize({ size }: Source, read: number, needed: number): number {
     needed,
     size,
   });
-}
-
-function addSafetensors(header: FolderModel, prefix: Uint8Array, size: number, shard: boolean): FileHeader | number {
-  const { needed, dataStart } = header.add(prefix, size, shard);
-  return needed ?? { container: 'safetensors', header, headerBytes: dataStart };
 }
 
 /** Detects safetensors by content: a length of at most 32 bits, and the opening brace of the header. */
