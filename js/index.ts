@@ -116,5 +116,7 @@ export type { CompleteScheme, Scheme } from './numerics/scheme.js';
 export * from './numerics/affine.js';
 export * from './numerics/block-tensor.js';
 export * from './numerics/nf4.js';
+export * from './numerics/histogram.js';
+export * from './numerics/learned.js';
 export * from './numerics/pact.js';
 export * from './numerics/qat.js';

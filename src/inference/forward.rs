@@ -11,17 +11,18 @@
 //! }
 //! ```
 
+mod attention;
+mod experts;
+mod logits;
+
 use super::architecture::Activation;
-use super::attention::{Inputs, attend};
 use super::experts::{Use, route};
 use super::importance::Importance;
-use super::math::{Gelu, rms_norm, silu, soft_cap};
+use super::math::{Gelu, rms_norm, silu};
 use super::matmul::{Packed, Width, multiply};
 use super::model::{Linear, Model, Slot, Step};
-use super::rope::rotate;
 use crate::allocation::zeros;
 use crate::error::{Code, Error, Result};
-use crate::half::{f16_from_f32, f16_to_f32};
 use crate::lanes::Lanes;
 use crate::sort::sorted;
 use std::mem::take;
@@ -485,196 +486,6 @@ impl<'m, L: Lanes> Forward<'m, L> {
         }
         self.put(to, out);
         Ok(())
-    }
-
-    fn attention(&mut self, layer: usize) -> Result<()> {
-        let p = &self.model.parameters;
-        let windowed = p.windowed[layer];
-        let (rope, window) = if windowed { (p.window_rope, p.window) } else { (p.rope, 0) };
-        let period = p.architecture.no_rope_period as usize;
-        let widths = [Slot::Queries, Slot::Keys, Slot::Values].map(|slot| self.width(slot));
-        let mut queries = self.take(Slot::Queries, widths[0])?;
-        let mut keys = self.take(Slot::Keys, widths[1])?;
-        let mut values = self.take(Slot::Values, widths[2])?;
-        if period == 0 || !(layer + 1).is_multiple_of(period) {
-            let mut angles = Vec::new();
-            let longest = self.sequences.iter().map(Range::len).max().unwrap_or(0);
-            for position in 0..longest {
-                rope.angles(position, self.factors.as_deref(), &mut angles);
-                for sequence in self.sequences.iter().filter(|sequence| position < sequence.len()) {
-                    let at = sequence.start + position;
-                    let pairing = p.architecture.pairing;
-                    rotate(&mut queries[at * widths[0]..][..widths[0]], p.key_length, pairing, &angles);
-                    rotate(&mut keys[at * widths[1]..][..widths[1]], p.key_length, pairing, &angles);
-                }
-            }
-        }
-        if self.options.f16_cache {
-            keys.iter_mut().chain(&mut values).for_each(|x| *x = f16_to_f32(f16_from_f32(*x)));
-        }
-        let width = p.heads * p.value_length;
-        let mut out = self.take(Slot::Input, width)?;
-        for range in &self.sequences {
-            let part = |width: usize| range.start * width..range.end * width;
-            let inputs = Inputs {
-                queries: &queries[part(widths[0])],
-                keys: &keys[part(widths[1])],
-                values: &values[part(widths[2])],
-            };
-            attend::<L>(p, &inputs, window, &mut out[part(width)])?;
-        }
-        self.put(Slot::Queries, queries);
-        self.put(Slot::Keys, keys);
-        self.put(Slot::Values, values);
-        self.put(Slot::Input, out);
-        Ok(())
-    }
-
-    /// Normalizes the next tokens whose logits are wanted, and makes room for their logits.
-    fn prepare_logits(&mut self) -> Result<()> {
-        let (Some(Step::Logits { weight, bias, .. }), Some(norm)) =
-            (self.model.steps.get(self.step), self.vector.take())
-        else {
-            return Ok(());
-        };
-        if bias.is_some() && self.bias.is_none() {
-            self.vector = Some(norm);
-            return Ok(());
-        }
-        let p = &self.model.parameters;
-        let residual = self.take(Slot::Residual, p.width)?;
-        let own = &self.model.weights[*weight];
-        if self.options.process_output && own.name.as_str() == "output.weight" && self.next_logits == 0 {
-            let mut row = zeros(p.width)?;
-            if let Some(importance) = &mut self.importance {
-                for input in residual.chunks_exact(p.width) {
-                    rms_norm(input, &norm, p.epsilon, &mut row);
-                    importance.add(&own.name, p.width, [0, 1], &row);
-                }
-            }
-        }
-        let vocabulary = self.model.vocabulary;
-        let count = (LOGITS / vocabulary.max(1)).max(1).min(self.wanted.len() - self.next_logits);
-        let mut inputs = take(&mut self.buffers[Slot::Input as usize]);
-        inputs.resize(count * p.width, 0.0);
-        for (out, (_, place)) in inputs.chunks_exact_mut(p.width).zip(&self.wanted[self.next_logits..]) {
-            rms_norm(&residual[place * p.width..][..p.width], &norm, p.epsilon, out);
-        }
-        if self.logits.len() < count * vocabulary {
-            self.logits = zeros(count * vocabulary)?;
-        }
-        self.put(Slot::Residual, residual);
-        self.put(Slot::Input, inputs);
-        self.row = 0;
-        self.vector = Some(norm);
-        Ok(())
-    }
-
-    /// Adds the bias, caps the logits, and tells whose they are.
-    fn finish_logits(&mut self) {
-        let p = &self.model.parameters;
-        let vocabulary = self.model.vocabulary;
-        let count = self.buffers[Slot::Input as usize].len() / p.width;
-        self.logits.truncate(count * vocabulary);
-        if let Some(bias) = &self.bias {
-            for row in self.logits.chunks_exact_mut(vocabulary) {
-                row.iter_mut().zip(bias).for_each(|(x, bias)| *x += bias);
-            }
-        }
-        if p.soft_caps[1] != 0.0 {
-            soft_cap(&mut self.logits, p.soft_caps[1]);
-        }
-        self.places.extend(self.wanted[self.next_logits..][..count].iter().map(|(place, _)| *place));
-        self.next_logits += count;
-    }
-
-    /// The next rows of the experts; an expert that no token uses is not read.
-    fn wanted_by_experts(&mut self, [gate, up, down]: [usize; 3]) -> Result<Option<Request>> {
-        let model = self.model;
-        let p = &model.parameters;
-        if let Some(importance) = &mut self.importance {
-            for tensor in [gate, up, down] {
-                let weight = &model.weights[tensor];
-                importance.entry(&weight.name, weight.columns, p.experts);
-            }
-        }
-        while self.expert.index < p.experts && self.uses[self.expert.index].is_empty() {
-            self.expert.index += 1;
-        }
-        if self.expert.index == p.experts {
-            return Ok(None);
-        }
-        if self.expert.matrix == Matrix::Gate && self.row == 0 {
-            self.gather(gate, up)?;
-        }
-        let (tensor, rows) = match self.expert.matrix {
-            Matrix::Gate => (gate, p.hidden),
-            Matrix::Up => (up, p.hidden),
-            Matrix::Down => (down, p.width),
-        };
-        Ok(self.rows(tensor, self.expert.index * rows + self.row, rows - self.row))
-    }
-
-    /// Collects the inputs of the current expert.
-    fn gather(&mut self, gate: usize, up: usize) -> Result<()> {
-        let model = self.model;
-        let p = &model.parameters;
-        let uses = &self.uses[self.expert.index];
-        let source = if p.architecture.norm_before { Slot::Input } else { Slot::Residual };
-        let all = &self.buffers[source as usize];
-        let mut inputs = Vec::new();
-        crate::allocation::reserve(&mut inputs, uses.len() * p.width)?;
-        for used in uses {
-            inputs.extend_from_slice(&all[used.token * p.width..][..p.width]);
-        }
-        if let Some(importance) = &mut self.importance {
-            for tensor in [gate, up] {
-                importance.add(&model.weights[tensor].name, p.width, [self.expert.index, p.experts], &inputs);
-            }
-        }
-        self.expert.gate = zeros(uses.len() * p.hidden)?;
-        self.expert.up = zeros(uses.len() * p.hidden)?;
-        self.expert.outputs = zeros(uses.len() * p.width)?;
-        self.expert.inputs = inputs;
-        Ok(())
-    }
-
-    fn apply_expert(&mut self, request: &Request, tile: &[f32]) {
-        let model = self.model;
-        let p = &model.parameters;
-        let weight = &model.weights[request.tensor];
-        self.packed.pack(tile, weight.columns);
-        let expert = &mut self.expert;
-        let (inputs, out, rows) = match expert.matrix {
-            Matrix::Gate => (&expert.inputs, &mut expert.gate, p.hidden),
-            Matrix::Up => (&expert.inputs, &mut expert.up, p.hidden),
-            Matrix::Down => (&expert.gate, &mut expert.outputs, p.width),
-        };
-        multiply::<L>(inputs, &mut self.packed, out, rows, self.row);
-        self.row += request.rows.1;
-        if self.row < rows {
-            return;
-        }
-        self.row = 0;
-        match expert.matrix {
-            Matrix::Gate => expert.matrix = Matrix::Up,
-            Matrix::Up => {
-                activate(self.gelu.as_ref(), &mut expert.gate, &expert.up);
-                expert.matrix = Matrix::Down;
-            }
-            Matrix::Down => {
-                if let Some(importance) = &mut self.importance {
-                    importance.add(&weight.name, p.hidden, [expert.index, p.experts], &expert.gate);
-                }
-                let output = &mut self.buffers[Slot::Output as usize];
-                for (used, row) in self.uses[expert.index].iter().zip(expert.outputs.chunks_exact(p.width)) {
-                    let out = &mut output[used.token * p.width..][..p.width];
-                    out.iter_mut().zip(row).for_each(|(out, x)| *out += x * used.weight);
-                }
-                expert.matrix = Matrix::Gate;
-                expert.index += 1;
-            }
-        }
     }
 }
 

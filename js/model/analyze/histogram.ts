@@ -5,7 +5,7 @@ import { runSteps } from './steps.js';
 import { analyzedTensors, columnsOf } from './tensors.js';
 import { release } from '../../engine/dispose.js';
 import type { HistogramsJob } from '../../engine/model-bindings.js';
-import type { Histogram } from '../../numerics/analysis.js';
+import type { Histogram } from '../../numerics/histogram.js';
 import { expectInstance, expectText } from '../../engine/check.js';
 import type { FormatName } from '../../numerics/format.js';
 import { openImportance, type ImportanceInput } from '../importance.js';
