@@ -300,6 +300,29 @@ describe('a URL', () => {
     expect(warnings).toEqual([]);
   });
 
+  test('that was read to its end is neither aborted nor cancelled', async () => {
+    const signals: (AbortSignal | undefined)[] = [];
+    let cancelled = 0;
+    const watched = async (url: string | URL | Request, options?: RequestInit) => {
+      signals.push(options?.signal ?? undefined);
+      const response = await fetch(url, options);
+      const { body } = response;
+      if (body) {
+        const reader = body.getReader();
+        const noted = async () => {
+          cancelled += 1;
+        };
+        body.cancel = noted;
+        Object.defineProperty(body, 'getReader', { value: () => Object.assign(reader, { cancel: noted }) });
+      }
+      return response;
+    };
+    const source = await openSource(await serve(BYTES), { fetch: watched });
+    await source.read(5, 60_000);
+    expect(signals.map((signal) => signal?.aborted)).toEqual([false, false]);
+    expect(cancelled).toBe(0);
+  });
+
   test('is aborted by a signal while it waits', async () => {
     const stop = new AbortController();
     const url = await serve(BYTES, (_, response, count) => {

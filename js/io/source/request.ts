@@ -74,6 +74,7 @@ class Watch {
   readonly #over: Promise<never>;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #begun = false;
+  #complete = false;
   #bytes = 0;
 
   constructor(limit: number, name: string, callers: AbortSignal | undefined) {
@@ -108,11 +109,19 @@ class Watch {
     if (this.#bytes >= PROGRESS) this.#start();
   }
 
-  /** Stops the clock, and discards the rest of the response. */
+  /** The response was read to its end. */
+  complete(): void {
+    this.#complete = true;
+  }
+
+  /**
+   * Stops the clock, and discards the rest of the response. A complete one is not aborted: a browser that has not yet
+   * noted its end would report a failed request.
+   */
   end(): void {
     clearTimeout(this.#timer);
     this.#forget();
-    this.#stop.abort();
+    if (!this.#complete) this.#stop.abort();
   }
 
   #start(): void {
@@ -215,7 +224,10 @@ async function readBody(response: Response, length: number, watch: Watch): Promi
   let filled = 0;
   while (reader && filled < length) {
     const { done, value } = await watch.race(reader.read());
-    if (done) break;
+    if (done) {
+      watch.complete();
+      break;
+    }
     const wanted = value.subarray(0, length - filled);
     into.set(wanted, filled);
     filled += wanted.length;
@@ -227,7 +239,10 @@ async function readBody(response: Response, length: number, watch: Watch): Promi
   if (filled === length && (stated === null || stated === String(length))) {
     const end = watch.race(reader?.read() ?? Promise.resolve({ done: true }));
     const last = stated === null ? await Promise.race([end, sleep(GRACE).then(() => undefined)]) : await end;
-    if (last?.done) return into;
+    if (last?.done) {
+      watch.complete();
+      return into;
+    }
     end.catch(() => {}); // cancelled below
   }
   reader?.cancel().catch(() => {});

@@ -35,9 +35,11 @@ export class UrlSource implements Source {
     const { attempts, patience, maxWait, idleTimeout } = options;
     checkFetched(url, headers);
     const question: Question = { url, headers, own: { Range: 'bytes=0-0' }, options, signal: options.signal };
-    const pinned = await ask(question, async ({ response }): Promise<Pinned> => {
-      const size = isEmpty(response) ? 0 : sizeOf(response, url);
-      drop(response);
+    const pinned = await ask(question, async ({ response, bytes }): Promise<Pinned> => {
+      const { size, last } = isEmpty(response) ? EMPTY : firstByte(response, url);
+      // One byte is read to its end: to cancel it would be reported as a failed request, and would cost the connection.
+      if (last === 0) await bytes(1);
+      else drop(response);
       const validators = validatorsOf(response);
       return { kind: 'url', url, size, ...validators, headers, attempts, patience, maxWait, idleTimeout };
     });
@@ -129,15 +131,17 @@ function validatorsOf({ headers }: Response): Pick<Pinned, 'etag' | 'modified'> 
   return { etag: headers.get('etag') ?? undefined, modified: headers.get('last-modified') ?? undefined };
 }
 
+const EMPTY = { size: 0, last: -1 };
+
 /** An empty file has no first byte. */
 function isEmpty({ status, headers }: Response): boolean {
   return status === 416 && headers.get('content-range')?.trim() === 'bytes */0';
 }
 
 /** Some servers (sirv, and so Vite's) treat the range 0-0 as the whole file. Only its size is needed here. */
-function sizeOf(response: Response, url: string): number {
+function firstByte(response: Response, url: string): { last: number; size: number } {
   const { first, last, size } = contentRange(response, url);
-  if (first === 0) return size;
+  if (first === 0) return { last, size };
   throw broken(url, `answered a request for its first byte with bytes ${first}-${last}`);
 }
 
