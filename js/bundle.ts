@@ -22,6 +22,7 @@ export async function init(options: InitOptions = {}): Promise<void> {
   return start(() => wasm ?? new URL('./quantpress.wasm', import.meta.url), {
     model: placeOf(modules?.model ?? (() => new URL('./quantpress-model.wasm', import.meta.url))),
     convert: placeOf(modules?.convert ?? (() => new URL('./quantpress-convert.wasm', import.meta.url))),
+    inference: placeOf(modules?.inference ?? (() => new URL('./quantpress-inference.wasm', import.meta.url))),
     bench: placeOf(modules?.bench ?? (() => new URL('./quantpress-bench.wasm', import.meta.url))),
   });
 }

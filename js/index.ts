@@ -37,6 +37,17 @@ export {
   type ModelDiff,
   type TensorDiff,
 } from './model/diff.js';
+export {
+  compareModels,
+  evaluateModel,
+  type Estimate,
+  type EvaluatedText,
+  type Evaluation,
+  type ModelComparison,
+  type Percentile,
+} from './model/evaluate/evaluate.js';
+export { importanceOf, type ImportanceOptions, type ImportanceResult } from './model/evaluate/importance-of.js';
+export type { RunOptions, RunProgress } from './model/evaluate/run.js';
 export { weightError, type ErrorFigures } from './numerics/distortion.js';
 export type { FileEntry, FileReference, FolderEntry } from './io/file-identity.js';
 export {

@@ -4,7 +4,7 @@
  * `wasm-unsafe-eval` and `worker-src blob:`.
  */
 
-import { bench, convert, main, model } from './inline-data.js';
+import { bench, convert, inference, main, model } from './inline-data.js';
 import { worker } from './inline-worker.js';
 import { carryWorker } from './pool/thread.js';
 import { readOptions } from './engine/options.js';
@@ -16,7 +16,12 @@ export * from './index.js';
 export async function init(options: Record<string, never> = {}): Promise<void> {
   readOptions<object>('init', {}, options);
   carryWorker(worker);
-  return start(decoded(main), { model: decoded(model), convert: decoded(convert), bench: decoded(bench) });
+  return start(decoded(main), {
+    model: decoded(model),
+    convert: decoded(convert),
+    inference: decoded(inference),
+    bench: decoded(bench),
+  });
 }
 
 /** A module from its text in base64. */

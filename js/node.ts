@@ -19,6 +19,9 @@ export async function init(options: InitOptions = {}): Promise<void> {
     {
       model: reading(placeOf(modules?.model ?? (() => new URL('./quantpress-model.wasm', import.meta.url)))),
       convert: reading(placeOf(modules?.convert ?? (() => new URL('./quantpress-convert.wasm', import.meta.url)))),
+      inference: reading(
+        placeOf(modules?.inference ?? (() => new URL('./quantpress-inference.wasm', import.meta.url))),
+      ),
       bench: reading(placeOf(modules?.bench ?? (() => new URL('./quantpress-bench.wasm', import.meta.url)))),
     },
   );

@@ -18,10 +18,11 @@ export async function init(options: {
 }): Promise<void> {
   const { wasm, modules = {} } = readOptions('init', INIT_OPTIONS, options);
   if (wasm === undefined) throw wrongType('wasm', 'a module, its bytes, a Response or its URL', wasm);
-  const { model, convert, bench } = modules;
+  const { model, convert, inference, bench } = modules;
   return start(() => wasm, {
     model: placeOf(model),
     convert: placeOf(convert),
+    inference: placeOf(inference),
     bench: placeOf(bench),
   });
 }

@@ -57,7 +57,12 @@
 
 // The smaller WebAssembly modules export only some of the bindings that these items are for.
 #![cfg_attr(
-    any(feature = "bindings-model", feature = "bindings-convert", feature = "bindings-bench"),
+    any(
+        feature = "bindings-model",
+        feature = "bindings-convert",
+        feature = "bindings-inference",
+        feature = "bindings-bench"
+    ),
     allow(dead_code, unused_imports)
 )]
 
@@ -104,7 +109,13 @@ pub mod job;
 pub mod fs;
 
 #[cfg(all(
-    any(feature = "bindings", feature = "bindings-model", feature = "bindings-convert", feature = "bindings-bench"),
+    any(
+        feature = "bindings",
+        feature = "bindings-model",
+        feature = "bindings-convert",
+        feature = "bindings-inference",
+        feature = "bindings-bench"
+    ),
     target_arch = "wasm32"
 ))]
 mod wasm;

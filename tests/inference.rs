@@ -10,6 +10,7 @@ use quantpress::container::gguf::{
 use quantpress::inference::{Forward, Importance, Model, Next, Options};
 use quantpress::lanes::{Array, Lanes};
 use quantpress::{Code, Codec, Result};
+use std::sync::Arc;
 
 /// The models of make.py.
 const MODELS: &[&str] = &[
@@ -107,7 +108,7 @@ fn header(file: &[u8]) -> Result<Header> {
 
 /// All logits of a pass, and the importance matrix.
 pub fn run<L: Lanes>(file: &[u8], sequences: &[&[u32]], options: Options) -> Result<(Vec<f32>, Option<Importance>)> {
-    let model = Model::new(&header(file)?)?;
+    let model = Arc::new(Model::new(&header(file)?)?);
     let mut forward = Forward::<L>::with_lanes(&model, sequences, options)?;
     let mut logits = Vec::new();
     loop {
@@ -166,6 +167,30 @@ fn lanes_tiles_and_batches_do_not_change_a_bit() {
         let alone: Vec<f32> =
             together.iter().flat_map(|tokens| run::<Array<4>>(&file, &[tokens], all.clone()).unwrap().0).collect();
         same_floats(name, &alone, &one);
+    }
+}
+
+#[test]
+fn sequences_one_by_one_give_the_importance_of_all_at_once() {
+    for name in ["llama-experts", "qwen3moe", "llama"] {
+        let golden = golden(name);
+        let file = file_with(&golden, "F32", |_, _| {});
+        let sequences = sequences(&golden);
+        assert!(sequences.len() > 1, "{name}");
+        let options = Options { importance: true, process_output: true, context: 64, ..Options::default() };
+        let all: Vec<&[u32]> = sequences.iter().map(Vec::as_slice).collect();
+        let (_, together) = run::<Array<4>>(&file, &all, options.clone()).unwrap();
+        let model = Arc::new(Model::new(&header(&file).unwrap()).unwrap());
+        let mut importance = Importance::default();
+        for tokens in all {
+            let mut forward = Forward::<Array<4>>::with_lanes(&model, &[tokens], options.clone()).unwrap();
+            forward.continue_importance(importance);
+            while let Next::Read(request) = forward.next().unwrap() {
+                forward.supply(&file[request.offset as usize..][..request.length]).unwrap();
+            }
+            importance = forward.into_importance().unwrap();
+        }
+        assert_eq!(Some(importance), together, "{name}");
     }
 }
 
@@ -273,7 +298,7 @@ fn tokens_and_bytes_are_checked() {
     let code = |sequences: &[&[u32]]| run::<f32>(&file, sequences, Options::default()).unwrap_err().code();
     assert_eq!(code(&[]), Code::NO_DATA);
     assert_eq!(code(&[&[1, 48]]), Code::RANGE);
-    let model = Model::new(&header(&file).unwrap()).unwrap();
+    let model = Arc::new(Model::new(&header(&file).unwrap()).unwrap());
     assert_eq!(model.vocabulary(), 48);
     let mut forward = Forward::new(&model, &[&[1, 2]], Options::default()).unwrap();
     assert_eq!(forward.supply(&[]).unwrap_err().code(), Code::ARGUMENT);

@@ -243,6 +243,64 @@ export function readDiff(args: string[]) {
   return { a, b, json: values.json === true, quiet: values.quiet === true, threads, url };
 }
 
+/** The options of the commands that run a model on a text. The short names are llama.cpp's. */
+const RUN_OPTIONS = {
+  ...URL_LIMITS,
+  chunks: { type: 'string' },
+  'ctx-size': { type: 'string', short: 'c' },
+  json: { type: 'boolean' },
+  'parse-special': { type: 'boolean' },
+  quiet: { type: 'boolean', short: 'q' },
+} as const satisfies ParseArgsConfig['options'];
+
+function readRun(
+  values: {
+    [K in keyof typeof RUN_OPTIONS]?: ((typeof RUN_OPTIONS)[K]['type'] extends 'string' ? string : boolean) | undefined;
+  },
+  help: string,
+) {
+  return {
+    run: {
+      chunkSize: readNumber('--ctx-size', values['ctx-size'], help),
+      chunks: readNumber('--chunks', values.chunks, help),
+      parseSpecial: values['parse-special'] === true,
+    },
+    json: values.json === true,
+    quiet: values.quiet === true,
+    url: readUrlLimits(values, help),
+  };
+}
+
+/** A whole number from 1. */
+function readNumber(name: string, text: string | undefined, help: string): number | undefined {
+  if (text === undefined) return undefined;
+  if (/^[1-9]\d{0,8}$/.test(text)) return Number(text);
+  throw new UsageError(`${name} is '${text}', and must be a whole number from 1 to 999999999`, help);
+}
+
+/** Reads the arguments of `imatrix`. */
+export function readImatrix(args: string[]) {
+  const help = "Run 'quantpress imatrix --help' for help.";
+  const options = { ...RUN_OPTIONS, 'process-output': { type: 'boolean' } } as const;
+  const { values, positionals } = read(args, options, help);
+  const [file, text, output, extra] = positionals;
+  if (file === undefined || text === undefined || output === undefined) {
+    throw new UsageError('imatrix needs MODEL, TEXT and OUT', help);
+  }
+  if (extra !== undefined) throw new UsageError(`'${extra}' is one argument too many`, help);
+  return { file, text, output, processOutput: values['process-output'] === true, ...readRun(values, help) };
+}
+
+/** Reads the arguments of `perplexity`. */
+export function readPerplexity(args: string[]) {
+  const help = "Run 'quantpress perplexity --help' for help.";
+  const { values, positionals } = read(args, { ...RUN_OPTIONS, against: { type: 'string' } } as const, help);
+  const [file, text, extra] = positionals;
+  if (file === undefined || text === undefined) throw new UsageError('perplexity needs MODEL and TEXT', help);
+  if (extra !== undefined) throw new UsageError(`'${extra}' is one argument too many`, help);
+  return { file, text, against: values.against, ...readRun(values, help) };
+}
+
 /** `REGEX=TYPE`. */
 export function readTensorType(text: string): { pattern: string; type: FormatName } {
   const at = text.indexOf('=');

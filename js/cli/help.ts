@@ -84,6 +84,44 @@ ${urlOptions(20)}
   --json              print all figures as JSON
   --quiet             do not show progress`;
 
+const IMATRIX = `Usage: quantpress imatrix [options] MODEL TEXT OUT
+
+Runs a model on a calibration text and writes the importance matrix that quantize --imatrix takes: the file of
+llama-imatrix, with values that differ by rounding. Memory does not grow with the model.
+
+  MODEL  a GGUF file, best in F16, BF16 or F32, or its http(s) URL. Architectures: llama (and Mistral), smollm3, qwen2,
+         qwen3, qwen3moe, gemma2, gemma3, phi3, olmo2
+  TEXT   a text file; one line break at its end is ignored
+  OUT    the file to write
+
+Options (the names are llama-imatrix's):
+  -c, --ctx-size N    tokens per chunk (default: 512, or the model's context length if that is shorter)
+  --chunks N          run at most N chunks
+  --process-output    collect the inputs of output.weight too
+  --parse-special     the names of special tokens in TEXT become those tokens
+${urlOptions(20)}
+  --json              print the result as JSON
+  --quiet             print nothing unless the command fails`;
+
+const PERPLEXITY = `Usage: quantpress perplexity [options] MODEL TEXT
+       quantpress perplexity --against ORIGINAL [options] MODEL TEXT
+
+Measures how well a model predicts a text, with the definitions of llama-perplexity. Memory does not grow with the model.
+
+  MODEL  a GGUF file of any types, or its http(s) URL. For the architectures see quantpress imatrix --help
+  TEXT   a text file; one line break at its end is ignored
+
+Options (the names are llama-perplexity's):
+  --against ORIGINAL  the GGUF file that MODEL was quantized from: compare the predictions of both, as
+                      llama-perplexity --kl-divergence does, without a file of predictions
+  -c, --ctx-size N    tokens per chunk, of which the second half is scored (default: 512, or the model's context
+                      length if that is shorter)
+  --chunks N          run at most N chunks
+  --parse-special     the names of special tokens in TEXT become those tokens
+${urlOptions(20)}
+  --json              print all figures as JSON
+  --quiet             do not show progress`;
+
 const DIFF = `Usage: quantpress diff [options] A B
 
 Compares two models of any types: their metadata, and the weights of tensors with the same name. The exit code is 0 if
@@ -116,6 +154,8 @@ export const HELP: Record<string, string> = {
   quantize: QUANTIZE,
   inspect: INSPECT,
   analyze: ANALYZE,
+  imatrix: IMATRIX,
+  perplexity: PERPLEXITY,
   diff: DIFF,
   verify: VERIFY,
 };
@@ -127,6 +167,8 @@ export function overview(): string {
   quantize IN OUT PRESET   quantize a model
   inspect FILE             show the metadata and tensors of a model
   analyze FILE             measure the weight error of each format on a sample
+  imatrix MODEL TEXT OUT   make an importance matrix
+  perplexity MODEL TEXT    measure a model on a text, or compare it with its original
   diff A B                 compare two models
   verify FILE              check a model file and its hashes
 

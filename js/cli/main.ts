@@ -6,7 +6,9 @@ import { analyze } from './analyze.js';
 import { UsageError } from './args.js';
 import { diff } from './diff.js';
 import { HELP, overview } from './help.js';
+import { imatrix } from './imatrix.js';
 import { inspect } from './inspect.js';
+import { perplexity } from './perplexity.js';
 import { quantize } from './quantize.js';
 import { printable } from './text.js';
 import { verify } from './verify.js';
@@ -18,7 +20,7 @@ import { removeUnfinished } from '../io/target/file.js';
 /** A command gets the arguments after its name, and a signal that Ctrl-C aborts; it may return an exit code. */
 type Command = (args: string[], signal: AbortSignal) => Promise<unknown>;
 
-const COMMANDS: Record<string, Command> = { quantize, inspect, analyze, diff, verify };
+const COMMANDS: Record<string, Command> = { quantize, inspect, analyze, imatrix, perplexity, diff, verify };
 
 /** The exit code of a failed command for which 1 is a result: `diff` has the codes of diff and cmp. */
 const FAILED: Record<string, number> = { diff: 2 };

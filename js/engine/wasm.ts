@@ -24,6 +24,8 @@ export interface ModuleInputs {
   model?: ModuleInput | undefined;
   /** `quantpress-convert.wasm`: opens safetensors models and Hugging Face folders. */
   convert?: ModuleInput | undefined;
+  /** `quantpress-inference.wasm`: runs models. */
+  inference?: ModuleInput | undefined;
   /** `quantpress-bench.wasm`: the accuracy benchmark. */
   bench?: ModuleInput | undefined;
 }
@@ -48,6 +50,7 @@ const moduleInput: Reader<ModuleInput> = (_, value) => {
 const MODULE_OPTIONS: ReaderTable<ModuleInputs> = {
   model: moduleInput,
   convert: moduleInput,
+  inference: moduleInput,
   bench: moduleInput,
 };
 
@@ -192,6 +195,7 @@ export function start(wasm: WasmPlace, modules?: ModulePlaces): Promise<void> {
   places = {
     model: known?.model ?? modules?.model,
     convert: known?.convert ?? modules?.convert,
+    inference: known?.inference ?? modules?.inference,
     bench: known?.bench ?? modules?.bench,
   };
   return main.load(wasm);

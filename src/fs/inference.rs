@@ -1,36 +1,37 @@
-//! Runs a model from its file: tokens, importance matrices, perplexity.
+//! Runs a model from its file: tokens, importance matrices, perplexity, divergence.
 
 use super::open;
 use super::source::Source;
-use crate::error::Result;
-use crate::inference::{Forward, Importance, Logits, Model, Next, Options, Perplexity, Tokenizer, chunks};
+use crate::error::{Code, Error, Result};
+use crate::inference::{
+    DivergenceReport, Forward, Importance, LanguageModel, Logits, Next, Options, Perplexity, Request, Run, RunOptions,
+    Tokenizer,
+};
 use crate::job::ByteRange;
 use std::path::Path;
 
 /// A GGUF model that is run from its file, or from its shards. Its weights are read tile by tile.
 pub struct RunnableModel {
     source: Source,
-    model: Model,
-    tokenizer: Tokenizer,
+    model: LanguageModel,
 }
 
 impl RunnableModel {
     /// Opens a model.
     ///
     /// # Errors
-    /// I/O errors, those of the parser, and those of [`Model::new`] and [`Tokenizer::new`].
+    /// I/O errors, those of the parser, and those of [`LanguageModel::new`].
     pub fn open(path: impl AsRef<Path>) -> Result<RunnableModel> {
         let (source, header) = open::open_gguf(path.as_ref())?;
-        Ok(RunnableModel { source, model: Model::new(&header)?, tokenizer: Tokenizer::new(&header)? })
+        Ok(RunnableModel { source, model: LanguageModel::new(&header)? })
     }
 
     /// The tokenizer of the model.
     pub fn tokenizer(&self) -> &Tokenizer {
-        &self.tokenizer
+        self.model.tokenizer()
     }
 
-    /// Runs sequences of tokens through the model. `each` gets the logits that the options ask for. `importance` is
-    /// continued and returned if the options ask for an importance matrix.
+    /// Runs sequences of tokens through the model. `each` gets the logits that the options ask for.
     ///
     /// # Errors
     /// I/O errors, those of [`Forward::new`], and those of `each`.
@@ -38,19 +39,12 @@ impl RunnableModel {
         &self,
         sequences: &[&[u32]],
         options: Options,
-        importance: Option<Importance>,
         mut each: impl FnMut(Logits) -> Result<()>,
     ) -> Result<Option<Importance>> {
-        let mut forward = Forward::new(&self.model, sequences, options)?;
-        if let Some(importance) = importance {
-            forward.continue_importance(importance);
-        }
+        let mut forward: Forward = Forward::new(self.model.model(), sequences, options)?;
         loop {
             match forward.next()? {
-                Next::Read(request) => {
-                    let range = ByteRange { offset: request.offset, length: request.length as u64, second: None };
-                    forward.supply(&self.source.read(&range)?)?;
-                }
+                Next::Read(request) => forward.supply(&self.read(&request)?)?,
                 Next::Logits => each(forward.logits())?,
                 Next::Finished => {
                     self.source.check()?;
@@ -60,44 +54,48 @@ impl RunnableModel {
         }
     }
 
-    /// The importance matrix of a text's tokens as `llama-imatrix` makes it: in chunks of `chunk` tokens, of which `batch`
-    /// are in memory at once, with keys and values rounded to F16. `process_output` adds an entry for `output.weight`.
+    /// The importance matrix of a text's tokens, see [`LanguageModel::importance`].
     ///
     /// # Errors
-    /// As for [`Self::run`] and [`chunks`].
-    pub fn importance(&self, tokens: &[u32], chunk: usize, batch: usize, process_output: bool) -> Result<Importance> {
-        let chunks = chunks(tokens, chunk, self.tokenizer.begin())?;
-        let mut importance = Importance::default();
-        for batch in chunks.chunks(batch.max(1)) {
-            let sequences: Vec<&[u32]> = batch.iter().map(Vec::as_slice).collect();
-            let options =
-                Options { f16_cache: true, importance: true, process_output, context: chunk, ..Options::default() };
-            importance = self.run(&sequences, options, Some(importance), |_| Ok(()))?.unwrap_or_default();
-        }
-        importance.check()?;
-        Ok(importance)
+    /// I/O errors, and those of [`LanguageModel::importance`] and [`Run::next`].
+    pub fn importance(&self, tokens: &[u32], options: &RunOptions) -> Result<Importance> {
+        let run = drive(self.model.importance(tokens, options)?, &[self])?;
+        Ok(run.importance_matrix().cloned().unwrap_or_default())
     }
 
-    /// The perplexity of a text's tokens as `llama-perplexity` computes it: in chunks of `chunk` tokens, of which `batch`
-    /// are in memory at once; the second half of each chunk is scored.
+    /// The perplexity of a text's tokens, see [`LanguageModel::perplexity`].
     ///
     /// # Errors
-    /// As for [`Self::run`] and [`chunks`].
-    pub fn perplexity(&self, tokens: &[u32], chunk: usize, batch: usize) -> Result<Perplexity> {
-        let mut perplexity = Perplexity::default();
-        let inputs = chunks(tokens, chunk, self.tokenizer.begin())?;
-        let scored = chunk / 2..chunk.saturating_sub(1);
-        for (batch, own) in inputs.chunks(batch.max(1)).zip(tokens.chunks(batch.max(1).saturating_mul(chunk))) {
-            let sequences: Vec<&[u32]> = batch.iter().map(Vec::as_slice).collect();
-            let options = Options { logits: scored.clone(), context: chunk, ..Options::default() };
-            self.run(&sequences, options, None, |logits| {
-                let rows = logits.values.chunks_exact(self.model.vocabulary());
-                for ((sequence, position), row) in logits.places.iter().zip(rows) {
-                    perplexity.add(row, own.get(sequence * chunk + position + 1).copied().unwrap_or(u32::MAX))?;
-                }
-                Ok(())
-            })?;
-        }
-        Ok(perplexity)
+    /// I/O errors, and those of [`LanguageModel::perplexity`] and [`Run::next`].
+    pub fn perplexity(&self, tokens: &[u32], options: &RunOptions) -> Result<Perplexity> {
+        let run = drive(self.model.perplexity(tokens, options)?, &[self])?;
+        Ok(run.perplexity_so_far().copied().unwrap_or_default())
     }
+
+    /// The divergence of this model from `base` on a text's tokens, see [`LanguageModel::divergence`].
+    ///
+    /// # Errors
+    /// I/O errors, and those of [`LanguageModel::divergence`] and [`Run::next`].
+    pub fn divergence(&self, base: &RunnableModel, tokens: &[u32], options: &RunOptions) -> Result<DivergenceReport> {
+        let run = drive(self.model.divergence(&base.model, tokens, options)?, &[base, self])?;
+        let report = run.divergence_so_far().and_then(|divergence| divergence.report());
+        report.ok_or_else(|| Error::new(Code::NO_DATA, "no token was scored"))
+    }
+
+    fn read(&self, request: &Request) -> Result<Vec<u8>> {
+        self.source.read(&ByteRange { offset: request.offset, length: request.length as u64, second: None })
+    }
+}
+
+/// Completes a run, reading from its models.
+fn drive(mut run: Run, models: &[&RunnableModel]) -> Result<Run> {
+    while let Some(read) = run.next()? {
+        let bytes = match models.get(read.model) {
+            Some(model) => model.read(&read.request)?,
+            None => Vec::new(),
+        };
+        run.supply(&bytes)?;
+    }
+    models.iter().try_for_each(|model| model.source.check())?;
+    Ok(run)
 }

@@ -152,7 +152,8 @@ impl Architecture {
     pub fn by_name(name: &str) -> Result<&'static Architecture> {
         ARCHITECTURES.iter().find(|row| row.name == name).ok_or_else(|| {
             let names: Vec<_> = ARCHITECTURES.iter().map(|row| row.name).collect();
-            let message = format!("models of architecture '{name}' cannot be run, only {}", names.join(", "));
+            let what = if name.is_empty() { "a model without 'general.architecture'" } else { name };
+            let message = format!("cannot run {what}: the supported architectures are {}", names.join(", "));
             Error::new(Code::UNSUPPORTED, message).with("architecture", name)
         })
     }

@@ -2,9 +2,10 @@
 
 use super::math::exp;
 use crate::error::{Code, Error, Result};
+use serde::Serialize;
 
 /// A mean and its standard error.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Estimate {
     /// The mean.
     pub value: f64,
@@ -49,6 +50,17 @@ fn normalizer(logits: &[f32]) -> (f32, usize, f64) {
     (best.0, best.1, libm::log(sum))
 }
 
+/// The perplexity of tokens and its uncertainty.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct PerplexityReport {
+    /// The number of tokens.
+    pub tokens: u64,
+    /// The mean negative log likelihood in nats: the logarithm of the perplexity.
+    pub loss: Estimate,
+    /// The perplexity.
+    pub perplexity: Estimate,
+}
+
 /// The perplexity of tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Perplexity {
@@ -61,11 +73,11 @@ impl Perplexity {
     /// Adds a token and the logits that predicted it.
     ///
     /// # Errors
-    /// [`Code::RANGE`] if there is no logit for the token.
+    /// [`Code::RANGE`] if there is no logit for the token, [`Code::NON_FINITE`] if its probability is 0 or NaN.
     pub fn add(&mut self, logits: &[f32], token: u32) -> Result<()> {
         let logit = logit_of(logits, token)?;
         let (max, _, log_sum) = normalizer(logits);
-        let loss = -(f64::from(logit - max) - log_sum);
+        let loss = finite(-(f64::from(logit - max) - log_sum))?;
         self.sum += loss;
         self.squares += loss * loss;
         self.count += 1;
@@ -86,6 +98,12 @@ impl Perplexity {
     pub fn perplexity(&self) -> Option<Estimate> {
         self.log().map(Estimate::exp)
     }
+
+    /// All of it; `None` without tokens.
+    pub fn report(&self) -> Option<PerplexityReport> {
+        let loss = self.log()?;
+        Some(PerplexityReport { tokens: self.count, loss, perplexity: loss.exp() })
+    }
 }
 
 fn logit_of(logits: &[f32], token: u32) -> Result<f32> {
@@ -93,6 +111,14 @@ fn logit_of(logits: &[f32], token: u32) -> Result<f32> {
         let count = logits.len();
         Error::new(Code::RANGE, format!("token {token} is not one of the {count} tokens")).with("token", token)
     })
+}
+
+/// Refuses the loss of a model whose logits are NaN or infinite.
+fn finite(loss: f64) -> Result<f64> {
+    if loss.is_finite() {
+        return Ok(loss);
+    }
+    Err(Error::new(Code::NON_FINITE, "the logits of the model are NaN or infinite"))
 }
 
 /// The size in bytes of a row of a base file.
@@ -132,8 +158,18 @@ pub struct Divergence {
     each_difference: Vec<f32>,
 }
 
+/// A percentile of values of all tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Percentile {
+    /// The percentage of tokens with at most that value: 100 is the maximum, 50 the median, 0 the minimum.
+    pub percent: f64,
+    /// The value.
+    pub value: f64,
+}
+
 /// What `llama-perplexity --kl-divergence` prints. Differences of probabilities are fractions, not percent.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct DivergenceReport {
     /// The number of tokens.
     pub tokens: u64,
@@ -151,12 +187,12 @@ pub struct DivergenceReport {
     pub difference: Estimate,
     /// The mean Kullback-Leibler divergence, in nats.
     pub divergence: Estimate,
-    /// Its maximum, percentiles 99.9, 99, 95 and 90, median, percentiles 10, 5, 1 and 0.1, and minimum.
-    pub divergences: [f32; 11],
+    /// Its percentiles, from the maximum to the minimum.
+    pub divergence_percentiles: [Percentile; 11],
     /// The mean difference of the probabilities of the tokens that follow.
     pub probability_difference: Estimate,
-    /// Its maximum, percentiles 99.9, 99, 95, 90 and 75, median, percentiles 25, 10, 5, 1 and 0.1, and minimum.
-    pub probability_differences: [f32; 13],
+    /// Its percentiles, from the maximum to the minimum.
+    pub probability_difference_percentiles: [Percentile; 13],
     /// The root mean square of that difference.
     pub rms_probability_difference: Estimate,
     /// The share of tokens for which both models have the same most likely token.
@@ -191,17 +227,59 @@ impl Divergence {
                 sum += f64::from(exp(log) * (log - logit + all));
             }
         }
-        let difference = exp(-loss) - exp(-base_loss);
-        let square = f64::from(difference * difference);
-        add(&mut self.losses, [loss.into(), (loss * loss).into()]);
-        add(&mut self.base_losses, [base_loss.into(), (base_loss * base_loss).into()]);
-        self.products += f64::from(loss * base_loss);
-        add(&mut self.divergences, [sum, sum * sum]);
-        add(&mut self.differences, [difference.into(), square, square * square]);
-        self.same_top += u64::from(top == base_top.1);
-        self.each_divergence.push(sum as f32);
-        self.each_difference.push(difference);
+        finite(f64::from(loss))?;
+        self.record(Scores {
+            loss: [loss.into(), (loss * loss).into()],
+            base_loss: [base_loss.into(), (base_loss * base_loss).into()],
+            product: f64::from(loss * base_loss),
+            divergence: sum,
+            difference: exp(-loss) - exp(-base_loss),
+            same_top: top == base_top.1,
+        });
         Ok(())
+    }
+
+    /// Adds a token with the logits of both models that predicted it. Unlike a base file, which rounds log probabilities to
+    /// 16 bits, this adds no error of its own: equal logits have no divergence.
+    ///
+    /// # Errors
+    /// As for [`Divergence::add`]; [`Code::NON_FINITE`] for logits that are NaN or infinite.
+    pub fn add_logits(&mut self, base: &[f32], logits: &[f32], token: u32) -> Result<()> {
+        crate::validation::length("the logits of the base", base.len(), logits.len())?;
+        let (logit, base_logit) = (logit_of(logits, token)?, logit_of(base, token)?);
+        let (max, top, log_sum) = normalizer(logits);
+        let (base_max, base_top, base_log_sum) = normalizer(base);
+        let log = |logit: f32| f64::from(logit - max) - log_sum;
+        let base_log = |logit: f32| f64::from(logit - base_max) - base_log_sum;
+        let (loss, base_loss) = (finite(-log(logit))?, finite(-base_log(base_logit))?);
+        let divergence = base.iter().zip(logits).fold(0.0, |sum, (base, logit)| {
+            let (base, own) = (base_log(*base), log(*logit));
+            let probability = f64::from(exp(base as f32));
+            // What the base never predicts has no weight, whatever the other model predicts.
+            if probability > 0.0 { sum + probability * (base - own) } else { sum }
+        });
+        self.record(Scores {
+            loss: [loss, loss * loss],
+            base_loss: [base_loss, base_loss * base_loss],
+            product: loss * base_loss,
+            divergence: finite(divergence)?,
+            difference: exp(-loss as f32) - exp(-base_loss as f32),
+            same_top: top == base_top,
+        });
+        Ok(())
+    }
+
+    fn record(&mut self, scores: Scores) {
+        let Scores { divergence, difference, .. } = scores;
+        let square = f64::from(difference * difference);
+        add(&mut self.losses, scores.loss);
+        add(&mut self.base_losses, scores.base_loss);
+        self.products += scores.product;
+        add(&mut self.divergences, [divergence, divergence * divergence]);
+        add(&mut self.differences, [difference.into(), square, square * square]);
+        self.same_top += u64::from(scores.same_top);
+        self.each_divergence.push(divergence as f32);
+        self.each_difference.push(difference);
     }
 
     /// All statistics; `None` without tokens.
@@ -238,11 +316,13 @@ impl Divergence {
                 uncertainty: apart(perplexity.uncertainty, base_perplexity.uncertainty, scaled),
             },
             divergence: of(self.divergences),
-            divergences: [1.0, 0.999, 0.99, 0.95, 0.9, 0.5, 0.1, 0.05, 0.01, 0.001, 0.0]
-                .map(|fraction| percentile(&divergences, fraction)),
+            divergence_percentiles: [100.0, 99.9, 99.0, 95.0, 90.0, 50.0, 10.0, 5.0, 1.0, 0.1, 0.0]
+                .map(|percent| percentile(&divergences, percent)),
             probability_difference: of([sum, squares]),
-            probability_differences: [1.0, 0.999, 0.99, 0.95, 0.9, 0.75, 0.5, 0.25, 0.1, 0.05, 0.01, 0.001, 0.0]
-                .map(|fraction| percentile(&differences, fraction)),
+            probability_difference_percentiles: [
+                100.0, 99.9, 99.0, 95.0, 90.0, 75.0, 50.0, 25.0, 10.0, 5.0, 1.0, 0.1, 0.0,
+            ]
+            .map(|percent| percentile(&differences, percent)),
             rms_probability_difference: Estimate {
                 value: rms,
                 uncertainty: if rms > 0.0 { 0.5 / rms * square.uncertainty } else { 0.0 },
@@ -255,6 +335,21 @@ impl Divergence {
     }
 }
 
+/// What a token adds.
+struct Scores {
+    /// The loss of the model and its square.
+    loss: [f64; 2],
+    /// The loss of the base model and its square.
+    base_loss: [f64; 2],
+    /// The product of both losses.
+    product: f64,
+    /// The divergence.
+    divergence: f64,
+    /// The difference of the probabilities of the token.
+    difference: f32,
+    same_top: bool,
+}
+
 fn add<const N: usize>(sums: &mut [f64; N], values: [f64; N]) {
     sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
 }
@@ -263,20 +358,20 @@ fn sorted(values: &[f32]) -> Vec<f32> {
     crate::sort::sorted(values, |a, b| a.total_cmp(b))
 }
 
-/// Linear between neighbours; the median is the mean of the two in the middle.
-fn percentile(values: &[f32], fraction: f32) -> f32 {
+/// Linear between neighbours, with a fraction in single precision as in `llama-perplexity`; the median is the mean of the
+/// two in the middle.
+fn percentile(values: &[f32], percent: f64) -> Percentile {
     let last = values.len() - 1;
-    if fraction == 0.5 {
-        return if values.len().is_multiple_of(2) {
-            0.5 * (values[values.len() / 2] + values[values.len() / 2 - 1])
-        } else {
-            values[values.len() / 2]
-        };
-    }
-    let place = fraction * last as f32;
-    let below = (place as usize).min(last);
-    let rest = place - below as f32;
-    (1.0 - rest) * values[below] + rest * values[last.min(below + 1)]
+    let middle = values.len() / 2;
+    let value = if percent == 50.0 {
+        if values.len().is_multiple_of(2) { 0.5 * (values[middle] + values[middle - 1]) } else { values[middle] }
+    } else {
+        let place = (percent / 100.0) as f32 * last as f32;
+        let below = (place as usize).min(last);
+        let rest = place - below as f32;
+        (1.0 - rest) * values[below] + rest * values[last.min(below + 1)]
+    };
+    Percentile { percent, value: f64::from(value) }
 }
 
 /// The chunks of a text as `llama-imatrix` and `llama-perplexity` cut it: `size` tokens each, the rest is dropped, and the
@@ -351,7 +446,7 @@ mod tests {
         let report = divergence.report().unwrap();
         let expected = 0.75 * 1.5f64.ln() + 0.25 * 0.5f64.ln();
         assert!((report.divergence.value - expected).abs() < 1e-5, "{report:?}");
-        assert!((report.divergences[5] - expected as f32).abs() < 1e-5);
+        assert!((report.divergence_percentiles[5].value - expected).abs() < 1e-5);
         assert!((report.perplexity.value - 2.0).abs() < 1e-6);
         assert!((report.base_perplexity.value - 4.0 / 3.0).abs() < 1e-4);
         assert!((report.ratio.value - 1.5).abs() < 1e-4);
@@ -360,12 +455,43 @@ mod tests {
     }
 
     #[test]
+    fn logits_of_a_base_give_what_its_file_gives_without_the_error_of_the_file() {
+        let (mut coded, mut exact, mut same) = (Divergence::default(), Divergence::default(), Divergence::default());
+        for seed in 0..200 {
+            let (base, logits, token) = (logits(seed), logits(seed + 1), seed % 101);
+            let mut row = Vec::new();
+            write_base_row(&base, &mut row);
+            coded.add(&row, &logits, token).unwrap();
+            exact.add_logits(&base, &logits, token).unwrap();
+            same.add_logits(&logits, &logits, token).unwrap();
+        }
+        let (coded, exact, same) = (coded.report().unwrap(), exact.report().unwrap(), same.report().unwrap());
+        assert!(exact.divergence.value > 0.1, "{exact:?}");
+        assert!((coded.divergence.value / exact.divergence.value - 1.0).abs() < 1e-4, "{coded:?} {exact:?}");
+        assert!((coded.log_ratio.value - exact.log_ratio.value).abs() < 1e-4);
+        assert!((coded.correlation - exact.correlation).abs() < 1e-4);
+        assert_eq!((same.divergence.value, same.same_top.value, same.ratio.value), (0.0, 1.0, 1.0));
+        assert!(same.divergence_percentiles.iter().all(|percentile| percentile.value == 0.0));
+    }
+
+    #[test]
+    fn logits_that_are_not_finite_are_refused() {
+        let mut divergence = Divergence::default();
+        for bad in [f32::NAN, f32::INFINITY] {
+            assert_eq!(Perplexity::default().add(&[0.0, bad], 0).unwrap_err().code(), Code::NON_FINITE);
+            assert_eq!(divergence.add_logits(&[0.0, 0.0], &[bad, 0.0], 1).unwrap_err().code(), Code::NON_FINITE);
+            assert_eq!(divergence.add_logits(&[0.0, bad], &[0.0, 0.0], 1).unwrap_err().code(), Code::NON_FINITE);
+        }
+        assert!(divergence.report().is_none());
+    }
+
+    #[test]
     fn percentiles_are_linear_between_neighbours() {
         let values = [0.0, 1.0, 2.0, 3.0];
-        for (fraction, expected) in [(0.0, 0.0), (0.1, 0.3), (0.5, 1.5), (0.9, 2.7), (1.0, 3.0)] {
-            assert!((percentile(&values, fraction) - expected).abs() < 1e-6, "{fraction}");
+        for (percent, expected) in [(0.0, 0.0), (10.0, 0.3), (50.0, 1.5), (90.0, 2.7), (100.0, 3.0)] {
+            assert!((percentile(&values, percent).value - expected).abs() < 1e-6, "{percent}");
         }
-        assert_eq!(percentile(&[7.0], 0.999), 7.0);
+        assert_eq!(percentile(&[7.0], 99.9).value, 7.0);
     }
 
     #[test]

@@ -12,11 +12,13 @@ pub struct Use {
     pub weight: f32,
 }
 
-/// The uses of each expert: first those of tokens for which it is the most likely one, then the second, and so on.
+/// Adds the uses of a sequence, whose first token has the index `first`, to those of each expert: first those of tokens
+/// for which it is the most likely one, then the second, and so on.
 ///
 /// As in llama.cpp the probabilities are a softmax over all experts, and the weights of the chosen ones are divided by
 /// their sum. Of equal probabilities the first expert comes first.
-pub fn route(logits: &mut [f32], experts: usize, used: usize) -> Vec<Vec<Use>> {
+pub fn route(logits: &mut [f32], first: usize, used: usize, uses: &mut [Vec<Use>]) {
+    let experts = uses.len();
     let mut chosen: Vec<Vec<(usize, f32)>> = Vec::with_capacity(logits.len() / experts);
     for row in logits.chunks_exact_mut(experts) {
         softmax(row);
@@ -28,13 +30,11 @@ pub fn route(logits: &mut [f32], experts: usize, used: usize) -> Vec<Vec<Use>> {
         let sum = sum.max(6.103_515_6e-5);
         chosen.push(order.iter().map(|expert| (*expert, row[*expert] / sum)).collect());
     }
-    let mut uses = vec![Vec::new(); experts];
     for rank in 0..used {
         for (token, chosen) in chosen.iter().enumerate() {
             if let Some((expert, weight)) = chosen.get(rank) {
-                uses[*expert].push(Use { token, weight: *weight });
+                uses[*expert].push(Use { token: first + token, weight: *weight });
             }
         }
     }
-    uses
 }

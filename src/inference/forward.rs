@@ -27,9 +27,12 @@ use crate::lanes::Lanes;
 use crate::sort::sorted;
 use std::mem::take;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Weights that are decoded at once, if a row is not longer.
 const TILE: usize = 1 << 20;
+/// Bytes between two rows of the embedding that are read together.
+const GAP: usize = 1 << 18;
 /// Logits that are in memory at once, if a row is not longer.
 const LOGITS: usize = 1 << 24;
 
@@ -84,8 +87,8 @@ pub struct Logits<'a> {
 /// A forward pass of several sequences, with `L` lanes.
 ///
 /// Memory is that of the activations of all tokens and of a tile of weights, whatever the size of the model.
-pub struct Forward<'m, L: Lanes = Width> {
-    model: &'m Model,
+pub struct Forward<L: Lanes = Width> {
+    model: Arc<Model>,
     options: Options,
     tokens: Vec<u32>,
     sequences: Vec<Range<usize>>,
@@ -135,23 +138,23 @@ enum Matrix {
     Down,
 }
 
-impl<'m> Forward<'m> {
+impl Forward {
     /// Starts a pass over sequences of tokens, each of which begins at position 0.
     ///
     /// # Errors
     /// [`Code::RANGE`] for a token that is not in the vocabulary, [`Code::NO_DATA`] if there are no tokens,
     /// [`Code::NO_MEMORY`].
-    pub fn new(model: &'m Model, sequences: &[&[u32]], options: Options) -> Result<Self> {
+    pub fn new(model: &Arc<Model>, sequences: &[&[u32]], options: Options) -> Result<Self> {
         Forward::with_lanes(model, sequences, options)
     }
 }
 
-impl<'m, L: Lanes> Forward<'m, L> {
+impl<L: Lanes> Forward<L> {
     /// As [`Forward::new`], with a given number of lanes. It does not change any bit.
     ///
     /// # Errors
     /// As for [`Forward::new`].
-    pub fn with_lanes(model: &'m Model, sequences: &[&[u32]], options: Options) -> Result<Self> {
+    pub fn with_lanes(model: &Arc<Model>, sequences: &[&[u32]], options: Options) -> Result<Self> {
         let tokens = sequences.concat();
         if tokens.is_empty() {
             return Err(Error::new(Code::NO_DATA, "there are no tokens"));
@@ -174,7 +177,7 @@ impl<'m, L: Lanes> Forward<'m, L> {
         let gelu = (model.parameters.architecture.activation == Activation::Gelu).then(Gelu::new);
         let importance = options.importance.then(Importance::default);
         Ok(Forward {
-            model,
+            model: Arc::clone(model),
             options,
             embedded: sorted(&pairs, Ord::cmp),
             tokens,
@@ -207,7 +210,7 @@ impl<'m, L: Lanes> Forward<'m, L> {
     /// [`Code::NO_MEMORY`].
     #[allow(clippy::should_implement_trait)] // it returns an error, and does not end with the last request
     pub fn next(&mut self) -> Result<Next> {
-        let model = self.model;
+        let model = Arc::clone(&self.model);
         self.places.clear();
         while let Some(step) = model.steps.get(self.step) {
             if self.request.is_none() {
@@ -228,7 +231,7 @@ impl<'m, L: Lanes> Forward<'m, L> {
     /// # Errors
     /// [`Code::LENGTH`] for another number of bytes, [`Code::ARGUMENT`] without a request.
     pub fn supply(&mut self, bytes: &[u8]) -> Result<()> {
-        let model = self.model;
+        let model = Arc::clone(&self.model);
         let Some((request, step)) = self.request.zip(model.steps.get(self.step)) else {
             return Err(Error::new(Code::ARGUMENT, "the forward pass has not requested any bytes"));
         };
@@ -260,6 +263,11 @@ impl<'m, L: Lanes> Forward<'m, L> {
     /// Ends the pass and returns the importance matrix.
     pub fn into_importance(self) -> Option<Importance> {
         self.importance
+    }
+
+    /// The number of steps that are done; [`Model::steps`] is that of all.
+    pub fn step(&self) -> usize {
+        self.step
     }
 
     /// The number of values of a row of a buffer.
@@ -302,12 +310,9 @@ impl<'m, L: Lanes> Forward<'m, L> {
 
     /// The next bytes that a step needs; `None` if it has all.
     fn wanted_by(&mut self, step: &Step) -> Result<Option<Request>> {
-        let model = self.model;
+        let model = Arc::clone(&self.model);
         Ok(match *step {
-            Step::Embed => match self.embedded.get(self.row) {
-                Some((token, _)) => self.rows(model.embedding(), *token as usize, 1),
-                None => None,
-            },
+            Step::Embed => self.embedding_rows(),
             Step::Norm { weight, .. } if self.vector.is_none() => self.rows(weight, 0, 1),
             Step::Linear(Linear { bias: Some(bias), .. }) if self.vector.is_none() => self.rows(bias, 0, 1),
             Step::Linear(Linear { weight, ref to, .. }) => {
@@ -332,6 +337,23 @@ impl<'m, L: Lanes> Forward<'m, L> {
         })
     }
 
+    /// The rows of the next tokens that are near each other in the embedding.
+    fn embedding_rows(&self) -> Option<Request> {
+        let first = self.embedded.get(self.row)?.0;
+        let embedding = self.model.embedding();
+        let weight = &self.model.weights[embedding];
+        let gap = (GAP / weight.row_bytes.max(1)).max(1);
+        let most = (TILE / weight.columns.max(1)).max(1);
+        let mut last = first;
+        for (token, _) in &self.embedded[self.row..] {
+            if (token - last) as usize > gap || (token - first) as usize >= most {
+                break;
+            }
+            last = *token;
+        }
+        self.rows(embedding, first as usize, (last - first) as usize + 1)
+    }
+
     fn chosen_factors(&self) -> Option<usize> {
         let longest = self.sequences.iter().map(Range::len).max().unwrap_or(0);
         let context = if self.options.context == 0 { longest } else { self.options.context };
@@ -349,9 +371,13 @@ impl<'m, L: Lanes> Forward<'m, L> {
                     tile.iter_mut().for_each(|x| *x *= factor);
                 }
                 let mut residual = self.take(Slot::Residual, columns)?;
-                let token = self.embedded[self.row].0;
-                while let Some((_, place)) = self.embedded.get(self.row).filter(|(other, _)| *other == token) {
-                    residual[place * columns..][..columns].copy_from_slice(tile);
+                let (first, count) = request.rows;
+                while let Some((token, place)) = self.embedded.get(self.row) {
+                    let row = *token as usize - first;
+                    if row >= count {
+                        break;
+                    }
+                    residual[place * columns..][..columns].copy_from_slice(&tile[row * columns..][..columns]);
                     self.row += 1;
                 }
                 self.put(Slot::Residual, residual);
@@ -420,9 +446,15 @@ impl<'m, L: Lanes> Forward<'m, L> {
                 self.put(Slot::Up, up);
             }
             Step::Route => {
-                let p = &self.model.parameters;
+                let model = Arc::clone(&self.model);
+                let p = &model.parameters;
                 let mut logits = self.take(Slot::Router, p.experts)?;
-                self.uses = route(&mut logits, p.experts, p.experts_used);
+                self.uses = vec![Vec::new(); p.experts];
+                // Each sequence by itself, so that the order of sums does not depend on the others.
+                for range in &self.sequences {
+                    let own = &mut logits[range.start * p.experts..range.end * p.experts];
+                    route(own, range.start, p.experts_used, &mut self.uses);
+                }
                 self.put(Slot::Router, logits);
                 self.expert = Expert::default();
                 let mut output = self.take(Slot::Output, p.width)?;
@@ -464,7 +496,8 @@ impl<'m, L: Lanes> Forward<'m, L> {
             }
             first += rows;
         }
-        let weight = &self.model.weights[linear.weight];
+        let model = Arc::clone(&self.model);
+        let weight = &model.weights[linear.weight];
         let inputs = self.take(linear.from, weight.columns)?;
         if let Some(importance) = &mut self.importance {
             importance.add(&weight.name, weight.columns, [0, 1], &inputs);

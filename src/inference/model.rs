@@ -122,6 +122,25 @@ impl Model {
     pub fn vocabulary(&self) -> usize {
         self.vocabulary
     }
+
+    /// The number of steps of a forward pass.
+    pub fn steps(&self) -> usize {
+        self.steps.len()
+    }
+
+    /// The name of a tensor, by its index in the file's header.
+    pub fn tensor_name(&self, index: usize) -> &str {
+        self.weights.get(index).map_or("", |weight| weight.name.as_str())
+    }
+
+    /// The bytes of activations that a forward pass has in memory for each token.
+    pub fn activation_bytes(&self) -> usize {
+        let p = &self.parameters;
+        let heads = p.heads * (p.key_length + p.value_length) + p.key_heads * (p.key_length + p.value_length);
+        // An expert has inputs, gate, up and outputs of its own, at most for all tokens.
+        let hidden = p.width * 2 + p.hidden * 2 + p.experts;
+        size_of::<f32>() * (3 * p.width + heads + hidden)
+    }
 }
 
 struct Builder<'a> {

@@ -42,6 +42,8 @@ pub struct Parameters {
     pub attention_scale: f32,
     /// The soft caps of attention scores and of logits; 0 if there are none.
     pub soft_caps: [f32; 2],
+    /// The context length that the model was made for; 0 if the metadata does not state it.
+    pub context: u64,
     /// The context length up to which factors of the short kind apply (phi3).
     pub original_context: u64,
 }
@@ -142,6 +144,7 @@ impl Parameters {
                     0.0
                 },
             ],
+            context,
             original_context,
         })
     }

@@ -5,10 +5,11 @@
 //! of these features:
 //!
 //! ```text
-//! bindings           quantpress.wasm          arrays, and the tasks that workers run
-//! bindings-model     quantpress-model.wasm    whole models: opened, planned, converted by tasks
-//! bindings-convert   quantpress-convert.wasm  safetensors models: listed, and imported as GGUF
-//! bindings-bench     quantpress-bench.wasm    the accuracy benchmark, which trains a classifier
+//! bindings            quantpress.wasm            arrays, and the tasks that workers run
+//! bindings-model      quantpress-model.wasm      whole models: opened, planned, converted by tasks
+//! bindings-convert    quantpress-convert.wasm    safetensors models: listed, and imported as GGUF
+//! bindings-inference  quantpress-inference.wasm  models that are run on a text
+//! bindings-bench      quantpress-bench.wasm      the accuracy benchmark, which trains a classifier
 //! ```
 
 // The helpers serve all modules, and none uses all of them.
@@ -19,13 +20,23 @@ mod error;
 mod instance;
 mod object;
 
-#[cfg(any(feature = "bindings", feature = "bindings-model", feature = "bindings-bench"))]
+#[cfg(any(
+    feature = "bindings",
+    feature = "bindings-model",
+    feature = "bindings-bench",
+    feature = "bindings-inference"
+))]
 mod fields;
 #[cfg(any(feature = "bindings", feature = "bindings-model"))]
 mod figures;
 #[cfg(any(feature = "bindings", feature = "bindings-model"))]
 mod pieces;
-#[cfg(any(feature = "bindings", feature = "bindings-model", feature = "bindings-bench"))]
+#[cfg(any(
+    feature = "bindings",
+    feature = "bindings-model",
+    feature = "bindings-bench",
+    feature = "bindings-inference"
+))]
 mod plain;
 
 #[cfg(feature = "bindings")]
@@ -69,3 +80,6 @@ mod safetensors;
 
 #[cfg(feature = "bindings-bench")]
 mod digits;
+
+#[cfg(feature = "bindings-inference")]
+mod inference;

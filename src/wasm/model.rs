@@ -103,6 +103,17 @@ impl ModelHeader {
         columns.done()
     }
 
+    /// The number of pieces of the serialized header.
+    #[wasm_bindgen(getter)]
+    pub fn pieces(&self) -> usize {
+        self.header.pieces()
+    }
+
+    /// See [`Header::piece`].
+    pub fn piece(&self, index: usize) -> Vec<u8> {
+        self.header.piece(index)
+    }
+
     /// The GGUF version: 2 or 3.
     #[wasm_bindgen(getter)]
     pub fn version(&self) -> u32 {

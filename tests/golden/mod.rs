@@ -19,6 +19,11 @@ impl Json {
         self.0.get(name).unwrap_or_else(|| panic!("no '{name}'"))
     }
 
+    /// A member as it is.
+    pub fn value(&self, name: &str) -> &Value {
+        self.get(name)
+    }
+
     /// A string.
     pub fn text(&self, name: &str) -> &str {
         self.get(name).as_str().unwrap()

@@ -9,7 +9,7 @@ import { dirname, join, resolve } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { type Block, blocksOf } from './support/pages.js';
 import { safetensorsFile } from './support/safetensors.js';
-import { WHALE, WHALE_IMATRIX } from './support/whale.js';
+import { WHALE, WHALE_CALIBRATION, WHALE_IMATRIX, WHALE_TEXT } from './support/whale.js';
 
 const PAGES = [
   'README.md',
@@ -88,6 +88,8 @@ describe.each(PAGES.filter((page) => blocksOf(page).length > 0))('%s', (page) =>
     mkdirSync(folder, { recursive: true });
     copyFileSync(WHALE, join(folder, 'model-f16.gguf'));
     copyFileSync(WHALE_IMATRIX, join(folder, 'imatrix.gguf'));
+    copyFileSync(WHALE_CALIBRATION, join(folder, 'calibration.txt'));
+    copyFileSync(WHALE_TEXT, join(folder, 'held-out.txt'));
     writeModel(join(folder, 'hf-model'));
   });
 

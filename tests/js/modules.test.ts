@@ -1,7 +1,7 @@
 /** The modules that are loaded on first use: once, where `init` was told, with errors that name them, and again after a failure. */
 
 import { readFileSync } from 'node:fs';
-import { AccuracyBenchmark, init, isReady, openModel, planModel, type WasmInput } from 'quantpress/slim';
+import { AccuracyBenchmark, evaluateModel, init, isReady, openModel, planModel, type WasmInput } from 'quantpress/slim';
 import { describe, expect, test } from 'vitest';
 import { failure } from './support/failure.js';
 import { floats, gguf, LLAMA, wave } from './support/gguf.js';
@@ -51,6 +51,11 @@ describe('a module that is loaded on first use', () => {
     await init({ wasm: read('quantpress.wasm'), modules: { model: read('quantpress-model.wasm') } });
     const model = await openModel(file);
     expect((await planModel(model, 'Q8_0')).size).toBeGreaterThan(1000);
+    expect(await failure(evaluateModel(model, 'text'))).toMatchObject({
+      code: 'NOT_FOUND',
+      message: expect.stringContaining('pass quantpress-inference.wasm as init({ modules: { inference } })'),
+      details: { module: 'inference' },
+    });
     await model.close();
     expect(await failure(openModel(small()))).toMatchObject({
       code: 'NOT_FOUND',

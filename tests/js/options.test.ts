@@ -21,6 +21,9 @@ afterAll(() => model.close());
 const values = Float32Array.from({ length: 64 }, (_, index) => Math.sin(index));
 const digits = new Uint8Array(readFileSync('examples/digits.bin'));
 
+/** A text of two chunks. */
+const TEXT = 'The whale is a mammal that lives in the sea, and not a fish.';
+
 /** Calls with an options object; `needs` has what each needs to succeed. */
 type Options = Record<string, unknown>;
 interface Call {
@@ -111,6 +114,21 @@ const calls: Call[] = [
     call: (o) => quantpress.tensorHistogram(model, model.tensors[0]?.name ?? '', o),
   },
   { name: 'bestMix', call: (o) => quantpress.bestMix(model, analysis, { targetBpw: 16 }, o) },
+  {
+    name: 'importanceOf',
+    needs: { chunkSize: 4, chunks: 1 },
+    call: (o) => quantpress.importanceOf(model, TEXT, o),
+  },
+  {
+    name: 'evaluateModel',
+    needs: { chunkSize: 4, chunks: 1 },
+    call: (o) => quantpress.evaluateModel(model, TEXT, o),
+  },
+  {
+    name: 'compareModels',
+    needs: { chunkSize: 4, chunks: 1 },
+    call: (o) => quantpress.compareModels(model, model, TEXT, o),
+  },
   { name: 'diffModels', needs: { workers: 0 }, call: (o) => quantpress.diffModels(model, model, o) },
   { name: 'verifyModel', call: (o) => quantpress.verifyModel(model, o) },
   { name: 'planModel', call: async (o) => freed(await quantpress.planModel(model, 'Q8_0', o)) },

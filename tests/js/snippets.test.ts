@@ -16,6 +16,7 @@ const FOLDER = resolve('.cache/snippets');
 /** The declarations that the examples of documentation comments assume, see tsdoc.test.ts. */
 const GIVEN: Record<string, string> = {
   model: 'quantpress.Model',
+  text: 'string',
   weights: 'Float32Array<ArrayBuffer>',
   bytes: 'Uint8Array<ArrayBuffer>',
   x: 'Float32Array<ArrayBuffer>',

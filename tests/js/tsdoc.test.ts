@@ -12,11 +12,12 @@ const FOLDER = resolve('.cache/tsdoc');
 /** Needs a browser; tests/engines/quantize.test.ts covers it. */
 const ELSEWHERE = new Set(['js/io/target/opfs.ts']);
 
-/** The declarations that examples assume: the package's functions, a model, a tensor. */
+/** The declarations that examples assume: the package's functions, a model, a text, a tensor. */
 const GIVEN = `
   import * as quantpress from 'quantpress';
   await quantpress.init();
   Object.assign(globalThis, quantpress);
+  const text = 'Call me Ishmael. Some years ago I thought I would see the watery part of the world. '.repeat(40);
   const [rows, columns] = [4, 1024 * 4];
   const weights = quantpress.generateGaussianWeights(rows * columns, 0, 0.02, 1);
   const bytes = quantpress.quantize(weights, 'Q4_K');

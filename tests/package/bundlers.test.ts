@@ -132,10 +132,13 @@ test('webpack 5 builds a page and a Web Worker', async () => {
 /** The WebAssembly files of the package, as a server has them. */
 const engine = (): Pages =>
   Object.fromEntries(
-    ['quantpress.wasm', 'quantpress-model.wasm', 'quantpress-convert.wasm', 'quantpress-bench.wasm'].map((name) => {
-      const body = readFileSync(join(consumer.folder, 'node_modules/quantpress/dist', name));
-      return [`/${name}`, { type: 'application/wasm', body }];
-    }),
+    ['quantpress', 'quantpress-model', 'quantpress-convert', 'quantpress-inference', 'quantpress-bench'].map(
+      (module) => {
+        const name = `${module}.wasm`;
+        const body = readFileSync(join(consumer.folder, 'node_modules/quantpress/dist', name));
+        return [`/${name}`, { type: 'application/wasm', body }];
+      },
+    ),
   );
 
 test.each(['inline', 'slim'])('esbuild bundles quantpress/%s', async (name) => {

@@ -83,7 +83,7 @@ test.skipIf(!workerd)('workerd runs the package with the engine as a separate mo
       const config :Workerd.Config = (
         services = [(name = "main", worker = (
           modules = [(name = "worker.mjs", esModule = embed "worker.mjs"),
-            ${['quantpress', 'quantpress-model', 'quantpress-convert', 'quantpress-bench']
+            ${['quantpress', 'quantpress-model', 'quantpress-convert', 'quantpress-inference', 'quantpress-bench']
               .map((name) => `(name = "${name}.wasm", wasm = embed "node_modules/quantpress/dist/${name}.wasm")`)
               .join(', ')}],
           compatibilityDate = "2025-01-01"))],

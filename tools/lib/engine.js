@@ -54,6 +54,14 @@ export const MODULES = [
     optimize: '-Os',
   },
   {
+    name: 'inference',
+    file: 'quantpress-inference.wasm',
+    glue: 'inference-bindings',
+    feature: 'bindings-inference',
+    profile: 'release',
+    optimize: '-O3',
+  },
+  {
     name: 'bench',
     file: 'quantpress-bench.wasm',
     glue: 'bench-bindings',

@@ -41,15 +41,17 @@ export class SideFile {
     }
   }
 
-  /** Writes the file. `text` is called twice, because the text may be too long to keep. */
-  async save(text: () => Iterable<string>): Promise<void> {
+  /** Writes the file. `content` is called twice, because it may be too long to keep. */
+  async save(content: () => Iterable<string | Uint8Array<ArrayBuffer>>): Promise<void> {
     const encoder = new TextEncoder();
+    const encode = (piece: string | Uint8Array<ArrayBuffer>) =>
+      typeof piece === 'string' ? encoder.encode(piece) : piece;
     let size = 0;
-    for (const piece of text()) size += encoder.encode(piece).length;
+    for (const piece of content()) size += encode(piece).length;
     await this.#target.open?.(size);
     let at = 0;
-    for (const piece of text()) {
-      const bytes = encoder.encode(piece);
+    for (const piece of content()) {
+      const bytes = encode(piece);
       await this.#target.write(at, bytes);
       at += bytes.length;
     }

@@ -1,4 +1,4 @@
-//! Serialization of a header that was built from another container, to pass it to another instance of the engine.
+//! Serialization of a header's metadata and tensors, to pass them to another instance of the engine.
 
 use super::header::{Header, Pair, Tensor};
 use super::limits::{DEFAULT_ALIGNMENT, MAX_TENSORS};
@@ -19,7 +19,8 @@ impl Header {
         self.tensors.len().div_ceil(RUN).saturating_add(1)
     }
 
-    /// Serializes a piece of a header built by [`Header::imported`]; empty beyond the last. [`HeaderAssembler`] reads them.
+    /// Serializes a piece of the header; empty beyond the last. [`HeaderAssembler`] reads them. Version, alignment and
+    /// shards of a file are not part of it: they become those of [`Header::imported`].
     pub fn piece(&self, index: usize) -> Vec<u8> {
         let mut out = Writer::new(TAG, VERSION);
         let Some(run) = index.checked_sub(1) else {

@@ -7,11 +7,13 @@ use crate::inference::attention::{Inputs, attend};
 use crate::inference::rope::rotate;
 use crate::lanes::Lanes;
 use std::ops::Range;
+use std::sync::Arc;
 
-impl<L: Lanes> Forward<'_, L> {
+impl<L: Lanes> Forward<L> {
     /// Computes the attention of a layer from its queries, keys and values.
     pub(super) fn attention(&mut self, layer: usize) -> Result<()> {
-        let p = &self.model.parameters;
+        let model = Arc::clone(&self.model);
+        let p = &model.parameters;
         let windowed = p.windowed[layer];
         let (rope, window) = if windowed { (p.window_rope, p.window) } else { (p.rope, 0) };
         let period = p.architecture.no_rope_period as usize;

@@ -5,11 +5,12 @@ use crate::allocation::{reserve, zeros};
 use crate::error::Result;
 use crate::inference::matmul::multiply;
 use crate::lanes::Lanes;
+use std::sync::Arc;
 
-impl<L: Lanes> Forward<'_, L> {
+impl<L: Lanes> Forward<L> {
     /// The next rows of the experts; an expert that no token uses is not read.
     pub(super) fn wanted_by_experts(&mut self, [gate, up, down]: [usize; 3]) -> Result<Option<Request>> {
-        let model = self.model;
+        let model = Arc::clone(&self.model);
         let p = &model.parameters;
         if let Some(importance) = &mut self.importance {
             for tensor in [gate, up, down] {
@@ -36,7 +37,7 @@ impl<L: Lanes> Forward<'_, L> {
 
     /// Collects the inputs of the current expert.
     fn gather(&mut self, gate: usize, up: usize) -> Result<()> {
-        let model = self.model;
+        let model = Arc::clone(&self.model);
         let p = &model.parameters;
         let uses = &self.uses[self.expert.index];
         let source = if p.architecture.norm_before { Slot::Input } else { Slot::Residual };
@@ -59,7 +60,7 @@ impl<L: Lanes> Forward<'_, L> {
     }
 
     pub(super) fn apply_expert(&mut self, request: &Request, tile: &[f32]) {
-        let model = self.model;
+        let model = Arc::clone(&self.model);
         let p = &model.parameters;
         let weight = &model.weights[request.tensor];
         self.packed.pack(tile, weight.columns);

@@ -1,17 +1,18 @@
 //! The step that multiplies with the output matrix.
 
-use super::{Forward, LOGITS, Slot, Step};
+use super::{Expert, Forward, LOGITS, Slot, Step};
 use crate::allocation::zeros;
 use crate::error::Result;
 use crate::inference::math::{rms_norm, soft_cap};
 use crate::lanes::Lanes;
 use std::mem::take;
+use std::sync::Arc;
 
-impl<L: Lanes> Forward<'_, L> {
+impl<L: Lanes> Forward<L> {
     /// Normalizes the next tokens whose logits are wanted, and makes room for their logits.
     pub(super) fn prepare_logits(&mut self) -> Result<()> {
-        let (Some(Step::Logits { weight, bias, .. }), Some(norm)) =
-            (self.model.steps.get(self.step), self.vector.take())
+        let model = Arc::clone(&self.model);
+        let (Some(Step::Logits { weight, bias, .. }), Some(norm)) = (model.steps.get(self.step), self.vector.take())
         else {
             return Ok(());
         };
@@ -19,9 +20,12 @@ impl<L: Lanes> Forward<'_, L> {
             self.vector = Some(norm);
             return Ok(());
         }
-        let p = &self.model.parameters;
+        let p = &model.parameters;
+        if self.next_logits == 0 {
+            self.free_layers();
+        }
         let residual = self.take(Slot::Residual, p.width)?;
-        let own = &self.model.weights[*weight];
+        let own = &model.weights[*weight];
         if self.options.process_output && own.name.as_str() == "output.weight" && self.next_logits == 0 {
             let mut row = zeros(p.width)?;
             if let Some(importance) = &mut self.importance {
@@ -31,7 +35,7 @@ impl<L: Lanes> Forward<'_, L> {
                 }
             }
         }
-        let vocabulary = self.model.vocabulary;
+        let vocabulary = model.vocabulary;
         let count = (LOGITS / vocabulary.max(1)).max(1).min(self.wanted.len() - self.next_logits);
         let mut inputs = take(&mut self.buffers[Slot::Input as usize]);
         inputs.resize(count * p.width, 0.0);
@@ -46,6 +50,17 @@ impl<L: Lanes> Forward<'_, L> {
         self.row = 0;
         self.vector = Some(norm);
         Ok(())
+    }
+
+    /// Frees the buffers that only layers use.
+    fn free_layers(&mut self) {
+        for (index, buffer) in self.buffers.iter_mut().enumerate() {
+            if index != Slot::Residual as usize && index != Slot::Input as usize {
+                *buffer = Vec::new();
+            }
+        }
+        self.expert = Expert::default();
+        self.uses = Vec::new();
     }
 
     /// Adds the bias, caps the logits, and tells whose they are.

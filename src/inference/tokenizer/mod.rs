@@ -59,6 +59,10 @@ impl Tokenizer {
                 (Algorithm::Bpe(Bpe::new(&keys, pre)?), pre.begins, [Some(11), Some(11)], false)
             }
             "llama" => (Algorithm::SentencePiece, true, [Some(1), Some(2)], true),
+            "" => {
+                let message = "the model has no tokenizer: 'tokenizer.ggml.model' is missing";
+                return Err(Error::new(Code::UNSUPPORTED, message));
+            }
             other => {
                 let message = format!("the tokenizer '{other}' is not supported, only gpt2 and llama");
                 return Err(Error::new(Code::UNSUPPORTED, message).with("model", other));

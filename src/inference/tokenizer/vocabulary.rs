@@ -180,6 +180,11 @@ impl Vocabulary {
         self.tokens.is_empty()
     }
 
+    /// Whether both have the same tokens in the same order.
+    pub fn same_tokens(&self, other: &Vocabulary) -> bool {
+        self.tokens == other.tokens
+    }
+
     /// The id of a token.
     pub fn id(&self, text: &[u8]) -> Option<u32> {
         self.ids.get(text).copied()

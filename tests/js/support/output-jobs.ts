@@ -3,6 +3,7 @@
 import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { open as openHandle } from 'node:fs/promises';
 import { openModel, quantizeModel } from 'quantpress';
+import { imatrix } from '../../../dist/cli/imatrix.js';
 import { quantize } from '../../../dist/cli/quantize.js';
 import { verify } from '../../../dist/cli/verify.js';
 import { type folder, sha256 } from './files.js';
@@ -160,6 +161,16 @@ export const JOBS: Job[] = [
     ),
     outputs: [...outFolder('model.safetensors', 'config.json'), ...BESIDE],
     run: command('hf/model.safetensors.index.json', 'other', ['FP4']),
+  },
+  {
+    title: 'imatrix MODEL TEXT OUT',
+    make: (place) => {
+      makeSmall(place);
+      writeFileSync(place.file('text'), 'one two three');
+    },
+    reads: { 'in.gguf': 'MODEL', text: 'TEXT' },
+    outputs: [OUT],
+    run: (place, _, given) => imatrix(['--quiet', place.file('in.gguf'), place.file('text'), given], NO_SIGNAL),
   },
   {
     title: 'verify --write',

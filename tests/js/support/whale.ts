@@ -10,6 +10,9 @@ export const WHALE = fixture('tiny-whale-f16.gguf');
 /** Its importance matrix. */
 export const WHALE_IMATRIX = fixture('tiny-whale.imatrix.gguf');
 
+/** The text of its importance matrix. */
+export const WHALE_CALIBRATION = fixture('calib.txt');
+
 /** Held-out text. */
 export const WHALE_TEXT = fixture('eval.txt');
 
