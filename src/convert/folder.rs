@@ -73,6 +73,8 @@ impl Folder {
     /// Adds the next file of those known to belong to one model. If several files contain a tensor, the last one's data
     /// is used at the position of the first, as in llama.cpp's script.
     pub fn add_shard(&mut self, header: SafetensorsHeader, file_size: u64) {
+        self.tensors.reserve_exact(header.tensors.len());
+        self.names.reserve(header.tensors.len());
         for mut tensor in header.tensors {
             tensor.offset = tensor.offset.saturating_add(self.size);
             let next = (self.tensors.len(), self.count);

@@ -22,9 +22,27 @@ pub struct Codec {
     pub needs_importance: bool,
     /// Whether encoding with importance depends on the mean square of the whole row; see [`Self::encode_piece`].
     pub weighs_by_row: bool,
+    can_encode: bool,
+    /// Its index in the table of functions. The properties do not refer to the functions themselves, so that a program
+    /// that only plans conversions does not contain every encoder.
+    index: usize,
+    /// Functions other than those of the table, over lanes that a test chooses.
+    functions: Option<&'static Functions>,
+}
+
+/// The functions of one format.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Functions {
     decode: fn(&[u8], &mut [f32]),
     first_invalid: fn(&[u8]) -> Option<usize>,
     encode: Option<EncodeFns>,
+}
+
+/// One format: its properties and its functions.
+#[derive(Clone, Copy)]
+pub(super) struct Row {
+    pub(super) codec: Codec,
+    pub(super) functions: Functions,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -37,38 +55,61 @@ struct EncodeFns {
 /// Encodes a row with importance.
 type EncodeRow = fn(&[f32], &[f32], f32, &mut [u8]);
 
-impl Codec {
-    /// The table row of a format that can only be read.
+impl Row {
+    /// A format that can only be read.
     pub(super) const fn decoder<B: BlockFormat>() -> Self {
-        Codec {
+        let codec = Codec {
             name: B::NAME,
             id: B::ID,
             weights: B::WEIGHTS,
             bytes: size_of::<B>(),
             needs_importance: false,
             weighs_by_row: false,
-            decode: decode_blocks::<B>,
-            first_invalid: first_invalid_block::<B>,
-            encode: None,
-        }
+            can_encode: false,
+            index: 0,
+            functions: None,
+        };
+        let functions = Functions { decode: decode_blocks::<B>, first_invalid: first_invalid_block::<B>, encode: None };
+        Row { codec, functions }
     }
 
-    /// The table row of a format that can be read and written; `L` are the lanes of its encoder.
+    /// A format that can be read and written; `L` are the lanes of its encoder.
     pub(super) const fn encoder<B: BlockEncoder, L: Lanes>() -> Self {
-        Codec {
-            needs_importance: B::NEEDS_IMPORTANCE,
-            weighs_by_row: B::WEIGHS_BY_ROW,
-            encode: Some(EncodeFns {
-                plain: encode_blocks::<B, L>,
-                weighted: if B::IGNORES_IMPORTANCE { None } else { Some(encode_row_weighted::<B, L>) },
-            }),
-            ..Self::decoder::<B>()
+        let Row { codec, functions } = Self::decoder::<B>();
+        let encode = EncodeFns {
+            plain: encode_blocks::<B, L>,
+            weighted: if B::IGNORES_IMPORTANCE { None } else { Some(encode_row_weighted::<B, L>) },
+        };
+        Row {
+            codec: Codec {
+                needs_importance: B::NEEDS_IMPORTANCE,
+                weighs_by_row: B::WEIGHS_BY_ROW,
+                can_encode: true,
+                ..codec
+            },
+            functions: Functions { encode: Some(encode), ..functions },
         }
+    }
+}
+
+impl Codec {
+    /// The same properties at `index` of the table.
+    pub(super) const fn at(self, index: usize) -> Self {
+        Codec { index, ..self }
+    }
+
+    /// The same format with other functions.
+    pub(super) const fn with(self, functions: &'static Functions) -> Self {
+        Codec { functions: Some(functions), ..self }
+    }
+
+    fn functions(&self) -> &'static Functions {
+        self.functions.unwrap_or(&super::FUNCTIONS[self.index])
     }
 
     /// Whether weights can be encoded in this format.
     pub const fn can_encode(&self) -> bool {
-        self.encode.is_some()
+        self.can_encode
     }
 
     /// Bits per weight, including scales.
@@ -163,7 +204,7 @@ impl Codec {
         out: &mut [u8],
     ) -> Result<()> {
         let name = self.name;
-        let Some(encode) = self.encode else {
+        let Some(encode) = self.functions().encode else {
             return Err(
                 Error::new(Code::UNSUPPORTED, format!("{name} can be read but not written")).with("format", name)
             );
@@ -227,7 +268,7 @@ impl Codec {
             let message = format!("{} bytes of {name} are {need} weights, but the output has {have}", bytes.len());
             return Err(length(message, have, need));
         }
-        (self.decode)(bytes, out);
+        (self.functions().decode)(bytes, out);
         Ok(())
     }
 
@@ -251,7 +292,7 @@ impl Codec {
     }
 
     fn first_invalid(&self, bytes: &[u8]) -> Option<usize> {
-        (self.first_invalid)(bytes)
+        (self.functions().first_invalid)(bytes)
     }
 }
 

@@ -84,6 +84,7 @@ pub mod tq2_0;
 
 pub use block::{BlockEncoder, BlockFormat, add_squares, mean_square};
 pub use codec::Codec;
+use codec::{Functions, Row};
 pub use effort::Effort;
 pub use f64::F64;
 pub use float::{BF16, F16, F32};
@@ -121,59 +122,82 @@ use crate::error::{Code, Error, Result};
 use crate::lanes::{Best, Lanes};
 
 /// All formats, in the order of their ids. A test compares the TypeScript list of names with this table.
-const fn table<L: Lanes>() -> &'static [Codec] {
-    const {
-        &[
-            Codec::encoder::<F32, L>(),
-            Codec::encoder::<F16, L>(),
-            Codec::encoder::<Q4_0, L>(),
-            Codec::encoder::<Q4_1, L>(),
-            Codec::encoder::<Q5_0, L>(),
-            Codec::encoder::<Q5_1, L>(),
-            Codec::encoder::<Q8_0, L>(),
-            Codec::decoder::<Q8_1>(),
-            Codec::encoder::<Q2K, L>(),
-            Codec::encoder::<Q3K, L>(),
-            Codec::encoder::<Q4K, L>(),
-            Codec::encoder::<Q5K, L>(),
-            Codec::encoder::<Q6K, L>(),
-            Codec::decoder::<Q8K>(),
-            Codec::encoder::<Iq2Xxs, L>(),
-            Codec::encoder::<Iq2Xs, L>(),
-            Codec::encoder::<Iq3Xxs, L>(),
-            Codec::encoder::<Iq1S, L>(),
-            Codec::encoder::<Iq4Nl, L>(),
-            Codec::encoder::<Iq3S, L>(),
-            Codec::encoder::<Iq2S, L>(),
-            Codec::encoder::<Iq4Xs, L>(),
-            Codec::decoder::<I8>(),
-            Codec::decoder::<I16>(),
-            Codec::decoder::<I32>(),
-            Codec::decoder::<I64>(),
-            Codec::decoder::<F64>(),
-            Codec::encoder::<Iq1M, L>(),
-            Codec::encoder::<BF16, L>(),
-            Codec::encoder::<Tq1_0, L>(),
-            Codec::encoder::<Tq2_0, L>(),
-            Codec::encoder::<MxFp4, L>(),
-            Codec::encoder::<NvFp4, L>(),
-            Codec::encoder::<Q1_0, L>(),
-            Codec::encoder::<Q2_0, L>(),
-        ]
-    }
+const fn table<L: Lanes>() -> [Row; COUNT] {
+    [
+        Row::encoder::<F32, L>(),
+        Row::encoder::<F16, L>(),
+        Row::encoder::<Q4_0, L>(),
+        Row::encoder::<Q4_1, L>(),
+        Row::encoder::<Q5_0, L>(),
+        Row::encoder::<Q5_1, L>(),
+        Row::encoder::<Q8_0, L>(),
+        Row::decoder::<Q8_1>(),
+        Row::encoder::<Q2K, L>(),
+        Row::encoder::<Q3K, L>(),
+        Row::encoder::<Q4K, L>(),
+        Row::encoder::<Q5K, L>(),
+        Row::encoder::<Q6K, L>(),
+        Row::decoder::<Q8K>(),
+        Row::encoder::<Iq2Xxs, L>(),
+        Row::encoder::<Iq2Xs, L>(),
+        Row::encoder::<Iq3Xxs, L>(),
+        Row::encoder::<Iq1S, L>(),
+        Row::encoder::<Iq4Nl, L>(),
+        Row::encoder::<Iq3S, L>(),
+        Row::encoder::<Iq2S, L>(),
+        Row::encoder::<Iq4Xs, L>(),
+        Row::decoder::<I8>(),
+        Row::decoder::<I16>(),
+        Row::decoder::<I32>(),
+        Row::decoder::<I64>(),
+        Row::decoder::<F64>(),
+        Row::encoder::<Iq1M, L>(),
+        Row::encoder::<BF16, L>(),
+        Row::encoder::<Tq1_0, L>(),
+        Row::encoder::<Tq2_0, L>(),
+        Row::encoder::<MxFp4, L>(),
+        Row::encoder::<NvFp4, L>(),
+        Row::encoder::<Q1_0, L>(),
+        Row::encoder::<Q2_0, L>(),
+    ]
 }
 
-static CODECS: &[Codec] = table::<Best>();
+const COUNT: usize = 35;
+
+static CODECS: [Codec; COUNT] = {
+    let rows = table::<Best>();
+    let mut codecs = [rows[0].codec; COUNT];
+    let mut index = 0;
+    while index < COUNT {
+        codecs[index] = rows[index].codec.at(index);
+        index += 1;
+    }
+    codecs
+};
+
+static FUNCTIONS: [Functions; COUNT] = functions::<Best>();
+
+const fn functions<L: Lanes>() -> [Functions; COUNT] {
+    let rows = table::<L>();
+    let mut functions = [rows[0].functions; COUNT];
+    let mut index = 0;
+    while index < COUNT {
+        functions[index] = rows[index].functions;
+        index += 1;
+    }
+    functions
+}
 
 /// All formats of this library.
 pub fn formats() -> &'static [Codec] {
-    CODECS
+    &CODECS
 }
 
 /// The same formats with encoders over other lanes, for the tests that the number of lanes does not change any byte.
 #[doc(hidden)]
-pub fn formats_over<L: Lanes>() -> &'static [Codec] {
-    table::<L>()
+pub fn formats_over<L: Lanes>() -> Vec<Codec> {
+    let functions: &'static [Functions] = const { &functions::<L>() };
+    CODECS.iter().zip(functions).map(|(codec, functions)| codec.with(functions)).collect()
 }
 
 impl Codec {

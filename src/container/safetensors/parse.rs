@@ -88,7 +88,8 @@ pub fn parse(prefix: &[u8], file_size: u64) -> Result<Parsed> {
     if text.first() != Some(&b'{') {
         return Err(Error::new(Code::MAGIC, "this is not a safetensors file: its header is not a JSON object"));
     }
-    let mut header = SafetensorsHeader { metadata: Vec::new(), tensors: Vec::new(), data_start };
+    let tensors = Vec::with_capacity(entries(text));
+    let mut header = SafetensorsHeader { metadata: Vec::new(), tensors, data_start };
     let mut names = HashSet::new();
     let mut shapes = Interner::default();
     json::each_member(text, "the header", &mut |name, value| {
@@ -108,6 +109,14 @@ pub fn parse(prefix: &[u8], file_size: u64) -> Result<Parsed> {
     drop(names);
     check_places(&header, file_size)?;
     Ok(Parsed::Header(Box::new(header)))
+}
+
+/// The number of tensors that a header seems to have, so that their list is allocated once: growing takes three times its
+/// memory. The length of the shortest entry bounds what hostile text can claim.
+fn entries(text: &[u8]) -> usize {
+    const SHORTEST: usize = br#""":{"dtype":"U8","shape":[],"data_offsets":[0,1]}"#.len();
+    let key = br#""dtype""#;
+    text.windows(key.len()).filter(|window| window == key).count().min(text.len() / SHORTEST)
 }
 
 fn malformed(message: impl Into<String>) -> Error {
