@@ -4,6 +4,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { accessSync, constants, statSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { meterChild } from './cpu.js';
 import { Stop } from './say.js';
 
 /** The root of the project. */
@@ -32,6 +33,7 @@ const settings = ({ cwd = root, env = {} }) => ({ cwd, env: { ...process.env, ..
 export function exitCode(program, args, options = {}) {
   return new Promise((resolve) => {
     const child = spawn(program, args, { ...settings(options), stdio: 'inherit' });
+    child.on('exit', meterChild());
     child.on('error', (error) => {
       process.stderr.write(`${error.message}\n`);
       resolve(127);
@@ -58,12 +60,14 @@ export function output(program, args, options = {}) {
   const limit = options.seconds
     ? { timeout: options.seconds * 1000, killSignal: /** @type {const} */ ('SIGKILL') }
     : {};
+  const ended = meterChild();
   const result = spawnSync(program, args, {
     ...settings(options),
     ...limit,
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'ignore'],
   });
+  ended();
   return result.status === 0 ? result.stdout.trim() : undefined;
 }
 

@@ -1,5 +1,6 @@
 /** The steps of `npm test`: each has a name and returns a promise of an exit code. */
 
+import { metered } from './cpu.js';
 import { exitCode, npmBin } from './run.js';
 import { say, Stop } from './say.js';
 
@@ -98,11 +99,13 @@ async function runChain(steps, failed, timed) {
   for (const { name, run } of steps) {
     say(`— ${name}`);
     const started = performance.now();
-    if ((await run()) !== 0) {
+    const { result, seconds } = await metered(run);
+    if (result !== 0) {
       failed.push(name);
       passed = false;
     }
-    if (timed) say(`${name}: ${Math.round((performance.now() - started) / 1000)} s`);
+    const cpu = seconds === undefined ? '' : ` (${Math.round(seconds)} s of processor time)`;
+    if (timed) say(`${name}: ${Math.round((performance.now() - started) / 1000)} s${cpu}`);
   }
   return passed;
 }
