@@ -118,9 +118,12 @@ impl<T: ?Sized + Eq + Hash> Interner<T> {
         }
         let found = match self.known.get(value) {
             Some(known) => known.clone(),
-            None => Shared(Arc::from(value)),
+            None => {
+                let new = Shared(Arc::from(value));
+                self.known.insert(new.clone());
+                new
+            }
         };
-        self.known.insert(found.clone());
         self.last = Some(found.clone());
         found
     }

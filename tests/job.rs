@@ -4,8 +4,8 @@ use crate::support::convert::{Disk, header, sha256};
 use quantpress::Code;
 use quantpress::container::gguf::{Record, TensorType, Value, encode_pair, write_header};
 use quantpress::container::imatrix::ImportanceMatrix;
-use quantpress::job::{Identity, Job, JobOptions, Journal, JournalTile, Next, Work};
-use quantpress::recipe::{Plan, Recipe, encode_tile, plan};
+use quantpress::job::{Identifier, Identity, Job, JobOptions, Journal, JournalTile, Next, Work};
+use quantpress::recipe::{Plan, Recipe, TensorTypeRule, encode_tile, plan};
 use std::path::{Path, PathBuf};
 
 fn whale() -> PathBuf {
@@ -278,5 +278,82 @@ fn rows_longer_than_a_tile_are_cut_and_give_the_bytes_of_whole_rows() {
             assert!(bytes[place.offset as usize..(place.offset + place.bytes) as usize] == whole, "{to}");
             assert!(report.tensors[0].error.unwrap().sqnr_db > 15.0);
         }
+    }
+}
+
+/// The plan of a model of this many tensors, with a header of 60 bytes for each.
+fn plan_of_many(count: usize, recipe: &Recipe) -> Plan {
+    let names: Vec<String> = (0..count).map(|i| format!("blk.{i}.ffn_up.weight")).collect();
+    let records: Vec<_> = names.iter().map(|name| Record { name, shape: &[32, 2], dtype: TensorType::F16 }).collect();
+    let written = write_header(&[encode_pair("general.architecture", &Value::String(b"llama"))], &records, 32).unwrap();
+    let mut file = written.header;
+    file.resize(written.size as usize, 0);
+    plan_of(&file, recipe)
+}
+
+#[test]
+fn a_plan_is_identified_in_steps_of_bounded_work() {
+    let recipe = recipe("Q8_0");
+    for (count, fewest) in [(3, 1), (9_000, 3), (40_000, 12)] {
+        let plan = plan_of_many(count, &recipe);
+        let mut identifier = Identifier::new(&recipe);
+        let steps = (1..).find(|_| identifier.step(&plan)).unwrap();
+        // A megabyte of the header, and 4096 tensors.
+        let most = plan.header().len().div_ceil(1 << 20) + count.div_ceil(4096);
+        assert!((fewest..=most).contains(&steps), "{steps} steps for {count} tensors");
+        let stepwise = identifier.finish("a source".to_owned(), String::new());
+        assert_eq!(stepwise, identity(&plan, &recipe));
+    }
+}
+
+#[test]
+fn headers_are_returned_in_pieces_and_hashed_as_a_whole() {
+    let model = model();
+    let recipe = Recipe { split_max_size: Some(1_500_000), ..recipe("Q8_0") };
+    let plan = plan_of(&model, &recipe);
+    let options = options(|options| (options.hashes, options.errors) = (true, true));
+    let mut whole = Disk { width: 3, ..Disk::default() };
+    let want = whole.run(Job::new(plan.clone(), options).unwrap(), &model, None).unwrap().unwrap();
+    for most in [100, 5000] {
+        let mut job = Job::new(plan.clone(), options).unwrap();
+        let mut files = vec![Vec::new(); plan.shards.len()];
+        let mut pieces = 0;
+        while let Some(writes) = job.start_piece(most) {
+            for write in writes {
+                assert!(write.bytes.len() <= most && write.offset == files[write.file].len() as u64);
+                files[write.file].extend(write.bytes);
+                pieces += 1;
+            }
+        }
+        let expected: usize = plan.shards.iter().map(|shard| shard.header.len().div_ceil(most)).sum();
+        assert_eq!(pieces, expected);
+        for (file, shard) in files.iter().zip(&plan.shards) {
+            assert!(*file == shard.header);
+        }
+        let mut disk = Disk { width: 3, files, ..Disk::default() };
+        assert_eq!(disk.run(job, &model, None).unwrap().unwrap(), want);
+        assert!(disk.bytes() == whole.bytes());
+    }
+}
+
+/// A resumed run compares these, so they must not depend on how they are computed.
+#[test]
+fn identities_are_those_of_earlier_journals() {
+    let model = model();
+    let rule =
+        TensorTypeRule { pattern: "ffn_up".to_owned(), dtype: "Q8_0".to_owned(), why: Some("a \"reason\"".to_owned()) };
+    let split = Recipe { tensor_types: vec![rule], split_max_size: Some(100_000), ..recipe("Q3_K_S") };
+    let cases = [
+        (
+            recipe("Q4_K_M"),
+            "03c6d2b66a0379a994e2927dc0da90d1084716d8fb66877b90ecd08e2ab81a70 6456575488058038b70c842f1a1cba73d2427d82ee9237264b3a859e1e19d9f3",
+        ),
+        (
+            split,
+            "2ef1ede914b17df6b2385ffda35779aa671798545c0feb41f593119bcc699410 df79d7d0e6095c8d7a5dda733f5ccaef4c9cb5021e1d529e7c2f36b52ff527de",
+        ),
+    ];
+    for (recipe, known) in cases {
+        assert_eq!(identity(&plan_of(&model, &recipe), &recipe).recipe, known);
     }
 }

@@ -3,7 +3,7 @@
 use quantpress::Code;
 use quantpress::container::gguf::{Header, Parsed, Record, TensorType, Value, encode_pair, parse, write_header};
 use quantpress::container::imatrix::ImportanceMatrix;
-use quantpress::recipe::{Plan, Recipe, encode_tile, plan, presets, unreadable};
+use quantpress::recipe::{Plan, Planner, Recipe, encode_tile, plan, presets, unreadable};
 use serde_json::{Value as Json, json};
 
 fn header_of(pairs: &[Vec<u8>], tensors: &[(&str, &[u64], TensorType)]) -> Header {
@@ -205,4 +205,40 @@ fn rejects_names_and_dimensions_that_llama_cpp_cannot_read() {
     assert!(unreadable(&five)[0].1.contains("5 dimensions"));
     let five = of("wan", "a.weight", &[32, 1, 1, 1, 2]);
     assert!(plan(&five, &recipe, None).is_ok() && unreadable(&five).is_empty());
+}
+
+/// A header with many tensors of several categories, in neither the order of layers nor that of names.
+fn many(count: usize) -> Header {
+    let parts = ["attn_v", "ffn_down", "attn_norm", "ffn_up", "attn_q"];
+    let names: Vec<String> = (0..count)
+        .map(|i| i * 7919 % count)
+        .map(|i| format!("blk.{}.{}.weight", i / parts.len(), parts[i % parts.len()]))
+        .chain(["output.weight", "token_embd.weight"].map(str::to_owned))
+        .collect();
+    let tensors: Vec<_> = names.iter().map(|name| (name.as_str(), &[256u64, 2][..], TensorType::F16)).collect();
+    header_of(&pairs()[..1], &tensors)
+}
+
+#[test]
+fn a_plan_made_in_steps_is_that_of_one_step() {
+    let header = many(500);
+    let rules =
+        json!([{ "pattern": "ffn_up", "type": "Q8_0" }, { "pattern": "^blk\\.3\\.attn_q\\.weight$", "type": "Q6_K" }]);
+    let recipes = [
+        json!({ "preset": "Q4_K_M" }),
+        json!({ "preset": "COPY" }),
+        json!({ "preset": "Q3_K_M", "pruneLayers": [3, 50] }),
+        json!({ "preset": "Q5_K_M", "splitMaxSize": 20_000, "tensorTypes": rules }),
+        json!({ "preset": "Q8_0", "keepSplit": true }),
+    ];
+    for recipe in recipes {
+        let recipe: Recipe = serde_json::from_value(recipe).unwrap();
+        let whole = plan(&header, &recipe, None).unwrap();
+        for most in [1, 30, 10_000] {
+            let mut planner = Planner::new(&header, &recipe, None).unwrap();
+            let (made, steps) = (1..).find_map(|steps| Some((planner.step(most).unwrap()?, steps))).unwrap();
+            assert!(made.tensors == whole.tensors && made.shards == whole.shards && made.size == whole.size);
+            assert!(steps >= 4 * 400 / most, "{steps} steps with {most}");
+        }
+    }
 }

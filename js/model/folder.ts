@@ -1,6 +1,6 @@
 /** A safetensors model: the module with the converters lists and imports it, the main one plans what was imported. */
 
-import type { ImportanceMatrix, ImportedModel, ModelPlan } from '../engine/model-bindings.js';
+import type { ImportanceMatrix, ImportedModel, ModelPlanner } from '../engine/model-bindings.js';
 import type { SafetensorsModel } from '../engine/convert-bindings.js';
 import { callConvert, loadConvert } from '../engine/convert.js';
 import { release } from '../engine/dispose.js';
@@ -79,10 +79,10 @@ export class FolderModel {
     return callConvert(() => this.#folder.metadata());
   }
 
-  /** Plans the conversion to GGUF or to one of bitsandbytes' formats. */
-  plan(recipe: unknown, matrix?: ImportanceMatrix, name?: string): ModelPlan {
+  /** Begins the plan of a conversion to GGUF or to one of bitsandbytes' formats. */
+  planner(recipe: unknown, matrix?: ImportanceMatrix, name?: string): ModelPlanner {
     this.#import(recipe, matrix !== undefined, false);
-    return callModel(() => this.#imported.plan(recipe, matrix, name));
+    return callModel(() => this.#imported.planner(recipe, matrix, name));
   }
 
   /** See `bestMix` of `best-mix/best-mix.ts`. */

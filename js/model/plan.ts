@@ -12,6 +12,7 @@ import { readOptions, unchecked, type ReaderTable } from '../engine/options.js';
 import { engineRecipe, isFourBit, readRecipe, type PresetName, type Recipe } from './recipe.js';
 import { call } from '../engine/wasm.js';
 import { callModel } from '../engine/model.js';
+import { planInSteps } from './plan-steps.js';
 import type { PlannedShard, PlannedTensor } from './planned.js';
 
 export type { PlannedShard, PlannedTensor } from './planned.js';
@@ -153,11 +154,14 @@ export async function makeEnginePlan(
   const whole = { ...engineRecipe(given), dryRun };
   const split = !isFourBit(given) && (given.splitMaxSize !== undefined || given.keepSplit === true);
   const facts = { split, plain: given.plain === true, imatrix: '', reads: [] };
-  if (options.imatrix === undefined) return { plan: callModel(() => model.header.plan(whole)), facts };
+  if (options.imatrix === undefined) {
+    return { plan: await planInSteps(callModel(() => model.header.planner(whole))), facts };
+  }
   const importance = await openImportance(options.imatrix);
   try {
     const { matrix, name, hash, reads } = importance;
-    return { plan: callModel(() => model.header.plan(whole, matrix, name)), facts: { ...facts, imatrix: hash, reads } };
+    const plan = await planInSteps(callModel(() => model.header.planner(whole, matrix, name)));
+    return { plan, facts: { ...facts, imatrix: hash, reads } };
   } finally {
     if (importance !== options.imatrix) importance.free();
   }

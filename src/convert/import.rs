@@ -8,8 +8,9 @@ use super::folder::{Float, Folder};
 use crate::container::gguf::{Header, HeaderAssembler, TensorType};
 use crate::container::imatrix::ImportanceMatrix;
 use crate::error::{Code, Error, Result};
-use crate::recipe::{self, BnbRequest, Plan, Recipe};
+use crate::recipe::{BnbRequest, Plan, Planner, Recipe};
 use crate::serialization::{Reader, Writer};
+use std::sync::Arc;
 
 const IMPORT: [u8; 4] = *b"QPIM";
 const VERSION: u8 = 1;
@@ -44,7 +45,7 @@ pub enum Imported {
     /// The model's header as GGUF; whether it is written as it is.
     Gguf {
         /// The header; tensor offsets refer to the safetensors files.
-        header: Box<Header>,
+        header: Arc<Header>,
         /// Whether the result is written as it is, without quantizing it.
         pass_through: bool,
     },
@@ -88,7 +89,7 @@ impl ImportSpec {
         }
         let header =
             if *plain { folder.to_plain(*float)? } else { folder.to_gguf(*float, pre_tokenizer.as_deref())? };
-        Ok(Imported::Gguf { header: Box::new(header), pass_through: *pass_through })
+        Ok(Imported::Gguf { header: Arc::new(header), pass_through: *pass_through })
     }
 
     /// Serializes the request.
@@ -148,12 +149,20 @@ impl Imported {
     /// Plans the recipe that was imported for.
     ///
     /// # Errors
-    /// As for [`recipe::plan`].
+    /// As for [`plan`](crate::recipe::plan).
     pub fn plan(&self, recipe: &Recipe, importance: Option<&ImportanceMatrix>) -> Result<Plan> {
+        self.planner(recipe, importance)?.run()
+    }
+
+    /// Begins the plan of the recipe that was imported for.
+    ///
+    /// # Errors
+    /// As for [`Planner::new`].
+    pub fn planner(&self, recipe: &Recipe, importance: Option<&ImportanceMatrix>) -> Result<Planner<'static>> {
         match self {
-            Imported::Gguf { header, pass_through: true } => recipe::plan_pass_through(header, recipe),
-            Imported::Gguf { header, pass_through: false } => recipe::plan(header, recipe, importance),
-            Imported::Bnb(plan) => Ok(Plan::clone(plan)),
+            Imported::Gguf { header, pass_through: true } => Planner::pass_through(header, recipe),
+            Imported::Gguf { header, pass_through: false } => Planner::new(Arc::clone(header), recipe, importance),
+            Imported::Bnb(plan) => Ok(Planner::planned(Plan::clone(plan))),
         }
     }
 
@@ -212,7 +221,7 @@ impl ImportAssembler {
     fn checked(self) -> ImportAssembler {
         match self {
             ImportAssembler::Gguf(header, GgufImport { pass_through, .. }) if header.is_complete() => {
-                ImportAssembler::Complete(Imported::Gguf { header: Box::new(header.finish()), pass_through })
+                ImportAssembler::Complete(Imported::Gguf { header: Arc::new(header.finish()), pass_through })
             }
             other => other,
         }

@@ -16,6 +16,7 @@ use crate::hash::Hasher;
 use crate::json::{self, Value};
 use crate::recipe::{Plan, PlannedTensor, Recipe, TensorTypeRule};
 use std::collections::BTreeMap;
+use std::fmt::Write;
 
 const MAGIC: &str = "quantpress journal 1";
 
@@ -25,8 +26,11 @@ pub const MAX_JOURNAL_BYTES: u64 = 1 << 29;
 /// Maximum length of a line, far above that of any valid one.
 const MAX_LINE: usize = 1 << 16;
 
-/// Number of tensors hashed at a time.
+/// Number of tensors hashed at a time. Each group is a list of its own, so the identity depends on it.
 const PLACES: usize = 4096;
+
+/// Number of bytes of a header hashed at a time.
+const HEADER_PIECE: usize = 1 << 20;
 
 /// Number of digits of a checksum.
 const CHECKSUM: usize = 8;
@@ -48,14 +52,9 @@ impl Identity {
     /// The identity of a plan's conversion. `source` describes the state of the source: its size, modification time
     /// etc.
     pub fn new(plan: &Plan, recipe: &Recipe, source: String, imatrix: String) -> Self {
-        let mut text = Hasher::sha256();
-        text.update(list(entries(recipe)).as_bytes());
-        // In chunks, because a plan may have a million tensors.
-        for tensors in plan.tensors.chunks(PLACES) {
-            text.update(list(tensors.iter().map(place)).as_bytes());
-        }
-        let recipe = format!("{} {}", sha256(plan.header()), text.hex());
-        Identity { engine: env!("CARGO_PKG_VERSION").to_owned(), source, imatrix, recipe }
+        let mut identifier = Identifier::new(recipe);
+        while !identifier.step(plan) {}
+        identifier.finish(source, imatrix)
     }
 
     /// The first line of this job's journal.
@@ -92,17 +91,59 @@ impl Identity {
     }
 }
 
-/// The properties of a tensor that determine the bytes of its tiles.
-fn place(tensor: &PlannedTensor) -> String {
-    list([
-        tensor.source_offset.to_string(),
-        quoted(tensor.from.name),
-        quoted(tensor.to.name),
-        tensor.place.offset.to_string(),
-        tensor.rows.to_string(),
-        tensor.row_length.to_string(),
-        tensor.has_importance.to_string(),
-    ])
+/// Computes an [`Identity`] in steps of bounded work, because a plan may have a million tensors.
+pub struct Identifier {
+    header: Hasher,
+    text: Hasher,
+    /// The bytes of the header, and the groups of tensors, that are hashed.
+    bytes: usize,
+    groups: usize,
+}
+
+impl Identifier {
+    /// Begins with a recipe.
+    pub fn new(recipe: &Recipe) -> Self {
+        let mut text = Hasher::sha256();
+        text.update(list(entries(recipe)).as_bytes());
+        Identifier { header: Hasher::sha256(), text, bytes: 0, groups: 0 }
+    }
+
+    /// Hashes the next part of the recipe's plan; returns whether that was all of it.
+    pub fn step(&mut self, plan: &Plan) -> bool {
+        let rest = plan.header().get(self.bytes..).unwrap_or_default();
+        let piece = &rest[..rest.len().min(HEADER_PIECE)];
+        self.header.update(piece);
+        self.bytes += piece.len();
+        if piece.len() < rest.len() {
+            return false;
+        }
+        let mut groups = plan.tensors.chunks(PLACES).skip(self.groups);
+        let Some(tensors) = groups.next() else { return true };
+        self.text.update(places(tensors).as_bytes());
+        self.groups += 1;
+        groups.next().is_none()
+    }
+
+    /// The identity, once all is hashed. For the arguments see [`Identity::new`].
+    pub fn finish(self, source: String, imatrix: String) -> Identity {
+        let recipe = format!("{} {}", self.header.hex(), self.text.hex());
+        Identity { engine: env!("CARGO_PKG_VERSION").to_owned(), source, imatrix, recipe }
+    }
+}
+
+/// The properties of tensors that determine the bytes of their tiles, as a JSON list.
+fn places(tensors: &[PlannedTensor]) -> String {
+    let mut text = String::from("[");
+    for PlannedTensor { source_offset, from, to, place, rows, row_length, has_importance, .. } in tensors {
+        if text.len() > 1 {
+            text.push(',');
+        }
+        let (from, to, offset) = (quoted(from.name), quoted(to.name), place.offset);
+        // Cannot fail: a string takes everything.
+        let _ = write!(text, "[{source_offset},{from},{to},{offset},{rows},{row_length},{has_importance}]");
+    }
+    text.push(']');
+    text
 }
 
 /// The options of a recipe that are set, as JSON pairs: `["preset","Q4_K_M"]`.
@@ -140,13 +181,6 @@ fn entries(recipe: &Recipe) -> Vec<String> {
     ];
     let set = options.into_iter().filter_map(|(name, value)| Some(list([quoted(name), value?])));
     set.collect()
-}
-
-/// The SHA-256 of bytes, in hexadecimal.
-pub(super) fn sha256(bytes: &[u8]) -> String {
-    let mut hasher = Hasher::sha256();
-    hasher.update(bytes);
-    hasher.hex()
 }
 
 /// A tile that is on disk.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Job::new(plan, options)        everything is decided: header, positions, dtypes
-//! job.start()                 -> the headers to write
+//! job.start()                 -> the headers to write; in pieces, job.start_piece(...)
 //! job.next()                  -> a Task: which bytes to read, and how to convert them
 //! task.run(bytes)             -> Done: on any thread, in any order
 //! job.complete(done)          -> Step: bytes to write, an entry for the journal
@@ -50,7 +50,7 @@ pub use analysis::{
     Measure, Measured, NextStep, Refusal, Rows, Step as AnalysisStep, TensorAnalysis, TensorHistograms,
 };
 pub use buffer::Buffer;
-pub use journal::{Identity, Journal, JournalReader, JournalTile, MAX_JOURNAL_BYTES};
+pub use journal::{Identifier, Identity, Journal, JournalReader, JournalTile, MAX_JOURNAL_BYTES};
 pub use protocol::{File, JobOptions, Next, Progress, Step, Write};
 pub use report::{ErrorFigures, Finished, HashValue, Report, ReportedShard, ReportedTensor, TensorHashes};
 pub use state::Job;

@@ -48,6 +48,8 @@ pub struct Job<B: Buffer = Vec<u8>> {
     plan: Plan,
     options: JobOptions,
     files: Vec<File>,
+    /// The file whose header is written next, and how much of it has been returned.
+    header: (usize, usize),
     /// The next tensor, and the remaining tiles of the current one.
     next_tensor: usize,
     rest: Box<dyn Iterator<Item = Tile> + Send>,
@@ -118,6 +120,7 @@ impl<B: Buffer> Job<B> {
         let left: Vec<u64> = plan.tensors.iter().map(|tensor| tensor.source_bytes).collect();
         Ok(Job {
             files,
+            header: (0, 0),
             next_tensor: 0,
             rest: Box::new(std::iter::empty()),
             retries: VecDeque::new(),
@@ -165,12 +168,30 @@ impl<B: Buffer> Job<B> {
     /// Returns the headers to be written.
     pub fn start(&mut self) -> Vec<Write<B>> {
         let mut writes = Vec::new();
-        for index in 0..self.plan.shards.len() {
-            let shard = &mut self.plan.shards[index];
-            let (offset, header) = (shard.offset, std::mem::take(&mut shard.header));
-            self.write(offset, B::of(header), None, &mut writes);
+        while let Some(more) = self.start_piece(usize::MAX) {
+            writes.extend(more);
         }
         writes
+    }
+
+    /// Returns what is to be written of the next piece of a header, of at most `most` bytes; `None` after the last one.
+    pub fn start_piece(&mut self, most: usize) -> Option<Vec<Write<B>>> {
+        let (index, at) = self.header;
+        let shard = self.plan.shards.get_mut(index)?;
+        let offset = shard.offset.saturating_add(at as u64);
+        let end = at.saturating_add(most.max(1));
+        let piece = if end < shard.header.len() {
+            self.header.1 = end;
+            shard.header[at..end].to_vec()
+        } else {
+            self.header = (index + 1, 0);
+            let mut header = std::mem::take(&mut shard.header);
+            header.drain(..at);
+            header
+        };
+        let mut writes = Vec::new();
+        self.write(offset, B::of(piece), None, &mut writes);
+        Some(writes)
     }
 
     /// Returns the next action. Any number of tasks may be in flight, and they can be completed in any order.

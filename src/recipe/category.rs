@@ -1,6 +1,7 @@
 //! Categories of tensors by name, and the tensors that are never quantized.
 
-use super::diffusion;
+use super::diffusion::KeptTensors;
+use super::name_table::{Match, NameTable};
 use crate::container::gguf::Tensor;
 
 /// The categories that rules distinguish.
@@ -18,22 +19,6 @@ pub(super) enum Category {
     FfnDown,
     Output,
     Other,
-}
-
-/// How a name is matched.
-#[derive(Clone, Copy, Debug)]
-enum Match {
-    Is(&'static str),
-    Contains(&'static str),
-}
-
-impl Match {
-    fn holds(self, name: &str) -> bool {
-        match self {
-            Match::Is(text) => name == text,
-            Match::Contains(text) => name.contains(text),
-        }
-    }
 }
 
 /// The first match applies.
@@ -55,12 +40,22 @@ const CATEGORIES: &[(Match, Category)] = &[
 /// The additional per-layer embedding of some models.
 pub(super) const PER_LAYER_EMBEDDING: &str = "per_layer_token_embd.weight";
 
-impl Category {
-    /// The category of a tensor name.
-    pub fn of(name: &str) -> Category {
-        CATEGORIES.iter().find(|(found, _)| found.holds(name)).map_or(Category::Other, |(_, category)| *category)
+/// Finds the categories of tensor names.
+#[derive(Clone, Debug)]
+pub(super) struct Categories(NameTable<Category>);
+
+impl Categories {
+    pub fn new() -> Self {
+        Categories(NameTable::new(CATEGORIES.iter().copied()))
     }
 
+    /// The category of a tensor name.
+    pub fn of(&self, name: &str) -> Category {
+        self.0.find(name).unwrap_or(Category::Other)
+    }
+}
+
+impl Category {
     /// Whether these are attention values, alone or fused with queries and keys; they are more sensitive than other
     /// weights.
     pub fn is_values(self) -> bool {
@@ -137,21 +132,31 @@ const KEPT_IN: &[(&str, &[&str], &str)] = &[(
     "this architecture's small control weights are kept",
 )];
 
-/// The reason why a tensor with the output name `name` is never quantized, if there is one.
-pub(super) fn kept(tensor: &Tensor, name: &str, architecture: &str) -> Option<&'static str> {
-    if tensor.dimensions() < 2 {
-        return Some("one-dimensional tensors are kept");
+/// Finds the tensors of an architecture that are never quantized.
+#[derive(Clone, Debug)]
+pub(super) struct KeptNames {
+    names: NameTable<&'static str>,
+    diffusion: Option<&'static KeptTensors>,
+}
+
+impl KeptNames {
+    pub fn of(architecture: &str) -> Self {
+        let own = KEPT_IN.iter().filter(|(owner, ..)| *owner == architecture);
+        let own = own.flat_map(|(_, parts, why)| parts.iter().map(|part| (Match::Contains(part), *why)));
+        let names = NameTable::new(KEPT.iter().copied().chain(own));
+        KeptNames { names, diffusion: KeptTensors::of(architecture) }
     }
-    // The reference tests whether `rfind("weight")` equals `size() - 6`; both wrap to the same value for names of five
-    // letters.
-    if !name.ends_with("weight") && name.len() != 5 {
-        return Some("only tensors named weight are quantized");
+
+    /// The reason why a tensor with the output name `name` is never quantized, if there is one.
+    pub fn reason(&self, tensor: &Tensor, name: &str) -> Option<&'static str> {
+        if tensor.dimensions() < 2 {
+            return Some("one-dimensional tensors are kept");
+        }
+        // The reference tests whether `rfind("weight")` equals `size() - 6`; both wrap to the same value for names of
+        // five letters.
+        if !name.ends_with("weight") && name.len() != 5 {
+            return Some("only tensors named weight are quantized");
+        }
+        self.names.find(name).or_else(|| self.diffusion.and_then(|kept| kept.reason(tensor, name)))
     }
-    let general = KEPT.iter().find(|(found, _)| found.holds(name)).map(|(_, why)| *why);
-    general.or_else(|| {
-        let own = KEPT_IN
-            .iter()
-            .find(|(owner, parts, _)| *owner == architecture && parts.iter().any(|part| name.contains(part)));
-        own.map(|(.., why)| *why).or_else(|| diffusion::kept(architecture, tensor, name))
-    })
 }

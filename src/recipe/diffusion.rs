@@ -14,7 +14,8 @@ use crate::container::gguf::{Tensor, TensorType};
 use crate::error::{Code, Error, Result};
 
 /// Architectures, and the tensors they keep.
-struct KeptTensors {
+#[derive(Debug)]
+pub(super) struct KeptTensors {
     architectures: &'static [&'static str],
     /// Substrings of names.
     parts: &'static [&'static str],
@@ -99,24 +100,26 @@ static KEPT: &[KeptTensors] = &[
     },
 ];
 
-fn kept_tensors(architecture: &str) -> Option<&'static KeptTensors> {
-    KEPT.iter().find(|known| known.architectures.contains(&architecture))
+impl KeptTensors {
+    /// Those of an architecture; `None` if its models do not generate images or video.
+    pub fn of(architecture: &str) -> Option<&'static KeptTensors> {
+        KEPT.iter().find(|known| known.architectures.contains(&architecture))
+    }
+
+    /// The reason why a tensor with the output name `name` keeps its type, if it does.
+    pub fn reason(&self, tensor: &Tensor, name: &str) -> Option<&'static str> {
+        if tensor.dimensions() != 2 {
+            return Some("only matrices of image models are quantized");
+        }
+        let kept = self.names.contains(&name) || self.parts.iter().any(|part| name.contains(part));
+        kept.then_some("input and output layers of image models are kept")
+    }
 }
 
 /// Whether models of this architecture generate images or video. Their tensors keep trailing dimensions of one, which
 /// the loader needs and ggml drops.
 pub(crate) fn is_diffusion(architecture: &str) -> bool {
-    kept_tensors(architecture).is_some()
-}
-
-/// The reason why a tensor with the output name `name` keeps its type, if it does.
-pub(super) fn kept(architecture: &str, tensor: &Tensor, name: &str) -> Option<&'static str> {
-    let known = kept_tensors(architecture)?;
-    if tensor.dimensions() != 2 {
-        return Some("only matrices of image models are quantized");
-    }
-    let kept = known.names.contains(&name) || known.parts.iter().any(|part| name.contains(part));
-    kept.then_some("input and output layers of image models are kept")
+    KeptTensors::of(architecture).is_some()
 }
 
 /// The presets for which the patch has rules or at least a type. IQ3_XS is not among the IQ presets that it rejects.
@@ -224,12 +227,12 @@ const KINDS: [Kind; 3] = [
 const FOREIGN: &[&str] =
     &["model.diffusion_model.", "first_stage_model.", "single_transformer_blocks.", "joint_transformer_blocks."];
 
-/// Rejects a tensor name that does not have its architecture's GGUF layout.
+/// Rejects a tensor name of an image model that does not have its architecture's GGUF layout.
 ///
 /// # Errors
 /// [`Code::UNSUPPORTED`] for such a name.
 pub(super) fn check_layout(architecture: &str, name: &str) -> Result<()> {
-    match FOREIGN.iter().find(|part| is_diffusion(architecture) && name.contains(**part)) {
+    match FOREIGN.iter().find(|part| name.contains(**part)) {
         None => Ok(()),
         Some(part) => {
             let message =

@@ -1,6 +1,6 @@
 //! Chooses the type of each tensor, with the reason.
 
-use super::category::{Category, PER_LAYER_EMBEDDING, kept};
+use super::category::{Category, KeptNames, PER_LAYER_EMBEDDING};
 use super::diffusion::{self, DiffusionMix};
 use super::fallback::fitting;
 use super::hparams::HParams;
@@ -20,16 +20,28 @@ pub(super) struct SelectedDtype {
 
 /// Chooses types in the order in which tensors are written; some rules depend on a tensor's index within its category.
 #[derive(Debug)]
-pub(super) struct DtypeSelector<'a> {
-    pub preset: &'a Preset,
-    pub options: &'a Options<'a>,
-    pub hparams: &'a HParams,
+pub(super) struct DtypeSelector {
+    pub preset: &'static Preset,
+    pub options: Options,
+    pub hparams: HParams,
     pub has_importance: bool,
+    kept: KeptNames,
     tied: bool,
     value_tensors: u64,
     counts: Counts,
+    is_diffusion: bool,
     image: Option<DiffusionMix>,
     reasons: Interner<str>,
+}
+
+/// What the rules need to know of a tensor's name.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NameFacts<'a> {
+    /// The name in the output.
+    pub name: &'a str,
+    pub category: Category,
+    /// See [`sorted_layer`](super::tensor_names::sorted_layer).
+    pub layer: i64,
 }
 
 /// The number of tensors per category so far.
@@ -53,71 +65,96 @@ impl Counts {
     }
 }
 
-impl<'a> DtypeSelector<'a> {
-    /// `names` are the names of all tensors that will be written.
-    pub fn new<'n>(
-        preset: &'a Preset,
-        options: &'a Options<'a>,
-        hparams: &'a HParams,
-        has_importance: bool,
-        names: impl Iterator<Item = &'n str>,
-    ) -> Self {
-        let (mut tied, mut value_tensors) = (true, 0);
-        for category in names.map(Category::of) {
-            tied &= category != Category::Output;
-            value_tensors += u64::from(category.is_values());
+impl DtypeSelector {
+    /// A selector for tensors that are still to be [counted](Self::count).
+    pub fn new(preset: &'static Preset, options: Options, hparams: HParams, has_importance: bool) -> Self {
+        let architecture = hparams.architecture.as_str();
+        DtypeSelector {
+            kept: KeptNames::of(architecture),
+            is_diffusion: diffusion::is_diffusion(architecture),
+            image: DiffusionMix::of(architecture, preset.ftype),
+            preset,
+            options,
+            hparams,
+            has_importance,
+            tied: true,
+            value_tensors: 0,
+            counts: Counts::default(),
+            reasons: Interner::default(),
         }
-        let image = DiffusionMix::of(&hparams.architecture, preset.ftype);
-        let (counts, reasons) = (Counts::default(), Interner::default());
-        DtypeSelector { preset, options, hparams, has_importance, tied, value_tensors, counts, image, reasons }
     }
 
-    /// Chooses the type of one tensor, which is written as `name`.
+    /// Counts a tensor that will be written. All are counted before the first type is chosen.
+    pub fn count(&mut self, category: Category) {
+        self.tied &= category != Category::Output;
+        self.value_tensors += u64::from(category.is_values());
+    }
+
+    /// Whether it is an image model, whose tensors keep trailing dimensions of one.
+    pub fn is_diffusion(&self) -> bool {
+        self.is_diffusion
+    }
+
+    /// Chooses the type of one tensor.
     ///
     /// # Errors
     /// [`Code::UNSUPPORTED`] if no type fits the rows, [`Code::MALFORMED`] if a rule needs the layer of a tensor whose
     /// name does not have one.
-    pub fn choose(&mut self, tensor: &Tensor, name: &str) -> Result<SelectedDtype> {
+    pub fn choose(&mut self, tensor: &Tensor, facts: NameFacts<'_>) -> Result<SelectedDtype> {
+        let NameFacts { name, category, .. } = facts;
         let Some(default) = self.preset.default_type else { return self.decided(tensor.dtype, "copied") };
-        let options = self.options;
         if let Some(why) = self.kept(tensor, name) {
             return self.decided(tensor.dtype, why);
         }
-        diffusion::check_layout(&self.hparams.architecture, name)?;
-        let category = Category::of(name);
-        if let (Some(dtype), Category::TokenEmbedding) = (options.embedding_type, category) {
+        if self.is_diffusion {
+            diffusion::check_layout(&self.hparams.architecture, name)?;
+        }
+        if let (Some(dtype), Category::TokenEmbedding) = (self.options.embedding_type, category) {
             // The per-layer table is large, so a pattern can override this.
-            if name != PER_LAYER_EMBEDDING || options.pattern_type(name).is_none() {
+            if name != PER_LAYER_EMBEDDING || self.options.pattern_type(name).is_none() {
                 return self.demanded(tensor, dtype, "token embedding type set by the recipe");
             }
         }
-        if let (Some(dtype), Category::Output) = (options.output_type, category) {
+        if let (Some(dtype), Category::Output) = (self.options.output_type, category) {
             return self.demanded(tensor, dtype, "output type set by the recipe");
         }
         if !default.is_quantized() {
             return self.decided(default, "the preset's default type");
         }
-        let (dtype, why) = match options.pattern_type(name) {
-            Some(asked) => asked,
-            None if options.recipe.pure || self.preset.uniform => {
-                (default, "pure: the preset's default type for every tensor")
+        let (dtype, why) = match self.options.pattern_type(name) {
+            Some((dtype, why)) => (dtype, why.clone()),
+            None => {
+                let (dtype, why) = self.by_rules(tensor, facts, default)?;
+                (dtype, self.reasons.intern(why))
             }
-            None => match &mut self.image {
-                Some(image) => image.choose(self.preset.ftype, name, default),
-                None => self.mixed(tensor, name, category, default)?,
-            },
         };
         let fitted = match self.image {
             Some(_) => diffusion::fitting(dtype, tensor.row_length()),
             None => fitting(dtype, tensor.row_length())?,
         };
         if fitted == dtype {
-            return self.decided(dtype, why);
+            return Ok(SelectedDtype { dtype, why });
         }
         let (wanted, weights) = (dtype.name, dtype.weights);
         let (row, got) = (tensor.row_length(), fitted.name);
         let why = format!("{why}; rows of {row} are not a multiple of {weights}, so {got} replaces {wanted}");
         self.decided(fitted, &why)
+    }
+
+    /// The type by the preset's rules.
+    fn by_rules(
+        &mut self,
+        tensor: &Tensor,
+        facts: NameFacts<'_>,
+        default: TensorType,
+    ) -> Result<(TensorType, &'static str)> {
+        if self.options.recipe.pure || self.preset.uniform {
+            return Ok((default, "pure: the preset's default type for every tensor"));
+        }
+        match &mut self.image {
+            Some(image) => Ok(image.choose(self.preset.ftype, facts.name, default)),
+            None => self.mixed(tensor, facts, default),
+        }
     }
 
     fn decided(&mut self, dtype: TensorType, why: &str) -> Result<SelectedDtype> {
@@ -128,7 +165,7 @@ impl<'a> DtypeSelector<'a> {
         if self.options.recipe.leave_output_tensor && name == "output.weight" {
             return Some("the recipe keeps the output tensor");
         }
-        kept(tensor, name, &self.hparams.architecture)
+        self.kept.reason(tensor, name)
     }
 
     /// There is no fallback for a type set by the recipe: like llama-quantize, fail if rows are not whole blocks.
@@ -145,8 +182,7 @@ impl<'a> DtypeSelector<'a> {
     fn mixed(
         &mut self,
         tensor: &Tensor,
-        name: &str,
-        category: Category,
+        NameFacts { name, category, layer }: NameFacts<'_>,
         default: TensorType,
     ) -> Result<(TensorType, &'static str)> {
         let count = self.counts.of(category).map_or(0, |count| *count);
@@ -155,7 +191,7 @@ impl<'a> DtypeSelector<'a> {
             category,
             name,
             tensor,
-            hparams: self.hparams,
+            hparams: &self.hparams,
             has_importance: self.has_importance,
             tied: self.tied,
             index: count,
@@ -164,7 +200,7 @@ impl<'a> DtypeSelector<'a> {
         };
         let section = section(&context);
         if section.layer_from_name && self.hparams.experts > 1 {
-            context.index = layer_of_expert(name, context.of)?;
+            context.index = layer_of_expert(name, layer, context.of)?;
         }
         if let (true, Some(count)) = (section.counts, self.counts.of(category)) {
             *count += 1;
@@ -180,9 +216,8 @@ impl<'a> DtypeSelector<'a> {
     }
 }
 
-fn layer_of_expert(name: &str, layers: u64) -> Result<u64> {
-    let layer =
-        super::tensor_names::layer(name).and_then(|layer| u64::try_from(layer).ok()).filter(|layer| *layer < layers);
+fn layer_of_expert(name: &str, layer: i64, layers: u64) -> Result<u64> {
+    let layer = u64::try_from(layer).ok().filter(|layer| *layer < layers);
     layer.ok_or_else(|| {
         let message = format!("the rules need the layer of '{name}', but its name has no layer below {layers}");
         Error::new(Code::MALFORMED, message).with("tensor", name).with("layers", layers)

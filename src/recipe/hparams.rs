@@ -28,14 +28,14 @@ const ONE_EXPERT_IS_NONE: &[&str] = &["hunyuan-dense", "hunyuan_vl"];
 impl HParams {
     /// Reads the properties. As in llama.cpp's loader, overrides take precedence.
     ///
-    /// If a file does not state its number of layers, for which llama.cpp fails, it follows from the names of its
-    /// tensors.
-    pub fn of(header: &Header, overrides: &[KvOverride]) -> HParams {
+    /// If a file does not state its number of layers, for which llama.cpp fails, it is the number in the names of its
+    /// tensors, `named_layers`.
+    pub fn of(header: &Header, overrides: &[KvOverride], named_layers: u64) -> HParams {
         let model = Lookup { header, overrides };
-        let architecture = model.text("general.architecture").unwrap_or_default();
+        let architecture = model.architecture();
         let of_arch = |key: &str| format!("{architecture}.{key}");
         let stated = model.number(&of_arch("block_count"));
-        let blocks = stated.unwrap_or_else(|| named_layers(header));
+        let blocks = stated.unwrap_or(named_layers);
         let next_token = model.number(&of_arch("nextn_predict_layers")).unwrap_or(0);
         let mut experts = model.number(&of_arch("expert_count")).unwrap_or(0);
         if experts == 1 && ONE_EXPERT_IS_NONE.contains(&architecture.as_str()) {
@@ -58,12 +58,6 @@ impl HParams {
     }
 }
 
-/// One more than the highest layer number in the tensor names.
-fn named_layers(header: &Header) -> u64 {
-    let layers = header.tensors().iter().map(|tensor| super::tensor_names::layer(&tensor.name).unwrap_or(-1) + 1);
-    layers.max().unwrap_or(0).try_into().unwrap_or(0)
-}
-
 /// Metadata, with the recipe's overrides taking precedence.
 pub(super) struct Lookup<'a> {
     pub header: &'a Header,
@@ -76,7 +70,12 @@ impl Lookup<'_> {
         self.overrides.iter().find(|candidate| candidate.key == key).map(|found| &found.value)
     }
 
-    pub fn text(&self, key: &str) -> Option<String> {
+    /// `general.architecture`.
+    pub fn architecture(&self) -> String {
+        self.text("general.architecture").unwrap_or_default()
+    }
+
+    fn text(&self, key: &str) -> Option<String> {
         match self.overridden(key) {
             Some(OverrideValue::String(text)) => Some(text.clone()),
             _ => self.header.get(key)?.as_str().map(str::to_owned),

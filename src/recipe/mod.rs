@@ -3,6 +3,7 @@
 //! ```text
 //! preset         the presets (Q4_K_M ...): names, numbers and default types
 //! category       categories of tensors by name; tensors that are never quantized
+//! name_table     tables of names and parts of names, searched in one pass over a name
 //! mix            the rules of all presets: which category gets which type under which conditions, and why
 //! fallback       fallback types for rows that are not a multiple of the block size
 //! bnb            the presets of bitsandbytes' formats, which do not produce GGUF
@@ -31,6 +32,7 @@ mod fallback;
 mod hparams;
 mod metadata;
 mod mix;
+mod name_table;
 mod options;
 mod pass_through;
 mod plan;
@@ -50,9 +52,8 @@ pub use best_mix::{
 };
 pub use bnb::{BnbRequest, bnb_compute_dtype, bnb_data_type, bnb_type, check_bnb_options};
 pub use options::{KvOverride, OverrideValue, Recipe, TensorTypeRule};
-pub use pass_through::plan_pass_through;
 pub use plan::{BnbLayout, Plan, PlannedTensor, Shard};
-pub use planner::plan;
+pub use planner::{HeaderRef, Planner, plan};
 pub use preset::{Preset, presets};
 pub use reader_limits::unreadable;
 pub(crate) use reader_limits::{MAX_DIFFUSION_NAME, MAX_LANGUAGE_NAME, PLAIN};

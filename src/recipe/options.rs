@@ -2,8 +2,10 @@
 
 use crate::container::gguf::{TensorType, Value};
 use crate::error::{Code, Error, Result};
+use crate::interning::Name;
 use regex_lite::{Regex, RegexBuilder};
 use serde::Deserialize;
+use std::collections::HashMap;
 
 /// The options of a conversion.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -143,27 +145,71 @@ impl OverrideValue {
 
 /// A type for matching tensor names, and the reason.
 #[derive(Debug)]
-struct Pattern<'a> {
-    regex: Regex,
+struct Pattern {
+    names: Names,
     dtype: TensorType,
-    why: &'a str,
+    why: Name,
+}
+
+/// The names that a pattern matches.
+#[derive(Debug)]
+enum Names {
+    /// One name, as in the patterns of a best mix, which has one for each tensor.
+    Only(String),
+    All(Regex),
+}
+
+/// The patterns of a recipe. Those that match only one name are found by it, so that a recipe with a pattern for each
+/// tensor does not compare each name with each pattern.
+#[derive(Debug, Default)]
+struct Patterns {
+    all: Vec<Pattern>,
+    /// The index of the first pattern that matches only this name.
+    by_name: HashMap<String, usize>,
+    /// The indices of the others, in ascending order.
+    others: Vec<usize>,
+}
+
+impl Patterns {
+    fn new(all: Vec<Pattern>) -> Self {
+        let (mut by_name, mut others) = (HashMap::new(), Vec::new());
+        for (index, pattern) in all.iter().enumerate() {
+            match &pattern.names {
+                Names::Only(name) => {
+                    by_name.entry(name.clone()).or_insert(index);
+                }
+                Names::All(_) => others.push(index),
+            }
+        }
+        Patterns { all, by_name, others }
+    }
+
+    fn first_match(&self, name: &str) -> Option<&Pattern> {
+        let only = self.by_name.get(name).copied();
+        let earlier = self.others.iter().copied().take_while(|index| only.is_none_or(|only| *index < only));
+        let mut matching = earlier.filter(|index| match &self.all[*index].names {
+            Names::Only(_) => false,
+            Names::All(regex) => regex.is_match(name),
+        });
+        matching.next().or(only).and_then(|index| self.all.get(index))
+    }
 }
 
 /// The names and patterns of a recipe, resolved.
 #[derive(Debug)]
-pub(super) struct Options<'a> {
-    pub recipe: &'a Recipe,
+pub(super) struct Options {
+    pub recipe: Recipe,
     pub output_type: Option<TensorType>,
     pub embedding_type: Option<TensorType>,
-    patterns: Vec<Pattern<'a>>,
+    patterns: Patterns,
     pub overrides: Vec<KvOverride>,
 }
 
-impl<'a> Options<'a> {
+impl Options {
     /// # Errors
     /// [`Code::UNKNOWN_NAME`] for an unknown type, [`Code::ARGUMENT`] for an invalid pattern or override, or if both
     /// including and excluding weights is requested.
-    pub fn resolve(recipe: &'a Recipe) -> Result<Self> {
+    pub fn resolve(recipe: &Recipe) -> Result<Self> {
         if !recipe.include_weights.is_empty() && !recipe.exclude_weights.is_empty() {
             let message = "includeWeights and excludeWeights cannot be used together";
             return Err(Error::new(Code::ARGUMENT, message));
@@ -176,30 +222,61 @@ impl<'a> Options<'a> {
         let named = |name: &Option<String>| name.as_deref().map(TensorType::by_name).transpose();
         let [least, most] = PATTERN_BYTES;
         let size_limit = (MAX_PATTERN_BYTES / recipe.tensor_types.len().max(1)).clamp(least, most);
+        let patterns = recipe.tensor_types.iter().map(|rule| compile(rule, size_limit));
         Ok(Options {
-            recipe,
             output_type: named(&recipe.output_tensor_type)?,
             embedding_type: named(&recipe.token_embedding_type)?,
-            patterns: recipe.tensor_types.iter().map(|rule| compile(rule, size_limit)).collect::<Result<_>>()?,
+            patterns: Patterns::new(patterns.collect::<Result<_>>()?),
             overrides: recipe.override_kv.iter().map(|text| KvOverride::parse(text)).collect::<Result<_>>()?,
+            recipe: recipe.clone(),
         })
     }
 
     /// The type of the first pattern that matches the name, and the reason.
-    pub fn pattern_type(&self, name: &str) -> Option<(TensorType, &'a str)> {
-        self.patterns.iter().find(|pattern| pattern.regex.is_match(name)).map(|pattern| (pattern.dtype, pattern.why))
+    pub fn pattern_type(&self, name: &str) -> Option<(TensorType, &Name)> {
+        self.patterns.first_match(name).map(|pattern| (pattern.dtype, &pattern.why))
+    }
+
+    /// The number of patterns that each name is compared with.
+    pub fn compared_patterns(&self) -> usize {
+        self.patterns.others.len()
     }
 }
 
-fn compile(rule: &TensorTypeRule, size_limit: usize) -> Result<Pattern<'_>> {
+fn compile(rule: &TensorTypeRule, size_limit: usize) -> Result<Pattern> {
     let TensorTypeRule { pattern, dtype, why } = rule;
-    let regex = RegexBuilder::new(&lower_case(pattern)).size_limit(size_limit).build().map_err(|error| {
-        let message = format!("tensor pattern '{pattern}' is not a valid regular expression: {error}");
-        Error::new(Code::ARGUMENT, message).with("pattern", pattern.as_str())
-    })?;
-    let why = why.as_deref().unwrap_or("a pattern of the recipe");
-    Ok(Pattern { regex, dtype: TensorType::by_name(dtype)?, why })
+    let lower = lower_case(pattern);
+    let names = match only_name(&lower) {
+        Some(name) => Names::Only(name),
+        None => Names::All(RegexBuilder::new(&lower).size_limit(size_limit).build().map_err(|error| {
+            let message = format!("tensor pattern '{pattern}' is not a valid regular expression: {error}");
+            Error::new(Code::ARGUMENT, message).with("pattern", pattern.as_str())
+        })?),
+    };
+    let why = Name::from(why.as_deref().unwrap_or("a pattern of the recipe"));
+    Ok(Pattern { names, dtype: TensorType::by_name(dtype)?, why })
 }
+
+/// The longest name, in bytes, whose pattern is found by name. Compiled it would take less than [`PATTERN_BYTES`], so no
+/// limit is evaded.
+const MAX_ONLY_NAME: usize = 127;
+
+/// The name that a pattern such as `^blk\.0\.ffn_up\.weight$` matches and no other; `None` for any other pattern.
+fn only_name(pattern: &str) -> Option<String> {
+    let mut rest = pattern.strip_prefix('^')?.strip_suffix('$')?.chars();
+    let mut name = String::new();
+    while let Some(c) = rest.next() {
+        match c {
+            '\\' => name.push(rest.next().filter(|escaped| ESCAPED.contains(*escaped))?),
+            _ if ESCAPED.contains(c) => return None,
+            _ => name.push(c),
+        }
+    }
+    (name.len() <= MAX_ONLY_NAME).then_some(name)
+}
+
+/// The characters with a meaning in patterns, unless they are escaped.
+const ESCAPED: &str = r"\.+*?()|[]{}^$";
 
 /// Converts a pattern to lower case, like the names of tensors, without changing its escapes.
 fn lower_case(pattern: &str) -> String {
@@ -210,4 +287,67 @@ fn lower_case(pattern: &str) -> String {
         if kept { c } else { c.to_ascii_lowercase() }
     };
     pattern.chars().map(lower).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The type by comparing a name with each pattern in turn.
+    fn one_by_one(rules: &[TensorTypeRule], name: &str) -> Option<TensorType> {
+        let matching = rules.iter().find(|rule| Regex::new(&lower_case(&rule.pattern)).unwrap().is_match(name));
+        matching.map(|rule| TensorType::by_name(&rule.dtype).unwrap())
+    }
+
+    #[test]
+    fn patterns_of_one_name_are_found_by_it_and_the_first_match_applies() {
+        let names = ["blk.0.ffn_up.weight", "blk.10.ffn_up.weight", "blk.1.attn_v.weight", "a-b_c.weight", "x", ""];
+        let patterns = [
+            r"^blk\.1\.attn_v\.weight$",
+            r"ffn_up",
+            r"^blk\.0\.ffn_up\.weight$",
+            r"^blk.0.ffn_up.weight$",
+            r"^A-B_C\.weight$",
+            r"^x\$",
+            r"^x$",
+            r"^$",
+            r"attn_v",
+            r"^a|b$",
+            r"^\d$",
+        ];
+        let types = ["Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "F16"];
+        for turn in 0..patterns.len() {
+            let rules: Vec<TensorTypeRule> = (0..patterns.len())
+                .map(|i| (i + turn) % patterns.len())
+                .map(|i| TensorTypeRule { pattern: patterns[i].to_owned(), dtype: types[i].to_owned(), why: None })
+                .collect();
+            let recipe = Recipe { tensor_types: rules.clone(), ..Recipe::default() };
+            let options = Options::resolve(&recipe).unwrap();
+            for name in names {
+                let found = options.pattern_type(name).map(|(dtype, _)| dtype);
+                assert_eq!(found, one_by_one(&rules, name), "{name:?} from {turn}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_recipe_with_a_pattern_for_each_tensor_compares_names_with_none() {
+        let rule = |i: usize| TensorTypeRule {
+            pattern: format!(r"^blk\.{i}\.ffn_up\.weight$"),
+            dtype: "Q8_0".to_owned(),
+            why: None,
+        };
+        let tensor_types: Vec<_> = (0..5000).map(rule).collect();
+        let options = Options::resolve(&Recipe { tensor_types, ..Recipe::default() }).unwrap();
+        assert_eq!(options.compared_patterns(), 0);
+        assert!(options.pattern_type("blk.4999.ffn_up.weight").is_some());
+        assert!(options.pattern_type("blk.5000.ffn_up.weight").is_none());
+    }
+
+    #[test]
+    fn a_name_that_is_found_by_its_pattern_is_within_the_memory_limit_of_patterns() {
+        let pattern = format!("^{}$", "\\.".repeat(MAX_ONLY_NAME));
+        assert!(only_name(&pattern).is_some() && only_name(&pattern.replace('^', "^x")).is_none());
+        assert!(RegexBuilder::new(&pattern).size_limit(PATTERN_BYTES[0]).build().is_ok());
+    }
 }

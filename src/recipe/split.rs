@@ -12,6 +12,7 @@ use crate::error::{Code, Error, Result};
 const MAX_SHARDS: usize = 4096;
 
 /// The number of tensors in each file, and the order of the split metadata (indices of [`SPLIT_KEYS`]).
+#[derive(Debug)]
 pub(super) struct Split {
     counts: Vec<usize>,
     keys: &'static [usize],
@@ -40,41 +41,90 @@ impl Split {
         }
         Ok(split)
     }
+}
 
-    /// Plans `tensors` and sets their positions, relative to the start of the first file.
+/// Writes the headers of a plan's files record by record, and with them the positions of the tensors.
+#[derive(Debug)]
+pub(super) struct SplitWriter {
+    split: Split,
+    pairs: Pairs,
+    tensors: Vec<PlannedTensor>,
+    shards: Vec<Shard>,
+    /// The file that is being written, and the index of its first tensor.
+    writer: Option<HeaderWriter>,
+    first: usize,
+    /// The index of the next tensor.
+    next: usize,
+}
+
+impl SplitWriter {
+    /// A writer for `tensors` in output order, whose positions are still missing.
+    pub fn new(split: Split, pairs: Pairs, tensors: Vec<PlannedTensor>) -> Self {
+        let shards = Vec::with_capacity(split.counts.len());
+        SplitWriter { split, pairs, tensors, shards, writer: None, first: 0, next: 0 }
+    }
+
+    /// Writes the records of at most `most` tensors, or begins or ends a file. Returns the number of records, and the
+    /// plan once it is complete, with positions relative to the start of the first file.
     ///
     /// # Errors
-    /// As for [`write_header`].
-    pub fn plan(&self, pairs: &Pairs, mut tensors: Vec<PlannedTensor>) -> Result<Plan> {
-        let mut shards: Vec<Shard> = Vec::with_capacity(self.counts.len());
-        let (total, mut rest) = (tensors.len(), tensors.as_mut_slice());
-        for (number, count) in self.counts.iter().enumerate() {
-            let (mine, others) = rest.split_at_mut(*count);
-            rest = others;
-            let values = [
-                Value::U16(number as u16),
-                Value::U16(self.counts.len() as u16),
-                Value::I32(i32::try_from(total).unwrap_or(i32::MAX)),
-            ];
-            let split = self.keys.iter().map(|key| (SPLIT_KEYS[*key], &values[*key]));
-            let raw: Vec<Vec<u8>> = if number == 0 {
-                pairs.and(split)
-            } else {
-                split.map(|(key, value)| encode_pair(key, value)).collect()
-            };
-            let alignment = if number == 0 { pairs.alignment } else { DEFAULT_ALIGNMENT };
-            let mut writer = HeaderWriter::new(&raw, mine.iter().map(record), alignment);
-            for tensor in mine.iter_mut() {
-                tensor.place = writer.add(&record(tensor))?;
+    /// As for [`write_header`](crate::container::gguf::write_header); [`Code::TOO_LARGE`] for a total size above 2^63.
+    pub fn step(&mut self, most: usize) -> Result<(usize, Option<Plan>)> {
+        let Some(count) = self.split.counts.get(self.shards.len()).copied() else {
+            return Ok((0, Some(self.finish()?)));
+        };
+        let end = self.first.saturating_add(count);
+        let writer = match &mut self.writer {
+            Some(writer) => writer,
+            None => {
+                let begun = self.begin(count);
+                self.writer.insert(begun)
             }
+        };
+        let records = most.min(end.saturating_sub(self.next));
+        for tensor in self.tensors.iter_mut().skip(self.next).take(records) {
+            tensor.place = writer.add(&record(tensor))?;
+        }
+        self.next = self.next.saturating_add(records);
+        if self.next == end
+            && let Some(writer) = self.writer.take()
+        {
             let (header, size) = writer.finish()?;
-            let offset = shards.last().map_or(0, Shard::end);
+            let offset = self.shards.last().map_or(0, Shard::end);
             let start = offset.saturating_add(header.len() as u64);
-            for tensor in mine.iter_mut() {
+            for tensor in self.tensors.iter_mut().skip(self.first).take(count) {
                 tensor.place.offset = tensor.place.offset.saturating_add(start);
             }
-            shards.push(Shard { header, offset, size });
+            self.shards.push(Shard { header, offset, size });
+            self.first = end;
         }
+        Ok((records, None))
+    }
+
+    /// The number of tensors whose records are written.
+    #[cfg(test)]
+    pub fn written(&self) -> usize {
+        self.next
+    }
+
+    /// The writer of the next file, which has `count` tensors.
+    fn begin(&self, count: usize) -> HeaderWriter {
+        let (number, files) = (self.shards.len(), self.split.counts.len());
+        let total = i32::try_from(self.tensors.len()).unwrap_or(i32::MAX);
+        let values = [Value::U16(number as u16), Value::U16(files as u16), Value::I32(total)];
+        let split = self.split.keys.iter().map(|key| (SPLIT_KEYS[*key], &values[*key]));
+        let raw: Vec<Vec<u8>> = if number == 0 {
+            self.pairs.and(split)
+        } else {
+            split.map(|(key, value)| encode_pair(key, value)).collect()
+        };
+        let alignment = if number == 0 { self.pairs.alignment } else { DEFAULT_ALIGNMENT };
+        let tensors = self.tensors.get(self.first..self.first.saturating_add(count)).unwrap_or_default();
+        HeaderWriter::new(&raw, tensors.iter().map(record), alignment)
+    }
+
+    fn finish(&mut self) -> Result<Plan> {
+        let (shards, tensors) = (std::mem::take(&mut self.shards), std::mem::take(&mut self.tensors));
         let size = shards.last().map_or(0, Shard::end);
         if i64::try_from(size).is_err() {
             let message = format!("the files would have {size} bytes in total");

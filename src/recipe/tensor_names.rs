@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 /// The layer of "blk.12.": the result of C's `sscanf(name, "blk.%d.")`, which accepts spaces and signs.
-pub(super) fn layer(name: &str) -> Option<i64> {
+fn layer(name: &str) -> Option<i64> {
     let rest = name.strip_prefix("blk.")?.trim_start_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
     let (sign, digits) = match rest.strip_prefix('-') {
         Some(digits) => (-1, digits),
@@ -18,10 +18,14 @@ pub(super) fn layer(name: &str) -> Option<i64> {
     Some(sign * number)
 }
 
-/// Orders tensors by layer, those without a layer first, and then by name.
-pub(super) fn compare(left: &str, right: &str) -> Ordering {
-    let key = |name| layer(name).unwrap_or(-1);
-    key(left).cmp(&key(right)).then_with(|| left.as_bytes().cmp(right.as_bytes()))
+/// The layer that a tensor is sorted by: -1 for a name without a layer.
+pub(super) fn sorted_layer(name: &str) -> i64 {
+    layer(name).unwrap_or(-1)
+}
+
+/// Orders tensors, given as layer and name, by [layer](sorted_layer) and then by name.
+pub(super) fn compare(left: (i64, &str), right: (i64, &str)) -> Ordering {
+    left.0.cmp(&right.0).then_with(|| left.1.as_bytes().cmp(right.1.as_bytes()))
 }
 
 /// Renumbers layers when some are pruned.
@@ -103,7 +107,7 @@ mod tests {
     #[test]
     fn order_is_by_layer_then_name() {
         let mut names = ["blk.10.b", "blk.2.a", "token_embd.weight", "blk.2.B", "output.weight", "enc.blk.1.a"];
-        names.sort_by(|a, b| compare(a, b));
+        names.sort_by(|a, b| compare((sorted_layer(a), a), (sorted_layer(b), b)));
         assert_eq!(names, ["enc.blk.1.a", "output.weight", "token_embd.weight", "blk.2.B", "blk.2.a", "blk.10.b"]);
     }
 

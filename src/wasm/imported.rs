@@ -1,14 +1,14 @@
 //! JavaScript bindings of `convert/`: a model that another module imports, planned.
 
 use super::best_mix::Request;
-use super::model::{ModelPlan, SharedMatrix, named, shared_matrix};
+use super::model::{ModelPlanner, SharedMatrix, named, shared_matrix};
 use super::object::given;
 use super::plain;
 use crate::container::gguf::DEFAULT_ALIGNMENT;
 use crate::container::imatrix::ImportanceMatrix;
 use crate::convert::{ImportAssembler, ImportSpec, Imported};
 use crate::error::{Code, Error};
-use crate::recipe::{Plan, Recipe, presets};
+use crate::recipe::{Planner, Recipe, presets};
 use js_sys::Uint8Array;
 use wasm_bindgen::prelude::*;
 
@@ -63,17 +63,18 @@ impl ImportedModel {
         Ok(())
     }
 
-    /// See [`Imported::plan`]; `imatrix_name` is the name of the importance matrix if the recipe does not state one.
-    pub fn plan(
+    /// Begins a plan, see [`Imported::planner`]; `imatrix_name` is the name of the importance matrix if the recipe does
+    /// not state one.
+    pub fn planner(
         &self,
         recipe: JsValue,
         imatrix: Option<SharedMatrix>,
         #[wasm_bindgen(js_name = imatrixName)] imatrix_name: Option<String>,
-    ) -> Result<ModelPlan, Error> {
+    ) -> Result<ModelPlanner, Error> {
         let recipe: Recipe = plain::read("recipe", given(&recipe))?;
         let imatrix = shared_matrix(imatrix)?;
-        let plan = self.plan_of(&named(&recipe, imatrix_name), imatrix.as_deref())?;
-        Ok(ModelPlan { plan, recipe })
+        let planner = self.planner_of(&named(&recipe, imatrix_name), imatrix.as_deref())?;
+        Ok(ModelPlanner { planner, recipe })
     }
 
     /// As for [`ModelHeader::best_mix`](super::model::ModelHeader::best_mix). `names` and `offsets` are those of the
@@ -94,7 +95,7 @@ impl ImportedModel {
         let target = (target_size, target_bpw);
         let request = Request::read((texts, numbers), target, &recipe, imatrix)?;
         let names = names.into_iter().zip(offsets).map(|(name, offset)| (*offset as u64, name)).collect();
-        let plan = |recipe: &Recipe| self.plan_of(recipe, request.imatrix.as_deref());
+        let plan = |recipe: &Recipe| self.planner_of(recipe, request.imatrix.as_deref())?.run();
         request.run(&plan, names, DEFAULT_ALIGNMENT, f64::INFINITY)
     }
 }
@@ -104,9 +105,9 @@ impl ImportedModel {
         self.complete.iter().find(|(known, _)| known == import).map(|(_, imported)| imported)
     }
 
-    fn plan_of(&self, recipe: &Recipe, imatrix: Option<&ImportanceMatrix>) -> Result<Plan, Error> {
+    fn planner_of(&self, recipe: &Recipe, imatrix: Option<&ImportanceMatrix>) -> Result<Planner<'static>, Error> {
         let import = ImportSpec::from_recipe(recipe, imatrix.is_some())?;
         let missing = || Error::new(Code::ARGUMENT, format!("the model was not imported for {}", recipe.preset));
-        self.find(&import).ok_or_else(missing)?.plan(recipe, imatrix)
+        self.find(&import).ok_or_else(missing)?.planner(recipe, imatrix)
     }
 }

@@ -10,8 +10,8 @@ use super::pieces::{PIECE, each_piece};
 use crate::error::Error;
 use crate::hash::Hasher;
 use crate::job::{
-    Buffer, ByteRange, Done, ErrorFigures, Findings, Finished, Identity, Job, JobOptions, JournalReader, Next, Read,
-    Task,
+    Buffer, ByteRange, Done, ErrorFigures, Findings, Finished, Identifier, Identity, Job, JobOptions, JournalReader,
+    Next, Read, Task,
 };
 use crate::recipe::Recipe;
 use js_sys::{Array, Function, Uint8Array};
@@ -83,6 +83,7 @@ impl Buffer for Kept {
 pub struct ModelJob {
     job: Job<Kept>,
     recipe: Recipe,
+    identifier: Option<Identifier>,
     identity: Option<Identity>,
     journal: JournalReader,
 }
@@ -91,7 +92,7 @@ impl ModelPlan {
     fn into_job(self, options: JobOptions, hashing: Option<Function>) -> Result<ModelJob, Error> {
         let ModelPlan { plan, recipe } = self;
         let job = Job::hashing(plan, options, hashing)?;
-        Ok(ModelJob { job, recipe, identity: None, journal: JournalReader::default() })
+        Ok(ModelJob { job, recipe, identifier: None, identity: None, journal: JournalReader::default() })
     }
 }
 
@@ -113,13 +114,19 @@ impl ModelPlan {
 
 #[wasm_bindgen]
 impl ModelJob {
-    /// Sets the identity and returns the first line of the journal. `source` describes the state of the source,
-    /// `imatrix` the importance matrix. See [`Identity::new`].
-    pub fn identify(&mut self, source: String, imatrix: String) -> Vec<u8> {
-        let identity = Identity::new(self.job.plan(), &self.recipe, source, imatrix);
+    /// Does the next step of [`Identifier`]. The last one sets the identity and returns the first line of the journal;
+    /// before that it returns nothing, and has to be called again. `source` describes the state of the source, `imatrix`
+    /// the importance matrix. See [`Identity::new`].
+    pub fn identify(&mut self, source: String, imatrix: String) -> Option<Vec<u8>> {
+        let mut identifier = self.identifier.take().unwrap_or_else(|| Identifier::new(&self.recipe));
+        if !identifier.step(self.job.plan()) {
+            self.identifier = Some(identifier);
+            return None;
+        }
+        let identity = identifier.finish(source, imatrix);
         let head = identity.head();
         self.identity = Some(identity);
-        head
+        Some(head)
     }
 
     /// Adds the next bytes of the journal of an earlier run.
@@ -135,10 +142,11 @@ impl ModelJob {
         self.job.resume(identity, journal).map(|()| true)
     }
 
-    /// The headers, `[{ offset, bytes }]`; offsets are relative to the concatenation of all files.
-    pub fn start(&mut self) -> Array {
-        let writes = self.job.start();
-        self.placed(writes)
+    /// A piece of the headers of at most `most` bytes, `[{ offset, bytes }]`; nothing after the last one. Offsets are
+    /// relative to the concatenation of all files.
+    pub fn start(&mut self, most: usize) -> Option<Array> {
+        let writes = self.job.start_piece(most)?;
+        Some(self.placed(writes))
     }
 
     fn placed(&self, writes: Vec<crate::job::Write<Kept>>) -> Array {

@@ -5,23 +5,24 @@ use super::object::{Object, count, given, integer};
 use crate::container::gguf::{self, Cursor, Header};
 use crate::container::imatrix;
 use crate::error::{Code, Error};
-use crate::recipe::{self, Plan, Recipe};
+use crate::recipe::{self, Plan, Planner, Recipe};
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
 use wasm_bindgen::prelude::*;
 
 /// The header of a GGUF file.
 #[wasm_bindgen]
 #[derive(Debug)]
 pub struct ModelHeader {
-    pub(super) header: Header,
+    pub(super) header: Arc<Header>,
     /// The position in the array of a pair up to which it has been read, so that reading on need not start again.
     pub(super) cursor: Cell<Option<(usize, Cursor)>>,
 }
 
 impl From<Header> for ModelHeader {
     fn from(header: Header) -> Self {
-        ModelHeader { header, cursor: Cell::new(None) }
+        ModelHeader { header: Arc::new(header), cursor: Cell::new(None) }
     }
 }
 
@@ -69,7 +70,8 @@ impl HeaderParser {
 impl ModelHeader {
     /// See [`gguf::join`]. The headers are consumed.
     pub fn join(shards: Vec<ModelHeader>) -> Result<ModelHeader, Error> {
-        Ok(gguf::join(shards.into_iter().map(|shard| shard.header).collect())?.into())
+        let headers = shards.into_iter().map(|shard| Arc::unwrap_or_clone(shard.header));
+        Ok(gguf::join(headers.collect())?.into())
     }
 
     /// The number of this shard, from 0, according to the file.
@@ -138,18 +140,37 @@ impl ModelHeader {
         found.map(|(tensor, message)| Object::new().value("tensor", tensor).value("message", message).done()).collect()
     }
 
-    /// See [`recipe::plan`]; `imatrix_name` is the name of the importance matrix if the recipe does not state one.
-    pub fn plan(
+    /// Begins a [`recipe::plan`]; `imatrix_name` is the name of the importance matrix if the recipe does not state one.
+    pub fn planner(
         &self,
         recipe: JsValue,
         imatrix: Option<SharedMatrix>,
         #[wasm_bindgen(js_name = imatrixName)] imatrix_name: Option<String>,
-    ) -> Result<ModelPlan, Error> {
+    ) -> Result<ModelPlanner, Error> {
         let recipe: Recipe = serde_wasm_bindgen::from_value(given(&recipe))
             .map_err(|error| Error::new(Code::ARGUMENT, format!("the recipe is invalid: {error}")))?;
         let imatrix = shared_matrix(imatrix)?;
-        let plan = recipe::plan(&self.header, &named(&recipe, imatrix_name), imatrix.as_deref())?;
-        Ok(ModelPlan { plan, recipe })
+        let header = Arc::clone(&self.header);
+        let planner = Planner::new(header, &named(&recipe, imatrix_name), imatrix.as_deref())?;
+        Ok(ModelPlanner { planner, recipe })
+    }
+}
+
+/// Makes a plan in steps, so that the thread can do other things between them.
+#[wasm_bindgen]
+#[derive(Debug)]
+pub struct ModelPlanner {
+    pub(super) planner: Planner<'static>,
+    /// The recipe as given.
+    pub(super) recipe: Recipe,
+}
+
+#[wasm_bindgen]
+impl ModelPlanner {
+    /// See [`Planner::step`]; returns nothing if it has to be called again.
+    pub fn step(&mut self, most: u32) -> Result<Option<ModelPlan>, Error> {
+        let plan = self.planner.step(most as usize)?;
+        Ok(plan.map(|plan| ModelPlan { plan, recipe: self.recipe.clone() }))
     }
 }
 

@@ -11,7 +11,7 @@ afterEach(() => void vi.useRealTimers());
 function journal() {
   const writes: (() => void)[] = [];
   const target = { log: () => new Promise<void>((resolve) => writes.push(resolve)) };
-  const entries = new Journal(target as never, {} as never, new Uint8Array(1), true, new AbortController());
+  const entries = new Journal(target as never, {} as never, ['', ''], true, new AbortController());
   return { entries, writes };
 }
 

@@ -2,10 +2,10 @@
 
 import { release } from '../../engine/dispose.js';
 import { expectObject } from '../../engine/check.js';
-import type { ModelPlan } from '../../engine/model-bindings.js';
 import { QuantpressError } from '../../engine/error.js';
 import { callModel } from '../../engine/model.js';
 import type { Model } from '../model.js';
+import { planAtOnce } from '../plan-steps.js';
 import { engineRecipe, isFourBit, readRecipe, type FourBitPreset, type Recipe } from '../recipe.js';
 
 /**
@@ -29,7 +29,7 @@ export function fourBitConfig(model: Model, recipe: Recipe | FourBitPreset): str
   const text = model.files.get('config.json');
   if (!text)
     throw new QuantpressError('NOT_FOUND', 'the model was opened without its config.json; open its folder', {});
-  const plan = callModel(() => model.header.plan(engineRecipe(given))) as ModelPlan;
+  const plan = planAtOnce(callModel(() => model.header.planner(engineRecipe(given))));
   try {
     return callModel(() => plan.fourBitConfig(text)) ?? '';
   } finally {

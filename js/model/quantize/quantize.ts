@@ -5,7 +5,7 @@ import { release } from '../../engine/dispose.js';
 import { QuantpressError } from '../../engine/error.js';
 import { sha256 } from '../../engine/hash.js';
 import { callback, flag, readOptions, signal as signalReader, type ReaderTable } from '../../engine/options.js';
-import { runtimeHash } from '../../engine/platform.js';
+import { breathe, runtimeHash } from '../../engine/platform.js';
 import { compiledModule } from '../../engine/wasm.js';
 import { callModel } from '../../engine/model.js';
 import { filesOf, refuseSharedFiles, usesOf, type FileUse } from '../../io/file-identity.js';
@@ -164,11 +164,13 @@ async function convert<T>(
     );
     for (const file of others.beside) await file.prepare(given.signal);
     const { size } = plan;
-    const state = await stateOf(model);
-    const conversion = new Conversion(model, output, given, (window) => {
-      const job = jobOf(plan, given, resumable(output, given.resume ?? false) !== undefined, window);
+    const kept = resumable(output, given.resume ?? false);
+    // Only a journal identifies its job.
+    const state = kept ? await stateOf(model) : '';
+    const conversion = new Conversion(model, output, given, [state, facts.imatrix], (window) => {
+      const job = jobOf(plan, given, kept !== undefined, window);
       held = job;
-      return { job, head: callModel(() => job.identify(state, facts.imatrix)) as Uint8Array<ArrayBuffer> };
+      return job;
     });
     const job = await conversion.run(size);
     const finished = callModel(() => job.finish());
@@ -214,6 +216,9 @@ interface Write {
   bytes: Uint8Array<ArrayBuffer>;
 }
 
+/** The number of bytes of a header that are hashed and written at once: some milliseconds. */
+const PIECE = 1 << 20;
+
 /** Ranges up to this many bytes are read together with their neighbours or written together with what follows. */
 const SMALL = 1 << 10;
 
@@ -229,10 +234,8 @@ function combined(writes: readonly Write[]): readonly Write[] {
   return [{ offset: first.offset, bytes: concatenated(writes.map(({ bytes }) => bytes)) }];
 }
 
-/**
- * Creates the engine's job, with the first line of its journal, for as many concurrent tasks as the runner supports.
- */
-type MakeJob = (window: number) => { job: ModelJob; head: Uint8Array<ArrayBuffer> };
+/** Creates the engine's job, for as many concurrent tasks as the runner supports. */
+type MakeJob = (window: number) => ModelJob;
 
 /** One run of a job. Any failure, and the caller's signal, stops everything through one controller. */
 class Conversion {
@@ -252,15 +255,21 @@ class Conversion {
   /** The loops that wait for a task. */
   #idle: (() => void)[] = [];
 
-  constructor(model: Model, target: Target, options: QuantizeModelOptions, make: MakeJob) {
+  /** `states` are those of the source and of the importance matrix, for a journal. */
+  constructor(
+    model: Model,
+    target: Target,
+    options: QuantizeModelOptions,
+    states: readonly [string, string],
+    make: MakeJob,
+  ) {
     const kept = resumable(target, options.resume ?? false);
     this.#model = model;
     this.#ahead = new ReadAhead(model.source);
     this.#target = target.ordered ? new InOrder(target, this.#stop.signal) : target;
     this.#runner = createRunner(model.source, compiledModule(), options);
-    const { job, head } = make(this.#runner.width);
-    this.#job = job;
-    this.#journal = kept && new Journal(kept, job, head, options.resume ?? false, this.#stop);
+    this.#job = make(this.#runner.width);
+    this.#journal = kept && new Journal(kept, this.#job, states, options.resume ?? false, this.#stop);
     this.#read = async ({ offset, length }) => (await kept?.read(offset, length)) ?? new Uint8Array(0);
     this.#onProgress = options.onProgress;
     this.#callers = options.signal;
@@ -302,12 +311,25 @@ class Conversion {
     }
   }
 
-  /** The header comes first. Headers of further files wait for their turn if the target is ordered. */
+  /**
+   * The header comes first, in pieces. Those of further files wait for their turn if the target is ordered, so nothing
+   * waits for them here.
+   */
   async #writeHeaders(): Promise<{ written: Promise<unknown> }> {
-    const [first, ...further] = callModel(() => this.#job.start()) as Write[];
-    if (first) await this.#target.write(first.offset, first.bytes);
-    const written = Promise.all(further.map(({ offset, bytes }) => this.#target.write(offset, bytes)));
-    return { written: written.catch((error: unknown) => this.#stop.abort(error)) };
+    const further: Promise<void>[] = [];
+    for (let end = 0; ; ) {
+      const writes = callModel(() => this.#job.start(PIECE)) as Write[] | undefined;
+      if (!writes) return { written: Promise.all(further) };
+      for (const { offset, bytes } of writes) {
+        const written = this.#target.write(offset, bytes);
+        if (offset === end) await written;
+        else further.push(written.catch((error: unknown) => this.#stop.abort(error)));
+        if (offset === end) end += bytes.length;
+        // It is hashed, too.
+        if (bytes.length === PIECE) await breathe();
+      }
+      this.#stop.signal.throwIfAborted();
+    }
   }
 
   /**

@@ -4,8 +4,9 @@
 
 import type { ModelJob } from '../../engine/model-bindings.js';
 import { QuantpressError } from '../../engine/error.js';
-import { hashOf, sha256 } from '../../engine/hash.js';
+import { sha256 } from '../../engine/hash.js';
 import { callModel } from '../../engine/model.js';
+import { breathe } from '../../engine/platform.js';
 import { concatenated } from '../../io/concatenated.js';
 import { readExactly } from '../../io/source/source.js';
 import { isResumable, type ResumableTarget, type Target } from '../../io/target/target.js';
@@ -18,15 +19,20 @@ import type { Model } from '../model.js';
 const PAUSE = 100;
 const SHARE = 9;
 
-/** The number of bytes of a journal that the engine parses at once. */
+/** The number of bytes of a header that are hashed at once, and of a journal that the engine parses: some milliseconds. */
 const PIECE = 1 << 20;
 
-/** The fingerprint of a source, or `undefined` if it has none. It does not depend on the location of the files. */
+/** The state of a model's source, or nothing if it has none. It does not depend on the location of the files. */
 export async function stateOf({ source, headerBytes }: Model): Promise<string> {
   const state = await source.fingerprint?.();
   if (state === undefined) return '';
-  const header = await readExactly(source, 0, Math.min(headerBytes, source.size));
-  return `${source.size} ${state} ${hashOf(sha256(), header)}`;
+  const hash = sha256();
+  const end = Math.min(headerBytes, source.size);
+  for (let at = 0; at < end; at += PIECE) {
+    if (at > 0) await breathe();
+    hash.update(await readExactly(source, at, Math.min(PIECE, end - at)));
+  }
+  return `${source.size} ${state} ${hash.hex()}`;
 }
 
 /** The target, if it can keep a journal. If resuming is requested and it cannot, this fails. */
@@ -41,8 +47,9 @@ export function resumable(target: Target, resume: boolean): ResumableTarget | un
 export class Journal {
   readonly #target: ResumableTarget;
   readonly #job: ModelJob;
-  /** Its first line. */
-  readonly #head: Uint8Array<ArrayBuffer>;
+  /** The states of the source and of the importance matrix. */
+  readonly #state: string;
+  readonly #imatrix: string;
   readonly #resume: boolean;
   readonly #stop: AbortController;
   #waiting: Uint8Array<ArrayBuffer>[] = [];
@@ -56,13 +63,14 @@ export class Journal {
   constructor(
     target: ResumableTarget,
     job: ModelJob,
-    head: Uint8Array<ArrayBuffer>,
+    [state, imatrix]: readonly [string, string],
     resume: boolean,
     stop: AbortController,
   ) {
     this.#target = target;
     this.#job = job;
-    this.#head = head;
+    this.#state = state;
+    this.#imatrix = imatrix;
     this.#resume = resume;
     this.#stop = stop;
   }
@@ -72,16 +80,33 @@ export class Journal {
    * one.
    */
   async open(size: number): Promise<void> {
+    const head = await this.#identify();
     const left = this.#resume ? await this.#target.reopen(size) : await this.#target.open?.(size);
-    if (left && this.#takeOver(left)) return;
+    if (left && (await this.#takeOver(left))) return;
     // Without its first line a journal is useless: the work starts from the beginning.
     if (left) await this.#target.open?.(size);
-    await this.#target.log(this.#head);
+    await this.#target.log(head);
+  }
+
+  /** The first line, which identifies the job by its whole plan. */
+  async #identify(): Promise<Uint8Array<ArrayBuffer>> {
+    for (;;) {
+      const head = callModel(() => this.#job.identify(this.#state, this.#imatrix));
+      if (head) return head as Uint8Array<ArrayBuffer>;
+      await this.#turn();
+    }
+  }
+
+  /** Lets other tasks of the thread run, one of which may stop the run. */
+  async #turn(): Promise<void> {
+    await breathe();
+    this.#stop.signal.throwIfAborted();
   }
 
   /** Whether the job resumes with a journal. A journal of another job is rejected. */
-  #takeOver(left: Uint8Array<ArrayBuffer>): boolean {
+  async #takeOver(left: Uint8Array<ArrayBuffer>): Promise<boolean> {
     for (let at = 0; at < left.length; at += PIECE) {
+      if (at > 0) await this.#turn();
       callModel(() => this.#job.addJournal(left.subarray(at, at + PIECE)));
     }
     try {

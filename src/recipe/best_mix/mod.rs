@@ -134,7 +134,7 @@ pub fn best_mix(model: &MixModel<'_>, analysis: &Analysis, budget: Budget, optio
 /// The number of experts per token, according to the metadata of a model.
 pub fn experts_in_use(header: &Header) -> f64 {
     let model = Lookup { header, overrides: &[] };
-    let architecture = model.text("general.architecture").unwrap_or_default();
+    let architecture = model.architecture();
     let used = model.number(&format!("{architecture}.expert_used_count")).filter(|used| *used > 0);
     used.map_or(f64::INFINITY, |used| used as f64)
 }
