@@ -336,6 +336,21 @@ fn headers_are_returned_in_pieces_and_hashed_as_a_whole() {
     }
 }
 
+#[test]
+fn headers_of_further_files_leave_room_for_as_many_tasks_as_the_window_has() {
+    let model = model();
+    let recipe = Recipe { split_max_size: Some(100_000), ..recipe("Q8_0") };
+    let options = options(|options| (options.hashes, options.window) = (true, 4));
+    let mut job = Job::new(plan_of(&model, &recipe), options).unwrap();
+    assert!(job.files().len() > 4);
+    job.start();
+    let tasks = std::iter::from_fn(|| match job.next() {
+        Next::Task(task) => Some(task),
+        Next::Wait | Next::Finished => None,
+    });
+    assert_eq!(tasks.count(), 4);
+}
+
 /// A resumed run compares these, so they must not depend on how they are computed.
 #[test]
 fn identities_are_those_of_earlier_journals() {

@@ -24,6 +24,8 @@ pub struct Digest<B: Buffer> {
     /// The hash states of the current tensor.
     now: Option<(B::Sha256, Hasher)>,
     waiting: SmallMap<u64, Piece<B>>,
+    /// The number of waiting pieces that belong to tensors.
+    waiting_tiles: usize,
     position: u64,
 }
 
@@ -40,14 +42,16 @@ impl<B: Buffer> Digest<B> {
             left: tensors,
             now: None,
             waiting: SmallMap::new(),
+            waiting_tiles: 0,
             position: 0,
             hashing,
         }
     }
 
-    /// The number of pieces that wait for earlier ones.
+    /// The number of tiles that wait for earlier ones. The headers of further files, which wait from the start, do not
+    /// count.
     pub fn waiting(&self) -> usize {
-        self.waiting.len()
+        self.waiting_tiles
     }
 
     /// Adds bytes at `offset` that belong to a tensor, or to none.
@@ -57,10 +61,12 @@ impl<B: Buffer> Digest<B> {
         }
         if offset != self.position {
             self.waiting.insert(offset, Piece { bytes: bytes.clone(), tensor });
+            self.waiting_tiles += usize::from(tensor.is_some());
             return;
         }
         self.hash(bytes, tensor);
         while let Some(Piece { bytes, tensor }) = self.waiting.remove(self.position) {
+            self.waiting_tiles -= usize::from(tensor.is_some());
             self.hash(&bytes, tensor);
         }
     }
