@@ -265,7 +265,7 @@ impl<L: Lanes> Forward<L> {
         self.importance
     }
 
-    /// The number of steps that are done; [`Model::steps`] is that of all.
+    /// The number of steps that are done; [`Model::steps()`] is that of all.
     pub fn step(&self) -> usize {
         self.step
     }
