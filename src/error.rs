@@ -189,6 +189,14 @@ impl Error {
     pub fn details(&self) -> &[(&'static str, Detail)] {
         &self.0.details
     }
+
+    /// The index of the value that the error is about, if there is one: the detail `index`.
+    pub fn index(&self) -> Option<u64> {
+        self.details().iter().find_map(|(name, value)| match value {
+            Detail::Number(index) if *name == "index" => Some(*index as u64),
+            _ => None,
+        })
+    }
 }
 
 impl fmt::Display for Error {

@@ -1,5 +1,6 @@
 //! Incremental hashes of data that does not fit into memory.
 
+use crate::tiling::{Input, TILE, tiles};
 use sha2::Digest;
 use xxhash_rust::xxh64::Xxh64;
 
@@ -46,6 +47,17 @@ impl Hasher {
             }
             Hasher::Xxh64(state) => format!("{:016x}", state.digest()),
         }
+    }
+}
+
+/// Adds the bytes of an array to several hashes, tile by tile.
+pub(crate) fn update_all(hashers: &mut [&mut Hasher], mut bytes: impl Input<Item = u8>) {
+    if hashers.is_empty() {
+        return;
+    }
+    for range in tiles(bytes.len(), TILE) {
+        let tile = bytes.read(range);
+        hashers.iter_mut().for_each(|hasher| hasher.update(tile));
     }
 }
 

@@ -52,6 +52,7 @@
 //! container   nf4   affine   search            file parsers and writers; 4-bit; integers; scale searches
 //! half   error   json   lanes   round   hash   small floats, errors, JSON, SIMD lanes, rounding, hashes
 //! validation   serialization   sort            argument checks; structures as bytes; one sort for cold code
+//! tiling                                       arrays that are processed tile by tile
 //! allocation   interning   tagged_enum         fallible allocation; shared strings; deserializing enums with fields
 //! ```
 
@@ -79,6 +80,7 @@ mod serialization;
 mod sort;
 #[cfg(feature = "serde")]
 mod tagged_enum;
+mod tiling;
 mod validation;
 
 pub mod affine;

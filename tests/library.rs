@@ -34,5 +34,7 @@ mod properties;
 mod qat;
 mod safetensors;
 mod selection;
+mod stored;
+mod tiled;
 mod tiles;
 mod whale;

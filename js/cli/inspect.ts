@@ -7,6 +7,7 @@ import { bytes, jsonPieces, printable, tableLines } from './text.js';
 import type { MetadataScalar, MetadataValue } from '../model/metadata.js';
 import { openModel, type Model, type TensorInfo } from '../model/model.js';
 import { weightsIn } from '../model/shape.js';
+import { bitsPerWeight } from '../numerics/format.js';
 import { unreadable } from '../model/verify.js';
 
 /** Runs the command. */
@@ -46,7 +47,7 @@ function* asText(file: string, model: Model, all: boolean): Generator<string> {
   const totals = totalsOf(model);
   const weights = totals.reduce((sum, total) => sum + total.weights, 0);
   const data = totals.reduce((sum, total) => sum + total.bytes, 0);
-  const perWeight = weights > 0 ? `, ${((8 * data) / weights).toFixed(3)} bits per weight` : '';
+  const perWeight = weights > 0 ? `, ${bitsPerWeight(data, weights).toFixed(3)} bits per weight` : '';
   const size = `${bytes(source.size)} (${source.size} bytes)`;
   yield `${printable(shown(file))}: ${kind}, ${size}${container === 'gguf' ? `, alignment ${alignment}` : ''}\n`;
   yield `${tensors.length} tensors, ${weights} weights${perWeight}\n\n`;
@@ -89,7 +90,7 @@ function typeText(value: MetadataValue): string {
 }
 
 function bitsOf({ bytes, weights }: Total): string {
-  return ((8 * bytes) / weights).toFixed(4);
+  return bitsPerWeight(bytes, weights).toFixed(4);
 }
 
 /** The number of elements shown of a short array, and of a longer one. */

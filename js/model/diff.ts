@@ -76,9 +76,6 @@ export interface MetadataDiff {
   values: [a: MetadataValue | undefined, b: MetadataValue | undefined];
 }
 
-/** The number of weights compared at once, 4 MiB of F32: whole blocks of every format. */
-const TILE = 1 << 20;
-
 /** Tensors up to this many bytes are read together with their neighbours. */
 const SMALL = 1 << 14;
 
@@ -214,8 +211,8 @@ class Pair {
   readonly #a: TensorInfo | undefined;
   readonly #b: TensorInfo | undefined;
   readonly #shared: Shared;
-  readonly #weights: number;
-  readonly #sums: (ErrorSums | 'same' | 'differs')[] = [];
+  readonly #isSameShape: boolean;
+  readonly #sums: ErrorSums[] = [];
   #left: number;
 
   constructor(a: TensorInfo | undefined, b: TensorInfo | undefined, shared: Shared) {
@@ -223,8 +220,9 @@ class Pair {
     this.#a = a;
     this.#b = b;
     this.#shared = shared;
-    this.#weights = weightsOf(a);
-    this.tiles = a && b && isSameShape(a, b) ? Math.ceil(this.#weights / TILE) : 0;
+    const steps = a && b && stepsOf(a, b);
+    this.#isSameShape = steps !== undefined;
+    this.tiles = steps ?? 0;
     this.#left = this.tiles;
   }
 
@@ -242,8 +240,8 @@ class Pair {
   ): Promise<void> {
     const [a, b] = [this.#a, this.#b];
     if (!a || !b) return;
-    const [offset, length] = this.#range(a, index);
-    const theirs = this.#range(b, index);
+    const [offset, length] = pieceOf(a, index);
+    const theirs = pieceOf(b, index);
     // Many tiny tensors share a read, so a worker gets a copy without the surrounding bytes.
     const small = Math.max(length, theirs[1]) <= SMALL;
     const input = small ? (await mine.read(offset, length, signal)).slice() : { offset, length };
@@ -261,13 +259,9 @@ class Pair {
   result(): TensorDiff {
     const [a, b] = [this.#a, this.#b];
     if (!a || !b) return this.#described('missing');
-    if (!isSameShape(a, b)) return this.#described('shape');
-    const tiles: ErrorSums[] = [];
-    for (const tile of this.#sums) {
-      if (tile === 'differs') return this.#described('weights');
-      if (tile !== 'same') tiles.push(tile);
-    }
-    const error = tiles.length > 0 ? errorFigures(tiles, false) : this.#shared.unchanged;
+    if (!this.#isSameShape) return this.#described('shape');
+    if (this.#sums.some((tile) => tile.length === 1)) return this.#described('weights');
+    const error = this.#sums.some((tile) => tile.length > 0) ? errorFigures(this.#sums, false) : this.#shared.unchanged;
     if (error.rmse !== 0) return this.#described('weights', error);
     return this.#described(a.type === b.type ? 'same' : 'type', this.#shared.unchanged);
   }
@@ -279,20 +273,18 @@ class Pair {
     // Not spread: that would double the size of the object.
     return error ? { name, status, types, shapes, error } : { name, status, types, shapes };
   }
-
-  #range({ offset, bytes }: TensorInfo, index: number): [offset: number, length: number] {
-    // Exact: a block of any format has a power of two of weights.
-    const rate = bytes / this.#weights;
-    const [from, to] = [index * TILE, Math.min((index + 1) * TILE, this.#weights)];
-    return [offset + from * rate, (to - from) * rate];
-  }
 }
 
-function isSameShape(a: TensorInfo, b: TensorInfo): boolean {
-  const dimensions = Math.max(a.shape.length, b.shape.length);
-  // Trailing dimensions of 1 are ignored: GGUF omits them.
-  for (let i = 0; i < dimensions; i++) if ((a.shape[i] ?? 1) !== (b.shape[i] ?? 1)) return false;
-  return true;
+/** The number of steps in which two tensors are compared; `undefined` if their shapes differ. */
+function stepsOf(a: TensorInfo, b: TensorInfo): number | undefined {
+  const [mine, theirs] = [Float64Array.from(a.shape), Float64Array.from(b.shape)];
+  return call((engine) => engine.comparisonSteps(a.type, mine, b.type, theirs));
+}
+
+/** The bytes of a step. */
+function pieceOf({ type, shape, offset }: TensorInfo, step: number): [offset: number, length: number] {
+  const piece = call((engine) => engine.comparedPiece(type, Float64Array.from(shape), offset, step));
+  return [piece[0] ?? 0, piece[1] ?? 0];
 }
 
 function metadataDiff(a: Model, b: Model): MetadataDiff[] {

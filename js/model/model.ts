@@ -6,9 +6,8 @@ import { release } from '../engine/dispose.js';
 import type { ModelHeader } from '../engine/model-bindings.js';
 import { QuantpressError } from '../engine/error.js';
 import type { FileReference } from '../io/file-identity.js';
-import { dequantizeInto, formats, type Format, type FormatName } from '../numerics/format.js';
+import { dequantizeInto, formats, type FormatName } from '../numerics/format.js';
 import { readMetadata, type MetadataValue } from './metadata.js';
-import { rowsIn } from './shape.js';
 import type { FolderModel } from './folder.js';
 import { openFiles, type ModelInput, type OpenedModel } from './files.js';
 import { readOptions, signal, type ReaderTable } from '../engine/options.js';
@@ -67,14 +66,34 @@ function makeFloats(length: number, tensor: string): Float32Array<ArrayBuffer> {
   }
 }
 
-/** A range of rows of a tensor, and the number of its weights. */
-interface Rows {
-  tensor: TensorInfo;
-  /** Of the whole tensor. */
-  rows: number;
-  from: number;
-  rowBytes: number;
+/** Neighbouring weights of a tensor, as whole blocks. */
+interface Piece {
+  /** The offset in the file. */
+  offset: number;
+  /** The number of bytes. */
   length: number;
+  /** The first weight among those that are read. */
+  firstWeight: number;
+  weights: number;
+}
+
+/** @internal The pieces of at most `most` bytes of a tensor or of some of its rows, and the number of weights in all. */
+export function piecesOf(
+  { name, type, shape, offset }: TensorInfo,
+  most: number,
+  rows?: readonly [from: number, to: number],
+): { weights: number; pieces: Iterable<Piece> } {
+  const [from, to] = rows ? [rows[0], rows[1] ?? Number.NaN] : [undefined, undefined];
+  const extents = Float64Array.from(shape);
+  const numbers = call((engine) => engine.tensorPieces(name, type, extents, offset, from, to, most));
+  return { weights: numbers[0] ?? 0, pieces: readPieces(numbers.subarray(1)) };
+}
+
+function* readPieces(numbers: Float64Array): Generator<Piece> {
+  for (let at = 0; at < numbers.length; at += 4) {
+    const [offset = 0, length = 0, firstWeight = 0, weights = 0] = numbers.subarray(at, at + 4);
+    yield { offset, length, firstWeight, weights };
+  }
 }
 
 /** An open model file, returned by {@link openModel}. */
@@ -144,10 +163,11 @@ export class Model {
    */
   async readTensor(name: string, options: ReadTensorOptions = {}): Promise<Float32Array<ArrayBuffer>> {
     const given = readOptions('readTensor', READ_OPTIONS, options);
-    const rows = this.#rows(name, given);
-    const weights = makeFloats(rows.length, name);
-    await this.#readRows(rows, weights, given.signal);
-    return weights;
+    const tensor = this.tensor(name);
+    const { weights, pieces } = piecesOf(tensor, PIECE, given.rows);
+    const out = makeFloats(weights, name);
+    await this.#readPieces(tensor, pieces, out, given.signal);
+    return out;
   }
 
   /**
@@ -159,44 +179,22 @@ export class Model {
   async readTensorInto(name: string, out: Float32Array, options: ReadTensorOptions = {}): Promise<void> {
     const given = readOptions('readTensorInto', READ_OPTIONS, options);
     expectFloats('out', out);
-    const rows = this.#rows(name, given);
-    expectLength('out', out.length, rows.length);
-    await this.#readRows(rows, out, given.signal);
-  }
-
-  /** The rows that are asked for. */
-  #rows(name: string, options: ReadTensorOptions): Rows {
     const tensor = this.tensor(name);
-    const rows = rowsIn(tensor.shape);
-    const [from, to] = options.rows ?? [0, rows];
-    if (!Number.isInteger(from) || !Number.isInteger(to) || from < 0 || to < from || to > rows) {
-      const message = `tensor '${name}' has rows 0 to ${rows}, but ${from} to ${to} were requested`;
-      throw new QuantpressError('RANGE', message, { tensor: name, rows, from, to });
-    }
-    const rowBytes = rows === 0 ? 0 : tensor.bytes / rows;
-    return { tensor, rows, from, rowBytes, length: (to - from) * (rowBytes === 0 ? 0 : (tensor.shape[0] ?? 0)) };
+    const { weights, pieces } = piecesOf(tensor, PIECE, given.rows);
+    expectLength('out', out.length, weights);
+    await this.#readPieces(tensor, pieces, out, given.signal);
   }
 
-  async #readRows(
-    { tensor, rows, from, rowBytes }: Rows,
-    weights: Float32Array,
+  async #readPieces(
+    { type }: TensorInfo,
+    pieces: Iterable<Piece>,
+    out: Float32Array,
     signal: AbortSignal | undefined,
   ): Promise<void> {
-    const { type } = tensor;
-    const format = formatOf(type);
-    // The bytes and weights of one block; reads cover whole blocks.
-    const [blockBytes, blockWeights] = format
-      ? [format.bytes, format.weights]
-      : [tensor.bytes / (rows * (tensor.shape[0] ?? 1)), 1];
-    const start = tensor.offset + from * rowBytes;
-    const step = Math.floor(PIECE / blockBytes);
-    for (let block = 0; block * blockWeights < weights.length; block += step) {
-      const at = block * blockWeights;
-      const count = Math.min(step * blockWeights, weights.length - at);
-      const length = (count / blockWeights) * blockBytes;
-      const bytes = await readExactly(this.source, start + block * blockBytes, length, signal);
-      const part = weights.subarray(at, at + count);
-      if (format) dequantizeInto(bytes, format.name, part);
+    for (const { offset, length, firstWeight, weights } of pieces) {
+      const bytes = await readExactly(this.source, offset, length, signal);
+      const part = out.subarray(firstWeight, firstWeight + weights);
+      if (isFormat(type)) dequantizeInto(bytes, type, part);
       else part.set(call((engine) => engine.decodeToF32(bytes, type)));
     }
   }
@@ -271,16 +269,11 @@ function folderTensor(columns: Columns): TensorInfo & { dims: number } {
   return { name, type, shape, offset, bytes, dims: columns.number() };
 }
 
-/** Every format by its name: it is looked up for every piece of every tensor. */
-let known: ReadonlyMap<string, Format> | undefined;
+/** The names of all formats: one is looked up for every piece of every tensor. */
+let known: ReadonlySet<string> | undefined;
 
-/** @internal The format with a name; `undefined` for types that only safetensors files have. */
-export function formatOf(type: string): Format | undefined {
-  known ??= new Map(formats().map((format) => [format.name, format]));
-  return known.get(type);
-}
-
-/** Whether a type is one of the engine's formats. */
-export function isFormat(type: SourceType): type is FormatName {
-  return formatOf(type) !== undefined;
+/** Whether a type is one of the engine's formats: others exist only in safetensors files. */
+function isFormat(type: SourceType): type is FormatName {
+  known ??= new Set(formats().map(({ name }) => name));
+  return known.has(type);
 }

@@ -4,8 +4,3 @@
 export function weightsIn(shape: readonly number[]): number {
   return shape.reduce((product, extent) => product * extent, 1);
 }
-
-/** The number of rows, whose length is the first dimension. */
-export function rowsIn(shape: readonly number[]): number {
-  return weightsIn(shape.slice(1));
-}

@@ -1,16 +1,14 @@
 /** Reads a model file again and checks it. */
 
 import { expectInstance, expectObject, wrongType } from '../engine/check.js';
-import { QuantpressError } from '../engine/error.js';
-import { validate } from '../numerics/format.js';
 import { hashesOf, sha256, xxh64, type Hasher } from '../engine/hash.js';
 import type { ExpectedHashes, Manifest, ManifestTensor } from './manifest.js';
-import { formatOf, isFormat, Model, type TensorInfo } from './model.js';
-import { weightsIn } from './shape.js';
+import { Model, piecesOf, type TensorInfo } from './model.js';
 import { callback, readOptions, signal as signalReader, type Reader, type ReaderTable } from '../engine/options.js';
 import { breathe } from '../engine/platform.js';
 import { ReadAhead } from '../io/source/read-ahead.js';
 import { callModel } from '../engine/model.js';
+import { call } from '../engine/wasm.js';
 
 /** The argument of `onProgress` of {@link verifyModel}. */
 export interface VerifyProgress {
@@ -59,7 +57,7 @@ export interface Verification {
   compared: boolean;
 }
 
-/** The number of bytes read at once, rounded to whole blocks. */
+/** The number of bytes read at once; of a tensor whole blocks, whatever the length of a row. */
 const PIECE = 1 << 20;
 
 /** The number of bytes between two pauses: a thousand tiny tensors. */
@@ -90,10 +88,10 @@ export async function verifyModel(model: Model, options: VerifyOptions = {}): Pr
   const problems = unreadable(model);
   const ahead = new ReadAhead(source);
   let [at, rested] = [0, 0];
-  const read = async (end: number, tensor: string, use?: (bytes: Uint8Array) => void, step = PIECE) => {
+  const read = async (end: number, tensor: string, use?: (bytes: Uint8Array) => void) => {
     while (at < end) {
       signal?.throwIfAborted();
-      const bytes = await ahead.read(at, Math.min(step, end - at), signal);
+      const bytes = await ahead.read(at, Math.min(PIECE, end - at), signal);
       whole.update(bytes);
       use?.(bytes);
       at += bytes.length;
@@ -111,7 +109,9 @@ export async function verifyModel(model: Model, options: VerifyOptions = {}): Pr
     const tensor = model.tensors[index] as TensorInfo;
     await read(tensor.offset, tensor.name);
     const check = new TensorCheck(tensor);
-    await read(tensor.offset + tensor.bytes, tensor.name, (bytes) => check.add(bytes), check.step);
+    for (const { offset, length, firstWeight } of piecesOf(tensor, PIECE).pieces) {
+      await read(offset + length, tensor.name, (bytes) => check.add(bytes, firstWeight));
+    }
     tensors[index] = check.result();
     if (check.problem !== undefined) problems.push({ tensor: tensor.name, message: check.problem });
   }
@@ -129,41 +129,24 @@ export function unreadable({ header }: Model): Problem[] {
 
 /** One tensor, piece by piece. */
 class TensorCheck {
-  /** The number of bytes of a piece: whole blocks, whatever the length of a row. */
-  readonly step: number;
   problem: string | undefined;
   readonly #tensor: TensorInfo;
   /** For a tensor that has several pieces or is large. */
   #hashers: [sha256: Hasher, xxh64: Hasher] | undefined;
   #hashes: [sha256: string, xxh64: string] | undefined;
-  #weights = 0;
-  readonly #rate: number;
 
   constructor(tensor: TensorInfo) {
     this.#tensor = tensor;
-    const weights = weightsIn(tensor.shape);
-    this.#rate = weights / tensor.bytes;
-    const block = formatOf(tensor.type)?.bytes ?? 1;
-    this.step = Math.floor(PIECE / block) * block;
   }
 
-  add(bytes: Uint8Array): void {
+  add(bytes: Uint8Array, firstWeight: number): void {
     if (bytes.length === this.#tensor.bytes && bytes.length <= SMALL) {
       this.#hashes = hashesOf(bytes);
     } else {
       this.#hashers ??= [sha256(), xxh64()];
       for (const hasher of this.#hashers) hasher.update(bytes);
     }
-    try {
-      const { type } = this.#tensor;
-      if (this.problem === undefined && isFormat(type)) validate(bytes, type);
-    } catch (error) {
-      if (!(error instanceof QuantpressError)) throw error;
-      const { index } = error.details;
-      const place = typeof index === 'number' ? ` (weight ${this.#weights + index})` : '';
-      this.problem = `${error.message}${place}`;
-    }
-    this.#weights += bytes.length * this.#rate;
+    this.problem ??= call((engine) => engine.problemOf(bytes, this.#tensor.type, firstWeight));
   }
 
   result(): ManifestTensor {

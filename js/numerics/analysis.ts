@@ -69,11 +69,12 @@ const STATS: ReaderTable<QuantErrorStats> = {
  * Root of the mean squared error, in the unit of the values.
  *
  * @param stats - What {@link compareError} and its siblings return.
- * @throws `ARGUMENT` for anything else, two arrays for example.
+ * @throws `ARGUMENT` for anything else, two arrays for example; `NOT_READY` before `init()`.
  */
 export function rmse(stats: QuantErrorStats): number {
   if (typedArrayKind(stats) !== undefined) throw wrongType('stats', 'the result of compareError(a, b)', stats);
-  return Math.sqrt(readFields(MSE, 'stats', stats).mse);
+  const { mse } = readFields(MSE, 'stats', stats);
+  return call((engine) => engine.rmse(mse));
 }
 
 const MSE: ReaderTable<Pick<QuantErrorStats, 'mse'>> = { mse: statistic };
@@ -180,9 +181,8 @@ export function analyzeError(
   expectFloats('original', original);
   expectShape(shape);
   const { outlierThreshold = 0 } = readOptions('analyzeError', ERROR_OPTIONS, options);
-  const dimensions = Uint32Array.from(shape);
   const given = readParams(params);
-  return call((engine) => engine.analyzeError(original, dimensions, given, outlierThreshold)) as QuantErrorStats;
+  return call((engine) => engine.analyzeError(original, shape, given, outlierThreshold)) as QuantErrorStats;
 }
 
 /** Options of {@link analyzeErrorFormat}. */
@@ -252,9 +252,8 @@ export function analyzeErrorScheme(
   expectFloats('original', original);
   expectShape(shape);
   const { outlierThreshold = 0 } = readOptions('analyzeErrorScheme', ERROR_OPTIONS, options);
-  const dimensions = Uint32Array.from(shape);
   const given = readScheme(scheme, shape);
-  return call((engine) => engine.analyzeErrorScheme(original, dimensions, given, outlierThreshold)) as QuantErrorStats;
+  return call((engine) => engine.analyzeErrorScheme(original, shape, given, outlierThreshold)) as QuantErrorStats;
 }
 
 /** Options of {@link roundTrip}. */
@@ -309,9 +308,8 @@ function intoRoundTrip(
 ): void {
   expectShape(shape);
   const { importance } = readOptions(owner, ROUND_TRIP_OPTIONS, options);
-  const dimensions = Uint32Array.from(shape);
   const given = readScheme(scheme, shape);
-  call((engine) => engine.roundTripInto(original, dimensions, given, importance, out));
+  call((engine) => engine.roundTripInto(original, shape, given, importance, out));
 }
 
 /**
@@ -344,7 +342,7 @@ export function worstErrorInSteps(original: Float32Array, shape: readonly number
   expectFloats('original', original);
   expectShape(shape);
   const given = readParams(params);
-  return call((engine) => engine.worstErrorInSteps(original, Uint32Array.from(shape), given));
+  return call((engine) => engine.worstErrorInSteps(original, shape, given));
 }
 
 /** The error before and after scales are changed. */
@@ -371,9 +369,8 @@ export function scaleSensitivity(
   expectFloats('values', values);
   expectShape(shape);
   expectNumber('perturbation', perturbation);
-  const dimensions = Uint32Array.from(shape);
   const given = readParams(params);
-  return call((engine) => engine.scaleSensitivity(values, dimensions, given, perturbation)) as ScaleSensitivity;
+  return call((engine) => engine.scaleSensitivity(values, shape, given, perturbation)) as ScaleSensitivity;
 }
 
 /** The error with scales multiplied by one factor. */
@@ -395,9 +392,8 @@ export function scaleSweep(
   expectShape(shape);
   expectArray('factors', factors);
   for (const [index, factor] of factors.entries()) expectNumber(`factors[${index}]`, factor);
-  const dimensions = Uint32Array.from(shape);
   const given = readParams(params);
-  return call((engine) => engine.scaleSweep(values, dimensions, given, Float64Array.from(factors)));
+  return call((engine) => engine.scaleSweep(values, shape, given, Float64Array.from(factors)));
 }
 
 /** One bit width of a comparison. */

@@ -243,9 +243,8 @@ export function runBenchmark(
   expectText('name', name);
   expectFloats('values', values);
   expectShape(shape);
-  const dimensions = Uint32Array.from(shape);
   const given = readScheme(scheme, shape);
-  return call((engine) => engine.runBenchmark(name, values, dimensions, given, now)) as QuantBenchmarkResult;
+  return call((engine) => engine.runBenchmark(name, values, shape, given, now)) as QuantBenchmarkResult;
 }
 
 /**

@@ -1,6 +1,6 @@
 /** The GGUF block formats: `src/format/` for JavaScript. */
 
-import { expectBytes, expectFloats, expectText } from '../engine/check.js';
+import { expectBytes, expectFloats, expectOffset, expectText } from '../engine/check.js';
 import { readOptions } from '../engine/options.js';
 import { QUANTIZE_OPTIONS } from './codec-options.js';
 import { call } from '../engine/wasm.js';
@@ -67,6 +67,17 @@ export interface Format {
 /** Every format, in the order of their ids. */
 export function formats(): Format[] {
   return call((engine) => engine.formats()) as Format[];
+}
+
+/**
+ * Returns the bits per weight of tensors or of a whole file: `8 * bytes / weights`, and 0 without weights.
+ *
+ * @throws {@link QuantpressError} `ARGUMENT` or `RANGE` for other values, `NOT_READY` before `init()`.
+ */
+export function bitsPerWeight(bytes: number, weights: number): number {
+  expectOffset('bytes', bytes);
+  expectOffset('weights', weights);
+  return call((engine) => engine.bitsPerWeight(bytes, weights));
 }
 
 /**

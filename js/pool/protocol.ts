@@ -48,9 +48,9 @@ export interface Results {
   convert: { bytes: Uint8Array<ArrayBuffer>; found: Uint8Array<ArrayBuffer> };
   /** What was measured, which only the engine reads. */
   measure: Uint8Array<ArrayBuffer>;
-  /** The sums of the difference; where the weights cannot be subtracted, only whether there is one. */
-  compare: ErrorSums | 'same' | 'differs';
-  /** The result of a call of `worker-opfs.ts`. */
+  /** The sums of the difference; one number for a difference that cannot be measured, and none if there is none. */
+  compare: ErrorSums;
+  /** The result of a call of `opfs-files.ts`. */
   opfs: Uint8Array<ArrayBuffer>;
 }
 

@@ -2,10 +2,8 @@
 
 import { isBytes } from '../engine/brands.js';
 import { readInto, type Source } from '../io/source/source.js';
-import { QuantpressError } from '../engine/error.js';
-import type { ErrorSums } from '../numerics/distortion.js';
 import { call } from '../engine/wasm.js';
-import type { ByteRange, CompareTask, ConvertTask, Results, Task, TaskInput } from './protocol.js';
+import type { ByteRange, ConvertTask, Results, Task, TaskInput } from './protocol.js';
 
 /** Runs the tasks of one thread; it keeps the source and the buffers. */
 export class Workbench {
@@ -97,16 +95,8 @@ const TASKS: { [K in Task['kind']]: (bench: Workbench, task: Extract<Task, { kin
   convert: (bench, task) => bench.convert(task),
   measure: (bench, { input, measure }) =>
     bench.withInput(input, (bytes) => call((engine) => engine.measure(measure, bytes)) as Results['measure']),
-  compare: (bench, task) => bench.withInput(task.input, (bytes) => compare(bytes, task)),
+  compare: (bench, { input, from, other, otherType }) =>
+    bench.withInput(input, (bytes) => {
+      return call((engine) => engine.differenceOf(bytes, from, other, otherType)) as Results['compare'];
+    }),
 };
-
-function compare(bytes: Uint8Array, { from, other, otherType }: CompareTask): Results['compare'] {
-  try {
-    return call((engine) => engine.compareRows(bytes, from, other, otherType)) as ErrorSums;
-  } catch (error) {
-    // Weights that are NaN, or of a dtype that cannot be decoded, can still be equal.
-    if (from === otherType && bytes.every((byte, index) => byte === other[index])) return 'same';
-    if (error instanceof QuantpressError && error.code === 'UNSUPPORTED') return 'differs';
-    throw error;
-  }
-}

@@ -5,6 +5,7 @@ use super::kernel;
 use super::params::QuantParams;
 use super::scheme::{QuantMode, QuantScheme};
 use crate::error::{Code, Error, Result};
+use crate::tiling::{Input, for_each_tile};
 use crate::validation;
 
 /// Returns the minimum and maximum of `values`.
@@ -72,10 +73,32 @@ pub fn calibrate(
     granularity: QuantGranularity,
     scheme: &QuantScheme,
 ) -> Result<QuantParams> {
+    calibrate_tiles(values, shape, granularity, scheme)
+}
+
+/// [`calibrate`] for any array.
+pub(crate) fn calibrate_tiles(
+    values: impl Input<Item = f32>,
+    shape: &[usize],
+    granularity: QuantGranularity,
+    scheme: &QuantScheme,
+) -> Result<QuantParams> {
+    ranges_of(values, shape, granularity)?.params(granularity, scheme)
+}
+
+/// The minimum and maximum of every group of a tensor.
+///
+/// # Errors
+/// As for [`calibrate`].
+pub(crate) fn ranges_of(
+    values: impl Input<Item = f32>,
+    shape: &[usize],
+    granularity: QuantGranularity,
+) -> Result<GroupRanges> {
     validation::shape("the tensor", values.len(), shape)?;
     let mut ranges = GroupRanges::new(granularity.layout(shape)?);
-    ranges.add(values)?;
-    ranges.params(granularity, scheme)
+    for_each_tile(values, |values| ranges.add(values))?;
+    Ok(ranges)
 }
 
 /// [`calibrate`] into caller's buffers with one element per group ([`Layout::groups`]).

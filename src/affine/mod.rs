@@ -11,15 +11,16 @@
 //! Rounding follows PyTorch: `x` is multiplied by the rounded reciprocal of `s` and rounded half to even *before* the
 //! zero point is added.
 
-mod calibrate;
+pub(crate) mod calibrate;
 pub mod granularity;
 pub(crate) mod kernel;
 mod metrics;
 pub mod packing;
 pub mod params;
-mod quantize;
+pub(crate) mod quantize;
 pub mod scheme;
 
+pub(crate) use calibrate::ranges_of;
 pub use calibrate::{
     GroupRanges, calibrate, calibrate_into, calibrate_per_channel, calibrate_per_group, calibrate_per_tensor,
     for_each_range, min_max,

@@ -9,6 +9,7 @@ use super::scheme::{QuantMode, QuantScheme};
 use crate::allocation;
 use crate::error::Result;
 use crate::serialization::{Reader, Writer};
+use crate::tiling::{Input, Output, map_tiles, tiles};
 use crate::validation;
 
 /// A tensor as packed codes, with everything needed to dequantize it.
@@ -89,9 +90,19 @@ pub fn quantize_with_params_into(
     params: &QuantParams,
     codes: &mut [u8],
 ) -> Result<()> {
+    quantize_tiles(values, shape, params, codes)
+}
+
+/// [`quantize_with_params_into`] for any arrays.
+pub(crate) fn quantize_tiles(
+    values: impl Input<Item = f32>,
+    shape: &[usize],
+    params: &QuantParams,
+    codes: impl Output<Item = u8>,
+) -> Result<()> {
     let prepared = Prepared::new(params, shape, values.len())?;
     validation::length("the output of codes", codes.len(), values.len())?;
-    prepared.quantize(values, 0, codes)
+    map_tiles(values, codes, |start, values, codes| prepared.quantize(values, start, codes))
 }
 
 /// Dequantizes codes, given one per byte: `x = s (q - z)`.
@@ -111,9 +122,19 @@ pub fn dequantize_with_params(codes: &[u8], shape: &[usize], params: &QuantParam
 /// [`Code::RANGE`](crate::Code::RANGE) with the index of the first code outside the parameters' range, and as for
 /// [`QuantParams::check`]. After an error the contents of the output are unspecified.
 pub fn dequantize_with_params_into(codes: &[u8], shape: &[usize], params: &QuantParams, out: &mut [f32]) -> Result<()> {
+    dequantize_tiles(codes, shape, params, out)
+}
+
+/// [`dequantize_with_params_into`] for any arrays.
+pub(crate) fn dequantize_tiles(
+    codes: impl Input<Item = u8>,
+    shape: &[usize],
+    params: &QuantParams,
+    out: impl Output<Item = f32>,
+) -> Result<()> {
     let prepared = Prepared::new(params, shape, codes.len())?;
     validation::length("the output of values", out.len(), codes.len())?;
-    prepared.dequantize(codes, 0, out)
+    map_tiles(codes, out, |start, codes, out| prepared.dequantize(codes, start, out))
 }
 
 /// Quantizes a tensor with parameters from its minimum and maximum, and the default code range of the mode
@@ -164,9 +185,24 @@ pub fn quantize_tensor_with(
 /// # Errors
 /// As for [`quantize_with_params_into`].
 pub fn quantize_packed_into(values: &[f32], shape: &[usize], params: &QuantParams, packed: &mut [u8]) -> Result<()> {
+    pack_tiles(values, shape, params, packed)
+}
+
+/// [`quantize_packed_into`] for any arrays.
+pub(crate) fn pack_tiles(
+    mut values: impl Input<Item = f32>,
+    shape: &[usize],
+    params: &QuantParams,
+    mut packed: impl Output<Item = u8>,
+) -> Result<()> {
     let prepared = Prepared::new(params, shape, values.len())?;
-    validation::length("the packed output", packed.len(), packed_len(values.len(), params.bits))?;
-    prepared.pack(values, 0, packed)
+    let bytes = |count| packed_len(count, params.bits);
+    validation::length("the packed output", packed.len(), bytes(values.len()))?;
+    for range in tiles(values.len(), packed.tile()) {
+        let values = values.read(range.clone());
+        packed.write(bytes(range.start)..bytes(range.end), |packed| prepared.pack(values, range.start, packed))?;
+    }
+    Ok(())
 }
 
 /// Dequantizes a tensor.
@@ -186,11 +222,26 @@ pub fn dequantize_tensor(tensor: &QuantizedTensor) -> Result<Vec<f32>> {
 /// [`Code::LENGTH`](crate::Code::LENGTH) if `out` has a different length, [`Code::RANGE`](crate::Code::RANGE) with the
 /// index of the first code outside the parameters' range, and as for [`QuantizedTensor::check`].
 pub fn dequantize_tensor_into(tensor: &QuantizedTensor, out: &mut [f32]) -> Result<()> {
-    let layout = tensor.check()?;
-    validation::length("the output of values", out.len(), layout.len())?;
-    let QuantizedTensor { data, params, shape } = tensor;
-    let prepared = Prepared::new(params, shape, out.len())?;
-    prepared.unpack(data, 0, out)
+    unpack_tiles(tensor.data.as_slice(), &tensor.shape, &tensor.params, out)
+}
+
+/// [`dequantize_tensor_into`] for any arrays.
+pub(crate) fn unpack_tiles(
+    mut packed: impl Input<Item = u8>,
+    shape: &[usize],
+    params: &QuantParams,
+    mut out: impl Output<Item = f32>,
+) -> Result<()> {
+    let len = validation::elements(shape)?;
+    let prepared = Prepared::new(params, shape, len)?;
+    let bytes = |count| packed_len(count, params.bits);
+    validation::length("the packed data", packed.len(), bytes(len))?;
+    validation::length("the output of values", out.len(), len)?;
+    for range in tiles(len, out.tile()) {
+        let packed = packed.read(bytes(range.start)..bytes(range.end));
+        out.write(range.clone(), |out| prepared.unpack(packed, range.start, out))?;
+    }
+    Ok(())
 }
 
 /// Parameters that match their tensor, in the form the loops need.
@@ -249,7 +300,7 @@ impl<'a> Prepared<'a> {
     }
 
     /// Quantizes values from index `start`, a multiple of 8, to packed codes.
-    pub(crate) fn pack(&self, values: &[f32], start: usize, packed: &mut [u8]) -> Result<()> {
+    fn pack(&self, values: &[f32], start: usize, packed: &mut [u8]) -> Result<()> {
         let bits = self.params.bits;
         if bits == 8 {
             return self.quantize(values, start, packed);
@@ -268,7 +319,7 @@ impl<'a> Prepared<'a> {
     ///
     /// # Errors
     /// As for [`dequantize`](Self::dequantize).
-    pub(crate) fn unpack(&self, packed: &[u8], start: usize, out: &mut [f32]) -> Result<()> {
+    fn unpack(&self, packed: &[u8], start: usize, out: &mut [f32]) -> Result<()> {
         let bits = self.params.bits;
         if bits == 8 {
             return self.dequantize(packed, start, out);
@@ -292,7 +343,7 @@ impl<'a> Prepared<'a> {
     }
 
     /// Quantizes values from index `start` to one code per byte.
-    pub(crate) fn quantize(&self, values: &[f32], start: usize, codes: &mut [u8]) -> Result<()> {
+    fn quantize(&self, values: &[f32], start: usize, codes: &mut [u8]) -> Result<()> {
         let mut finite = true;
         let run = |values: &[f32], affine, codes: &mut [u8]| finite &= kernel::quantize(values, affine, codes);
         self.zip(values, start, codes, run, |x, affine, code| *code = affine.code(*x));
@@ -315,7 +366,7 @@ impl<'a> Prepared<'a> {
     ///
     /// # Errors
     /// [`Code::RANGE`](crate::Code::RANGE) with the index of the first code outside the parameters' range.
-    pub(crate) fn dequantize(&self, codes: &[u8], start: usize, out: &mut [f32]) -> Result<()> {
+    fn dequantize(&self, codes: &[u8], start: usize, out: &mut [f32]) -> Result<()> {
         let (signed, range) = (self.params.is_signed(), self.params.range);
         packing::check_range(codes, start, range.qmin, range.qmax)?;
         let run = |codes: &[u8], affine, out: &mut [f32]| kernel::dequantize(codes, signed, affine, out);

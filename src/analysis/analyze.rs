@@ -6,6 +6,7 @@ use crate::affine::{Prepared, QuantParams};
 use crate::error::Result;
 use crate::format::Codec;
 use crate::nf4::{Quantize4BitOptions, dequantize_4bit, quantize_4bit};
+use crate::tiling::{Input, for_each_tile};
 use crate::validation;
 
 /// The error of quantizing a tensor with affine parameters. Absolute errors above `outlier_threshold` count as
@@ -20,9 +21,19 @@ pub fn analyze_error(
     params: &QuantParams,
     outlier_threshold: f64,
 ) -> Result<QuantErrorStats> {
+    analyze_error_tiles(original, shape, params, outlier_threshold)
+}
+
+/// [`analyze_error`] for any array.
+pub(crate) fn analyze_error_tiles(
+    original: impl Input<Item = f32>,
+    shape: &[usize],
+    params: &QuantParams,
+    outlier_threshold: f64,
+) -> Result<QuantErrorStats> {
     validation::shape("the tensor", original.len(), shape)?;
     let mut errors = AffineErrors::new(params, shape, outlier_threshold)?;
-    errors.add(original)?;
+    for_each_tile(original, |values| errors.add(values))?;
     errors.stats()
 }
 

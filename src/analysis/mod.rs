@@ -14,25 +14,21 @@
 //!
 //! All ratios are scale-invariant: no absolute epsilon is used for "zero".
 
-mod analyze;
+pub(crate) mod analyze;
 mod distortion;
 mod histogram;
 mod outliers;
 mod scheme;
-mod sensitivity;
-mod stats;
+pub(crate) mod sensitivity;
+pub(crate) mod stats;
 mod theory;
 mod weight_error;
 
-#[cfg(target_arch = "wasm32")]
-pub(crate) use analyze::AffineErrors;
 pub use analyze::{analyze_error, analyze_error_4bit, analyze_error_format, analyze_error_scheme};
 pub use distortion::ErrorSums;
 pub use histogram::{Histogram, error_histogram};
 pub use outliers::{Outlier, OutlierImpact, analyze_outlier_impact, find_outliers, worst_errors};
 pub use scheme::{Encoded, Scheme};
-#[cfg(target_arch = "wasm32")]
-pub(crate) use sensitivity::compare_bit_widths_of;
 pub use sensitivity::{
     BitWidthError, ScalePoint, ScaleSensitivity, compare_bit_widths, scale_sensitivity, scale_sweep,
 };

@@ -2,8 +2,9 @@
 
 use super::analyze::{AffineErrors, PART, analyze_error};
 use super::stats::QuantErrorStats;
-use crate::affine::{GroupRanges, QuantGranularity, QuantMode, QuantParams, QuantScheme, packed_len};
+use crate::affine::{QuantGranularity, QuantMode, QuantParams, QuantScheme, packed_len, ranges_of};
 use crate::error::{Code, Error, Result};
+use crate::tiling::{Input, for_each_tile};
 #[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
 
@@ -94,25 +95,23 @@ pub struct BitWidthError {
 /// # Errors
 /// [`Code::NO_DATA`] if there are no values, [`Code::NON_FINITE`].
 pub fn compare_bit_widths(values: &[f32], mode: QuantMode) -> Result<Vec<BitWidthError>> {
-    compare_bit_widths_of(values.len(), mode, |each| each(values))
+    compare_bit_widths_tiles(values, mode)
 }
 
-/// [`compare_bit_widths`] for `len` values given in parts. `parts` is called twice and must call its argument with
-/// every part in order. The size of every part but the last is a multiple of 4096.
-pub(crate) fn compare_bit_widths_of(
-    len: usize,
+/// [`compare_bit_widths`] for any array, which is read twice.
+pub(crate) fn compare_bit_widths_tiles(
+    mut values: impl Input<Item = f32>,
     mode: QuantMode,
-    mut parts: impl FnMut(&mut dyn FnMut(&[f32]) -> Result<()>) -> Result<()>,
 ) -> Result<Vec<BitWidthError>> {
+    let len = values.len();
     let shape = [len];
-    let mut ranges = GroupRanges::new(QuantGranularity::PerTensor.layout(&shape)?);
-    parts(&mut |values| ranges.add(values))?;
+    let ranges = ranges_of(&mut values, &shape, QuantGranularity::PerTensor)?;
     let params = |bits| ranges.params(QuantGranularity::PerTensor, &QuantScheme::new(bits, mode)?);
     let params = (2..=8).map(params).collect::<Result<Vec<_>>>()?;
     let errors = params.iter().map(|params| AffineErrors::new(params, &shape, 0.0));
     let mut errors = errors.collect::<Result<Vec<_>>>()?;
     // Each part is processed for all widths while it is in the cache.
-    parts(&mut |values| {
+    for_each_tile(values, |values| {
         let mut each = |part: &[f32]| errors.iter_mut().try_for_each(|errors| errors.add(part));
         values.chunks(PART).try_for_each(&mut each)
     })?;

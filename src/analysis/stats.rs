@@ -37,7 +37,31 @@ pub struct QuantErrorStats {
 impl QuantErrorStats {
     /// Root mean squared error, in the unit of the values.
     pub fn rmse(&self) -> f64 {
-        self.mse.sqrt()
+        rmse(self.mse)
+    }
+}
+
+/// Root mean squared error.
+pub(crate) fn rmse(mse: f64) -> f64 {
+    mse.sqrt()
+}
+
+/// RMS error relative to the RMS of the signal, from the sums of their squares.
+pub(crate) fn relative_rmse(error: f64, signal: f64) -> f64 {
+    if error == 0.0 { 0.0 } else { (error / signal).sqrt() }
+}
+
+/// Signal-to-quantization-noise ratio in decibels, from the sums of squares.
+pub(crate) fn sqnr_db(signal: f64, error: f64) -> f64 {
+    if error == 0.0 { f64::INFINITY } else { 10.0 * libm::log10(signal / error) }
+}
+
+/// Cosine similarity, from the sums of `x y`, `x^2` and `y^2`; 1 if both are all zeros, 0 if only one is.
+pub(crate) fn cosine_similarity(xy: f64, xx: f64, yy: f64) -> f64 {
+    match (xx == 0.0, yy == 0.0) {
+        (true, true) => 1.0,
+        (false, false) => (xy / (xx.sqrt() * yy.sqrt())).clamp(-1.0, 1.0),
+        _ => 0.0,
     }
 }
 
@@ -170,16 +194,12 @@ impl ErrorAccumulator {
             mse: ee / n,
             mae: abs / n,
             max_error: self.max_error,
-            sqnr_db: if ee == 0.0 { f64::INFINITY } else { 10.0 * libm::log10(xx / ee) },
+            sqnr_db: sqnr_db(xx, ee),
             outlier_rate: self.outliers as f64 / n,
             num_samples: self.count,
             mean_error: e / n,
-            relative_rmse: if ee == 0.0 { 0.0 } else { (ee / xx).sqrt() },
-            cosine_similarity: match (xx == 0.0, yy == 0.0) {
-                (true, true) => 1.0,
-                (false, false) => (xy / (xx.sqrt() * yy.sqrt())).clamp(-1.0, 1.0),
-                _ => 0.0,
-            },
+            relative_rmse: relative_rmse(ee, xx),
+            cosine_similarity: cosine_similarity(xy, xx, yy),
         })
     }
 }

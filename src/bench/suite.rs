@@ -7,7 +7,7 @@ use crate::affine::{QuantGranularity, QuantMode};
 use crate::allocation;
 use crate::analysis::{Scheme, compare, compare_bit_widths};
 use crate::error::{Code, Error, Result};
-use crate::format::formats;
+use crate::format::{bits_per_weight, formats};
 use crate::nf4::DataType4Bit;
 use crate::sort::sorted;
 use serde::{Deserialize, Serialize};
@@ -103,7 +103,7 @@ pub fn run_benchmark(
         scheme: scheme.clone(),
         num_elements: values.len(),
         memory_bytes,
-        bits_per_weight: 8.0 * memory_bytes as f64 / values.len() as f64,
+        bits_per_weight: bits_per_weight(memory_bytes as u64, values.len() as u64),
         compression_ratio: size_of_val(values) as f64 / memory_bytes as f64,
         mse: stats.mse,
         max_error: stats.max_error,

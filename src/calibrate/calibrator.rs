@@ -4,9 +4,10 @@ use super::method::{CalibrationMethod, EntropyVariant};
 use super::min_max::{MinMax, NonFinite, finite};
 use super::result::CalibrationResult;
 use super::state::{State, read_min_max, write_min_max};
-use crate::affine::{QuantMode, QuantRange, QuantScheme, SymmetricRule};
+use crate::affine::{QuantGranularity, QuantMode, QuantRange, QuantScheme, SymmetricRule, ranges_of};
 use crate::error::{Code, Error, Result};
 use crate::serialization::{Reader, Writer};
+use crate::tiling::Input;
 
 /// The options of a calibrator other than its method.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -133,9 +134,7 @@ impl Calibrator {
     pub fn observe(&mut self, batch: &[f32]) -> Result<()> {
         let values = finite(batch, self.options.non_finite)?;
         if let Some(min_max) = MinMax::of(&values) {
-            self.state.observe(&values, min_max)?;
-            self.min_max = Some(self.min_max.map_or(min_max, |all| all.union(min_max)));
-            self.batches += 1;
+            self.observe_values(&values, min_max)?;
         }
         self.skipped += (batch.len() - values.len()) as u64;
         Ok(())
@@ -143,9 +142,12 @@ impl Calibrator {
 
     /// [`observe`](Self::observe) for a batch of which only the minimum and maximum are known, which is enough for some
     /// methods.
-    #[cfg(target_arch = "wasm32")]
-    pub(crate) fn observe_min_max(&mut self, min_max: MinMax) -> Result<()> {
-        self.state.observe(&[], min_max)?;
+    fn observe_min_max(&mut self, min_max: MinMax) -> Result<()> {
+        self.observe_values(&[], min_max)
+    }
+
+    fn observe_values(&mut self, values: &[f32], min_max: MinMax) -> Result<()> {
+        self.state.observe(values, min_max)?;
         self.min_max = Some(self.min_max.map_or(min_max, |all| all.union(min_max)));
         self.batches += 1;
         Ok(())
@@ -313,8 +315,17 @@ fn read_method(input: &mut Reader<'_>) -> Result<CalibrationMethod> {
 /// # Errors
 /// [`Code::RANGE`] for `bits`, [`Code::NON_FINITE`], [`Code::NO_DATA`] if there are no values.
 pub fn calibrate_min_max(values: &[f32], bits: u8, mode: QuantMode) -> Result<CalibrationResult> {
+    min_max_tiles(values, bits, mode)
+}
+
+/// [`calibrate_min_max`] for any array.
+pub(crate) fn min_max_tiles(values: impl Input<Item = f32>, bits: u8, mode: QuantMode) -> Result<CalibrationResult> {
     let mut calibrator = Calibrator::min_max(bits, mode)?;
-    calibrator.observe(values)?;
+    if values.len() > 0 {
+        let shape = [values.len()];
+        let ranges = ranges_of(values, &shape, QuantGranularity::PerTensor)?;
+        ranges.for_each(|_, min, max| calibrator.observe_min_max(MinMax { min, max }))?;
+    }
     calibrator.compute()
 }
 

@@ -14,7 +14,7 @@
 //! | [`Entropy`](CalibrationMethod::Entropy) | a growing histogram | the smallest Kullback-Leibler divergence | ONNX Runtime, TensorRT / modelopt |
 //! | [`Mse`](CalibrationMethod::Mse) | a histogram of fixed size | the smallest squared error | PyTorch `HistogramObserver` |
 
-mod calibrator;
+pub(crate) mod calibrator;
 mod entropy;
 mod histogram;
 mod method;

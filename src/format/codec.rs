@@ -3,9 +3,15 @@
 use super::block::{BlockEncoder, BlockFormat, add_squares, mean_square};
 use crate::error::{Code, Error, Result};
 use crate::lanes::Lanes;
-use crate::validation::first_non_finite;
+use crate::tiling::{Input, Output, TILE, tiles_of};
+use crate::validation::{self, first_non_finite};
 use std::mem::size_of;
 use zerocopy::FromBytes;
+
+/// Bits per weight of `weights` weights in `bytes` bytes; 0 without weights.
+pub fn bits_per_weight(bytes: u64, weights: u64) -> f64 {
+    if weights == 0 { 0.0 } else { 8.0 * bytes as f64 / weights as f64 }
+}
 
 /// The properties and operations of one format.
 #[derive(Clone, Copy, Debug)]
@@ -114,7 +120,7 @@ impl Codec {
 
     /// Bits per weight, including scales.
     pub fn bits_per_weight(&self) -> f64 {
-        (self.bytes * 8) as f64 / self.weights as f64
+        bits_per_weight(self.bytes as u64, self.weights as u64)
     }
 
     /// Whether the format represents NaN and infinity. Only the float formats do.
@@ -175,6 +181,40 @@ impl Codec {
         out: &mut [u8],
     ) -> Result<()> {
         self.encode_all(weights, row_length, importance, None, out)
+    }
+
+    /// [`encode_rows`](Self::encode_rows) for any array of weights.
+    pub(crate) fn encode_tiles(
+        &self,
+        mut weights: impl Input<Item = f32>,
+        row_length: usize,
+        importance: Option<&[f32]>,
+        out: &mut [u8],
+    ) -> Result<()> {
+        if self.encode_each(&mut weights, row_length, importance, out).is_ok() {
+            return Ok(());
+        }
+        // Encode again as a whole for the right error: its index counts from the first weight, and a NaN takes
+        // precedence over weights that cannot be represented.
+        self.encode_rows(weights.read_all()?, row_length, importance, out)
+    }
+
+    fn encode_each(
+        &self,
+        weights: &mut impl Input<Item = f32>,
+        row_length: usize,
+        importance: Option<&[f32]>,
+        mut out: &mut [u8],
+    ) -> Result<()> {
+        validation::length("the output", out.len(), self.encoded_len(weights.len(), row_length)?)?;
+        // With importance a row is one unit; without it a block is.
+        let row = importance.map(|_| row_length / self.weights);
+        for tile in tiles_of(weights.len() / self.weights, self.weights, row.unwrap_or(1), TILE) {
+            let part = out.split_off_mut(..tile.len() * self.bytes).unwrap_or_default();
+            let weights = weights.read(tile.start * self.weights..tile.end * self.weights);
+            self.encode_rows(weights, if row.is_some() { row_length } else { weights.len() }, importance, part)?;
+        }
+        Ok(())
     }
 
     /// Encodes whole blocks of a long row, giving the same bytes as encoding the whole row. `importance` has one value
@@ -270,6 +310,20 @@ impl Codec {
         }
         (self.functions().decode)(bytes, out);
         Ok(())
+    }
+
+    /// [`decode`](Self::decode) for any arrays.
+    pub(crate) fn decode_tiles(
+        &self,
+        mut bytes: impl Input<Item = u8>,
+        mut out: impl Output<Item = f32>,
+    ) -> Result<()> {
+        validation::length("the output", out.len(), self.decoded_len(bytes.len())?)?;
+        let Codec { bytes: size, weights, .. } = *self;
+        tiles_of(bytes.len() / size, size.max(weights), 1, out.tile()).try_for_each(|blocks| {
+            let bytes = bytes.read(blocks.start * size..blocks.end * size);
+            out.write(blocks.start * weights..blocks.end * weights, |out| self.decode(bytes, out))
+        })
     }
 
     /// Checks that the scales of every block are finite, as `ggml_validate_row_data` does.

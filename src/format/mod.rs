@@ -83,7 +83,7 @@ pub mod tq1_0;
 pub mod tq2_0;
 
 pub use block::{BlockEncoder, BlockFormat, add_squares, mean_square};
-pub use codec::Codec;
+pub use codec::{Codec, bits_per_weight};
 use codec::{Functions, Row};
 pub use effort::Effort;
 pub use f64::F64;
@@ -246,7 +246,7 @@ pub fn quantize_into(
     importance: Option<&[f32]>,
     out: &mut [u8],
 ) -> Result<()> {
-    Codec::by_name(format)?.encode_rows(weights, row_length, importance, out)
+    Codec::by_name(format)?.encode_tiles(weights, row_length, importance, out)
 }
 
 /// Dequantizes the blocks in `bytes`.
@@ -265,7 +265,7 @@ pub fn dequantize(bytes: &[u8], format: &str) -> Result<Vec<f32>> {
 /// # Errors
 /// [`Code::UNKNOWN_NAME`], and as for [`Codec::decode`].
 pub fn dequantize_into(bytes: &[u8], format: &str, out: &mut [f32]) -> Result<()> {
-    Codec::by_name(format)?.decode(bytes, out)
+    Codec::by_name(format)?.decode_tiles(bytes, out)
 }
 
 /// Checks that the scales of every block, or the weights of a float format, are finite, as `ggml_validate_row_data`

@@ -1,6 +1,6 @@
 //! The bytes of results, in memory that the driver chooses.
 
-use crate::hash::Hasher;
+use crate::hash::{self, Hasher};
 
 /// The bytes of a result. A driver in another language can keep them in its own memory: the job only counts, hashes and
 /// forwards them.
@@ -49,9 +49,8 @@ impl Buffer for Vec<u8> {
     }
 
     fn hash(&self, sha256: &mut [&mut Hasher], xxh64: Option<&mut Hasher>) {
-        for hasher in sha256.iter_mut().map(|hasher| &mut **hasher).chain(xxh64) {
-            hasher.update(self);
-        }
+        let mut all: Vec<&mut Hasher> = sha256.iter_mut().map(|hasher| &mut **hasher).chain(xxh64).collect();
+        hash::update_all(&mut all, self.as_slice());
     }
 
     fn hex(hash: Hasher) -> String {

@@ -27,6 +27,7 @@
 //! journal        the file format of the journal, and the identity of a job
 //! digest         hashes of files and tensors whose pieces arrive in any order
 //! report         the dtype, the error and the hashes of each tensor
+//! stored         which bytes of a tensor to read, to check or to compare at once
 //! analysis       which rows of a model an analysis reads, and the figures of each tensor
 //! ```
 
@@ -42,6 +43,7 @@ mod report;
 mod serialization;
 mod small_map;
 mod state;
+mod stored;
 mod task;
 mod tiles;
 
@@ -54,5 +56,6 @@ pub use journal::{Identifier, Identity, Journal, JournalReader, JournalTile, MAX
 pub use protocol::{File, JobOptions, Next, Progress, Step, Write};
 pub use report::{ErrorFigures, Finished, HashValue, Report, ReportedShard, ReportedTensor, TensorHashes};
 pub use state::Job;
+pub use stored::{Piece, StoredTensor, problem_of};
 pub use task::{Done, Findings, Pass, Read, Task, Work};
 pub use tiles::{ByteRange, Tile, tiles};

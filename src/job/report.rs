@@ -1,6 +1,6 @@
 //! The report of a conversion.
 
-use crate::analysis::{ErrorSums, WeightError};
+use crate::analysis::{ErrorSums, WeightError, stats};
 use crate::interning::Name;
 use crate::recipe::PlannedTensor;
 use serde::{Serialize, Serializer};
@@ -198,18 +198,13 @@ impl ErrorFigures {
     /// Computes the figures from sums; `weighted` if there is importance.
     pub fn of(sums: &ErrorSums, weighted: bool) -> Self {
         let ErrorSums { count, error, original, decoded, product, largest, .. } = *sums;
-        let share = |error: f64, original: f64| if error == 0.0 { 0.0 } else { (error / original).sqrt() };
-        let cosine_similarity = match (original == 0.0, decoded == 0.0) {
-            (false, false) => (product / (original.sqrt() * decoded.sqrt())).clamp(-1.0, 1.0),
-            (a, b) => f64::from(u8::from(a == b)),
-        };
         ErrorFigures {
-            rmse: if count == 0.0 { 0.0 } else { (error / count).sqrt() },
-            relative_rmse: share(error, original),
-            sqnr_db: if error == 0.0 { f64::INFINITY } else { 10.0 * libm::log10(original / error) },
-            cosine_similarity,
+            rmse: if count == 0.0 { 0.0 } else { stats::rmse(error / count) },
+            relative_rmse: stats::relative_rmse(error, original),
+            sqnr_db: stats::sqnr_db(original, error),
+            cosine_similarity: stats::cosine_similarity(product, original, decoded),
             max_error: largest,
-            weighted_error: weighted.then(|| share(sums.weighted_error, sums.weighted_original)),
+            weighted_error: weighted.then(|| stats::relative_rmse(sums.weighted_error, sums.weighted_original)),
         }
     }
 }

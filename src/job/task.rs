@@ -4,12 +4,13 @@ use super::bnb::options_of;
 use super::tiles::ByteRange;
 use crate::analysis::ErrorSums;
 use crate::container::gguf::TensorType;
-use crate::error::{Detail, Error, Result};
+use crate::error::{Error, Result};
 use crate::format::Codec;
 use crate::hash::Hasher;
 use crate::interning::Name;
 use crate::nf4::{DataType4Bit, Quantized4Bit, block_absmax, dequantize_4bit, quantize_4bit};
 use crate::recipe::{self, bnb_data_type};
+use crate::tiling::{Input, TILE, tiles_of};
 use crate::validation;
 use serde::{Deserialize, Serialize};
 
@@ -133,9 +134,8 @@ impl Task {
     /// As for [`recipe::Tile::encode`], with the name of the tensor. If an error has an index, it is relative to the
     /// tensor's first weight, and row and column are added.
     pub fn run(&self, bytes: Vec<u8>) -> Result<Done> {
-        if let Some(mut pass) = self.pass()? {
-            pass.add(&bytes)?;
-            return Ok(Done { id: self.id, found: pass.finish(), bytes });
+        if let Some(pass) = self.pass()? {
+            return Ok(Done { id: self.id, found: pass.run(bytes.as_slice())?, bytes });
         }
         let (bytes, found) = self.work(bytes).map_err(|error| self.within_tensor(error, self.first_weight))?;
         Ok(Done { id: self.id, bytes, found })
@@ -198,11 +198,7 @@ impl Task {
 
     /// Adds the tensor to an error; an index is relative to weight `first`.
     fn within_tensor(&self, error: Error, first: u64) -> Error {
-        let index = error.details().iter().find_map(|(name, value)| match value {
-            Detail::Number(index) if *name == "index" => Some(*index as u64),
-            _ => None,
-        });
-        let Some(index) = index.map(|index| index + first) else {
+        let Some(index) = error.index().map(|index| index + first) else {
             return error.within(&format!("tensor '{}'", self.tensor)).with("tensor", self.tensor.as_str());
         };
         let (row, column) = (index / self.row_length.max(1), index % self.row_length.max(1));
@@ -225,22 +221,22 @@ pub struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    /// Whether the bytes have to be read at all: they do not, without a check or a hash.
-    pub fn is_needed(&self) -> bool {
-        self.codec.is_some() || self.hasher.is_some()
-    }
-
-    /// The length of pieces of at most `most` bytes: a whole number of blocks.
-    pub fn piece(&self, most: usize) -> usize {
-        let block = self.codec.map_or(1, |codec| codec.bytes);
-        (most / block).max(1) * block
-    }
-
-    /// Checks the next piece.
+    /// Checks the bytes, tile by tile, and returns the findings.
     ///
     /// # Errors
     /// As for [`Codec::validate`], with the name of the tensor.
-    pub fn add(&mut self, bytes: &[u8]) -> Result<()> {
+    pub(crate) fn run(mut self, mut bytes: impl Input<Item = u8>) -> Result<Findings> {
+        // Without a check or a hash the bytes are not read at all.
+        if self.codec.is_some() || self.hasher.is_some() {
+            let block = self.codec.map_or(1, |codec| codec.bytes);
+            for blocks in tiles_of(bytes.len().div_ceil(block), block, 1, TILE) {
+                self.add(bytes.read(blocks.start * block..bytes.len().min(blocks.end * block)))?;
+            }
+        }
+        Ok(self.finish())
+    }
+
+    fn add(&mut self, bytes: &[u8]) -> Result<()> {
         if let Some(codec) = self.codec {
             let weights = self.bytes / codec.bytes as u64 * codec.weights as u64;
             let first = self.task.first_weight + weights;
@@ -253,8 +249,7 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// Returns the findings.
-    pub fn finish(self) -> Findings {
+    fn finish(self) -> Findings {
         let hash = self.hasher.map(|hasher| hasher.hex());
         match self.known {
             None => Findings { hash, ..Findings::default() },

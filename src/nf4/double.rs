@@ -3,11 +3,12 @@
 use super::codebook::DataType4Bit;
 use super::dynamic_map;
 use super::single::{
-    Quantize4BitOptions, Quantized4Bit, compression_ratio, decode_blocks, quantize_4bit, quantize_4bit_into,
+    Quantize4BitOptions, Quantized4Bit, compression_ratio, decode_tiles, quantize_4bit, quantize_4bit_into,
 };
 use crate::allocation;
 use crate::error::{Error, Result};
 use crate::serialization::{Reader, Writer};
+use crate::tiling::Output;
 use crate::validation;
 
 /// Absmax values per second-level block.
@@ -235,10 +236,12 @@ pub fn dequantize_4bit_double(tensor: &DoubleQuantized4Bit) -> Result<Vec<f32>> 
 /// [`Code::LENGTH`](crate::Code::LENGTH) if `out` has a different length, [`Code::NON_FINITE`](crate::Code::NON_FINITE)
 /// if an absmax overflows, and as for [`DoubleQuantized4Bit::check`].
 pub fn dequantize_4bit_double_into(tensor: &DoubleQuantized4Bit, out: &mut [f32]) -> Result<()> {
-    let absmax = tensor.absmax()?;
-    validation::length("the output of weights", out.len(), tensor.len)?;
-    decode_blocks(&tensor.codes, &absmax, &tensor.options(), out);
-    Ok(())
+    dequantize_tiles(tensor, out)
+}
+
+/// [`dequantize_4bit_double_into`] for any array.
+pub(crate) fn dequantize_tiles(tensor: &DoubleQuantized4Bit, out: impl Output<Item = f32>) -> Result<()> {
+    decode_tiles(&tensor.codes, &tensor.absmax()?, &tensor.options(), tensor.len, out)
 }
 
 impl TryFrom<Quantized4Bit> for DoubleQuantized4Bit {

@@ -8,12 +8,12 @@
 //! dynamic map; bitsandbytes' CPU backend (MIT) for every rounding.
 
 mod codebook;
-mod double;
+pub(crate) mod double;
 mod dynamic_map;
 mod file;
 mod json;
 mod kernel;
-mod single;
+pub(crate) mod single;
 pub mod state;
 
 pub use codebook::DataType4Bit;
@@ -27,6 +27,4 @@ pub use single::{
     BLOCK_SIZE, BLOCK_SIZES, Quantize4BitOptions, Quantized4Bit, block_absmax, dequantize_4bit, dequantize_4bit_into,
     quantize_4bit, quantize_4bit_into,
 };
-#[cfg(target_arch = "wasm32")]
-pub(crate) use single::{decode_blocks, quantize_blocks};
 pub use state::{LoadedState, StateDtype, StateTensor, Tensor4Bit, from_state_dict, state_json};

@@ -5,6 +5,7 @@ use super::kernel;
 use crate::allocation;
 use crate::error::{Code, Error, Result};
 use crate::serialization::{Reader, Writer};
+use crate::tiling::{Input, Output, TILE, tiles};
 use crate::validation;
 
 /// The default number of weights per block.
@@ -162,9 +163,29 @@ pub fn quantize_4bit_into(
     codes: &mut [u8],
     absmax: &mut [f32],
 ) -> Result<()> {
-    validation::length("the output of absmax", absmax.len(), options.blocks(values.len())?)?;
-    validation::length("the output of codes", codes.len(), options.codes_len(values.len()))?;
-    quantize_blocks(values, 0, options, codes, absmax)
+    quantize_tiles(values, options, codes, absmax)
+}
+
+/// [`quantize_4bit_into`] for any arrays.
+pub(crate) fn quantize_tiles(
+    mut values: impl Input<Item = f32>,
+    options: &Quantize4BitOptions,
+    mut codes: impl Output<Item = u8>,
+    mut absmax: impl Output<Item = f32>,
+) -> Result<()> {
+    let (len, block_size) = (values.len(), options.block_size);
+    validation::length("the output of absmax", absmax.len(), options.blocks(len)?)?;
+    validation::length("the output of codes", codes.len(), options.codes_len(len))?;
+    for range in tiles(len, codes.tile().max(absmax.tile())) {
+        let values = values.read(range.clone());
+        let blocks = range.start / block_size..range.end.div_ceil(block_size);
+        absmax.write(blocks, |absmax| {
+            codes.write(range.start / 2..range.end.div_ceil(2), |codes| {
+                quantize_blocks(values, range.start, options, codes, absmax)
+            })
+        })?;
+    }
+    Ok(())
 }
 
 /// Computes the absmax values that [`quantize_4bit`] stores, without the codes.
@@ -191,7 +212,7 @@ fn largest_of(block: &[f32], start: usize) -> Result<f32> {
 }
 
 /// [`quantize_4bit_into`] for the blocks from weight `start` of a tensor, with checked lengths.
-pub(crate) fn quantize_blocks(
+fn quantize_blocks(
     values: &[f32],
     start: usize,
     options: &Quantize4BitOptions,
@@ -216,7 +237,7 @@ pub fn dequantize_4bit(tensor: &Quantized4Bit) -> Result<Vec<f32>> {
     // The structure is checked before its length determines the size of an allocation.
     tensor.check()?;
     let mut out = allocation::zeros(tensor.len)?;
-    decode_blocks(&tensor.codes, &tensor.absmax, &tensor.options(), &mut out);
+    dequantize_4bit_into(tensor, &mut out)?;
     Ok(out)
 }
 
@@ -225,17 +246,34 @@ pub fn dequantize_4bit(tensor: &Quantized4Bit) -> Result<Vec<f32>> {
 /// # Errors
 /// [`Code::LENGTH`] if `out` has a different length, and as for [`Quantized4Bit::check`].
 pub fn dequantize_4bit_into(tensor: &Quantized4Bit, out: &mut [f32]) -> Result<()> {
-    tensor.check()?;
-    validation::length("the output of weights", out.len(), tensor.len)?;
-    decode_blocks(&tensor.codes, &tensor.absmax, &tensor.options(), out);
-    Ok(())
+    dequantize_tiles(tensor, out)
 }
 
-/// Decodes all blocks; the lengths have been checked.
-pub(crate) fn decode_blocks(codes: &[u8], absmax: &[f32], options: &Quantize4BitOptions, out: &mut [f32]) {
+/// [`dequantize_4bit_into`] for any array.
+pub(crate) fn dequantize_tiles(tensor: &Quantized4Bit, out: impl Output<Item = f32>) -> Result<()> {
+    tensor.check()?;
+    decode_tiles(&tensor.codes, &tensor.absmax, &tensor.options(), tensor.len, out)
+}
+
+/// Decodes blocks whose codes and absmax match `len` weights.
+pub(super) fn decode_tiles(
+    codes: &[u8],
+    absmax: &[f32],
+    options: &Quantize4BitOptions,
+    len: usize,
+    mut out: impl Output<Item = f32>,
+) -> Result<()> {
     let Quantize4BitOptions { data_type, block_size } = *options;
-    let blocks = out.chunks_mut(block_size).zip(codes.chunks(block_size / 2)).zip(absmax);
-    for ((out, codes), &absmax) in blocks {
-        kernel::decode(codes, absmax, data_type, out);
+    validation::length("the output of weights", out.len(), len)?;
+    let parts = codes.chunks(TILE / 2).zip(absmax.chunks(TILE / block_size));
+    for (range, (codes, absmax)) in tiles(len, TILE).zip(parts) {
+        out.write(range, |out| {
+            let blocks = out.chunks_mut(block_size).zip(codes.chunks(block_size / 2)).zip(absmax);
+            for ((out, codes), &absmax) in blocks {
+                kernel::decode(codes, absmax, data_type, out);
+            }
+            Ok(())
+        })?;
     }
+    Ok(())
 }

@@ -3,10 +3,11 @@
 use super::config::FakeQuantConfig;
 use super::observer::{RangeRule, Ranges};
 use crate::affine::kernel::Affine;
-use crate::affine::{GroupRanges, Prepared, QuantGranularity, QuantParams};
+use crate::affine::{Prepared, QuantGranularity, QuantParams, ranges_of};
 use crate::allocation;
 use crate::error::{Code, Error, Result};
 use crate::serialization::{Reader, Writer};
+use crate::tiling::{Input, Output, map_tiles, tiles};
 use crate::validation;
 
 /// Quantizes and dequantizes in one step, with scales from observed ranges.
@@ -103,16 +104,15 @@ impl FakeQuantize {
     /// [`Code::NON_FINITE`] with the index of the first NaN or infinite value, [`Code::NO_DATA`] for an empty batch.
     /// After an error the state is unchanged.
     pub fn observe(&mut self, data: &[f32], shape: &[usize]) -> Result<()> {
-        validation::shape("the batch", data.len(), shape)?;
-        let mut batch = GroupRanges::new(self.granularity.layout(shape)?);
-        batch.add(data)?;
-        self.observe_ranges(&batch)
+        self.observe_tiles(data, shape)
     }
 
-    /// [`observe`](Self::observe) for a batch given in parts.
-    pub(crate) fn observe_ranges(&mut self, batch: &GroupRanges) -> Result<()> {
+    /// [`observe`](Self::observe) for any array.
+    pub(crate) fn observe_tiles(&mut self, data: impl Input<Item = f32>, shape: &[usize]) -> Result<()> {
+        validation::shape("the batch", data.len(), shape)?;
+        let batch = ranges_of(data, shape, self.granularity)?;
         let mut ranges = self.ranges.clone();
-        ranges.observe(batch, self.rule)?;
+        ranges.observe(&batch, self.rule)?;
         let scheme = self.config.scheme()?;
         let bounds = ranges.lows.iter().zip(&ranges.highs);
         let pairs = bounds.map(|(&low, &high)| scheme.parameters(low, high)).collect::<Result<Vec<_>>>()?;
@@ -151,8 +151,25 @@ impl FakeQuantize {
     /// [`Code::NO_DATA`] if nothing was observed yet, [`Code::LENGTH`] if input, shape, channels and output do not
     /// match, [`Code::NON_FINITE`] with the index of the first NaN or infinite value.
     pub fn forward_into(&self, input: &[f32], shape: &[usize], out: &mut [f32]) -> Result<()> {
+        self.forward_tiles(input, shape, out)
+    }
+
+    /// [`forward_into`](Self::forward_into) for any arrays.
+    pub(crate) fn forward_tiles(
+        &self,
+        input: impl Input<Item = f32>,
+        shape: &[usize],
+        out: impl Output<Item = f32>,
+    ) -> Result<()> {
         validation::length("the output", out.len(), input.len())?;
-        forward_part(self.prepared(shape, input.len())?.as_ref(), input, 0, out)
+        let prepared = self.prepared(shape, input.len())?;
+        map_tiles(input, out, |start, input, out| match &prepared {
+            Some(prepared) => prepared.fake(input, start, out),
+            None => {
+                out.copy_from_slice(input);
+                Ok(())
+            }
+        })
     }
 
     /// A training step: observes the input if observing is enabled, then runs [`forward`](Self::forward).
@@ -203,15 +220,36 @@ impl FakeQuantize {
         shape: &[usize],
         out: &mut [f32],
     ) -> Result<()> {
-        validation::length("the gradient", grad_output.len(), input.len())?;
-        validation::length("the output", out.len(), input.len())?;
-        let prepared = self.prepared(shape, input.len())?;
-        backward_part(prepared.as_ref(), grad_output, input, 0, out);
+        self.backward_clamped_tiles(grad_output, input, shape, out)
+    }
+
+    /// [`backward_clamped_into`](Self::backward_clamped_into) for any arrays.
+    pub(crate) fn backward_clamped_tiles(
+        &self,
+        mut grad_output: impl Input<Item = f32>,
+        mut input: impl Input<Item = f32>,
+        shape: &[usize],
+        mut out: impl Output<Item = f32>,
+    ) -> Result<()> {
+        let len = input.len();
+        validation::length("the gradient", grad_output.len(), len)?;
+        validation::length("the output", out.len(), len)?;
+        let prepared = self.prepared(shape, len)?;
+        for range in tiles(len, out.tile()) {
+            let (gradient, input) = (grad_output.read(range.clone()), input.read(range.clone()));
+            out.write(range.clone(), |out| {
+                out.copy_from_slice(gradient);
+                if let Some(prepared) = &prepared {
+                    clamp_gradient(prepared, input, range.start, out);
+                }
+                Ok(())
+            })?;
+        }
         Ok(())
     }
 
     /// The parameters for a tensor of this shape, ready for its parts; `None` while quantizing is disabled.
-    pub(crate) fn prepared(&self, shape: &[usize], len: usize) -> Result<Option<Prepared<'_>>> {
+    fn prepared(&self, shape: &[usize], len: usize) -> Result<Option<Prepared<'_>>> {
         if !self.quantizing {
             return validation::shape("the tensor", len, shape).map(|()| None);
         }
@@ -349,32 +387,8 @@ pub fn fake_quantize_with_params_into(
     prepared.fake(input, 0, out)
 }
 
-/// [`FakeQuantize::forward_into`] for the part of a tensor from index `start`.
-pub(crate) fn forward_part(
-    prepared: Option<&Prepared<'_>>,
-    input: &[f32],
-    start: usize,
-    out: &mut [f32],
-) -> Result<()> {
-    match prepared {
-        Some(prepared) => prepared.fake(input, start, out),
-        None => {
-            out.copy_from_slice(input);
-            Ok(())
-        }
-    }
-}
-
-/// [`FakeQuantize::backward_clamped_into`] for the part of a tensor from index `start`.
-pub(crate) fn backward_part(
-    prepared: Option<&Prepared<'_>>,
-    gradient: &[f32],
-    input: &[f32],
-    start: usize,
-    out: &mut [f32],
-) {
-    out.copy_from_slice(gradient);
-    let Some(prepared) = prepared else { return };
+/// Multiplies the gradient by 0 where the input, from index `start` of its tensor, was clamped.
+fn clamp_gradient(prepared: &Prepared<'_>, input: &[f32], start: usize, gradient: &mut [f32]) {
     // PyTorch multiplies by a mask, so clamped negative gradients become -0.0.
     let mask = |passes: bool| if passes { 1.0 } else { 0.0 };
     let run = |input: &[f32], affine: Affine, out: &mut [f32]| {
@@ -382,5 +396,30 @@ pub(crate) fn backward_part(
             *gradient *= mask(affine.passes(x));
         }
     };
-    prepared.zip(input, start, out, run, |&x, affine, gradient| *gradient *= mask(affine.passes(x)));
+    prepared.zip(input, start, gradient, run, |&x, affine, gradient| *gradient *= mask(affine.passes(x)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tiling::TILE;
+    use crate::tiling::tests::Shared;
+    use std::cell::RefCell;
+
+    #[test]
+    fn the_output_may_be_one_of_the_inputs() {
+        let len = 2 * TILE + 5;
+        let values: Vec<f32> = (0..len).map(|i| (i as f32 * 0.37).sin()).collect();
+        let mut fake = FakeQuantize::new(FakeQuantConfig::q8_symmetric()).unwrap();
+        fake.calibrate(&[-0.5, 0.5], &[2]).unwrap();
+        let array = RefCell::new(values.clone());
+        // Both start at other elements of the same memory.
+        fake.forward_tiles(Shared::new(&array, 0, len - 1), &[len - 1], Shared::new(&array, 1, len - 1)).unwrap();
+        assert_eq!(array.borrow()[1..], fake.forward(&values[..len - 1], &[len - 1]).unwrap());
+        *array.borrow_mut() = values.clone();
+        let shared = |start| Shared::new(&array, start, len - 1);
+        fake.backward_clamped_tiles(shared(1), shared(0), &[len - 1], shared(1)).unwrap();
+        let expected = fake.backward_clamped(&values[1..], &values[..len - 1], &[len - 1]).unwrap();
+        assert_eq!(array.borrow()[1..], expected);
+    }
 }

@@ -139,10 +139,7 @@ impl LearnedFakeQuantize {
 
     /// Serializes the complete state; training resumed with [`from_bytes`](Self::from_bytes) gives identical results.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut out = Writer::new(*b"QPlq", 1);
-        self.config.write(&mut out);
-        self.granularity.write(&mut out);
-        out.f32s(&self.scales).f32s(&self.zero_points).finish()
+        learned_bytes(self.config, self.granularity, &self.scales, &self.zero_points)
     }
 
     /// Reads a fake quantization serialized by [`to_bytes`](Self::to_bytes). Scales that are not positive are accepted,
@@ -162,17 +159,6 @@ impl LearnedFakeQuantize {
         }
         input.finish()?;
         Ok(LearnedFakeQuantize { config, granularity, scales, zero_points })
-    }
-
-    /// For parameters held by JavaScript, whose optimizer may have moved them out of range.
-    #[cfg(target_arch = "wasm32")]
-    pub(crate) fn unchecked(
-        config: FakeQuantConfig,
-        granularity: QuantGranularity,
-        scales: Vec<f32>,
-        zero_points: Vec<f32>,
-    ) -> Self {
-        LearnedFakeQuantize { config, granularity, scales, zero_points }
     }
 
     /// Which values share a scale.
@@ -267,6 +253,19 @@ impl LearnedFakeQuantize {
         }
         Ok(())
     }
+}
+
+/// Serializes parameters that an optimizer may have moved out of range.
+pub(crate) fn learned_bytes(
+    config: FakeQuantConfig,
+    granularity: QuantGranularity,
+    scales: &[f32],
+    zero_points: &[f32],
+) -> Vec<u8> {
+    let mut out = Writer::new(*b"QPlq", 1);
+    config.write(&mut out);
+    granularity.write(&mut out);
+    out.f32s(scales).f32s(zero_points).finish()
 }
 
 /// The sums of one channel.

@@ -6,23 +6,21 @@
 
 mod config;
 mod fake;
-mod learned;
+pub(crate) mod learned;
 mod observer;
 mod straight_through;
 
 pub use config::FakeQuantConfig;
 pub use fake::{FakeQuantize, fake_quantize_with_params_into};
-#[cfg(target_arch = "wasm32")]
-pub(crate) use fake::{backward_part, forward_part};
 pub use learned::{LearnedFakeQuantize, LearnedGradients, Pact};
-#[cfg(target_arch = "wasm32")]
-pub(crate) use learned::{pact_bytes, pact_parts};
 pub use observer::RangeRule;
 pub use straight_through::{ste_backward, ste_backward_into};
 
 use crate::affine::QuantMode;
 use crate::allocation;
 use crate::error::Result;
+use crate::tiling::{Input, Output};
+use crate::validation;
 
 /// Fake quantization with the range of the input: narrow symmetric codes, or asymmetric unsigned codes.
 ///
@@ -41,6 +39,18 @@ pub fn fake_quantize(values: &[f32], bits: u8, mode: QuantMode) -> Result<Vec<f3
 /// values, [`Code::NON_FINITE`](crate::Code::NON_FINITE) with the index of the first NaN or infinite value,
 /// [`Code::LENGTH`](crate::Code::LENGTH) if `out` has a different length.
 pub fn fake_quantize_into(values: &[f32], bits: u8, mode: QuantMode, out: &mut [f32]) -> Result<()> {
-    let config = FakeQuantConfig::of_mode(bits, mode)?;
-    FakeQuantize::new(config)?.forward_with_calibration_into(values, &[values.len()], out)
+    fake_quantize_tiles(values, bits, mode, out)
+}
+
+/// [`fake_quantize_into`] for any arrays.
+pub(crate) fn fake_quantize_tiles(
+    mut values: impl Input<Item = f32>,
+    bits: u8,
+    mode: QuantMode,
+    out: impl Output<Item = f32>,
+) -> Result<()> {
+    validation::length("the output", out.len(), values.len())?;
+    let (mut fake, shape) = (FakeQuantize::new(FakeQuantConfig::of_mode(bits, mode)?)?, [values.len()]);
+    fake.observe_tiles(&mut values, &shape)?;
+    fake.forward_tiles(values, &shape, out)
 }

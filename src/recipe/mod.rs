@@ -57,6 +57,6 @@ pub use planner::{HeaderRef, Planner, plan};
 pub use preset::{Preset, presets};
 pub use reader_limits::unreadable;
 pub(crate) use reader_limits::{MAX_DIFFUSION_NAME, MAX_LANGUAGE_NAME, PLAIN};
-pub use row_errors::{analyze_rows, compare_rows};
+pub use row_errors::{Difference, analyze_rows, compare_rows, difference};
 pub use row_sample::{STRATA, Sampled, Stratum, rows_per_matrix};
 pub use tile::{Tile, add_row_squares, decode_to_f32, encode_tile};

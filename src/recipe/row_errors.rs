@@ -56,6 +56,31 @@ pub fn analyze_rows(
     Ok(codecs.into_iter().map(error_of).collect())
 }
 
+/// The difference between stored weights.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Difference {
+    /// The bytes are equal, of weights that cannot be subtracted: they are not finite, or cannot be decoded.
+    Same,
+    /// The bytes are different, of weights that cannot be decoded.
+    Differs,
+    /// The sums of the difference.
+    Sums(ErrorSums),
+}
+
+/// [`compare_rows`], also for weights that cannot be subtracted. They can still be equal.
+///
+/// # Errors
+/// [`Code::UNKNOWN_NAME`]; [`Code::LENGTH`]; [`Code::NON_FINITE`] or [`Code::INVALID_BLOCK`] for NaN or infinite weights
+/// that differ.
+pub fn difference(bytes: &[u8], from: &str, other: &[u8], other_type: &str) -> Result<Difference> {
+    match compare_rows(bytes, from, other, other_type) {
+        Ok(sums) => Ok(Difference::Sums(sums)),
+        Err(_) if from == other_type && bytes == other => Ok(Difference::Same),
+        Err(error) if error.code() == Code::UNSUPPORTED => Ok(Difference::Differs),
+        Err(error) => Err(error),
+    }
+}
+
 /// The difference between the weights in `bytes`, with dtype `from`, and those in `other`, with dtype `other_type`.
 ///
 /// # Errors

@@ -1,17 +1,13 @@
 //! JavaScript bindings of `analysis/`.
 
 use super::affine::params_from_js;
-use super::plain::{read, write};
-use super::tiles::{fill, for_each_tile};
+use super::arrays::{fill, reading};
+use super::build::report;
+use super::read::{read, shape};
 use crate::analysis::{self, Histogram, QuantErrorStats, Scheme};
 use crate::error::Error;
-use crate::validation;
 use js_sys::Float32Array;
 use wasm_bindgen::prelude::*;
-
-fn shape(shape: &[u32]) -> Vec<usize> {
-    shape.iter().map(|&n| n as usize).collect()
-}
 
 /// See [`analysis::ErrorAccumulator`].
 #[wasm_bindgen]
@@ -44,29 +40,26 @@ impl ErrorAccumulator {
     }
 
     pub fn stats(&self) -> Result<JsValue, Error> {
-        write(&self.0.stats()?)
+        report(&self.0.stats()?)
     }
 }
 
 /// See [`analysis::compare`].
 #[wasm_bindgen(js_name = compareError)]
 pub fn compare_error(original: &[f32], decoded: &[f32], outlier_threshold: f64) -> Result<JsValue, Error> {
-    write(&analysis::compare(original, decoded, outlier_threshold)?)
+    report(&analysis::compare(original, decoded, outlier_threshold)?)
 }
 
 /// See [`analysis::analyze_error`].
 #[wasm_bindgen(js_name = analyzeError)]
 pub fn analyze_error(
     original: &Float32Array,
-    of_shape: &[u32],
-    of_params: JsValue,
+    of_shape: &JsValue,
+    of_params: &JsValue,
     outlier_threshold: f64,
 ) -> Result<JsValue, Error> {
-    let (params, shape) = (params_from_js(&of_params)?, shape(of_shape));
-    validation::shape("the tensor", original.length() as usize, &shape)?;
-    let mut errors = analysis::AffineErrors::new(&params, &shape, outlier_threshold)?;
-    for_each_tile(original, |values| errors.add(values))?;
-    write(&errors.stats()?)
+    let (params, shape) = (params_from_js(of_params)?, shape(of_shape)?);
+    report(&analysis::analyze::analyze_error_tiles(reading(original), &shape, &params, outlier_threshold)?)
 }
 
 /// See [`analysis::analyze_error_format`].
@@ -78,19 +71,25 @@ pub fn analyze_error_format(
     importance: Option<Box<[f32]>>,
     outlier_threshold: f64,
 ) -> Result<JsValue, Error> {
-    write(&analysis::analyze_error_format(original, format, row_length, importance.as_deref(), outlier_threshold)?)
+    report(&analysis::analyze_error_format(original, format, row_length, importance.as_deref(), outlier_threshold)?)
 }
 
 /// See [`analysis::analyze_error_scheme`].
 #[wasm_bindgen(js_name = analyzeErrorScheme)]
 pub fn analyze_error_scheme(
     original: &[f32],
-    of_shape: &[u32],
+    of_shape: &JsValue,
     scheme: JsValue,
     outlier_threshold: f64,
 ) -> Result<JsValue, Error> {
     let scheme: Scheme = read("scheme", scheme)?;
-    write(&analysis::analyze_error_scheme(original, &shape(of_shape), &scheme, outlier_threshold)?)
+    report(&analysis::analyze_error_scheme(original, &shape(of_shape)?, &scheme, outlier_threshold)?)
+}
+
+/// See [`QuantErrorStats::rmse`].
+#[wasm_bindgen]
+pub fn rmse(mse: f64) -> f64 {
+    analysis::stats::rmse(mse)
 }
 
 /// See [`analysis::WeightError`]; `tensors` has the number of weights and the error of each, NaN if that is unknown.
@@ -106,14 +105,14 @@ pub fn weight_error(tensors: &[f64]) -> Option<f64> {
 #[wasm_bindgen(js_name = roundTripInto)]
 pub fn round_trip_into(
     original: &[f32],
-    of_shape: &[u32],
+    of_shape: &JsValue,
     scheme: JsValue,
     importance: Option<Box<[f32]>>,
     out: &Float32Array,
 ) -> Result<(), Error> {
     let scheme: Scheme = read("scheme", scheme)?;
     fill("the output", out, original.len(), |out| {
-        scheme.encode(original, &shape(of_shape), importance.as_deref())?.decode_into(out)
+        scheme.encode(original, &shape(of_shape)?, importance.as_deref())?.decode_into(out)
     })
 }
 
@@ -125,73 +124,72 @@ pub fn theoretical_sqnr(bits: u8, signal: JsValue) -> Result<f64, Error> {
 
 /// See [`analysis::theoretical_max_error`].
 #[wasm_bindgen(js_name = theoreticalMaxError)]
-pub fn theoretical_max_error(of_params: JsValue) -> Result<f64, Error> {
-    analysis::theoretical_max_error(&params_from_js(&of_params)?)
+pub fn theoretical_max_error(of_params: &JsValue) -> Result<f64, Error> {
+    analysis::theoretical_max_error(&params_from_js(of_params)?)
 }
 
 /// See [`analysis::error_within_bounds`].
 #[wasm_bindgen(js_name = errorWithinBounds)]
-pub fn error_within_bounds(stats: JsValue, of_params: JsValue, tolerance: f64) -> Result<bool, Error> {
+pub fn error_within_bounds(stats: JsValue, of_params: &JsValue, tolerance: f64) -> Result<bool, Error> {
     let stats: QuantErrorStats = read("stats", stats)?;
-    analysis::error_within_bounds(&stats, &params_from_js(&of_params)?, tolerance)
+    analysis::error_within_bounds(&stats, &params_from_js(of_params)?, tolerance)
 }
 
 /// See [`analysis::worst_error_in_steps`].
 #[wasm_bindgen(js_name = worstErrorInSteps)]
-pub fn worst_error_in_steps(original: &[f32], of_shape: &[u32], of_params: JsValue) -> Result<f64, Error> {
-    analysis::worst_error_in_steps(original, &shape(of_shape), &params_from_js(&of_params)?)
+pub fn worst_error_in_steps(original: &[f32], of_shape: &JsValue, of_params: &JsValue) -> Result<f64, Error> {
+    analysis::worst_error_in_steps(original, &shape(of_shape)?, &params_from_js(of_params)?)
 }
 
 /// See [`analysis::scale_sensitivity`].
 #[wasm_bindgen(js_name = scaleSensitivity)]
 pub fn scale_sensitivity(
     values: &[f32],
-    of_shape: &[u32],
-    of_params: JsValue,
+    of_shape: &JsValue,
+    of_params: &JsValue,
     perturbation: f64,
 ) -> Result<JsValue, Error> {
-    write(&analysis::scale_sensitivity(values, &shape(of_shape), &params_from_js(&of_params)?, perturbation)?)
+    report(&analysis::scale_sensitivity(values, &shape(of_shape)?, &params_from_js(of_params)?, perturbation)?)
 }
 
 /// See [`analysis::scale_sweep`].
 #[wasm_bindgen(js_name = scaleSweep)]
-pub fn scale_sweep(values: &[f32], of_shape: &[u32], of_params: JsValue, factors: &[f64]) -> Result<JsValue, Error> {
-    write(&analysis::scale_sweep(values, &shape(of_shape), &params_from_js(&of_params)?, factors)?)
+pub fn scale_sweep(values: &[f32], of_shape: &JsValue, of_params: &JsValue, factors: &[f64]) -> Result<JsValue, Error> {
+    report(&analysis::scale_sweep(values, &shape(of_shape)?, &params_from_js(of_params)?, factors)?)
 }
 
 /// See [`analysis::compare_bit_widths`].
 #[wasm_bindgen(js_name = compareBitWidths)]
 pub fn compare_bit_widths(values: &Float32Array, mode: JsValue) -> Result<JsValue, Error> {
-    let tiles = |each: &mut dyn FnMut(&[f32]) -> crate::Result<()>| for_each_tile(values, each);
-    write(&analysis::compare_bit_widths_of(values.length() as usize, read("mode", mode)?, tiles)?)
+    report(&analysis::sensitivity::compare_bit_widths_tiles(reading(values), read("mode", mode)?)?)
 }
 
 /// See [`analysis::analyze_outlier_impact`].
 #[wasm_bindgen(js_name = analyzeOutlierImpact)]
 pub fn analyze_outlier_impact(values: &[f32], percentile: f64, bits: u8, mode: JsValue) -> Result<JsValue, Error> {
-    write(&analysis::analyze_outlier_impact(values, percentile, bits, read("mode", mode)?)?)
+    report(&analysis::analyze_outlier_impact(values, percentile, bits, read("mode", mode)?)?)
 }
 
 /// See [`analysis::find_outliers`].
 #[wasm_bindgen(js_name = findOutliers)]
 pub fn find_outliers(values: &[f32], sigmas: f64, limit: usize) -> Result<JsValue, Error> {
-    write(&analysis::find_outliers(values, sigmas, limit)?)
+    report(&analysis::find_outliers(values, sigmas, limit)?)
 }
 
 /// See [`analysis::worst_errors`].
 #[wasm_bindgen(js_name = worstErrors)]
 pub fn worst_errors(original: &[f32], decoded: &[f32], limit: usize) -> Result<JsValue, Error> {
-    write(&analysis::worst_errors(original, decoded, limit)?)
+    report(&analysis::worst_errors(original, decoded, limit)?)
 }
 
 /// See [`Histogram::of`].
 #[wasm_bindgen]
 pub fn histogram(values: &[f32], bins: usize) -> Result<JsValue, Error> {
-    write(&Histogram::of(values, bins)?)
+    report(&Histogram::of(values, bins)?)
 }
 
 /// See [`analysis::error_histogram`].
 #[wasm_bindgen(js_name = errorHistogram)]
 pub fn error_histogram(original: &[f32], decoded: &[f32], bins: usize) -> Result<JsValue, Error> {
-    write(&analysis::error_histogram(original, decoded, bins)?)
+    report(&analysis::error_histogram(original, decoded, bins)?)
 }

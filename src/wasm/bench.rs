@@ -1,12 +1,13 @@
 //! JavaScript bindings of `bench/`.
 
-use super::plain::{read, write};
-use super::tiles::{Array as _, fill};
+use super::arrays::{TypedArray as _, fill};
+use super::build::{Object, report};
+use super::read::{read, shape};
 use crate::analysis::Scheme;
 use crate::bench::digits::{self, Digits};
 use crate::bench::{self, QuantBenchmarkResult};
 use crate::error::Error;
-use js_sys::{Array, Float32Array, Function, Reflect, Uint8Array};
+use js_sys::{Array, Float32Array, Function};
 use wasm_bindgen::prelude::*;
 
 fn seed(seed: Option<f64>) -> Option<u64> {
@@ -96,10 +97,7 @@ pub fn generate_multi_channel_weights_into(
 }
 
 fn result_to_js(result: &QuantBenchmarkResult) -> Result<JsValue, Error> {
-    let object = write(result)?;
-    // Setting a property of a new object cannot fail.
-    let _ = Reflect::set(&object, &"qualityScore".into(), &result.quality_score().into());
-    Ok(object)
+    Ok(Object::of(result)?.value("qualityScore", result.quality_score()).done())
 }
 
 /// Wraps a JavaScript clock; if it fails, time stands still.
@@ -112,13 +110,12 @@ fn clock(now: &Function) -> impl FnMut() -> f64 + '_ {
 pub fn run_benchmark(
     name: &str,
     values: &[f32],
-    shape: &[u32],
+    of_shape: &JsValue,
     scheme: JsValue,
     now: &Function,
 ) -> Result<JsValue, Error> {
     let scheme: Scheme = read("scheme", scheme)?;
-    let shape: Vec<usize> = shape.iter().map(|&n| n as usize).collect();
-    result_to_js(&bench::run_benchmark(name, values, &shape, &scheme, &mut clock(now))?)
+    result_to_js(&bench::run_benchmark(name, values, &shape(of_shape)?, &scheme, &mut clock(now))?)
 }
 
 /// See [`bench::run_full_benchmark_suite`].
@@ -131,7 +128,7 @@ pub fn run_full_benchmark_suite(size: usize, with_seed: Option<f64>, now: &Funct
 /// See [`bench::compare_bit_width_degradation`].
 #[wasm_bindgen(js_name = compareBitWidthDegradation)]
 pub fn compare_bit_width_degradation(values: &[f32]) -> Result<JsValue, Error> {
-    write(&bench::compare_bit_width_degradation(values)?)
+    report(&bench::compare_bit_width_degradation(values)?)
 }
 
 /// See [`bench::accuracy_retention`].
@@ -143,19 +140,12 @@ pub fn accuracy_retention(original_metric: f64, quantized_metric: f64) -> Result
 /// See [`digits::calibration_methods`].
 #[wasm_bindgen(js_name = calibrationMethods)]
 pub fn calibration_methods() -> Result<JsValue, Error> {
-    write(&digits::calibration_methods())
+    report(&digits::calibration_methods())
 }
 
 /// Reads a file of digits to `{ images, labels }`. See [`Digits`].
 #[wasm_bindgen(js_name = readDigits)]
 pub fn read_digits(data: &[u8]) -> Result<JsValue, Error> {
     let digits = Digits::from_bytes(data)?;
-    let object = js_sys::Object::new();
-    for (name, value) in
-        [("images", Float32Array::from(digits.images()).into()), ("labels", Uint8Array::from(digits.labels()).into())]
-    {
-        let value: JsValue = value;
-        let _ = Reflect::set(&object, &name.into(), &value);
-    }
-    Ok(object.into())
+    Ok(Object::new().floats("images", digits.images()).bytes("labels", digits.labels()).done())
 }

@@ -1,8 +1,8 @@
 //! JavaScript bindings of `recipe/best_mix/`.
 
+use super::build::Object;
 use super::model::{ModelHeader, SharedMatrix, shared_matrix};
-use super::object::{Object, given};
-use super::plain;
+use super::read::read;
 use crate::container::imatrix::ImportanceMatrix;
 use crate::error::{Code, Error};
 use crate::recipe::{self, Analysis, Budget, FormatError, Mix, MixModel, Plan, Recipe, best_mix, experts_in_use};
@@ -25,7 +25,7 @@ impl Request {
     pub(super) fn read(
         (texts, numbers): (Vec<String>, &[f64]),
         target: (Option<f64>, f64),
-        recipe: &JsValue,
+        recipe: JsValue,
         imatrix: Option<SharedMatrix>,
     ) -> Result<Self, Error> {
         let (mut texts, mut numbers) = (texts.into_iter(), numbers.iter().copied());
@@ -43,7 +43,7 @@ impl Request {
             analysis.insert(name, formats);
         }
         let budget = target.0.map_or(Budget::BitsPerWeight(target.1), Budget::Size);
-        let recipe: Recipe = plain::read("recipe", given(recipe))?;
+        let recipe: Recipe = read("recipe", recipe)?;
         Ok(Request { analysis, budget, recipe, imatrix: shared_matrix(imatrix)? })
     }
 
@@ -74,7 +74,7 @@ impl ModelHeader {
         imatrix: Option<SharedMatrix>,
     ) -> Result<JsValue, Error> {
         let target = (target_size, target_bpw);
-        let request = Request::read((texts, numbers), target, &recipe, imatrix)?;
+        let request = Request::read((texts, numbers), target, recipe, imatrix)?;
         let names = self.header.tensors().iter().map(|tensor| (tensor.offset, tensor.name.to_string())).collect();
         let plan = |recipe: &Recipe| recipe::plan(&self.header, recipe, request.imatrix.as_deref());
         request.run(&plan, names, self.header.alignment(), experts_in_use(&self.header))

@@ -1,10 +1,10 @@
 //! JavaScript bindings of `block_tensor.rs`.
 
-use super::fields::{fill_bytes, fill_floats};
+use super::arrays::fill;
 use crate::block_tensor::{BlockTensor, GGUFQuantType};
 use crate::error::{Code, Error};
 use crate::format::{self, BlockEncoder};
-use js_sys::{Float32Array, Uint8Array};
+use js_sys::Float32Array;
 use wasm_bindgen::prelude::*;
 
 /// Selects one of the two formats by name.
@@ -34,12 +34,6 @@ pub fn blocks_quantize(values: &[f32], name: &str) -> Result<Vec<u8>, Error> {
     by_name(name, || encode::<format::Q4_0>(values), || encode::<format::Q8_0>(values))
 }
 
-/// See [`BlockTensor::quantize_into`].
-#[wasm_bindgen(js_name = blocksQuantizeInto)]
-pub fn blocks_quantize_into(values: &[f32], name: &str, out: &Uint8Array) -> Result<(), Error> {
-    fill_bytes("the output of blocks", out, &blocks_quantize(values, name)?)
-}
-
 /// See [`BlockTensor::from_bytes`] and [`BlockTensor::dequantize`].
 #[wasm_bindgen(js_name = blocksDequantize)]
 pub fn blocks_dequantize(bytes: &[u8], length: usize, name: &str) -> Result<Vec<f32>, Error> {
@@ -49,5 +43,9 @@ pub fn blocks_dequantize(bytes: &[u8], length: usize, name: &str) -> Result<Vec<
 /// See [`BlockTensor::dequantize_into`].
 #[wasm_bindgen(js_name = blocksDequantizeInto)]
 pub fn blocks_dequantize_into(bytes: &[u8], length: usize, name: &str, out: &Float32Array) -> Result<(), Error> {
-    fill_floats("the output of weights", out, &blocks_dequantize(bytes, length, name)?)
+    let weights = blocks_dequantize(bytes, length, name)?;
+    fill("the output of weights", out, weights.len(), |out| {
+        out.copy_from_slice(&weights);
+        Ok(())
+    })
 }

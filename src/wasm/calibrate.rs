@@ -1,8 +1,9 @@
 //! JavaScript bindings of `calibrate/`.
 
-use super::plain::{read, write};
-use super::tiles::for_each_tile;
-use crate::affine::{GroupRanges, QuantGranularity, QuantMode, QuantRange, QuantScheme, SymmetricRule};
+use super::arrays::reading;
+use super::build::report;
+use super::read::read;
+use crate::affine::{QuantMode, QuantRange, QuantScheme, SymmetricRule};
 use crate::calibrate::{self, CalibrationMethod, CalibratorOptions, MinMax, NonFinite};
 use crate::error::Error;
 use crate::validation;
@@ -54,7 +55,7 @@ impl Calibrator {
     }
 
     pub fn compute(&self) -> Result<JsValue, Error> {
-        write(&self.0.compute()?)
+        report(&self.0.compute()?)
     }
 
     #[wasm_bindgen(js_name = numBatches)]
@@ -68,11 +69,11 @@ impl Calibrator {
     }
 
     pub fn method(&self) -> Result<JsValue, Error> {
-        write(self.0.method())
+        report(self.0.method())
     }
 
     pub fn extent(&self) -> Result<JsValue, Error> {
-        write::<Option<MinMax>>(&self.0.observed())
+        report::<Option<MinMax>>(&self.0.observed())
     }
 
     pub fn reset(&mut self) {
@@ -104,19 +105,13 @@ impl Calibrator {
 /// See [`calibrate::calibrate_min_max`].
 #[wasm_bindgen(js_name = calibrateMinMax)]
 pub fn calibrate_min_max(values: &Float32Array, bits: u8, mode: JsValue) -> Result<JsValue, Error> {
-    let mut calibrator = calibrate::Calibrator::min_max(bits, read("mode", mode)?)?;
-    if values.length() > 0 {
-        let mut ranges = GroupRanges::new(QuantGranularity::PerTensor.layout(&[values.length() as usize])?);
-        for_each_tile(values, |values| ranges.add(values))?;
-        ranges.for_each(|_, min, max| calibrator.observe_min_max(MinMax { min, max }))?;
-    }
-    write(&calibrator.compute()?)
+    report(&calibrate::calibrator::min_max_tiles(reading(values), bits, read("mode", mode)?)?)
 }
 
 /// See [`calibrate::calibrate_percentile`].
 #[wasm_bindgen(js_name = calibratePercentile)]
 pub fn calibrate_percentile(values: &[f32], bits: u8, mode: JsValue, lower: f64, upper: f64) -> Result<JsValue, Error> {
-    write(&calibrate::calibrate_percentile(values, bits, read("mode", mode)?, lower, upper)?)
+    report(&calibrate::calibrate_percentile(values, bits, read("mode", mode)?, lower, upper)?)
 }
 
 /// See [`calibrate::percentile`].

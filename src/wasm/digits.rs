@@ -1,6 +1,7 @@
 //! JavaScript bindings of `bench/digits/`.
 
-use super::plain::{read, write};
+use super::build::report;
+use super::read::read;
 use crate::bench::digits::{self, Digits};
 use crate::error::Error;
 use wasm_bindgen::prelude::*;
@@ -23,14 +24,14 @@ impl AccuracyBenchmark {
     }
 
     pub fn ptq(&self, bits: u8, method: JsValue) -> Result<JsValue, Error> {
-        write(&self.0.ptq(bits, read("method", method)?)?)
+        report(&self.0.ptq(bits, read("method", method)?)?)
     }
 
     pub fn qat(&self, bits: u8) -> Result<JsValue, Error> {
-        write(&self.0.qat(bits)?)
+        report(&self.0.qat(bits)?)
     }
 
     pub fn report(&self) -> Result<JsValue, Error> {
-        write(&self.0.report()?)
+        report(&self.0.report()?)
     }
 }

@@ -1,10 +1,10 @@
 //! JavaScript bindings of `format/`.
 
-use super::tiles::{Array as _, Input, Output, map_blocks, tiles_of};
+use super::arrays::{TypedArray as _, reading, writing};
+use super::build::report;
 use crate::allocation;
 use crate::error::Error;
 use crate::format::{self, Codec};
-use crate::validation;
 use js_sys::{Float32Array, Uint8Array};
 use serde::Serialize;
 use wasm_bindgen::prelude::*;
@@ -37,9 +37,15 @@ impl From<&Codec> for FormatInfo {
 
 /// All formats: `[{ name, id, weights, bytes, bitsPerWeight, canEncode, needsImportance }]`.
 #[wasm_bindgen]
-pub fn formats() -> Result<JsValue, JsValue> {
+pub fn formats() -> Result<JsValue, Error> {
     let table: Vec<FormatInfo> = format::formats().iter().map(Into::into).collect();
-    Ok(serde_wasm_bindgen::to_value(&table)?)
+    report(&table)
+}
+
+/// See [`format::bits_per_weight`].
+#[wasm_bindgen(js_name = bitsPerWeight)]
+pub fn bits_per_weight(bytes: f64, weights: f64) -> f64 {
+    format::bits_per_weight(bytes as u64, weights as u64)
 }
 
 /// See [`format::quantize`].
@@ -63,37 +69,9 @@ pub fn quantize_into(
     importance: Option<Box<[f32]>>,
     out: &Uint8Array,
 ) -> Result<(), Error> {
-    let codec = Codec::by_name(format)?;
-    let importance = importance.as_deref();
-    let mut bytes = allocation::zeros(out.length() as usize)?;
-    if encode_tiles(codec, weights, row_length, importance, &mut bytes).is_err() {
-        // Encode again as a whole for the right error: its index counts from the first weight, and a NaN takes
-        // precedence over weights that cannot be represented.
-        let mut whole = allocation::zeros(weights.len())?;
-        weights.copy_to(&mut whole);
-        codec.encode_rows(&whole, row_length, importance, &mut bytes)?;
-    }
+    let mut bytes = allocation::zeros(out.len())?;
+    Codec::by_name(format)?.encode_tiles(reading(weights), row_length, importance.as_deref(), &mut bytes)?;
     out.copy_from(&bytes);
-    Ok(())
-}
-
-/// [`Codec::encode_rows`] in tiles that stay in the CPU cache.
-fn encode_tiles(
-    codec: &Codec,
-    weights: &Float32Array,
-    row_length: usize,
-    importance: Option<&[f32]>,
-    mut out: &mut [u8],
-) -> Result<(), Error> {
-    validation::length("the output", out.len(), codec.encoded_len(weights.len(), row_length)?)?;
-    let (blocks, mut input) = (weights.len() / codec.weights, Input::new(weights));
-    // With importance a row is one unit; without it a block is.
-    let row = importance.map(|_| row_length / codec.weights);
-    for tile in tiles_of(blocks, codec.weights, row.unwrap_or(1)) {
-        let part = out.split_off_mut(..tile.len() * codec.bytes).unwrap_or_default();
-        let weights = input.read(tile.start * codec.weights..tile.end * codec.weights);
-        codec.encode_rows(weights, if row.is_some() { row_length } else { weights.len() }, importance, part)?;
-    }
     Ok(())
 }
 
@@ -106,9 +84,7 @@ pub fn dequantize(bytes: &[u8], format: &str) -> Result<Vec<f32>, Error> {
 /// See [`format::dequantize_into`]. `out` is the caller's memory, and written once.
 #[wasm_bindgen(js_name = dequantizeInto)]
 pub fn dequantize_into(bytes: &Uint8Array, format: &str, out: &Float32Array) -> Result<(), Error> {
-    let codec = Codec::by_name(format)?;
-    let out = Output::new("the output", out, codec.decoded_len(bytes.length() as usize)?)?;
-    map_blocks(bytes, out, [codec.bytes, codec.weights], |bytes, weights| codec.decode(bytes, weights))
+    Codec::by_name(format)?.decode_tiles(reading(bytes), writing(out, &[bytes.memory()]))
 }
 
 /// See [`format::validate`].

@@ -2,8 +2,7 @@
 
 use super::best_mix::Request;
 use super::model::{ModelPlanner, SharedMatrix, named, shared_matrix};
-use super::object::given;
-use super::plain;
+use super::read::read;
 use crate::container::gguf::DEFAULT_ALIGNMENT;
 use crate::container::imatrix::ImportanceMatrix;
 use crate::convert::{ImportAssembler, ImportSpec, Imported};
@@ -33,7 +32,7 @@ impl ImportedModel {
     /// The serialized imports that the plan of a recipe needs and that are missing; if `mix`, those of a best mix, which
     /// plans several presets. Imports that are not needed are dropped.
     pub fn wanted(&mut self, recipe: JsValue, importance: bool, mix: bool) -> Result<Vec<Uint8Array>, Error> {
-        let recipe: Recipe = plain::read("recipe", given(&recipe))?;
+        let recipe: Recipe = read("recipe", recipe)?;
         let mut wanted = Vec::new();
         let names: Vec<&str> = if mix { presets().map(|preset| preset.name).collect() } else { vec![&recipe.preset] };
         for preset in names {
@@ -71,7 +70,7 @@ impl ImportedModel {
         imatrix: Option<SharedMatrix>,
         #[wasm_bindgen(js_name = imatrixName)] imatrix_name: Option<String>,
     ) -> Result<ModelPlanner, Error> {
-        let recipe: Recipe = plain::read("recipe", given(&recipe))?;
+        let recipe: Recipe = read("recipe", recipe)?;
         let imatrix = shared_matrix(imatrix)?;
         let planner = self.planner_of(&named(&recipe, imatrix_name), imatrix.as_deref())?;
         Ok(ModelPlanner { planner, recipe })
@@ -93,7 +92,7 @@ impl ImportedModel {
         offsets: &[f64],
     ) -> Result<JsValue, Error> {
         let target = (target_size, target_bpw);
-        let request = Request::read((texts, numbers), target, &recipe, imatrix)?;
+        let request = Request::read((texts, numbers), target, recipe, imatrix)?;
         let names = names.into_iter().zip(offsets).map(|(name, offset)| (*offset as u64, name)).collect();
         let plan = |recipe: &Recipe| self.planner_of(recipe, request.imatrix.as_deref())?.run();
         request.run(&plan, names, DEFAULT_ALIGNMENT, f64::INFINITY)

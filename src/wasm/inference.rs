@@ -1,7 +1,6 @@
 //! JavaScript bindings of `inference/`: models that are run. JavaScript reads the bytes that a run asks for.
 
-use super::object::Object;
-use super::plain;
+use super::build::{Object, report};
 use crate::container::gguf::HeaderAssembler;
 use crate::error::{Code, Error};
 use crate::inference::{LanguageModel, Run, RunOptions};
@@ -132,8 +131,8 @@ impl ModelRun {
     /// [`DivergenceReport`](crate::inference::DivergenceReport).
     pub fn report(&self) -> Result<JsValue, Error> {
         match (self.0.perplexity_so_far(), self.0.divergence_so_far()) {
-            (Some(perplexity), _) => plain::write(&perplexity.report().ok_or_else(nothing)?),
-            (_, Some(divergence)) => plain::write(&divergence.report().ok_or_else(nothing)?),
+            (Some(perplexity), _) => report(&perplexity.report().ok_or_else(nothing)?),
+            (_, Some(divergence)) => report(&divergence.report().ok_or_else(nothing)?),
             _ => Err(nothing()),
         }
     }

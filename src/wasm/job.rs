@@ -2,13 +2,11 @@
 //! `task.rs`. The bytes of results stay in JavaScript's memory; only what is hashed passes through the engine,
 //! piece by piece.
 
-use super::columns::Columns;
-use super::figures::figures_of;
+use super::arrays::reading;
+use super::build::{Columns, Object, figures_of};
 use super::model::ModelPlan;
-use super::object::Object;
-use super::pieces::{PIECE, each_piece};
 use crate::error::Error;
-use crate::hash::Hasher;
+use crate::hash::{self, Hasher};
 use crate::job::{
     Buffer, ByteRange, Done, ErrorFigures, Findings, Finished, Identifier, Identity, Job, JobOptions, JournalReader,
     Next, Read, Task,
@@ -65,9 +63,7 @@ impl Buffer for Kept {
                 Sha256::Engine(hasher) => own.push(hasher),
             }
         }
-        if !own.is_empty() {
-            each_piece(&self.0, PIECE, |piece| own.iter_mut().for_each(|hasher| hasher.update(piece)));
-        }
+        hash::update_all(&mut own, reading(&self.0));
     }
 
     fn hex(hash: Sha256) -> String {
@@ -172,7 +168,7 @@ impl ModelJob {
         let passes = task.pass().is_ok_and(|pass| pass.is_some());
         let object = Object::new().number("id", task.id).value("tensor", task.tensor.as_str()).value("output", output);
         let object = object.value("passes", passes);
-        object.value("ranges", ranges(&range)).value("task", Uint8Array::from(task.to_bytes().as_slice())).done()
+        object.value("ranges", ranges(&range)).bytes("task", &task.to_bytes()).done()
     }
 
     /// See [`Job::complete`]; returns `{ writes: [{ offset, bytes }], entry }`.

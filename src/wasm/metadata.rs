@@ -1,8 +1,8 @@
 //! Metadata for JavaScript: small values at once, large ones on demand. A large vocabulary or text exists once, in the
 //! header, and only the parts that are read become JavaScript values.
 
+use super::build::{Object, integer};
 use super::model::ModelHeader;
-use super::object::{Object, integer};
 use crate::container::gguf::{Array, Cursor, KeyValue, Value, ValueType};
 use crate::error::{Code, Error};
 use js_sys::Float64Array;

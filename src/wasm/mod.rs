@@ -1,5 +1,6 @@
 //! The JavaScript bindings. They mirror the folders of the crate and contain no logic: typed arrays and plain objects
-//! in, typed arrays and plain objects out, and every error with its code.
+//! in, typed arrays and plain objects out, and every error with its code. `read` reads arguments, `build` builds results,
+//! and `arrays` lets the crate's tile loops run over typed arrays.
 //!
 //! The package has several WebAssembly modules, so that a page downloads only what it uses. Each is this crate with one
 //! of these features:
@@ -15,29 +16,11 @@
 // The helpers serve all modules, and none uses all of them.
 #![allow(dead_code)]
 
-mod columns;
+mod arrays;
+mod build;
 mod error;
 mod instance;
-mod object;
-
-#[cfg(any(
-    feature = "bindings",
-    feature = "bindings-model",
-    feature = "bindings-bench",
-    feature = "bindings-inference"
-))]
-mod fields;
-#[cfg(any(feature = "bindings", feature = "bindings-model"))]
-mod figures;
-#[cfg(any(feature = "bindings", feature = "bindings-model"))]
-mod pieces;
-#[cfg(any(
-    feature = "bindings",
-    feature = "bindings-model",
-    feature = "bindings-bench",
-    feature = "bindings-inference"
-))]
-mod plain;
+mod read;
 
 #[cfg(feature = "bindings")]
 mod affine;
@@ -58,9 +41,9 @@ mod nf4;
 #[cfg(feature = "bindings")]
 mod qat;
 #[cfg(feature = "bindings")]
-mod task;
+mod stored;
 #[cfg(feature = "bindings")]
-mod tiles;
+mod task;
 
 #[cfg(feature = "bindings-model")]
 mod best_mix;

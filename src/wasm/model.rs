@@ -1,10 +1,10 @@
 //! JavaScript bindings of `container/` and `recipe/`: open a model and plan its conversion.
 
-use super::columns::Columns;
-use super::object::{Object, count, given, integer};
+use super::build::{Columns, Object, integer};
+use super::read::{append, count, read, wrong};
 use crate::container::gguf::{self, Cursor, Header};
 use crate::container::imatrix;
-use crate::error::{Code, Error};
+use crate::error::Error;
 use crate::recipe::{self, Plan, Planner, Recipe};
 use std::cell::Cell;
 use std::rc::Rc;
@@ -39,7 +39,7 @@ impl HeaderParser {
     /// A parser for a file of `file_size` bytes.
     #[wasm_bindgen(constructor)]
     pub fn new(#[wasm_bindgen(js_name = fileSize)] file_size: f64) -> Result<HeaderParser, Error> {
-        Ok(HeaderParser { bytes: Vec::new(), parser: gguf::Parser::new(count(file_size, "fileSize")?) })
+        Ok(HeaderParser { bytes: Vec::new(), parser: gguf::Parser::new(count("fileSize", file_size)?) })
     }
 
     /// Makes room for the next `length` bytes of the file, so that adding them copies none of the earlier ones.
@@ -49,9 +49,7 @@ impl HeaderParser {
 
     /// Adds the next bytes of the file.
     pub fn add(&mut self, bytes: &js_sys::Uint8Array) {
-        let start = self.bytes.len();
-        self.bytes.resize(start.saturating_add(bytes.length() as usize), 0);
-        bytes.copy_to(self.bytes.get_mut(start..).unwrap_or_default());
+        append(&mut self.bytes, bytes);
     }
 
     /// Reads the metadata or at most `most` tensors. Returns the header, or the number of bytes from the start of the file
@@ -147,8 +145,7 @@ impl ModelHeader {
         imatrix: Option<SharedMatrix>,
         #[wasm_bindgen(js_name = imatrixName)] imatrix_name: Option<String>,
     ) -> Result<ModelPlanner, Error> {
-        let recipe: Recipe = serde_wasm_bindgen::from_value(given(&recipe))
-            .map_err(|error| Error::new(Code::ARGUMENT, format!("the recipe is invalid: {error}")))?;
+        let recipe: Recipe = read("recipe", recipe)?;
         let imatrix = shared_matrix(imatrix)?;
         let header = Arc::clone(&self.header);
         let planner = Planner::new(header, &named(&recipe, imatrix_name), imatrix.as_deref())?;
@@ -218,20 +215,12 @@ impl ImportanceMatrix {
     pub fn get(&self, name: &str) -> Option<Vec<f32>> {
         self.0.get(name).map(|entry| entry.values.clone())
     }
-
-    /// See [`imatrix::ImportanceMatrix::of_tensor`].
-    #[wasm_bindgen(js_name = ofTensor)]
-    pub fn of_tensor(&self, name: &str, shape: &[f64]) -> Result<Option<Vec<f32>>, Error> {
-        let shape = shape.iter().map(|n| count(*n, "shape")).collect::<Result<Vec<u64>, Error>>()?;
-        let named = |error: Error| error.within(&format!("tensor '{name}'")).with("tensor", name);
-        Ok(self.0.of_tensor(name, &shape).map_err(named)?.map(|entry| entry.values.clone()))
-    }
 }
 
 /// The matrix in an optional argument.
 pub(super) fn shared_matrix(imatrix: Option<SharedMatrix>) -> Result<Option<Rc<imatrix::ImportanceMatrix>>, Error> {
     let shared = imatrix.map(|imatrix| imatrix.share()).transpose();
-    let shared = shared.map_err(|_| Error::new(Code::ARGUMENT, "imatrix must be an ImportanceMatrix"))?;
+    let shared = shared.map_err(|_| wrong("imatrix", "an ImportanceMatrix"))?;
     Ok(shared.map(|matrix| Rc::clone(&matrix.0)))
 }
 
@@ -274,8 +263,7 @@ impl ModelPlan {
         let shards = self.plan.shards.iter();
         shards
             .map(|shard| {
-                let header = js_sys::Uint8Array::from(shard.header.as_slice());
-                let object = Object::new().value("header", header);
+                let object = Object::new().bytes("header", &shard.header);
                 object.number("offset", shard.offset).number("size", shard.size).done()
             })
             .collect()

@@ -1,20 +1,18 @@
 //! JavaScript bindings of `job/analysis/`.
 
-use super::columns::Columns;
-use super::figures::figures_of;
+use super::build::{Columns, Object, figures_of, report};
 use super::model::{SharedMatrix, shared_matrix};
-use super::object::{Object, count};
-use super::plain::write;
+use super::read::count;
 use crate::container::gguf::TensorType;
 use crate::error::{Code, Error};
 use crate::job::{Analysis, AnalysisOptions, AnalyzedTensor, DEFAULT_SAMPLE, Histograms, Measured, NextStep};
-use js_sys::{Array, Uint8Array};
+use js_sys::Array;
 use wasm_bindgen::prelude::*;
 
 /// Reads tensors: names and types, and for each the length of its shape, the shape, offset, bytes and rows per head.
 fn tensors_of(texts: Vec<String>, numbers: &[f64]) -> Result<Vec<AnalyzedTensor>, Error> {
     let mut numbers = numbers.iter();
-    let mut next = || count(numbers.next().copied().unwrap_or(f64::NAN), "numbers");
+    let mut next = || count("numbers", numbers.next().copied().unwrap_or(f64::NAN));
     let (names, []) = texts.as_chunks() else {
         return Err(Error::new(Code::LENGTH, "a tensor has a name and a type"));
     };
@@ -31,7 +29,7 @@ fn sample_of(sample: Option<f64>) -> Result<Option<u64>, Error> {
     match sample {
         None => Ok(Some(DEFAULT_SAMPLE)),
         Some(f64::INFINITY) => Ok(None),
-        Some(sample) => count(sample, "sample").map(Some),
+        Some(sample) => count("sample", sample).map(Some),
     }
 }
 
@@ -45,8 +43,7 @@ fn next_to_js(next: NextStep) -> JsValue {
     let range =
         |(offset, length): &(u64, u64)| Object::new().number("offset", *offset).number("length", *length).done();
     let ranges: Array = step.ranges.iter().map(range).collect();
-    let measure = Uint8Array::from(step.measure.to_bytes().as_slice());
-    Object::new().number("id", step.id).value("ranges", ranges).value("measure", measure).done()
+    Object::new().number("id", step.id).value("ranges", ranges).bytes("measure", &step.measure.to_bytes()).done()
 }
 
 /// See [`Analysis`].
@@ -171,8 +168,8 @@ impl HistogramsJob {
     /// See [`Histograms::finish`]; returns `{ sampled, weights, errors }`.
     pub fn finish(self) -> Result<JsValue, Error> {
         let found = self.0.finish()?;
-        let errors = found.errors.as_ref().map_or(Ok(JsValue::UNDEFINED), write)?;
-        let object = Object::new().number("sampled", found.sampled).value("weights", write(&found.weights)?);
+        let errors = found.errors.as_ref().map_or(Ok(JsValue::UNDEFINED), report)?;
+        let object = Object::new().number("sampled", found.sampled).report("weights", &found.weights)?;
         Ok(object.value("errors", errors).done())
     }
 }

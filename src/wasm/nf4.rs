@@ -1,7 +1,8 @@
 //! JavaScript bindings of `nf4/`.
 
-use super::fields::{Fields, bytes, counts, floats, object};
-use super::tiles::{Array as _, Input, Output, TILE, tiles};
+use super::arrays::{TypedArray as _, reading, writing};
+use super::build::Object;
+use super::read::{Fields, shape};
 use crate::error::{Code, Error};
 use crate::nf4::{
     self, DataType4Bit, DoubleQuantized4Bit, Quantize4BitOptions, Quantized4Bit, StateDtype, StateTensor, Tensor4Bit,
@@ -17,44 +18,38 @@ fn options(data_type: &str, block_size: usize) -> Result<Quantize4BitOptions, Er
     Ok(Quantize4BitOptions { data_type, block_size })
 }
 
+/// The fields of both kinds of tensors.
+fn common(codes: &[u8], len: usize, block_size: usize, data_type: DataType4Bit) -> Object {
+    let object = Object::new().bytes("codes", codes).value("length", len).value("blockSize", block_size);
+    object.value("dataType", data_type.name())
+}
+
 fn single_to_js(tensor: &Quantized4Bit) -> JsValue {
-    object(&[
-        ("codes", bytes(&tensor.codes)),
-        ("absmax", floats(&tensor.absmax)),
-        ("length", tensor.len.into()),
-        ("blockSize", tensor.block_size.into()),
-        ("dataType", tensor.data_type.name().into()),
-    ])
+    common(&tensor.codes, tensor.len, tensor.block_size, tensor.data_type).floats("absmax", &tensor.absmax).done()
 }
 
 fn single_from_js(value: &JsValue) -> Result<Quantized4Bit, Error> {
     let fields = Fields(value);
-    let Quantize4BitOptions { data_type, block_size } = options(&fields.text("dataType")?, fields.count("blockSize")?)?;
+    let Quantize4BitOptions { data_type, block_size } = options(&fields.text("dataType")?, fields.size("blockSize")?)?;
     let (codes, absmax) = (fields.bytes("codes")?, fields.floats("absmax")?);
-    Ok(Quantized4Bit { codes, absmax, len: fields.count("length")?, block_size, data_type })
+    Ok(Quantized4Bit { codes, absmax, len: fields.size("length")?, block_size, data_type })
 }
 
 fn double_to_js(tensor: &DoubleQuantized4Bit) -> JsValue {
-    object(&[
-        ("codes", bytes(&tensor.codes)),
-        ("absmaxCodes", bytes(&tensor.absmax_codes)),
-        ("nestedAbsmax", floats(&tensor.nested_absmax)),
-        ("offset", tensor.offset.into()),
-        ("length", tensor.len.into()),
-        ("blockSize", tensor.block_size.into()),
-        ("dataType", tensor.data_type.name().into()),
-    ])
+    let object = common(&tensor.codes, tensor.len, tensor.block_size, tensor.data_type);
+    let object = object.bytes("absmaxCodes", &tensor.absmax_codes).floats("nestedAbsmax", &tensor.nested_absmax);
+    object.value("offset", tensor.offset).done()
 }
 
 fn double_from_js(value: &JsValue) -> Result<DoubleQuantized4Bit, Error> {
     let fields = Fields(value);
-    let Quantize4BitOptions { data_type, block_size } = options(&fields.text("dataType")?, fields.count("blockSize")?)?;
+    let Quantize4BitOptions { data_type, block_size } = options(&fields.text("dataType")?, fields.size("blockSize")?)?;
     Ok(DoubleQuantized4Bit {
         codes: fields.bytes("codes")?,
         absmax_codes: fields.bytes("absmaxCodes")?,
         nested_absmax: fields.floats("nestedAbsmax")?,
         offset: fields.number("offset")? as f32,
-        len: fields.count("length")?,
+        len: fields.size("length")?,
         block_size,
         data_type,
     })
@@ -75,41 +70,9 @@ pub fn quantize_4bit_into(
     codes: &Uint8Array,
     absmax: &Float32Array,
 ) -> Result<(), Error> {
-    let options = options(data_type, block_size)?;
-    let len = values.len();
-    let mut absmax = Output::new("the output of absmax", absmax, options.blocks(len)?)?;
-    let mut codes = Output::new("the output of codes", codes, options.codes_len(len))?;
-    let mut input = Input::new(values);
-    let apart = absmax.is_apart(values) && codes.is_apart(values);
-    for range in tiles(len, apart) {
-        let values = input.read(range.clone());
-        let blocks = range.start / block_size..range.end.div_ceil(block_size);
-        absmax.write(blocks, |absmax| {
-            codes.write(range.start / 2..range.end.div_ceil(2), |codes| {
-                nf4::quantize_blocks(values, range.start, &options, codes, absmax)
-            })
-        })?;
-    }
-    Ok(())
-}
-
-/// Decodes checked codes and absmax values.
-fn decode_into(
-    codes: &[u8],
-    absmax: &[f32],
-    options: &Quantize4BitOptions,
-    len: usize,
-    out: &Float32Array,
-) -> Result<(), Error> {
-    let mut out = Output::new("the output of weights", out, len)?;
-    let parts = codes.chunks(TILE / 2).zip(absmax.chunks(TILE / options.block_size));
-    for (range, (codes, absmax)) in tiles(len, true).zip(parts) {
-        out.write(range, |out| {
-            nf4::decode_blocks(codes, absmax, options, out);
-            Ok(())
-        })?;
-    }
-    Ok(())
+    let inputs = [values.memory()];
+    let (codes, absmax) = (writing(codes, &inputs), writing(absmax, &inputs));
+    nf4::single::quantize_tiles(reading(values), &options(data_type, block_size)?, codes, absmax)
 }
 
 /// See [`nf4::dequantize_4bit`].
@@ -121,9 +84,7 @@ pub fn dequantize_4bit(tensor: &JsValue) -> Result<Vec<f32>, Error> {
 /// See [`nf4::dequantize_4bit_into`].
 #[wasm_bindgen(js_name = dequantize4bitInto)]
 pub fn dequantize_4bit_into(tensor: &JsValue, out: &Float32Array) -> Result<(), Error> {
-    let tensor = single_from_js(tensor)?;
-    tensor.check()?;
-    decode_into(&tensor.codes, &tensor.absmax, &tensor.options(), tensor.len, out)
+    nf4::single::dequantize_tiles(&single_from_js(tensor)?, writing(out, &[]))
 }
 
 /// See [`nf4::quantize_4bit_double`].
@@ -147,8 +108,7 @@ pub fn dequantize_4bit_double(tensor: &JsValue) -> Result<Vec<f32>, Error> {
 /// See [`nf4::dequantize_4bit_double_into`].
 #[wasm_bindgen(js_name = dequantize4bitDoubleInto)]
 pub fn dequantize_4bit_double_into(tensor: &JsValue, out: &Float32Array) -> Result<(), Error> {
-    let tensor = double_from_js(tensor)?;
-    decode_into(&tensor.codes, &tensor.absmax()?, &tensor.options(), tensor.len, out)
+    nf4::double::dequantize_tiles(&double_from_js(tensor)?, writing(out, &[]))
 }
 
 /// See [`DoubleQuantized4Bit::from_single`].
@@ -163,25 +123,24 @@ pub fn single_quantized(tensor: &JsValue) -> Result<JsValue, Error> {
     double_from_js(tensor)?.to_single().map(|tensor| single_to_js(&tensor))
 }
 
+fn size(bytes: usize, ratio: Option<f64>) -> Object {
+    Object::new().value("memoryBytes", bytes).value("compressionRatio", ratio)
+}
+
 /// `{ memoryBytes, compressionRatio }` of a tensor without double quantization; the ratio is `undefined` for an empty
 /// tensor.
 #[wasm_bindgen(js_name = size4bit)]
 pub fn size_4bit(tensor: &JsValue) -> Result<JsValue, Error> {
     let tensor = single_from_js(tensor)?;
-    let ratio = tensor.compression_ratio().map_or(JsValue::UNDEFINED, JsValue::from);
-    Ok(object(&[("memoryBytes", tensor.memory_bytes().into()), ("compressionRatio", ratio)]))
+    Ok(size(tensor.memory_bytes(), tensor.compression_ratio().ok()).done())
 }
 
 /// `{ memoryBytes, compressionRatio, savings }` of a tensor with double quantization.
 #[wasm_bindgen(js_name = size4bitDouble)]
 pub fn size_4bit_double(tensor: &JsValue) -> Result<JsValue, Error> {
     let tensor = double_from_js(tensor)?;
-    let ratio = tensor.compression_ratio().map_or(JsValue::UNDEFINED, JsValue::from);
-    Ok(object(&[
-        ("memoryBytes", tensor.memory_bytes().into()),
-        ("compressionRatio", ratio),
-        ("savings", (tensor.double_quant_savings() as f64).into()),
-    ]))
+    let size = size(tensor.memory_bytes(), tensor.compression_ratio().ok());
+    Ok(size.value("savings", tensor.double_quant_savings() as f64).done())
 }
 
 /// See [`Quantized4Bit::to_bytes`].
@@ -212,20 +171,16 @@ pub fn double_quantized_4bit_from_bytes(bytes: &[u8]) -> Result<JsValue, Error> 
 
 /// See [`Quantized4Bit::to_state_dict`]; `tensor` may have double quantization or not.
 #[wasm_bindgen(js_name = toStateDict)]
-pub fn to_state_dict(tensor: &JsValue, name: &str, shape: &JsValue, dtype: &str) -> Result<Array, Error> {
-    let shape = Fields(&object(&[("shape", shape.clone())])).counts("shape")?;
+pub fn to_state_dict(tensor: &JsValue, name: &str, of_shape: &JsValue, dtype: &str) -> Result<Array, Error> {
+    let shape = shape(of_shape)?;
     let tensors = if Fields(tensor).get("absmaxCodes").is_undefined() {
         single_from_js(tensor)?.to_state_dict(name, &shape, dtype)?
     } else {
         double_from_js(tensor)?.to_state_dict(name, &shape, dtype)?
     };
     let to_js = |tensor: StateTensor| {
-        object(&[
-            ("name", tensor.name.into()),
-            ("dtype", tensor.dtype.name().into()),
-            ("shape", counts(&tensor.shape)),
-            ("data", bytes(&tensor.data)),
-        ])
+        let object = Object::new().value("name", tensor.name).value("dtype", tensor.dtype.name());
+        object.sizes("shape", &tensor.shape).bytes("data", &tensor.data).done()
     };
     Ok(tensors.into_iter().map(to_js).collect())
 }
@@ -241,7 +196,7 @@ pub fn from_state_dict(tensors: &Array, name: &str) -> Result<JsValue, Error> {
             Ok(StateTensor {
                 name: fields.text("name")?,
                 dtype,
-                shape: fields.counts("shape")?,
+                shape: fields.sizes("shape")?,
                 data: fields.bytes("data")?,
             })
         };
@@ -254,37 +209,11 @@ pub fn from_state_dict(tensors: &Array, name: &str) -> Result<JsValue, Error> {
         Tensor4Bit::Single(tensor) => single_to_js(tensor),
         Tensor4Bit::Double(tensor) => double_to_js(tensor),
     };
-    Ok(object(&[("tensor", tensor), ("shape", counts(&loaded.shape)), ("dtype", loaded.dtype.into())]))
+    Ok(Object::new().value("tensor", tensor).sizes("shape", &loaded.shape).value("dtype", loaded.dtype).done())
 }
 
 /// The sixteen values of a 4-bit data type.
 #[wasm_bindgen(js_name = table4bit)]
 pub fn table_4bit(data_type: &str) -> Result<Vec<f32>, Error> {
     Ok(options(data_type, nf4::BLOCK_SIZE)?.data_type.table().to_vec())
-}
-
-/// See [`nf4::double_absmax`]; returns `{ codes, nestedAbsmax, nestedMap, offset }`.
-#[wasm_bindgen(js_name = doubleAbsmax)]
-pub fn double_absmax(absmax: Vec<f32>) -> Result<JsValue, Error> {
-    let (codes, nested, offset) = nf4::double_absmax(absmax)?;
-    Ok(object(&[
-        ("codes", bytes(&codes)),
-        ("nestedAbsmax", floats(&nested)),
-        ("nestedMap", floats(&*nf4::DYNAMIC_MAP)),
-        ("offset", offset.into()),
-    ]))
-}
-
-/// See [`nf4::state_json`].
-#[wasm_bindgen(js_name = fourBitState)]
-pub fn four_bit_state(
-    data_type: &str,
-    block_size: usize,
-    dtype: &str,
-    shape: &[u32],
-    #[wasm_bindgen(js_name = nestedOffset)] nested_offset: Option<f32>,
-) -> Result<String, Error> {
-    let options = options(data_type, block_size)?;
-    let shape: Vec<usize> = shape.iter().map(|n| *n as usize).collect();
-    nf4::state_json(options.data_type, block_size, dtype, &shape, nested_offset)
 }

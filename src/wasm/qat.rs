@@ -1,10 +1,12 @@
 //! JavaScript bindings of `qat/`.
 
-use super::affine::{params_to_js, shape_from_js};
-use super::fields::{Fields, floats, from_js, object};
-use super::tiles::{Array as _, Input, Output, fill, for_each_tile, map_tiles, tiles};
-use crate::affine::{GroupRanges, QuantGranularity, QuantMode, QuantRange};
+use super::affine::params_to_js;
+use super::arrays::{TypedArray as _, fill, reading, writing};
+use super::build::Object;
+use super::read::{Fields, read, shape};
+use crate::affine::{QuantGranularity, QuantMode, QuantRange};
 use crate::error::Error;
+use crate::qat::learned::{learned_bytes, pact_bytes, pact_parts};
 use crate::qat::{self, FakeQuantConfig, LearnedFakeQuantize, Pact, RangeRule};
 use crate::validation;
 use js_sys::{Float32Array, Float64Array};
@@ -20,18 +22,14 @@ struct Config {
 }
 
 fn config_from_js(value: JsValue) -> Result<FakeQuantConfig, Error> {
-    let Config { bits, mode, range } = from_js("config", value)?;
+    let Config { bits, mode, range } = read("config", value)?;
     Ok(FakeQuantConfig { bits, mode, range })
 }
 
-fn config_to_js(config: FakeQuantConfig) -> Result<JsValue, JsValue> {
+/// `{ config, granularity }`.
+fn settings_to_js(config: FakeQuantConfig, granularity: QuantGranularity) -> Result<Object, Error> {
     let FakeQuantConfig { bits, mode, range } = config;
-    Ok(serde_wasm_bindgen::to_value(&Config { bits, mode, range })?)
-}
-
-/// A mode from its name.
-fn mode_from_js(mode: JsValue) -> Result<QuantMode, Error> {
-    from_js("mode", mode)
+    Object::new().report("config", &Config { bits, mode, range })?.report("granularity", &granularity)
 }
 
 /// A [`qat::FakeQuantize`] with its state.
@@ -44,19 +42,19 @@ impl FakeQuantizeState {
     #[wasm_bindgen(constructor)]
     pub fn new(config: JsValue, granularity: JsValue, momentum: Option<f32>) -> Result<FakeQuantizeState, Error> {
         let rule = momentum.map_or(RangeRule::MinMax, |momentum| RangeRule::MovingAverage { momentum });
-        let granularity: QuantGranularity = from_js("granularity", granularity)?;
+        let granularity: QuantGranularity = read("granularity", granularity)?;
         let fake = qat::FakeQuantize::with_granularity(config_from_js(config)?, granularity)?;
         fake.with_observer(rule).map(FakeQuantizeState)
     }
 
     /// See [`qat::FakeQuantize::calibrate`].
-    pub fn calibrate(&mut self, data: &[f32], shape: &JsValue) -> Result<(), Error> {
-        self.0.calibrate(data, &shape_from_js(shape)?)
+    pub fn calibrate(&mut self, data: &[f32], of_shape: &JsValue) -> Result<(), Error> {
+        self.0.calibrate(data, &shape(of_shape)?)
     }
 
     /// See [`qat::FakeQuantize::observe`].
-    pub fn observe(&mut self, data: &[f32], shape: &JsValue) -> Result<(), Error> {
-        self.0.observe(data, &shape_from_js(shape)?)
+    pub fn observe(&mut self, data: &[f32], of_shape: &JsValue) -> Result<(), Error> {
+        self.0.observe(data, &shape(of_shape)?)
     }
 
     /// See [`qat::FakeQuantize::set_parameters`].
@@ -67,8 +65,8 @@ impl FakeQuantizeState {
 
     /// See [`qat::FakeQuantize::forward_into`].
     #[wasm_bindgen(js_name = forwardInto)]
-    pub fn forward_into(&self, input: &Float32Array, shape: &JsValue, out: &Float32Array) -> Result<(), Error> {
-        forward_into(&self.0, input, &shape_from_js(shape)?, out)
+    pub fn forward_into(&self, input: &Float32Array, of_shape: &JsValue, out: &Float32Array) -> Result<(), Error> {
+        self.0.forward_tiles(reading(input), &shape(of_shape)?, writing(out, &[input.memory()]))
     }
 
     /// See [`qat::FakeQuantize::forward_with_calibration_into`].
@@ -76,10 +74,10 @@ impl FakeQuantizeState {
     pub fn forward_with_calibration_into(
         &mut self,
         input: &[f32],
-        shape: &JsValue,
+        of_shape: &JsValue,
         out: &Float32Array,
     ) -> Result<(), Error> {
-        let shape = shape_from_js(shape)?;
+        let shape = shape(of_shape)?;
         fill("the output", out, input.len(), |out| self.0.forward_with_calibration_into(input, &shape, out))
     }
 
@@ -89,30 +87,17 @@ impl FakeQuantizeState {
         &self,
         gradient: &Float32Array,
         input: &Float32Array,
-        shape: &JsValue,
+        of_shape: &JsValue,
         out: &Float32Array,
     ) -> Result<(), Error> {
-        let len = input.len();
-        validation::length("the gradient", gradient.len(), len)?;
-        let mut out = Output::new("the output", out, len)?;
-        let shape = shape_from_js(shape)?;
-        let prepared = self.0.prepared(&shape, len)?;
-        let apart = out.is_apart(gradient) && out.is_apart(input);
-        let (mut gradients, mut inputs) = (Input::new(gradient), Input::new(input));
-        for range in tiles(len, apart) {
-            let (gradient, input) = (gradients.read(range.clone()), inputs.read(range.clone()));
-            out.write(range.clone(), |out| {
-                qat::backward_part(prepared.as_ref(), gradient, input, range.start, out);
-                Ok(())
-            })?;
-        }
-        Ok(())
+        let out = writing(out, &[gradient.memory(), input.memory()]);
+        self.0.backward_clamped_tiles(reading(gradient), reading(input), &shape(of_shape)?, out)
     }
 
     /// See [`qat::FakeQuantize::to_params`].
     #[wasm_bindgen(js_name = toParams)]
     pub fn to_params(&self) -> Result<JsValue, Error> {
-        self.0.to_params().map(|params| params_to_js(&params))
+        params_to_js(&self.0.to_params()?)
     }
 
     /// See [`qat::FakeQuantize::scale`].
@@ -176,56 +161,45 @@ impl FakeQuantizeState {
     }
 
     /// `{ config, granularity, observing, quantizing }`: the settings saved with the state.
-    pub fn settings(&self) -> Result<JsValue, JsValue> {
+    pub fn settings(&self) -> Result<JsValue, Error> {
         let (observing, quantizing) = self.0.enabled();
-        Ok(object(&[
-            ("config", config_to_js(self.0.config())?),
-            ("granularity", serde_wasm_bindgen::to_value(&self.0.granularity())?),
-            ("observing", observing.into()),
-            ("quantizing", quantizing.into()),
-        ]))
+        let object = settings_to_js(self.0.config(), self.0.granularity())?;
+        Ok(object.value("observing", observing).value("quantizing", quantizing).done())
     }
-}
-
-fn forward_into(
-    fake: &qat::FakeQuantize,
-    input: &Float32Array,
-    shape: &[usize],
-    out: &Float32Array,
-) -> Result<(), Error> {
-    let out = Output::new("the output", out, input.len())?;
-    let prepared = fake.prepared(shape, input.len())?;
-    map_tiles(input, out, |start, input, out| qat::forward_part(prepared.as_ref(), input, start, out))
 }
 
 /// See [`qat::fake_quantize_into`].
 #[wasm_bindgen(js_name = fakeQuantizeInto)]
 pub fn fake_quantize_into(values: &Float32Array, bits: u8, mode: JsValue, out: &Float32Array) -> Result<(), Error> {
-    let config = FakeQuantConfig::of_mode(bits, mode_from_js(mode)?)?;
-    let (mut fake, shape) = (qat::FakeQuantize::new(config)?, [values.len()]);
-    let mut ranges = GroupRanges::new(QuantGranularity::PerTensor.layout(&shape)?);
-    for_each_tile(values, |values| ranges.add(values))?;
-    fake.observe_ranges(&ranges)?;
-    forward_into(&fake, values, &shape, out)
+    qat::fake_quantize_tiles(reading(values), bits, read("mode", mode)?, writing(out, &[values.memory()]))
 }
 
 /// Reads `{ config, granularity, scales, zeroPoints }` as a [`LearnedFakeQuantize`].
 fn learned_from_js(value: &JsValue) -> Result<LearnedFakeQuantize, Error> {
     let fields = Fields(value);
-    let granularity: QuantGranularity = from_js("granularity", fields.get("granularity"))?;
+    let granularity: QuantGranularity = fields.read("granularity")?;
     let config = config_from_js(fields.get("config"))?;
     LearnedFakeQuantize::with_parameters(config, granularity, fields.floats("scales")?, fields.floats("zeroPoints")?)
 }
 
+fn with_steps(object: Object, learned: &LearnedFakeQuantize) -> JsValue {
+    object.floats("scales", &learned.scales).floats("zeroPoints", &learned.zero_points).done()
+}
+
 fn steps_to_js(learned: &LearnedFakeQuantize) -> JsValue {
-    object(&[("scales", floats(&learned.scales)), ("zeroPoints", floats(&learned.zero_points))])
+    with_steps(Object::new(), learned)
 }
 
 /// See [`LearnedFakeQuantize::new`]; returns `{ scales, zeroPoints }`.
 #[wasm_bindgen(js_name = learnedSteps)]
-pub fn learned_steps(config: JsValue, granularity: JsValue, values: &[f32], shape: &JsValue) -> Result<JsValue, Error> {
-    let granularity: QuantGranularity = from_js("granularity", granularity)?;
-    let learned = LearnedFakeQuantize::new(config_from_js(config)?, granularity, values, &shape_from_js(shape)?)?;
+pub fn learned_steps(
+    config: JsValue,
+    granularity: JsValue,
+    values: &[f32],
+    of_shape: &JsValue,
+) -> Result<JsValue, Error> {
+    let granularity: QuantGranularity = read("granularity", granularity)?;
+    let learned = LearnedFakeQuantize::new(config_from_js(config)?, granularity, values, &shape(of_shape)?)?;
     Ok(steps_to_js(&learned))
 }
 
@@ -234,10 +208,10 @@ pub fn learned_steps(config: JsValue, granularity: JsValue, values: &[f32], shap
 pub fn learned_forward_into(
     learned: &JsValue,
     input: &[f32],
-    shape: &JsValue,
+    of_shape: &JsValue,
     out: &Float32Array,
 ) -> Result<(), Error> {
-    let (learned, shape) = (learned_from_js(learned)?, shape_from_js(shape)?);
+    let (learned, shape) = (learned_from_js(learned)?, shape(of_shape)?);
     fill("the output", out, input.len(), |out| learned.forward_into(input, &shape, out))
 }
 
@@ -247,7 +221,7 @@ pub fn learned_backward_into(
     learned: &JsValue,
     gradient: &[f32],
     input: &[f32],
-    shape: &JsValue,
+    of_shape: &JsValue,
     out: &JsValue,
 ) -> Result<(), Error> {
     let (learned, fields) = (learned_from_js(learned)?, Fields(out));
@@ -258,7 +232,7 @@ pub fn learned_backward_into(
     validation::length("the gradient of the input", of_input.len(), input.len())?;
     validation::length("the gradient of the scales", of_scales.len(), learned.scales.len())?;
     validation::length("the gradient of the zero points", of_zero_points.len(), learned.scales.len())?;
-    let gradients = learned.backward(gradient, input, &shape_from_js(shape)?)?;
+    let gradients = learned.backward(gradient, input, &shape(of_shape)?)?;
     of_input.copy_from(&gradients.input);
     of_scales.copy_from(&gradients.scales);
     of_zero_points.copy_from(&gradients.zero_points);
@@ -275,40 +249,35 @@ pub fn learned_clamp(config: JsValue, scales: Vec<f32>, zero_points: Vec<f32>) -
 /// See [`LearnedFakeQuantize::to_params`].
 #[wasm_bindgen(js_name = learnedParams)]
 pub fn learned_params(learned: &JsValue) -> Result<JsValue, Error> {
-    learned_from_js(learned)?.to_params().map(|params| params_to_js(&params))
+    params_to_js(&learned_from_js(learned)?.to_params()?)
 }
 
 /// See [`LearnedFakeQuantize::to_bytes`].
 #[wasm_bindgen(js_name = learnedToBytes)]
 pub fn learned_to_bytes(learned: &JsValue) -> Result<Vec<u8>, Error> {
     let fields = Fields(learned);
-    let granularity: QuantGranularity = from_js("granularity", fields.get("granularity"))?;
+    let granularity: QuantGranularity = fields.read("granularity")?;
     let (config, scales) = (config_from_js(fields.get("config"))?, fields.floats("scales")?);
-    Ok(LearnedFakeQuantize::unchecked(config, granularity, scales, fields.floats("zeroPoints")?).to_bytes())
+    Ok(learned_bytes(config, granularity, &scales, &fields.floats("zeroPoints")?))
 }
 
 /// See [`LearnedFakeQuantize::from_bytes`]; returns `{ config, granularity, scales, zeroPoints }`.
 #[wasm_bindgen(js_name = learnedFromBytes)]
-pub fn learned_from_bytes(bytes: &[u8]) -> Result<JsValue, JsValue> {
+pub fn learned_from_bytes(bytes: &[u8]) -> Result<JsValue, Error> {
     let learned = LearnedFakeQuantize::from_bytes(bytes)?;
-    Ok(object(&[
-        ("config", config_to_js(learned.config())?),
-        ("granularity", serde_wasm_bindgen::to_value(&learned.granularity())?),
-        ("scales", floats(&learned.scales)),
-        ("zeroPoints", floats(&learned.zero_points)),
-    ]))
+    Ok(with_steps(settings_to_js(learned.config(), learned.granularity())?, &learned))
 }
 
 /// See [`Pact::to_bytes`].
 #[wasm_bindgen(js_name = pactToBytes)]
 pub fn pact_to_bytes(alpha: f64, bits: u8, decay: f64) -> Vec<u8> {
-    qat::pact_bytes(alpha, bits, decay)
+    pact_bytes(alpha, bits, decay)
 }
 
 /// See [`Pact::from_bytes`]; returns `[alpha, bits, decay]`.
 #[wasm_bindgen(js_name = pactFromBytes)]
 pub fn pact_from_bytes(bytes: &[u8]) -> Result<Vec<f64>, Error> {
-    let (alpha, bits, decay) = qat::pact_parts(bytes)?;
+    let (alpha, bits, decay) = pact_parts(bytes)?;
     Ok(vec![alpha, f64::from(bits), decay])
 }
 

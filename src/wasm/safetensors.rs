@@ -1,7 +1,7 @@
 //! JavaScript bindings of `container/safetensors` and `convert/`: a model of one or several files, listed and imported.
 
-use super::columns::Columns;
-use super::object::{Object, count};
+use super::build::{Columns, Object};
+use super::read::{append, count};
 use crate::container::safetensors::{self, Parsed};
 use crate::convert::{Folder, ImportSpec, Imported};
 use crate::error::Error;
@@ -31,15 +31,13 @@ impl SafetensorsModel {
 
     /// Adds the next bytes of a file, from its start.
     pub fn append(&mut self, bytes: &js_sys::Uint8Array) {
-        let start = self.prefix.len();
-        self.prefix.resize(start.saturating_add(bytes.length() as usize), 0);
-        bytes.copy_to(self.prefix.get_mut(start..).unwrap_or_default());
+        append(&mut self.prefix, bytes);
     }
 
     /// Adds the file whose first bytes were appended; returns where its tensor data begins, or the number of bytes from the
     /// start that are needed. For `shard` see [`Folder::add_shard`].
     pub fn add(&mut self, #[wasm_bindgen(js_name = fileSize)] file_size: f64, shard: bool) -> Result<JsValue, Error> {
-        let size = count(file_size, "fileSize")?;
+        let size = count("fileSize", file_size)?;
         let prefix = std::mem::take(&mut self.prefix);
         let header = match safetensors::parse(&prefix, size)? {
             Parsed::NeedsMore(bytes) => {

@@ -1,8 +1,7 @@
 //! JavaScript bindings of the tasks of `job/` and of whole-model analyses: everything that workers run.
 
-use super::figures::figures_of;
-use super::object::Object;
-use super::pieces::{PIECE, each_piece};
+use super::arrays::reading;
+use super::build::{Object, figures_of, report};
 use crate::analysis::ErrorSums;
 use crate::container::gguf::TensorType;
 use crate::error::{Code, Error};
@@ -17,21 +16,12 @@ use wasm_bindgen::prelude::*;
 #[wasm_bindgen(js_name = runTask)]
 pub fn run_task(task: &[u8], bytes: &Uint8Array) -> Result<JsValue, Error> {
     let task = Task::from_bytes(task)?;
-    let result = |found: Findings| Object::new().value("found", Uint8Array::from(found.to_bytes().as_slice()));
-    let Some(mut pass) = task.pass()? else {
-        let Done { bytes, found, .. } = task.run(bytes.to_vec())?;
-        return Ok(result(found).value("bytes", Uint8Array::from(bytes.as_slice())).done());
-    };
-    if pass.is_needed() {
-        let mut checked = Ok(());
-        each_piece(bytes, pass.piece(PIECE), |piece| {
-            if checked.is_ok() {
-                checked = pass.add(piece);
-            }
-        });
-        checked?;
+    let result = |found: Findings| Object::new().bytes("found", &found.to_bytes());
+    if let Some(pass) = task.pass()? {
+        return Ok(result(pass.run(reading(bytes))?).done());
     }
-    Ok(result(pass.finish()).done())
+    let Done { bytes, found, .. } = task.run(bytes.to_vec())?;
+    Ok(result(found).bytes("bytes", &bytes).done())
 }
 
 /// Runs a measurement on the bytes that were read. See [`Measure::run`].
@@ -52,12 +42,6 @@ pub fn error_figures(sums: &[f64], weighted: bool) -> Result<Vec<f64>, Error> {
     Ok(figures_of(&ErrorFigures::of(&all, weighted)).to_vec())
 }
 
-/// The eight [error sums](ErrorSums) of a difference. See [`recipe::compare_rows`].
-#[wasm_bindgen(js_name = compareRows)]
-pub fn compare_rows(bytes: &[u8], from: &str, other: &[u8], other_type: &str) -> Result<Vec<f64>, Error> {
-    recipe::compare_rows(bytes, from, other, other_type).map(|sums| sums.to_array().to_vec())
-}
-
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct PresetInfo {
@@ -69,7 +53,7 @@ struct PresetInfo {
 
 /// All presets: `[{ name, ftype, description, needsImportance }]`.
 #[wasm_bindgen]
-pub fn presets() -> Result<JsValue, JsValue> {
+pub fn presets() -> Result<JsValue, Error> {
     let table: Vec<PresetInfo> = recipe::presets()
         .map(|preset| PresetInfo {
             name: preset.name,
@@ -78,7 +62,7 @@ pub fn presets() -> Result<JsValue, JsValue> {
             needs_importance: preset.needs_importance(),
         })
         .collect();
-    Ok(serde_wasm_bindgen::to_value(&table)?)
+    report(&table)
 }
 
 /// Decodes the weights of a tensor of any dtype to f32.

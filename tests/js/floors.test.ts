@@ -79,6 +79,7 @@ const CRATE = [
     'serialization',
     'sort',
     'tagged_enum',
+    'tiling',
     'validation',
   ],
   ['affine', 'container', 'nf4', 'search'],

@@ -1,5 +1,14 @@
 import { readFileSync } from 'node:fs';
-import { dequantize, dequantizeInto, formats, init, QuantpressError, quantize, quantizeInto } from 'quantpress';
+import {
+  bitsPerWeight as bitsIn,
+  dequantize,
+  dequantizeInto,
+  formats,
+  init,
+  QuantpressError,
+  quantize,
+  quantizeInto,
+} from 'quantpress';
 import { beforeAll, describe, expect, test } from 'vitest';
 
 beforeAll(() => init());
@@ -35,6 +44,12 @@ describe('formats()', () => {
 
   test('bitsPerWeight is block bytes times 8 by block size', () => {
     for (const { bytes, weights, bitsPerWeight } of formats()) expect(bitsPerWeight).toBe((8 * bytes) / weights);
+  });
+
+  test('bitsPerWeight() is that of any size, and 0 without weights', () => {
+    expect([bitsIn(144, 256), bitsIn(3, 7), bitsIn(2 ** 52, 2 ** 50), bitsIn(5, 0)]).toEqual([4.5, 24 / 7, 32, 0]);
+    expect(failure(() => bitsIn(-1, 1))).toEqual({ kind: 'Parameter', code: 'RANGE' });
+    expect(failure(() => bitsIn(1, '1' as never))).toEqual({ kind: 'Parameter', code: 'ARGUMENT' });
   });
 });
 

@@ -1,6 +1,6 @@
 /** The error of a plan: figures of an analysis, looked up for each tensor's new type and summed. */
 
-import { weightError, type FormatError, type FormatName, type TensorAnalysis } from 'quantpress';
+import { bitsPerWeight, weightError, type FormatError, type FormatName, type TensorAnalysis } from 'quantpress';
 import { GROUPS, groupsOf } from '../groups.js';
 import { isExact, type Outline, type Planned, type PlannedTensors } from '../state/tensors.js';
 import { toDecibels } from '../text.js';
@@ -69,7 +69,7 @@ export function* damageOf(
   yield;
   return {
     size,
-    bitsPerWeight: sums.weights > 0 ? (size * 8) / sums.weights : 0,
+    bitsPerWeight: bitsPerWeight(size, sums.weights),
     error,
     outstanding: worst.reduce((count, error) => count + (error > limit ? 1 : 0), 0),
     worst: first.slice(0, WORST).map((index) => all.at(index)),
@@ -130,7 +130,7 @@ export function* errorOf(
     if (at % PIECE === PIECE - 1) yield;
   }
   if (left > 0) sums.add(left, true, undefined, false);
-  return { error: sums.error(), bitsPerWeight: weights.all > 0 ? (size * 8) / weights.all : 0 };
+  return { error: sums.error(), bitsPerWeight: bitsPerWeight(size, weights.all) };
 }
 
 /**
