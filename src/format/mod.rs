@@ -45,6 +45,7 @@
 
 pub mod block;
 mod codec;
+mod conversion;
 mod effort;
 mod elementwise;
 pub mod f64;
@@ -79,12 +80,12 @@ pub mod q8_0;
 pub mod q8_1;
 pub mod q8_k;
 mod super_block;
+mod table;
 pub mod tq1_0;
 pub mod tq2_0;
 
 pub use block::{BlockEncoder, BlockFormat, add_squares, mean_square};
 pub use codec::{Codec, bits_per_weight};
-use codec::{Functions, Row};
 pub use effort::Effort;
 pub use f64::F64;
 pub use float::{BF16, F16, F32};
@@ -114,113 +115,12 @@ pub use q6_k::Q6K;
 pub use q8_0::Q8_0;
 pub use q8_1::Q8_1;
 pub use q8_k::Q8K;
+pub use table::{formats, formats_over};
 pub use tq1_0::Tq1_0;
 pub use tq2_0::Tq2_0;
 
 use crate::allocation;
-use crate::error::{Code, Error, Result};
-use crate::lanes::{Best, Lanes};
-
-/// All formats, in the order of their ids. A test compares the TypeScript list of names with this table.
-const fn table<L: Lanes>() -> [Row; COUNT] {
-    [
-        Row::encoder::<F32, L>(),
-        Row::encoder::<F16, L>(),
-        Row::encoder::<Q4_0, L>(),
-        Row::encoder::<Q4_1, L>(),
-        Row::encoder::<Q5_0, L>(),
-        Row::encoder::<Q5_1, L>(),
-        Row::encoder::<Q8_0, L>(),
-        Row::decoder::<Q8_1>(),
-        Row::encoder::<Q2K, L>(),
-        Row::encoder::<Q3K, L>(),
-        Row::encoder::<Q4K, L>(),
-        Row::encoder::<Q5K, L>(),
-        Row::encoder::<Q6K, L>(),
-        Row::decoder::<Q8K>(),
-        Row::encoder::<Iq2Xxs, L>(),
-        Row::encoder::<Iq2Xs, L>(),
-        Row::encoder::<Iq3Xxs, L>(),
-        Row::encoder::<Iq1S, L>(),
-        Row::encoder::<Iq4Nl, L>(),
-        Row::encoder::<Iq3S, L>(),
-        Row::encoder::<Iq2S, L>(),
-        Row::encoder::<Iq4Xs, L>(),
-        Row::decoder::<I8>(),
-        Row::decoder::<I16>(),
-        Row::decoder::<I32>(),
-        Row::decoder::<I64>(),
-        Row::decoder::<F64>(),
-        Row::encoder::<Iq1M, L>(),
-        Row::encoder::<BF16, L>(),
-        Row::encoder::<Tq1_0, L>(),
-        Row::encoder::<Tq2_0, L>(),
-        Row::encoder::<MxFp4, L>(),
-        Row::encoder::<NvFp4, L>(),
-        Row::encoder::<Q1_0, L>(),
-        Row::encoder::<Q2_0, L>(),
-    ]
-}
-
-const COUNT: usize = 35;
-
-static CODECS: [Codec; COUNT] = {
-    let rows = table::<Best>();
-    let mut codecs = [rows[0].codec; COUNT];
-    let mut index = 0;
-    while index < COUNT {
-        codecs[index] = rows[index].codec.at(index);
-        index += 1;
-    }
-    codecs
-};
-
-static FUNCTIONS: [Functions; COUNT] = functions::<Best>();
-
-const fn functions<L: Lanes>() -> [Functions; COUNT] {
-    let rows = table::<L>();
-    let mut functions = [rows[0].functions; COUNT];
-    let mut index = 0;
-    while index < COUNT {
-        functions[index] = rows[index].functions;
-        index += 1;
-    }
-    functions
-}
-
-/// All formats of this library.
-pub fn formats() -> &'static [Codec] {
-    &CODECS
-}
-
-/// The same formats with encoders over other lanes, for the tests that the number of lanes does not change any byte.
-#[doc(hidden)]
-pub fn formats_over<L: Lanes>() -> Vec<Codec> {
-    let functions: &'static [Functions] = const { &functions::<L>() };
-    CODECS.iter().zip(functions).map(|(codec, functions)| codec.with(functions)).collect()
-}
-
-impl Codec {
-    /// The format with a `ggml_type` number, if there is one.
-    pub fn by_id(id: u32) -> Option<&'static Codec> {
-        CODECS.iter().find(|codec| codec.id == id)
-    }
-
-    /// The format with this name, case-insensitive ("q4_k", "Q4_K").
-    ///
-    /// # Errors
-    /// [`Code::UNKNOWN_NAME`] if there is none.
-    pub fn by_name(name: &str) -> Result<&'static Codec> {
-        CODECS.iter().find(|codec| codec.name.eq_ignore_ascii_case(name)).ok_or_else(|| {
-            let names: Vec<_> = CODECS.iter().map(|codec| codec.name).collect();
-            Error::new(
-                Code::UNKNOWN_NAME,
-                format!("unknown format '{name}'; the known formats are {}", names.join(", ")),
-            )
-            .with("format", name)
-        })
-    }
-}
+use crate::error::Result;
 
 /// Quantizes rows of `row_length` weights to the bytes that ggml writes.
 ///
