@@ -138,7 +138,7 @@ pub fn quantize(weights: &[f32], format: &str, row_length: usize, importance: Op
 /// [`quantize`] into a caller's buffer of exactly the encoded length.
 ///
 /// # Errors
-/// [`Code::UNKNOWN_NAME`], and as for [`Codec::encode_rows`].
+/// [`Code::UNKNOWN_NAME`](crate::Code::UNKNOWN_NAME), and as for [`Codec::encode_rows`].
 pub fn quantize_into(
     weights: &[f32],
     format: &str,
@@ -163,7 +163,7 @@ pub fn dequantize(bytes: &[u8], format: &str) -> Result<Vec<f32>> {
 /// [`dequantize`] into a caller's buffer of exactly the decoded length.
 ///
 /// # Errors
-/// [`Code::UNKNOWN_NAME`], and as for [`Codec::decode`].
+/// [`Code::UNKNOWN_NAME`](crate::Code::UNKNOWN_NAME), and as for [`Codec::decode`].
 pub fn dequantize_into(bytes: &[u8], format: &str, out: &mut [f32]) -> Result<()> {
     Codec::by_name(format)?.decode_tiles(bytes, out)
 }
@@ -172,7 +172,7 @@ pub fn dequantize_into(bytes: &[u8], format: &str, out: &mut [f32]) -> Result<()
 /// does.
 ///
 /// # Errors
-/// [`Code::UNKNOWN_NAME`], and as for [`Codec::validate`].
+/// [`Code::UNKNOWN_NAME`](crate::Code::UNKNOWN_NAME), and as for [`Codec::validate`].
 pub fn validate(bytes: &[u8], format: &str) -> Result<()> {
     Codec::by_name(format)?.validate(bytes)
 }
