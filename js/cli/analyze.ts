@@ -62,7 +62,7 @@ function asText({ tensors }: ModelAnalysis, wanted: readonly FormatName[] = COLU
 
 function cell(result: FormatAnalysis | undefined): string {
   if (!result) return '';
-  return result.refusal ? (REFUSALS[result.refusal.code] ?? 'refused') : percent(result.relativeRmse);
+  return result.refusal ? (REFUSALS[result.refusal.code] ?? 'rejected') : percent(result.relativeRmse);
 }
 
 type Tensors = ModelAnalysis['tensors'];

@@ -89,7 +89,7 @@ const LOOKS: &[Look] = &[
             ".hada_w1_",
             ".lokr_w1",
         ],
-        advice: "merge it into its base model and convert that, or load it beside the model",
+        advice: "merge it into its base model and convert that, or load it together with the model",
     },
     Look {
         what: "a ControlNet",

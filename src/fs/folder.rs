@@ -45,7 +45,7 @@ fn has_ending(path: &Path, ending: &str) -> bool {
     path.extension().is_some_and(|found| found.eq_ignore_ascii_case(ending))
 }
 
-/// What a folder has.
+/// The model in a folder.
 pub enum Found {
     /// A safetensors model.
     Model(Model),
@@ -91,7 +91,7 @@ pub fn open_index(path: &Path) -> Result<Model> {
     let files = parse_index(&index)?.files;
     let plain = |name: &&String| !name.is_empty() && !name.contains(['/', '\\', ':', '\0']) && *name != "..";
     if let Some(name) = files.iter().find(|name| !plain(name)) {
-        let message = format!("{}: '{name}' is not a file of the index's own folder", path.display());
+        let message = format!("{}: '{name}' is not in the folder of the index", path.display());
         return Err(Error::new(Code::MALFORMED, message).with("file", name.as_str()));
     }
     let files: Vec<PathBuf> = files.iter().map(|name| folder.join(name)).collect();

@@ -15,7 +15,7 @@ const FOREIGN_PATIENCE: Duration = Duration::from_secs(60);
 /// How often a run signals that it is alive.
 pub const HEARTBEAT: Duration = Duration::from_secs(10);
 
-/// The owner of files that were left on purpose.
+/// The owner name of files that an interrupted run keeps for the next one.
 pub const INTERRUPTED: &str = "interrupted";
 
 /// A unique owner name for one target of this process: the machine, the process, its start time, and a number.

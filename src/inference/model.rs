@@ -320,7 +320,7 @@ impl<'a> Builder<'a> {
         })
     }
 
-    /// Refuses tensors that no step reads: running the model without them would give other results.
+    /// Rejects tensors that no step reads: running the model without them would give other results.
     fn refuse_rest(&self, architecture: &str) -> Result<()> {
         let Some(index) = self.used.iter().position(|used| !used) else { return Ok(()) };
         let name = self.weights[index].name.as_str();

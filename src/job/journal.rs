@@ -79,8 +79,8 @@ impl Identity {
             format!("it was started by version {} of the engine, but this is {}", journal.engine, self.engine);
         let parts = [
             ("engine", &journal.engine, &self.engine, engines.as_str()),
-            ("source", &journal.source, &self.source, "the source is a different one, or has changed since"),
-            ("imatrix", &journal.imatrix, &self.imatrix, "the importance matrix is a different one"),
+            ("source", &journal.source, &self.source, "the source is a different file, or has changed since"),
+            ("imatrix", &journal.imatrix, &self.imatrix, "the importance matrix is a different file"),
             ("recipe", &journal.recipe, &self.recipe, "the preset or the options are different"),
         ];
         let Some((part, .., what)) = parts.into_iter().find(|(_, theirs, ours, _)| theirs != ours) else {

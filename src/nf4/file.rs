@@ -98,7 +98,7 @@ impl TailLayout {
         let least = codes.len() + 4 * (floats.len() + maps[0].len() + maps[1].len());
         let room = size.checked_sub(least).filter(|room| *room >= state.len()).ok_or_else(|| {
             let have = least + state.len();
-            Error::new(Code::LENGTH, format!("{have} bytes of scales where {size} were planned"))
+            Error::new(Code::LENGTH, format!("{have} bytes of scales instead of the planned {size}"))
         })?;
         state.resize(room, b' ');
         let mut bytes = [codes, state].concat();

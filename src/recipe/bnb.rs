@@ -25,7 +25,7 @@ pub fn check_bnb_options(recipe: &Recipe, importance: bool) -> Result<()> {
         if double_quant.is_none() && exclude_modules.is_none() {
             return Ok(());
         }
-        let message = format!("doubleQuant and excludeModules belong to NF4 and FP4, not to {preset}");
+        let message = format!("doubleQuant and excludeModules apply only to NF4 and FP4, not to {preset}");
         return Err(Error::new(Code::ARGUMENT, message).with("preset", preset.as_str()));
     };
     let others = [
@@ -47,7 +47,8 @@ pub fn check_bnb_options(recipe: &Recipe, importance: bool) -> Result<()> {
         ("imatrixFile", recipe.imatrix_file.is_some()),
     ];
     let Some((option, _)) = others.into_iter().find(|(_, set)| *set) else { return Ok(()) };
-    let message = format!("{} does not take {option}: only doubleQuant and excludeModules", dtype.name);
+    let message =
+        format!("{} does not support {option}; its only options are doubleQuant and excludeModules", dtype.name);
     Err(Error::new(Code::ARGUMENT, message).with("option", option))
 }
 

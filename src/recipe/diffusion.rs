@@ -5,7 +5,7 @@
 //! one, a matrix gets the preset's default type. Rows that are not whole blocks become F16, while language models get a
 //! type with smaller blocks.
 //!
-//! Source: `tools/lcpp.patch` of ComfyUI-GGUF (Apache-2.0, commit 795e451); the lists are hparams from it (see NOTICE).
+//! Source: `tools/lcpp.patch` of ComfyUI-GGUF (Apache-2.0, commit 795e451); the lists are taken from it (see NOTICE).
 //! The patch was made for llama.cpp b3962 and rejects most IQ presets, which ComfyUI-GGUF's loader now supports. Those,
 //! and newer presets, follow llama-quantize's rules here.
 

@@ -4,7 +4,6 @@
 //! rule that applies sets the type, and later stages can depend on it. If no rule applies, a tensor gets the preset's
 //! default type. Source: llama.cpp `llama_tensor_get_type_impl`. Its rules for `attn_qkv` alone follow those for all
 //! attention values and are never reached, so they are omitted here.
-//! those for all attention values and are never reached, so they are not here.
 
 use super::category::Category;
 use super::hparams::HParams;

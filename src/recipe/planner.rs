@@ -157,7 +157,7 @@ impl<'a> Planner<'a> {
         let header = header.into();
         check_bnb_options(recipe, importance.is_some())?;
         if let Some(dtype) = bnb_type(recipe) {
-            let message = format!("{} is made of safetensors models, and this is gguf", dtype.name);
+            let message = format!("{} requires a safetensors model, but this is a GGUF model", dtype.name);
             return Err(Error::new(Code::UNSUPPORTED, message).with("preset", dtype.name));
         }
         let preset = Preset::by_name(&recipe.preset)?;

@@ -1,59 +1,59 @@
-//! The rows of a tensor that an analysis looks at: a few, from all over it, and always the same ones.
+//! The rows of a tensor that an analysis reads: a few, spread over the whole tensor, and the same ones every time.
 
-/// A tensor to take rows of.
+/// A tensor to sample rows from.
 #[derive(Clone, Copy, Debug)]
 pub struct Sampled<'a> {
     /// The shape, row length first.
     pub shape: &'a [u64],
-    /// Where its bytes are in the source.
+    /// Start of its data in the source, in bytes.
     pub offset: u64,
-    /// How many there are.
+    /// Size of its data, in bytes.
     pub bytes: u64,
-    /// Rows of one attention head whose halves the conversion interleaves; 0 where rows stay in order.
+    /// Rows per attention head if their halves are interleaved during the conversion; 0 otherwise.
     pub permuted_head_rows: u64,
 }
 
-/// Neighbouring rows of one matrix of a tensor, or a piece of one row that is too long to be read at once.
+/// Adjacent rows of one matrix of a tensor, or a piece of one row that is too long to be read at once.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Stratum {
-    /// Offsets and lengths of their bytes in the source: several, where a conversion interleaves rows, since neighbours in its
-    /// output are not neighbours in the source.
+    /// Offsets and lengths of their bytes in the source. There are several if a conversion interleaves rows, because rows
+    /// that are adjacent in its output are not adjacent in the source.
     pub ranges: Vec<(u64, u64)>,
-    /// Columns looked at, from which on, and rows.
+    /// The number of columns.
     pub columns: u64,
-    /// The first of the columns.
+    /// The first column.
     pub column: u64,
     /// The number of rows.
     pub rows: u64,
-    /// The matrix of a stack that they are of.
+    /// The index of their matrix in a stack of matrices.
     pub matrix: u64,
-    /// Whether formats that take [effort](crate::format::Effort) to encode are tried on it too.
+    /// Whether formats that are [slow](crate::format::Effort) to encode are tried on it too.
     pub slow: bool,
 }
 
-/// Strata of a tensor that is not looked at as a whole.
+/// The maximum number of strata of a tensor that is sampled.
 pub const STRATA: u64 = 16;
 
-/// Of a sample, formats that are slow to encode are tried on one stratum of so many.
+/// Formats that are slow to encode are tried on one of this many strata of a sample.
 const SLOW_EVERY: u64 = STRATA / 2;
 
-/// Weights of one stratum at most: 4 MiB of F32, the same as a tile of a conversion.
+/// The maximum number of weights of a stratum: 4 MiB of F32, as for a tile of a conversion.
 const MOST: u64 = 1 << 20;
 
-/// Every block of every format divides it.
+/// A multiple of the block size of every format.
 const BLOCK: u64 = 256;
 
-/// Rows of one matrix of a tensor: all of them, unless it is a stack of matrices (of experts).
+/// The number of rows per matrix: all of them, unless the tensor is a stack of matrices (experts).
 pub fn rows_per_matrix(shape: &[u64], rows: u64) -> u64 {
     if shape.len() > 2 { shape.get(1).copied().unwrap_or(rows) } else { rows }
 }
 
 impl Sampled<'_> {
-    /// About `budget` weights in [`STRATA`] strata at most; all weights, if there are no more than that.
+    /// Samples about `budget` weights in at most [`STRATA`] strata, or all weights if there are no more than that.
     ///
-    /// Each stratum lies somewhere else within its part of the tensor (by the golden ratio), or attention heads of so many
-    /// rows would show always the same of their rows.
+    /// The position of a stratum within its part of the tensor varies (by the golden ratio). Otherwise the same rows of
+    /// every attention head would be sampled if a part has a whole number of heads.
     pub fn strata(&self, budget: Option<u64>) -> Vec<Stratum> {
         let mut strata = self.rows(budget);
         for (index, stratum) in (0..).zip(&mut strata) {
@@ -80,7 +80,7 @@ impl Sampled<'_> {
         self.shape.first().copied().unwrap_or(0)
     }
 
-    /// Rows that are too long to be read at once, each in pieces.
+    /// All rows, in pieces because they are too long to be read at once.
     fn all_pieces(&self, rows: u64) -> Vec<Stratum> {
         let row_length = self.row_length();
         let columns = || (0..row_length).step_by(MOST as usize);
@@ -88,12 +88,12 @@ impl Sampled<'_> {
         (0..rows).flat_map(|row| columns().map(move |column| (row, column))).map(|(row, at)| piece(row, at)).collect()
     }
 
-    /// Pieces of such rows, each at another place of its part of the tensor.
+    /// A sample of pieces of such rows, whose positions within their parts of the tensor vary.
     fn some_pieces(&self, rows: u64, budget: u64) -> Vec<Stratum> {
         let row_length = self.row_length();
         let blocks = (budget / BLOCK).max(1);
         let count = STRATA.min(blocks);
-        // A row that is not whole blocks of a format shows it by its rest: every piece has the same.
+        // If a row is not a whole number of blocks of a format, neither is any piece: each has the same remainder.
         let length = (MOST - BLOCK).min(blocks / count * BLOCK) + row_length % BLOCK;
         let piece = |index: u64| {
             let at = (index as f64 + place(index)) / count as f64 * rows as f64 * row_length as f64;
@@ -106,7 +106,7 @@ impl Sampled<'_> {
 
     fn piece(&self, row: u64, column: u64, columns: u64, rows: u64) -> Stratum {
         let weights = rows * self.row_length();
-        // Where the row is that a conversion puts here.
+        // The position of the row that a conversion moves here.
         let source_row = match self.permuted_head_rows {
             0 => row,
             permuted_head_rows => halves_of(row, row + 1, permuted_head_rows).first().map_or(row, |(from, _)| *from),
@@ -132,7 +132,7 @@ impl Sampled<'_> {
         (0..count).map(stratum).collect()
     }
 
-    /// The whole tensor, in strata that are small and do not cross matrices.
+    /// The whole tensor, in strata of limited size within one matrix.
     fn all_rows(&self, rows: u64) -> Vec<Stratum> {
         let per_matrix = rows_per_matrix(self.shape, rows);
         let step = rows.div_ceil(STRATA).min(MOST / self.row_length()).max(1);
@@ -159,7 +159,7 @@ impl Sampled<'_> {
     }
 }
 
-/// Where a stratum lies within its part of the tensor: 0 is its beginning, and 1 its end.
+/// The position of a stratum within its part of the tensor, from 0 (its start) to 1 (its end).
 fn place(index: u64) -> f64 {
     let golden = (5f64.sqrt() - 1.0) / 2.0;
     (0.5 + index as f64 * golden) % 1.0
@@ -170,8 +170,8 @@ fn scaled(count: u64, bytes: u64, of: u64) -> u64 {
     (u128::from(count) * u128::from(bytes) / u128::from(of.max(1))) as u64
 }
 
-/// The rows of the source that become the rows `from` to `to` of a conversion that interleaves the halves of each head: within
-/// a head of `h` rows, row `j h/2 + i` becomes row `2 i + j`. They come in another order, which no figure depends on.
+/// The rows of the source that become the rows `from` to `to` when a conversion interleaves the halves of each head: within a
+/// head of `h` rows, row `j h/2 + i` becomes row `2 i + j`. Their order differs, but no figure depends on it.
 fn halves_of(from: u64, to: u64, permuted_head_rows: u64) -> Vec<(u64, u64)> {
     let mut found: Vec<(u64, u64)> = Vec::new();
     let mut head = from / permuted_head_rows * permuted_head_rows;

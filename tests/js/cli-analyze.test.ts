@@ -113,7 +113,7 @@ describe('quantize to a size', () => {
       2,
       "a target size and the preset 'Q4_K_M' cannot be used together",
     ],
-    [['--target-size', '100K', WHALE, 'out'], 1, 'no mix makes a file of 100000 bytes or less: the smallest has'],
+    [['--target-size', '100K', WHALE, 'out'], 1, 'no mix fits in 100000 bytes: the smallest file has'],
   ] as const)('%j exits with %i', async (args, code, sentence) => {
     const { path, names } = folder();
     const outcome = await quantpress(['quantize', '--quiet', ...args], path);

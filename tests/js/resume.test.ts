@@ -208,7 +208,7 @@ describe('resuming is rejected, and the partial file stays,', () => {
     utimesSync(file('in'), 1e9, 1e9);
     const error = await failure(convert(file('in'), file('out'), 'Q8_0', { resume: true }));
     expect(error).toMatchObject({ code: 'CHANGED', details: { changed: 'source' } });
-    expect(error.message).toContain('the source is a different one');
+    expect(error.message).toContain('the source is a different file');
   });
 
   test('with another engine', async () => {

@@ -172,7 +172,7 @@ function refused(url: string, response: Response): Error {
       ? page
         ? `'${name}' is a web page and not a model file: it may ask to log in, or to accept terms`
         : `'${name}' cannot be read in parts: the server ignores Range and would send the whole file`
-      : `'${name}' was refused by the server: ${status} ${clean(response.statusText)}`.trimEnd();
+      : `'${name}' cannot be read: the server answered ${status} ${clean(response.statusText)}`.trimEnd();
   const code = status === 404 || status === 410 ? 'NOT_FOUND' : status === 401 || status === 403 ? 'DENIED' : 'IO';
   const error = new QuantpressError(code, message, { url: name, status });
   return BUSY.has(status) ? new Again(error, retryAfter(headers.get('retry-after'))) : error;

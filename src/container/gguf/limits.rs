@@ -1,24 +1,24 @@
 //! Limits of GGUF files, and the constants of the format.
 
-/// Size of a header, which is kept in memory. The largest known ones (vocabularies of 260 000 tokens) have 20 MB.
+/// Maximum size of a header, which is kept in memory. The largest known ones (vocabularies of 260 000 tokens) have 20 MB.
 pub const MAX_HEADER_BYTES: u64 = 256 << 20;
-/// Number of tensors in a file. The largest known models have a few thousand.
+/// Maximum number of tensors in a file. The largest known models have a few thousand.
 pub const MAX_TENSORS: u64 = 1 << 20;
-/// Number of metadata pairs in a file. Models have a few dozen.
+/// Maximum number of metadata pairs in a file. Models have a few dozen.
 pub const MAX_PAIRS: u64 = 1 << 16;
-/// Length of a string. Chat templates have about 100 kB.
+/// Maximum length of a string. Chat templates have about 100 kB.
 pub const MAX_STRING_BYTES: u64 = 64 << 20;
-/// Length of a key: the limit of the specification.
+/// Maximum length of a key: the limit of the specification.
 pub const MAX_KEY_BYTES: u64 = 65_535;
-/// Length of a tensor name. The specification allows 64 bytes; image models use twice that.
+/// Maximum length of a tensor name. The specification allows 64 bytes; image models use twice that.
 pub const MAX_NAME_BYTES: u64 = 1024;
-/// Nesting of arrays; each level is one recursion.
+/// Maximum nesting of arrays; each level is one recursion.
 pub const MAX_NESTING: u32 = 4;
-/// Dimensions of a tensor, as in ggml.
+/// Maximum number of dimensions of a tensor, as in ggml.
 pub const MAX_DIMS: u32 = 4;
-/// Dimensions of a tensor when reading: kernels of video models in files for ComfyUI-GGUF have five.
+/// Maximum number of dimensions of a tensor when reading: kernels of video models in files for ComfyUI-GGUF have five.
 pub const MAX_READ_DIMS: u32 = 5;
-/// `general.alignment`. Every tensor is padded to it, so it limits the size of the output for a small input.
+/// Maximum `general.alignment`. Every tensor is padded to it, so it limits the size of the output for a small input.
 pub const MAX_ALIGNMENT: u32 = 1 << 20;
 /// The alignment of a file without `general.alignment`.
 pub const DEFAULT_ALIGNMENT: u32 = 32;

@@ -327,7 +327,7 @@ fn rest_of_record(reader: &mut Reader, name: &str, shapes: &mut Interner<[u64]>)
         return Err(Error::new(Code::TOO_LARGE, message).with("dimensions", dims).into());
     }
     let mut dimensions = [1; MAX_READ_DIMS as usize];
-    // Of none, one: a scalar, as ggml sees it.
+    // Without dimensions there is one weight: ggml treats it as a scalar.
     let (shape, _) = dimensions.split_at_mut(dims.max(1) as usize);
     for n in shape.iter_mut().take(dims as usize) {
         *n = reader.u64()?;

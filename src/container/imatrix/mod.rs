@@ -12,9 +12,9 @@ use crate::container::gguf::MAGIC;
 use crate::error::{Code, Error, Result};
 use std::collections::BTreeMap;
 
-/// Number of values in a matrix. The largest known models have some hundred million columns times experts.
+/// Maximum number of values in a matrix. The largest known models have some hundred million columns times experts.
 pub const MAX_VALUES: u64 = 1 << 30;
-/// Number of entries in a matrix, as many as a model may have tensors.
+/// Maximum number of entries in a matrix, as many as a model may have tensors.
 pub const MAX_ENTRIES: u64 = 1 << 20;
 
 /// A whole importance matrix.
@@ -69,7 +69,8 @@ impl ImportanceMatrix {
     /// expert if there are several (`shape[2]`).
     ///
     /// # Errors
-    /// [`Code::LENGTH`] if it has another number of values. The table of tokens has no importance then: its rows are tokens.
+    /// [`Code::LENGTH`] if it has another number of values. For token embeddings the result is `None` then, because their rows
+    /// are tokens.
     pub fn of_tensor(&self, name: &str, shape: &[u64]) -> Result<Option<&Entry>> {
         let Some(entry) = self.get(name) else { return Ok(None) };
         let dimension = |index: usize| shape.get(index).copied().unwrap_or(1);

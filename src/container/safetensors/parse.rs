@@ -7,9 +7,9 @@ use crate::json::{self, Value};
 use crate::sort::sorted;
 use std::collections::HashSet;
 
-/// Length of a header: the limit of the reference implementation.
+/// Maximum length of a header: the limit of the reference implementation.
 pub const MAX_HEADER_BYTES: u64 = 100_000_000;
-/// Number of dimensions of a tensor.
+/// Maximum number of dimensions of a tensor.
 pub const MAX_DIMS: usize = 8;
 
 /// A parsed header.

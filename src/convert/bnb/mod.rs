@@ -33,7 +33,7 @@ pub fn plan(folder: &Folder, request: &BnbRequest) -> Result<Plan> {
     let BnbRequest { dtype, double_quant, ref excluded } = *request;
     let quantized = folder.tensors().iter().find(|tensor| tensor.name.contains(".quant_state.bitsandbytes__"));
     if let Some(SafetensorsTensor { name, .. }) = quantized {
-        let message = format!("the model is quantized by bitsandbytes already (tensor '{name}')");
+        let message = format!("the model is already quantized by bitsandbytes (tensor '{name}')");
         return Err(Error::new(Code::ARGUMENT, message).with("tensor", name.as_str()));
     }
     folder.refuse_codes()?;
@@ -50,7 +50,7 @@ fn config(text: &[u8]) -> Result<ModelKind> {
         return Err(Error::new(Code::MALFORMED, "config.json is not a JSON object"));
     }
     if config.get("quantization_config").is_some() {
-        return Err(Error::new(Code::ARGUMENT, "config.json says that the model is quantized already"));
+        return Err(Error::new(Code::ARGUMENT, "config.json states that the model is already quantized"));
     }
     Ok(ModelKind::of(&config))
 }

@@ -153,7 +153,7 @@ pub fn choose(tensors: &[SafetensorsTensor], kind: &ModelKind, excluded: &[Strin
             kept.insert(tensor.name.clone(), why);
         } else if TRANSPOSED.iter().any(|end| tensor.name.ends_with(end)) {
             let message = format!(
-                "tensor '{}' is stored the other way round (Conv1D of GPT-2), which is not converted to 4 bits",
+                "tensor '{}' is stored transposed (GPT-2's Conv1D), which is not supported for NF4 and FP4",
                 tensor.name
             );
             return Err(Error::new(Code::UNSUPPORTED, message).with("tensor", tensor.name.as_str()));

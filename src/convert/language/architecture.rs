@@ -15,7 +15,7 @@ pub(super) struct Architecture {
     /// An optional prefix of all tensor names, which is ignored.
     prefix: &'static str,
     /// The mapping of its tensors.
-    tensors: &'static [Place],
+    tensors: &'static [TensorName],
     /// Prefixes of the names of tensors that are omitted.
     ignored: &'static [&'static str],
     /// Defaults for missing keys of config.json.
@@ -33,7 +33,7 @@ pub(super) struct Architecture {
 }
 
 /// A tensor's name in safetensors and in GGUF, where `#` is the number of the layer, and its special treatment.
-type Place = (&'static str, &'static str, Kind);
+type TensorName = (&'static str, &'static str, Kind);
 
 /// The special treatment of a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +76,7 @@ impl Row {
 }
 
 /// llama, and architectures with the same tensor names.
-const LLAMA: &[Place] = &[
+const LLAMA: &[TensorName] = &[
     ("model.embed_tokens", "token_embd", Plain),
     ("model.norm", "output_norm", Plain),
     ("lm_head", "output", Plain),
@@ -93,7 +93,7 @@ const LLAMA: &[Place] = &[
     ("model.layers.#.mlp.down_proj", "blk.#.ffn_down", Plain),
 ];
 
-const BERT: &[Place] = &[
+const BERT: &[TensorName] = &[
     ("embeddings.word_embeddings", "token_embd", Plain),
     ("embeddings.position_embeddings", "position_embd", Precise),
     ("embeddings.token_type_embeddings", "token_types", Precise),

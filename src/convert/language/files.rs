@@ -4,7 +4,7 @@ use crate::convert::folder::Folder;
 use crate::error::{Code, Error, Result};
 use crate::json::{self, Value};
 
-/// Size of one file. The largest tokenizers have about 40 MB.
+/// Maximum size of one file. The largest tokenizers have about 40 MB.
 const MAX_FILE_BYTES: usize = 1 << 28;
 
 const JSON: &[&str] = &[
@@ -23,7 +23,7 @@ const TEXT: &[&str] = &["chat_template.jinja", "README.md"];
 const QUANTIZED: &str = "hf_quant_config.json";
 /// The folder with additional chat templates, next to the default one.
 const TEMPLATES: &str = "additional_chat_templates/";
-/// Models have two or three.
+/// Maximum number of additional chat templates. Models have two or three.
 const MAX_TEMPLATES: usize = 256;
 
 /// The contents of the files that describe the model.

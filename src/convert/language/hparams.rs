@@ -8,7 +8,7 @@ use crate::json::Value;
 use crate::sort::sorted;
 
 const FILE: &str = "config.json";
-/// The width of a head. The widest known have 512.
+/// The maximum width of a head. The widest known have 512.
 const MAX_HEAD: u64 = 1 << 16;
 
 /// Keys of other models, for which the script would write different or additional metadata.

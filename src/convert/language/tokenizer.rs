@@ -6,7 +6,7 @@ use crate::json::Value;
 pub(super) const TOKENIZER: &str = "tokenizer.json";
 pub(super) const SETTINGS: &str = "tokenizer_config.json";
 
-/// Number of tokens of a vocabulary. The largest known ones have 260 000.
+/// Maximum number of tokens of a vocabulary. The largest known ones have 260 000.
 pub(super) const MAX_TOKENS: u64 = 1 << 22;
 
 /// llama.cpp's token types.

@@ -186,7 +186,7 @@ impl Search<'_> {
         let Some(solution) = solve(&choices, budget - fixed as f64, &starts) else {
             let cheapest: Vec<usize> = choices.iter().map(|options| cheapest_of(options)).collect();
             let smallest = fixed as f64 + cost_of(&choices, &cheapest);
-            let message = format!("no mix makes a file of {budget} bytes or less: the smallest has {smallest}");
+            let message = format!("no mix fits in {budget} bytes: the smallest file has {smallest}");
             return Err(Error::new(Code::RANGE, message).with("smallest", smallest).with("target", budget));
         };
         let of_picks = |picks: &[usize]| {
@@ -247,7 +247,7 @@ impl Search<'_> {
     ) -> Result<Vec<Candidate>> {
         let Some(results) = results else {
             let message =
-                format!("the analysis has no figures for tensor '{}': analyze all of this model first", planned.name);
+                format!("the analysis has no figures for tensor '{}': analyze the whole model first", planned.name);
             return Err(Error::new(Code::ARGUMENT, message).with("tensor", &*planned.name));
         };
         let from = planned.from;
