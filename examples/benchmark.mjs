@@ -1,5 +1,4 @@
 // The best schemes by quality, and the accuracy of a quantized digit classifier: node examples/benchmark.mjs
-import { readFileSync } from 'node:fs';
 import { init, runAccuracyBenchmark, runFullBenchmarkSuite } from 'quantpress';
 
 await init();
@@ -7,8 +6,7 @@ for (const result of runFullBenchmarkSuite(16_384, 1).sortedByQuality().slice(0,
   const { name, bitsPerWeight, sqnrDb, encodeMs } = result;
   console.log(name.padEnd(48), `${bitsPerWeight.toFixed(3)} bits, ${sqnrDb.toFixed(2)} dB, ${encodeMs.toFixed(2)} ms`);
 }
-const digits = new Uint8Array(readFileSync(new URL('digits.bin', import.meta.url)));
-const report = await runAccuracyBenchmark(digits);
+const report = await runAccuracyBenchmark();
 const percent = (share) => `${(100 * share).toFixed(2)}%`;
 console.log(`digits: ${percent(report.originalAccuracy)} correct in floating point`);
 for (const { bits, accuracy } of report.qat) {

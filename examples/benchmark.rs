@@ -3,7 +3,7 @@
 //!
 //! `cargo run --release --example benchmark`
 
-use quantpress::bench::digits::{AccuracyOptions, Digits, run_accuracy_benchmark};
+use quantpress::bench::digits::{AccuracyOptions, run_accuracy_benchmark};
 use quantpress::bench::run_full_benchmark_suite;
 use std::time::Instant;
 
@@ -28,8 +28,7 @@ pub fn main() -> quantpress::Result<()> {
         );
     }
 
-    let digits = Digits::from_bytes(include_bytes!("digits.bin"))?;
-    let report = run_accuracy_benchmark(&digits, AccuracyOptions::default())?;
+    let report = run_accuracy_benchmark(AccuracyOptions::default())?;
     println!("\ndigits: {:.2}% correct in floating point", 100.0 * report.original_accuracy);
     println!("{:4} {:>9} {:>16} {:>9}", "bits", "best PTQ", "by", "QAT");
     for qat in &report.qat {

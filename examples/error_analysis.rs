@@ -16,8 +16,8 @@ pub fn main() -> quantpress::Result<()> {
 
     let group = QuantGranularity::PerGroup { size: 32 };
     let schemes = [
-        Scheme::per_tensor(4, QuantMode::Symmetric),
-        Scheme::Affine { bits: 4, mode: QuantMode::Asymmetric, granularity: group },
+        Scheme::per_tensor(4, QuantMode::Symmetric)?,
+        Scheme::affine(4, QuantMode::Asymmetric, group)?,
         Scheme::FourBit { data_type: DataType4Bit::Nf4, block_size: 64, double_quant: false },
         Scheme::block("Q4_0"),
         Scheme::block("Q4_K"),

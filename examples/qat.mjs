@@ -1,13 +1,12 @@
 // Trains a classifier of handwritten digits and quantizes its weights to 2 bits, after training and during training:
 // node examples/qat.mjs
-import { readFile } from 'node:fs/promises';
-import { FakeQuantConfig, FakeQuantize, init, LearnedFakeQuantize, readDigits } from 'quantpress';
+import { FakeQuantConfig, FakeQuantize, init, LearnedFakeQuantize, loadDigits } from 'quantpress';
 
 await init();
 const [PIXELS, CLASSES, TRAINING] = [64, 10, 1400];
 const shape = [CLASSES, PIXELS];
 const granularity = { kind: 'perChannel', axis: 0 };
-const { images, labels } = readDigits(await readFile(new URL('digits.bin', import.meta.url)));
+const { images, labels } = await loadDigits();
 
 /** The scores of all classes for image `at`. */
 function scores(weights, at) {

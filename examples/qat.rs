@@ -25,7 +25,7 @@ pub fn main() -> quantpress::Result<()> {
 /// Prints and returns three accuracies on images that were not used for training: in floating point, with PTQ, with
 /// QAT.
 pub fn run() -> quantpress::Result<[f64; 3]> {
-    let digits = Digits::from_bytes(include_bytes!("digits.bin"))?;
+    let digits = Digits::bundled()?;
     let (images, labels) = (digits.images(), digits.labels());
     let (train, test) = (images.split_at(TRAINING * PIXELS), labels.split_at(TRAINING));
     let accuracy = |weights: &[f32]| accuracy(weights, train.1, test.1);

@@ -21,7 +21,7 @@ pub fn run() -> quantpress::Result<[f64; 3]> {
     let mut errors = [0.0; 3];
     println!("{:6} {:>12} {:>12}", "type", "bytes", "mse");
     for (data_type, error) in DataType4Bit::ALL.into_iter().zip(&mut errors) {
-        let tensor = quantize_4bit(&weights, &Quantize4BitOptions { data_type, ..Default::default() })?;
+        let tensor = quantize_4bit(&weights, &Quantize4BitOptions::default().with_data_type(data_type))?;
         *error = quantization_mse(&weights, &dequantize_4bit(&tensor)?)?;
         println!("{:6} {:12} {:12.3e}", data_type.name(), tensor.memory_bytes(), error);
     }

@@ -22,12 +22,8 @@ pub fn main() -> quantpress::Result<()> {
     let progress = |progress: &Progress| {
         eprint!("\r{} of {} bytes, {}        ", progress.bytes_done, progress.bytes_total, progress.tensor);
     };
-    let mut options = QuantizeOptions::default();
-    options.progress = Some(&progress);
-    options.errors = true;
-    options.hashes = true;
-
-    let recipe = Recipe { preset, ..Recipe::default() };
+    let options = QuantizeOptions::default().with_progress(&progress).with_errors(true).with_hashes(true);
+    let recipe = Recipe::new(preset);
     let report = quantize_file(&input, &output, &recipe, &options)?;
     eprintln!();
     println!("quantized {} bytes of weights to a file of {} bytes", report.source_bytes, report.size);

@@ -7,7 +7,7 @@
 //! use quantpress::fs::{QuantizeOptions, quantize_file};
 //! use quantpress::recipe::Recipe;
 //!
-//! let recipe = Recipe { preset: "Q4_K_M".to_owned(), ..Recipe::default() };
+//! let recipe = Recipe::new("Q4_K_M");
 //! let report = quantize_file("model-f16.gguf", "model-Q4_K_M.gguf", &recipe, &QuantizeOptions::default())?;
 //! println!("{} bytes", report.size);
 //! # Ok::<(), quantpress::Error>(())
@@ -54,6 +54,7 @@
 //! validation   serialization   sort            argument checks; structures as bytes; one sort for cold code
 //! tiling                                       arrays that are processed tile by tile
 //! allocation   interning   tagged_enum         fallible allocation; shared strings; deserializing enums with fields
+//! setters                                      builder methods of options
 //! ```
 
 // The smaller WebAssembly modules export only some of the bindings that these items are for.
@@ -77,6 +78,7 @@ pub mod json;
 pub mod lanes;
 pub mod round;
 mod serialization;
+mod setters;
 mod sort;
 #[cfg(feature = "serde")]
 mod tagged_enum;

@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 use quantpress::Code;
 use quantpress::affine::{
-    QuantGranularity, QuantMode, calibrate_per_channel, calibrate_per_group, calibrate_per_tensor,
+    QuantGranularity, QuantMode, QuantRange, QuantScheme, SymmetricRule, calibrate_per_channel, calibrate_per_group,
+    calibrate_per_tensor, dequantize_tensor, quantize_tensor_with,
 };
 use quantpress::analysis::*;
 use quantpress::bench::{generate_gaussian_weights, generate_multi_channel_weights, generate_weights_with_outliers};
@@ -98,14 +99,41 @@ fn defect_10_sums_of_millions_are_exact_to_fifteen_digits() {
 }
 
 #[test]
+fn an_affine_scheme_has_every_option_of_the_function() {
+    let values = gaussian(16 * 64);
+    let shape = [16, 64];
+    let granularity = QuantGranularity::PerChannel { axis: 0 };
+    let mut names = std::collections::HashSet::new();
+    for range in [QuantRange::signed(4), QuantRange::narrow(4), QuantRange::unsigned(4)].map(Result::unwrap) {
+        for rule in [SymmetricRule::Span, SymmetricRule::Positive, SymmetricRule::NoClipping] {
+            let affine = QuantScheme::new(4, QuantMode::Symmetric).unwrap().with_range(range).unwrap().with_rule(rule);
+            let scheme = Scheme::Affine { scheme: affine, granularity };
+            let tensor = quantize_tensor_with(&values, &shape, granularity, &affine).unwrap();
+            let (decoded, bytes) = scheme.round_trip(&values, &shape, None).unwrap();
+            assert_eq!((decoded, bytes), (dequantize_tensor(&tensor).unwrap(), tensor.memory_bytes()), "{scheme:?}");
+            assert!(names.insert(scheme.name()), "{} names two schemes", scheme.name());
+            let json = serde_json::to_value(&scheme).unwrap();
+            assert_eq!(json["range"], serde_json::json!({ "qmin": range.qmin, "qmax": range.qmax }));
+            assert_eq!(serde_json::from_value::<Scheme>(json).unwrap(), scheme);
+        }
+    }
+    let plain: Scheme = serde_json::from_str(r#"{ "kind": "affine", "bits": 4 }"#).unwrap();
+    assert_eq!(plain, Scheme::per_tensor(4, QuantMode::Symmetric).unwrap());
+    assert_eq!(plain.name(), "int4 symmetric, per tensor");
+    let wrong = r#"{ "kind": "affine", "bits": 4, "range": { "qmin": -9, "qmax": 7 } }"#;
+    let error = serde_json::from_str::<Scheme>(wrong).unwrap_err().to_string();
+    assert!(error.contains("the codes -9 to 7 are invalid for 4 bits"), "{error}");
+}
+
+#[test]
 fn every_scheme_is_measured_by_the_same_definitions() {
     let values = gaussian(32 * 256);
     let shape = [32, 256];
     let sqnr = |scheme: Scheme| analyze_error_scheme(&values, &shape, &scheme, 0.0).unwrap().sqnr_db;
-    let int8 = sqnr(Scheme::per_tensor(8, QuantMode::Symmetric));
-    let int4 = sqnr(Scheme::per_tensor(4, QuantMode::Symmetric));
+    let int8 = sqnr(Scheme::per_tensor(8, QuantMode::Symmetric).unwrap());
+    let int4 = sqnr(Scheme::per_tensor(4, QuantMode::Symmetric).unwrap());
     let group = QuantGranularity::PerGroup { size: 32 };
-    let grouped = sqnr(Scheme::Affine { bits: 4, mode: QuantMode::Symmetric, granularity: group });
+    let grouped = sqnr(Scheme::affine(4, QuantMode::Symmetric, group).unwrap());
     let options = Quantize4BitOptions::default();
     let nf4 = analyze_error_4bit(&values, &options, 0.0).unwrap().sqnr_db;
     let [q8, q4] =

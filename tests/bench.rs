@@ -70,13 +70,11 @@ fn defect_17_outlier_channels_are_reported_correctly() {
         assert!((moments(row).1 / want - 1.0).abs() < 0.14, "channel {channel}");
     }
     let mut clock = || 0.0;
-    let per_channel =
-        Scheme::Affine { bits: 8, mode: QuantMode::Symmetric, granularity: QuantGranularity::PerChannel { axis: 0 } };
+    let per_channel = Scheme::affine(8, QuantMode::Symmetric, QuantGranularity::PerChannel { axis: 0 }).unwrap();
     let result = run_benchmark("channels", &weights, &[16, 1000], &per_channel, &mut clock).unwrap();
     assert_eq!(result.memory_bytes, 16_000 + 16 * 4, "one scale per channel, sixteen channels");
-    let whole =
-        run_benchmark("tensor", &weights, &[16, 1000], &Scheme::per_tensor(8, QuantMode::Symmetric), &mut clock)
-            .unwrap();
+    let per_tensor = Scheme::per_tensor(8, QuantMode::Symmetric).unwrap();
+    let whole = run_benchmark("tensor", &weights, &[16, 1000], &per_tensor, &mut clock).unwrap();
     assert!(result.sqnr_db > whole.sqnr_db + 1.0);
 }
 
@@ -153,7 +151,7 @@ fn the_suite_covers_every_scheme_and_ranks_them() {
 fn quality_rewards_fidelity_and_compression() {
     let values = generate_gaussian_weights(4096, 0.0, 1.0, Some(2)).unwrap();
     let of = |scheme: &Scheme| run_benchmark("", &values, &[16, 256], scheme, &mut || 0.0).unwrap();
-    let base = of(&Scheme::per_tensor(4, QuantMode::Symmetric));
+    let base = of(&Scheme::per_tensor(4, QuantMode::Symmetric).unwrap());
     // Less error at the same size and less size at the same error are both better.
     let closer = QuantBenchmarkResult { sqnr_db: base.sqnr_db + 1.0, ..base.clone() };
     let smaller = QuantBenchmarkResult { bits_per_weight: base.bits_per_weight - 0.5, ..base.clone() };

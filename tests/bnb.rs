@@ -40,7 +40,7 @@ fn header(bytes: &[u8]) -> SafetensorsHeader {
 }
 
 fn recipe(preset: &str, double_quant: bool) -> Recipe {
-    Recipe { preset: preset.to_owned(), double_quant: Some(double_quant), ..Recipe::default() }
+    Recipe::new(preset).with_double_quant(double_quant)
 }
 
 fn planned(model: &[u8], recipe: &Recipe) -> Plan {
@@ -50,9 +50,7 @@ fn planned(model: &[u8], recipe: &Recipe) -> Plan {
 }
 
 fn options() -> JobOptions {
-    let mut options = JobOptions::default();
-    (options.hashes, options.errors) = (true, true);
-    options
+    JobOptions::default().with_hashes(true).with_errors(true)
 }
 
 fn made(model: &[u8], recipe: &Recipe, width: usize) -> (Vec<u8>, Report) {
@@ -77,7 +75,7 @@ fn a_file_has_the_state_dicts_tensors_and_the_report_uses_its_scales() {
                 .collect();
             for (name, shape) in &SHAPES[1..3] {
                 let values = weights(shape.iter().product());
-                let options = Quantize4BitOptions { data_type, block_size: 64 };
+                let options = Quantize4BitOptions::new(data_type, 64);
                 let (parts, decoded) = if double {
                     let tensor = quantize_4bit_double(&values, &options).unwrap();
                     let decoded = quantpress::dequantize_4bit_double(&tensor).unwrap();

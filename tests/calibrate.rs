@@ -246,7 +246,7 @@ fn defect_14_a_non_finite_value_is_rejected_or_skipped_and_keeps_the_state() {
             assert!(error.details().contains(&("index", 777usize.into())));
             assert_eq!(refusing, before, "a refused batch leaves no trace");
 
-            let options = CalibratorOptions { non_finite: NonFinite::Skip, ..CalibratorOptions::new(int8()) };
+            let options = CalibratorOptions::new(int8()).with_non_finite(NonFinite::Skip);
             let mut skipping = Calibrator::new(method, options).unwrap();
             skipping.observe(&batch).unwrap();
             skipping.observe(&[bad; 3]).unwrap();
@@ -417,7 +417,7 @@ proptest! {
         which in 0usize..6, seed in 0u64..1000, lengths in proptest::collection::vec(0usize..400, 2..6),
     ) {
         let method = every_method()[which];
-        let options = CalibratorOptions { max_samples: 100, seed, ..CalibratorOptions::new(int8()) };
+        let options = CalibratorOptions::new(int8()).with_max_samples(100).with_seed(seed);
         let mut straight = Calibrator::new(method, options).unwrap();
         let mut stopped = straight.clone();
         for (i, n) in lengths.into_iter().enumerate() {

@@ -58,7 +58,7 @@ fn made(file: &[u8], preset: &str) -> Vec<u8> {
     let Parsed::Header(header) = parse(file, file.len() as u64).unwrap() else { panic!() };
     let mut folder = Folder::default();
     folder.add(*header, file.len() as u64).unwrap();
-    let recipe = Recipe { preset: preset.to_owned(), ..Recipe::default() };
+    let recipe = Recipe::new(preset);
     convert::written(&plan(&folder, &recipe, None).unwrap(), file).unwrap()
 }
 
@@ -167,7 +167,7 @@ fn every_type_equals_the_choice_of_comfyui_ggufs_quantizer() {
         assert_eq!((title, shapes.len()), (also, columns.len()));
         let folder = layers(title, &shapes);
         let most = if title.contains(" bf16 ") { "BF16" } else { "F16" };
-        let recipe = |preset: &str| Recipe { preset: preset.to_owned(), dry_run: true, ..Recipe::default() };
+        let recipe = |preset: &str| Recipe::new(preset).with_dry_run(true);
         let wide = plan(&folder, &recipe(most), None).unwrap();
         let gguf::Parsed::Header(header) = gguf::parse(wide.header(), wide.size).unwrap() else { panic!() };
         for (at, preset) in presets.iter().enumerate() {
@@ -220,7 +220,7 @@ fn quantized_files_equal_those_of_comfyui_ggufs_quantizer() {
     for line in golden("quantized.txt").lines() {
         let [sum, size, model, most, preset] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
         let wide = made(&models[&format!("{model} {most}")], &most.to_uppercase());
-        let recipe = Recipe { preset: preset.to_owned(), ..Recipe::default() };
+        let recipe = Recipe::new(preset);
         let ours = convert::convert(&wide, &recipe, None).unwrap();
         assert_eq!((convert::sha256(&ours).as_str(), ours.len()), (sum, size.parse().unwrap()), "{model} {preset}");
         compared += 1;
@@ -234,7 +234,7 @@ fn quantized_files_equal_those_of_comfyui_ggufs_quantizer() {
 fn five_dimensional_kernels_are_kept() {
     let text = format!("\n{}", golden("layers.txt"));
     let (title, lines) = sections(&text).find(|(title, _)| title.starts_with("wan ")).unwrap();
-    let recipe = |preset: &str| Recipe { preset: preset.to_owned(), ..Recipe::default() };
+    let recipe = |preset: &str| Recipe::new(preset);
     let made = plan(&layers(title, &lines), &recipe("Q4_0"), None).unwrap();
     let gguf::Parsed::Header(header) = gguf::parse(made.header(), made.size).unwrap() else { panic!() };
     let kernel = header.tensors().iter().find(|tensor| tensor.name == "patch_embedding.weight").unwrap();
@@ -266,7 +266,7 @@ fn rejects_other_layouts_and_accepts_iq_presets() {
     let mut wide = made(file, "BF16");
     let at = wide.windows(18).position(|bytes| bytes == b"single_blocks.0.li").unwrap();
     wide[at..at + 18].copy_from_slice(b"first_stage_model.");
-    let recipe = |preset: &str| Recipe { preset: preset.to_owned(), ..Recipe::default() };
+    let recipe = |preset: &str| Recipe::new(preset);
     let planned = |preset| recipe::plan(&convert::header(&wide).unwrap(), &recipe(preset), None);
     assert_eq!(planned("Q8_0").unwrap_err().code(), Code::UNSUPPORTED);
     assert!(planned("COPY").is_ok());

@@ -7,7 +7,7 @@ use quantpress::calibrate::CalibrationMethod;
 use quantpress::{Code, bench};
 
 fn digits() -> Digits {
-    Digits::from_bytes(include_bytes!("../examples/digits.bin")).unwrap()
+    Digits::bundled().unwrap()
 }
 
 #[test]
@@ -33,19 +33,32 @@ fn the_data_set_has_the_expected_digits() {
 }
 
 #[test]
-fn rejects_damaged_files() {
-    let bytes = include_bytes!("../examples/digits.bin");
-    for cut in (0..bytes.len()).step_by(997).chain([0, 4, 5, 12, 13, bytes.len() - 1]) {
-        assert!(Digits::from_bytes(&bytes[..cut]).is_err(), "cut at {cut}");
-    }
-    let mut wrong = bytes.to_vec();
-    wrong[13] = 10;
-    assert_eq!(Digits::from_bytes(&wrong).unwrap_err().code(), Code::MALFORMED, "a digit above 9");
+fn another_data_set_replaces_the_digits() {
+    let digits = digits();
+    let options = AccuracyOptions::default().with_epochs(2).with_qat_epochs(1).with_hidden(8);
+    let own = Digits::new(digits.images().to_vec(), digits.labels().to_vec()).unwrap();
+    assert_eq!(own, digits);
+    let accuracy = |digits| AccuracyBenchmark::with_digits(digits, options).unwrap().original_accuracy();
+    assert_eq!(accuracy(&own), AccuracyBenchmark::new(options).unwrap().original_accuracy());
+    let few = Digits::new(digits.images()[..200 * 64].to_vec(), digits.labels()[..200].to_vec()).unwrap();
+    let report = AccuracyBenchmark::with_digits(&few, options).unwrap().report().unwrap();
+    assert_eq!((report.num_train, report.num_test), (150, 50));
+}
+
+#[test]
+fn rejects_data_sets_that_are_not_images_of_digits() {
+    let code = |images: &[f32], labels: &[u8]| Digits::new(images.to_vec(), labels.to_vec()).unwrap_err().code();
+    assert_eq!(code(&[0.0; 127], &[1, 2]), Code::LENGTH);
+    assert_eq!(code(&[0.0; 128], &[1, 10]), Code::RANGE);
+    assert_eq!(code(&[f32::NAN; 64], &[1]), Code::NON_FINITE);
+    let few = Digits::new(vec![0.0; 7 * 64], vec![0; 7]).unwrap();
+    let error = AccuracyBenchmark::with_digits(&few, AccuracyOptions::default()).err().unwrap();
+    assert_eq!(error.code(), Code::NO_DATA);
 }
 
 #[test]
 fn qat_beats_the_best_ptq_at_two_and_three_bits() {
-    let report = run_accuracy_benchmark(&digits(), AccuracyOptions::default()).unwrap();
+    let report = run_accuracy_benchmark(AccuracyOptions::default()).unwrap();
     println!(
         "{} parameters, {} training and {} test images, {:.2} % right in floating point",
         report.num_parameters,
@@ -81,8 +94,7 @@ fn qat_beats_the_best_ptq_at_two_and_three_bits() {
 #[test]
 fn the_ranking_holds_for_several_seeds() {
     for seed in 2..6 {
-        let benchmark =
-            AccuracyBenchmark::new(&digits(), AccuracyOptions { seed, ..AccuracyOptions::default() }).unwrap();
+        let benchmark = AccuracyBenchmark::new(AccuracyOptions::default().with_seed(seed)).unwrap();
         for bits in [2, 3] {
             let ptq = calibration_methods().map(|method| benchmark.ptq(bits, method).unwrap().accuracy);
             let (best, qat) = (ptq.into_iter().fold(0.0, f64::max), benchmark.qat(bits).unwrap().accuracy);
@@ -94,24 +106,24 @@ fn the_ranking_holds_for_several_seeds() {
 
 #[test]
 fn a_seed_determines_the_whole_report() {
-    let options = AccuracyOptions { epochs: 2, qat_epochs: 1, hidden: 8, ..AccuracyOptions::default() };
+    let options = AccuracyOptions::default().with_epochs(2).with_qat_epochs(1).with_hidden(8);
     let run = |options| {
-        let benchmark = AccuracyBenchmark::new(&digits(), options).unwrap();
+        let benchmark = AccuracyBenchmark::new(options).unwrap();
         (benchmark.original_accuracy(), benchmark.ptq(3, CalibrationMethod::MSE).unwrap(), benchmark.qat(3).unwrap())
     };
     assert_eq!(run(options), run(options));
-    assert_ne!(run(options), run(AccuracyOptions { seed: 2, ..options }));
+    assert_ne!(run(options), run(options.with_seed(2)));
 }
 
 #[test]
 fn rejects_options_out_of_range() {
-    let fails = |options| AccuracyBenchmark::new(&digits(), options).err().unwrap().code();
+    let fails = |options| AccuracyBenchmark::new(options).err().unwrap().code();
     let usual = AccuracyOptions::default();
-    assert_eq!(fails(AccuracyOptions { hidden: 0, ..usual }), Code::RANGE);
-    assert_eq!(fails(AccuracyOptions { epochs: 0, ..usual }), Code::RANGE);
-    assert_eq!(fails(AccuracyOptions { qat_epochs: 100_000, ..usual }), Code::RANGE);
-    let quick = AccuracyOptions { epochs: 1, hidden: 2, ..usual };
-    let benchmark = AccuracyBenchmark::new(&digits(), quick).unwrap();
+    assert_eq!(fails(usual.with_hidden(0)), Code::RANGE);
+    assert_eq!(fails(usual.with_epochs(0)), Code::RANGE);
+    assert_eq!(fails(usual.with_qat_epochs(100_000)), Code::RANGE);
+    let quick = usual.with_epochs(1).with_hidden(2);
+    let benchmark = AccuracyBenchmark::new(quick).unwrap();
     assert_eq!(benchmark.qat(1).unwrap_err().code(), Code::RANGE);
     assert_eq!(benchmark.ptq(9, CalibrationMethod::MinMax).unwrap_err().code(), Code::RANGE);
 }

@@ -19,7 +19,7 @@ fn whale() -> PathBuf {
 }
 
 fn recipe(preset: &str) -> Recipe {
-    Recipe { preset: preset.to_owned(), ..Recipe::default() }
+    Recipe::new(preset)
 }
 
 /// A temporary folder, removed at the end.
@@ -103,7 +103,7 @@ fn writes_the_file_of_llama_quantize() {
     const HASH: &str = "1e0fd3ac6d2cdbd38aaffcd23fa7f6fd772d1e7910b0f065ae7de8a3e92bb3b0";
     let (folder, model) = (Folder::new(), whale().join("tiny-whale-f16.gguf"));
     let options = options(|options| options.imatrix = Some(whale().join("tiny-whale.imatrix.gguf")));
-    let recipe = Recipe { imatrix_file: Some("tiny-whale.imatrix.gguf".to_owned()), ..recipe("Q4_K_M") };
+    let recipe = recipe("Q4_K_M").with_imatrix_file("tiny-whale.imatrix.gguf");
     quantize_file(model, folder.at("out.gguf"), &recipe, &options).unwrap();
     assert_eq!(sha256(&fs::read(folder.at("out.gguf")).unwrap()), HASH);
 }
@@ -111,7 +111,7 @@ fn writes_the_file_of_llama_quantize() {
 #[test]
 fn shards_are_written_read_and_preserved() {
     let folder = Folder::new();
-    let split = Recipe { split_max_size: Some(2_000_000), ..recipe("F16") };
+    let split = recipe("F16").with_split_max_size(2_000_000);
     let report =
         quantize_file(whale().join("tiny-whale-f16.gguf"), folder.at("split.gguf"), &split, &options(|_| {})).unwrap();
     let names: Vec<String> = (1..=4).map(|n| format!("split-{n:05}-of-00004.gguf")).collect();
@@ -122,7 +122,7 @@ fn shards_are_written_read_and_preserved() {
     let model = fs::read(whale().join("tiny-whale-f16.gguf")).unwrap();
     let joined = fs::read(folder.at("whole.gguf")).unwrap();
     assert_eq!(joined.len(), convert(&model, &recipe("Q4_0"), None).unwrap().len());
-    let kept = Recipe { keep_split: true, ..recipe("Q4_0") };
+    let kept = recipe("Q4_0").with_keep_split(true);
     let report = quantize_file(&first, folder.at("kept.gguf"), &kept, &options(|_| {})).unwrap();
     assert_eq!(report.shards.len(), 4);
     for (n, shard) in (1..=4).zip(&report.shards) {
@@ -166,7 +166,7 @@ fn aborted(model: &Path, out: &Path, recipe: &Recipe, tiles: usize, resume: bool
 fn an_aborted_conversion_leaves_nothing_or_a_resumable_file() {
     let folder = Folder::new();
     let (model, out) = (folder.model(), folder.at("out.gguf"));
-    let recipe = Recipe { split_max_size: Some(1_000_000), ..recipe("Q6_K") };
+    let recipe = recipe("Q6_K").with_split_max_size(1_000_000);
     let want = aborted(&model, &folder.at("want.gguf"), &recipe, usize::MAX, false).unwrap();
     let before = folder.names();
     for tiles in [1, 10, 30] {
@@ -177,7 +177,7 @@ fn an_aborted_conversion_leaves_nothing_or_a_resumable_file() {
         assert_eq!(aborted(&model, &out, &recipe, tiles, true).unwrap_err().code(), ABORTED);
         assert!(folder.names().iter().any(|name| name.ends_with(".interrupted.part")), "{:?}", folder.names());
     }
-    let other = Recipe { pure: true, ..recipe.clone() };
+    let other = recipe.clone().with_pure(true);
     let refused = aborted(&model, &out, &other, 1, true).unwrap_err();
     assert_eq!(refused.code(), Code::CHANGED, "{refused}");
     // The npm package leaves an empty journal next to every further shard.
@@ -229,7 +229,7 @@ fn rejects_an_output_that_is_an_input_under_any_name() {
         let refused = quantize_file(&model, folder.at(out), &recipe("Q4_0"), &with_matrix).unwrap_err();
         assert_eq!(refused.code(), SAME_FILE, "{out}: {refused}");
     }
-    let split = Recipe { split_max_size: Some(1 << 40), ..recipe("Q4_0") };
+    let split = recipe("Q4_0").with_split_max_size(1 << 40);
     assert_eq!(quantize_file(&model, folder.at("set.gguf"), &split, &with_matrix).unwrap_err().code(), SAME_FILE);
     let hf = folders::write_folder("qwen3", &folder.0);
     for out in ["config.json", "model.safetensors", "tokenizer.json"] {

@@ -230,7 +230,7 @@ fn the_results_for_tiny_whale_are_the_recorded_ones() {
     let perplexity = model.perplexity(&tokens, &options).unwrap().report().unwrap();
     let folder = Folder::new("results");
     let quantized = folder.0.join("q4_0.gguf");
-    let recipe = Recipe { preset: "Q4_0".to_owned(), ..Recipe::default() };
+    let recipe = Recipe::new("Q4_0");
     quantize_file(&path, &quantized, &recipe, &QuantizeOptions::default()).unwrap();
     let quantized = RunnableModel::open(&quantized).unwrap();
     let divergence = quantized.divergence(&model, &tokens, &options).unwrap();

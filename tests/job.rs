@@ -17,7 +17,7 @@ fn model() -> Vec<u8> {
 }
 
 fn recipe(preset: &str) -> Recipe {
-    Recipe { preset: preset.to_owned(), ..Recipe::default() }
+    Recipe::new(preset)
 }
 
 /// The recorded hash of the output of llama.cpp's library for Tiny Whale with a preset.
@@ -65,7 +65,7 @@ fn tasks_completed_in_any_order_give_the_bytes_of_the_reference() {
 #[test]
 fn a_report_does_not_depend_on_the_order_of_results() {
     let model = model();
-    let recipe = Recipe { split_max_size: Some(500_000), ..recipe("Q3_K_S") };
+    let recipe = recipe("Q3_K_S").with_split_max_size(500_000);
     let report = |seed, width| {
         let options = options(|options| (options.errors, options.hashes) = (true, true));
         let mut disk = Disk { width, seed, ..Disk::default() };
@@ -91,7 +91,7 @@ fn a_report_does_not_depend_on_the_order_of_results() {
 #[test]
 fn a_conversion_killed_at_any_write_resumes_to_the_same_bytes_and_report() {
     let model = model();
-    let recipe = Recipe { split_max_size: Some(3_000_000), ..recipe("Q8_0") };
+    let recipe = recipe("Q8_0").with_split_max_size(3_000_000);
     let job = |hashes| {
         let options = options(|options| (options.journal, options.errors, options.hashes) = (true, true, hashes));
         Job::new(plan_of(&model, &recipe), options).unwrap()
@@ -166,9 +166,9 @@ fn a_journal_of_another_job_is_rejected_with_the_difference() {
     let nameless = Identity { source: String::new(), ..ours.clone() };
     assert_eq!(changed(nameless).0, Code::UNSUPPORTED);
     for options in [
-        Recipe { pure: true, ..recipe.clone() },
-        Recipe { override_kv: vec!["a=int:1".to_owned()], ..recipe.clone() },
-        Recipe { preset: "q8_0".to_owned(), ..recipe.clone() },
+        recipe.clone().with_pure(true),
+        recipe.clone().with_override_kv(vec!["a=int:1".to_owned()]),
+        recipe.clone().with_preset("q8_0".to_owned()),
     ] {
         assert_ne!(identity(&plan_of(&model, &recipe), &options).recipe, ours.recipe, "{options:?}");
     }
@@ -182,7 +182,7 @@ fn a_job_has_the_same_identity_as_in_the_npm_package() {
     let whole = "03c6d2b66a0379a994e2927dc0da90d1084716d8fb66877b90ecd08e2ab81a70 6456575488058038b70c842f1a1cba73d2427d82ee9237264b3a859e1e19d9f3";
     let split = "78713a95d78dfe37ff7c5f146aa4d5359620077d5c1f086accf722afe1122f47 4f94980bf39687d19bd6a6eaf81e2e294208630c86e3185f7188b6ba2eafab59";
     assert_eq!(of(&recipe("Q4_K_M")), whole);
-    assert_eq!(of(&Recipe { split_max_size: Some(500_000), ..recipe("Q8_0") }), split);
+    assert_eq!(of(&recipe("Q8_0").with_split_max_size(500_000)), split);
     // A line of its journal.
     let line = "\n8a797b54 {\"offset\":30304,\"length\":215040,\"hash\":\"88058bc98165d866\",\"note\":[262144,0.6310139466541855,2642.955175075235,2643.0506952229666,2642.6874281757796,0.0071563720703125,0,0]}\n";
     let journal = [identity(&plan_of(&model, &recipe("Q4_K_M")), &recipe("Q4_K_M")).head(), line.into()].concat();
@@ -309,7 +309,7 @@ fn a_plan_is_identified_in_steps_of_bounded_work() {
 #[test]
 fn headers_are_returned_in_pieces_and_hashed_as_a_whole() {
     let model = model();
-    let recipe = Recipe { split_max_size: Some(1_500_000), ..recipe("Q8_0") };
+    let recipe = recipe("Q8_0").with_split_max_size(1_500_000);
     let plan = plan_of(&model, &recipe);
     let options = options(|options| (options.hashes, options.errors) = (true, true));
     let mut whole = Disk { width: 3, ..Disk::default() };
@@ -339,7 +339,7 @@ fn headers_are_returned_in_pieces_and_hashed_as_a_whole() {
 #[test]
 fn headers_of_further_files_leave_room_for_as_many_tasks_as_the_window_has() {
     let model = model();
-    let recipe = Recipe { split_max_size: Some(100_000), ..recipe("Q8_0") };
+    let recipe = recipe("Q8_0").with_split_max_size(100_000);
     let options = options(|options| (options.hashes, options.window) = (true, 4));
     let mut job = Job::new(plan_of(&model, &recipe), options).unwrap();
     assert!(job.files().len() > 4);
@@ -355,9 +355,8 @@ fn headers_of_further_files_leave_room_for_as_many_tasks_as_the_window_has() {
 #[test]
 fn identities_are_those_of_earlier_journals() {
     let model = model();
-    let rule =
-        TensorTypeRule { pattern: "ffn_up".to_owned(), dtype: "Q8_0".to_owned(), why: Some("a \"reason\"".to_owned()) };
-    let split = Recipe { tensor_types: vec![rule], split_max_size: Some(100_000), ..recipe("Q3_K_S") };
+    let rule = TensorTypeRule::new("ffn_up", "Q8_0").with_why("a \"reason\"");
+    let split = recipe("Q3_K_S").with_tensor_types(vec![rule]).with_split_max_size(100_000);
     let cases = [
         (
             recipe("Q4_K_M"),

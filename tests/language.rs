@@ -112,7 +112,7 @@ fn source(folder: &Folder, files: &[Vec<u8>]) -> Vec<u8> {
 }
 
 fn recipe(preset: &str) -> Recipe {
-    Recipe { preset: preset.to_owned(), ..Recipe::default() }
+    Recipe::new(preset)
 }
 
 /// The whole output of a plan.
@@ -245,7 +245,7 @@ fn each_kind_of_damage_to_a_folder_has_its_error() {
     let mut folder = open("llama-3", &files, &from);
     folder.add_file(CONFIG, text(CONFIG).into_bytes());
     folder.add_file(TOKENIZER, text(TOKENIZER).replace("\\p{N}{1,3}", "\\p{N}{1,4}").into_bytes());
-    let named = Recipe { pre_tokenizer: Some("llama-bpe".to_owned()), ..recipe("F16") };
+    let named = recipe("F16").with_pre_tokenizer("llama-bpe");
     let as_known = open("llama-3", &files, &from);
     assert_eq!(plan(&folder, &named, None).unwrap().header(), plan(&as_known, &recipe("F16"), None).unwrap().header());
 }

@@ -35,6 +35,7 @@ mod qat;
 mod safetensors;
 mod selection;
 mod stored;
+mod tables;
 mod tiled;
 mod tiles;
 mod whale;

@@ -73,8 +73,10 @@ fn analysis(tensors: Vec<AnalyzedTensor>, options: AnalysisOptions) -> quantpres
 
 fn figures(sample: Option<u64>, width: usize) -> String {
     let (source, tensors) = source();
-    let formats = Some(["Q4_K", "Q8_0", "IQ4_XS", "IQ2_XS"].map(str::to_owned).to_vec());
-    let mut analysis = analysis(tensors, AnalysisOptions { formats, sample, ..Default::default() }).unwrap();
+    let formats = ["Q4_K", "Q8_0", "IQ4_XS", "IQ2_XS"].map(str::to_owned);
+    let mut options = AnalysisOptions::default().with_formats(formats);
+    options.sample = sample;
+    let mut analysis = analysis(tensors, options).unwrap();
     assert_eq!(run(&mut analysis, &source, width), analysis.total());
     format!("{:?}", (0..analysis.tensor_count()).map(|index| analysis.tensor(index)).collect::<Vec<_>>())
 }
@@ -92,8 +94,8 @@ fn figures_do_not_depend_on_the_order_of_completion() {
 #[test]
 fn every_format_has_its_figures_or_the_reason_why_not() {
     let (source, tensors) = source();
-    let formats = Some(["Q8_0", "IQ2_XS"].map(str::to_owned).to_vec());
-    let mut analysis = analysis(tensors, AnalysisOptions { formats, ..Default::default() }).unwrap();
+    let formats = ["Q8_0", "IQ2_XS"].map(str::to_owned);
+    let mut analysis = analysis(tensors, AnalysisOptions::default().with_formats(formats)).unwrap();
     run(&mut analysis, &source, 3);
     let matrix = analysis.tensor(0).unwrap();
     assert_eq!((matrix.sampled, matrix.formats.len()), (512 * 40, 2));
@@ -110,10 +112,10 @@ fn every_format_has_its_figures_or_the_reason_why_not() {
 #[test]
 fn unknown_names_and_results_of_other_steps_are_refused() {
     let code = |options| analysis(source().1, options).err().unwrap().code();
-    let names = |name: &str| Some(vec![name.to_owned()]);
-    assert_eq!(code(AnalysisOptions { formats: names("Q9_K"), ..Default::default() }), Code::UNKNOWN_NAME);
-    assert_eq!(code(AnalysisOptions { tensors: names("other"), ..Default::default() }), Code::UNKNOWN_NAME);
-    let chosen = AnalysisOptions { tensors: names("stack"), ..Default::default() };
+    let names = |name: &str| [name.to_owned()];
+    assert_eq!(code(AnalysisOptions::default().with_formats(names("Q9_K"))), Code::UNKNOWN_NAME);
+    assert_eq!(code(AnalysisOptions::default().with_tensors(names("other"))), Code::UNKNOWN_NAME);
+    let chosen = AnalysisOptions::default().with_tensors(names("stack"));
     let mut analysis = analysis(source().1, chosen).unwrap();
     assert_eq!((analysis.tensor_count(), analysis.name(0)), (1, Some("stack")));
     assert_eq!(analysis.complete(7, Measured::Squares(None)).unwrap_err().code(), Code::ARGUMENT);

@@ -12,10 +12,10 @@ fn reference() -> Json {
 
 fn options(case: &Json) -> Quantize4BitOptions {
     let data_type = if case.text("quant_type") == "nf4" { DataType4Bit::Nf4 } else { DataType4Bit::Fp4 };
-    Quantize4BitOptions { data_type, block_size: case.number("blocksize") as usize }
+    Quantize4BitOptions::new(data_type, case.number("blocksize") as usize)
 }
 
-const NF4: Quantize4BitOptions = Quantize4BitOptions { data_type: DataType4Bit::Nf4, block_size: 64 };
+const NF4: Quantize4BitOptions = Quantize4BitOptions::new(DataType4Bit::Nf4, 64);
 
 #[test]
 fn codebooks_equal_those_of_bitsandbytes() {
@@ -46,7 +46,7 @@ fn double_quantization_equals_that_of_bitsandbytes() {
     for case in &reference.list("double") {
         let name = case.text("name");
         let (absmax, offset) = (case.floats("absmax"), case.number("offset") as f32);
-        let Quantize4BitOptions { data_type, block_size } = options(case);
+        let Quantize4BitOptions { data_type, block_size, .. } = options(case);
         let len = absmax.len() * block_size;
         let mut codes = case.bytes("codes");
         codes.resize(len / 2, 0);
@@ -69,7 +69,7 @@ fn double_quantization_equals_that_of_bitsandbytes() {
 fn nf4_beats_linear_codes_on_gaussian_weights() {
     let weights = golden::gaussian(1 << 16);
     let sqnr = |data_type| {
-        let tensor = quantize_4bit(&weights, &Quantize4BitOptions { data_type, block_size: 64 }).unwrap();
+        let tensor = quantize_4bit(&weights, &Quantize4BitOptions::new(data_type, 64)).unwrap();
         let decoded = dequantize_4bit(&tensor).unwrap();
         let sum = |f: &dyn Fn(f64, f64) -> f64| -> f64 {
             weights.iter().zip(&decoded).map(|(&a, &b)| f(f64::from(a), f64::from(b))).sum()
@@ -156,7 +156,7 @@ fn reported_sizes_equal_the_stored_bytes() {
 #[test]
 fn rejects_block_sizes_that_bitsandbytes_does_not_have() {
     for block_size in [0, 1, 16, 63, 96, 8192, usize::MAX] {
-        let options = Quantize4BitOptions { block_size, ..NF4 };
+        let options = NF4.with_block_size(block_size);
         assert_eq!(quantize_4bit(&[1.0; 100], &options).unwrap_err().code(), Code::RANGE);
     }
     assert_eq!(quantize_4bit_into(&[1.0; 100], &NF4, &mut [0; 49], &mut [0.0; 2]).unwrap_err().code(), Code::LENGTH);
@@ -188,13 +188,13 @@ fn state_dicts_equal_those_of_bitsandbytes() {
     assert_eq!((loaded.shape, loaded.dtype.as_str()), (vec![512, 3], "bfloat16"));
     assert_eq!(loaded.tensor, Tensor4Bit::Double(double.clone()));
 
-    let single = quantize_4bit(&weights, &Quantize4BitOptions { data_type: DataType4Bit::Fp4, ..NF4 }).unwrap();
+    let single = quantize_4bit(&weights, &NF4.with_data_type(DataType4Bit::Fp4)).unwrap();
     let tensors = single.to_state_dict("w", &[1536], "float32").unwrap();
     let json = String::from_utf8(tensors[3].data.clone()).unwrap();
     assert_eq!(json, r#"{"quant_type": "fp4", "blocksize": 64, "dtype": "float32", "shape": [1536]}"#);
     assert_eq!(from_state_dict(&tensors, "w").unwrap().tensor, Tensor4Bit::Single(single.clone()));
 
-    let int4 = quantize_4bit(&weights, &Quantize4BitOptions { data_type: DataType4Bit::Int4, ..NF4 }).unwrap();
+    let int4 = quantize_4bit(&weights, &NF4.with_data_type(DataType4Bit::Int4)).unwrap();
     assert_eq!(int4.to_state_dict("w", &[1536], "float32").unwrap_err().code(), Code::UNSUPPORTED);
     assert_eq!(single.to_state_dict("w", &[1535], "float32").unwrap_err().code(), Code::LENGTH);
     assert_eq!(single.to_state_dict("w", &[1536], "float64").unwrap_err().code(), Code::UNKNOWN_NAME);
@@ -248,7 +248,7 @@ proptest! {
         block_size in prop::sample::select(BLOCK_SIZES.to_vec()),
     ) {
         let weights: Vec<f32> = weights.iter().map(|x| x * 10f32.powi(exponent)).collect();
-        let tensor = quantize_4bit(&weights, &Quantize4BitOptions { data_type, block_size }).unwrap();
+        let tensor = quantize_4bit(&weights, &Quantize4BitOptions::new(data_type, block_size)).unwrap();
         let mut values = data_type.table().to_vec();
         values.sort_by(f32::total_cmp);
         let gap = values.windows(2).map(|pair| pair[1] - pair[0]).fold(0.0f32, f32::max);
@@ -263,7 +263,7 @@ proptest! {
     fn codes_do_not_depend_on_the_scale_of_the_weights(weights in prop::collection::vec(-1.0f32..1.0, 1..300), power in -60i32..60, data_type in data_types()) {
         prop_assume!(weights.iter().all(|x| *x == 0.0 || x.abs() > 1e-6));
         let scaled: Vec<f32> = weights.iter().map(|x| x * 2f32.powi(power)).collect();
-        let options = Quantize4BitOptions { data_type, block_size: 64 };
+        let options = Quantize4BitOptions::new(data_type, 64);
         let (a, b) = (quantize_4bit(&weights, &options).unwrap(), quantize_4bit(&scaled, &options).unwrap());
         prop_assert_eq!(a.codes, b.codes);
     }

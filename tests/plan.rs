@@ -105,7 +105,7 @@ fn rejects_what_llama_quantize_rejects() {
 
     let quantized = [("blk.0.attn_v.weight", &[256u64, 4][..], TensorType::Q8_0)];
     let header = header_of(&pairs(), &quantized);
-    let mut recipe = Recipe { preset: "Q4_0".to_owned(), ..Recipe::default() };
+    let mut recipe = Recipe::new("Q4_0");
     let error = plan(&header, &recipe, None).unwrap_err();
     assert_eq!(error.code(), Code::ARGUMENT);
     assert!(error.message().contains("already Q8_0"), "{error}");
@@ -185,7 +185,7 @@ fn rejects_names_and_dimensions_that_llama_cpp_cannot_read() {
     let name = |bytes: usize| format!("blk.0.{}.weight", "x".repeat(bytes - 13));
     for (architecture, most) in [("llama", 63), ("", 127), ("flux", 127), ("plain", 1024)] {
         for preset in ["COPY", "F16", "Q8_0"] {
-            let recipe = Recipe { preset: preset.to_owned(), ..Recipe::default() };
+            let recipe = Recipe::new(preset);
             let fits = of(architecture, &name(most), &[32, 4]);
             assert!(plan(&fits, &recipe, None).is_ok() && unreadable(&fits).is_empty(), "{architecture} {preset}");
             if most == 1024 {
@@ -199,7 +199,7 @@ fn rejects_names_and_dimensions_that_llama_cpp_cannot_read() {
             assert_eq!((found.len(), found[0].0), (1, name(most + 1).as_str()));
         }
     }
-    let recipe = Recipe { preset: "COPY".to_owned(), ..Recipe::default() };
+    let recipe = Recipe::new("COPY");
     let five = of("llama", "a.weight", &[32, 1, 1, 1, 2]);
     assert_eq!(plan(&five, &recipe, None).unwrap_err().code(), Code::TOO_LARGE);
     assert!(unreadable(&five)[0].1.contains("5 dimensions"));

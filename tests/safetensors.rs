@@ -21,7 +21,7 @@ fn header(bytes: &[u8]) -> SafetensorsHeader {
 }
 
 fn recipe(preset: &str) -> Recipe {
-    Recipe { preset: preset.to_owned(), ..Recipe::default() }
+    Recipe::new(preset)
 }
 
 /// A model of tensors with these names and shapes.
@@ -267,7 +267,7 @@ fn small_precise_and_odd_tensors_follow_comfyui_ggufs_rules() {
 
 #[test]
 fn a_plain_container_is_written_only_on_request() {
-    let plain = |preset: &str| Recipe { plain: true, ..recipe(preset) };
+    let plain = |preset: &str| recipe(preset).with_plain(true);
     let folder = model("F8_E4M3", 1, &[("a", &[4, 256]), ("b", &[7])]);
     let error = plan(&folder, &recipe("F16"), None).unwrap_err();
     assert!(error.code() == Code::UNSUPPORTED && error.message().contains("--plain"), "{error}");
@@ -310,7 +310,7 @@ fn rejects_an_unsupported_class_by_name() {
         let said = format!("flan/config.json: {class} cannot be converted. ");
         assert_eq!(error.code(), Code::UNSUPPORTED, "{error}");
         assert!(error.message().starts_with(&said) && error.message().contains(advice), "{error}");
-        assert!(plan(&folder, &Recipe { plain: true, ..recipe("F16") }, None).is_ok());
+        assert!(plan(&folder, &recipe("F16").with_plain(true), None).is_ok());
     }
     // Without a class in config.json: diffusers' own key, the table, or nothing.
     for (config, tensor, code, words) in [

@@ -220,7 +220,7 @@ fn decisions_on_large_models_equal_llama_cpps_records() {
         assert_eq!(sections.len(), 33, "{}", model.file);
         let header = header(model);
         for (preset, default, want) in sections {
-            let recipe = Recipe { preset: preset.clone(), dry_run: true, ..Recipe::default() };
+            let recipe = Recipe::new(preset.clone()).with_dry_run(true);
             let plan = plan(&header, &recipe, None).unwrap();
             decided += plan.tensors.len();
             let other = plan.tensors.iter().filter(|tensor| tensor.to.name.to_uppercase() != default);

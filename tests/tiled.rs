@@ -129,7 +129,7 @@ fn four_bit_codes_do_not_depend_on_tiles() {
     // An odd number of weights, and a last block that is not whole.
     let values = &values()[..70_001];
     for (data_type, block_size) in [(DataType4Bit::Nf4, 64), (DataType4Bit::Fp4, 4096), (DataType4Bit::Int4, 32)] {
-        let options = Quantize4BitOptions { data_type, block_size };
+        let options = Quantize4BitOptions::new(data_type, block_size);
         let (mut codes, mut absmax, mut decoded) = (Vec::new(), Vec::new(), Vec::new());
         for block in values.chunks(block_size) {
             let part = quantize_4bit(block, &options).unwrap();

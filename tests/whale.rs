@@ -23,7 +23,7 @@ fn every_preset_writes_the_recorded_file() {
             scope.spawn(|| {
                 while let Some(line) = lines.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let [hash, with, size, preset] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
-                    let recipe = Recipe { preset: preset.to_owned(), ..Recipe::default() };
+                    let recipe = Recipe::new(preset);
                     let file = convert(&model, &recipe, (with == "imatrix").then_some(&matrix)).unwrap();
                     assert_eq!(
                         (file.len().to_string().as_str(), sha256(&file).as_str()),
@@ -44,8 +44,7 @@ fn writes_the_file_of_llama_quantize() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tiny-whale");
     let model = std::fs::read(folder.join("tiny-whale-f16.gguf")).unwrap();
     let matrix = ImportanceMatrix::parse(&std::fs::read(folder.join("tiny-whale.imatrix.gguf")).unwrap()).unwrap();
-    let file = Some("tiny-whale.imatrix.gguf".to_owned());
-    let recipe = Recipe { preset: "Q4_K_M".to_owned(), imatrix_file: file, ..Recipe::default() };
+    let recipe = Recipe::new("Q4_K_M").with_imatrix_file("tiny-whale.imatrix.gguf");
     assert_eq!(sha256(&convert(&model, &recipe, Some(&matrix)).unwrap()), HASH);
 }
 

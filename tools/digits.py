@@ -1,7 +1,7 @@
-"""Packs scikit-learn's digits into examples/digits.bin.
+"""Packs scikit-learn's digits into src/bench/digits/digits.bin.
 
     pip download --no-deps --only-binary :all: scikit-learn==1.9.1
-    python3 tools/digits.py scikit_learn-1.9.1-*.whl examples/digits.bin
+    python3 tools/digits.py scikit_learn-1.9.1-*.whl src/bench/digits/digits.bin
 
 The data set is the test set of "Optical Recognition of Handwritten Digits" (E. Alpaydin and C. Kaynak, UCI, 1998), as
 scikit-learn distributes it (sklearn/datasets/data/digits.csv.gz, BSD-3-Clause): 1797 lines of 64 pixels, 0 to 16, and

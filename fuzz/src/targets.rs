@@ -48,8 +48,8 @@ pub fn gguf(data: &[u8]) {
         let _ = join(vec![*header.clone(), *header.clone()]);
         for (preset, split_max_size) in [("Q4_K_M", None), ("Q2_K", Some(1000)), ("F16", None), ("COPY", Some(1 << 20))]
         {
-            let preset = preset.into();
-            let recipe = Recipe { preset, dry_run: true, allow_requantize: true, split_max_size, ..Recipe::default() };
+            let mut recipe = Recipe::new(preset).with_dry_run(true).with_allow_requantize(true);
+            recipe.split_max_size = split_max_size;
             if let Ok(plan) = plan(&header, &recipe, None) {
                 check_plan(&plan);
                 check_sources(&plan, size);
@@ -138,8 +138,8 @@ pub fn shards(data: &[u8]) {
         assert_eq!((whole.shard_of(tensor.offset), tensor.offset / SIZE), (shard, shard as u64), "'{}'", tensor.name);
     }
     for (keep_split, split_max_size) in [(true, None), (false, Some(1 << 20)), (false, None)] {
-        let preset = "Q4_0".into();
-        let recipe = Recipe { preset, keep_split, split_max_size, allow_requantize: true, ..Recipe::default() };
+        let mut recipe = Recipe::new("Q4_0").with_keep_split(keep_split).with_allow_requantize(true);
+        recipe.split_max_size = split_max_size;
         if let Ok(plan) = plan(&whole, &recipe, None) {
             check_plan(&plan);
             check_sources(&plan, whole.file_size());
@@ -188,7 +188,7 @@ fn check_safetensors(header: SafetensorsHeader, size: u64) {
         assert!(folder.clone().add(header, size).is_err(), "the same file twice in one model");
     }
     for (preset, plain) in [("Q4_K_M", false), ("BF16", false), ("Q4_K_M", true), ("BF16", true)] {
-        let recipe = Recipe { preset: preset.into(), plain, dry_run: true, ..Recipe::default() };
+        let recipe = Recipe::new(preset).with_plain(plain).with_dry_run(true);
         if let Ok(plan) = convert::plan(&folder, &recipe, None) {
             check_plan(&plan);
             check_sources(&plan, size);
@@ -229,7 +229,7 @@ pub fn language(data: &[u8]) {
     folder.set_name("Model-7B-Instruct");
     let size = folder.size() + folder.generated().len() as u64;
     for preset in ["BF16", "Q4_0"] {
-        let recipe = Recipe { preset: preset.into(), dry_run: true, ..Recipe::default() };
+        let recipe = Recipe::new(preset).with_dry_run(true);
         if let Ok(plan) = convert::plan(&folder, &recipe, None) {
             check_plan(&plan);
             check_sources(&plan, size);
@@ -259,7 +259,7 @@ pub fn imatrix(data: &[u8]) {
     for (_, entry) in matrix.entries() {
         assert!(entry.values.iter().all(|x| x.is_finite() && *x >= 0.0), "invalid importance was accepted");
     }
-    let recipe = Recipe { preset: "IQ2_XS".into(), dry_run: true, ..Recipe::default() };
+    let recipe = Recipe::new("IQ2_XS").with_dry_run(true);
     if let Ok(plan) = plan(&SMALL_MODEL, &recipe, Some(&matrix)) {
         check_plan(&plan);
     }
@@ -274,8 +274,8 @@ pub fn recipe(data: &[u8]) {
     }
     let Ok(text) = str::from_utf8(data) else { return };
     let _ = KvOverride::parse(text);
-    let rule = quantpress::recipe::TensorTypeRule { pattern: text.into(), dtype: "q5_k".into(), why: None };
-    let recipe = Recipe { preset: "Q4_K_M".into(), tensor_types: vec![rule], ..Recipe::default() };
+    let rule = quantpress::recipe::TensorTypeRule::new(text, "q5_k");
+    let recipe = Recipe::new("Q4_K_M").with_tensor_types(vec![rule]);
     if let Ok(plan) = plan(&SMALL_MODEL, &recipe, None) {
         check_plan(&plan);
     }

@@ -10,9 +10,9 @@ import { openImportance, type ImportanceInput } from './importance.js';
 import { Model, type SourceType } from './model.js';
 import { readOptions, unchecked, type ReaderTable } from '../engine/options.js';
 import { engineRecipe, isFourBit, readRecipe, type PresetName, type Recipe } from './recipe.js';
-import { call } from '../engine/wasm.js';
 import { callModel } from '../engine/model.js';
 import { planInSteps } from './plan-steps.js';
+import { PRESETS } from './preset-table.js';
 import type { PlannedShard, PlannedTensor } from './planned.js';
 
 export type { PlannedShard, PlannedTensor } from './planned.js';
@@ -189,7 +189,7 @@ function plannedOf(columns: Columns): PlannedTensor {
   };
 }
 
-/** Every preset. */
+/** Every preset. Works without `init`. */
 export function presets(): Preset[] {
-  return call((engine) => engine.presets()) as Preset[];
+  return PRESETS.map((preset) => ({ ...preset }));
 }

@@ -204,13 +204,8 @@ export const readParams = (value: unknown, name = 'params'): QuantParamsFields =
 /** The smallest normal number of single precision: no scale is smaller. */
 const SMALLEST = 2 ** -126;
 
-/**
- * Rejects parameters that contradict themselves, as the engine does again wherever they are used: a test compares the two.
- *
- * @throws {@link QuantpressError} `RANGE`, `LENGTH`.
- */
-export function checkParams({ scales, zeroPoints, bits, range }: QuantParamsFields): void {
-  const { qmin, qmax } = range;
+/** Rejects codes that do not fit the width, with `RANGE`. */
+export function checkRange(bits: number, { qmin, qmax }: QuantRange): void {
   const all = rangeOf(bits, 'symmetric', qmin < 0 ? 'signed' : 'unsigned');
   if (!(qmin >= all.qmin && qmin <= 0 && qmax >= 0 && qmax <= all.qmax && qmin < qmax)) {
     const message =
@@ -218,6 +213,16 @@ export function checkParams({ scales, zeroPoints, bits, range }: QuantParamsFiel
       `within ${all.qmin} to ${all.qmax}`;
     throw new QuantpressError('RANGE', message, { qmin, qmax, bits });
   }
+}
+
+/**
+ * Rejects parameters that contradict themselves, as the engine does again wherever they are used: a test compares the two.
+ *
+ * @throws {@link QuantpressError} `RANGE`, `LENGTH`.
+ */
+export function checkParams({ scales, zeroPoints, bits, range }: QuantParamsFields): void {
+  const { qmin, qmax } = range;
+  checkRange(bits, range);
   const wrongScale = (index: number, wanted: string) => {
     const scale = scales[index] ?? 0;
     const message = `scale ${index} is ${scale}, and must be ${wanted}`;

@@ -5,7 +5,6 @@ import { QuantpressError } from '../engine/error.js';
 import { methodReader } from './codec-options.js';
 import {
   expectBits,
-  expectBytes,
   expectCount,
   expectFloats,
   expectNumber,
@@ -18,7 +17,7 @@ import {
 import { dispose, release } from '../engine/dispose.js';
 import { callBench, loadBench } from '../engine/bench.js';
 import type { AccuracyBenchmark as EngineBenchmark } from '../engine/bench-bindings.js';
-import { count, offset, readOptions, type ReaderTable } from '../engine/options.js';
+import { bytes, count, floats, offset, readFields, readOptions, type ReaderTable } from '../engine/options.js';
 import { readScheme, type CompleteScheme, type Scheme } from './scheme.js';
 import { call } from '../engine/wasm.js';
 
@@ -292,8 +291,18 @@ export function accuracyRetention(originalMetric: number, quantizedMetric: numbe
   return call((engine) => engine.accuracyRetention(originalMetric, quantizedMetric));
 }
 
+/** Images of handwritten digits. */
+export interface Digits {
+  /** 64 pixels each, row by row, from 0 (background) to 1; one image after the other. */
+  images: Float32Array;
+  /** The digit of each image, 0 to 9. */
+  labels: Uint8Array;
+}
+
 /** The options for training the classifier of {@link AccuracyBenchmark}. */
 export interface AccuracyOptions {
+  /** A data set of your own, at least 8 images; by default the digits of {@link loadDigits}. */
+  digits?: Digits | undefined;
   /** Chooses the split, the first weights and the order of training; 1 by default. */
   seed?: number | undefined;
   /** Hidden units, 32 by default. */
@@ -304,7 +313,15 @@ export interface AccuracyOptions {
   qatEpochs?: number | undefined;
 }
 
-const OPTIONS: ReaderTable<AccuracyOptions> = { seed: offset, hidden: count, epochs: count, qatEpochs: count };
+const DIGITS: ReaderTable<Digits> = { images: floats, labels: bytes };
+
+const OPTIONS: ReaderTable<AccuracyOptions> = {
+  digits: (name, value) => readFields(DIGITS, name, value),
+  seed: offset,
+  hidden: count,
+  epochs: count,
+  qatEpochs: count,
+};
 
 /** Test accuracy of a quantized classifier. */
 export interface QatAccuracy {
@@ -350,22 +367,22 @@ export class AccuracyBenchmark {
   private constructor(engine: EngineBenchmark) {
     // JavaScript can call it all the same.
     if (typeof engine?.ptq !== 'function') {
-      throw new QuantpressError('ARGUMENT', 'AccuracyBenchmark is made by AccuracyBenchmark.train(digits)');
+      throw new QuantpressError('ARGUMENT', 'AccuracyBenchmark has no constructor: call AccuracyBenchmark.train()');
     }
     this.#engine = engine;
   }
 
   /**
-   * Trains the classifier. The first call loads the module `quantpress-bench.wasm`.
+   * Trains the classifier. The first call loads the module `quantpress-bench.wasm`, which contains the digits.
    *
-   * @param digits - The file `examples/digits.bin` of the repository.
-   * @throws `MAGIC`, `TRUNCATED`, `MALFORMED` for another file, `RANGE` for options.
+   * @throws `RANGE` for options; `LENGTH`, `NON_FINITE`, `RANGE`, `NO_DATA` for digits of your own.
    */
-  static async train(digits: Uint8Array, options: AccuracyOptions = {}): Promise<AccuracyBenchmark> {
-    expectBytes('digits', digits);
-    const given = readOptions('AccuracyBenchmark', OPTIONS, options);
+  static async train(options: AccuracyOptions = {}): Promise<AccuracyBenchmark> {
+    const { digits, ...training } = readOptions('AccuracyBenchmark', OPTIONS, options);
     await loadBench();
-    return new AccuracyBenchmark(callBench((engine) => new engine.AccuracyBenchmark(digits, given)));
+    return new AccuracyBenchmark(
+      callBench((engine) => new engine.AccuracyBenchmark(digits?.images, digits?.labels, training)),
+    );
   }
 
   /** Test accuracy in floating point. */
@@ -402,15 +419,25 @@ export class AccuracyBenchmark {
   }
 }
 
-/** The calibration methods that {@link AccuracyBenchmark.report} compares. */
+/** A test compares them with the engine's report. */
+const METHODS: readonly CalibrationMethod[] = [
+  { kind: 'minMax' },
+  { kind: 'movingAverage', momentum: 0.1 },
+  { kind: 'percentile', lower: 0.5, upper: 99.5 },
+  { kind: 'entropy', variant: 'tensorrt', bins: 2048, levels: 128 },
+  { kind: 'entropy', variant: 'onnxruntime', bins: 2048, levels: 128 },
+  { kind: 'mse', bins: 2048 },
+];
+
+/** The calibration methods that {@link AccuracyBenchmark.report} compares. Works without `init`. */
 export function calibrationMethods(): CalibrationMethod[] {
-  return call((engine) => engine.calibrationMethods()) as CalibrationMethod[];
+  return METHODS.map((method) => ({ ...method }));
 }
 
 /** Trains, quantizes in every way, and reports. Takes seconds. */
-export async function runAccuracyBenchmark(digits: Uint8Array, options: AccuracyOptions = {}): Promise<AccuracyReport> {
+export async function runAccuracyBenchmark(options: AccuracyOptions = {}): Promise<AccuracyReport> {
   const given = readOptions('runAccuracyBenchmark', OPTIONS, options);
-  const benchmark = await AccuracyBenchmark.train(digits, given);
+  const benchmark = await AccuracyBenchmark.train(given);
   try {
     return benchmark.report();
   } finally {
@@ -418,11 +445,11 @@ export async function runAccuracyBenchmark(digits: Uint8Array, options: Accuracy
   }
 }
 
-/** The images (64 pixels of 0 to 1 each, one after the other) and labels of a file of digits. */
-export function readDigits(digits: Uint8Array): {
-  images: Float32Array<ArrayBuffer>;
-  labels: Uint8Array<ArrayBuffer>;
-} {
-  expectBytes('digits', digits);
-  return call((engine) => engine.readDigits(digits));
+/**
+ * The images and labels that {@link AccuracyBenchmark} uses by default: scikit-learn's 1797 digits. The first call loads
+ * the module `quantpress-bench.wasm`.
+ */
+export async function loadDigits(): Promise<{ images: Float32Array<ArrayBuffer>; labels: Uint8Array<ArrayBuffer> }> {
+  await loadBench();
+  return callBench((engine) => engine.bundledDigits());
 }

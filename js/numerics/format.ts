@@ -4,6 +4,7 @@ import { expectBytes, expectFloats, expectOffset, expectText } from '../engine/c
 import { readOptions } from '../engine/options.js';
 import { QUANTIZE_OPTIONS } from './codec-options.js';
 import { call } from '../engine/wasm.js';
+import { FORMATS } from './format-table.js';
 import type { QuantizeOptions } from './codec-options.js';
 
 export type { QuantizeOptions } from './codec-options.js';
@@ -64,9 +65,9 @@ export interface Format {
   needsImportance: boolean;
 }
 
-/** Every format, in the order of their ids. */
+/** Every format, in the order of their ids. Works without `init`. */
 export function formats(): Format[] {
-  return call((engine) => engine.formats()) as Format[];
+  return FORMATS.map((format) => ({ ...format }));
 }
 
 /**

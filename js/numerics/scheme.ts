@@ -1,20 +1,33 @@
 /** A quantization scheme as a value, for error analysis and benchmarks. */
 
-import type { QuantGranularity, QuantMode } from './affine.js';
-import { bitsReader, modeReader, readGranularity } from './affine-options.js';
+import type { QuantGranularity, QuantMode, QuantRange, QuantRangeName, SymmetricRule } from './affine.js';
+import {
+  bitsReader,
+  checkRange,
+  modeReader,
+  namedRangeReader,
+  rangeOf,
+  readGranularity,
+  ruleReader,
+} from './affine-options.js';
 import type { FormatName } from './format.js';
 import type { BlockSize4Bit, DataType4Bit } from './nf4.js';
 import { blockSizeReader, dataTypeReader } from './codec-options.js';
 import { flag, optional, readKind, text, type KindTable } from '../engine/options.js';
 
-/** A quantization and its parameters. What is left out has the default of the function that quantizes so. */
+/** A quantization and its parameters. Options and defaults are those of the function that quantizes so. */
 export type Scheme =
-  /** Integers of 2 to 8 bits with a scale, as `quantizeTensor`: `symmetric` and per tensor by default. */
+  /**
+   * Integers of 2 to 8 bits with a scale, as `quantizeTensor`: `symmetric`, per tensor, the codes of the mode and the rule
+   * `span` by default.
+   */
   | {
       kind: 'affine';
       bits: number;
       mode?: QuantMode | undefined;
       granularity?: QuantGranularity | undefined;
+      range?: QuantRangeName | QuantRange | undefined;
+      rule?: SymmetricRule | undefined;
     }
   /**
    * A codebook of 16 numbers, as `quantize4bit`: `nf4` in blocks of 64 by default. `doubleQuant` quantizes the absmax values too,
@@ -31,7 +44,14 @@ export type Scheme =
 
 /** A scheme in results: nothing is left out. */
 export type CompleteScheme =
-  | { kind: 'affine'; bits: number; mode: QuantMode; granularity: QuantGranularity }
+  | {
+      kind: 'affine';
+      bits: number;
+      mode: QuantMode;
+      granularity: QuantGranularity;
+      range: QuantRange;
+      rule: SymmetricRule;
+    }
   | { kind: 'fourBit'; dataType: DataType4Bit; blockSize: BlockSize4Bit; doubleQuant: boolean }
   | { kind: 'block'; format: FormatName };
 
@@ -41,6 +61,8 @@ const SCHEMES: KindTable<Scheme> = {
     mode: optional(modeReader),
     // It is read when the shape is known.
     granularity: (_, value) => value as QuantGranularity | undefined,
+    range: optional(namedRangeReader),
+    rule: optional(ruleReader),
   },
   fourBit: {
     dataType: optional(dataTypeReader),
@@ -53,6 +75,9 @@ const SCHEMES: KindTable<Scheme> = {
 /** @internal A scheme for tensors of a shape. */
 export function readScheme(value: unknown, shape: readonly number[]): Scheme {
   const scheme = readKind(SCHEMES, 'scheme', value);
-  if (scheme.kind !== 'affine' || scheme.granularity === undefined) return scheme;
-  return { ...scheme, granularity: readGranularity('scheme.granularity', scheme.granularity, shape) };
+  if (scheme.kind !== 'affine') return scheme;
+  const { bits, mode = 'symmetric', granularity = { kind: 'perTensor' } } = scheme;
+  const range = rangeOf(bits, mode, scheme.range);
+  checkRange(bits, range);
+  return { ...scheme, range, granularity: readGranularity('scheme.granularity', granularity, shape) };
 }

@@ -1,6 +1,6 @@
 //! Quantization schemes as values, so that all of them can be measured in the same way.
 
-use crate::affine::{self, QuantGranularity, QuantMode, QuantizedTensor};
+use crate::affine::{self, QuantGranularity, QuantMode, QuantRange, QuantScheme, QuantizedTensor, SymmetricRule};
 use crate::allocation;
 use crate::error::Result;
 use crate::format::Codec;
@@ -14,17 +14,12 @@ use serde::{Deserialize, Serialize};
 /// A quantization scheme with its parameters.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
-#[cfg_attr(
-    feature = "serde",
-    serde(try_from = "Fields", tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")
-)]
+#[cfg_attr(feature = "serde", serde(try_from = "Fields", into = "Fields"))]
 pub enum Scheme {
-    /// Affine quantization to integers.
+    /// Affine quantization to integers, as by [`quantize_tensor_with`](affine::quantize_tensor_with).
     Affine {
-        /// 2 to 8.
-        bits: u8,
-        /// Symmetric or asymmetric.
-        mode: QuantMode,
+        /// Bits, mode, codes and rule.
+        scheme: QuantScheme,
         /// Which values share a scale.
         granularity: QuantGranularity,
     },
@@ -44,20 +39,55 @@ pub enum Scheme {
     },
 }
 
-/// The serialized form of a scheme. What is missing has the defaults of the functions: symmetric, per tensor; NF4,
-/// blocks of 64, no double quantization.
+/// The serialized form of a scheme. What is missing has the defaults of the functions: symmetric, per tensor, the codes
+/// of the mode, PyTorch's rule; NF4, blocks of 64, no double quantization.
 #[cfg(feature = "serde")]
-#[derive(Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Fields {
     kind: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
     bits: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     mode: Option<QuantMode>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     granularity: Option<QuantGranularity>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    range: Option<QuantRange>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<SymmetricRule>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     data_type: Option<DataType4Bit>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     block_size: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     double_quant: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     format: Option<String>,
+}
+
+#[cfg(feature = "serde")]
+impl From<Scheme> for Fields {
+    fn from(scheme: Scheme) -> Self {
+        let of = |kind: &str| Fields { kind: kind.to_owned(), ..Fields::default() };
+        match scheme {
+            Scheme::Affine { scheme, granularity } => Fields {
+                bits: Some(scheme.bits()),
+                mode: Some(scheme.mode()),
+                granularity: Some(granularity),
+                range: Some(scheme.range()),
+                rule: Some(scheme.rule()),
+                ..of("affine")
+            },
+            Scheme::FourBit { data_type, block_size, double_quant } => Fields {
+                data_type: Some(data_type),
+                block_size: Some(block_size),
+                double_quant: Some(double_quant),
+                ..of("fourBit")
+            },
+            Scheme::Block { format } => Fields { format: Some(format), ..of("block") },
+        }
+    }
 }
 
 #[cfg(feature = "serde")]
@@ -65,13 +95,17 @@ impl TryFrom<Fields> for Scheme {
     type Error = String;
 
     fn try_from(fields: Fields) -> Result<Self, String> {
-        let Fields { kind, bits, mode, granularity, data_type, block_size, double_quant, format } = fields;
+        let Fields { kind, bits, mode, granularity, range, rule, data_type, block_size, double_quant, format } = fields;
         Ok(match &*kind {
-            "affine" => Scheme::Affine {
-                bits: required(&kind, "bits", bits)?,
-                mode: mode.unwrap_or_default(),
-                granularity: granularity.unwrap_or_default(),
-            },
+            "affine" => {
+                let scheme = QuantScheme::new(required(&kind, "bits", bits)?, mode.unwrap_or_default());
+                let scheme = scheme.and_then(|scheme| range.map_or(Ok(scheme), |range| scheme.with_range(range)));
+                let scheme = scheme.map_err(|error| error.message().to_owned())?;
+                Scheme::Affine {
+                    scheme: scheme.with_rule(rule.unwrap_or_default()),
+                    granularity: granularity.unwrap_or_default(),
+                }
+            }
             "fourBit" => Scheme::FourBit {
                 data_type: data_type.unwrap_or_default(),
                 block_size: block_size.unwrap_or(Quantize4BitOptions::default().block_size),
@@ -97,9 +131,20 @@ pub enum Encoded {
 }
 
 impl Scheme {
+    /// Affine quantization with the default codes and rule, as by [`quantize_tensor`](affine::quantize_tensor).
+    ///
+    /// # Errors
+    /// [`Code::RANGE`](crate::Code::RANGE) unless `bits` is 2 to 8.
+    pub fn affine(bits: u8, mode: QuantMode, granularity: QuantGranularity) -> Result<Self> {
+        Ok(Scheme::Affine { scheme: QuantScheme::new(bits, mode)?, granularity })
+    }
+
     /// Affine quantization with one scale for the whole tensor.
-    pub fn per_tensor(bits: u8, mode: QuantMode) -> Self {
-        Scheme::Affine { bits, mode, granularity: QuantGranularity::PerTensor }
+    ///
+    /// # Errors
+    /// [`Code::RANGE`](crate::Code::RANGE) unless `bits` is 2 to 8.
+    pub fn per_tensor(bits: u8, mode: QuantMode) -> Result<Self> {
+        Self::affine(bits, mode, QuantGranularity::PerTensor)
     }
 
     /// A block format, given by name.
@@ -110,17 +155,23 @@ impl Scheme {
     /// A short name for tables: "int4 symmetric, groups of 32", "NF4 double, blocks of 64", "Q4_K".
     pub fn name(&self) -> String {
         match self {
-            Scheme::Affine { bits, mode, granularity } => {
-                let mode = match mode {
-                    QuantMode::Symmetric => "symmetric",
-                    QuantMode::Asymmetric => "asymmetric",
+            Scheme::Affine { scheme, granularity } => {
+                let bits = scheme.bits();
+                let (mode, rule) = match (scheme.mode(), scheme.rule()) {
+                    (QuantMode::Asymmetric, _) => ("asymmetric", ""),
+                    (QuantMode::Symmetric, SymmetricRule::Span) => ("symmetric", ""),
+                    (QuantMode::Symmetric, SymmetricRule::Positive) => ("symmetric", ", positive rule"),
+                    (QuantMode::Symmetric, SymmetricRule::NoClipping) => ("symmetric", ", no clipping"),
                 };
+                let QuantRange { qmin, qmax } = scheme.range();
+                let usual = QuantScheme::new(bits, scheme.mode()).is_ok_and(|usual| usual.range() == scheme.range());
+                let codes = if usual { String::new() } else { format!(", codes {qmin} to {qmax}") };
                 let shared = match granularity {
                     QuantGranularity::PerTensor => "per tensor".to_owned(),
                     QuantGranularity::PerChannel { axis } => format!("per channel of axis {axis}"),
                     QuantGranularity::PerGroup { size } => format!("groups of {size}"),
                 };
-                format!("int{bits} {mode}, {shared}")
+                format!("int{bits} {mode}{codes}{rule}, {shared}")
             }
             Scheme::FourBit { data_type, block_size, double_quant } => {
                 let name = format!("{data_type:?}").to_uppercase();
@@ -138,8 +189,8 @@ impl Scheme {
     pub fn encode(&self, values: &[f32], shape: &[usize], importance: Option<&[f32]>) -> Result<Encoded> {
         validation::shape("the tensor", values.len(), shape)?;
         match self {
-            &Scheme::Affine { bits, mode, granularity } => {
-                affine::quantize_tensor(values, shape, granularity, mode, bits).map(Encoded::Affine)
+            Scheme::Affine { scheme, granularity } => {
+                affine::quantize_tensor_with(values, shape, *granularity, scheme).map(Encoded::Affine)
             }
             &Scheme::FourBit { data_type, block_size, double_quant } => {
                 let options = Quantize4BitOptions { data_type, block_size };

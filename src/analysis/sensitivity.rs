@@ -44,6 +44,7 @@ pub fn scale_sensitivity(
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "camelCase"))]
+#[non_exhaustive]
 pub struct ScalePoint {
     /// The factor applied to the scales.
     pub factor: f64,

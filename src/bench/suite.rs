@@ -164,7 +164,7 @@ pub fn run_full_benchmark_suite(
         ("outliers", generate_weights_with_outliers(n, 0.01, 10.0, seed(2))?),
         ("channels", generate_multi_channel_weights(CHANNELS, row, 5.0, seed(3))?),
     ];
-    let schemes = every_scheme();
+    let schemes = every_scheme()?;
     let mut suite = BenchmarkSuite::default();
     for (data, values) in &tensors {
         for scheme in &schemes {
@@ -175,7 +175,7 @@ pub fn run_full_benchmark_suite(
     Ok(suite)
 }
 
-fn every_scheme() -> Vec<Scheme> {
+fn every_scheme() -> Result<Vec<Scheme>> {
     let granularities = [
         QuantGranularity::PerTensor,
         QuantGranularity::PerChannel { axis: 0 },
@@ -184,7 +184,9 @@ fn every_scheme() -> Vec<Scheme> {
     let mut schemes = Vec::new();
     for bits in [2, 3, 4, 6, 8] {
         for mode in [QuantMode::Symmetric, QuantMode::Asymmetric] {
-            schemes.extend(granularities.map(|granularity| Scheme::Affine { bits, mode, granularity }));
+            for granularity in granularities {
+                schemes.push(Scheme::affine(bits, mode, granularity)?);
+            }
         }
     }
     for (data_type, double_quant) in
@@ -194,7 +196,7 @@ fn every_scheme() -> Vec<Scheme> {
     }
     let written = formats().iter().filter(|codec| codec.can_encode() && !codec.needs_importance && codec.weights > 1);
     schemes.extend(written.map(|codec| Scheme::block(codec.name)));
-    schemes
+    Ok(schemes)
 }
 
 /// The loss of one bit width compared with eight bits.

@@ -7,10 +7,12 @@ use super::state::{State, read_min_max, write_min_max};
 use crate::affine::{QuantGranularity, QuantMode, QuantRange, QuantScheme, SymmetricRule, ranges_of};
 use crate::error::{Code, Error, Result};
 use crate::serialization::{Reader, Writer};
+use crate::setters::setter;
 use crate::tiling::Input;
 
 /// The options of a calibrator other than its method.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct CalibratorOptions {
     /// Bits, mode and range of codes of the result.
     pub scheme: QuantScheme,
@@ -32,6 +34,11 @@ impl CalibratorOptions {
     pub fn new(scheme: QuantScheme) -> Self {
         CalibratorOptions { scheme, non_finite: NonFinite::Error, max_samples: DEFAULT_SAMPLES, seed: 0 }
     }
+
+    setter!(with_scheme, scheme: QuantScheme);
+    setter!(with_non_finite, non_finite: NonFinite);
+    setter!(with_max_samples, max_samples: usize);
+    setter!(with_seed, seed: u64);
 
     fn of_bits(bits: u8, mode: QuantMode) -> Result<Self> {
         Ok(Self::new(QuantScheme::new(bits, mode)?))

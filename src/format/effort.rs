@@ -12,7 +12,7 @@ pub enum Effort {
 }
 
 impl Effort {
-    /// The effort of the format of this name.
+    /// The encoding cost of the format of this name.
     pub fn of(format: &str) -> Effort {
         match format.get(..4) {
             Some("IQ1_" | "IQ2_" | "IQ3_") => Effort::VeryHigh,

@@ -4,7 +4,7 @@
 //! use quantpress::fs::{QuantizeOptions, quantize_file};
 //! use quantpress::recipe::Recipe;
 //!
-//! let recipe = Recipe { preset: "Q4_K_M".to_owned(), ..Recipe::default() };
+//! let recipe = Recipe::new("Q4_K_M");
 //! let report = quantize_file("model-f16.gguf", "model-Q4_K_M.gguf", &recipe, &QuantizeOptions::default())?;
 //! println!("{} bytes", report.size);
 //! # Ok::<(), quantpress::Error>(())
@@ -34,6 +34,7 @@ use crate::error::{Code, Error, Kind, Result};
 use crate::hash::Hasher;
 use crate::job::{ByteRange, Identity, Job, JobOptions, Journal, Progress, Report};
 use crate::recipe::Recipe;
+use crate::setters::setter;
 use file_identity::{FileUse, refuse_shared};
 use model::Model;
 use source::Source;
@@ -63,8 +64,16 @@ pub struct QuantizeOptions<'a> {
     pub abort: Option<&'a AtomicBool>,
 }
 
-impl QuantizeOptions<'_> {
-    fn threads(&self) -> usize {
+impl<'a> QuantizeOptions<'a> {
+    setter!(with_threads, threads: some NonZero<usize>);
+    setter!(with_imatrix, imatrix: some into PathBuf);
+    setter!(with_resume, resume: bool);
+    setter!(with_hashes, hashes: bool);
+    setter!(with_errors, errors: bool);
+    setter!(with_progress, progress: some &'a (dyn Fn(&Progress) + Sync));
+    setter!(with_abort, abort: some &'a AtomicBool);
+
+    fn thread_count(&self) -> usize {
         let threads = self.threads.or_else(|| std::thread::available_parallelism().ok());
         threads.map_or(1, NonZero::get)
     }
@@ -110,7 +119,7 @@ pub fn quantize_file(
 }
 
 fn job_options(options: &QuantizeOptions<'_>) -> JobOptions {
-    let window = 4 * options.threads();
+    let window = 4 * options.thread_count();
     JobOptions { hashes: options.hashes, errors: options.errors, journal: true, window, ..JobOptions::default() }
 }
 

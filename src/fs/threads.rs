@@ -51,7 +51,7 @@ pub fn run(
     let shared = Shared { source, targets, options, files, state, changed: Condvar::new(), reported: Mutex::new(0) };
     std::thread::scope(|scope| {
         scope.spawn(|| shared.keep_journal(&mut journal));
-        let threads = options.threads();
+        let threads = options.thread_count();
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(|| shared.work())).collect();
         for worker in workers {
             if worker.join().is_err() {

@@ -2,6 +2,7 @@
 
 use super::task::Task;
 use crate::interning::Name;
+use crate::setters::setter;
 
 /// The options of a job, in addition to its plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,8 +27,17 @@ impl Default for JobOptions {
     }
 }
 
+impl JobOptions {
+    setter!(with_hashes, hashes: bool);
+    setter!(with_errors, errors: bool);
+    setter!(with_journal, journal: bool);
+    setter!(with_ordered, ordered: bool);
+    setter!(with_window, window: usize);
+}
+
 /// An output file.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct File {
     /// Start of the file in the concatenation of all files.
     pub offset: u64,
@@ -37,6 +47,7 @@ pub struct File {
 
 /// Bytes to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Write<B = Vec<u8>> {
     /// The index of the output file.
     pub file: usize,
@@ -60,6 +71,7 @@ pub enum Next {
 
 /// The consequences of a result.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Step<B = Vec<u8>> {
     /// Bytes to be written.
     pub writes: Vec<Write<B>>,

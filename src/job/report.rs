@@ -121,7 +121,7 @@ impl<const BYTES: usize> Serialize for HashValue<BYTES> {
     }
 }
 
-/// A finished conversion, which makes the report of a tensor when it is asked for.
+/// A finished conversion, which creates the report of a tensor on request.
 #[derive(Clone, Debug)]
 pub struct Finished {
     /// The report, without tensors.

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 /// A unit of work. Plain data that can be sent to any thread or worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub struct Task {
     /// The id of the task within its job.
     pub id: u64,
@@ -96,6 +97,7 @@ pub enum Work {
 /// The result of a task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub struct Done<B = Vec<u8>> {
     /// The id of the task.
     pub id: u64,

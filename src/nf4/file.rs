@@ -9,7 +9,7 @@
 //! NAME.quant_map                             F32  [16]
 //! ```
 //!
-//! The tensors are those of [`state`](super::state), in an order in which all are aligned.
+//! The tensors are those of [`state_dict`](super::state), in an order in which all are aligned.
 
 use super::codebook::DataType4Bit;
 use super::double::{DOUBLE_QUANT_BLOCK_SIZE, decode_absmax, double_absmax};

@@ -5,6 +5,7 @@ use super::kernel;
 use crate::allocation;
 use crate::error::{Code, Error, Result};
 use crate::serialization::{Reader, Writer};
+use crate::setters::setter;
 use crate::tiling::{Input, Output, TILE, tiles};
 use crate::validation;
 
@@ -16,6 +17,7 @@ pub const BLOCK_SIZES: [usize; 8] = [32, 64, 128, 256, 512, 1024, 2048, 4096];
 
 /// Options for 4-bit quantization.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Quantize4BitOptions {
     /// The data type of the codes; NF4 by default.
     pub data_type: DataType4Bit,
@@ -25,11 +27,19 @@ pub struct Quantize4BitOptions {
 
 impl Default for Quantize4BitOptions {
     fn default() -> Self {
-        Quantize4BitOptions { data_type: DataType4Bit::default(), block_size: BLOCK_SIZE }
+        Self::new(DataType4Bit::Nf4, BLOCK_SIZE)
     }
 }
 
 impl Quantize4BitOptions {
+    /// A data type, and the number of weights per block (one of [`BLOCK_SIZES`], checked where it is used).
+    pub const fn new(data_type: DataType4Bit, block_size: usize) -> Self {
+        Quantize4BitOptions { data_type, block_size }
+    }
+
+    setter!(with_data_type, data_type: DataType4Bit);
+    setter!(with_block_size, block_size: usize);
+
     /// The size in bytes of the codes of `len` weights.
     pub fn codes_len(&self, len: usize) -> usize {
         len.div_ceil(2)

@@ -63,6 +63,7 @@ pub enum Tensor4Bit {
 
 /// A weight read from a state dict.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct LoadedState {
     /// Codes and scales.
     pub tensor: Tensor4Bit,

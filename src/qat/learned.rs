@@ -35,6 +35,7 @@ pub struct LearnedFakeQuantize {
 
 /// The gradients returned by [`LearnedFakeQuantize::backward`].
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct LearnedGradients {
     /// The gradient of every input value.
     pub input: Vec<f32>,

@@ -54,6 +54,7 @@ pub fn check_bnb_options(recipe: &Recipe, importance: bool) -> Result<()> {
 
 /// What a recipe requests of bitsandbytes' formats.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct BnbRequest {
     /// The format.
     pub dtype: TensorType,

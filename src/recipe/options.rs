@@ -3,13 +3,21 @@
 use crate::container::gguf::{TensorType, Value};
 use crate::error::{Code, Error, Result};
 use crate::interning::Name;
+use crate::setters::setter;
 use regex_lite::{Regex, RegexBuilder};
 use serde::Deserialize;
 use std::collections::HashMap;
 
-/// The options of a conversion.
+/// The options of a conversion. [`Recipe::new`] takes the preset, and each other option has a setter.
+///
+/// ```
+/// use quantpress::recipe::Recipe;
+/// let recipe = Recipe::new("Q4_K_M").with_output_tensor_type("Q8_0").with_split_max_size(2_000_000_000);
+/// assert_eq!(recipe.output_tensor_type.as_deref(), Some("Q8_0"));
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct Recipe {
     /// The preset: a name in any case ("Q4_K_M") or a `llama_ftype` number ("15"). See
     /// [`Preset::by_name`](super::Preset::by_name).
@@ -55,9 +63,37 @@ pub struct Recipe {
     pub plain: bool,
 }
 
+impl Recipe {
+    /// A preset with default options: a name in any case ("Q4_K_M") or a `llama_ftype` number ("15").
+    pub fn new(preset: impl Into<String>) -> Self {
+        Recipe { preset: preset.into(), ..Recipe::default() }
+    }
+
+    setter!(with_preset, preset: into String);
+    setter!(with_pure, pure: bool);
+    setter!(with_leave_output_tensor, leave_output_tensor: bool);
+    setter!(with_output_tensor_type, output_tensor_type: some into String);
+    setter!(with_token_embedding_type, token_embedding_type: some into String);
+    setter!(with_tensor_types, tensor_types: into Vec<TensorTypeRule>);
+    setter!(with_allow_requantize, allow_requantize: bool);
+    setter!(with_include_weights, include_weights: into Vec<String>);
+    setter!(with_exclude_weights, exclude_weights: into Vec<String>);
+    setter!(with_override_kv, override_kv: into Vec<String>);
+    setter!(with_prune_layers, prune_layers: into Vec<u32>);
+    setter!(with_keep_split, keep_split: bool);
+    setter!(with_split_max_size, split_max_size: some u64);
+    setter!(with_dry_run, dry_run: bool);
+    setter!(with_imatrix_file, imatrix_file: some into String);
+    setter!(with_pre_tokenizer, pre_tokenizer: some into String);
+    setter!(with_double_quant, double_quant: some bool);
+    setter!(with_exclude_modules, exclude_modules: some into Vec<String>);
+    setter!(with_plain, plain: bool);
+}
+
 /// A type for tensors whose names match a pattern.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct TensorTypeRule {
     /// A regular expression to search for in the name. It is converted to lower case first, as in llama-quantize,
     /// except after a backslash: `\\D` keeps its meaning.
@@ -68,6 +104,15 @@ pub struct TensorTypeRule {
     /// The reason to state in the plan instead of "a pattern of the recipe".
     #[serde(default)]
     pub why: Option<String>,
+}
+
+impl TensorTypeRule {
+    /// The type `dtype` for tensors whose names match `pattern`.
+    pub fn new(pattern: impl Into<String>, dtype: impl Into<String>) -> Self {
+        TensorTypeRule { pattern: pattern.into(), dtype: dtype.into(), why: None }
+    }
+
+    setter!(with_why, why: some into String);
 }
 
 /// A metadata pair to set.

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::interning::Name;
 
 impl Planner<'static> {
-    /// Plans to write the header as it is: its metadata, and its tensors in order with their `dtype` as dtype. Only the
+    /// Plans to write the header as it is: its metadata, and its tensors in order with their dtypes. Only the
     /// splitting options of the recipe are used.
     ///
     /// # Errors

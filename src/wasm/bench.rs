@@ -4,7 +4,6 @@ use super::arrays::{TypedArray as _, fill};
 use super::build::{Object, report};
 use super::read::{read, shape};
 use crate::analysis::Scheme;
-use crate::bench::digits::{self, Digits};
 use crate::bench::{self, QuantBenchmarkResult};
 use crate::error::Error;
 use js_sys::{Array, Float32Array, Function};
@@ -135,17 +134,4 @@ pub fn compare_bit_width_degradation(values: &[f32]) -> Result<JsValue, Error> {
 #[wasm_bindgen(js_name = accuracyRetention)]
 pub fn accuracy_retention(original_metric: f64, quantized_metric: f64) -> Result<f64, Error> {
     bench::accuracy_retention(original_metric, quantized_metric)
-}
-
-/// See [`digits::calibration_methods`].
-#[wasm_bindgen(js_name = calibrationMethods)]
-pub fn calibration_methods() -> Result<JsValue, Error> {
-    report(&digits::calibration_methods())
-}
-
-/// Reads a file of digits to `{ images, labels }`. See [`Digits`].
-#[wasm_bindgen(js_name = readDigits)]
-pub fn read_digits(data: &[u8]) -> Result<JsValue, Error> {
-    let digits = Digits::from_bytes(data)?;
-    Ok(Object::new().floats("images", digits.images()).bytes("labels", digits.labels()).done())
 }

@@ -1,46 +1,11 @@
 //! JavaScript bindings of `format/`.
 
 use super::arrays::{TypedArray as _, reading, writing};
-use super::build::report;
 use crate::allocation;
 use crate::error::Error;
 use crate::format::{self, Codec};
 use js_sys::{Float32Array, Uint8Array};
-use serde::Serialize;
 use wasm_bindgen::prelude::*;
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct FormatInfo {
-    name: &'static str,
-    id: u32,
-    weights: usize,
-    bytes: usize,
-    bits_per_weight: f64,
-    can_encode: bool,
-    needs_importance: bool,
-}
-
-impl From<&Codec> for FormatInfo {
-    fn from(codec: &Codec) -> Self {
-        FormatInfo {
-            name: codec.name,
-            id: codec.id,
-            weights: codec.weights,
-            bytes: codec.bytes,
-            bits_per_weight: codec.bits_per_weight(),
-            can_encode: codec.can_encode(),
-            needs_importance: codec.needs_importance,
-        }
-    }
-}
-
-/// All formats: `[{ name, id, weights, bytes, bitsPerWeight, canEncode, needsImportance }]`.
-#[wasm_bindgen]
-pub fn formats() -> Result<JsValue, Error> {
-    let table: Vec<FormatInfo> = format::formats().iter().map(Into::into).collect();
-    report(&table)
-}
 
 /// See [`format::bits_per_weight`].
 #[wasm_bindgen(js_name = bitsPerWeight)]

@@ -1,14 +1,13 @@
 //! JavaScript bindings of the tasks of `job/` and of whole-model analyses: everything that workers run.
 
 use super::arrays::reading;
-use super::build::{Object, figures_of, report};
+use super::build::{Object, figures_of};
 use crate::analysis::ErrorSums;
 use crate::container::gguf::TensorType;
 use crate::error::{Code, Error};
 use crate::job::{Done, ErrorFigures, Findings, Measure, Task};
 use crate::recipe;
 use js_sys::Uint8Array;
-use serde::Serialize;
 use wasm_bindgen::prelude::*;
 
 /// Runs a task on the bytes that were read; returns `{ found, bytes, passes }`. Bytes that pass through unchanged are
@@ -40,29 +39,6 @@ pub fn error_figures(sums: &[f64], weighted: bool) -> Result<Vec<f64>, Error> {
     let mut all = ErrorSums::default();
     tiles.iter().for_each(|tile| all.append(&ErrorSums::from_array(*tile)));
     Ok(figures_of(&ErrorFigures::of(&all, weighted)).to_vec())
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct PresetInfo {
-    name: &'static str,
-    ftype: u32,
-    description: &'static str,
-    needs_importance: bool,
-}
-
-/// All presets: `[{ name, ftype, description, needsImportance }]`.
-#[wasm_bindgen]
-pub fn presets() -> Result<JsValue, Error> {
-    let table: Vec<PresetInfo> = recipe::presets()
-        .map(|preset| PresetInfo {
-            name: preset.name,
-            ftype: preset.ftype,
-            description: preset.description,
-            needs_importance: preset.needs_importance(),
-        })
-        .collect();
-    report(&table)
 }
 
 /// Decodes the weights of a tensor of any dtype to f32.

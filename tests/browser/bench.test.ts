@@ -3,14 +3,11 @@
  * Node.
  */
 
-import { readFileSync } from 'node:fs';
 import type { Browser } from 'playwright-core';
 import * as quantpress from 'quantpress';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { importIn, launch, open } from './support/browser.js';
 import { type Server, serve } from './support/server.js';
-
-const digits = new Uint8Array(readFileSync('examples/digits.bin'));
 
 let browser: Browser;
 let server: Server;
@@ -19,7 +16,6 @@ beforeAll(async () => {
   await quantpress.init();
   server = await serve('dist', {
     '/': { type: 'text/html', body: '<!doctype html><link rel="icon" href="data:,"><title>Digits</title>' },
-    '/digits.bin': { type: 'application/octet-stream', body: digits },
   });
   browser = await launch();
 });
@@ -34,9 +30,9 @@ test('training, quantization and retraining on the digits give the same result i
   const module = await importIn<typeof quantpress>(page, '/browser.js');
   const inPage = await page.evaluate(async ({ init, runAccuracyBenchmark }) => {
     await init();
-    return runAccuracyBenchmark(new Uint8Array(await (await fetch('/digits.bin')).arrayBuffer()));
+    return runAccuracyBenchmark();
   }, module);
-  expect(inPage).toEqual(await quantpress.runAccuracyBenchmark(digits));
+  expect(inPage).toEqual(await quantpress.runAccuracyBenchmark());
   // Every calibration method and QAT, at 8 to 2 bits.
   expect(inPage.ptq.length).toBe(7 * quantpress.calibrationMethods().length);
   expect(inPage.qat.map(({ bits }) => bits)).toEqual([8, 7, 6, 5, 4, 3, 2]);

@@ -66,6 +66,35 @@ test('every scheme is measured by the same definitions', () => {
   expect(() => analyzeErrorScheme(weights, [3], scheme)).toThrow(expect.objectContaining({ code: 'LENGTH' }));
 });
 
+test('an affine scheme has the options and defaults of quantizeTensor', () => {
+  const weights = generateGaussianWeights(16 * 64, 0, 1, 8);
+  const shape = [16, 64];
+  const decoded = new Set<number>();
+  for (const range of ['signed', 'narrow', 'unsigned', { qmin: -8, qmax: 3 }] as const) {
+    for (const rule of ['span', 'positive', 'noClipping', undefined] as const) {
+      const tensor = quantpress.quantizeTensor(weights, shape, { bits: 4, range, rule });
+      const values = roundTrip(weights, shape, { kind: 'affine', bits: 4, range, rule });
+      expect(values).toEqual(quantpress.dequantizeTensor(tensor));
+      decoded.add(compareError(weights, values).mse);
+    }
+  }
+  expect(decoded.size).toBeGreaterThan(5);
+  const { scheme } = quantpress.runBenchmark('x', weights, shape, { kind: 'affine', bits: 4, mode: 'asymmetric' });
+  expect(scheme).toEqual({
+    kind: 'affine',
+    bits: 4,
+    mode: 'asymmetric',
+    granularity: { kind: 'perTensor' },
+    range: { qmin: 0, qmax: 15 },
+    rule: 'span',
+  });
+  const wrong = { kind: 'affine', bits: 4, range: { qmin: -9, qmax: 7 } } as const;
+  expect(() => roundTrip(weights, shape, wrong)).toThrow(expect.objectContaining({ code: 'RANGE' }));
+  expect(() => roundTrip(weights, shape, { ...wrong, range: 'wide' as never })).toThrow(
+    expect.objectContaining({ code: 'ARGUMENT' }),
+  );
+});
+
 test('affine parameters stay within their error bounds, and sensitivity measures each change', () => {
   const weights = generateGaussianWeights(1000, 0, 1, 4);
   const params = calibrationParams(calibrateMinMax(weights, 4, 'symmetric'));

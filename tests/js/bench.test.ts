@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import {
   AccuracyBenchmark,
   accuracyRetention,
@@ -10,7 +9,7 @@ import {
   generateUniformWeights,
   generateWeightsWithOutliers,
   init,
-  readDigits,
+  loadDigits,
   runAccuracyBenchmark,
   runBenchmark,
   runFullBenchmarkSuite,
@@ -18,8 +17,6 @@ import {
 import { beforeAll, expect, test } from 'vitest';
 
 beforeAll(() => init());
-
-const digits = new Uint8Array(readFileSync('examples/digits.bin'));
 
 test('a seed gives the same numbers as natively', () => {
   // tests/bench.rs has them too.
@@ -58,15 +55,14 @@ test('8 bits have a degradation of 1, and retention is the ratio of the metrics'
   expect(() => accuracyRetention(0, 1)).toThrow(expect.objectContaining({ code: 'RANGE' }));
 });
 
-test('the digits data set is complete', () => {
-  const { images, labels } = readDigits(digits);
+test('the digits data set is complete', async () => {
+  const { images, labels } = await loadDigits();
   expect([images.length, labels.length]).toEqual([1797 * 64, 1797]);
   expect([...images.subarray(0, 8)].map((ink) => ink * 16)).toEqual([0, 0, 5, 13, 9, 1, 0, 0]);
-  expect(() => readDigits(digits.subarray(0, 1000))).toThrow(expect.objectContaining({ code: 'TRUNCATED' }));
 });
 
 test('QAT beats the best PTQ at 2 and 3 bits', async () => {
-  const report = await runAccuracyBenchmark(digits);
+  const report = await runAccuracyBenchmark();
   expect(report).toMatchObject({ numTrain: 1347, numTest: 450, numParameters: 2410 });
   expect(report.originalAccuracy).toBeGreaterThan(0.95);
   for (const bits of [2, 3]) {
@@ -79,15 +75,35 @@ test('QAT beats the best PTQ at 2 and 3 bits', async () => {
   }
 });
 
+test('another data set replaces the digits', async () => {
+  const { images, labels } = await loadDigits();
+  const digits = { images: images.subarray(0, 200 * 64), labels: labels.subarray(0, 200) };
+  const options = { epochs: 2, qatEpochs: 1, hidden: 8 };
+  expect(await runAccuracyBenchmark({ ...options, digits })).toMatchObject({ numTrain: 150, numTest: 50 });
+  const own = await AccuracyBenchmark.train({ ...options, digits: { images, labels } });
+  const bundled = await AccuracyBenchmark.train(options);
+  expect(own.originalAccuracy).toBe(bundled.originalAccuracy);
+  own.free();
+  bundled.free();
+  const train = (images: Float32Array, labels: Uint8Array) => AccuracyBenchmark.train({ digits: { images, labels } });
+  await expect(train(images, labels.subarray(1))).rejects.toMatchObject({ code: 'LENGTH' });
+  await expect(train(new Float32Array(64), Uint8Array.of(10))).rejects.toMatchObject({ code: 'RANGE' });
+  await expect(train(new Float32Array(64).fill(NaN), Uint8Array.of(1))).rejects.toMatchObject({ code: 'NON_FINITE' });
+  await expect(train(new Float32Array(64), Uint8Array.of(1))).rejects.toMatchObject({ code: 'NO_DATA' });
+  await expect(AccuracyBenchmark.train({ digits: { images } as never })).rejects.toMatchObject({ code: 'ARGUMENT' });
+});
+
 test('stepwise training gives the same report as one call', async () => {
   const options = { epochs: 2, qatEpochs: 1, hidden: 8, seed: 3 };
-  const benchmark = await AccuracyBenchmark.train(digits, options);
-  const report = await runAccuracyBenchmark(digits, options);
+  const benchmark = await AccuracyBenchmark.train(options);
+  const report = await runAccuracyBenchmark(options);
   expect(benchmark.originalAccuracy).toBe(report.originalAccuracy);
+  // They are known before the engine is loaded, and must be those it uses.
+  expect(calibrationMethods()).toEqual(report.ptq.filter((row) => row.bits === 8).map(({ method }) => method));
   const method = calibrationMethods()[0]!;
   expect(benchmark.ptq(3, method)).toEqual(report.ptq.find((row) => row.bits === 3));
   expect(benchmark.qat(3)).toEqual(report.qat.find((row) => row.bits === 3));
   expect(() => benchmark.qat(1)).toThrow(expect.objectContaining({ code: 'RANGE' }));
-  await expect(AccuracyBenchmark.train(digits, { epochs: 0 })).rejects.toMatchObject({ code: 'RANGE' });
+  await expect(AccuracyBenchmark.train({ epochs: 0 })).rejects.toMatchObject({ code: 'RANGE' });
   benchmark.free();
 });

@@ -1,13 +1,16 @@
 /** What only makes objects works before `init`, and says the same of wrong fields as the engine does. */
 
 import {
+  calibrationMethods,
   calibrationParams,
   FakeQuantConfig,
+  formats,
   init,
   isReady,
   LearnedFakeQuantize,
   Pact,
   packedLength,
+  presets,
   QuantizedTensor,
   QuantParams,
   theoreticalMaxError,
@@ -47,6 +50,26 @@ describe('without init', () => {
     const zeroPoints = Float32Array.of(0);
     const learned = LearnedFakeQuantize.withParameters(FakeQuantConfig.signed(4), Float32Array.of(1), zeroPoints);
     expect(learned.scales).toEqual(Float32Array.of(1));
+    expect(isReady()).toBe(false);
+  });
+
+  test('tables are there, and every caller has its own copy', () => {
+    expect(isReady()).toBe(false);
+    for (const table of [formats, presets, calibrationMethods]) {
+      const rows = table() as object[];
+      expect(rows.length).toBeGreaterThan(5);
+      for (const row of rows) for (const key of Object.keys(row)) Reflect.deleteProperty(row, key);
+      expect(table().every((row) => Object.keys(row).length > 0)).toBe(true);
+    }
+    expect(formats().find(({ name }) => name === 'Q4_K')).toEqual({
+      name: 'Q4_K',
+      id: 12,
+      weights: 256,
+      bytes: 144,
+      bitsPerWeight: 4.5,
+      canEncode: true,
+      needsImportance: false,
+    });
     expect(isReady()).toBe(false);
   });
 

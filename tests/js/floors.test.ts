@@ -77,6 +77,7 @@ const CRATE = [
     'lanes',
     'round',
     'serialization',
+    'setters',
     'sort',
     'tagged_enum',
     'tiling',

@@ -9,8 +9,6 @@ import { limited } from './support/limited.js';
 import { safetensorsFile } from './support/safetensors.js';
 
 const read = (name: string) => new Uint8Array(readFileSync(new URL(`../../dist/${name}`, import.meta.url)));
-const digits = new Uint8Array(readFileSync('examples/digits.bin'));
-
 /** A model of one tensor. */
 const small = () => safetensorsFile({ 'a.weight': { dtype: 'F32', shape: [2, 32], data: new Uint8Array(256) } });
 
@@ -37,7 +35,7 @@ describe('a module that is loaded on first use', () => {
   test('is NOT_READY before init(), as everything is', async () => {
     expect(isReady()).toBe(false);
     expect(await failure(openModel(small()))).toMatchObject({ code: 'NOT_READY' });
-    expect(await failure(AccuracyBenchmark.train(digits))).toMatchObject({ code: 'NOT_READY' });
+    expect(await failure(AccuracyBenchmark.train())).toMatchObject({ code: 'NOT_READY' });
   });
 
   test('is named by the error if init() was not told where it is', async () => {
@@ -62,7 +60,7 @@ describe('a module that is loaded on first use', () => {
       message: expect.stringContaining('pass quantpress-convert.wasm as init({ modules: { convert } })'),
       details: { module: 'convert' },
     });
-    expect(await failure(AccuracyBenchmark.train(digits))).toMatchObject({
+    expect(await failure(AccuracyBenchmark.train())).toMatchObject({
       code: 'NOT_FOUND',
       details: { module: 'bench' },
     });
@@ -95,7 +93,7 @@ describe('a module that is loaded on first use', () => {
     convert = async () => new Response(null, { status: 404 });
     expect(await failure(openModel(small()))).toMatchObject({ code: 'NOT_FOUND', details: { module: 'convert' } });
     expect(loads).toBe(2);
-    expect(await failure(AccuracyBenchmark.train(digits))).toMatchObject({
+    expect(await failure(AccuracyBenchmark.train())).toMatchObject({
       code: 'IO',
       message: "the module 'bench' (quantpress-bench.wasm) was not loaded: no bench",
     });

@@ -155,7 +155,7 @@ test('results are arrays with their own memory and can be transferred', () => {
     declare const calibrator: quantpress.Calibrator; export const a: Uint8Array<ArrayBuffer> = calibrator.toBytes();
     declare const importance: quantpress.Importance; export const b: Float32Array<ArrayBuffer> | undefined = importance.get('x');
     declare const plan: quantpress.Plan; export const d: Float32Array<ArrayBuffer> | undefined = plan.importance(0);
-    declare const digits: ReturnType<typeof quantpress.readDigits>;
+    declare const digits: Awaited<ReturnType<typeof quantpress.loadDigits>>;
     export const e: Float32Array<ArrayBuffer> = digits.images; export const f: Uint8Array<ArrayBuffer> = digits.labels;
     declare const memory: quantpress.MemoryTarget; export const g: Uint8Array<ArrayBuffer> = memory.bytes;
     declare const blob: quantpress.BlobTarget; export const h: Blob = blob.blob;`;

@@ -18,8 +18,6 @@ beforeAll(async () => {
 afterAll(() => model.close());
 
 const values = Float32Array.from({ length: 64 }, (_, index) => Math.sin(index));
-const digits = new Uint8Array(readFileSync('examples/digits.bin'));
-
 describe('numbers', () => {
   const params = { bits: 8, mode: 'symmetric', granularity: { kind: 'perTensor' }, range: { qmin: -127, qmax: 127 } };
   const arrays = { scales: Float32Array.of(1), zeroPoints: new Int32Array() };
@@ -302,7 +300,7 @@ describe('objects of the engine', () => {
       accumulator(),
       quantpress.Calibrator.minMax(8, 'symmetric'),
       quantpress.FakeQuantize.q8(),
-      await quantpress.AccuracyBenchmark.train(digits, { epochs: 1 }),
+      await quantpress.AccuracyBenchmark.train({ epochs: 1 }),
       await quantpress.planModel(model, 'Q8_0'),
       importance,
     ];

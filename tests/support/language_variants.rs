@@ -74,7 +74,7 @@ fn every_variant_folder_matches_the_output_or_error_of_llama_cpps_script() {
     let (mut wrong, mut made, mut refused) = (Vec::new(), 0, 0);
     for variant in variants.into_iter().map(Variant) {
         for (outtype, expected) in variant.0["results"].as_object().unwrap() {
-            let recipe = Recipe { preset: outtype.clone(), ..Recipe::default() };
+            let recipe = Recipe::new(outtype.clone());
             let result = variant.open().and_then(|(folder, files)| {
                 let plan = plan(&folder, &recipe, None)?;
                 Ok(written(&plan, &source(&folder, &files)))
@@ -109,10 +109,10 @@ fn quantizes_folders_in_f64() {
     let (folder, files) = variant.open().unwrap();
     let source = source(&folder, &files);
     let made = |preset: &str| {
-        let recipe = Recipe { preset: preset.to_owned(), ..Recipe::default() };
+        let recipe = Recipe::new(preset);
         written(&plan(&folder, &recipe, None).unwrap(), &source)
     };
-    let recipe = Recipe { preset: "Q8_0".to_owned(), ..Recipe::default() };
+    let recipe = Recipe::new("Q8_0");
     let twice = crate::support::convert::convert(&made("F32"), &recipe, None).unwrap();
     assert_eq!(sha256(&made("Q8_0")), sha256(&twice));
 }

@@ -1,13 +1,17 @@
-//! The digit images, as packed by `tools/digits.py`.
+//! The images of digits: the data set of this crate, which `tools/digits.py` has packed, or another one.
 
 use super::super::generators::Random;
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 use crate::serialization::Reader;
+use crate::validation;
 
 /// The number of pixels of an image.
 pub const PIXELS: usize = 64;
 /// The number of classes.
 pub const CLASSES: usize = 10;
+
+/// scikit-learn's digits, packed.
+static PACKED: &[u8] = include_bytes!("digits.bin");
 
 /// Images of handwritten digits, 8 x 8 pixels with values from 0 to 1, and their labels.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,14 +21,37 @@ pub struct Digits {
 }
 
 impl Digits {
-    /// Reads the packed file. For each image it has the label, a bit mask of the nonzero pixels, and four bits for each
-    /// of those with the value (1 to 16) minus one. Half the pixels are 0, so this takes 46 kB instead of 117.
+    /// The data set of this crate: scikit-learn's 1797 digits.
     ///
     /// # Errors
-    /// [`Code::MAGIC`](crate::Code::MAGIC), [`Code::TRUNCATED`](crate::Code::TRUNCATED),
-    /// [`Code::MALFORMED`](crate::Code::MALFORMED) for any other file.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        let mut input = Reader::new(bytes, *b"QPdg", 1, "the file of digits")?;
+    /// None: the data is a part of the crate.
+    pub fn bundled() -> Result<Self> {
+        Self::unpack(PACKED)
+    }
+
+    /// A data set of your own.
+    ///
+    /// * `images` - 64 pixels each, row by row, from 0 (background) to 1; one image after the other
+    /// * `labels` - the digit of each image, 0 to 9
+    ///
+    /// # Errors
+    /// [`Code::LENGTH`] unless there are 64 pixels for each label, [`Code::NON_FINITE`] for a pixel that is NaN or
+    /// infinite, [`Code::RANGE`] for a label above 9.
+    pub fn new(images: Vec<f32>, labels: Vec<u8>) -> Result<Self> {
+        validation::length("images", images.len(), labels.len().saturating_mul(PIXELS))?;
+        validation::finite(&images, "pixel")?;
+        if let Some(index) = labels.iter().position(|&label| usize::from(label) >= CLASSES) {
+            let label = labels[index];
+            let message = format!("label {index} is {label}, and must be a digit from 0 to 9");
+            return Err(Error::new(Code::RANGE, message).with("index", index).with("label", u32::from(label)));
+        }
+        Ok(Digits { images, labels })
+    }
+
+    /// Unpacks a data set. For each image it has the label, a bit mask of the nonzero pixels, and four bits for each of
+    /// those with the value (1 to 16) minus one. Half the pixels are 0, so this takes 46 kB instead of 117.
+    fn unpack(bytes: &[u8]) -> Result<Self> {
+        let mut input = Reader::new(bytes, *b"QPdg", 1, "the data set of digits")?;
         let (labels, masks, ink) = (input.bytes()?, input.u64s()?, input.bytes()?);
         let inked: usize = masks.iter().map(|mask| mask.count_ones() as usize).sum();
         let known = labels.iter().all(|&label| usize::from(label) < CLASSES);
@@ -89,5 +116,20 @@ impl Digits {
     /// The labels of all images.
     pub fn labels(&self) -> &[u8] {
         &self.labels
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rejects_damaged_data() {
+        for cut in (0..PACKED.len()).step_by(997).chain([0, 4, 5, 12, 13, PACKED.len() - 1]) {
+            assert!(Digits::unpack(&PACKED[..cut]).is_err(), "cut at {cut}");
+        }
+        let mut wrong = PACKED.to_vec();
+        wrong[13] = 10;
+        assert_eq!(Digits::unpack(&wrong).unwrap_err().code(), Code::MALFORMED, "a digit above 9");
     }
 }

@@ -8,12 +8,14 @@ use super::ptq::Ptq;
 use super::qat::Qat;
 use crate::calibrate::CalibrationMethod;
 use crate::error::{Code, Error, Result};
+use crate::setters::setter;
 use crate::validation;
 use serde::{Deserialize, Serialize};
 
 /// Training options.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct AccuracyOptions {
     /// The seed for the split, the initial weights and the order of training.
     pub seed: u64,
@@ -29,6 +31,13 @@ impl Default for AccuracyOptions {
     fn default() -> Self {
         AccuracyOptions { seed: 1, hidden: 32, epochs: 30, qat_epochs: 20 }
     }
+}
+
+impl AccuracyOptions {
+    setter!(with_seed, seed: u64);
+    setter!(with_hidden, hidden: usize);
+    setter!(with_epochs, epochs: u32);
+    setter!(with_qat_epochs, qat_epochs: u32);
 }
 
 /// A trained classifier that can be quantized in various ways.
@@ -112,11 +121,19 @@ pub fn calibration_methods() -> [CalibrationMethod; 6] {
 }
 
 impl AccuracyBenchmark {
-    /// Splits the data and trains the classifier in floating point.
+    /// Trains the classifier in floating point on three quarters of the crate's digits ([`Digits::bundled`]).
+    ///
+    /// # Errors
+    /// [`Code::RANGE`] for options out of range.
+    pub fn new(options: AccuracyOptions) -> Result<Self> {
+        Self::with_digits(&Digits::bundled()?, options)
+    }
+
+    /// Trains the classifier on three quarters of another data set.
     ///
     /// # Errors
     /// [`Code::RANGE`] for options out of range, [`Code::NO_DATA`] for fewer than 8 images.
-    pub fn new(digits: &Digits, options: AccuracyOptions) -> Result<Self> {
+    pub fn with_digits(digits: &Digits, options: AccuracyOptions) -> Result<Self> {
         validation::within("hidden", options.hidden as f64, 1.0, 1024.0)?;
         validation::within("epochs", options.epochs, 1, 1000)?;
         validation::within("qatEpochs", options.qat_epochs, 1, 1000)?;
@@ -180,10 +197,10 @@ impl AccuracyBenchmark {
     }
 }
 
-/// Trains the classifier, quantizes it in all ways, and returns the accuracies.
+/// Trains the classifier on the crate's digits, quantizes it in all ways, and returns the accuracies.
 ///
 /// # Errors
 /// As for [`AccuracyBenchmark::new`].
-pub fn run_accuracy_benchmark(digits: &Digits, options: AccuracyOptions) -> Result<AccuracyReport> {
-    AccuracyBenchmark::new(digits, options)?.report()
+pub fn run_accuracy_benchmark(options: AccuracyOptions) -> Result<AccuracyReport> {
+    AccuracyBenchmark::new(options)?.report()
 }

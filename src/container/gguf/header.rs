@@ -53,6 +53,7 @@ impl<'a> KeyValue<'a> {
 
 /// One tensor's entry in the header.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Tensor {
     /// The name, unique in the file.
     pub name: Name,

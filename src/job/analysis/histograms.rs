@@ -1,4 +1,4 @@
-//! The histograms of a tensor's weights and of the errors of a format, in two passes: the extremes, then the counts.
+//! The histograms of a tensor's weights and of the errors of a format, in two passes: the extent, then the counts.
 //! Memory does not grow with the tensor.
 
 use super::measure::{Bins, Extent, Measure, Measured};
@@ -12,6 +12,7 @@ use std::rc::Rc;
 
 /// The histograms that were counted.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct TensorHistograms {
     /// The number of weights.
     pub sampled: u64,
@@ -21,7 +22,7 @@ pub struct TensorHistograms {
     pub errors: Option<Histogram>,
 }
 
-/// Counts the histograms of one tensor. Steps are given out and completed as for an [`Analysis`](super::Analysis).
+/// Counts the histograms of one tensor. Steps are returned and completed as for an [`Analysis`](super::Analysis).
 pub struct Histograms {
     tensor: AnalyzedTensor,
     format: Option<String>,
@@ -37,7 +38,7 @@ pub struct Histograms {
     counted: Option<(Histogram, Histogram)>,
 }
 
-/// The most bins that a histogram can have.
+/// The maximum number of bins of a histogram.
 const MAX_BINS: usize = 1 << 20;
 
 impl Histograms {

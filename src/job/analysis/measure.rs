@@ -1,4 +1,4 @@
-//! What a worker measures of some rows of a tensor.
+//! The measurements of a worker on some rows of a tensor.
 
 use crate::analysis::{ErrorSums, Histogram, compare};
 use crate::container::gguf::TensorType;
@@ -7,7 +7,7 @@ use crate::format::Codec;
 use crate::recipe::{Tile, add_row_squares, analyze_rows, decode_to_f32};
 use crate::serialization::{Reader, Writer};
 
-/// Neighbouring rows of a tensor, or a piece of one row.
+/// Adjacent rows of a tensor, or a piece of one row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rows {
     /// The stored dtype.
@@ -58,6 +58,7 @@ pub struct Bins {
 
 /// Why a format cannot encode rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Refusal {
     /// The name of the error's [code](Code).
     pub code: String,
@@ -67,6 +68,7 @@ pub struct Refusal {
 
 /// The extremes of some rows.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Extent {
     /// The number of weights.
     pub count: u64,
@@ -79,7 +81,7 @@ pub struct Extent {
 }
 
 impl Extent {
-    /// The extent of both.
+    /// The extremes of both.
     pub fn union(self, other: Extent) -> Extent {
         let (min, max) = (self.min.min(other.min), self.max.max(other.max));
         Extent { count: self.count + other.count, min, max, error: self.error.max(other.error) }
@@ -118,7 +120,7 @@ impl Measure {
                 Ok(Measured::Errors(errors.into_iter().map(|sums| sums.map_err(refusal)).collect()))
             }
             Measure::Squares { from, sum } => match add_row_squares(*sum, bytes, from) {
-                // Every format refuses these rows and says why.
+                // Every format fails for these rows, with the reason.
                 Err(error) if [Code::NON_FINITE, Code::INVALID_BLOCK].contains(&error.code()) => {
                     Ok(Measured::Squares(None))
                 }

@@ -29,19 +29,21 @@ use crate::container::imatrix::ImportanceMatrix;
 use crate::error::{Code, Error, Result};
 use crate::format::{Codec, Effort, formats, mean_square};
 use crate::recipe::Stratum;
+use crate::setters::setter;
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::rc::Rc;
 
-/// Weights of each tensor to look at by default.
+/// The number of weights of each tensor that are sampled by default.
 pub const DEFAULT_SAMPLE: u64 = 1 << 18;
 
 /// The options of an [`Analysis`].
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct AnalysisOptions {
     /// The names of the formats to measure; `None` for F16, BF16 and every block format that can be written.
     pub formats: Option<Vec<String>>,
-    /// The number of weights of each tensor to look at; `None` for all.
+    /// The number of weights of each tensor to sample; `None` for all.
     pub sample: Option<u64>,
     /// The names of the tensors to analyze; `None` for all.
     pub tensors: Option<Vec<String>>,
@@ -49,28 +51,38 @@ pub struct AnalysisOptions {
     pub importance: Option<Rc<ImportanceMatrix>>,
 }
 
+impl AnalysisOptions {
+    setter!(with_formats, formats: some into Vec<String>);
+    setter!(with_sample, sample: some u64);
+    setter!(with_tensors, tensors: some into Vec<String>);
+    setter!(with_importance, importance: some into Rc<ImportanceMatrix>);
+}
+
 /// One tensor with all formats.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct TensorAnalysis<'a> {
     /// The tensor.
     pub tensor: &'a AnalyzedTensor,
-    /// The number of weights that were looked at; 0 for tensors that are not quantized.
+    /// The number of weights that were measured; 0 for tensors that are not quantized.
     pub sampled: u64,
-    /// The result of each format; none if nothing was looked at.
+    /// The result of each format; none if no weights were measured.
     pub formats: Vec<FormatAnalysis<'a>>,
 }
 
 /// One format on one tensor.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct FormatAnalysis<'a> {
     /// The format.
     pub codec: &'static Codec,
-    /// Its errors, or why the tensor cannot have it.
+    /// Its errors, or the reason why it cannot encode the tensor.
     pub result: std::result::Result<FormatErrors, &'a Refusal>,
 }
 
 /// The effect of a format on a tensor.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct FormatErrors {
     /// Size of the whole tensor in this format in bytes.
     pub bytes: f64,

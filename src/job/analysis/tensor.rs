@@ -1,4 +1,4 @@
-//! A tensor to analyze, and the steps of that.
+//! A tensor to analyze, and the steps of its analysis.
 
 use super::measure::{Measure, Rows};
 use crate::container::gguf::TensorType;
@@ -21,7 +21,7 @@ pub struct AnalyzedTensor {
     pub offset: u64,
     /// Size of the data in bytes.
     pub bytes: u64,
-    /// Rows per attention head whose halves the conversion interleaves; 0 where rows stay in order.
+    /// Rows per attention head if their halves are interleaved during the conversion; 0 otherwise.
     pub permuted_head_rows: u64,
 }
 
@@ -31,13 +31,13 @@ impl AnalyzedTensor {
         self.shape.iter().product()
     }
 
-    /// The rows to look at.
+    /// The rows to measure.
     pub fn strata(&self, sample: Option<u64>) -> Vec<Stratum> {
         let Self { shape, offset, bytes, permuted_head_rows, .. } = self;
         Sampled { shape, offset: *offset, bytes: *bytes, permuted_head_rows: *permuted_head_rows }.strata(sample)
     }
 
-    /// Whether it may be quantized as far as its shape and dtype say. Integers are copied.
+    /// Whether its shape and dtype allow quantizing it. Integers are copied.
     pub(super) fn can_be_quantized(&self) -> bool {
         const FLOATS: [TensorType; 6] = [
             TensorType::F32,
@@ -83,6 +83,6 @@ pub enum NextStep {
     Step(Step),
     /// Wait until a step in flight is completed.
     Wait,
-    /// All steps have been given out.
+    /// All steps have been returned.
     Finished,
 }

@@ -8,7 +8,7 @@ export const example = /<!-- example -->\n```js\n([\s\S]+?)```/.exec(readFileSyn
 /** What it prints. */
 export const printed = /^2304 bytes, 4\.5 bits per weight, largest error 0\.00\d\d$/;
 
-/** What the modules say that are loaded on first use: the size of a planned safetensors model, and that digits are too short. */
+/** What the modules say that are loaded on first use: the size of a planned safetensors model, and that there are too few digits. */
 async function throughModules(
   openModel: typeof import('quantpress').openModel,
   planModel: typeof import('quantpress').planModel,
@@ -20,8 +20,9 @@ async function throughModules(
   new DataView(file.buffer).setUint32(0, header.length, true);
   file.set(header, 8);
   const { size } = await planModel(await openModel(file), { preset: 'Q8_0', plain: true });
-  const refused = await benchmark.train(new Uint8Array(3)).catch((error) => error.message);
-  return `${size} ${refused}`;
+  const digits = { images: new Float32Array(64), labels: new Uint8Array(1) };
+  const rejected = await benchmark.train({ digits }).catch((error) => error.message);
+  return `${size} ${rejected}`;
 }
 
 const WORK = `

@@ -32,7 +32,7 @@ export interface Step<Row> {
 export interface Orders {
   suite: { readonly size: number; readonly seed: number };
   speed: { readonly weights: number };
-  accuracy: { readonly digits: Uint8Array; readonly seed: number };
+  accuracy: { readonly seed: number };
 }
 /** The row of each benchmark. */
 export interface Rows {
@@ -138,8 +138,8 @@ export interface AccuracyRow {
 
 export const WIDTHS = [8, 7, 6, 5, 4, 3, 2] as const;
 
-async function* accuracy({ digits, seed }: Orders['accuracy']): AsyncGenerator<Step<AccuracyRow>> {
-  const benchmark = await AccuracyBenchmark.train(digits, { seed });
+async function* accuracy({ seed }: Orders['accuracy']): AsyncGenerator<Step<AccuracyRow>> {
+  const benchmark = await AccuracyBenchmark.train({ seed });
   try {
     const methods = calibrationMethods();
     const total = 1 + WIDTHS.length * (methods.length + 1);
