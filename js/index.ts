@@ -56,11 +56,11 @@ export {
   type ImportanceEntry,
   type ImportanceInput,
 } from './model/importance.js';
-export { fourBitConfig } from './model/bnb/config.js';
+export { bnbConfig } from './model/bnb/config.js';
 export {
   planModel,
   presets,
-  type FourBitPreset,
+  type BnbPreset,
   type Plan,
   type PlannedShard,
   type PlannedTensor,

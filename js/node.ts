@@ -1,7 +1,7 @@
 /** The entry for Node, Deno and Bun: the WebAssembly files are read from the folder of this one. */
 
 import { readFile } from 'node:fs/promises';
-import { isUrl } from './engine/brands.js';
+import { isUrl } from './engine/cross-realm.js';
 import { readOptions } from './engine/options.js';
 import { INIT_OPTIONS, placeOf, start, type InitOptions, type WasmPlace } from './engine/wasm.js';
 

@@ -326,7 +326,7 @@ fn sums_of_tiles_are_those_of_the_decoded_weights_and_come_with_the_encoded_byte
                 sum(&|i| weight(i) * (error(i) * error(i))),
                 sum(&|i| weight(i) * f64::from(weights[i]) * f64::from(weights[i])),
             ];
-            let mut sums = ErrorSums::default();
+            let mut sums = DistortionSums::default();
             let (from, to) = (TensorType::F32, TensorType::by_name(format).unwrap());
             let tile =
                 Tile { bytes: &bytes, from, to, columns: row, importance, mean_square: None, permuted_head_rows: 0 };

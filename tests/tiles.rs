@@ -1,7 +1,7 @@
 //! The tiles of tensors are small, in output order, and cover every weight once.
 
 use proptest::prelude::*;
-use quantpress::container::gguf::{Place, TensorType};
+use quantpress::container::gguf::{DataRange, TensorType};
 use quantpress::job::{Tile, tiles};
 use quantpress::recipe::PlannedTensor;
 
@@ -24,7 +24,7 @@ fn planned(shape: &[u64], permuted_head_rows: u64, to: TensorType) -> PlannedTen
         permuted_head_rows,
         source_offset: SOURCE,
         source_bytes: 2 * rows * row_length,
-        place: Place { offset: TARGET, bytes, padded: bytes.next_multiple_of(32) },
+        place: DataRange { offset: TARGET, bytes, padded: bytes.next_multiple_of(32) },
         needs_importance: false,
         has_importance: false,
     }

@@ -5,7 +5,7 @@ import type { MixTarget } from '../model/best-mix/best-mix.js';
 import { readSize } from '../engine/check.js';
 import { QuantpressError } from '../engine/error.js';
 import type { Format, FormatName } from '../numerics/format.js';
-import { FOUR_BIT_PRESETS, isFourBit } from '../model/recipe.js';
+import { BNB_PRESETS, isBnb } from '../model/recipe.js';
 import type { Preset, Recipe } from '../model/plan.js';
 import { nearest } from '../engine/nearest.js';
 import type { UrlOptions } from '../io/source/url-options.js';
@@ -333,7 +333,7 @@ function readPlaces(positionals: string[], presets: readonly Preset[]) {
 }
 
 function outputBeside(input: string, preset: Recipe['preset']): string {
-  const name = isFourBit({ preset }) ? `model-${preset.toLowerCase()}` : `ggml-model-${preset}.gguf`;
+  const name = isBnb({ preset }) ? `model-${preset.toLowerCase()}` : `ggml-model-${preset}.gguf`;
   return input.replace(/[^/\\]*$/, name);
 }
 
@@ -373,7 +373,7 @@ function usage<T>(read: () => T): T {
 
 /** A preset by its name in any case, or by its number. */
 function findPreset(text: string, presets: readonly Preset[]): Recipe['preset'] | undefined {
-  const fourBit = FOUR_BIT_PRESETS.find((name) => name === text.toUpperCase());
+  const fourBit = BNB_PRESETS.find((name) => name === text.toUpperCase());
   if (fourBit) return fourBit;
   const found = presets.find(({ name }) => name === text.toUpperCase());
   return (found ?? presets.find(({ ftype }) => String(ftype) === text))?.name;

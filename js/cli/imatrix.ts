@@ -6,7 +6,7 @@ import { bytes, printable } from './text.js';
 import { readText } from './text-file.js';
 import { escapedJson } from '../engine/escape.js';
 import { refuseSharedFiles, usesOf } from '../io/file-identity.js';
-import { SideFile } from '../io/target/side-file.js';
+import { SidecarFile } from '../io/target/sidecar-file.js';
 import { importanceOf } from '../model/evaluate/importance-of.js';
 import { openModel } from '../model/model.js';
 
@@ -15,7 +15,7 @@ export async function imatrix(args: string[], signal: AbortSignal): Promise<void
   const { file, text, output, processOutput, run, json, quiet, url } = readImatrix(args);
   const calibration = await readText(text, signal);
   const model = await openModel(file, { ...url, signal });
-  const target = await SideFile.at('OUT', output);
+  const target = await SidecarFile.at('OUT', output);
   const display = createDisplay(process.stderr, quiet);
   try {
     await refuseSharedFiles(

@@ -14,11 +14,11 @@ import { jsonLines } from '../io/json-text.js';
 import { manifestOfLazy } from '../model/manifest.js';
 import { planModel, presets, type Plan, type Recipe } from '../model/plan.js';
 import { openUnlisted, type Model } from '../model/model.js';
-import { isFourBit } from '../model/recipe.js';
+import { isBnb } from '../model/recipe.js';
 import { quantizeAmong } from '../model/quantize/quantize.js';
 import type { Progress } from '../model/quantize/progress.js';
 import type { LazyReport } from '../model/quantize/report.js';
-import { SideFile } from '../io/target/side-file.js';
+import { SidecarFile } from '../io/target/sidecar-file.js';
 import { readTextFile } from '../io/source/file.js';
 import { openTarget } from '../io/target/open.js';
 
@@ -48,7 +48,7 @@ export async function quantize(args: string[], signal: AbortSignal): Promise<voi
 }
 
 async function convert(model: Model, request: QuantizeRequest, recipe: Recipe, signal: AbortSignal): Promise<void> {
-  const place = isFourBit(recipe)
+  const place = isBnb(recipe)
     ? folderTarget(model, recipe, request.output)
     : { target: request.output, path: request.output };
   const display = createDisplay(process.stderr, request.quiet);
@@ -87,8 +87,8 @@ async function convert(model: Model, request: QuantizeRequest, recipe: Recipe, s
 /** The files that are written in addition to the model. */
 async function sideFiles({ report, manifest }: QuantizeRequest) {
   return {
-    report: report === undefined ? undefined : await SideFile.at('--report', report),
-    manifest: manifest === undefined ? undefined : await SideFile.at('--manifest', manifest),
+    report: report === undefined ? undefined : await SidecarFile.at('--report', report),
+    manifest: manifest === undefined ? undefined : await SidecarFile.at('--manifest', manifest),
   };
 }
 

@@ -9,7 +9,7 @@ import { refuseSharedFiles, usesOf, type FileReference } from '../io/file-identi
 import { manifestPieces, parseManifest, type ExpectedHashes } from '../model/manifest.js';
 import { openModel } from '../model/model.js';
 import { SpeedMeter } from '../model/quantize/progress.js';
-import { SideFile } from '../io/target/side-file.js';
+import { SidecarFile } from '../io/target/sidecar-file.js';
 import { readTextFile } from '../io/source/file.js';
 import { verifyModel } from '../model/verify.js';
 
@@ -18,7 +18,7 @@ export async function verify(args: string[], signal: AbortSignal): Promise<void>
   const { file, manifest, write, quiet, url } = readVerify(args);
   const expected = await readManifest(file, manifest);
   const model = await openModel(file, { ...url, signal });
-  const output = write === undefined ? undefined : await SideFile.at('--write', write);
+  const output = write === undefined ? undefined : await SidecarFile.at('--write', write);
   const display = createDisplay(process.stderr, quiet);
   try {
     if (output) {

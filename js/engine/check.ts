@@ -5,7 +5,7 @@
  * value of another type and `RANGE` for a number that is out of bounds.
  */
 
-import { typedArrayKind } from './brands.js';
+import { typedArrayKind } from './cross-realm.js';
 import { QuantpressError } from './error.js';
 
 /** Rejects all but a `Float32Array`, of any realm. */

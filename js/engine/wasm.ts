@@ -1,7 +1,7 @@
 /** Loads the engine's WebAssembly modules and calls them. */
 
 import * as exports from './bindings.js';
-import { isBuffer, isModule, isResponse, isUrl } from './brands.js';
+import { isBuffer, isModule, isResponse, isUrl } from './cross-realm.js';
 import { wrongType } from './check.js';
 import { QuantpressError, toQuantpressError } from './error.js';
 import { readNamedOptions, unchecked, type Reader, type ReaderTable } from './options.js';

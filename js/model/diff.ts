@@ -2,7 +2,7 @@
 
 import { expectInstance } from '../engine/check.js';
 import { QuantpressError } from '../engine/error.js';
-import { errorFigures, type ErrorFigures, type ErrorSums } from '../numerics/distortion.js';
+import { errorFigures, type ErrorFigures, type DistortionSums } from '../numerics/distortion.js';
 import type { MetadataValue } from './metadata.js';
 import { Model, type SourceType, type TensorInfo } from './model.js';
 import { weightsIn } from './shape.js';
@@ -212,7 +212,7 @@ class Pair {
   readonly #b: TensorInfo | undefined;
   readonly #shared: Shared;
   readonly #isSameShape: boolean;
-  readonly #sums: ErrorSums[] = [];
+  readonly #sums: DistortionSums[] = [];
   #left: number;
 
   constructor(a: TensorInfo | undefined, b: TensorInfo | undefined, shared: Shared) {

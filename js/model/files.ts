@@ -3,7 +3,7 @@
  */
 
 import { addressOf, pathOf, plainPath, shown } from '../io/url.js';
-import { isBlob, isFileList, isUrl } from '../engine/brands.js';
+import { isBlob, isFileList, isUrl } from '../engine/cross-realm.js';
 import type { ModelHeader } from '../engine/model-bindings.js';
 import { QuantpressError } from '../engine/error.js';
 import type { FileReference } from '../io/file-identity.js';

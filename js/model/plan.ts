@@ -9,14 +9,14 @@ import type { FormatName } from '../numerics/format.js';
 import { openImportance, type ImportanceInput } from './importance.js';
 import { Model, type SourceType } from './model.js';
 import { readOptions, unchecked, type ReaderTable } from '../engine/options.js';
-import { engineRecipe, isFourBit, readRecipe, type PresetName, type Recipe } from './recipe.js';
+import { engineRecipe, isBnb, readRecipe, type PresetName, type Recipe } from './recipe.js';
 import { callModel } from '../engine/model.js';
 import { planInSteps } from './plan-steps.js';
 import { PRESETS } from './preset-table.js';
 import type { PlannedShard, PlannedTensor } from './planned.js';
 
 export type { PlannedShard, PlannedTensor } from './planned.js';
-export type { FourBitPreset, PresetName, Recipe } from './recipe.js';
+export type { BnbPreset, PresetName, Recipe } from './recipe.js';
 
 /** A preset: a type for most tensors, and rules for the others. */
 export interface Preset {
@@ -152,7 +152,7 @@ export async function makeEnginePlan(
   expectInstance('model', Model, model);
   const given = readRecipe(owner, recipe);
   const whole = { ...engineRecipe(given), dryRun };
-  const split = !isFourBit(given) && (given.splitMaxSize !== undefined || given.keepSplit === true);
+  const split = !isBnb(given) && (given.splitMaxSize !== undefined || given.keepSplit === true);
   const facts = { split, plain: given.plain === true, imatrix: '', reads: [] };
   if (options.imatrix === undefined) {
     return { plan: await planInSteps(callModel(() => model.header.planner(whole))), facts };
@@ -178,7 +178,7 @@ function plannedOf(columns: Columns): PlannedTensor {
     shape: columns.list(),
     rows: columns.number(),
     rowLength: columns.number(),
-    headRows: columns.number(),
+    permutedHeadRows: columns.number(),
     sourceOffset: columns.number(),
     sourceBytes: columns.number(),
     targetOffset: columns.number(),

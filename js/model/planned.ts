@@ -17,7 +17,7 @@ export interface PlannedTensor {
   rows: number;
   rowLength: number;
   /** Rows of one attention head whose halves the conversion interleaves; 0 if rows stay in order. */
-  headRows: number;
+  permutedHeadRows: number;
   /** The offset and number of its bytes in the source. */
   sourceOffset: number;
   sourceBytes: number;

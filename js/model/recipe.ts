@@ -49,16 +49,16 @@ export type PresetName =
   | 'NVFP4';
 
 /** The name of a preset for safetensors files that bitsandbytes loads, from safetensors models. */
-export type FourBitPreset = 'NF4' | 'FP4';
+export type BnbPreset = 'NF4' | 'FP4';
 
 /** How to quantize a model: a preset and llama-quantize's options, by the same names. */
 export interface Recipe {
   /**
    * A preset such as `Q4_K_M`, see {@link presets}. For a safetensors model also `NF4` or `FP4`: a safetensors file
-   * that `transformers` loads through bitsandbytes, with {@link fourBitConfig} as its `config.json`. At run time a name
+   * that `transformers` loads through bitsandbytes, with {@link bnbConfig} as its `config.json`. At run time a name
    * is accepted in any case; the type has upper case.
    */
-  preset: PresetName | FourBitPreset;
+  preset: PresetName | BnbPreset;
   /** One type for all tensors, without the preset's mix. */
   pure?: boolean | undefined;
   /** Does not quantize `output.weight`. */
@@ -161,11 +161,11 @@ export function readRecipeOptions(owner: string, recipe: unknown): Omit<Recipe, 
 }
 
 /** The presets whose output is a safetensors file for `transformers`. */
-export const FOUR_BIT_PRESETS: readonly FourBitPreset[] = ['NF4', 'FP4'];
+export const BNB_PRESETS: readonly BnbPreset[] = ['NF4', 'FP4'];
 
 /** Whether a recipe has one of bitsandbytes' formats. */
-export function isFourBit({ preset }: Recipe): boolean {
-  return typeof preset === 'string' && FOUR_BIT_PRESETS.some((name) => name === preset.toUpperCase());
+export function isBnb({ preset }: Recipe): boolean {
+  return typeof preset === 'string' && BNB_PRESETS.some((name) => name === preset.toUpperCase());
 }
 
 /** A recipe in the form of the engine: sizes are numbers. */

@@ -1,6 +1,6 @@
 /** Affine quantization at 2 to 8 bits: `src/affine/` for JavaScript. */
 
-import { typedArrayKind } from '../engine/brands.js';
+import { typedArrayKind } from '../engine/cross-realm.js';
 import {
   expectArray,
   expectBits,

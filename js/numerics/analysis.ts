@@ -15,7 +15,7 @@ import {
   expectWhole,
   wrongType,
 } from '../engine/check.js';
-import { typedArrayKind } from '../engine/brands.js';
+import { typedArrayKind } from '../engine/cross-realm.js';
 import { dispose, release } from '../engine/dispose.js';
 import type { ErrorAccumulator as EngineAccumulator } from '../engine/bindings.js';
 import type { FormatName, QuantizeOptions } from './format.js';

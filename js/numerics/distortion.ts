@@ -23,14 +23,14 @@ export interface ErrorFigures {
   weightedError?: number;
 }
 
-/** The sums of some weights, in the order of the engine's `ErrorSums`. */
-export type ErrorSums = Float64Array<ArrayBuffer>;
+/** The sums of some weights, in the order of the engine's `DistortionSums`. */
+export type DistortionSums = Float64Array<ArrayBuffer>;
 
 /**
  * The figures of a tensor from the sums of its tiles, in order; `undefined` if nothing changed. `weighted` if there was
  * importance.
  */
-export function errorFigures(tiles: readonly ErrorSums[], weighted: boolean): ErrorFigures {
+export function errorFigures(tiles: readonly DistortionSums[], weighted: boolean): ErrorFigures {
   const sums = new Float64Array(tiles.reduce((length, tile) => length + tile.length, 0));
   let at = 0;
   for (const tile of tiles) {

@@ -2,7 +2,7 @@
 
 import { QuantpressError } from '../engine/error.js';
 import { canStartThreads, carriesWorker, startThread, type Thread } from './thread.js';
-import { isBytes } from '../engine/brands.js';
+import { isBytes } from '../engine/cross-realm.js';
 import { expectCount } from '../engine/check.js';
 import { count, unchecked, type ReaderTable } from '../engine/options.js';
 import { breathe, cores } from '../engine/platform.js';

@@ -1,7 +1,7 @@
 /** The messages between this thread and its workers. Every message is one member of a union. */
 
 import { QuantpressError, toQuantpressError, type ErrorCode, type ErrorDetails } from '../engine/error.js';
-import type { ErrorSums } from '../numerics/distortion.js';
+import type { DistortionSums } from '../numerics/distortion.js';
 import type { SourceDescription } from '../io/source/source.js';
 import type { OpfsCall } from './opfs-files.js';
 
@@ -49,7 +49,7 @@ export interface Results {
   /** What was measured, which only the engine reads. */
   measure: Uint8Array<ArrayBuffer>;
   /** The sums of the difference; one number for a difference that cannot be measured, and none if there is none. */
-  compare: ErrorSums;
+  compare: DistortionSums;
   /** The result of a call of `opfs-files.ts`. */
   opfs: Uint8Array<ArrayBuffer>;
 }

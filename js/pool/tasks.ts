@@ -1,6 +1,6 @@
 /** Runs tasks, in a worker or in the caller's own thread. */
 
-import { isBytes } from '../engine/brands.js';
+import { isBytes } from '../engine/cross-realm.js';
 import { readInto, type Source } from '../io/source/source.js';
 import { call } from '../engine/wasm.js';
 import type { ByteRange, ConvertTask, Results, Task, TaskInput } from './protocol.js';

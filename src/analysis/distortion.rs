@@ -8,7 +8,7 @@ use crate::lanes::Doubles;
 /// Sums over weights `x` that were dequantized to `y`, in double precision, with `e = y - x` and `w` the importance of
 /// a weight's column.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct ErrorSums {
+pub struct DistortionSums {
     /// The number of weights.
     pub count: f64,
     /// `sum e^2`.
@@ -30,7 +30,7 @@ pub struct ErrorSums {
 /// Number of weights decoded at a time, so that they stay in the L1 cache. A multiple of every block size.
 const PIECE: usize = 4096;
 
-impl ErrorSums {
+impl DistortionSums {
     /// Adds weights and their dequantized counterparts, two slices of the same length.
     pub fn add(&mut self, original: &[f32], decoded: &[f32]) {
         let zero = Doubles::splat(0.0);
@@ -98,7 +98,7 @@ impl ErrorSums {
     }
 
     /// Adds other sums. The order affects the last bits, so tiles are added in order.
-    pub fn append(&mut self, more: &ErrorSums) {
+    pub fn append(&mut self, more: &DistortionSums) {
         self.count += more.count;
         self.error += more.error;
         self.original += more.original;
@@ -112,12 +112,13 @@ impl ErrorSums {
     /// Creates sums from an array in the order of the fields.
     pub fn from_array(sums: [f64; 8]) -> Self {
         let [count, error, original, decoded, product, largest, weighted_error, weighted_original] = sums;
-        ErrorSums { count, error, original, decoded, product, largest, weighted_error, weighted_original }
+        DistortionSums { count, error, original, decoded, product, largest, weighted_error, weighted_original }
     }
 
     /// Converts the sums to an array in the order of the fields.
     pub fn to_array(self) -> [f64; 8] {
-        let ErrorSums { count, error, original, decoded, product, largest, weighted_error, weighted_original } = self;
+        let DistortionSums { count, error, original, decoded, product, largest, weighted_error, weighted_original } =
+            self;
         [count, error, original, decoded, product, largest, weighted_error, weighted_original]
     }
 }

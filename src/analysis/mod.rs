@@ -3,7 +3,7 @@
 //! | | |
 //! |---|---|
 //! | [`ErrorAccumulator`], [`QuantErrorStats`] | the statistics, accumulated over tiles in double precision |
-//! | [`ErrorSums`] | the error of encoded tiles, as sums that can be merged |
+//! | [`DistortionSums`] | the error of encoded tiles, as sums that can be merged |
 //! | [`WeightError`] | the error of a whole file, from those of its tensors |
 //! | [`analyze_error`], [`analyze_error_4bit`], [`analyze_error_format`] | the error of affine parameters, of NF4 / FP4 / INT4, of any block format |
 //! | [`Scheme`] | any of the three as a value, for comparing them |
@@ -25,7 +25,7 @@ mod theory;
 mod weight_error;
 
 pub use analyze::{analyze_error, analyze_error_4bit, analyze_error_format, analyze_error_scheme};
-pub use distortion::ErrorSums;
+pub use distortion::DistortionSums;
 pub use histogram::{Histogram, error_histogram};
 pub use outliers::{Outlier, OutlierImpact, analyze_outlier_impact, find_outliers, worst_errors};
 pub use scheme::{Encoded, Scheme};

@@ -46,8 +46,8 @@
 pub mod block;
 mod codec;
 mod conversion;
-mod effort;
 mod elementwise;
+mod encoding_cost;
 pub mod f64;
 pub mod float;
 mod fp4;
@@ -86,7 +86,7 @@ pub mod tq2_0;
 
 pub use block::{BlockEncoder, BlockFormat, add_squares, mean_square};
 pub use codec::{Codec, bits_per_weight};
-pub use effort::Effort;
+pub use encoding_cost::EncodingCost;
 pub use f64::F64;
 pub use float::{BF16, F16, F32};
 pub use integers::{I8, I16, I32, I64};

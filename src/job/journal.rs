@@ -10,7 +10,7 @@
 //! ```
 
 use super::json_text::{crc32, list, number, quoted};
-use crate::analysis::ErrorSums;
+use crate::analysis::DistortionSums;
 use crate::error::{Code, Error, Result};
 use crate::hash::Hasher;
 use crate::json::{self, Value};
@@ -193,7 +193,7 @@ pub struct JournalTile {
     /// The XXH64 of its bytes.
     pub hash: String,
     /// The quantization error, if it was measured.
-    pub errors: Option<ErrorSums>,
+    pub errors: Option<DistortionSums>,
 }
 
 impl JournalTile {
@@ -212,10 +212,10 @@ impl JournalTile {
     }
 }
 
-fn sums_of(note: &Value) -> Option<ErrorSums> {
+fn sums_of(note: &Value) -> Option<DistortionSums> {
     let Value::List(values) = note else { return None };
     let numbers: Vec<f64> = values.iter().map(Value::as_f64).collect::<Option<_>>()?;
-    Some(ErrorSums::from_array(numbers.try_into().ok()?))
+    Some(DistortionSums::from_array(numbers.try_into().ok()?))
 }
 
 /// A parsed journal.

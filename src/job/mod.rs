@@ -48,8 +48,8 @@ mod task;
 mod tiles;
 
 pub use analysis::{
-    Analysis, AnalysisOptions, AnalyzedTensor, Bins, DEFAULT_SAMPLE, Extent, FormatAnalysis, FormatErrors, Histograms,
-    Measure, Measured, NextStep, Refusal, Rows, Step as AnalysisStep, TensorAnalysis, TensorHistograms,
+    Analysis, AnalysisOptions, AnalyzedTensor, Bins, DEFAULT_SAMPLE, Extremes, FormatAnalysis, FormatErrors,
+    Histograms, Measure, Measured, NextStep, Refusal, Rows, Step as AnalysisStep, TensorAnalysis, TensorHistograms,
 };
 pub use buffer::Buffer;
 pub use journal::{Identifier, Identity, Journal, JournalReader, JournalTile, MAX_JOURNAL_BYTES};

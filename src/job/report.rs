@@ -1,6 +1,6 @@
 //! The report of a conversion.
 
-use crate::analysis::{ErrorSums, WeightError, stats};
+use crate::analysis::{DistortionSums, WeightError, stats};
 use crate::interning::Name;
 use crate::recipe::PlannedTensor;
 use serde::{Serialize, Serializer};
@@ -127,7 +127,7 @@ pub struct Finished {
     /// The report, without tensors.
     pub(super) report: Report,
     pub(super) tensors: Vec<PlannedTensor>,
-    pub(super) sums: Vec<ErrorSums>,
+    pub(super) sums: Vec<DistortionSums>,
     pub(super) hashes: Vec<TensorHashes>,
 }
 
@@ -159,7 +159,7 @@ impl Finished {
     }
 
     /// The weight error of the output, if errors were requested.
-    pub(super) fn weight_error(tensors: &[PlannedTensor], sums: &[ErrorSums]) -> Option<f64> {
+    pub(super) fn weight_error(tensors: &[PlannedTensor], sums: &[DistortionSums]) -> Option<f64> {
         let mut error = WeightError::default();
         for (tensor, sums) in tensors.iter().zip(sums) {
             error.add(tensor.weights() as f64, Some(ErrorFigures::of(sums, false).relative_rmse));
@@ -196,8 +196,8 @@ pub struct ErrorFigures {
 
 impl ErrorFigures {
     /// Computes the figures from sums; `weighted` if there is importance.
-    pub fn of(sums: &ErrorSums, weighted: bool) -> Self {
-        let ErrorSums { count, error, original, decoded, product, largest, .. } = *sums;
+    pub fn of(sums: &DistortionSums, weighted: bool) -> Self {
+        let DistortionSums { count, error, original, decoded, product, largest, .. } = *sums;
         ErrorFigures {
             rmse: if count == 0.0 { 0.0 } else { stats::rmse(error / count) },
             relative_rmse: stats::relative_rmse(error, original),

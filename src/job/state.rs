@@ -10,7 +10,7 @@ use super::report::{Finished, Report, ReportedShard};
 use super::small_map::SmallMap;
 use super::task::{Done, Findings, Read, Task, Work};
 use super::tiles::{ByteRange, Tile, tiles};
-use crate::analysis::ErrorSums;
+use crate::analysis::DistortionSums;
 use crate::error::{Code, Error, Result};
 use crate::format::Codec;
 use crate::recipe::{Plan, bnb_data_type};
@@ -28,7 +28,7 @@ struct PartialTensor {
     /// Remaining bytes of the source.
     left: u64,
     /// The error sums of its tiles, by first weight.
-    sums: SmallMap<u64, ErrorSums>,
+    sums: SmallMap<u64, DistortionSums>,
     /// The scales, for bitsandbytes' formats.
     scales: Option<Scales>,
     /// The decoded scales, if the error with double quantization is measured.
@@ -65,7 +65,7 @@ pub struct Job<B: Buffer = Vec<u8>> {
     digest: Option<Digest<B>>,
     partial: SmallMap<usize, PartialTensor>,
     /// The error sums of each completed tensor, if errors are requested.
-    sums: Vec<ErrorSums>,
+    sums: Vec<DistortionSums>,
     /// Writes that wait for earlier ones, by offset, and the offset of the next one.
     waiting: SmallMap<u64, B>,
     position: u64,
@@ -131,7 +131,7 @@ impl<B: Buffer> Job<B> {
             earlier: BTreeMap::new(),
             digest,
             partial: SmallMap::new(),
-            sums: if options.errors { vec![ErrorSums::default(); plan.tensors.len()] } else { Vec::new() },
+            sums: if options.errors { vec![DistortionSums::default(); plan.tensors.len()] } else { Vec::new() },
             waiting: SmallMap::new(),
             position: 0,
             written: SmallMap::new(),
@@ -364,7 +364,7 @@ impl<B: Buffer> Job<B> {
             return Err(Error::new(Code::LENGTH, message).with("tensor", tensor.name.as_str()));
         }
         let resumed = known.is_some();
-        let errors = found.errors.map(ErrorSums::from_array).or(known.and_then(|known| known.errors));
+        let errors = found.errors.map(DistortionSums::from_array).or(known.and_then(|known| known.errors));
         let mut step = Step::default();
         if resumed {
             if let Some(digest) = &mut self.digest {
@@ -401,7 +401,7 @@ impl<B: Buffer> Job<B> {
     fn add_to_tensor(
         &mut self,
         tile: &Tile,
-        errors: Option<ErrorSums>,
+        errors: Option<DistortionSums>,
         absmax: Option<Vec<f32>>,
     ) -> Result<Option<Vec<u8>>> {
         let index = tile.tensor;

@@ -2,7 +2,7 @@
 
 use super::bnb::options_of;
 use super::tiles::ByteRange;
-use crate::analysis::ErrorSums;
+use crate::analysis::DistortionSums;
 use crate::container::gguf::TensorType;
 use crate::error::{Error, Result};
 use crate::format::Codec;
@@ -156,15 +156,18 @@ impl Task {
                 Ok((Vec::new(), Findings { absmax, ..Findings::default() }))
             }
             Work::Encode { measure, hash, .. } => {
-                let mut sums = measure.then(ErrorSums::default);
+                let mut sums = measure.then(DistortionSums::default);
                 let (bytes, absmax) = self.encode(bytes, sums.as_mut())?;
                 let hash = hash.then(|| xxh64(&bytes));
-                Ok((bytes, Findings { hash, errors: sums.map(ErrorSums::to_array), absmax, ..Findings::default() }))
+                Ok((
+                    bytes,
+                    Findings { hash, errors: sums.map(DistortionSums::to_array), absmax, ..Findings::default() },
+                ))
             }
         }
     }
 
-    fn encode(&self, bytes: Vec<u8>, errors: Option<&mut ErrorSums>) -> Result<(Vec<u8>, Option<Vec<f32>>)> {
+    fn encode(&self, bytes: Vec<u8>, errors: Option<&mut DistortionSums>) -> Result<(Vec<u8>, Option<Vec<f32>>)> {
         let Work::Encode { from, to, columns, permuted_head_rows, importance, mean_square, scales, .. } = &self.work
         else {
             return Ok((bytes, None));
@@ -273,7 +276,7 @@ fn encode_bnb(
     from: TensorType,
     data_type: DataType4Bit,
     scales: Option<&[f32]>,
-    errors: Option<&mut ErrorSums>,
+    errors: Option<&mut DistortionSums>,
 ) -> Result<(Vec<u8>, Vec<f32>)> {
     let weights = recipe::decode_to_f32(bytes, from)?;
     let tensor = quantize_4bit(&weights, &options_of(data_type))?;

@@ -2,7 +2,7 @@
 //! tensor.
 
 use crate::container::gguf::TensorType;
-use crate::format::Effort;
+use crate::format::EncodingCost;
 use crate::recipe::{PlannedTensor, bnb_data_type};
 use serde::{Deserialize, Serialize};
 
@@ -97,7 +97,7 @@ pub(super) fn bytes_of(dtype: TensorType, weights: u64) -> u64 {
 
 /// The number of weights of the largest tile of a format.
 fn most_weights(to: TensorType) -> u64 {
-    if Effort::of(to.name) == Effort::VeryHigh { SLOW_TILE_WEIGHTS } else { TILE_WEIGHTS }
+    if EncodingCost::of(to.name) == EncodingCost::VeryHigh { SLOW_TILE_WEIGHTS } else { TILE_WEIGHTS }
 }
 
 fn parts(tensor: &PlannedTensor, most: u64) -> Parts {
@@ -173,7 +173,7 @@ fn heads(rows: u64, row_length: u64, permuted_head_rows: u64, most: u64) -> Part
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::container::gguf::Place;
+    use crate::container::gguf::DataRange;
 
     fn tensor(shape: &[u64], permuted_head_rows: u64, to: TensorType) -> PlannedTensor {
         let (row_length, rows) = (shape[0], shape[1..].iter().product());
@@ -190,7 +190,7 @@ mod tests {
             permuted_head_rows,
             source_offset: 0,
             source_bytes: 4 * rows * row_length,
-            place: Place { offset: 0, bytes: 0, padded: 0 },
+            place: DataRange { offset: 0, bytes: 0, padded: 0 },
             needs_importance: false,
             has_importance: false,
         }

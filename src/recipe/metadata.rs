@@ -12,16 +12,16 @@ const QUANTIZATION_VERSION: u32 = 2;
 
 /// Metadata pairs in output order.
 #[derive(Debug)]
-pub(super) struct Pairs {
+pub(super) struct OutputMetadata {
     pairs: Builder,
     pub alignment: u32,
 }
 
-impl Pairs {
+impl OutputMetadata {
     /// The pairs of a header, unchanged.
-    pub fn of(header: &Header) -> Pairs {
+    pub fn of(header: &Header) -> OutputMetadata {
         let pairs = header.metadata().map(|pair| (pair.key.to_owned(), pair.raw.to_vec())).collect();
-        Pairs { pairs: Builder { pairs, in_place: false }, alignment: header.alignment() }
+        OutputMetadata { pairs: Builder { pairs, in_place: false }, alignment: header.alignment() }
     }
 
     /// All encoded pairs, with additional ones set at the end.
@@ -67,8 +67,8 @@ pub(super) fn pairs(
     importance: Option<&ImportanceMatrix>,
     pruner: &Pruner,
     architecture: &str,
-) -> Result<Pairs> {
-    let Pairs { pairs: mut out, mut alignment } = Pairs::of(header);
+) -> Result<OutputMetadata> {
+    let OutputMetadata { pairs: mut out, mut alignment } = OutputMetadata::of(header);
     out.in_place = is_diffusion(architecture);
     out.set("general.quantization_version", &Value::U32(QUANTIZATION_VERSION));
     out.set("general.file_type", &Value::U32(ftype));
@@ -88,7 +88,7 @@ pub(super) fn pairs(
     if pruner.is_active() {
         out.set(&format!("{architecture}.block_count"), &Value::U32(pruner.next));
     }
-    Ok(Pairs { pairs: out, alignment })
+    Ok(OutputMetadata { pairs: out, alignment })
 }
 
 fn overridden_alignment(value: &Value) -> Result<u32> {

@@ -46,7 +46,7 @@ mod split;
 mod tensor_names;
 mod tile;
 
-pub use crate::container::gguf::Place;
+pub use crate::container::gguf::DataRange;
 pub use best_mix::{
     Analysis, Budget, FormatError, Mix, MixModel, MixedTensor, NearestPreset, best_mix, experts_in_use,
 };

@@ -1,6 +1,6 @@
 //! Writes a header that was imported from another container, without quantizing.
 
-use super::metadata::Pairs;
+use super::metadata::OutputMetadata;
 use super::options::Recipe;
 use super::plan::PlannedTensor;
 use super::planner::Planner;
@@ -20,6 +20,6 @@ impl Planner<'static> {
         let planned = |tensor: &Tensor| PlannedTensor::of(tensor, tensor.dtype, why.clone());
         let tensors: Vec<_> = header.tensors().iter().map(planned).collect();
         let split = Split::of(recipe, header, &tensors)?;
-        Ok(Planner::writing(SplitWriter::new(split, Pairs::of(header), tensors)))
+        Ok(Planner::writing(SplitWriter::new(split, OutputMetadata::of(header), tensors)))
     }
 }

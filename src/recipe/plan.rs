@@ -1,7 +1,7 @@
 //! What a plan consists of.
 
 use super::row_sample::rows_per_matrix;
-use crate::container::gguf::{Place, Tensor, TensorType};
+use crate::container::gguf::{DataRange, Tensor, TensorType};
 use crate::container::imatrix::ImportanceMatrix;
 use crate::interning::{Name, Shape};
 use crate::nf4::TailLayout;
@@ -59,7 +59,7 @@ pub struct PlannedTensor {
     /// Size of the data in the input, in bytes.
     pub source_bytes: u64,
     /// The position in the output: offset, size, and size with padding.
-    pub place: Place,
+    pub place: DataRange,
     /// Whether llama-quantize requires importance for this tensor.
     pub needs_importance: bool,
     /// Whether importance will be used for this tensor.
@@ -90,7 +90,7 @@ impl PlannedTensor {
         why: Name,
         shape: Shape,
         [source_offset, source_bytes]: [u64; 2],
-        place: Place,
+        place: DataRange,
     ) -> Self {
         PlannedTensor {
             source_name: name.clone(),
@@ -124,7 +124,7 @@ impl PlannedTensor {
             permuted_head_rows: tensor.permuted_head_rows,
             source_offset: tensor.offset,
             source_bytes: tensor.bytes,
-            place: Place { offset: 0, bytes: 0, padded: 0 },
+            place: DataRange { offset: 0, bytes: 0, padded: 0 },
             needs_importance: false,
             has_importance: false,
         }

@@ -1,7 +1,7 @@
 //! The error of each format on some rows of a tensor, and the difference between two tensors, without writing anything.
 
 use super::tile::{Tile, finite_weights};
-use crate::analysis::ErrorSums;
+use crate::analysis::DistortionSums;
 use crate::container::gguf::TensorType;
 use crate::error::{Code, Error, Result};
 use crate::format::Codec;
@@ -28,7 +28,7 @@ pub fn analyze_rows(
     formats: &[String],
     importance: Option<&[f32]>,
     mean_square: Option<f32>,
-) -> Result<Vec<Result<ErrorSums>>> {
+) -> Result<Vec<Result<DistortionSums>>> {
     let from = TensorType::by_name(from)?;
     let codecs = formats.iter().map(|name| Codec::by_name(name)).collect::<Result<Vec<_>>>()?;
     if let Some(importance) = importance {
@@ -40,7 +40,7 @@ pub fn analyze_rows(
     };
     let tile = Tile { bytes, from, to: from, columns: row_length, importance, mean_square, permuted_head_rows: 0 };
     let error_of = |codec: &Codec| {
-        let mut sums = ErrorSums::default();
+        let mut sums = DistortionSums::default();
         if codec.id == from.id {
             sums.add_encoded(&weights, codec, bytes, row_length, importance)?;
         } else {
@@ -64,7 +64,7 @@ pub enum Difference {
     /// The bytes are different, of weights that cannot be decoded.
     Differs,
     /// The sums of the difference.
-    Sums(ErrorSums),
+    Sums(DistortionSums),
 }
 
 /// [`compare_rows`], also for weights that cannot be subtracted. They can still be equal.
@@ -86,15 +86,15 @@ pub fn difference(bytes: &[u8], from: &str, other: &[u8], other_type: &str) -> R
 /// # Errors
 /// [`Code::UNKNOWN_NAME`]; [`Code::UNSUPPORTED`] for a dtype that cannot be decoded; [`Code::LENGTH`] for partial
 /// blocks or different numbers of weights; [`Code::NON_FINITE`] or [`Code::INVALID_BLOCK`] for NaN or infinite weights.
-pub fn compare_rows(bytes: &[u8], from: &str, other: &[u8], other_type: &str) -> Result<ErrorSums> {
+pub fn compare_rows(bytes: &[u8], from: &str, other: &[u8], other_type: &str) -> Result<DistortionSums> {
     let original = finite_weights(bytes, TensorType::by_name(from)?)?;
     let decoded = finite_weights(other, TensorType::by_name(other_type)?)?;
     validation::length("the other tensor", decoded.len(), original.len())?;
-    let mut sums = ErrorSums::default();
+    let mut sums = DistortionSums::default();
     sums.add(&original, &decoded);
     Ok(sums)
 }
 
-fn refused_by_all(error: &Error, formats: usize) -> Vec<Result<ErrorSums>> {
+fn refused_by_all(error: &Error, formats: usize) -> Vec<Result<DistortionSums>> {
     std::iter::repeat_n(Err(error.clone()), formats).collect()
 }

@@ -28,7 +28,7 @@ pub struct Stratum {
     pub rows: u64,
     /// The index of their matrix in a stack of matrices.
     pub matrix: u64,
-    /// Whether formats that are [slow](crate::format::Effort) to encode are tried on it too.
+    /// Whether formats that are [slow](crate::format::EncodingCost) to encode are tried on it too.
     pub slow: bool,
 }
 

@@ -1,7 +1,7 @@
 //! Serialization of a plan for bitsandbytes' formats, to pass it to another instance of the engine.
 
 use super::plan::{BnbLayout, Plan, PlannedTensor};
-use crate::container::gguf::{Place, TensorType};
+use crate::container::gguf::{DataRange, TensorType};
 use crate::error::Result;
 use crate::interning::Interner;
 use crate::nf4::{DataType4Bit, TailLayout};
@@ -53,7 +53,7 @@ impl Plan {
             let why = reasons.intern(input.text()?.as_str());
             let shape = shapes.intern(input.u64s()?.as_slice());
             let (source_offset, source_bytes) = (input.u64()?, input.u64()?);
-            let place = Place { offset: input.u64()?, bytes: input.u64()?, padded: input.u64()? };
+            let place = DataRange { offset: input.u64()?, bytes: input.u64()?, padded: input.u64()? };
             tensors.push(PlannedTensor::of_bnb(
                 name.into(),
                 [from, to],

@@ -2,7 +2,7 @@
 //!
 //! Source: llama.cpp `src/llama-quant.cpp` (`keep_split`) and `tools/gguf-split/gguf-split.cpp` (`--split-max-size`).
 
-use super::metadata::Pairs;
+use super::metadata::OutputMetadata;
 use super::options::Recipe;
 use super::plan::{Plan, PlannedTensor, Shard};
 use crate::container::gguf::{DEFAULT_ALIGNMENT, Header, HeaderWriter, Record, SPLIT_KEYS, Value, encode_pair};
@@ -47,7 +47,7 @@ impl Split {
 #[derive(Debug)]
 pub(super) struct SplitWriter {
     split: Split,
-    pairs: Pairs,
+    pairs: OutputMetadata,
     tensors: Vec<PlannedTensor>,
     shards: Vec<Shard>,
     /// The file that is being written, and the index of its first tensor.
@@ -59,7 +59,7 @@ pub(super) struct SplitWriter {
 
 impl SplitWriter {
     /// A writer for `tensors` in output order, whose positions are still missing.
-    pub fn new(split: Split, pairs: Pairs, tensors: Vec<PlannedTensor>) -> Self {
+    pub fn new(split: Split, pairs: OutputMetadata, tensors: Vec<PlannedTensor>) -> Self {
         let shards = Vec::with_capacity(split.counts.len());
         SplitWriter { split, pairs, tensors, shards, writer: None, first: 0, next: 0 }
     }

@@ -1,7 +1,7 @@
 //! Converts one tile of a tensor from one dtype to another.
 
 use crate::allocation;
-use crate::analysis::ErrorSums;
+use crate::analysis::DistortionSums;
 use crate::container::gguf::TensorType;
 use crate::error::{Code, Error, Result};
 use crate::format::{Codec, add_squares};
@@ -40,7 +40,7 @@ impl Tile<'_> {
     /// [`Code::NON_FINITE`] or [`Code::INVALID_BLOCK`] for non-finite input; [`Code::LENGTH`] if the bytes are not
     /// whole rows or heads; [`Code::UNREPRESENTABLE`] for weights beyond the range of a float dtype; and as for
     /// [`Codec::encode_rows`].
-    pub fn encode(&self, errors: Option<&mut ErrorSums>) -> Result<Vec<u8>> {
+    pub fn encode(&self, errors: Option<&mut DistortionSums>) -> Result<Vec<u8>> {
         if self.permuted_head_rows == 0 {
             return self.convert(errors);
         }
@@ -51,7 +51,7 @@ impl Tile<'_> {
         Tile { bytes: &permuted, ..*self }.convert(errors)
     }
 
-    fn convert(&self, errors: Option<&mut ErrorSums>) -> Result<Vec<u8>> {
+    fn convert(&self, errors: Option<&mut DistortionSums>) -> Result<Vec<u8>> {
         let Tile { bytes, from, to, columns, importance, .. } = *self;
         if from == to {
             // Integers and other dtypes without a codec can only be copied.

@@ -270,8 +270,8 @@ impl ModelPlan {
     }
 
     /// For a plan in bitsandbytes' formats, see [`recipe::BnbLayout::config`].
-    #[wasm_bindgen(js_name = fourBitConfig)]
-    pub fn four_bit_config(&self, config: &[u8]) -> Result<Option<String>, Error> {
+    #[wasm_bindgen(js_name = bnbConfig)]
+    pub fn bnb_config(&self, config: &[u8]) -> Result<Option<String>, Error> {
         self.plan.bnb.as_ref().map(|bnb| bnb.config(config)).transpose()
     }
 

@@ -72,7 +72,7 @@ pub fn quantize_4bit_into(
 ) -> Result<(), Error> {
     let inputs = [values.memory()];
     let (codes, absmax) = (writing(codes, &inputs), writing(absmax, &inputs));
-    nf4::single::quantize_tiles(reading(values), &options(data_type, block_size)?, codes, absmax)
+    nf4::blockwise::quantize_tiles(reading(values), &options(data_type, block_size)?, codes, absmax)
 }
 
 /// See [`nf4::dequantize_4bit`].
@@ -84,7 +84,7 @@ pub fn dequantize_4bit(tensor: &JsValue) -> Result<Vec<f32>, Error> {
 /// See [`nf4::dequantize_4bit_into`].
 #[wasm_bindgen(js_name = dequantize4bitInto)]
 pub fn dequantize_4bit_into(tensor: &JsValue, out: &Float32Array) -> Result<(), Error> {
-    nf4::single::dequantize_tiles(&single_from_js(tensor)?, writing(out, &[]))
+    nf4::blockwise::dequantize_tiles(&single_from_js(tensor)?, writing(out, &[]))
 }
 
 /// See [`nf4::quantize_4bit_double`].
@@ -108,7 +108,7 @@ pub fn dequantize_4bit_double(tensor: &JsValue) -> Result<Vec<f32>, Error> {
 /// See [`nf4::dequantize_4bit_double_into`].
 #[wasm_bindgen(js_name = dequantize4bitDoubleInto)]
 pub fn dequantize_4bit_double_into(tensor: &JsValue, out: &Float32Array) -> Result<(), Error> {
-    nf4::double::dequantize_tiles(&double_from_js(tensor)?, writing(out, &[]))
+    nf4::double_quant::dequantize_tiles(&double_from_js(tensor)?, writing(out, &[]))
 }
 
 /// See [`DoubleQuantized4Bit::from_single`].

@@ -2,7 +2,7 @@
 
 use super::arrays::reading;
 use super::build::{Object, figures_of};
-use crate::analysis::ErrorSums;
+use crate::analysis::DistortionSums;
 use crate::container::gguf::TensorType;
 use crate::error::{Code, Error};
 use crate::job::{Done, ErrorFigures, Findings, Measure, Task};
@@ -29,15 +29,15 @@ pub fn measure(measure: &[u8], bytes: &[u8]) -> Result<Vec<u8>, Error> {
     Ok(Measure::from_bytes(measure)?.run(bytes)?.to_bytes())
 }
 
-/// Calculates the figures of tiles from their [sums](ErrorSums), one after the other in the order of the tensor; in the order of
+/// Calculates the figures of tiles from their [sums](DistortionSums), one after the other in the order of the tensor; in the order of
 /// the columns of a report.
 #[wasm_bindgen(js_name = errorFigures)]
 pub fn error_figures(sums: &[f64], weighted: bool) -> Result<Vec<f64>, Error> {
     let (tiles, []) = sums.as_chunks() else {
         return Err(Error::new(Code::LENGTH, "a tile has eight sums"));
     };
-    let mut all = ErrorSums::default();
-    tiles.iter().for_each(|tile| all.append(&ErrorSums::from_array(*tile)));
+    let mut all = DistortionSums::default();
+    tiles.iter().for_each(|tile| all.append(&DistortionSums::from_array(*tile)));
     Ok(figures_of(&ErrorFigures::of(&all, weighted)).to_vec())
 }
 

@@ -6,7 +6,7 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
-  fourBitConfig,
+  bnbConfig,
   init,
   MemoryTarget,
   openModel,
@@ -173,7 +173,7 @@ describe('the API', () => {
 
 /** The layers that transformers would make 4-bit with our configuration. */
 function loaded(model: Model, recipe: Recipe) {
-  const config = JSON.parse(fourBitConfig(model, recipe)) as {
+  const config = JSON.parse(bnbConfig(model, recipe)) as {
     quantization_config: { llm_int8_skip_modules: string[] };
   };
   return config.quantization_config.llm_int8_skip_modules;

@@ -147,7 +147,7 @@ const others: Call[] = [
     needs: { preset: 'NF4' },
     call: (o) => {
       try {
-        quantpress.fourBitConfig(model, o);
+        quantpress.bnbConfig(model, o);
       } catch (error) {
         // The model has none, which is detected after the recipe is read.
         if (!(error instanceof QuantpressError) || error.code !== 'NOT_FOUND') throw error;

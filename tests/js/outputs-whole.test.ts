@@ -480,7 +480,7 @@ test('host name and free space are optional where the runtime denies them', asyn
     throw new Error('Requires sys access to "statfs"');
   });
   vi.resetModules(); // The module asks only once.
-  const { newOwner, isAlive } = await import('../../dist/io/target/owner.js');
+  const { newOwner, isAlive } = await import('../../dist/io/target/partial-file-owner.js');
   expect(isAlive(newOwner(), 0)).toBe(true);
   const { file } = folder();
   const target = await openTarget(file('out'));

@@ -32,7 +32,7 @@ const model = Array.from({ length: COUNT }, (_, at) => ({
   name: `blk.${Math.floor(at / EXPERTS)}.ffn_up.${at % EXPERTS}.weight`,
 }));
 const order = Uint32Array.from(model.keys()).reverse();
-const common = { shape: [256, 2], rows: 2, rowLength: 256, headRows: 0, sourceBytes: 1024 };
+const common = { shape: [256, 2], rows: 2, rowLength: 256, permutedHeadRows: 0, sourceBytes: 1024 };
 const flags = { needsImportance: false, hasImportance: false };
 
 function plan(to: FormatName, names = orderedNames(model, order)): Watched {

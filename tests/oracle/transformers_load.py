@@ -1,4 +1,4 @@
-"""Loads the folders written by four-bit.test.ts and compares every linear layer with bitsandbytes' own result.
+"""Loads the folders written by bnb.test.ts and compares every linear layer with bitsandbytes' own result.
 
 The argument is their parent folder: it contains `plain`, and `KIND-DOUBLE` for each kind. Prints how many layers of each were equal.
 """

@@ -1,4 +1,4 @@
-import { isBytes, isSharedBuffer } from '../../engine/brands.js';
+import { isBytes, isSharedBuffer } from '../../engine/cross-realm.js';
 import { xxh64 } from '../../engine/hash.js';
 import { checkRange, type Source, type SourceDescription } from './source.js';
 

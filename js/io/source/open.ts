@@ -2,7 +2,7 @@
 
 import type { FileHandle } from 'node:fs/promises';
 import { addressOf, pathOf } from '../url.js';
-import { isBlob, isBuffer, isBytes, isUrl } from '../../engine/brands.js';
+import { isBlob, isBuffer, isBytes, isUrl } from '../../engine/cross-realm.js';
 import { expectBytes } from '../../engine/check.js';
 import { QuantpressError } from '../../engine/error.js';
 import { readOptions } from '../../engine/options.js';

@@ -5,7 +5,7 @@ import { MAX_JOURNAL_BYTES } from '../../engine/limits.js';
 import { destination, kindOf, shortName, statOf } from '../output-path.js';
 import { builtin } from '../../engine/platform.js';
 import { systemError } from '../system-error.js';
-import { HEARTBEAT, isAlive, newOwner, OWNER } from './owner.js';
+import { HEARTBEAT, isAlive, newOwner, OWNER } from './partial-file-owner.js';
 import { SmallWrites } from './small-writes.js';
 import type { ResumableTarget } from './target.js';
 

@@ -7,7 +7,7 @@ import type { Model, TensorInfo } from '../model.js';
 /** A tensor to be analyzed. */
 export interface AnalyzedTensor extends TensorInfo {
   /** Rows of one attention head whose halves the conversion interleaves; 0 or absent if rows stay in order. */
-  headRows?: number;
+  permutedHeadRows?: number;
 }
 
 const known = new WeakMap<Model, Promise<readonly AnalyzedTensor[]>>();
@@ -34,8 +34,8 @@ async function find(model: Model): Promise<readonly AnalyzedTensor[]> {
     const plan = await makePlan('analyzeModel', model, { preset: 'COPY', preTokenizer: 'default' }, {}, true);
     const { tensors } = plan;
     plan.free();
-    return tensors.map(({ sourceName, from, shape, sourceOffset, sourceBytes, headRows }) => {
-      return { name: sourceName, type: from, shape, offset: sourceOffset, bytes: sourceBytes, headRows };
+    return tensors.map(({ sourceName, from, shape, sourceOffset, sourceBytes, permutedHeadRows }) => {
+      return { name: sourceName, type: from, shape, offset: sourceOffset, bytes: sourceBytes, permutedHeadRows };
     });
   } catch (error) {
     if (error instanceof QuantpressError) return own;
@@ -47,9 +47,9 @@ async function find(model: Model): Promise<readonly AnalyzedTensor[]> {
 export function columnsOf(tensors: readonly AnalyzedTensor[]): [texts: string[], numbers: Float64Array] {
   const texts: string[] = [];
   const numbers: number[] = [];
-  for (const { name, type, shape, offset, bytes, headRows = 0 } of tensors) {
+  for (const { name, type, shape, offset, bytes, permutedHeadRows = 0 } of tensors) {
     texts.push(name, type);
-    numbers.push(shape.length, ...shape, offset, bytes, headRows);
+    numbers.push(shape.length, ...shape, offset, bytes, permutedHeadRows);
   }
   return [texts, Float64Array.from(numbers)];
 }

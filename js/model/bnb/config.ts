@@ -6,7 +6,7 @@ import { QuantpressError } from '../../engine/error.js';
 import { callModel } from '../../engine/model.js';
 import type { Model } from '../model.js';
 import { planAtOnce } from '../plan-steps.js';
-import { engineRecipe, isFourBit, readRecipe, type FourBitPreset, type Recipe } from '../recipe.js';
+import { engineRecipe, isBnb, readRecipe, type BnbPreset, type Recipe } from '../recipe.js';
 
 /**
  * Returns the `config.json` for a model quantized with the preset `NF4` or `FP4`: the model's own with the
@@ -16,13 +16,13 @@ import { engineRecipe, isFourBit, readRecipe, type FourBitPreset, type Recipe } 
  * @throws {@link QuantpressError} `NOT_FOUND` if the model was opened without its `config.json`, `MALFORMED` if that is
  * not a JSON object, `ARGUMENT` if it says that the model is already quantized, and errors of planning.
  */
-export function fourBitConfig(model: Model, recipe: Recipe | FourBitPreset): string {
+export function bnbConfig(model: Model, recipe: Recipe | BnbPreset): string {
   expectObject('model', model);
-  const given = readRecipe('fourBitConfig', recipe);
-  if (!(model.files instanceof Map) || !isFourBit(given)) {
+  const given = readRecipe('bnbConfig', recipe);
+  if (!(model.files instanceof Map) || !isBnb(given)) {
     throw new QuantpressError(
       'ARGUMENT',
-      'fourBitConfig needs the model of a folder and a recipe with the preset NF4 or FP4',
+      'bnbConfig needs the model of a folder and a recipe with the preset NF4 or FP4',
       {},
     );
   }
@@ -31,7 +31,7 @@ export function fourBitConfig(model: Model, recipe: Recipe | FourBitPreset): str
     throw new QuantpressError('NOT_FOUND', 'the model was opened without its config.json; open its folder', {});
   const plan = planAtOnce(callModel(() => model.header.planner(engineRecipe(given))));
   try {
-    return callModel(() => plan.fourBitConfig(text)) ?? '';
+    return callModel(() => plan.bnbConfig(text)) ?? '';
   } finally {
     release(plan, callModel);
   }

@@ -13,7 +13,7 @@ import { concatenated } from '../../io/concatenated.js';
 import { ReadAhead } from '../../io/source/read-ahead.js';
 import { openTargets, type TargetInput, type TargetSet } from '../../io/target/open.js';
 import { writtenTo, type Written } from '../../io/target/memory.js';
-import type { SideFile } from '../../io/target/side-file.js';
+import type { SidecarFile } from '../../io/target/sidecar-file.js';
 import { InOrder, type Target } from '../../io/target/target.js';
 import { createRunner, RUNNER_OPTIONS, type Runner, type RunnerOptions } from '../../pool/pool.js';
 import type { ByteRange, Results, TaskInput } from '../../pool/protocol.js';
@@ -113,7 +113,7 @@ export interface JobFiles {
   /** The files that were read before. */
   reads: readonly FileUse[];
   /** The files that are written afterwards. */
-  beside: readonly SideFile[];
+  beside: readonly SidecarFile[];
   roles: Readonly<Record<'model' | 'imatrix' | 'target', string>>;
 }
 

@@ -35,4 +35,4 @@ pub use tensor_type::{TensorType, TypeRow};
 pub use value::{Array, Cursor, Items, Value, ValueType, array_items};
 #[cfg(feature = "models")]
 pub(crate) use write::HeaderWriter;
-pub use write::{HeaderLayout, Place, Record, encode_pair, write_header};
+pub use write::{DataRange, HeaderLayout, Record, encode_pair, write_header};

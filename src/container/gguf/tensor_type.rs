@@ -45,7 +45,7 @@ macro_rules! types {
     ) => {
         /// The index of each type in the table.
         #[allow(non_camel_case_types, clippy::upper_case_acronyms)]
-        enum Place { $($name,)+ $($other,)+ $($code,)+ }
+        enum Index { $($name,)+ $($other,)+ $($code,)+ }
 
         static TABLE: &[TypeRow] = &[
             $(TypeRow { id: $id, name: stringify!($name), weights: $weights, bytes: $bytes },)+
@@ -55,12 +55,12 @@ macro_rules! types {
 
         #[allow(missing_docs)] // the names say it
         impl TensorType {
-            $(pub const $name: TensorType = TensorType(Place::$name as u8);)+
-            $(pub const $other: TensorType = TensorType(Place::$other as u8);)+
+            $(pub const $name: TensorType = TensorType(Index::$name as u8);)+
+            $(pub const $other: TensorType = TensorType(Index::$other as u8);)+
             $(
                 /// A 4-bit type of bitsandbytes, which does not exist in GGUF: two codes per byte, with the scales stored
                 /// separately.
-                pub const $code: TensorType = TensorType(Place::$code as u8);
+                pub const $code: TensorType = TensorType(Index::$code as u8);
             )+
             /// All types of GGUF, in the order of their ids.
             pub const ALL: &[TensorType] = &[$(TensorType::$name),+];

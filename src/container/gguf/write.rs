@@ -23,14 +23,14 @@ pub struct HeaderLayout {
     /// The header's bytes, padded to where tensor data begins.
     pub header: Vec<u8>,
     /// For each record, the position of its data in the file.
-    pub places: Vec<Place>,
+    pub places: Vec<DataRange>,
     /// The size of the whole file in bytes.
     pub size: u64,
 }
 
 /// The position of a tensor's data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct DataRange {
     /// Offset in bytes from the start of the file.
     pub offset: u64,
     /// Size in bytes, without padding.
@@ -100,12 +100,12 @@ impl HeaderWriter {
     ///
     /// # Errors
     /// [`Code::LENGTH`] and [`Code::TOO_LARGE`], as [`write_header`].
-    pub fn add(&mut self, record: &Record) -> Result<Place> {
+    pub fn add(&mut self, record: &Record) -> Result<DataRange> {
         let (offset, bytes) = (self.offset, stored_bytes(record)?);
         let padded = align(bytes, self.alignment);
         write_record(record, offset, &mut self.header);
         self.offset = offset.saturating_add(padded);
-        Ok(Place { offset, bytes, padded })
+        Ok(DataRange { offset, bytes, padded })
     }
 
     /// The header, padded to where tensor data begins, and the size of the whole file.

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! copied tensors, largest element size first            so that all are aligned for their readers
-//! for each quantized one: its codes, followed by what nf4/file.rs appends
+//! for each quantized one: its codes, followed by what nf4/file_layout.rs appends
 //! ```
 //!
 //! Source: `QuantState.as_dict(packed=True)` of bitsandbytes 0.50.2, and `Bnb4BitHfQuantizer` of transformers 5.24.
@@ -11,7 +11,7 @@
 mod modules;
 
 use super::folder::Folder;
-use crate::container::gguf::{Place, TensorType};
+use crate::container::gguf::{DataRange, TensorType};
 use crate::container::safetensors::SafetensorsTensor;
 use crate::error::{Code, Error, Result};
 use crate::interning::{Interner, Name};
@@ -91,7 +91,7 @@ fn lay(all: &[SafetensorsTensor], dtype: TensorType, layout: TailLayout, choice:
     let (stay, change): (Vec<&SafetensorsTensor>, Vec<_>) =
         all.iter().partition(|tensor| kept.contains_key(&tensor.name));
     for tensor in sorted(&stay, |a, b| b.dtype.bytes.cmp(&a.dtype.bytes)) {
-        let place = Place { offset: records.at, bytes: tensor.bytes, padded: tensor.bytes };
+        let place = DataRange { offset: records.at, bytes: tensor.bytes, padded: tensor.bytes };
         let why = kept.get(&tensor.name).copied().unwrap_or_default();
         tensors.push(placed(tensor, tensor.dtype, reasons.intern(why), place));
         records.add(&tensor.name, tensor.dtype.name, &tensor.shape, tensor.bytes);
@@ -107,7 +107,7 @@ fn lay(all: &[SafetensorsTensor], dtype: TensorType, layout: TailLayout, choice:
             let name = format!("{}{}", tensor.name, part.suffix);
             records.add(&name, part.dtype.name(), &[part.count], size * part.count);
         }
-        let place = Place { offset, bytes, padded: records.at - offset };
+        let place = DataRange { offset, bytes, padded: records.at - offset };
         tensors.push(placed(tensor, dtype, reasons.intern("a linear layer"), place));
     }
     let header = records.header();
@@ -118,7 +118,7 @@ fn lay(all: &[SafetensorsTensor], dtype: TensorType, layout: TailLayout, choice:
     Ok(Plan::of_bnb(header, tensors, size, BnbLayout { layout, skipped }))
 }
 
-fn placed(tensor: &SafetensorsTensor, to: TensorType, why: Name, place: Place) -> PlannedTensor {
+fn placed(tensor: &SafetensorsTensor, to: TensorType, why: Name, place: DataRange) -> PlannedTensor {
     let mut shape: Vec<u64> = tensor.shape.iter().rev().copied().collect();
     if shape.is_empty() {
         shape.push(1);

@@ -1,7 +1,7 @@
-//! The histograms of a tensor's weights and of the errors of a format, in two passes: the extent, then the counts.
+//! The histograms of a tensor's weights and of the errors of a format, in two passes: the extremes, then the counts.
 //! Memory does not grow with the tensor.
 
-use super::measure::{Bins, Extent, Measure, Measured};
+use super::measure::{Bins, Extremes, Measure, Measured};
 use super::tensor::{AnalyzedTensor, NextStep, Step};
 use crate::analysis::Histogram;
 use crate::container::imatrix::ImportanceMatrix;
@@ -33,7 +33,7 @@ pub struct Histograms {
     next: usize,
     left: usize,
     last_id: u64,
-    extent: Option<Extent>,
+    extremes: Option<Extremes>,
     /// The histograms, in the second pass.
     counted: Option<(Histogram, Histogram)>,
 }
@@ -59,8 +59,8 @@ impl Histograms {
             return Err(Error::new(Code::NO_DATA, format!("tensor '{}' has no weights", tensor.name)));
         }
         let left = strata.len();
-        let (next, last_id, extent, counted) = (0, 0, None, None);
-        Ok(Histograms { tensor, format, importance, bins, strata, next, left, last_id, extent, counted })
+        let (next, last_id, extremes, counted) = (0, 0, None, None);
+        Ok(Histograms { tensor, format, importance, bins, strata, next, left, last_id, extremes, counted })
     }
 
     /// Returns the next action.
@@ -74,7 +74,7 @@ impl Histograms {
         };
         let (rows, format) = (self.tensor.rows(stratum, self.importance.as_deref())?, self.format.clone());
         let measure = match &self.counted {
-            None => Measure::Extent(rows, format),
+            None => Measure::Extremes(rows, format),
             Some((weights, errors)) => {
                 let (weights, errors) = ((weights.min, weights.max), (errors.min, errors.max));
                 Measure::Counts { rows, format, bins: Bins { count: self.bins, weights, errors } }
@@ -91,8 +91,8 @@ impl Histograms {
     /// [`Code::ARGUMENT`] for the result of another pass.
     pub fn complete(&mut self, found: Measured) -> Result<()> {
         match (found, &mut self.counted) {
-            (Measured::Extent(extent), None) => {
-                self.extent = Some(self.extent.map_or(extent, |all| all.union(extent)));
+            (Measured::Extremes(extremes), None) => {
+                self.extremes = Some(self.extremes.map_or(extremes, |all| all.union(extremes)));
             }
             (Measured::Counts(weights, errors), Some(all)) => {
                 add(&mut all.0.counts, &weights);
@@ -101,11 +101,11 @@ impl Histograms {
             _ => return Err(Error::new(Code::ARGUMENT, "this result belongs to another pass")),
         }
         self.left = self.left.saturating_sub(1);
-        if let (0, None, Some(extent)) = (self.left, &self.counted, self.extent) {
+        if let (0, None, Some(extremes)) = (self.left, &self.counted, self.extremes) {
             let bins = Bins {
                 count: self.bins,
-                weights: Histogram::range(extent.min, extent.max),
-                errors: Histogram::error_range(extent.error),
+                weights: Histogram::range(extremes.min, extremes.max),
+                errors: Histogram::error_range(extremes.error),
             };
             self.counted = Some(bins.histograms()?);
             (self.next, self.left) = (0, self.strata.len());
@@ -118,7 +118,8 @@ impl Histograms {
     /// # Errors
     /// [`Code::ARGUMENT`] if steps are not completed.
     pub fn finish(self) -> Result<TensorHistograms> {
-        let (Some((weights, errors)), Some(Extent { count: sampled, .. }), 0) = (self.counted, self.extent, self.left)
+        let (Some((weights, errors)), Some(Extremes { count: sampled, .. }), 0) =
+            (self.counted, self.extremes, self.left)
         else {
             return Err(Error::new(Code::ARGUMENT, "the histograms are not finished: some steps are not completed"));
         };

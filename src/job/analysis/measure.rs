@@ -1,6 +1,6 @@
 //! The measurements of a worker on some rows of a tensor.
 
-use crate::analysis::{ErrorSums, Histogram, compare};
+use crate::analysis::{DistortionSums, Histogram, compare};
 use crate::container::gguf::TensorType;
 use crate::error::{Code, Error, Result};
 use crate::format::Codec;
@@ -33,7 +33,7 @@ pub enum Measure {
         sum: f32,
     },
     /// The extremes of the weights and of the errors of a format.
-    Extent(Rows, Option<String>),
+    Extremes(Rows, Option<String>),
     /// How many weights and errors of a format are in each bin.
     Counts {
         /// The rows.
@@ -69,7 +69,7 @@ pub struct Refusal {
 /// The extremes of some rows.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
-pub struct Extent {
+pub struct Extremes {
     /// The number of weights.
     pub count: u64,
     /// The smallest weight.
@@ -80,11 +80,11 @@ pub struct Extent {
     pub error: f64,
 }
 
-impl Extent {
+impl Extremes {
     /// The extremes of both.
-    pub fn union(self, other: Extent) -> Extent {
+    pub fn union(self, other: Extremes) -> Extremes {
         let (min, max) = (self.min.min(other.min), self.max.max(other.max));
-        Extent { count: self.count + other.count, min, max, error: self.error.max(other.error) }
+        Extremes { count: self.count + other.count, min, max, error: self.error.max(other.error) }
     }
 }
 
@@ -92,11 +92,11 @@ impl Extent {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Measured {
     /// The error sums of each format, or why it cannot encode the rows.
-    Errors(Vec<std::result::Result<ErrorSums, Refusal>>),
+    Errors(Vec<std::result::Result<DistortionSums, Refusal>>),
     /// The sum of squares; `None` for weights that are not finite.
     Squares(Option<f32>),
     /// The extremes.
-    Extent(Extent),
+    Extremes(Extremes),
     /// The counts of the weights and of the errors.
     Counts(Vec<u64>, Vec<u64>),
 }
@@ -126,12 +126,12 @@ impl Measure {
                 }
                 sum => Ok(Measured::Squares(Some(sum?))),
             },
-            Measure::Extent(rows, format) => {
+            Measure::Extremes(rows, format) => {
                 let (weights, decoded) = rows.round_trip(bytes, format.as_deref())?;
                 let (min, max) = crate::affine::min_max(&weights)?;
                 let error = decoded.map_or(Ok(0.0), |decoded| Ok(compare(&weights, &decoded, 0.0)?.max_error))?;
                 let count = weights.len() as u64;
-                Ok(Measured::Extent(Extent { count, min: min.into(), max: max.into(), error }))
+                Ok(Measured::Extremes(Extremes { count, min: min.into(), max: max.into(), error }))
             }
             Measure::Counts { rows, format, bins } => {
                 let (weights, decoded) = rows.round_trip(bytes, format.as_deref())?;
@@ -159,7 +159,7 @@ impl Measure {
             Measure::Squares { from, sum } => {
                 out.u8(1).text(from).f32(*sum);
             }
-            Measure::Extent(rows, format) => {
+            Measure::Extremes(rows, format) => {
                 rows.write(out.u8(2));
                 write_format(&mut out, format.as_deref());
             }
@@ -187,7 +187,7 @@ impl Measure {
                 Measure::Errors(rows, formats)
             }
             1 => Measure::Squares { from: input.text()?, sum: input.f32()? },
-            2 => Measure::Extent(Rows::read(&mut input)?, input.option(Reader::text)?),
+            2 => Measure::Extremes(Rows::read(&mut input)?, input.option(Reader::text)?),
             _ => {
                 let (rows, format) = (Rows::read(&mut input)?, input.option(Reader::text)?);
                 let count = input.count()?;
@@ -273,7 +273,7 @@ impl Measured {
                     out.f32(sum);
                 });
             }
-            Measured::Extent(Extent { count, min, max, error }) => {
+            Measured::Extremes(Extremes { count, min, max, error }) => {
                 out.u8(2).u64(*count).f64(*min).f64(*max).f64(*error);
             }
             Measured::Counts(weights, errors) => {
@@ -294,7 +294,7 @@ impl Measured {
                 let mut errors = Vec::new();
                 for _ in 0..input.count()? {
                     errors.push(match input.bool()? {
-                        true => Ok(ErrorSums::from_array(sums(&mut input)?)),
+                        true => Ok(DistortionSums::from_array(sums(&mut input)?)),
                         false => Err(Refusal { code: input.text()?, message: input.text()? }),
                     });
                 }
@@ -303,7 +303,7 @@ impl Measured {
             1 => Measured::Squares(input.option(Reader::f32)?),
             2 => {
                 let (count, min, max, error) = (input.u64()?, input.f64()?, input.f64()?, input.f64()?);
-                Measured::Extent(Extent { count, min, max, error })
+                Measured::Extremes(Extremes { count, min, max, error })
             }
             _ => Measured::Counts(input.u64s()?, input.u64s()?),
         };

@@ -18,16 +18,16 @@ mod measure;
 mod tensor;
 
 pub use histograms::{Histograms, TensorHistograms};
-pub use measure::{Bins, Extent, Measure, Measured, Refusal, Rows};
+pub use measure::{Bins, Extremes, Measure, Measured, Refusal, Rows};
 pub use tensor::{AnalyzedTensor, NextStep, Step};
 
 use super::report::ErrorFigures;
 use super::small_map::SmallMap;
 use super::tiles::{TILE_WEIGHTS, bytes_of};
-use crate::analysis::ErrorSums;
+use crate::analysis::DistortionSums;
 use crate::container::imatrix::ImportanceMatrix;
 use crate::error::{Code, Error, Result};
-use crate::format::{Codec, Effort, formats, mean_square};
+use crate::format::{Codec, EncodingCost, formats, mean_square};
 use crate::recipe::Stratum;
 use crate::setters::setter;
 use std::collections::BTreeSet;
@@ -93,7 +93,7 @@ pub struct FormatErrors {
 }
 
 /// The results of one format on the strata of a tensor, in order.
-type Outcome = std::result::Result<ErrorSums, Refusal>;
+type Outcome = std::result::Result<DistortionSums, Refusal>;
 
 /// A tensor and its results.
 struct Entry {
@@ -262,7 +262,7 @@ impl Analysis {
 
     /// The formats that are measured on a stratum.
     fn codecs_of(&self, slow: bool) -> impl Iterator<Item = &'static Codec> {
-        self.codecs.iter().copied().filter(move |codec| slow || Effort::of(codec.name) <= Effort::Low)
+        self.codecs.iter().copied().filter(move |codec| slow || EncodingCost::of(codec.name) <= EncodingCost::Low)
     }
 
     /// Whether pieces of a row need its mean square. It takes reading the row, so in a sample a piece counts as the row.
@@ -324,10 +324,10 @@ impl Analysis {
             self.partial.insert(tensor, partial);
             return false;
         }
-        let mut all: Vec<Outcome> = vec![Ok(ErrorSums::default()); self.codecs.len()];
+        let mut all: Vec<Outcome> = vec![Ok(DistortionSums::default()); self.codecs.len()];
         // In the order of the tensor, because the order of a sum affects its last bits.
         for (slow, outcomes) in partial.results.values() {
-            let measured = |codec: &&Codec| *slow || Effort::of(codec.name) <= Effort::Low;
+            let measured = |codec: &&Codec| *slow || EncodingCost::of(codec.name) <= EncodingCost::Low;
             let places = self.codecs.iter().zip(&mut all).filter(|(codec, _)| measured(codec));
             for ((_, sum), outcome) in places.zip(outcomes) {
                 match (&mut *sum, outcome) {
@@ -345,7 +345,7 @@ impl Analysis {
     pub fn tensor(&self, index: usize) -> Option<TensorAnalysis<'_>> {
         let Entry { tensor, sampled, weighted, outcomes } = self.entries.get(index)?;
         let formats = self.codecs.iter().zip(outcomes).map(|(codec, outcome)| {
-            let errors = |sums: &ErrorSums| FormatErrors {
+            let errors = |sums: &DistortionSums| FormatErrors {
                 bytes: tensor.weights() as f64 / codec.weights as f64 * codec.bytes as f64,
                 sampled: sums.count,
                 figures: ErrorFigures::of(sums, *weighted),

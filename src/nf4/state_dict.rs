@@ -11,11 +11,11 @@
 //!
 //! Source: `QuantState.as_dict(packed=True)` and `from_dict` of bitsandbytes 0.50.2.
 
+use super::blockwise::Quantized4Bit;
 use super::codebook::DataType4Bit;
-use super::double::{DOUBLE_QUANT_BLOCK_SIZE, DoubleQuantized4Bit};
+use super::double_quant::{DOUBLE_QUANT_BLOCK_SIZE, DoubleQuantized4Bit};
 use super::dynamic_map::DYNAMIC_MAP;
 use super::json::python_number;
-use super::single::Quantized4Bit;
 use crate::error::{Code, Error, Result};
 use crate::json::{self, Value};
 use crate::validation;

@@ -2,7 +2,7 @@
 
 /// How long a format takes to encode, in classes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Effort {
+pub enum EncodingCost {
     /// Millions of weights in a second.
     Low,
     /// A search over a non-uniform codebook: a million weights in a second.
@@ -11,13 +11,13 @@ pub enum Effort {
     VeryHigh,
 }
 
-impl Effort {
+impl EncodingCost {
     /// The encoding cost of the format of this name.
-    pub fn of(format: &str) -> Effort {
+    pub fn of(format: &str) -> EncodingCost {
         match format.get(..4) {
-            Some("IQ1_" | "IQ2_" | "IQ3_") => Effort::VeryHigh,
-            Some("IQ4_") => Effort::High,
-            _ => Effort::Low,
+            Some("IQ1_" | "IQ2_" | "IQ3_") => EncodingCost::VeryHigh,
+            Some("IQ4_") => EncodingCost::High,
+            _ => EncodingCost::Low,
         }
     }
 }

@@ -1,10 +1,10 @@
 //! Double quantization: the absmax values are quantized to 8 bits, as in QLoRA and bitsandbytes.
 
-use super::codebook::DataType4Bit;
-use super::dynamic_map;
-use super::single::{
+use super::blockwise::{
     Quantize4BitOptions, Quantized4Bit, compression_ratio, decode_tiles, quantize_4bit, quantize_4bit_into,
 };
+use super::codebook::DataType4Bit;
+use super::dynamic_map;
 use crate::allocation;
 use crate::error::{Error, Result};
 use crate::serialization::{Reader, Writer};

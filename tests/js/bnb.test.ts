@@ -6,7 +6,7 @@ import {
   dequantize4bit,
   dequantize4bitDouble,
   diffModels,
-  fourBitConfig,
+  bnbConfig,
   fromStateDict,
   init,
   MemoryTarget,
@@ -14,7 +14,7 @@ import {
   planModel,
   quantize4bit,
   quantizeModel,
-  type FourBitPreset,
+  type BnbPreset,
   type Model,
   type QuantizeModelOptions,
   type Recipe,
@@ -124,7 +124,7 @@ describe.each([
   });
 
   test('has the config.json of transformers and leaves the other files unchanged', async () => {
-    const config = fourBitConfig(await open(plain()), recipe);
+    const config = bnbConfig(await open(plain()), recipe);
     const { quantization_config, ...rest } = JSON.parse(config);
     const { quantization_config: theirs, ...others } = JSON.parse(saved[kind].config);
     expect(theirs).toMatchObject({ ...quantization_config, llm_int8_skip_modules: null });
@@ -252,7 +252,7 @@ test('excluded modules are not quantized and are recorded in config.json', async
     ['k', 'o', 'v'].map((letter) => `model.layers.0.self_attn.${letter}_proj.weight`),
   );
   expect(plan.tensors.find(({ name }) => name.includes('q_proj'))?.why).toBe('the recipe excludes it');
-  expect(JSON.parse(fourBitConfig(model, recipe)).quantization_config.llm_int8_skip_modules).toEqual(
+  expect(JSON.parse(bnbConfig(model, recipe)).quantization_config.llm_int8_skip_modules).toEqual(
     expect.arrayContaining(['model.layers.0.mlp.up_proj', 'model.layers.0.self_attn.q_proj', 'lm_head']),
   );
   expect((await made(model, recipe)).length).toBe(plan.size);
@@ -298,7 +298,7 @@ describe('is rejected', () => {
     ],
   ])('a folder with %s', async (_, files, code) => {
     const model = await open(files);
-    expect(() => fourBitConfig(model, { preset: 'NF4' })).toThrow(expect.objectContaining({ code }));
+    expect(() => bnbConfig(model, { preset: 'NF4' })).toThrow(expect.objectContaining({ code }));
   });
 });
 
@@ -314,7 +314,7 @@ test('the command line writes a complete folder or none', async () => {
   const recipe: Recipe = { preset: 'NF4', doubleQuant: true, excludeModules: ['mlp'] };
   const model = await open(place.file('hf'));
   expect(sha256(place.file('out/model.safetensors'))).toBe(sha256(await made(model, recipe)));
-  expect(readFileSync(place.file('out/config.json'), 'utf8')).toBe(fourBitConfig(model, recipe));
+  expect(readFileSync(place.file('out/config.json'), 'utf8')).toBe(bnbConfig(model, recipe));
   expect(() => run('--pure', place.file('hf'), place.file('none'), 'NF4')).toThrow();
   expect(existsSync(place.file('none'))).toBe(false);
 });
@@ -331,9 +331,9 @@ test.runIf(PYTHON)(
         const out = place.file(`${kind}-${doubleQuant}`);
         mkdirSync(out);
         const model = await open(plain());
-        const recipe = { preset: kind as FourBitPreset, doubleQuant };
+        const recipe = { preset: kind as BnbPreset, doubleQuant };
         await quantizeModel(model, `${out}/model.safetensors`, recipe);
-        writeFileSync(`${out}/config.json`, fourBitConfig(model, recipe));
+        writeFileSync(`${out}/config.json`, bnbConfig(model, recipe));
       }
     }
     mkdirSync(place.file('plain'));

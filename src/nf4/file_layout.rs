@@ -9,13 +9,13 @@
 //! NAME.quant_map                             F32  [16]
 //! ```
 //!
-//! The tensors are those of [`state_dict`](super::state), in an order in which all are aligned.
+//! The tensors are those of [`state_dict`](super::state_dict), in an order in which all are aligned.
 
+use super::blockwise::BLOCK_SIZE;
 use super::codebook::DataType4Bit;
-use super::double::{DOUBLE_QUANT_BLOCK_SIZE, decode_absmax, double_absmax};
+use super::double_quant::{DOUBLE_QUANT_BLOCK_SIZE, decode_absmax, double_absmax};
 use super::dynamic_map::DYNAMIC_MAP;
-use super::single::BLOCK_SIZE;
-use super::state::{STATE, StateDtype, state_json};
+use super::state_dict::{STATE, StateDtype, state_json};
 use crate::error::{Code, Error, Result};
 
 /// The maximum length of an offset in digits.

@@ -8,7 +8,7 @@ import { openTarget } from './open.js';
 import type { Target } from './target.js';
 
 /** A sidecar file. */
-export class SideFile {
+export class SidecarFile {
   readonly #role: string;
   readonly #target: Target;
 
@@ -18,8 +18,8 @@ export class SideFile {
   }
 
   /** The file at a path; `role` is its option ("--report"). Nothing is opened for writing yet. */
-  static async at(role: string, path: string): Promise<SideFile> {
-    return new SideFile(role, await openTarget(path));
+  static async at(role: string, path: string): Promise<SidecarFile> {
+    return new SidecarFile(role, await openTarget(path));
   }
 
   /** The files to compare with the other files of the job. */
