@@ -101,7 +101,10 @@ test('the cost of a plan is summed in pieces, without an object per tensor', () 
 
 test("a preset's error is that of its plan over the measured tensors", () => {
   const tensors = plan('Q4_K');
-  const measured = run(measuredIn(tensors, analyses), tensors).value;
+  const asked = vi.spyOn(tensors.names, 'sourceAt');
+  const found = mostReads(measuredIn(tensors, analyses), () => asked.mock.calls.length);
+  expect(found.most).toBeLessThanOrEqual(PIECE);
+  const measured = found.value;
   expect(measured).toHaveLength(analyses.size);
   const all = Array.from({ length: COUNT }, (_, at) => tensors.treatment(at));
   const outline = { size: 1, missing: [], tensors, weights: weightsIn(all), typeOf: () => 'Q4_K' as const };
@@ -143,6 +146,17 @@ test('two plans are compared in pieces, with objects only for the first differen
   expect([value.count, value.first.length, b.made]).toEqual([COUNT * 0.9, 50, 50]);
 });
 
+test('two plans with lists of names of their own are compared in pieces', () => {
+  const [a, b] = [plan('Q4_K'), plan('Q8_0')];
+  const [first, second] = [a, b].map((tensors) => run(damageOf({ size: 1, tensors }, analyses), tensors).value.tensors);
+  const asked = [a, b].map(({ names }) => vi.spyOn(names, 'at'));
+  const calls = () => asked.reduce((sum, { mock }) => sum + mock.calls.length, 0);
+  const { value, most } = mostReads(differencesOf(first as Damages, second as Damages, 50), calls);
+  // The end of one loop, the start of the next, and the first differences.
+  expect(most).toBeLessThanOrEqual(2 * PIECE + 100);
+  expect([value.count, value.first.length]).toEqual([COUNT * 0.9, 50]);
+});
+
 test('a computation in turns gives the same result as at once', async () => {
   const tensors = plan('Q4_K');
   const measured = await inTurns(measuredIn(tensors, analyses));
@@ -181,5 +195,7 @@ test('hundreds of thousands of keys are sorted in pieces', () => {
   // A key and the length for each turn of a loop.
   const { value, most } = mostReads(descendingKeys(counting), () => reads);
   expect(most).toBeLessThanOrEqual(2 * 8192 + 8);
+  // Reading the keys, and a pass for each of their two digits.
+  expect(run(descendingKeys(keys), plan('Q4_K')).pauses).toBeGreaterThanOrEqual(3 * Math.floor(COUNT / 8192));
   expect(keys[value[0] ?? 0]).toBe(300_006);
 });
